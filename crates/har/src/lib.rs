@@ -79,6 +79,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Returns a function that makes an [`Error::Io`] of this operation.
+    pub(crate) fn at<'p>(path: &'p Path, doing: &'static str) -> impl Fn(std::io::Error) -> Error + Copy + use<'p> {
+        move |source| Error::Io { doing, path: path.to_owned(), source }
+    }
+
     /// The path of the file or folder.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {

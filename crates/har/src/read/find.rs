@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::Error;
@@ -30,7 +29,7 @@ pub fn find(arguments: &[PathBuf]) -> Vec<Result<PathBuf, Error>> {
 
 /// A file of any name, or the fixtures of a folder in byte order.
 fn resolve_argument(path: &Path) -> Result<Vec<PathBuf>, Error> {
-    if !fs::metadata(path).map_err(|source| reading(path, source))?.is_dir() {
+    if !fs::metadata(path).map_err(Error::at(path, "reading"))?.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
     let mut inside = Vec::new();
@@ -44,8 +43,8 @@ fn resolve_argument(path: &Path) -> Result<Vec<PathBuf>, Error> {
 
 fn search(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), Error> {
     let (mut folders, mut payload_folders) = (Vec::new(), HashSet::new());
-    for item in fs::read_dir(folder).map_err(|source| reading(folder, source))? {
-        let item = item.map_err(|source| reading(folder, source))?;
+    for item in fs::read_dir(folder).map_err(Error::at(folder, "reading"))? {
+        let item = item.map_err(Error::at(folder, "reading"))?;
         let name = item.file_name();
         let Some(name) = name.to_str().filter(|name| !name.starts_with('.')) else {
             if name.as_encoded_bytes().starts_with(b".") {
@@ -85,10 +84,6 @@ fn stem(name: &str) -> Option<(&str, bool)> {
         let (stem, tail) = name.split_at_checked(name.len().checked_sub(ending.len())?)?;
         tail.eq_ignore_ascii_case(ending).then_some((stem, archive))
     })
-}
-
-fn reading(path: &Path, source: io::Error) -> Error {
-    Error::Io { doing: "reading", path: path.to_owned(), source }
 }
 
 #[cfg(test)]

@@ -27,8 +27,9 @@ use harproxy_json::{TextMember, TextValue};
 pub struct Fixture {
     path: PathBuf,
     stamp: Stamp,
-    store: TextStore,
-    snapshot: OnceLock<Snapshot>,
+    pub(super) store: TextStore,
+    /// Replaces reads of the files, once it is set.
+    pub(super) snapshot: OnceLock<Snapshot>,
     archive: Option<Archive>,
     contents: Contents,
     compressed: bool,
@@ -167,7 +168,7 @@ impl Fixture {
         if let Some(text) = self.snapshot.get().and_then(|snapshot| snapshot.text(span)) {
             return Ok(text.to_vec());
         }
-        self.store.range(span.offset, span.len).map_err(|source| self.unreadable(source))
+        self.range(span)
     }
 
     fn no_such_entry(&self) -> String {
@@ -204,16 +205,6 @@ impl Fixture {
         digest::is_same(then, now).map_err(|source| self.unreadable(source))
     }
 
-    /// The length of the text, if it is read from the file itself and not from an unpacked copy.
-    pub(crate) fn text_on_disk(&self) -> Option<u64> {
-        if matches!(self.store, TextStore::File(_)) { self.store.len().ok() } else { None }
-    }
-
-    /// Sets the snapshot that replaces reads of the files. Later calls have no effect.
-    pub(crate) fn set_snapshot(&self, snapshot: Snapshot) {
-        let _ = self.snapshot.set(snapshot);
-    }
-
     /// True for a HAR that is gzip-compressed as a whole (`.har.gz`).
     #[must_use]
     pub fn is_compressed(&self) -> bool {
@@ -237,10 +228,6 @@ impl Fixture {
         self.contents.frame_oddity.map_or(Ok(()), |reason| {
             Err(Error::Malformed { path: self.path.clone(), line: None, reason: reason.to_owned() })
         })
-    }
-
-    pub(crate) fn snapshot(&self) -> Option<&Snapshot> {
-        self.snapshot.get()
     }
 
     pub(crate) fn archive(&self) -> Option<&Archive> {
@@ -267,11 +254,6 @@ impl Fixture {
         self.store.range(span.offset, span.len).map_err(|source| self.unreadable(source))
     }
 
-    /// The offset of the first byte of an entry.
-    pub(crate) fn offset(&self, entry: usize) -> Option<u64> {
-        self.contents.index.span(entry).map(|span| span.offset)
-    }
-
     /// The JSON of an entry as a tree.
     pub(crate) fn node<'a>(&self, entry: usize, json: &'a [u8]) -> Result<TextValue<'a>, Error> {
         let node = entry::tree(json);
@@ -290,7 +272,7 @@ impl Fixture {
 
     fn members(&self, members: &[(String, Span)]) -> Result<Vec<TextMember<'static>>, Error> {
         let member = |(name, span): &(String, Span)| {
-            let json = self.store.range(span.offset, span.len).map_err(|source| self.unreadable(source))?;
+            let json = self.range(*span)?;
             let node = entry::tree(&json).map_err(|reason| self.malformed(*span, reason))?;
             Ok((quote(name).into(), node.into_owned()))
         };
@@ -298,7 +280,7 @@ impl Fixture {
     }
 
     fn value(&self, span: Span) -> Result<Value, Error> {
-        let json = self.store.range(span.offset, span.len).map_err(|source| self.unreadable(source))?;
+        let json = self.range(span)?;
         let text = String::from_utf8_lossy(&json);
         let value = serde_json::from_str(&text).or_else(|_| serde_json::from_str(&replace_lone_surrogates(&text)));
         value.map_err(|error| self.malformed(span, error.to_string()))

@@ -15,6 +15,7 @@ use crate::store::archive::{Archive, Member, ReadSeek};
 use crate::store::payload::{self, Payload};
 use crate::store::payload_path;
 use crate::store::stamp::Stamp;
+use crate::store::text_store::TextStore;
 
 impl Fixture {
     /// The payload behind a `content` or `postData` of this fixture.
@@ -68,7 +69,7 @@ impl Fixture {
     }
 
     fn payload_file(&self, entry: usize, name: &str, compact: bool) -> Result<Payload, Error> {
-        if let Some(bytes) = self.snapshot().and_then(|snapshot| snapshot.payload(name)) {
+        if let Some(bytes) = self.snapshot.get().and_then(|snapshot| snapshot.payload(name)) {
             return Ok(Payload::of_bytes(bytes.to_vec(), compact));
         }
         let bad = |reason| self.bad_entry(entry, reason);
@@ -91,16 +92,11 @@ impl Fixture {
     pub fn open_stored(&self, entry: usize, name: &str) -> Result<Box<dyn Read>, Error> {
         let bad = |reason| self.bad_entry(entry, reason);
         let failed = |error: io::Error| bad(format!("`_file` `{name}` can't be read: {error}"));
-        let path = match self.locate(name).map_err(bad)? {
-            PayloadLocation::Path(path) => path,
-            PayloadLocation::Member(archive, index) => {
-                match archive.member(index, payload::IN_MEMORY).map_err(failed)? {
-                    Member::Bytes(bytes) => return Ok(Box::new(io::Cursor::new(bytes))),
-                    Member::File(path, _) => path,
-                }
-            }
+        let opened: io::Result<Box<dyn Read>> = match self.locate(name).map_err(bad)? {
+            PayloadLocation::Path(path) => File::open(path).map(|file| Box::new(file) as Box<dyn Read>),
+            PayloadLocation::Member(archive, index) => archive.open_member(index).map(|member| member as Box<dyn Read>),
         };
-        Ok(Box::new(File::open(path).map_err(failed)?))
+        opened.map_err(failed)
     }
 
     fn locate(&self, name: &str) -> Result<PayloadLocation<'_>, String> {
@@ -112,21 +108,13 @@ impl Fixture {
         }
     }
 
-    /// Checks that a payload file exists. The error is a reason for [`Fixture::bad_entry`].
-    pub(crate) fn find_payload(&self, name: &str) -> Result<(), String> {
-        self.locate(name).map(drop)
-    }
-
     /// Opens a member of an archive with random access.
     pub(crate) fn member(&self, name: &str) -> Result<Box<dyn ReadSeek>, Error> {
         let bad = |reason| Error::Malformed { path: self.path().to_owned(), line: None, reason };
         let Some(archive) = self.archive() else { return Err(bad("not an archive".to_owned())) };
         let index = archive.find(name).map_err(bad)?;
         let failed = |error: io::Error| bad(format!("archive member `{name}` can't be unpacked: {error}"));
-        match archive.member(index, payload::IN_MEMORY).map_err(failed)? {
-            Member::Bytes(bytes) => Ok(Box::new(io::Cursor::new(bytes))),
-            Member::File(path, _) => Ok(Box::new(File::open(path).map_err(failed)?)),
-        }
+        archive.open_member(index).map_err(failed)
     }
 
     /// The path of a payload file of a HAR.
@@ -164,16 +152,17 @@ impl Fixture {
     /// # Errors
     /// When it does not exist or cannot be used.
     pub fn expect_payload(&self, entry: usize, name: &str) -> Result<(), Error> {
-        self.find_payload(name).map_err(|reason| self.bad_entry(entry, reason))
+        self.locate(name).map(drop).map_err(|reason| self.bad_entry(entry, reason))
     }
 
     /// Reads the text and these payloads into memory, so that later writes to the files do not change a running replay.
     ///
     /// Subtracts their size from the budget `bytes`. Larger payloads stay on disk, and so does the text if the file has
-    /// changed since it was opened. Only the first call has an effect.
+    /// changed since it was opened or the text was unpacked. Only the first call has an effect.
     pub fn preload(&self, names: &BTreeMap<String, usize>, bytes: &mut u64) {
         let mut snapshot = Snapshot::default();
-        if let Some(len) = self.text_on_disk().filter(|len| *len <= *bytes)
+        if matches!(self.store, TextStore::File(_))
+            && let Some(len) = self.store.len().ok().filter(|len| *len <= *bytes)
             && let Ok(text) = self.range(Span { offset: 0, len, line: 1 })
             && Stamp::at(self.path()).as_ref() == Some(self.stamp())
         {
@@ -190,7 +179,7 @@ impl Fixture {
                 snapshot.payloads.insert(name.clone(), payload.into());
             }
         }
-        self.set_snapshot(snapshot);
+        let _ = self.snapshot.set(snapshot);
     }
 }
 

@@ -31,7 +31,7 @@ const IN_MEMORY: usize = 8 << 20;
 
 /// Opens a HAR. Its form is detected from its first bytes, not from its name.
 pub(crate) fn open(path: &Path) -> Result<HarSource, Error> {
-    let io = |source| Error::Io { doing: "opening", path: path.to_owned(), source };
+    let io = Error::at(path, "opening");
     let file = File::open(path).map_err(io)?;
     let metadata = file.metadata().map_err(io)?;
     if metadata.is_dir() {
@@ -84,7 +84,7 @@ fn magic(store: &TextStore) -> io::Result<[u8; 4]> {
 }
 
 fn gunzip(path: &Path, store: &TextStore) -> Result<TextStore, Error> {
-    let packed = store.len().map_err(|source| Error::Io { doing: "opening", path: path.to_owned(), source })?;
+    let packed = store.len().map_err(Error::at(path, "opening"))?;
     let decoder = flate2::read::MultiGzDecoder::new(store.reader());
     unpack(decoder, Some(packed)).map_err(|error| unreadable(path, format!("gzip decompression failed: {error}")))
 }
@@ -122,7 +122,7 @@ fn to_utf8(path: &Path, store: &TextStore, encoding: &'static Encoding) -> Resul
         Utf8Reader { read: store.reader(), decoder: encoding.new_decoder(), ready: Vec::new(), ended: false },
         None,
     );
-    converted.map_err(|source| Error::Io { doing: "reading", path: path.to_owned(), source })
+    converted.map_err(Error::at(path, "reading"))
 }
 
 /// A reader that converts a text to UTF-8.

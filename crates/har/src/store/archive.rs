@@ -152,6 +152,14 @@ impl Archive {
         Ok(Member::File(path, folder))
     }
 
+    /// Opens a member with random access.
+    pub(crate) fn open_member(&self, index: usize) -> io::Result<Box<dyn ReadSeek>> {
+        Ok(match self.member(index, super::payload::IN_MEMORY)? {
+            Member::Bytes(bytes) => Box::new(io::Cursor::new(bytes)),
+            Member::File(path, _) => Box::new(File::open(path)?),
+        })
+    }
+
     /// Passes a reader of a member to `consume`. The reader fails beyond the size in the central directory.
     pub(crate) fn read<T>(&self, index: usize, consume: impl FnOnce(&mut dyn Read) -> io::Result<T>) -> io::Result<T> {
         let (_, size) = self.sizes(index);

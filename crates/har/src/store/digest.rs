@@ -21,11 +21,7 @@ impl CharsetValidator {
         CharsetValidator::of(media.charset().unwrap_or(encoding_rs::UTF_8))
     }
 
-    pub(crate) fn utf8() -> Self {
-        CharsetValidator::of(encoding_rs::UTF_8)
-    }
-
-    fn of(encoding: &'static encoding_rs::Encoding) -> Self {
+    pub(crate) fn of(encoding: &'static encoding_rs::Encoding) -> Self {
         CharsetValidator { decoder: encoding.new_decoder_without_bom_handling(), scratch: vec![0; 4096], valid: true }
     }
 
@@ -44,15 +40,8 @@ impl CharsetValidator {
 
 /// True if the bytes are valid in their declared charset, or in UTF-8 without one.
 pub(crate) fn is_text(bytes: &[u8], media: &MediaType) -> bool {
-    match media.charset() {
-        None => std::str::from_utf8(bytes).is_ok(),
-        Some(charset) if charset == encoding_rs::UTF_8 => std::str::from_utf8(bytes).is_ok(),
-        Some(_) => {
-            let mut text = CharsetValidator::new(media);
-            text.push(bytes, true);
-            text.valid
-        }
-    }
+    let charset = media.charset().unwrap_or(encoding_rs::UTF_8);
+    charset.decode_without_bom_handling_and_without_replacement(bytes).is_some()
 }
 
 /// Writes a file and computes its SHA-256.
@@ -65,12 +54,12 @@ pub(crate) struct HashWriter {
 
 impl HashWriter {
     pub(crate) fn create(path: &Path) -> Result<Self, Error> {
-        let file = File::create(path).map_err(|source| writing(path, source))?;
+        let file = File::create(path).map_err(Error::at(path, "writing"))?;
         Ok(HashWriter { path: path.to_owned(), out: BufWriter::new(file), hash: Sha256::new(), len: 0 })
     }
 
     pub(crate) fn finish(mut self) -> Result<(sha2::digest::Output<Sha256>, u64), Error> {
-        self.out.flush().map_err(|source| writing(&self.path, source))?;
+        self.out.flush().map_err(Error::at(&self.path, "writing"))?;
         Ok((self.hash.finalize(), self.len))
     }
 }
@@ -109,10 +98,6 @@ pub fn is_same(mut a: impl io::BufRead, mut b: impl io::BufRead) -> io::Result<b
         a.consume(n);
         b.consume(n);
     }
-}
-
-pub(crate) fn writing(path: &Path, source: io::Error) -> Error {
-    Error::Io { doing: "writing", path: path.to_owned(), source }
 }
 
 /// The SHA-256 of a stream in hex, and its length in bytes.

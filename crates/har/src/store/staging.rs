@@ -21,17 +21,18 @@ pub(crate) struct Staging {
 }
 
 impl Staging {
-    pub(crate) fn create(parent: &Path, fixture: &OsStr) -> io::Result<Self> {
-        let prefix = prefix(fixture);
-        let mut builder = builder(&prefix);
-        permit(&mut builder, 0o777);
-        let dir = builder.tempdir_in(parent)?;
-        Ok(Staging { _lock: lock(dir.path()), dir })
+    /// Creates a folder with the default permissions of the user.
+    pub(crate) fn create(fixture: &Path) -> io::Result<Self> {
+        Staging::with_mode(fixture, 0o777)
     }
 
-    /// Like [`Staging::create`], with access for the current user only.
-    pub(crate) fn private(parent: &Path, fixture: &OsStr) -> io::Result<Self> {
-        let dir = builder(&prefix(fixture)).tempdir_in(parent)?;
+    /// Creates a folder for the current user only.
+    pub(crate) fn private(fixture: &Path) -> io::Result<Self> {
+        Staging::with_mode(fixture, 0o700)
+    }
+
+    fn with_mode(fixture: &Path, mode: u32) -> io::Result<Self> {
+        let dir = builder(&prefix(fixture), mode).tempdir_in(parent(fixture))?;
         Ok(Staging { _lock: lock(dir.path()), dir })
     }
 
@@ -47,27 +48,24 @@ impl Staging {
 
 /// Creates a file that is renamed to `fixture` later, with the default permissions of the user.
 pub(crate) fn file(fixture: &Path) -> io::Result<NamedTempFile> {
-    let prefix = prefix(fixture.file_name().unwrap_or_default());
-    let mut builder = builder(&prefix);
-    permit(&mut builder, 0o666);
-    let file = builder.tempfile_in(folder(fixture))?;
-    try_lock(file.as_file());
-    Ok(file)
+    file_with_mode(fixture, 0o666)
 }
 
 /// Creates a temporary file for the current user only.
 pub(crate) fn private_file(fixture: &Path) -> io::Result<NamedTempFile> {
-    let prefix = prefix(fixture.file_name().unwrap_or_default());
-    // Temporary files have mode 0600 by default.
-    let file = builder(&prefix).tempfile_in(folder(fixture))?;
+    file_with_mode(fixture, 0o600)
+}
+
+fn file_with_mode(fixture: &Path, mode: u32) -> io::Result<NamedTempFile> {
+    let file = builder(&prefix(fixture), mode).tempfile_in(parent(fixture))?;
     try_lock(file.as_file());
     Ok(file)
 }
 
 /// Removes the unlocked temporary files and folders of a fixture.
 pub(crate) fn sweep(fixture: &Path) {
-    let prefix = prefix(fixture.file_name().unwrap_or_default());
-    let Ok(entries) = fs::read_dir(folder(fixture)) else { return };
+    let prefix = prefix(fixture);
+    let Ok(entries) = fs::read_dir(parent(fixture)) else { return };
     for entry in entries.flatten().filter(|entry| is_temporary(&entry.file_name(), &prefix)) {
         let path = entry.path();
         let Some(_lock) = lock(&path) else { continue };
@@ -78,16 +76,17 @@ pub(crate) fn sweep(fixture: &Path) {
 }
 
 /// The prefix of temporary names: `.api.har.` for `api.har`.
-fn prefix(fixture: &OsStr) -> OsString {
+fn prefix(fixture: &Path) -> OsString {
     let mut prefix = OsString::from(".");
-    prefix.push(fixture);
+    prefix.push(fixture.file_name().unwrap_or_default());
     prefix.push(".");
     prefix
 }
 
-fn builder<'a>(prefix: &'a OsStr) -> Builder<'a, 'static> {
+fn builder(prefix: &OsStr, mode: u32) -> Builder<'_, 'static> {
     let mut builder = Builder::new();
     builder.prefix(prefix).suffix(EXTENSION);
+    permit(&mut builder, mode);
     builder
 }
 
@@ -98,8 +97,9 @@ fn is_temporary(name: &OsStr, prefix: &OsStr) -> bool {
     random.is_some_and(|random| !random.is_empty() && random.iter().all(u8::is_ascii_alphanumeric))
 }
 
-fn folder(fixture: &Path) -> &Path {
-    fixture.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+/// The folder of a file.
+pub(crate) fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Locks a file or folder. `None` if another process has the lock, or locks are not available.
@@ -164,7 +164,7 @@ mod tests {
     fn sweep_keeps_locked_files() {
         let dir = tempfile::tempdir().unwrap();
         let fixture = dir.path().join("api.har");
-        let staging = Staging::create(dir.path(), fixture.file_name().unwrap()).unwrap();
+        let staging = Staging::create(&fixture).unwrap();
         let har = file(&fixture).unwrap();
         assert!(names(dir.path()).iter().all(|name| name.starts_with(".api.har.") && name.ends_with(".part")));
         sweep(&fixture);

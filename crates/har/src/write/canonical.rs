@@ -179,10 +179,6 @@ fn group_headers(list: &mut TextValue<'_>) {
 
 /// For each name, the index of its first occurrence.
 fn first_indexes(names: &[Cow<'_, str>]) -> Vec<usize> {
-    // A map pays off only for unusually many headers.
-    if names.len() <= 64 {
-        return (0..names.len()).map(|at| names.iter().position(|name| *name == names[at]).unwrap_or(at)).collect();
-    }
     let mut firsts: HashMap<&str, usize> = HashMap::new();
     names.iter().enumerate().map(|(at, name)| *firsts.entry(name).or_insert(at)).collect()
 }

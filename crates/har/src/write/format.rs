@@ -47,10 +47,10 @@ pub fn find_changes(fixture: &Fixture) -> Result<Changes, Error> {
     let mut comparing = LineComparer::new(original(fixture)?);
     let mut names = PayloadNames::new(fixture)?;
     write_text(fixture, &mut comparing, &mut names)?;
-    let line = comparing.finish().map_err(|source| reading(fixture.path(), source))?;
+    let line = comparing.finish().map_err(Error::at(fixture.path(), "reading"))?;
     let mut changes = Changes { line, archive: false, renamed: names.renamed };
     if fixture.archive().is_some() && changes.is_empty() {
-        let temp = NamedTempFile::new().map_err(|source| writing(&std::env::temp_dir(), source))?;
+        let temp = NamedTempFile::new().map_err(Error::at(&std::env::temp_dir(), "writing"))?;
         let new = archive(fixture, &changes, temp)?;
         changes.archive = !publish::is_same_file(new.path(), fixture.path());
     }
@@ -63,8 +63,8 @@ pub fn find_changes(fixture: &Fixture) -> Result<Changes, Error> {
 /// When a payload cannot be read or a file cannot be written. The fixture is then unchanged.
 pub fn apply(fixture: &Fixture, changes: &Changes) -> Result<(), Error> {
     // The target of a link is rewritten, not the link.
-    let target = fs::canonicalize(fixture.path()).map_err(|source| writing(fixture.path(), source))?;
-    let failed = |source| writing(&target, source);
+    let target = fs::canonicalize(fixture.path()).map_err(Error::at(fixture.path(), "writing"))?;
+    let failed = Error::at(&target, "writing");
     let temp = staging::file(&target).map_err(failed)?;
     if fixture.archive().is_some() {
         return publish::rename_into(archive(fixture, changes, temp)?, &target).map(drop);
@@ -82,7 +82,7 @@ pub fn apply(fixture: &Fixture, changes: &Changes) -> Result<(), Error> {
             temp.persist(&to)?;
             Ok(())
         };
-        copy().map_err(|source| writing(&to, source))?;
+        copy().map_err(Error::at(&to, "writing"))?;
     }
     publish::rename_into(har, &target)?;
     for from in names.renamed.keys().filter(|from| !names.referenced.contains(*from)) {
@@ -122,14 +122,14 @@ pub fn inlined(fixture: &Fixture, entry: usize) -> Result<String, Error> {
 fn original(fixture: &Fixture) -> Result<Box<dyn Read + '_>, Error> {
     match fixture.archive() {
         Some(_) => Ok(Box::new(fixture.text())),
-        None => Ok(Box::new(File::open(fixture.path()).map_err(|source| reading(fixture.path(), source))?)),
+        None => Ok(Box::new(File::open(fixture.path()).map_err(Error::at(fixture.path(), "reading"))?)),
     }
 }
 
 /// Writes the canonical text.
 fn write_text<W: Write>(fixture: &Fixture, out: W, names: &mut PayloadNames<'_>) -> Result<W, Error> {
     fixture.check_rewritable()?;
-    let failed = |source| writing(fixture.path(), source);
+    let failed = Error::at(fixture.path(), "writing");
     let mut text = HarText::new(out, Vec::new());
     text.set_members(fixture.log()?, fixture.beside_log()?);
     for entry in 0..fixture.entries() {
@@ -146,7 +146,7 @@ fn write_text<W: Write>(fixture: &Fixture, out: W, names: &mut PayloadNames<'_>)
 
 /// Writes the archive in canonical form: all members, with new names for edited payloads.
 fn archive(fixture: &Fixture, changes: &Changes, out: NamedTempFile) -> Result<NamedTempFile, Error> {
-    let failed = |source| writing(fixture.path(), source);
+    let failed = Error::at(fixture.path(), "writing");
     let mut har = write_text(fixture, tempfile::tempfile().map_err(failed)?, &mut PayloadNames::new(fixture)?)?;
     har.rewind().map_err(failed)?;
     let mut members = BTreeMap::new();
@@ -199,7 +199,7 @@ impl<'a> PayloadNames<'a> {
         if let Some(name) = edited.filter(|_| body.get("size").is_some()) {
             let stored = self.fixture.open_stored(entry, &name)?;
             let mut read: Box<dyn Read> = if compact { Box::new(CompactReader::new(stored)) } else { stored };
-            let size = io::copy(&mut read, &mut io::sink()).map_err(|source| reading(Path::new(&name), source))?;
+            let size = io::copy(&mut read, &mut io::sink()).map_err(Error::at(Path::new(&name), "reading"))?;
             body.set("size", TextValue::from(serde_json::Value::from(size)));
         }
         Ok(())
@@ -217,7 +217,7 @@ impl<'a> PayloadNames<'a> {
             .filter(|name| payload_path::is_own_name(name));
         let mut to = name.to_owned();
         if let (Some(prefix), Some(bare)) = (&self.prefix, bare) {
-            let (hex, _) = sha256_hex(&mut *stored).map_err(|source| reading(Path::new(name), source))?;
+            let (hex, _) = sha256_hex(&mut *stored).map_err(Error::at(Path::new(name), "reading"))?;
             let (stem, ending) = bare.split_once('.').unwrap_or((bare, "bin"));
             if !hex.starts_with(stem) {
                 let longer = [16, 24, 32, 64].map(|digits| format!("{prefix}{}.{ending}", &hex[..digits]));
@@ -272,12 +272,4 @@ impl<R: Read> Write for LineComparer<R> {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-fn writing(path: &Path, source: io::Error) -> Error {
-    Error::Io { doing: "writing", path: path.to_owned(), source }
-}
-
-fn reading(path: &Path, source: io::Error) -> Error {
-    Error::Io { doing: "reading", path: path.to_owned(), source }
 }

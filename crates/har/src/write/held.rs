@@ -8,14 +8,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::publish;
 use super::writer::FixtureWriter;
 use crate::Error;
 use crate::store::payload_path::{is_zip, payload_folder};
-use crate::store::staging::Staging;
+use crate::store::staging::{Staging, parent};
 
 const FIXTURE: &str = "fixture";
 const PAYLOADS: &str = "payloads";
@@ -28,13 +27,13 @@ impl FixtureWriter {
     /// When a write, sync or rename fails. `folder` is then unchanged or removed.
     pub fn hold(self, folder: &Path, note: &[u8]) -> Result<(), Error> {
         let (path, har, mut deposit) = self.close()?;
-        let failed = at(folder, "writing");
-        let staging = Staging::private(parent(&path), path.file_name().unwrap_or_default()).map_err(&failed)?;
+        let failed = Error::at(folder, "writing");
+        let staging = Staging::private(&path).map_err(failed)?;
         match deposit.folder() {
             Some(_) => {
                 publish::sync_staged(&deposit)?;
                 if let Some(payloads) = deposit.take_staging() {
-                    fs::rename(payloads, staging.path().join(PAYLOADS)).map_err(&failed)?;
+                    fs::rename(payloads, staging.path().join(PAYLOADS)).map_err(failed)?;
                 }
                 publish::rename_into(har, &staging.path().join(FIXTURE))?;
             }
@@ -43,9 +42,9 @@ impl FixtureWriter {
                 publish::rename_into(archive, &staging.path().join(FIXTURE))?;
             }
         }
-        fs::write(staging.path().join(NOTE), note).map_err(&failed)?;
+        fs::write(staging.path().join(NOTE), note).map_err(failed)?;
         discard(folder, &path)?;
-        fs::rename(staging.keep(), folder).map_err(&failed)?;
+        fs::rename(staging.keep(), folder).map_err(failed)?;
         publish::sync_parent(folder)
     }
 }
@@ -55,7 +54,7 @@ impl FixtureWriter {
 /// # Errors
 /// When the note cannot be read.
 pub fn note(folder: &Path) -> Result<Vec<u8>, Error> {
-    fs::read(folder.join(NOTE)).map_err(at(folder, "reading"))
+    fs::read(folder.join(NOTE)).map_err(Error::at(folder, "reading"))
 }
 
 /// True if `folder` has a fixture. False if a [`release`] was interrupted after it had published it.
@@ -80,7 +79,7 @@ pub fn release(folder: &Path, path: &Path) -> Result<(), Error> {
         }
         let fixture = folder.join(FIXTURE);
         if !publish::is_same_file(&fixture, path) {
-            fs::rename(&fixture, path).map_err(at(path, "renaming into"))?;
+            fs::rename(&fixture, path).map_err(Error::at(path, "renaming into"))?;
             publish::sync_parent(path)?;
         }
         let new = referenced();
@@ -101,34 +100,27 @@ pub fn discard(folder: &Path, path: &Path) -> Result<(), Error> {
         return Ok(());
     }
     // A kill leaves the whole folder, or a temporary folder that the next writer removes.
-    let staging = Staging::private(parent(path), path.file_name().unwrap_or_default());
+    let staging = Staging::private(path);
     let moved = staging.and_then(|staging| fs::rename(folder, staging.path().join(FIXTURE)));
-    moved.map_err(at(folder, "removing"))
+    moved.map_err(Error::at(folder, "removing"))
 }
 
 fn move_payloads(from: &Path, to: &Path) -> Result<(), Error> {
     let Ok(staged) = fs::read_dir(from) else { return Ok(()) };
-    fs::create_dir_all(to).map_err(at(to, "creating"))?;
+    fs::create_dir_all(to).map_err(Error::at(to, "creating"))?;
     for file in staged {
-        let file = file.map_err(at(from, "reading"))?;
+        let file = file.map_err(Error::at(from, "reading"))?;
         let target = to.join(file.file_name());
-        fs::rename(file.path(), &target).map_err(at(&target, "renaming into"))?;
+        fs::rename(file.path(), &target).map_err(Error::at(&target, "renaming into"))?;
     }
-    publish::sync_folder(to).map_err(at(to, "syncing"))?;
+    publish::sync_folder(to).map_err(Error::at(to, "syncing"))?;
     publish::sync_parent(to)
-}
-
-fn parent(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-fn at(path: &Path, doing: &'static str) -> impl Fn(io::Error) -> Error + use<> {
-    let path: PathBuf = path.to_owned();
-    move |source| Error::Io { doing, path: path.clone(), source }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
     use crate::write::{ContentMode, PayloadSource};
     use crate::{Entry, Fixture};

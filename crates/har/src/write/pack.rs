@@ -31,7 +31,7 @@ pub struct PackSummary {
 /// When a payload cannot be read, two payloads have one name, or the archive cannot be written. No file is changed
 /// then.
 pub fn pack(fixture: &Fixture, target: &Path) -> Result<PackSummary, Error> {
-    let failed = |source| writing(target, source);
+    let failed = Error::at(target, "writing");
     let folder = payload_path::payload_folder(fixture.path())? + "/";
     let mut members = NameClaims::default();
     let mut har = tempfile::tempfile().map_err(failed)?;
@@ -48,7 +48,7 @@ pub fn pack(fixture: &Fixture, target: &Path) -> Result<PackSummary, Error> {
     har.rewind().map_err(failed)?;
     make_parent(target)?;
     let open = |(name, claim): (&String, &NameClaim<PathBuf>)| {
-        let file = File::open(&claim.source).map_err(|source| reading(&claim.source, source))?;
+        let file = File::open(&claim.source).map_err(Error::at(&claim.source, "reading"))?;
         Ok((name.clone(), Box::new(file) as Box<dyn ReadSeek>))
     };
     let out = staging::file(target).map_err(failed)?;
@@ -66,7 +66,7 @@ pub fn pack(fixture: &Fixture, target: &Path) -> Result<PackSummary, Error> {
 /// When a member cannot be read, a payload is outside the folder, or writing fails. An existing fixture is then
 /// unchanged.
 pub fn unpack(fixture: &Fixture, target: &Path, replace: bool) -> Result<PackSummary, Error> {
-    let failed = |source| writing(target, source);
+    let failed = Error::at(target, "writing");
     let folder = payload_path::payload_folder(target)?;
     let home = target.parent().unwrap_or(Path::new(""));
     let mut files = NameClaims::default();
@@ -85,24 +85,20 @@ pub fn unpack(fixture: &Fixture, target: &Path, replace: bool) -> Result<PackSum
     make_parent(target)?;
     let mut har = staging::file(target).map_err(failed)?;
     text.rewind().and_then(|()| io::copy(&mut text, &mut har)).map_err(failed)?;
-    let staging = Staging::create(
-        if home == Path::new("") { Path::new(".") } else { home },
-        target.file_name().unwrap_or_default(),
-    );
-    let staging = staging.map_err(failed)?;
+    let staging = Staging::create(target).map_err(failed)?;
     let waiting: Vec<_> =
         files.0.iter().enumerate().map(|(n, claim)| (staging.path().join(n.to_string()), claim)).collect();
     for (path, (_, claim)) in &waiting {
-        let mut file = File::create(path).map_err(|source| writing(path, source))?;
+        let mut file = File::create(path).map_err(Error::at(path, "writing"))?;
         let copied =
             io::copy(&mut fixture.open_stored(claim.entry, &claim.source)?, &mut file).and_then(|_| file.sync_all());
-        copied.map_err(|source| writing(path, source))?;
+        copied.map_err(Error::at(path, "writing"))?;
     }
     let old = publish::referenced(target, &home.join(&folder));
     for (path, (file, _)) in &waiting {
         let to = home.join(file);
         make_parent(&to)?;
-        fs::rename(path, &to).map_err(|source| writing(&to, source))?;
+        fs::rename(path, &to).map_err(Error::at(&to, "writing"))?;
     }
     publish::rename_into(har, target)?;
     for name in old.iter().map(|name| format!("{folder}/{name}")).filter(|name| !files.0.contains_key(name)) {
@@ -164,7 +160,7 @@ fn relocate(
         let json = fixture.entry_json(entry)?;
         let bad = |reason| fixture.bad_entry(entry, reason);
         let json = entry::utf8(&json).map_err(bad)?;
-        let offset = fixture.offset(entry).unwrap_or(at);
+        let offset = fixture.span(entry).map_or(at, |span| span.offset);
         let gap = offset.saturating_sub(at);
         io::copy(&mut (&mut text).take(gap), &mut out).map_err(failed)?;
         io::copy(&mut (&mut text).take(json.len() as u64), &mut io::sink()).map_err(failed)?;
@@ -226,20 +222,12 @@ fn safe_path(home: &Path, target: &Path, file: &str) -> Result<PathBuf, String> 
 }
 
 fn is_same(fixture: &Fixture, entry: usize, name: &str, path: &Path) -> Result<bool, Error> {
-    let existing = File::open(path).map_err(|source| reading(path, source))?;
+    let existing = File::open(path).map_err(Error::at(path, "reading"))?;
     let (existing, new) = (io::BufReader::new(existing), io::BufReader::new(fixture.open_stored(entry, name)?));
-    digest::is_same(existing, new).map_err(|source| reading(path, source))
+    digest::is_same(existing, new).map_err(Error::at(path, "reading"))
 }
 
 fn make_parent(path: &Path) -> Result<(), Error> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    parent.map_or(Ok(()), fs::create_dir_all).map_err(|source| writing(path, source))
-}
-
-fn writing(path: &Path, source: io::Error) -> Error {
-    Error::Io { doing: "writing", path: path.to_owned(), source }
-}
-
-fn reading(path: &Path, source: io::Error) -> Error {
-    Error::Io { doing: "reading", path: path.to_owned(), source }
+    parent.map_or(Ok(()), fs::create_dir_all).map_err(Error::at(path, "writing"))
 }

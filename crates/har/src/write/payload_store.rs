@@ -3,7 +3,6 @@
 //! Names are SHA-256 prefixes, so equal payloads share a file and existing files are not written again.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -13,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::options::{ContentMode, JsonLayout, PayloadSource};
 use crate::Error;
 use crate::model::{Body, Storage};
-use crate::store::digest::{CharsetValidator, HashWriter, has_content, is_text, writing};
+use crate::store::digest::{CharsetValidator, HashWriter, has_content, hex, is_text};
 use crate::store::payload;
 use crate::store::staging::Staging;
 use harproxy_http::MediaType;
@@ -34,10 +33,10 @@ pub(crate) enum Message {
 /// The payload files of a fixture being written.
 #[derive(Debug)]
 pub(crate) struct PayloadStore {
-    /// The folder of the fixture, and of the staging folder, so that renames stay on one file system.
+    /// The folder of the fixture.
     parent: PathBuf,
-    /// The file name of the fixture, the prefix of the staging folder.
-    fixture: OsString,
+    /// The path of the fixture.
+    fixture: PathBuf,
     /// The payload folder of a HAR (`api` beside `api.har`). `None` for an archive, whose payloads are at its root.
     folder: Option<String>,
     /// True if the payload folder existed when writing began.
@@ -59,9 +58,15 @@ pub(crate) enum FileState {
 
 impl PayloadStore {
     pub(crate) fn new(parent: &Path, fixture: &Path, folder: Option<String>) -> Self {
-        let fixture = fixture.file_name().unwrap_or_default().to_owned();
         let has_folder = folder.as_ref().is_some_and(|folder| parent.join(folder).exists());
-        PayloadStore { parent: parent.to_owned(), fixture, folder, has_folder, staging: None, names: BTreeMap::new() }
+        PayloadStore {
+            parent: parent.to_owned(),
+            fixture: fixture.to_owned(),
+            folder,
+            has_folder,
+            staging: None,
+            names: BTreeMap::new(),
+        }
     }
 
     /// The path of the payload folder of a HAR.
@@ -144,7 +149,7 @@ impl PayloadStore {
         let (name, new) = self.claim(&Sha256::digest(&bytes), extension, bytes.len() as u64, || Ok(&bytes[..]))?;
         if new {
             let path = self.staging()?.join(&name);
-            fs::write(&path, bytes).map_err(|source| writing(&path, source))?;
+            fs::write(&path, bytes).map_err(Error::at(&path, "writing"))?;
         }
         body.stored = self.file(name);
         Ok(())
@@ -161,7 +166,7 @@ impl PayloadStore {
         let mut out = HashWriter::create(&part)?;
         let mut layout = CompactDetector::default();
         let mut text = CharsetValidator::new(&plan.media);
-        let mut utf8 = CharsetValidator::utf8();
+        let mut utf8 = CharsetValidator::of(encoding_rs::UTF_8);
         let mut chunk = vec![0; 64 * 1024];
         let mut all = io::Cursor::new(head).chain(rest);
         loop {
@@ -170,7 +175,7 @@ impl PayloadStore {
             text.push(&chunk[..n], last);
             utf8.push(&chunk[..n], last);
             layout.push(&chunk[..n]);
-            out.write_all(&chunk[..n]).map_err(|source| writing(&part, source))?;
+            out.write_all(&chunk[..n]).map_err(Error::at(&part, "writing"))?;
             if last {
                 break;
             }
@@ -187,7 +192,7 @@ impl PayloadStore {
                 Some(text) => out.write_all(text),
                 None => File::open(&part).and_then(|read| harproxy_json::indent_stream(read, &mut out)),
             };
-            indented.map_err(|source| writing(&stored, source))?;
+            indented.map_err(Error::at(&stored, "writing"))?;
             (digest, stored_len) = out.finish()?;
         }
         let name = self.stage(&stored, &digest, plan.extension(text.valid), stored_len)?;
@@ -199,7 +204,7 @@ impl PayloadStore {
     pub(crate) fn adopt(&mut self, read: &mut dyn Read, extension: &str) -> Result<Storage, Error> {
         let part = self.staging()?.join(".part");
         let mut out = HashWriter::create(&part)?;
-        io::copy(read, &mut out).map_err(|source| writing(&part, source))?;
+        io::copy(read, &mut out).map_err(Error::at(&part, "writing"))?;
         let (digest, len) = out.finish()?;
         let name = self.stage(&part, &digest, extension, len)?;
         Ok(self.file(name))
@@ -229,8 +234,8 @@ impl PayloadStore {
         }
         if self.folder.is_none() {
             let path = self.staging()?.join(name);
-            let mut out = File::create(&path).map_err(|source| writing(&path, source))?;
-            io::copy(&mut open()?, &mut out).map_err(|source| writing(&path, source))?;
+            let mut out = File::create(&path).map_err(Error::at(&path, "writing"))?;
+            io::copy(&mut open()?, &mut out).map_err(Error::at(&path, "writing"))?;
         }
         self.names.insert(name.to_owned(), FileState::Unchanged);
         Ok(true)
@@ -242,7 +247,7 @@ impl PayloadStore {
         let (name, new) = self.claim(digest, extension, len, || File::open(part))?;
         if new {
             let path = self.staging()?.join(&name);
-            fs::rename(part, &path).map_err(|source| writing(&path, source))?;
+            fs::rename(part, &path).map_err(Error::at(&path, "writing"))?;
         }
         Ok(name)
     }
@@ -257,8 +262,7 @@ impl PayloadStore {
         len: u64,
         bytes: impl Fn() -> io::Result<R>,
     ) -> Result<(String, bool), Error> {
-        let hex_digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
-        let hex: String = digest.iter().flat_map(|byte| [hex_digit(byte >> 4), hex_digit(byte & 15)]).collect();
+        let hex = hex(digest);
         let home = if self.folder.is_some() { self.folder().filter(|_| self.has_folder) } else { self.staged("") };
         for digits in [16, 24, 32, 64] {
             let name = format!("{}.{extension}", &hex[..digits.min(hex.len())]);
@@ -279,7 +283,7 @@ impl PayloadStore {
         }
         let exhausted =
             io::Error::new(io::ErrorKind::AlreadyExists, "files with other bytes have all names of this payload");
-        Err(writing(&self.parent.join(hex), exhausted))
+        Err(Error::at(&self.parent.join(hex), "writing")(exhausted))
     }
 
     fn file(&self, name: String) -> Storage {
@@ -293,9 +297,8 @@ impl PayloadStore {
         if let Some(staging) = &self.staging {
             return Ok(staging.path().to_owned());
         }
-        let parent = self.parent.clone();
-        let failed = |source| Error::Io { doing: "creating a folder for payloads in", path: parent.clone(), source };
-        let staging = Staging::create(&parent, &self.fixture).map_err(failed)?;
+        let failed = Error::at(&self.parent, "creating a folder for payloads in");
+        let staging = Staging::create(&self.fixture).map_err(failed)?;
         let path = staging.path().to_owned();
         self.staging = Some(staging);
         Ok(path)

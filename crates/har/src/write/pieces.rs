@@ -68,7 +68,7 @@ fn canonical_text(mut entry: TextValue<'_>) -> String {
 /// # Errors
 /// When a write, sync or rename fails. The file is then unchanged.
 pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<(), Error>) -> Result<(), Error> {
-    let failed = |source| Error::Io { doing: "writing", path: path.to_owned(), source };
+    let failed = Error::at(path, "writing");
     let mut out = std::io::BufWriter::new(staging::file(path).map_err(failed)?);
     write(&mut out)?;
     let file = out.into_inner().map_err(|error| failed(error.into_error()))?;

@@ -13,7 +13,6 @@ use zip::{CompressionMethod, ZipWriter};
 use super::payload_store::{FileState, PayloadStore};
 use crate::Error;
 use crate::read::Fixture;
-use crate::read::entry::payload_files;
 use crate::store::archive::{FREE_EXPANDED, ReadSeek, check_expansion};
 use crate::store::{digest, payload_path, staging};
 
@@ -42,7 +41,7 @@ pub(crate) fn into_folder(payloads: &mut PayloadStore) -> Result<(), Error> {
     } else if let Some(staging) = payloads.staged("") {
         move_all(&staging, &folder, &staged)?;
     }
-    sync_folder(&folder).map_err(at(&folder, "syncing"))?;
+    sync_folder(&folder).map_err(Error::at(&folder, "syncing"))?;
     sync_parent(&folder)
 }
 
@@ -51,7 +50,7 @@ pub(crate) fn sync_staged(payloads: &PayloadStore) -> Result<(), Error> {
     let staged = payloads.names().iter().filter(|(_, place)| **place == FileState::Staged);
     let staged: Vec<PathBuf> = staged.filter_map(|(name, _)| payloads.staged(name)).collect();
     if let Some(first) = staged.first().cloned() {
-        sync_files(staged).map_err(at(&first, "syncing"))?;
+        sync_files(staged).map_err(Error::at(&first, "syncing"))?;
     }
     for part in [".part", ".indented"] {
         let _ = payloads.staged(part).map(fs::remove_file);
@@ -62,20 +61,20 @@ pub(crate) fn sync_staged(payloads: &PayloadStore) -> Result<(), Error> {
 fn move_all(from: &Path, to: &Path, names: &[String]) -> Result<(), Error> {
     names.iter().try_for_each(|name| {
         let target = to.join(name);
-        fs::rename(from.join(name), &target).map_err(at(&target, "renaming into"))
+        fs::rename(from.join(name), &target).map_err(Error::at(&target, "renaming into"))
     })
 }
 
 /// Builds the archive of a fixture that is being written.
 pub(crate) fn into_archive(har: &NamedTempFile, payloads: &PayloadStore, path: &Path) -> Result<NamedTempFile, Error> {
-    let failed = at(path, "writing");
-    let mut har = har.reopen().map_err(&failed)?;
+    let failed = Error::at(path, "writing");
+    let mut har = har.reopen().map_err(failed)?;
     let staged = payloads.names().keys().map(|name| {
         let path = payloads.staged(name).unwrap_or_default();
-        let file = File::open(&path).map_err(at(&path, "reading"))?;
+        let file = File::open(&path).map_err(Error::at(&path, "reading"))?;
         Ok((name.clone(), Box::new(file) as Box<dyn ReadSeek>))
     });
-    archive(path, staging::file(path).map_err(&failed)?, &mut har, staged)
+    archive(path, staging::file(path).map_err(failed)?, &mut har, staged)
 }
 
 /// Writes an archive into `out`, to be renamed to `path`: first the HAR, then the payloads in the given order.
@@ -87,12 +86,12 @@ pub(crate) fn archive(
     har: &mut dyn ReadSeek,
     payloads: impl Iterator<Item = Result<(String, Box<dyn ReadSeek>), Error>>,
 ) -> Result<NamedTempFile, Error> {
-    let failed = at(path, "writing");
+    let failed = Error::at(path, "writing");
     let mut zip = ZipWriter::new(BufWriter::with_capacity(256 * 1024, out));
-    add(&mut zip, "har.har", har).map_err(&failed)?;
+    add(&mut zip, "har.har", har).map_err(failed)?;
     for payload in payloads {
         let (name, mut bytes) = payload?;
-        add(&mut zip, &name, &mut bytes).map_err(&failed)?;
+        add(&mut zip, &name, &mut bytes).map_err(failed)?;
     }
     let out = zip.finish().map_err(|error| failed(io::Error::other(error)))?;
     out.into_inner().map_err(|error| failed(error.into_error()))
@@ -127,10 +126,10 @@ fn may_be_deflated(mut bytes: &mut dyn ReadSeek, len: u64) -> io::Result<bool> {
 
 /// Renames a complete file to `path`. An existing file with the same bytes stays unchanged.
 pub(crate) fn rename_into(new: NamedTempFile, path: &Path) -> Result<u64, Error> {
-    new.as_file().sync_all().map_err(at(path, "syncing"))?;
-    let len = new.as_file().metadata().map_err(at(path, "writing"))?.len();
+    new.as_file().sync_all().map_err(Error::at(path, "syncing"))?;
+    let len = new.as_file().metadata().map_err(Error::at(path, "writing"))?.len();
     if !is_same_file(new.path(), path) {
-        new.persist(path).map_err(|error| at(path, "renaming into")(error.error))?;
+        new.persist(path).map_err(|error| Error::at(path, "renaming into")(error.error))?;
         sync_parent(path)?;
     }
     Ok(len)
@@ -143,9 +142,10 @@ pub(crate) fn referenced(path: &Path, folder: &Path) -> BTreeSet<String> {
     let Some(folder) = folder.file_name().and_then(|name| name.to_str()).filter(|_| old.is_own()) else {
         return BTreeSet::new();
     };
-    let files =
-        old.heads().iter().filter_map(|head| old.entry_json(head.entry).ok()).flat_map(|json| payload_files(&json));
-    let own = files.filter_map(|file| Some(file.strip_prefix(folder)?.strip_prefix('/')?.to_owned()));
+    let own = old
+        .payload_names()
+        .into_keys()
+        .filter_map(|file| Some(file.strip_prefix(folder)?.strip_prefix('/')?.to_owned()));
     own.filter(|name| payload_path::is_own_name(name)).collect()
 }
 
@@ -165,11 +165,6 @@ pub(crate) fn is_same_file(new: &Path, old: &Path) -> bool {
     let same_len = fs::metadata(new).ok().map(|m| m.len()) == fs::metadata(old).ok().map(|m| m.len());
     let same_bytes = || digest::is_same(open(new)?, open(old)?);
     same_len && same_bytes().unwrap_or(false)
-}
-
-fn at(path: &Path, doing: &'static str) -> impl Fn(io::Error) -> Error + use<> {
-    let path = path.to_owned();
-    move |source| Error::Io { doing, path: path.clone(), source }
 }
 
 fn sync_files(files: Vec<PathBuf>) -> io::Result<()> {
@@ -192,8 +187,8 @@ fn sync_file_system(_: &Path) -> io::Result<bool> {
 }
 
 pub(crate) fn sync_parent(path: &Path) -> Result<(), Error> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    sync_folder(parent).map_err(at(parent, "syncing"))
+    let parent = staging::parent(path);
+    sync_folder(parent).map_err(Error::at(parent, "syncing"))
 }
 
 #[cfg(unix)]

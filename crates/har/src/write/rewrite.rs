@@ -54,10 +54,9 @@ impl<'a> Rewrite<'a> {
     /// # Errors
     /// When the folder of the fixture is not writable.
     pub fn begin(fixture: &'a Fixture) -> Result<Self, Error> {
-        let failed = |source| writing(fixture.path(), source);
+        let failed = Error::at(fixture.path(), "writing");
         let target = fs::canonicalize(fixture.path()).map_err(failed)?;
-        let parent = target.parent().unwrap_or(Path::new("."));
-        let staging = Staging::create(parent, target.file_name().unwrap_or_default()).map_err(failed)?;
+        let staging = Staging::create(&target).map_err(failed)?;
         let out = File::options().read(true).write(true).create_new(true).open(staging.path().join("har"));
         Ok(Rewrite {
             fixture,
@@ -84,7 +83,7 @@ impl<'a> Rewrite<'a> {
     pub fn replace_payload(&mut self, entry: usize, name: &str, content: &mut dyn Read) -> Result<String, Error> {
         let staged = self.staging.path().join(format!("payload-{}", self.new.len()));
         let mut file = HashWriter::create(&staged)?;
-        io::copy(content, &mut file).map_err(|source| writing(&staged, source))?;
+        io::copy(content, &mut file).map_err(Error::at(&staged, "writing"))?;
         let (bytes, _) = file.finish()?;
         let hex = hex(&bytes);
         let old = normal_name(name);
@@ -119,7 +118,7 @@ impl<'a> Rewrite<'a> {
         text: &str,
         edits: impl IntoIterator<Item = (&'e Range<usize>, &'e str)>,
     ) -> Result<(), Error> {
-        let failed = |source| writing(self.fixture.path(), source);
+        let failed = Error::at(self.fixture.path(), "writing");
         self.copy(value.span.offset, true)?;
         self.copy(value.span.offset + value.span.len, false)?;
         let mut copied = 0;
@@ -175,7 +174,7 @@ impl<'a> Rewrite<'a> {
 
     /// Copies or skips the text up to an offset.
     fn copy(&mut self, to: u64, keep: bool) -> Result<(), Error> {
-        let failed = |source| writing(self.fixture.path(), source);
+        let failed = Error::at(self.fixture.path(), "writing");
         let text = &mut (&mut self.text).take(to.saturating_sub(self.at));
         let copied = if keep { io::copy(text, &mut self.out) } else { io::copy(text, &mut io::sink()) };
         copied.map_err(failed)?;
@@ -188,7 +187,7 @@ impl<'a> Rewrite<'a> {
     /// # Errors
     /// When a write, sync or rename fails. The old fixture is then unchanged.
     pub fn finish(mut self) -> Result<RewriteSummary, Error> {
-        let failed = |source| writing(self.fixture.path(), source);
+        let failed = Error::at(self.fixture.path(), "writing");
         io::copy(&mut self.text, &mut self.out).and_then(|_| self.out.flush()).map_err(failed)?;
         let har = self.staging.path().join("har");
         if self.fixture.archive().is_some() {
@@ -200,7 +199,7 @@ impl<'a> Rewrite<'a> {
         for (name, staged) in &self.new {
             let to = self.home().join(name);
             let done = File::open(staged).and_then(|file| file.sync_all()).and_then(|()| fs::rename(staged, &to));
-            done.map_err(|source| writing(&to, source))?;
+            done.map_err(Error::at(&to, "writing"))?;
             publish::sync_parent(&to)?;
         }
         publish::rename_into(packed, &self.target)?;
@@ -223,7 +222,7 @@ impl<'a> Rewrite<'a> {
     }
 
     fn archive(&self, har: &Path) -> Result<NamedTempFile, Error> {
-        let failed = |source| writing(self.fixture.path(), source);
+        let failed = Error::at(self.fixture.path(), "writing");
         let mut har = File::open(har).map_err(failed)?;
         let old = self.fixture.archive().map(Archive::payloads).unwrap_or_default();
         let is_used = |name: &String| self.used.contains(name) || !self.replaced.contains(name);
@@ -291,8 +290,4 @@ fn files_of(json: &[u8]) -> Option<Vec<String>> {
     let mut node = entry::tree(json).ok()?;
     let files = canonical::files_mut(&mut node).into_iter().filter_map(|file| file.as_str());
     Some(files.map(|name| normal_name(&name)).collect())
-}
-
-fn writing(path: &Path, source: io::Error) -> Error {
-    Error::Io { doing: "writing", path: path.to_owned(), source }
 }

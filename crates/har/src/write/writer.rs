@@ -49,20 +49,13 @@ impl FixtureWriter {
     /// # Errors
     /// When the folder cannot be created or written.
     pub fn create(path: &Path, content: ContentMode, scope: &[String]) -> Result<Self, Error> {
-        let parent = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-            _ => PathBuf::from("."),
-        };
-        let io = |doing| {
-            let parent = parent.clone();
-            move |source| Error::Io { doing, path: parent, source }
-        };
-        fs::create_dir_all(&parent).map_err(io("creating"))?;
+        let parent = staging::parent(path);
+        fs::create_dir_all(parent).map_err(Error::at(parent, "creating"))?;
         let folder = if is_zip(path) { None } else { Some(payload_folder(path)?) };
-        let har = staging::file(path).map_err(io("creating a file in"))?;
+        let har = staging::file(path).map_err(Error::at(parent, "creating a file in"))?;
         Ok(FixtureWriter {
             path: path.to_owned(),
-            payloads: PayloadStore::new(&parent, path, folder),
+            payloads: PayloadStore::new(parent, path, folder),
             content,
             layout: JsonLayout::default(),
             har: HarText::new(BufWriter::with_capacity(256 * 1024, har), log_members(scope)),
@@ -134,7 +127,7 @@ impl FixtureWriter {
     /// When writing fails.
     pub fn entry(&mut self, entry: &Entry) -> Result<(), Error> {
         let node = canonical::entry(entry);
-        self.har.entry(&node).map_err(|source| self.unwritable(source))
+        self.har.entry(&node).map_err(Error::at(&self.path, "writing"))
     }
 
     /// Adds a changed entry of the fixture that is being replaced. Only the differences between the old entry and
@@ -164,7 +157,7 @@ impl FixtureWriter {
             (Some(target), Some(before), Some(after)) => patch(&text, &target, &before, &new, &after),
             _ => new,
         };
-        self.har.entry_text(text.as_bytes()).map_err(|source| self.unwritable(source))
+        self.har.entry_text(text.as_bytes()).map_err(Error::at(&self.path, "writing"))
     }
 
     /// Adds an entry of an existing fixture with its payloads.
@@ -184,7 +177,7 @@ impl FixtureWriter {
             if keeps_names {
                 // A CR outside of strings is a line end of git on Windows. In strings it is escaped.
                 json.retain(|&byte| byte != b'\r');
-                return self.har.entry_text(&json).map_err(|source| self.unwritable(source));
+                return self.har.entry_text(&json).map_err(Error::at(&self.path, "writing"));
             }
         }
         self.format(fixture, entry)
@@ -200,7 +193,7 @@ impl FixtureWriter {
         let mut node = fixture.node(entry, &json)?;
         self.adopt_payloads(&mut node, fixture, entry)?;
         canonical::arrange(&mut node);
-        self.har.entry(&node).map_err(|source| self.unwritable(source))
+        self.har.entry(&node).map_err(Error::at(&self.path, "writing"))
     }
 
     /// Syncs and renames first the payloads, then the HAR or archive. Removes payload files of the old fixture that
@@ -227,9 +220,9 @@ impl FixtureWriter {
     /// Completes the temporary HAR.
     pub(crate) fn close(self) -> Result<(PathBuf, NamedTempFile, PayloadStore), Error> {
         let path = self.path;
-        let writing = |source| Error::Io { doing: "writing", path: path.clone(), source };
-        let har = self.har.finish().map_err(writing)?;
-        let har = har.into_inner().map_err(|error| writing(error.into_error()))?;
+        let failed = Error::at(&path, "writing");
+        let har = self.har.finish().map_err(failed)?;
+        let har = har.into_inner().map_err(|error| failed(error.into_error()))?;
         Ok((path, har, self.payloads))
     }
 
@@ -243,10 +236,6 @@ impl FixtureWriter {
             }
         }
         Ok(())
-    }
-
-    fn unwritable(&self, source: io::Error) -> Error {
-        Error::Io { doing: "writing", path: self.path.clone(), source }
     }
 }
 
