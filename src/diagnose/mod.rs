@@ -1,5 +1,5 @@
-//! Diagnosis of a CMD whose traffic does not reach the proxy: its runtime, the connections that bypass the proxy, and the change
-//! that sends them through it.
+//! Diagnosis of a CMD whose traffic does not reach the proxy: its runtime, the connections that bypass the proxy, and
+//! the change that sends them through it.
 
 mod advice;
 mod bypass;

@@ -84,8 +84,8 @@ fn system(machine: &Machine, ca: &Ca) -> Store {
     }
 }
 
-/// Returns the family by the system's name, then by the names in `ID_LIKE`, then by installed programs and folders. Of several
-/// families with the same program the last one, the most general, wins.
+/// Returns the family by the system's name, then by the names in `ID_LIKE`, then by installed programs and folders. Of
+/// several families with the same program the last one, the most general, wins.
 fn family(machine: &Machine) -> Option<&'static Family> {
     let ids = ["ID", "ID_LIKE"].into_iter().filter_map(|field| machine.release(field));
     // `opensuse-leap`, `opensuse-tumbleweed`.

@@ -79,7 +79,7 @@ fn of(check: CheckId, report: &Report) -> Vec<&Finding> {
 }
 
 #[test]
-fn what_was_counted_is_added_and_equal_findings_are_one() {
+fn counts_are_added_and_equal_findings_are_merged() {
     let report = combined(vec![shard(2, vec![miss(1), miss(2)], vec![]), shard(0, vec![miss(2)], vec![])]);
     assert_eq!((report.verdict.counts.requests, report.verdict.counts.bytes, report.more_requests), (2, 140, 2));
     let found: Vec<_> = report.verdict.findings.iter().map(|f| (f.at.request.as_deref().unwrap(), f.times)).collect();
@@ -166,7 +166,7 @@ fn severities_stay_unless_a_list_says_otherwise() {
 }
 
 #[test]
-fn what_was_combined_can_be_combined_again() {
+fn combined_report_can_be_combined_again() {
     let api = |unused: &[usize]| vec![fixture("hars/api.har", 4, unused)];
     let shards = || {
         [

@@ -158,7 +158,7 @@ fn without_its_script_the_page_has_the_summary() {
 }
 
 #[test]
-fn what_is_equal_stands_in_the_page_once() {
+fn equal_data_is_stored_once() {
     let mut report = report("tame");
     let payload = Bytes::from(vec![b'x'; 10_000]);
     let excerpt = PayloadExcerpt { mime_type: "text/plain".into(), bytes: payload, size: 10_000 };
