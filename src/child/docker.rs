@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_shell_would_split_goes_into_the_file() {
+    fn values_that_a_shell_would_split_go_into_the_file() {
         let change = |variable: &str, value: &str| VariableChange {
             variable: variable.into(),
             value: value.into(),

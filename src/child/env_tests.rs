@@ -93,7 +93,7 @@ fn every_variable_of_the_contract_is_set() {
 }
 
 #[test]
-fn what_only_overrules_is_left_alone_unless_the_user_has_it() {
+fn overruling_variables_are_set_only_if_the_user_has_them() {
     let run = Run::new();
     assert_eq!(run.value(&Environment::new(), "npm_config_proxy"), None);
     assert_eq!(run.value(&Environment::new(), "NIX_SSL_CERT_FILE"), None);

@@ -69,7 +69,7 @@ async fn the_status_is_cmds() {
 }
 
 #[tokio::test]
-async fn what_is_missing_is_127() {
+async fn missing_program_ends_with_127() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("missing").into_os_string();
     for program in [OsString::from("harproxy-no-such-command"), missing, OsString::new()] {
@@ -80,7 +80,7 @@ async fn what_is_missing_is_127() {
 }
 
 #[tokio::test]
-async fn what_can_not_be_run_is_126() {
+async fn file_that_is_not_executable_ends_with_126() {
     let folder = tempfile::tempdir().unwrap();
     let text = script(folder.path(), "text", "hello", 0o644);
     let lost = script(folder.path(), "lost", "#!/no/such/interpreter\n", 0o755);
@@ -147,7 +147,7 @@ async fn a_second_signal_ends_at_once() {
 }
 
 #[tokio::test]
-async fn what_cmd_leaves_behind_lives() {
+async fn background_process_of_cmd_survives() {
     let folder = tempfile::tempdir().unwrap();
     let fifo = fifo(folder.path());
     let mut plan = sh("(read line <$1; echo \"$line\" >$1.out; : >$1) & exit 0");

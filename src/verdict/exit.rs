@@ -36,7 +36,8 @@ pub enum Source {
 ///
 /// ```
 /// # use harproxy::verdict::{Counts, RunMode, Source, Verdict, exit_status};
-/// # let verdict = Verdict { mode: RunMode::REPLAY, counts: Counts::default(), findings: vec![], fixtures: vec![], duration_ms: 0 };
+/// # let (mode, counts) = (RunMode::REPLAY, Counts::default());
+/// # let verdict = Verdict { mode, counts, findings: vec![], fixtures: vec![], duration_ms: 0 };
 /// assert_eq!(exit_status(&verdict, Some(42)), (42, Source::Cmd));
 /// assert_eq!(exit_status(&verdict, Some(0)), (0, Source::Verdict));
 /// ```
