@@ -36,15 +36,13 @@ pub fn stores(machine: &Machine, ca: &Ca) -> StoreList {
     }
     stores.extend(machine.java.iter().map(|store| java(machine, ca, store)));
     if machine.java.is_empty() {
-        notes.push(
-            "JavaStore: `-- CMD` gives a JVM its own trust store; the runtime's is listed here if JAVA_HOME is set",
-        );
+        notes.push("Java: `-- CMD` gives a JVM its own trust store; the runtime's is listed here if JAVA_HOME is set");
     }
     StoreList { stores, notes }
 }
 
 const SYSTEM_READERS: &str =
-    "curl, wget, git, OpenSSL, Go, Ruby, PHP, .NET and Python's ssl, but neither Node.js nor JavaStore";
+    "curl, wget, git, OpenSSL, Go, Ruby, PHP, .NET and Python's ssl, but neither Node.js nor Java";
 
 /// Returns a store without commands. `entry` is the identifier that the CA gets in it.
 fn store(ca: &Ca, kind: StoreKind, place: impl Into<PathBuf>, listing: Listing, entry: impl Into<OsString>) -> Store {

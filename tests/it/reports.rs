@@ -312,7 +312,7 @@ fn a_shard_that_failed_fails_the_whole_and_is_named() {
 }
 
 #[test]
-fn what_is_no_report_is_named_and_so_is_what_to_do() {
+fn other_files_are_rejected_with_advice() {
     let sandbox = Sandbox::new();
     sandbox.write("newer.json", r#"{"schema":"harproxy.report/2"}"#);
     sandbox.write("other.json", r#"{"log":{}}"#);
@@ -320,8 +320,8 @@ fn what_is_no_report_is_named_and_so_is_what_to_do() {
     sandbox.write("folder/x", "");
     for (file, words) in [
         ("newer.json", "`harproxy.report/2`"),
-        ("other.json", "no report of a run"),
-        ("cut.json", "as JSON"),
+        ("other.json", "not a harproxy report"),
+        ("cut.json", "invalid JSON"),
         ("none.json", "check the path"),
         ("shards/*.json", "no file matches it"),
         ("folder", "pass the JSON reports themselves"),
