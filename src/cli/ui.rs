@@ -128,10 +128,7 @@ impl Ui {
     /// When it cannot be written. A closed pipe is not an error.
     pub fn data(&self, text: &str) -> io::Result<()> {
         let mut out = anstream::stdout().lock();
-        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            result => result,
-        }
+        ignore_closed_pipe(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
     }
 
     /// Copies bytes to standard output unchanged.
@@ -140,10 +137,7 @@ impl Ui {
     /// When they cannot be read or written. A closed pipe is not an error.
     pub fn bytes(&self, bytes: &mut dyn io::Read) -> io::Result<()> {
         let mut out = io::stdout().lock();
-        match io::copy(bytes, &mut out).and_then(|_| out.flush()) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            result => result,
-        }
+        ignore_closed_pipe(io::copy(bytes, &mut out).and_then(|_| out.flush()))
     }
 
     /// Prints information. `--quiet` suppresses it.
@@ -282,6 +276,11 @@ fn cut_at(line: &str, width: usize) -> Cow<'_, str> {
 #[must_use]
 pub fn counted(n: usize, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
+}
+
+/// Turns the error of a reader that closed the pipe, such as `head`, into success.
+fn ignore_closed_pipe(result: io::Result<()>) -> io::Result<()> {
+    result.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
 }
 
 #[cfg(test)]

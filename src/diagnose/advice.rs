@@ -5,8 +5,8 @@ use super::evidence::Evidence;
 use super::{remedy, runtime};
 use crate::verdict::{CheckId, Finding, Severity, Verdict};
 
-/// Adds a finding for each program that bypassed the proxy. If no request came, it also explains the silence by CMD's runtime and
-/// names the change that makes this runtime use the proxy.
+/// Adds a finding for each program that bypassed the proxy. If no request came, it also explains the silence by CMD's
+/// runtime and names the change that makes this runtime use the proxy.
 pub fn advise(verdict: &mut Verdict, evidence: &Evidence) {
     let is_silent = verdict.counts.requests == 0;
     let is_tls_refused = verdict.findings.iter().any(|finding| finding.check == CheckId::TLS_REFUSED);
@@ -55,7 +55,8 @@ fn explain_silence(finding: &mut Finding, evidence: &Evidence) {
     finding.hint = join_lines(hints.into_iter().chain(doctor_hint(evidence)));
 }
 
-/// Returns a finding for each program that bypassed the proxy. In a silent run the finding for the silence has the hint.
+/// Returns a finding for each program that bypassed the proxy. In a silent run the finding for the silence has the
+/// hint.
 fn bypass_findings(evidence: &Evidence, is_silent: bool) -> Vec<Finding> {
     let finding = |(program, explanation): (&str, String)| {
         let hint = (!is_silent).then(|| remedy::for_program(program, evidence));

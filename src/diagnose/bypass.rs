@@ -1,7 +1,7 @@
 //! Finds connections of CMD that look like HTTP and bypass the proxy.
 //!
-//! Only addresses are known. A connection counts as a bypass if it goes to an HTTP port of another machine, or to a port of this
-//! machine that the scope names.
+//! Only addresses are known. A connection counts as a bypass if it goes to an HTTP port of another machine, or to a
+//! port of this machine that the scope names.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -32,7 +32,8 @@ pub struct Bypasses {
     likely: Vec<DirectConnection>,
     /// To this machine, and the scope names no port: an API, or a server of the test itself.
     possible: Vec<DirectConnection>,
-    /// Host names in `NO_PROXY`. Addresses can't be compared with names, so connections to these hosts may be among the likely ones.
+    /// Host names in `NO_PROXY`. Addresses can't be compared with names, so connections to these hosts may be among the
+    /// likely ones.
     no_proxy: Vec<String>,
 }
 

@@ -21,7 +21,8 @@ pub struct Evidence {
     pub programs: Option<Vec<Program>>,
     /// Connections that bypassed the proxy.
     pub bypasses: Bypasses,
-    /// Programs with connections that closed before their address was read. If the proxy got no connection, these bypassed it.
+    /// Programs with connections that closed before their address was read. If the proxy got no connection, these
+    /// bypassed it.
     pub short_lived: Vec<String>,
     /// The `NAME` of a `HARPROXY_URL_NAME` in CMD's words that is not set.
     pub unset_url: Option<String>,

@@ -63,8 +63,8 @@ pub(super) fn for_runtime(runtime: Runtime, evidence: &Evidence) -> String {
             format!("Ruby bypasses the proxy for localhost and 127.0.0.1 regardless of the variables: {}", reverse_port(evidence))
         }
         Runtime::Php => "a stream context of the script, and `php -n`, override harproxy's settings: add `'proxy' => \
-             str_replace('http://', 'tcp://', getenv('HARPROXY_RUN_PROXY')), 'request_fulluri' => true` to its `http` options; \
-             set `clear_env = no` for PHP-FPM"
+             str_replace('http://', 'tcp://', getenv('HARPROXY_RUN_PROXY')), 'request_fulluri' => true` to its `http` \
+             options; set `clear_env = no` for PHP-FPM"
             .into(),
         Runtime::Deno => format!(
             "Deno's fetch reads the variables unless the program makes a `Deno.createHttpClient` without `proxy`; or {}",

@@ -206,8 +206,8 @@ pub(super) struct Guess {
     pub(super) reason: String,
 }
 
-/// Returns the most likely runtimes of CMD, the most specific first. Names of programs decide. The project folder refines them, or
-/// decides alone if no program is known (`make test`).
+/// Returns the most likely runtimes of CMD, the most specific first. Names of programs decide. The project folder
+/// refines them, or decides alone if no program is known (`make test`).
 pub(super) fn guess(evidence: &Evidence) -> Vec<Guess> {
     let programs = program_names(evidence);
     let by_name: Vec<Guess> = SIGNATURES.iter().filter_map(|signature| signature.by_name(&programs)).collect();
@@ -280,8 +280,8 @@ fn program_names(evidence: &Evidence) -> Vec<(String, &'static str)> {
     words.chain(ran).chain(past).collect()
 }
 
-/// Returns the words of CMD that may be program names: all words of a shell line (`sh -c`), else the first few (`npx playwright
-/// test`), and the words of the script of `npm run NAME`. Options and their values are left out.
+/// Returns the words of CMD that may be program names: all words of a shell line (`sh -c`), else the first few (`npx
+/// playwright test`), and the words of the script of `npm run NAME`. Options and their values are left out.
 fn words(evidence: &Evidence) -> Vec<String> {
     const FIRST: usize = 4;
     let is_line = evidence.words.iter().skip(1).any(|word| word == "-c");

@@ -111,8 +111,8 @@ impl StoreContents {
         found
     }
 
-    /// Parses the output of `security find-certificate -a -p` and `security dump-trust-settings -d`: the certificates, and the names
-    /// of those that an administrator trusts.
+    /// Parses the output of `security find-certificate -a -p` and `security dump-trust-settings -d`: the certificates,
+    /// and the names of those that an administrator trusts.
     pub(super) fn in_keychain(ca: &Ca, certificates: &str, settled: &str) -> Self {
         let mut found = StoreContents::default();
         for root in ca::certificates(certificates.as_bytes()) {

@@ -1,4 +1,5 @@
-//! Changes stores by running their commands. Conditions are checked first, so that a store is changed completely or not at all.
+//! Changes stores by running their commands. Conditions are checked first, so that a store is changed completely or not
+//! at all.
 
 use std::ffi::OsString;
 use std::io;

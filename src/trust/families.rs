@@ -13,7 +13,8 @@ pub(super) struct Family {
     pub(super) folders: &'static [&'static str],
     /// Bundles; programs read the first one that exists.
     pub(super) bundles: &'static [&'static str],
-    /// The program that builds the bundle. A system with this program and the folder belongs to the family, whatever its name.
+    /// The program that builds the bundle. A system with this program and the folder belongs to the family, whatever
+    /// its name.
     pub(super) tool: &'static str,
     /// How to install that program.
     pub(super) get_tool: Installation,

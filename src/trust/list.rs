@@ -95,8 +95,8 @@ impl Store {
             let pem = ask(runner, &certutil(&["-L", "-a", "-n", &nickname]))?.out;
             entries.push((nickname, trust, pem));
         }
-        // Adding to a password-protected database would leave an entry without trust, so protection is detected first. certutil also
-        // fails if there are no keys to list.
+        // Adding to a password-protected database would leave an entry without trust, so protection is detected first.
+        // certutil also fails if there are no keys to list.
         let keys = run(runner, &certutil(&["-K"]))?;
         Ok(StoreContents::in_nss(ca, &entries, keys.err.contains("could not authenticate")))
     }

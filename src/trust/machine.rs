@@ -75,8 +75,8 @@ const CHROMIUMS: &[&str] = &[
     "vivaldi",
     "opera",
 ];
-/// Databases of Chromium-based browsers below the home folder: the shared one, the fallback of newer versions, the snap's, and
-/// those of flatpaks.
+/// Databases of Chromium-based browsers below the home folder: the shared one, the fallback of newer versions, the
+/// snap's, and those of flatpaks.
 const CHROMIUM: &[&str] = &[
     ".pki/nssdb",
     ".local/share/pki/nssdb",
@@ -84,8 +84,8 @@ const CHROMIUM: &[&str] = &[
     ".var/app/org.chromium.Chromium/.pki/nssdb",
     ".var/app/com.google.Chrome/.pki/nssdb",
 ];
-/// Folders of Firefox's profiles below the home folder: of a distribution's package (since Firefox 147 in the XDG folder), the snap
-/// and the flatpak.
+/// Folders of Firefox's profiles below the home folder: of a distribution's package (since Firefox 147 in the XDG
+/// folder), the snap and the flatpak.
 const FIREFOX: &[&str] = &[
     ".mozilla/firefox",
     ".config/mozilla/firefox",

@@ -36,15 +36,13 @@ pub fn stores(machine: &Machine, ca: &Ca) -> StoreList {
     }
     stores.extend(machine.java.iter().map(|store| java(machine, ca, store)));
     if machine.java.is_empty() {
-        notes.push(
-            "JavaStore: `-- CMD` gives a JVM its own trust store; the runtime's is listed here if JAVA_HOME is set",
-        );
+        notes.push("Java: `-- CMD` gives a JVM its own trust store; the runtime's is listed here if JAVA_HOME is set");
     }
     StoreList { stores, notes }
 }
 
 const SYSTEM_READERS: &str =
-    "curl, wget, git, OpenSSL, Go, Ruby, PHP, .NET and Python's ssl, but neither Node.js nor JavaStore";
+    "curl, wget, git, OpenSSL, Go, Ruby, PHP, .NET and Python's ssl, but neither Node.js nor Java";
 
 /// Returns a store without commands. `entry` is the identifier that the CA gets in it.
 fn store(ca: &Ca, kind: StoreKind, place: impl Into<PathBuf>, listing: Listing, entry: impl Into<OsString>) -> Store {
@@ -84,8 +82,8 @@ fn system(machine: &Machine, ca: &Ca) -> Store {
     }
 }
 
-/// Returns the family by the system's name, then by the names in `ID_LIKE`, then by installed programs and folders. Of several
-/// families with the same program the last one, the most general, wins.
+/// Returns the family by the system's name, then by the names in `ID_LIKE`, then by installed programs and folders. Of
+/// several families with the same program the last one, the most general, wins.
 fn family(machine: &Machine) -> Option<&'static Family> {
     let ids = ["ID", "ID_LIKE"].into_iter().filter_map(|field| machine.release(field));
     // `opensuse-leap`, `opensuse-tumbleweed`.

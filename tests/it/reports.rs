@@ -303,8 +303,8 @@ fn invalid_reports_are_named_with_a_hint() {
     sandbox.write("folder/x", "");
     for (file, words) in [
         ("newer.json", "`harproxy.report/2`"),
-        ("other.json", "no report of a run"),
-        ("cut.json", "as JSON"),
+        ("other.json", "not a harproxy report"),
+        ("cut.json", "invalid JSON"),
         ("none.json", "check the path"),
         ("shards/*.json", "no file matches it"),
         ("folder", "pass the JSON reports themselves"),

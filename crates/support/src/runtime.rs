@@ -1,5 +1,5 @@
-//! A current-thread tokio runtime on a thread of its own. Spawned tasks continue while a thread that called `block_on` is blocked
-//! elsewhere, for example by a stopped terminal.
+//! A current-thread tokio runtime on a thread of its own. Spawned tasks continue while a thread that called `block_on`
+//! is blocked elsewhere, for example by a stopped terminal.
 
 use std::io;
 use std::sync::mpsc::channel;

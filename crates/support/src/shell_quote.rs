@@ -5,8 +5,8 @@ use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// Quotes one word if a shell would change it. Between single quotes everything but a single quote is literal (POSIX 2.2.2),
-/// bash's `!` included.
+/// Quotes one word if a shell would change it. Between single quotes everything but a single quote is literal (POSIX
+/// 2.2.2), bash's `!` included.
 ///
 /// ```
 /// use harproxy_support::shell_quote::word;
@@ -18,7 +18,8 @@ pub fn word(word: &str) -> Cow<'_, str> {
     if is_plain(word) { word.into() } else { format!("'{}'", word.replace('\'', r"'\''")).into() }
 }
 
-/// Quotes several words and joins them with spaces. Bytes that are not UTF-8 become the escapes of POSIX 2.2.4 (`$'\377'`).
+/// Quotes several words and joins them with spaces. Bytes that are not UTF-8 become the escapes of POSIX 2.2.4
+/// (`$'\377'`).
 #[must_use]
 pub fn words<S: AsRef<OsStr>>(words: impl IntoIterator<Item = S>) -> String {
     words.into_iter().map(|word| os(word.as_ref()).into_owned()).collect::<Vec<_>>().join(" ")

@@ -1,5 +1,5 @@
-//! Temporary folders of a run, below the system's folder for temporary files. A folder is removed when it is dropped. The next run
-//! removes folders of killed processes: a file lock shows whether the owner is alive.
+//! Temporary folders of a run, below the system's folder for temporary files. A folder is removed when it is dropped.
+//! The next run removes folders of killed processes: a file lock shows whether the owner is alive.
 
 use std::fs::{self, File};
 use std::io;

@@ -40,7 +40,8 @@ impl Authority {
     /// Loads the authority in `dir`, or creates it. A file lock makes parallel first runs use one authority.
     ///
     /// # Errors
-    /// When the folder can't be used, other users can read the key, certificate and key don't match, or the CA has expired.
+    /// When the folder can't be used, other users can read the key, certificate and key don't match, or the CA has
+    /// expired.
     pub fn load_or_create(dir: &Path) -> Result<Self, AuthorityError> {
         let files = CaFiles::at(dir);
         match Self::load(&files) {
@@ -64,7 +65,8 @@ impl Authority {
         Self::load(&CaFiles::at(dir))
     }
 
-    /// Creates a new authority in `dir` and replaces an existing one (`harproxy ca new`). Clients must trust the new one.
+    /// Creates a new authority in `dir` and replaces an existing one (`harproxy ca new`). Clients must trust the new
+    /// one.
     ///
     /// # Errors
     /// When the folder can't be written.
@@ -75,7 +77,8 @@ impl Authority {
     }
 
     /// Default folder without `--ca-dir`: `$XDG_DATA_HOME/harproxy` or `~/.local/share/harproxy`; on macOS
-    /// `~/Library/Application Support/harproxy`, on Windows `%LOCALAPPDATA%\harproxy`. `None` when the environment names none.
+    /// `~/Library/Application Support/harproxy`, on Windows `%LOCALAPPDATA%\harproxy`. `None` when the environment
+    /// names none.
     #[must_use]
     pub fn default_dir() -> Option<PathBuf> {
         // The XDG specification: a relative path is to be ignored.
@@ -140,15 +143,15 @@ impl Authority {
         &self.fields.spki_pin
     }
 
-    /// The names that the certificate's name constraints permit (RFC 5280 section 4.2.1.10): DNS names with their subdomains, and
-    /// address ranges. Empty without constraints, as in CAs that harproxy creates.
+    /// The names that the certificate's name constraints permit (RFC 5280 section 4.2.1.10): DNS names with their
+    /// subdomains, and address ranges. Empty without constraints, as in CAs that harproxy creates.
     #[must_use]
     pub fn permitted(&self) -> &[String] {
         &self.fields.permitted
     }
 
-    /// Returns the server configuration for a client that connects to `host`, a name or an IP address with or without brackets.
-    /// Every call for a host returns the same certificate.
+    /// Returns the server configuration for a client that connects to `host`, a name or an IP address with or without
+    /// brackets. Every call for a host returns the same certificate.
     ///
     /// # Errors
     /// When the name can't be in a certificate.

@@ -1,8 +1,9 @@
 //! The trust bundle of a run: the roots for CMD, in one file, because most clients read only one.
 //!
-//! It contains the roots that the user's own variables name (a corporate root must survive), the system's roots, and the CA. Each
-//! run builds it in memory and writes it to the run's folder. The first line is a marker: a nested harproxy that finds the marker
-//! in `SSL_CERT_FILE` takes all roots from that file and does not read the system's again.
+//! It contains the roots that the user's own variables name (a corporate root must survive), the system's roots, and
+//! the CA. Each run builds it in memory and writes it to the run's folder. The first line is a marker: a nested
+//! harproxy that finds the marker in `SSL_CERT_FILE` takes all roots from that file and does not read the system's
+//! again.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

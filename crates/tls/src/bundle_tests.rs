@@ -159,7 +159,8 @@ fn keytool_lists_every_root() {
 fn folder_is_read_with_hash_names_and_links() {
     use std::os::unix::fs::symlink;
     let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    // As OpenSSL has it: a file, and its hash that is a link to it; or the hash alone, a file or a link to another folder.
+    // As OpenSSL has it: a file, and its hash that is a link to it; or the hash alone, a file or a link to another
+    // folder.
     fs::write(folder.path().join("corporate.pem"), CORPORATE).unwrap();
     symlink("corporate.pem", folder.path().join("5ad8a5d6.0")).unwrap();
     fs::write(folder.path().join("0a775a30.0"), OTHER).unwrap();

@@ -77,7 +77,8 @@ impl CaFiles {
         }
     }
 
-    /// Writes each file atomically, the key first, so that a process that sees the certificate finds its key. Requires the lock.
+    /// Writes each file atomically, the key first, so that a process that sees the certificate finds its key. Requires
+    /// the lock.
     pub(super) fn write(&self, pair: &Pair) -> Result<(), AuthorityError> {
         let put = |path: PathBuf, text: &str, readers| {
             harproxy_support::atomic_file::write_durably(&path, text.as_bytes(), readers).map_err(io("writing", &path))

@@ -12,7 +12,8 @@ use yasna::{DERWriter, Tag, construct_der};
 /// Variables from which a JVM reads options, in ascending order of precedence.
 pub const OPTION_VARIABLES: &[&str] = &["JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS"];
 
-/// The password of the trust stores that harproxy writes, and of every JDK's own. It protects nothing: certificates are public.
+/// The password of the trust stores that harproxy writes, and of every JDK's own. It protects nothing: certificates are
+/// public.
 pub const PASSWORD: &str = "changeit";
 
 /// Error of reading a trust store that the user named.
@@ -79,8 +80,8 @@ pub fn split_options(options: &str) -> Vec<String> {
     all
 }
 
-/// Quotes one option so that [`split_options`] returns it unchanged. HotSpot has no escape character, so each kind of quote is
-/// enclosed in the other.
+/// Quotes one option so that [`split_options`] returns it unchanged. HotSpot has no escape character, so each kind of
+/// quote is enclosed in the other.
 ///
 /// ```
 /// use harproxy_tls::jvm::quote_option;
@@ -148,8 +149,8 @@ fn keytool() -> PathBuf {
     home.filter(|program| program.exists()).unwrap_or_else(|| name.into())
 }
 
-/// The certificates of the `trustedCertEntry` entries in the output of `keytool -list -rfc`. Certificates of private key entries
-/// are left out: a JVM does not trust them.
+/// The certificates of the `trustedCertEntry` entries in the output of `keytool -list -rfc`. Certificates of private
+/// key entries are left out: a JVM does not trust them.
 fn parse_listing(listing: &str) -> Result<Vec<CertificateDer<'static>>, TrustStoreError> {
     let entries = listing.split("Alias name:").skip(1).filter(|entry| entry.contains("trustedCertEntry"));
     let parsed = entries.flat_map(|entry| CertificateDer::pem_slice_iter(entry.as_bytes()));
@@ -164,8 +165,8 @@ const FRIENDLY_NAME: &[u64] = &[1, 2, 840, 113_549, 1, 9, 20];
 const TRUSTED_KEY_USAGE: &[u64] = &[2, 16, 840, 1, 113_894, 746_875, 1, 1];
 const ANY_USAGE: &[u64] = &[2, 5, 29, 37, 0];
 
-/// Encodes a PKCS #12 trust store (RFC 7292) of these roots, without encryption and without a MAC. JVMs from version 8 on read it
-/// with any password.
+/// Encodes a PKCS #12 trust store (RFC 7292) of these roots, without encryption and without a MAC. JVMs from version 8
+/// on read it with any password.
 #[must_use]
 pub fn trust_store(roots: &[CertificateDer<'_>]) -> Vec<u8> {
     let bags = construct_der(|writer| {

@@ -1,5 +1,5 @@
-//! Leaf certificates, one for each host. They are signed on demand and cached, so that clients see a stable certificate and can
-//! resume TLS sessions.
+//! Leaf certificates, one for each host. They are signed on demand and cached, so that clients see a stable certificate
+//! and can resume TLS sessions.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,8 +29,8 @@ const BACKDATED: Duration = Duration::days(2);
 const MAX_CACHED: usize = 4096;
 /// Capacity of the cache of TLS 1.2 sessions for resumption by id. Tickets need no memory.
 const MAX_SESSIONS: usize = 4096;
-/// Maximum length of a sent TLS record. rustls allocates each record; blocks of up to 8 KiB come from mimalloc's small pages, which
-/// stay in the processor's cache.
+/// Maximum length of a sent TLS record. rustls allocates each record; blocks of up to 8 KiB come from mimalloc's small
+/// pages, which stay in the processor's cache.
 const MAX_RECORD: usize = (8 << 10) - 24;
 /// X.520's upper bound for a common name.
 const MAX_COMMON_NAME: usize = 64;

@@ -1,5 +1,5 @@
-//! The crypto provider of rustls (ring). Every configuration names it, so that a second provider in the dependency graph is never
-//! picked.
+//! The crypto provider of rustls (ring). Every configuration names it, so that a second provider in the dependency
+//! graph is never picked.
 
 use std::sync::{Arc, LazyLock};
 

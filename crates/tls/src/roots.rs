@@ -68,7 +68,8 @@ impl Root {
         Root(Arc::new((certificate, text.into())))
     }
 
-    /// Parses the text between [`BEGIN`] and [`END`]; `None` if it is not base64. A block in canonical layout is kept as it is.
+    /// Parses the text between [`BEGIN`] and [`END`]; `None` if it is not base64. A block in canonical layout is kept
+    /// as it is.
     fn from_block(block: &str) -> Option<Self> {
         if let Some(certificate) = decode_canonical(block) {
             return Some(Root(Arc::new((certificate, [BEGIN, block, END, "\n"].concat().into()))));
@@ -100,7 +101,8 @@ fn decode_canonical(block: &str) -> Option<CertificateDer<'static>> {
     Some(BASE64_STANDARD.decode(packed).ok()?.into())
 }
 
-/// Compares by the PEM text. An ordered set is faster here than a hash set: texts differ in their first lines, and hashing reads all.
+/// Compares by the PEM text. An ordered set is faster here than a hash set: texts differ in their first lines, and
+/// hashing reads all.
 impl Borrow<str> for Root {
     fn borrow(&self) -> &str {
         let (_, text) = &*self.0;
@@ -203,7 +205,8 @@ impl Reader {
         roots
     }
 
-    /// Reads a folder. Files that are not PEM are skipped, and so are OpenSSL's hash links to other files of the folder.
+    /// Reads a folder. Files that are not PEM are skipped, and so are OpenSSL's hash links to other files of the
+    /// folder.
     fn folder(&mut self, folder: &Path) -> Vec<Root> {
         let mut roots = Vec::new();
         for file in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -223,8 +226,8 @@ impl Reader {
         roots
     }
 
-    /// Returns the system's roots, even if `SSL_CERT_FILE` or `SSL_CERT_DIR` is set: some programs ignore these (Python's requests,
-    /// JVMs). If one file has all roots, the folder around it is not read.
+    /// Returns the system's roots, even if `SSL_CERT_FILE` or `SSL_CERT_DIR` is set: some programs ignore these
+    /// (Python's requests, JVMs). If one file has all roots, the folder around it is not read.
     pub(super) fn system(&mut self) -> Vec<Root> {
         let file = SYSTEM_FILES.iter().map(Path::new).find(|file| file.is_file());
         if let Some(known) = file.and_then(|file| self.read.get(file)) {
@@ -284,8 +287,8 @@ impl Reader {
         (roots, wrong)
     }
 
-    /// Fast path for well-formed text; `None` otherwise. rustls decodes PEM in constant time to protect private keys, which takes half
-    /// of the start-up time for the hundreds of public certificates of a system.
+    /// Fast path for well-formed text; `None` otherwise. rustls decodes PEM in constant time to protect private keys,
+    /// which takes half of the start-up time for the hundreds of public certificates of a system.
     fn plain_certificates(&mut self, text: &[u8]) -> Option<Vec<Root>> {
         let mut rest = std::str::from_utf8(text).ok()?;
         let mut found = Vec::new();
@@ -314,7 +317,8 @@ fn is_hash(name: &OsStr) -> bool {
         && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Whether the path is a link to a file in the same folder whose name is not a hash. That file is read under its own name.
+/// Whether the path is a link to a file in the same folder whose name is not a hash. That file is read under its own
+/// name.
 fn is_link_to_beside(path: &Path, folder: &Path) -> bool {
     let beside = |to: &Path| folder.join(to) == folder.join(to.file_name().unwrap_or_default());
     fs::read_link(path).is_ok_and(|to| beside(&to) && !to.file_name().is_some_and(is_hash))

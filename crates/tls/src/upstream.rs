@@ -1,7 +1,7 @@
 //! TLS towards upstream servers: roots, `--upstream-ca` and `--client-cert`.
 //!
-//! Without verification (`--insecure`, loopback) any certificate is accepted. The handshake's signatures are still verified, so the
-//! server owns the key of its certificate.
+//! Without verification (`--insecure`, loopback) any certificate is accepted. The handshake's signatures are still
+//! verified, so the server owns the key of its certificate.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -76,9 +76,9 @@ struct ConfigKey {
 }
 
 impl Trust {
-    /// Loads the system's roots and those in the `extra_roots` files. `SSL_CERT_FILE` and `SSL_CERT_DIR` replace the system's roots,
-    /// so that a nested harproxy trusts the outer one. Without system roots Mozilla's are used, with a warning. `client_certs` maps
-    /// hosts to PEM files with a certificate chain and its key.
+    /// Loads the system's roots and those in the `extra_roots` files. `SSL_CERT_FILE` and `SSL_CERT_DIR` replace the
+    /// system's roots, so that a nested harproxy trusts the outer one. Without system roots Mozilla's are used, with a
+    /// warning. `client_certs` maps hosts to PEM files with a certificate chain and its key.
     ///
     /// # Errors
     /// When a file can't be read, or has no certificate or key.
@@ -118,8 +118,8 @@ impl Trust {
         Trust { verifier: None, identities: HashMap::new(), configs: Mutex::default() }
     }
 
-    /// Returns the configuration for a connection to `host` (a name in lower case or an IP address) that offers `alpn`. Without
-    /// `verify` it accepts any certificate.
+    /// Returns the configuration for a connection to `host` (a name in lower case or an IP address) that offers `alpn`.
+    /// Without `verify` it accepts any certificate.
     #[must_use]
     pub fn config(&self, host: &str, verify: bool, alpn: &[Vec<u8>]) -> Arc<ClientConfig> {
         let identity = self.identities.contains_key(host).then(|| host.to_owned());
@@ -186,8 +186,8 @@ fn key(path: &Path) -> Result<PrivateKeyDer<'static>, TrustError> {
     })
 }
 
-/// Verifies servers against the roots. Like curl, it also accepts a server certificate that `--upstream-ca` names itself:
-/// `openssl req -x509` marks its certificates as CAs, and WebPKI rejects those from a server.
+/// Verifies servers against the roots. Like curl, it also accepts a server certificate that `--upstream-ca` names
+/// itself: `openssl req -x509` marks its certificates as CAs, and WebPKI rejects those from a server.
 #[derive(Debug)]
 struct Verifier {
     webpki: Arc<WebPkiServerVerifier>,

@@ -36,7 +36,7 @@ pub struct RecordArgs {
     /// noise]
     #[arg(short, long, value_name = "GLOB", value_parser = parse_glob, value_delimiter = '\n')]
     pub glob: Vec<String>,
-    /// Where payloads are stored
+    /// Storage of payloads
     #[arg(long, value_name = "WHERE", default_value = "attach", value_parser = choices(CONTENT))]
     pub content: ContentMode,
     /// How existing entries are updated

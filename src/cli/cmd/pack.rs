@@ -8,7 +8,7 @@ use crate::cli::advice::Failure;
 use crate::cli::args::upkeep::{PackArgs, UnpackArgs};
 use crate::cli::event::Event;
 use crate::cli::fixtures;
-use crate::cli::ui::Ui;
+use crate::cli::ui::{Ui, counted};
 use crate::fixtures::pack;
 use crate::verdict::exit;
 
@@ -33,9 +33,8 @@ pub fn unpack(args: &UnpackArgs, ui: &Ui) -> Result<u8, Failure> {
 }
 
 fn print((path, moved): (PathBuf, PackSummary), event: Event, ui: &Ui) {
-    let count = |n, one: &str, more: &str| format!("{n} {}", if n == 1 { one } else { more });
-    let entries = count(moved.entries, "entry", "entries");
-    let payloads = count(moved.payloads, "payload file", "payload files");
+    let entries = counted(moved.entries, "entry", "entries");
+    let payloads = counted(moved.payloads, "payload file", "payload files");
     ui.note(event, &format!("{}: {entries}, {payloads}", path.display()));
     for member in &moved.left {
         ui.note(Event::Left, &format!("{member} was left in the archive: no entry refers to it"));

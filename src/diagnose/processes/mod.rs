@@ -1,8 +1,8 @@
-//! Watches CMD's processes: the programs that run, whether they have harproxy's variables, and their connections to addresses
-//! other than harproxy.
+//! Watches CMD's processes: the programs that run, whether they have harproxy's variables, and their connections to
+//! addresses other than harproxy.
 //!
-//! A thread polls `/proc`, so short-lived processes may be missed. Only Linux shows this without privileges; on other platforms
-//! [`ProcessReport::programs`] is `None`. Arguments of programs and values of variables are never stored.
+//! A thread polls `/proc`, so short-lived processes may be missed. Only Linux shows this without privileges; on other
+//! platforms [`ProcessReport::programs`] is `None`. Arguments of programs and values of variables are never stored.
 
 #[cfg(target_os = "linux")]
 mod tree;
@@ -41,7 +41,8 @@ pub struct PollRate {
     pub cost_ratio: u32,
 }
 
-/// Estimated duration of a poll. On a busy machine a single poll can take long, so the estimate at most doubles each time.
+/// Estimated duration of a poll. On a busy machine a single poll can take long, so the estimate at most doubles each
+/// time.
 #[derive(Clone, Copy, Debug)]
 struct PollCost(Duration);
 
@@ -114,14 +115,16 @@ impl ProcessWatch {
     }
 }
 
-/// Without `/proc`, no process is visible.
+/// Stands in for the process tree on platforms without `/proc`.
 #[cfg(not(target_os = "linux"))]
-struct ProcessTree;
+struct NoProcesses;
+#[cfg(not(target_os = "linux"))]
+use NoProcesses as ProcessTree;
 
 #[cfg(not(target_os = "linux"))]
-impl ProcessTree {
+impl NoProcesses {
     fn new(_pid: u32, _plan: &WatchPlan) -> Self {
-        ProcessTree
+        NoProcesses
     }
 
     fn poll(&mut self) -> bool {

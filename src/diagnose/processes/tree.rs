@@ -28,8 +28,8 @@ pub(super) struct ProcessTree {
     plan: WatchPlan,
     /// Memory layout of harproxy itself, to recognise forked children before their exec.
     own: Option<MemoryLayout>,
-    /// Processes that were alive at the last poll. A [`Process`] is an open folder of `/proc`, so a reused pid is not mistaken
-    /// for it.
+    /// Processes that were alive at the last poll. A [`Process`] is an open folder of `/proc`, so a reused pid is not
+    /// mistaken for it.
     alive: HashMap<i32, KnownProcess>,
     programs: IndexMap<String, Program>,
     connections: IndexSet<DirectConnection>,
@@ -268,8 +268,8 @@ impl ProcessTree {
     }
 }
 
-/// Returns the kind of a socket from the kernel's protocol name; `None` for other protocols. An error means that the process has
-/// closed it.
+/// Returns the kind of a socket from the kernel's protocol name; `None` for other protocols. An error means that the
+/// process has closed it.
 fn socket_kind(pid: i32, fd: i32) -> rustix::io::Result<Option<SocketKind>> {
     let mut name = [0; 32];
     let length = rustix::fs::getxattr(format!("/proc/{pid}/fd/{fd}"), "system.sockprotoname", &mut name[..])?;
@@ -348,15 +348,15 @@ impl MemoryLayout {
     }
 }
 
-/// Whether a process is between fork and exec. It then still has harproxy's memory layout and environment, or none yet: the kernel
-/// sets the start of the code last. Always false for an ended process.
+/// Whether a process is between fork and exec. It then still has harproxy's memory layout and environment, or none yet:
+/// the kernel sets the start of the code last. Always false for an ended process.
 fn is_before_exec(process: &Process, own: Option<MemoryLayout>) -> bool {
     let is_pending = |memory: MemoryLayout| memory.code == 0 || Some(memory) == own;
     process.stat().is_ok_and(|stat| is_pending(MemoryLayout::of(&stat))) && process.exe().is_ok()
 }
 
-/// Whether a process was started without the proxy variables. `None` if it belongs to another user, has overwritten its environment
-/// with a title, has ended, or runs below another harproxy.
+/// Whether a process was started without the proxy variables. `None` if it belongs to another user, has overwritten its
+/// environment with a title, has ended, or runs below another harproxy.
 fn is_cleared(process: &Process, proxy: &str) -> Option<bool> {
     cleared(&environment(process)?, proxy)
 }

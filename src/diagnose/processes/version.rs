@@ -5,8 +5,8 @@ use std::path::Path;
 /// Number of path components that are searched, from the end.
 const MAX_COMPONENTS: usize = 4;
 
-/// Returns the version: `~/.nvm/versions/node/v20.11.0/bin/node` is 20.11.0, `/usr/lib/jvm/java-17-openjdk-amd64/bin/java` 17,
-/// `/usr/bin/python3.11` 3.11.
+/// Returns the version: `~/.nvm/versions/node/v20.11.0/bin/node` is 20.11.0,
+/// `/usr/lib/jvm/java-17-openjdk-amd64/bin/java` 17, `/usr/bin/python3.11` 3.11.
 pub(super) fn of(program: &Path) -> Option<String> {
     let names = program.components().rev().filter_map(|component| component.as_os_str().to_str());
     names.take(MAX_COMPONENTS).find_map(number)

@@ -1,4 +1,4 @@
-//! One verdict of many: the reports of the shards of a CI run, as if one run had seen it all.
+//! Combines the reports of the shards of a CI run into one, as of a single run.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -12,13 +12,13 @@ use crate::verdict::fail_on::SeverityOverride;
 use crate::verdict::findings::MAX_FINDINGS;
 use crate::verdict::{CheckId, Finding, Findings, FixtureUse, Location, RunMode, Severity, StatusSource, Verdict};
 
-/// Why reports have no verdict in common.
+/// Error of combining reports.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CombineError {
-    /// There is no report.
-    #[error("there is no report to combine")]
+    /// No report was given.
+    #[error("no reports were given to combine")]
     Nothing,
-    /// Runs of different commands have no common result; the reports and their commands in words.
+    /// Runs of different commands cannot be combined. The text names two of them.
     #[error("{0}")]
     Modes(String),
 }
@@ -36,7 +36,7 @@ pub fn combine(reports: Vec<(String, Report)>, fail_on: Option<&SeverityOverride
     let mut commands: Vec<&str> = reports.iter().map(|(_, report)| report.command.as_str()).collect();
     commands.dedup();
     let command = if let [one] = commands[..] { one.to_owned() } else { String::new() };
-    let reports = in_a_row(reports, began);
+    let reports = renumber(reports, began);
     let shards: Vec<Shard> = reports.iter().flat_map(|(name, report)| shards(name, report)).collect();
     let mut verdict = Verdict {
         mode,
@@ -74,7 +74,7 @@ fn common_mode(reports: &[(String, Report)]) -> Result<RunMode, CombineError> {
     match reports.iter().find(|(_, other)| other.verdict.mode != *mode) {
         None => Ok(mode.clone()),
         Some((other, report)) => {
-            // In one order, whatever the order of the files.
+            // Sorted, so that the text does not depend on the order of the files.
             let mut named = [(report.verdict.mode.noun(), other), (mode.noun(), first)];
             named.sort();
             let [(one_noun, one), (other_noun, other)] = named;
@@ -83,8 +83,8 @@ fn common_mode(reports: &[(String, Report)]) -> Result<RunMode, CombineError> {
     }
 }
 
-/// Gives the requests of all shards numbers, times and connections of one run.
-fn in_a_row(mut reports: Vec<(String, Report)>, began: OffsetDateTime) -> Vec<(String, Report)> {
+/// Renumbers the requests and connections of all shards, and shifts their times, as of one run.
+fn renumber(mut reports: Vec<(String, Report)>, began: OffsetDateTime) -> Vec<(String, Report)> {
     let (mut ids, mut connections) = (0, 0);
     for (name, report) in &mut reports {
         let later = (report.started - began).as_seconds_f64() * 1e3;
@@ -100,7 +100,7 @@ fn in_a_row(mut reports: Vec<(String, Report)>, began: OffsetDateTime) -> Vec<(S
         for finding in &mut report.verdict.findings {
             for id in &mut finding.requests {
                 *id = id.saturating_add(ids);
-                // Of requests that were not kept there is but this.
+                // Requests that were not stored have only this number.
                 last = last.max(*id);
             }
         }
@@ -124,13 +124,13 @@ fn shards(name: &str, report: &Report) -> Vec<Shard> {
     }]
 }
 
-/// From the first beginning to this end, milliseconds.
+/// Returns the time from the start of the first run to the end of this one, milliseconds.
 fn lasted(report: &Report, began: OffsetDateTime) -> u64 {
     let end = report.started - began + Duration::from_millis(report.verdict.duration_ms);
     u64::try_from(end.whole_milliseconds()).unwrap_or_default()
 }
 
-/// All findings but for what was not used.
+/// Returns all findings except unused entries.
 fn findings(reports: &[(String, Report)]) -> Vec<Finding> {
     let of = |report: &'_ Report| report.verdict.findings.clone();
     let silent = |report: &Report| report.verdict.findings.iter().any(|finding| finding.check == CheckId::NO_TRAFFIC);
@@ -152,7 +152,7 @@ fn findings(reports: &[(String, Report)]) -> Vec<Finding> {
     findings.list().collect()
 }
 
-/// Fixtures by their paths, in order of first appearance: unused is what no shard used.
+/// Merges fixtures by path, in order of first appearance. An entry is unused if no shard used it.
 fn fixtures(reports: &[(String, Report)]) -> Vec<FixtureUse> {
     let mut all: IndexMap<String, FixtureUse> = IndexMap::new();
     for fixture in reports.iter().flat_map(|(_, report)| &report.verdict.fixtures) {

@@ -5,17 +5,18 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use super::{Report, headline, text};
-use crate::verdict::{CheckId, Finding, Severity};
+use super::selection::unused_last;
+use super::{Report, headline};
+use crate::verdict::{Finding, Severity};
 use harproxy_compare::excerpt;
 use harproxy_http::escape::harmless;
 
-/// So many of each severity are shown of a step; the rest GitHub leaves out.
+/// GitHub shows this many annotations of each severity of a step.
 const SHOWN: usize = 10;
-/// Characters of a message.
+/// Maximum length of a message, characters.
 const LONGEST: usize = 4_000;
 
-/// The annotations, on the lines of the HARs that they are about. `place` says where a fixture is in the repository.
+/// Renders annotations on lines of HARs. `place` returns the path of a fixture in the repository.
 #[must_use]
 pub fn annotations(report: &Report, place: &dyn Fn(&str) -> String) -> String {
     let verdict = &report.verdict;
@@ -23,8 +24,7 @@ pub fn annotations(report: &Report, place: &dyn Fn(&str) -> String) -> String {
     for ending in headline::endings(report).iter().take(SHOWN) {
         line(&mut out, "error", &[("title", "harproxy")], ending);
     }
-    let unused = verdict.findings.iter().filter(|finding| finding.check == CheckId::UNUSED);
-    let findings: Vec<&Finding> = text::in_order(verdict).into_iter().chain(unused).collect();
+    let findings = unused_last(verdict);
     for (severity, command) in [(Severity::Error, "error"), (Severity::Warning, "warning")] {
         let findings: Vec<&&Finding> = findings.iter().filter(|finding| finding.severity == severity).collect();
         // The last of them says how many more there are.

@@ -1,4 +1,4 @@
-//! The report as GitLab's code quality takes it: what a merge request shows beside the lines of a HAR.
+//! Renders a report for GitLab's code quality, which a merge request shows beside the lines of a HAR.
 //!
 //! <https://docs.gitlab.com/ci/testing/code_quality/#code-quality-report-format>
 
@@ -7,14 +7,15 @@ use std::collections::HashMap;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::{Report, text};
+use super::Report;
+use super::selection::unused_last;
 use crate::verdict::{CheckId, Finding, Severity};
 use harproxy_compare::excerpt;
 
-/// Characters of a description.
+/// Maximum length of a description, characters.
 const LONGEST: usize = 1_000;
-/// What findings stand at that are about no fixture, where there is none at all.
-const NOWHERE: &str = "harproxy.toml";
+/// Path of findings without a fixture, if the run loaded none.
+const DEFAULT_PATH: &str = "harproxy.toml";
 
 /// Checks of the run as a whole: if one of them fails, no other result counts.
 const BLOCKERS: [CheckId; 3] = [CheckId::NO_TRAFFIC, CheckId::NOTHING_RECORDED, CheckId::LOST];
@@ -41,12 +42,11 @@ struct Lines {
     begin: usize,
 }
 
-/// The issues as a JSON array. `place` says where a fixture is in the repository.
+/// Renders the issues as a JSON array. `place` returns the path of a fixture in the repository.
 #[must_use]
 pub fn render<'a>(report: &'a Report, place: &dyn Fn(&str) -> String) -> String {
     let verdict = &report.verdict;
-    let first = verdict.fixtures.first().map_or(NOWHERE, |fixture| &fixture.fixture);
-    let unused = verdict.findings.iter().filter(|finding| finding.check == CheckId::UNUSED);
+    let first = verdict.fixtures.first().map_or(DEFAULT_PATH, |fixture| &fixture.fixture);
     let mut prints = Fingerprints::default();
     let issue = |finding: &'a Finding| {
         let path = place(finding.at.fixture.as_deref().unwrap_or(first));
@@ -58,8 +58,8 @@ pub fn render<'a>(report: &'a Report, place: &dyn Fn(&str) -> String) -> String 
             location: IssueLocation { path, lines: Lines { begin: finding.at.line.unwrap_or(1) } },
         }
     };
-    let issues: Vec<Issue<'_>> = text::in_order(verdict).into_iter().chain(unused).map(issue).collect();
-    // Plain data: there is nothing in it that JSON can't say.
+    let issues: Vec<Issue<'_>> = unused_last(verdict).into_iter().map(issue).collect();
+    // Serialising plain data never fails.
     let mut json = serde_json::to_string_pretty(&issues).unwrap_or_default();
     json.push('\n');
     json
@@ -69,11 +69,11 @@ fn description(finding: &Finding) -> String {
     let what = finding.text.lines().next().unwrap_or_default();
     let about = finding.at.request.as_ref().map_or_else(String::new, |request| format!("{request}: "));
     let remedy = finding.hint.as_deref();
-    let remedy = remedy.map_or_else(String::new, |remedy| format!(" (what helps: {remedy})"));
+    let remedy = remedy.map_or_else(String::new, |remedy| format!(" (hint: {remedy})"));
     excerpt(&format!("{}: {about}{what}{remedy}", finding.check.as_str()), LONGEST)
 }
 
-/// What fails a run is worse than what does not; what nothing asked for is worth knowing.
+/// Returns GitLab's severity: failures rank above warnings, and unused entries rank lowest.
 fn severity(finding: &Finding) -> &'static str {
     match finding.severity {
         Severity::Error if BLOCKERS.contains(&finding.check) => "blocker",
@@ -84,8 +84,7 @@ fn severity(finding: &Finding) -> &'static str {
     }
 }
 
-/// What GitLab tells by whether an issue is new: the same from run to run, whatever values differ and wherever the line
-/// has moved.
+/// Computes the fingerprints by which GitLab recognises known issues. They do not depend on values and lines.
 #[derive(Default)]
 struct Fingerprints(HashMap<String, usize>);
 

@@ -1,5 +1,5 @@
-//! The verdict for machines. `docs/reference/report.md` describes it and `docs/reference/report.schema.json` says it in
-//! JSON Schema; a change of meaning raises the number in [`SCHEMA`].
+//! Renders and reads the JSON report. `docs/reference/report.md` and `docs/reference/report.schema.json` describe it. A
+//! change of meaning increments the number in [`SCHEMA`].
 
 use std::borrow::Cow;
 
@@ -18,23 +18,23 @@ pub const SCHEMA: &str = "harproxy.report/1";
 const FAMILY: &str = "harproxy.report/";
 const VERSION: u32 = 1;
 
-/// Why a text is no report that can be read.
+/// Error of reading a JSON report.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// It is no JSON.
-    #[error("reading it as JSON")]
+    /// Invalid JSON.
+    #[error("invalid JSON")]
     Json(#[source] serde_json::Error),
-    /// It does not say what it is, or something else.
-    #[error("it is no report of a run: there is no `\"schema\": \"{SCHEMA}\"` in it")]
-    NoReport,
-    /// A later harproxy wrote it, and in another way.
-    #[error("it is a report by `{schema}`, and this harproxy {} knows `{SCHEMA}`", env!("CARGO_PKG_VERSION"))]
+    /// `schema` is missing or names something else.
+    #[error("not a harproxy report: `\"schema\": \"{SCHEMA}\"` is missing")]
+    NotAReport,
+    /// A newer version of the schema.
+    #[error("a report of `{schema}`; harproxy {} reads `{SCHEMA}`", env!("CARGO_PKG_VERSION"))]
     Newer {
-        /// The schema that it names.
+        /// The schema of the file.
         schema: String,
     },
-    /// A member is missing or is not what it should be.
-    #[error("it says `{SCHEMA}`, but is not")]
+    /// A member is missing or has the wrong type.
+    #[error("not a valid report of `{SCHEMA}`")]
     Malformed(#[source] serde_json::Error),
 }
 
@@ -57,7 +57,7 @@ struct Document<'a> {
     #[serde(default, skip_serializing_if = "<[Shard]>::is_empty")]
     shards: Cow<'a, [Shard]>,
     counts: Cow<'a, Counts>,
-    fixtures: Vec<Used>,
+    fixtures: Vec<FixtureSummary>,
     findings: Cow<'a, [Finding]>,
     #[serde(default)]
     requests: Cow<'a, [RequestRow]>,
@@ -65,21 +65,22 @@ struct Document<'a> {
     more_requests: u64,
 }
 
-/// A fixture, and the number of its unused entries beside them.
+/// A fixture and the number of its unused entries.
 #[derive(Serialize, Deserialize)]
-struct Used {
+struct FixtureSummary {
     #[serde(flatten)]
     fixture: FixtureUse,
     unused: usize,
 }
 
-/// The report as indented JSON with a final newline. `status` and `source` are what
-/// [`exit_status`](crate::verdict::exit_status) gave.
+/// Renders a report as indented JSON with a final newline.
 #[must_use]
 pub fn render(report: &Report) -> String {
     let Report { verdict, status, source, started, command, shards, requests, more_requests, .. } = report;
-    let used =
-        |fixture: &FixtureUse| Used { unused: fixture.entries.saturating_sub(fixture.used), fixture: fixture.clone() };
+    let used = |fixture: &FixtureUse| FixtureSummary {
+        unused: fixture.entries.saturating_sub(fixture.used),
+        fixture: fixture.clone(),
+    };
     let document = Document {
         schema: SCHEMA.into(),
         version: VERSION,
@@ -98,28 +99,28 @@ pub fn render(report: &Report) -> String {
         requests: requests.into(),
         more_requests: *more_requests,
     };
-    // Plain data with string keys: there is nothing in it that JSON can't say.
+    // Serialising plain data with string keys never fails.
     let mut json = serde_json::to_string_pretty(&document).unwrap_or_default();
     json.push('\n');
     json
 }
 
-/// Reads what [`render`] wrote. Members that are not known are ignored, as the schema asks of every reader; entries are
-/// not in it, so that [`Report::entries`] is empty.
+/// Reads a report that [`render`] wrote. Unknown members are ignored, as the schema requires. [`Report::entries`] is
+/// empty, because the format has none.
 ///
 /// # Errors
 /// [`ReadError`].
 pub fn read(json: &[u8]) -> Result<Report, ReadError> {
     #[derive(Deserialize)]
-    struct Says {
+    struct Header {
         schema: Option<String>,
     }
     let value: serde_json::Value = serde_json::from_slice(json).map_err(ReadError::Json)?;
-    let schema = Says::deserialize(&value).ok().and_then(|says| says.schema);
+    let schema = Header::deserialize(&value).ok().and_then(|header| header.schema);
     match schema {
         Some(schema) if schema == SCHEMA => {}
         Some(schema) if schema.starts_with(FAMILY) => return Err(ReadError::Newer { schema }),
-        _ => return Err(ReadError::NoReport),
+        _ => return Err(ReadError::NotAReport),
     }
     let document: Document<'_> = serde_json::from_slice(json).map_err(ReadError::Malformed)?;
     Ok(Report {
@@ -148,7 +149,7 @@ mod moment {
     use serde::{Deserializer, Serializer};
 
     pub(super) fn serialize<S: Serializer>(moment: &OffsetDateTime, serializer: S) -> Result<S::Ok, S::Error> {
-        // A year beyond 9999 has no place in it; no run begins there.
+        // Formatting fails only for years beyond 9999.
         serializer.serialize_str(&moment.format(&Rfc3339).unwrap_or_default())
     }
 

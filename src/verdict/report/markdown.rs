@@ -1,4 +1,4 @@
-//! The report as Markdown, for a step summary or a comment on a merge request: GitHub's and GitLab's dialect of it.
+//! Renders a report as Markdown of GitHub and GitLab, for a step summary or a comment on a merge request.
 //!
 //! Text from requests, responses and fixtures is put in code spans or escaped. It can't become HTML, mention a user
 //! (`@name`) or refer to an issue (`#1`).
@@ -8,38 +8,39 @@ use std::time::Duration;
 
 use super::headline::many;
 use super::marks::{block, code, html, prose};
+use super::selection::{UnusedEntries, unused_entries, without_unused};
 use super::{Report, headline, text};
 use crate::verdict::explain::{MAX_DIFFERENCES, is_near_line};
 use crate::verdict::phrase::{subject, values};
-use crate::verdict::{CheckId, Finding, FixtureUse, NearEntry, Severity, Verdict};
+use crate::verdict::{Finding, NearEntry, Severity, Verdict};
 use harproxy_compare::excerpt;
 use harproxy_http::escape::harmless;
 
-/// Bytes. A comment on GitHub has 65,536 characters at most; a step summary 1 MiB, for all that a step appends to it.
+/// Maximum length of the report, bytes. GitHub limits a comment to 65,536 characters and a step summary to 1 MiB.
 pub const LONGEST: usize = 64_000;
 /// Part of the length that is reserved for the note about omitted content.
 const RESERVE: usize = 400;
-/// Findings beyond these are counted.
+/// Maximum number of findings; further ones are counted.
 const SHOWN: usize = 50;
-/// Findings that are shown unfolded.
+/// Number of failures that are shown unfolded.
 const UNFOLDED: usize = 3;
-/// Endings of shards, fixtures with unused entries, and entries of each of those: beyond these they are counted.
+/// Maximum number of shard endings, of fixtures with unused entries, and of entries of each; further ones are counted.
 const LISTED: usize = 10;
-/// Characters of a URL or a sentence.
+/// Maximum length of a URL or a sentence, characters.
 const SENTENCE: usize = 600;
-/// Sentences of an explanation.
+/// Maximum number of sentences of an explanation.
 const SENTENCES: usize = 12;
-/// Characters of what can be pasted.
+/// Maximum length of a snippet to paste, characters.
 const SNIPPET: usize = 2_000;
-/// Characters of a value that differs.
+/// Maximum length of a differing value, characters.
 const VALUE: usize = 300;
 
-/// The text.
+/// Renders the report.
 #[must_use]
 pub fn render(report: &Report) -> String {
     let verdict = &report.verdict;
     let mut out = head(report);
-    let findings = text::in_order(verdict);
+    let findings = without_unused(verdict);
     let blocks = findings
         .iter()
         .take(SHOWN)
@@ -50,9 +51,8 @@ pub fn render(report: &Report) -> String {
         let more = many((findings.len() - shown) as u64, "finding", "findings");
         let _ = writeln!(out, "… and {more} more; the JSON report lists {}.\n", text::listed(verdict));
     }
-    let left = |fixture: &&FixtureUse| fixture.used < fixture.entries && fixture.pruned.is_none();
-    let partly: Vec<&FixtureUse> = verdict.fixtures.iter().filter(left).collect();
-    let shown = fill(&mut out, partly.iter().take(LISTED).map(|fixture| unused(fixture, verdict)));
+    let partly = unused_entries(verdict);
+    let shown = fill(&mut out, partly.iter().take(LISTED).map(unused));
     if shown < partly.len() {
         let more = many((partly.len() - shown) as u64, "fixture", "fixtures");
         let _ = writeln!(out, "… and {more} more with entries that nothing asked for.\n");
@@ -60,7 +60,7 @@ pub fn render(report: &Report) -> String {
     out
 }
 
-/// Adds blocks as long as there is room; how many there was room for.
+/// Appends blocks until the length limit. Returns the number of appended blocks.
 fn fill(out: &mut String, blocks: impl Iterator<Item = String>) -> usize {
     let mut shown = 0;
     for block in blocks {
@@ -73,7 +73,7 @@ fn fill(out: &mut String, blocks: impl Iterator<Item = String>) -> usize {
     shown
 }
 
-/// The headline and the numbers: what there is always room for.
+/// Renders the headline and the counts, which always fit.
 #[must_use]
 pub fn head(report: &Report) -> String {
     let verdict = &report.verdict;
@@ -95,7 +95,7 @@ pub fn head(report: &Report) -> String {
     out
 }
 
-/// A table of one line: a column for each way that a request went.
+/// Renders a table of one row, with a column for each outcome of requests.
 fn counts(verdict: &Verdict) -> String {
     let Verdict { counts, fixtures, duration_ms, .. } = verdict;
     let mut columns = vec![("requests", counts.requests.to_string())];
@@ -121,7 +121,7 @@ fn took(time: Duration) -> String {
     }
 }
 
-/// A finding, of which all but a line folds away.
+/// Renders a finding as a folded block under a summary line.
 fn folded(finding: &Finding, open: bool) -> String {
     let mark = mark(finding.severity);
     let times = if finding.times > 1 { format!(" ({} times)", finding.times) } else { String::new() };
@@ -144,7 +144,7 @@ fn folded(finding: &Finding, open: bool) -> String {
     }
     if let Some(remedy) = &finding.hint {
         let (first, snippet) = remedy.split_once('\n').unwrap_or((remedy, ""));
-        let _ = writeln!(out, "**What helps:** {}\n", prose(&excerpt(first, SENTENCE)));
+        let _ = writeln!(out, "**Hint:** {}\n", prose(&excerpt(first, SENTENCE)));
         if !snippet.is_empty() {
             out.push_str(&block("text", &format!("{}\n", harmless(&excerpt(snippet, SNIPPET)))));
         }
@@ -174,26 +174,19 @@ fn differences(near: &NearEntry, lead: &str) -> String {
 }
 
 /// Renders the number of unused entries of a fixture, and the first few of them.
-fn unused(fixture: &FixtureUse, verdict: &Verdict) -> String {
-    let is_here = |finding: &&Finding| {
-        finding.check == CheckId::UNUSED
-            && finding.at.fixture.as_deref() == Some(&fixture.fixture)
-            && finding.at.entry.is_some()
-    };
-    let named: Vec<&Finding> = verdict.findings.iter().filter(is_here).collect();
-    let severity = named.iter().map(|finding| finding.severity).find(|severity| *severity == Severity::Error);
-    let mark = mark(severity.unwrap_or(Severity::Warning));
-    let number = fixture.entries - fixture.used;
+fn unused(unused: &UnusedEntries<'_>) -> String {
+    let UnusedEntries { fixture, count, findings, severity } = unused;
+    let mark = mark(*severity);
     let entries = many(fixture.entries as u64, "entry", "entries");
     let name = html(&excerpt(&fixture.fixture, SENTENCE));
     let mut out =
-        format!("<details><summary>{mark} <b>unused</b>: {number} of {entries} of <code>{name}</code></summary>\n\n");
-    for finding in named.iter().take(LISTED) {
+        format!("<details><summary>{mark} <b>unused</b>: {count} of {entries} of <code>{name}</code></summary>\n\n");
+    for finding in findings.iter().take(LISTED) {
         let request = excerpt(finding.at.request.as_deref().unwrap_or_default(), SENTENCE);
         let entry = format!("#{} {request}", finding.at.entry.unwrap_or_default());
         let _ = writeln!(out, "- {}", code(&entry));
     }
-    match number.saturating_sub(named.len().min(LISTED)) {
+    match count.saturating_sub(findings.len().min(LISTED)) {
         0 => {}
         more => {
             let _ = writeln!(out, "- … and {more} more");

@@ -1,8 +1,8 @@
-//! Text that is no markup, in the Markdown of GitHub and GitLab.
+//! Escapes text for the Markdown of GitHub and GitLab.
 
 use harproxy_http::escape::one_line;
 
-/// A phrase of ours: what stands between backticks is code, and nothing of the rest is markup.
+/// Escapes a phrase of harproxy. Text between backticks stays code.
 ///
 /// ```
 /// use harproxy::verdict::report::marks::prose;
@@ -30,24 +30,24 @@ pub fn prose(text: &str) -> String {
     out
 }
 
-/// A code span: the fence is longer than any that stands in it.
+/// Returns a code span. Its fence is longer than any run of backticks in the text.
 #[must_use]
 pub fn code(text: &str) -> String {
     let line = one_line(text);
     let fence = "`".repeat(fence(&line, 1));
-    // One space on each side is taken away again, where there is one on both.
+    // Markdown removes one space from each side if both sides have one.
     let pad = if line.starts_with(['`', ' ']) || line.ends_with(['`', ' ']) || line.is_empty() { " " } else { "" };
     format!("{fence}{pad}{line}{pad}{fence}")
 }
 
-/// A block of lines in a language, and the empty line after it.
+/// Returns a code block in a language, followed by an empty line.
 #[must_use]
 pub fn block(language: &str, lines: &str) -> String {
     let fence = "`".repeat(fence(lines, 3));
     format!("{fence}{language}\n{lines}{fence}\n\n")
 }
 
-/// The text of an HTML element: one line, which calls for nobody and refers to nothing.
+/// Returns one line of text for an HTML element, without mentions of users or references to issues.
 #[must_use]
 pub fn html(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 16);
@@ -57,13 +57,13 @@ pub fn html(text: &str) -> String {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
-            c => aloof(&mut out, c),
+            c => push_without_reference(&mut out, c),
         }
     }
     out
 }
 
-/// Text in which nothing is markup.
+/// Appends text with all markup escaped.
 fn plain(out: &mut String, text: &str) {
     for c in text.chars() {
         // `-`, `+` and `=` begin a list or underline a heading only at the beginning of a line.
@@ -75,20 +75,20 @@ fn plain(out: &mut String, text: &str) {
             '>' => out.push_str("&gt;"),
             '\\' | '*' | '_' | '[' | ']' | '|' | '~' | '$' => out.extend(['\\', c]),
             c if begins || numbers => out.extend(['\\', c]),
-            c => aloof(out, c),
+            c => push_without_reference(out, c),
         }
     }
 }
 
-/// A space of no width behind what would call for somebody, or refer to an issue or a merge request.
-fn aloof(out: &mut String, c: char) {
+/// Appends a zero-width space after characters that begin a mention or a reference to an issue or merge request.
+fn push_without_reference(out: &mut String, c: char) {
     out.push(c);
     if matches!(c, '@' | '#' | '!') {
         out.push_str("&#8203;");
     }
 }
 
-/// The length of a fence that nothing within ends.
+/// Returns the length of a fence that is longer than any run of backticks in the text.
 fn fence(text: &str, shortest: usize) -> usize {
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or_default();
     shortest.max(longest + 1)

@@ -1,4 +1,4 @@
-//! The verdict as people and machines read it. Every form is made from the same [`Report`].
+//! Renders a run for people and programs. Every format is made from the same [`Report`].
 
 pub mod combine;
 pub mod github;
@@ -11,6 +11,7 @@ pub mod markdown;
 pub mod marks;
 mod near;
 mod palette;
+mod selection;
 pub mod text;
 
 use std::path::{Component, Path, PathBuf};
@@ -23,7 +24,7 @@ use super::EntryView;
 use super::request::RequestRow;
 use super::{StatusSource, Verdict};
 
-/// A run that has ended, and all that reports tell of it.
+/// The data of a finished run for its reports.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// The verdict of the run.
@@ -34,27 +35,27 @@ pub struct Report {
     pub source: StatusSource,
     /// When the run began.
     pub started: OffsetDateTime,
-    /// CMD as it was typed, without secrets; empty without CMD.
+    /// The command line of CMD, without secrets; empty without CMD.
     pub command: String,
-    /// The reports that this one was combined from; empty for that of one run.
+    /// The combined reports; empty for a single run.
     pub shards: Vec<Shard>,
-    /// Its requests in the order in which they came.
+    /// The requests in order of arrival.
     pub requests: Vec<RequestRow>,
     /// Number of requests that are not listed in `requests`.
     pub more_requests: u64,
-    /// The entries that they and the findings speak of, by fixture and number.
+    /// The entries that requests and findings refer to, by fixture and number.
     pub entries: IndexMap<(String, usize), EntryView>,
 }
 
-/// One of the reports that another was combined from.
+/// A report that is part of a combined one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Shard {
-    /// The report's file, as it was given.
+    /// The report's file, as given by the user.
     pub shard: String,
-    /// Whether its own verdict held.
+    /// Whether the run passed.
     pub passed: bool,
-    /// The exit status of its run.
+    /// The exit status of the run.
     pub status: u8,
     /// The origin of the exit status.
     pub source: StatusSource,
@@ -64,25 +65,25 @@ pub struct Shard {
     pub duration_ms: u64,
 }
 
-/// The form of a report.
+/// The format of a report file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// `.json`: for programs, by a documented schema.
+    /// `.json`: for programs, with a documented schema.
     Json,
     /// `.xml`: JUnit.
     Junit,
     /// `.md`: Markdown.
     Markdown,
-    /// `.html`: one page that needs no network.
+    /// `.html`: one page that works offline.
     Html,
 }
 
 impl Format {
-    /// The endings of files, and what they stand for.
+    /// File extensions and their formats.
     pub const ENDINGS: &[(&str, Format)] =
         &[("json", Format::Json), ("xml", Format::Junit), ("md", Format::Markdown), ("html", Format::Html)];
 
-    /// The form of a report that is to be written to this file.
+    /// Returns the format of a report file by its extension.
     ///
     /// ```
     /// use harproxy::verdict::report::Format;
@@ -95,7 +96,7 @@ impl Format {
         Format::ENDINGS.iter().find(|(known, _)| known.eq_ignore_ascii_case(ending)).map(|(_, format)| *format)
     }
 
-    /// The report in this form.
+    /// Renders a report in this format.
     #[must_use]
     pub fn render(self, report: &Report) -> String {
         match self {
@@ -107,7 +108,7 @@ impl Format {
     }
 }
 
-/// A path without what says nothing: `./hars//api.har` and `hars/api.har` are one fixture.
+/// Normalises a path: `./hars//api.har` and `hars/api.har` are the same fixture.
 #[must_use]
 pub fn plain(path: &str) -> String {
     let named = Path::new(path).components().filter(|part| !matches!(part, Component::CurDir));

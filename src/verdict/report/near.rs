@@ -1,5 +1,4 @@
-//! The near entries of a miss for a terminal: what the request has and what was recorded, told apart by words as by
-//! colour, and cut to the columns there are.
+//! Renders the near entries of a miss for a terminal: values of the request and recorded values, cut to its width.
 
 use anstyle::Style;
 
@@ -9,12 +8,12 @@ use crate::verdict::explain::{LEADS, MAX_DIFFERENCES};
 use crate::verdict::phrase::{Phrase, ValueSide, subject, values};
 use harproxy_matching::Difference;
 
-/// Columns where nobody says how many there are.
+/// Width if the terminal's is unknown, columns.
 const COLUMNS: usize = 120;
-/// Fewer are of no use.
+/// Minimum width, columns.
 const FEWEST: usize = 30;
 
-/// The entries, the nearest first.
+/// Renders the entries, nearest first.
 pub(super) fn render(out: &mut String, near: &[NearEntry], palette: &Palette) {
     for (n, entry) in near.iter().enumerate() {
         self::entry(out, LEADS[usize::from(n > 0)], entry, palette);
@@ -50,7 +49,7 @@ fn entry(out: &mut String, lead: &str, near: &NearEntry, palette: &Palette) {
 /// Indentation of differences, columns.
 const INDENT: usize = 4;
 
-/// The two values below each other: what differs stands in the same column.
+/// Renders the two values below each other, aligned at their difference.
 fn stacked(out: &mut String, difference: &Difference, columns: usize, palette: &Palette) {
     const NAMES: [&str; 2] = ["request ", "recorded"];
     let before = INDENT + 2 + NAMES[0].len() + 1;

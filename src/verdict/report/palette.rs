@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 
-/// The styles of the parts; all plain without colour.
+/// The styles of a text report; all plain without colour.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Palette {
     /// Checks that passed.
@@ -26,13 +26,13 @@ pub struct Palette {
 }
 
 impl Palette {
-    /// No styling at all.
+    /// Returns a palette without styles.
     #[must_use]
     pub fn plain() -> Self {
         Palette::default()
     }
 
-    /// For a terminal.
+    /// Returns the palette for a terminal.
     #[must_use]
     pub fn colour() -> Self {
         let fg = |colour: AnsiColor| Style::new().fg_color(Some(colour.into()));
@@ -48,7 +48,7 @@ impl Palette {
         }
     }
 
-    /// The same for a terminal of so many columns, if that is known.
+    /// Sets the width of the terminal, if known.
     #[must_use]
     pub fn within(self, columns: Option<usize>) -> Self {
         Palette { columns, ..self }

@@ -167,7 +167,7 @@ fn gitlab_issue_has_the_whole_hint() {
     let lines = "in harproxy.toml:\n[[match]]\nglob = \"https://a.test/**\"\npath = \"/users/{id}\"";
     report.verdict.findings[0].hint = Some(lines.to_owned());
     let issues: Value = serde_json::from_str(&gitlab::render(&report, &str::to_owned)).unwrap();
-    let told = |issue: &Value| issue["description"].as_str().unwrap().ends_with(&format!("(what helps: {lines})"));
+    let told = |issue: &Value| issue["description"].as_str().unwrap().ends_with(&format!("(hint: {lines})"));
     assert!(issues.as_array().unwrap().iter().any(told), "{issues:#}");
 }
 
@@ -237,9 +237,9 @@ fn other_json_is_rejected_with_a_reason() {
         let because = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
         format!("{error}: {because}")
     };
-    assert!(read("{").starts_with("reading it as JSON: EOF"), "{}", read("{"));
-    assert!(read("[1]").starts_with("it is no report of a run"), "{}", read("[1]"));
-    assert!(read(r#"{"log":{"entries":[]}}"#).starts_with("it is no report of a run"));
+    assert!(read("{").starts_with("invalid JSON: EOF"), "{}", read("{"));
+    assert!(read("[1]").starts_with("not a harproxy report"), "{}", read("[1]"));
+    assert!(read(r#"{"log":{"entries":[]}}"#).starts_with("not a harproxy report"));
     let newer = read(r#"{"schema":"harproxy.report/2","passed":"yes"}"#);
     assert!(newer.contains("`harproxy.report/2`") && newer.contains("`harproxy.report/1`"), "{newer}");
     assert!(read(r#"{"schema":"harproxy.report/1"}"#).contains("missing field"));

@@ -1,27 +1,29 @@
-//! The verdict for a person: a headline, the misses with their nearest entry and remedy, the other findings, what was
-//! not used. Understandable without colour.
+//! The report for a terminal: a headline, misses with their nearest entry and hint, other findings, and unused entries.
+//! It is understandable without colour.
 
 use std::borrow::Cow;
 
+use anstyle::Style;
 use textwrap::{Options, WordSeparator, WordSplitter};
 
 use super::headline::many;
 use super::palette::line;
+use super::selection::{unused_entries, without_unused};
 use super::{Report, headline, near};
 use crate::verdict::findings::MAX_FINDINGS;
-use crate::verdict::{CheckId, Finding, FixtureUse, Severity, Verdict, explain};
+use crate::verdict::{CheckId, Finding, Severity, Verdict, explain};
 use harproxy_http::escape::{harmless, one_line};
 
 pub use super::palette::Palette;
 
 /// Maximum number of findings printed; `--report` has the rest.
 const SHOWN: usize = 20;
-/// A terminal of fewer columns than this is not heeded.
+/// Minimum width for wrapping, columns.
 const FEWEST: usize = 20;
 /// Maximum number of unused entries named for each fixture.
 const NAMED_UNUSED: usize = 3;
 
-/// The report of a verdict; every line ends with a newline.
+/// Renders a verdict. Every line ends with a newline.
 #[must_use]
 pub fn render(verdict: &Verdict, palette: &Palette) -> String {
     let mut out = String::new();
@@ -30,10 +32,10 @@ pub fn render(verdict: &Verdict, palette: &Palette) -> String {
     line(&mut out, format_args!("{style}{mark} {comes_to}{style:#}{}", harmless(&of)));
     let dim = palette.dim;
     line(&mut out, format_args!("  {dim}{}{dim:#}", headline::tally(verdict)));
-    let shown = in_order(verdict);
+    let shown = without_unused(verdict);
     for finding in shown.iter().take(SHOWN) {
         out.push('\n');
-        told(&mut out, finding, palette);
+        write_finding(&mut out, finding, palette);
     }
     if shown.len() > SHOWN {
         let more = shown.len() - SHOWN;
@@ -54,7 +56,7 @@ pub fn endings(report: &Report, palette: &Palette) -> String {
     wrapped(&out, palette)
 }
 
-/// Says how many findings a complete report lists: all of them, or up to `MAX_FINDINGS` and a count of the rest.
+/// Describes how many findings a complete report lists: all, or up to `MAX_FINDINGS` and a count of the rest.
 pub(super) fn listed(verdict: &Verdict) -> Cow<'static, str> {
     match verdict.findings.len() {
         ..=MAX_FINDINGS => "them all".into(),
@@ -62,27 +64,15 @@ pub(super) fn listed(verdict: &Verdict) -> Cow<'static, str> {
     }
 }
 
-/// The findings but for what was not used: misses, then what fails the run, then what is listed.
-pub(super) fn in_order(verdict: &Verdict) -> Vec<&Finding> {
-    let mut findings: Vec<&Finding> =
-        verdict.findings.iter().filter(|finding| finding.check != CheckId::UNUSED).collect();
-    // A stable sort: order of appearance within each group.
-    findings.sort_by_key(|finding| (finding.check != CheckId::MISS, finding.severity != Severity::Error));
-    findings
-}
-
-/// One finding without colour.
+/// Renders one finding without colour.
 pub(super) fn finding(finding: &Finding) -> String {
     let mut out = String::new();
-    told(&mut out, finding, &Palette::plain());
+    write_finding(&mut out, finding, &Palette::plain());
     out
 }
 
-fn told(out: &mut String, finding: &Finding, palette: &Palette) {
-    let (mark, style) = match finding.severity {
-        Severity::Error => ('✗', palette.bad),
-        Severity::Warning => ('!', palette.warning),
-    };
+fn write_finding(out: &mut String, finding: &Finding, palette: &Palette) {
+    let (mark, style) = mark(finding.severity, palette);
     // A stale finding counts entries, and its explanation has that number.
     let again = finding.times > 1 && finding.check != CheckId::STALE;
     let times = if again { format!(" ({} times)", finding.times) } else { String::new() };
@@ -91,7 +81,7 @@ fn told(out: &mut String, finding: &Finding, palette: &Palette) {
     // Without a request the explanation itself is the first line.
     let about = finding.at.request.as_deref().or_else(|| rest.next()).unwrap_or_default();
     line(out, format_args!("{style}{mark} {kind}{style:#}: {}{times}", one_line(about)));
-    // The data tells of the entries below.
+    // Near entries are rendered from their data below.
     let is_told = |text: &&str| finding.near.is_empty() || !explain::is_near_line(text);
     for text in rest.filter(is_told) {
         line(out, format_args!("  {}", harmless(text)));
@@ -106,43 +96,37 @@ fn told(out: &mut String, finding: &Finding, palette: &Palette) {
     }
 }
 
-/// One line a fixture: how many entries nothing asked for, and the first few of them.
+/// Writes a line for each fixture with unused entries: their number, and the first few of them.
 fn unused(out: &mut String, verdict: &Verdict, palette: &Palette) {
-    let mut first = true;
-    // Pruned fixtures are skipped: the code that pruned them reports them.
-    let left = |fixture: &&FixtureUse| fixture.used < fixture.entries && fixture.pruned.is_none();
-    for fixture in verdict.fixtures.iter().filter(left) {
-        let findings: Vec<&Finding> = verdict
-            .findings
-            .iter()
-            .filter(|f| {
-                f.check == CheckId::UNUSED && f.at.fixture.as_deref() == Some(&fixture.fixture) && f.at.entry.is_some()
-            })
-            .collect();
-        let fails = findings.iter().any(|finding| finding.severity == Severity::Error);
-        let (mark, style) = if fails { ('✗', palette.bad) } else { ('!', palette.warning) };
-        if std::mem::take(&mut first) {
+    for (n, unused) in unused_entries(verdict).iter().enumerate() {
+        if n == 0 {
             out.push('\n');
         }
-        let number = fixture.entries - fixture.used;
-        let mut named: Vec<String> = findings
-            .iter()
-            .take(NAMED_UNUSED)
-            .map(|f| format!("#{} {}", f.at.entry.unwrap_or_default(), f.at.request.as_deref().unwrap_or_default()))
-            .collect();
-        if !named.is_empty() && number > named.len() {
-            named.push(format!("and {} more", number - named.len()));
+        let (mark, style) = mark(unused.severity, palette);
+        let (fixture, count) = (unused.fixture, unused.count);
+        let entry = |f: &&Finding| {
+            format!("#{} {}", f.at.entry.unwrap_or_default(), f.at.request.as_deref().unwrap_or_default())
+        };
+        let mut named: Vec<String> = unused.findings.iter().take(NAMED_UNUSED).map(entry).collect();
+        if !named.is_empty() && count > named.len() {
+            named.push(format!("and {} more", count - named.len()));
         }
         let sep = if named.is_empty() { "" } else { ": " };
         let named = one_line(&named.join(", ")).into_owned();
         let (entries, name) = (many(fixture.entries as u64, "entry", "entries"), &fixture.fixture);
-        line(out, format_args!("{style}{mark} unused{style:#}: {number} of {entries} of {name}{sep}{named}"));
+        line(out, format_args!("{style}{mark} unused{style:#}: {count} of {entries} of {name}{sep}{named}"));
     }
 }
 
-/// Lines that are longer than there are columns go on in the next one, set in. What has no space in it, such as a URL,
-/// stays whole: the terminal breaks it where it likes, and it can still be copied; and so does a remedy, which is there
-/// to be copied.
+fn mark(severity: Severity, palette: &Palette) -> (char, Style) {
+    match severity {
+        Severity::Error => ('✗', palette.bad),
+        Severity::Warning => ('!', palette.warning),
+    }
+}
+
+/// Wraps long lines at spaces, with indented continuation lines. Words without a space, such as URLs, stay whole, so that
+/// they can be copied. Hints stay whole for the same reason.
 fn wrapped(text: &str, palette: &Palette) -> String {
     let Some(columns) = palette.columns else { return text.to_owned() };
     let mut out = String::with_capacity(text.len() + text.len() / 16);

@@ -58,7 +58,7 @@ fn account(sandbox: &Sandbox, server: Server, requests: &[(&str, &str, &str)], s
     for (id, (request, headers, _)) in (1..).zip(requests) {
         send(proxy, request, headers);
         server
-            .said()
+            .stderr()
             .event(if request.starts_with("CONNECT") { "tunnel" } else { "request" }, |event| event["id"] == id);
     }
     let output = server.stop().expect(status);

@@ -1,11 +1,11 @@
 //! `harproxy ca trust`: prints or runs the commands that install the CA in the trust stores of this machine.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use crate::child::env;
 use crate::cli::advice::{self, Failure};
 use crate::cli::args::ca::TrustArgs;
 use crate::cli::event::Event;
@@ -23,8 +23,7 @@ use harproxy_tls::authority::Authority;
 /// # Errors
 /// [`Failure`]. The failure of a single store is reported and sets the exit status.
 pub fn run(args: &TrustArgs, authority: &Authority, ui: &Ui) -> Result<u8, Failure> {
-    let env: BTreeMap<String, OsString> =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
+    let env = env::own();
     let machine = Machine::here(&env);
     let ca = Ca::of(authority);
     let mut plan = stores(&machine, &ca);

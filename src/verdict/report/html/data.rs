@@ -30,7 +30,7 @@ struct Page<'a> {
     counts: &'a Counts,
     findings: &'a [Finding],
     fixtures: &'a [FixtureUse],
-    /// Names of fixtures; what refers to one has its number.
+    /// Names of fixtures. Requests and entries refer to them by number.
     names: Vec<&'a str>,
     requests: Vec<PageRequest<'a>>,
     more_requests: u64,
@@ -73,7 +73,7 @@ struct PageRequest<'a> {
     bytes: u64,
     #[serde(skip_serializing_if = "is_true")]
     complete: bool,
-    /// Nothing where the page has no room for it.
+    /// `None` if the budget of the page is exhausted.
     asked: Option<Vec<usize>>,
     answered: Option<Vec<usize>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -103,7 +103,7 @@ pub(super) fn json(report: &Report, headline: &str) -> String {
         report;
     let mut names: IndexSet<&str> = verdict.fixtures.iter().map(|fixture| fixture.fixture.as_str()).collect();
     let mut store = PageStore::default();
-    // What a red run is opened for has its headers and payloads whatever room there is for others.
+    // Failed requests and near entries are stored first, before the budget is exhausted.
     let failed = failed(&verdict.findings);
     let entries = views.iter().map(|((name, entry), shown)| {
         let fixture = names.insert_full(name).0;
@@ -141,17 +141,17 @@ pub(super) fn json(report: &Report, headline: &str) -> String {
         entries,
         tables: store.tables(),
     };
-    // Plain data with string keys: there is nothing in it that JSON can't say.
+    // Serialising plain data with string keys never fails.
     serde_json::to_string(&page).unwrap_or_default()
 }
 
-/// The requests that failed the run.
+/// Returns the ids of requests that failed the run.
 fn failed(findings: &[Finding]) -> HashSet<u64> {
     let failing = findings.iter().filter(|finding| finding.severity == Severity::Error);
     failing.flat_map(|finding| finding.requests.iter().copied()).collect()
 }
 
-/// The entries that requests without an answer are compared with.
+/// Returns the near entries of all findings.
 fn near(findings: &[Finding]) -> HashSet<(&str, usize)> {
     let near = findings.iter().flat_map(|finding| &finding.near);
     near.map(|near| (near.place.fixture.as_str(), near.place.entry)).collect()

@@ -1,5 +1,5 @@
-//! The report as a page: one file that needs no network, and can do nothing with one. Data is embedded as JSON, and the
-//! page's own script builds every element from it as text; its policy (CSP) lets nothing else run, load or connect.
+//! Renders a report as one HTML file that works offline. Data is embedded as JSON, and the page's own script builds
+//! every element from it as text. The page's policy (CSP) permits nothing else to run, load or connect.
 
 mod data;
 mod escape;
@@ -20,7 +20,7 @@ use super::{Report, text};
 const PAGE: &str = include_str!("page/page.html");
 const STYLE: &str =
     concat!(include_str!("page/theme.css"), include_str!("page/page.css"), include_str!("page/details.css"));
-/// One function, so that nothing of it is anybody else's; its parts are in the order in which they need each other.
+/// One function, so that it defines no global names. Each part follows the parts that it uses.
 const SCRIPT: &str = concat!(
     "(() => {\n'use strict';\n",
     include_str!("page/report.js"),
@@ -41,7 +41,7 @@ const SCRIPT: &str = concat!(
     "})();\n",
 );
 
-/// The page.
+/// Renders the page.
 #[must_use]
 pub fn render(report: &Report) -> String {
     let passed = report.verdict.passed();
@@ -57,14 +57,14 @@ pub fn render(report: &Report) -> String {
             "script" => script.as_ref().into(),
             "summary" => in_text(&text::render(&report.verdict, &text::Palette::plain())).into(),
             "data" => in_json(&data::json(report, &headline)).into(),
-            // Held by a test: the page has no other gap.
+            // A test checks that the page has no other placeholder.
             _ => Cow::default(),
         }
     };
     filled(&with_lf(PAGE), fill)
 }
 
-/// The first line of the summary on a terminal.
+/// Returns the first line of the text report.
 fn headline(report: &Report) -> String {
     let text = text::render(&report.verdict, &text::Palette::plain());
     text.lines().next().unwrap_or_default().to_owned()
@@ -80,7 +80,7 @@ fn policy(style: &str, script: &str) -> String {
     )
 }
 
-/// A template with every `{{name}}` filled. What fills a gap is not looked into.
+/// Fills every `{{name}}` of a template. Filled text is not searched again.
 fn filled<'t>(template: &'t str, fill: impl Fn(&'t str) -> Cow<'t, str>) -> String {
     let mut page = String::new();
     let mut rest = template;
@@ -95,7 +95,7 @@ fn filled<'t>(template: &'t str, fill: impl Fn(&'t str) -> Cow<'t, str>) -> Stri
     page
 }
 
-/// Browsers hash what they have read, with its line ends as LF; a checkout may have others.
+/// Converts line ends to LF, as browsers do before they hash a script. A checkout may have others.
 fn with_lf(text: &'static str) -> Cow<'static, str> {
     if text.contains('\r') { text.replace("\r\n", "\n").into() } else { text.into() }
 }

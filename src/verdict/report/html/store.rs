@@ -15,10 +15,10 @@ use harproxy_http::{Headers, MediaType};
 
 /// Size budget of header fields and payloads in the page, bytes.
 const ROOM: usize = 25 << 20;
-/// So much of a binary payload is shown as bytes.
+/// Maximum length of the shown start of a binary payload, bytes.
 const DUMPED: usize = 1024;
 
-/// Fields and payloads of a page; what refers to them has their numbers.
+/// Collects the fields and payloads of a page. Requests and entries refer to them by number.
 #[derive(Debug)]
 pub(super) struct PageStore {
     room: usize,
@@ -27,16 +27,16 @@ pub(super) struct PageStore {
     known: HashMap<(String, Bytes, u64), usize>,
 }
 
-/// A payload as the page shows it.
+/// A payload in the page.
 #[derive(Debug, Serialize)]
 struct PagePayload {
     mime: String,
     size: u64,
-    /// How many bytes of it the report has; of none of them there may be text or bytes, for want of room.
+    /// Number of bytes in the report. `text` and `bytes` are absent if they exceed the budget of the page.
     kept: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
-    /// In base64; of what is no image, the beginning.
+    /// Base64 of an image, or of the start of other binary data.
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<String>,
 }
@@ -55,7 +55,7 @@ impl Default for PageStore {
 }
 
 impl PageStore {
-    /// The numbers of these fields; nothing once there is no room.
+    /// Returns the numbers of these fields; `None` if the budget is exhausted.
     pub(super) fn fields(&mut self, headers: &Headers) -> Option<Vec<usize>> {
         headers.iter().map(|header| self.field(&header.name, &to_chars(&header.value))).collect()
     }
@@ -69,7 +69,7 @@ impl PageStore {
         Some(self.fields.insert_full(field).0)
     }
 
-    /// The number of this payload; `None` for none.
+    /// Returns the number of this payload; `None` without a payload.
     pub(super) fn payload(&mut self, excerpt: Option<&PayloadExcerpt>) -> Option<usize> {
         let PayloadExcerpt { mime_type, bytes, size } = excerpt.filter(|excerpt| excerpt.size > 0)?;
         let key = (mime_type.clone(), bytes.clone(), *size);
@@ -92,7 +92,7 @@ impl PageStore {
         Some(())
     }
 
-    /// All of it, in the order of its numbers.
+    /// Returns the tables in the order of their numbers.
     pub(super) fn tables(self) -> Tables {
         Tables { fields: self.fields.into_iter().collect(), payloads: self.payloads }
     }
@@ -114,7 +114,7 @@ impl PagePayload {
     }
 }
 
-/// A payload as text, if it is some. One that was cut may end amid a character.
+/// Decodes a textual payload. A truncated payload may end within a character.
 fn text(media: &MediaType, bytes: &Bytes, is_whole: bool) -> Option<String> {
     let declared = media.charset().filter(|charset| *charset != UTF_8);
     if let Some(charset) = declared.filter(|_| media.is_text()) {
