@@ -53,7 +53,7 @@ impl Recorder {
         finalise::write(&plan, UpdateMode::Replace, &index, &mut reader, Destination::Fixture).map(drop)
     }
 
-    /// The counts and findings so far.
+    /// Returns the counts and findings so far.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         let mut counts = self.collector.counts();
@@ -80,7 +80,7 @@ impl Recorder {
         Ok(outcome)
     }
 
-    /// Writes the fixture, or the held recording if CMD failed over an existing fixture. `naming` becomes the one of the
+    /// Writes the fixture, or the held recording if CMD failed over an existing fixture. `naming` becomes that of the
     /// fixture.
     fn write_fixture(
         &self,
@@ -128,7 +128,7 @@ impl Recorder {
         Ok(outcome)
     }
 
-    /// The outcome of a recording whose exchanges were arranged in this way.
+    /// Returns the outcome of a recording whose exchanges were arranged.
     fn outcome(&self, index: &JournalIndex, arrangement: Arrangement) -> RecordingOutcome {
         let entries =
             index.exchanges.iter().map(|exchange| exchange.number).zip(arrangement.recorded_entries()).collect();
@@ -137,7 +137,7 @@ impl Recorder {
         RecordingOutcome { unchanged, changed, added, not_seen, unanswered, entries, ..self.unwritten_outcome() }
     }
 
-    /// Nothing was recorded: the fixture, if there is one, stays as it is.
+    /// Reports that nothing was recorded. An existing fixture stays as it is.
     fn nothing_recorded(&self) -> RecordingOutcome {
         let mut outcome = self.unwritten_outcome();
         let counts = &outcome.verdict.counts;
@@ -172,16 +172,16 @@ impl Recorder {
         outcome
     }
 
-    /// The journal could not be written to its end.
+    /// Reports that the journal could not be written to its end.
     fn journal_failed(&self, reason: &io::Error) -> RecordingOutcome {
         let journal = &self.locked.paths.journal;
         let explanation =
             format!("writing the journal {} failed: {reason}; the fixture stays as it is", journal.display());
         let remedy = "make room and record again: it begins with what the journal holds";
-        self.outcome_lost(explanation, remedy.to_owned())
+        self.lost(explanation, remedy.to_owned())
     }
 
-    /// The folder was removed under the recording; the journal was put back.
+    /// Reports that the folder was removed during the recording, and that the journal was put back.
     fn folder_removed(&self) -> RecordingOutcome {
         let output = &self.plan.output;
         let explanation = format!(
@@ -192,10 +192,10 @@ impl Recorder {
             "bring back the fixture if there was one, then `harproxy recover {}`",
             harproxy_support::shell_quote::path(output)
         );
-        self.outcome_lost(explanation, remedy)
+        self.lost(explanation, remedy)
     }
 
-    fn outcome_lost(&self, explanation: String, remedy: String) -> RecordingOutcome {
+    fn lost(&self, explanation: String, remedy: String) -> RecordingOutcome {
         let mut outcome = self.unwritten_outcome();
         outcome.verdict.findings.push(Finding {
             at: Location::fixture(self.plan.output.display().to_string()),

@@ -1,5 +1,5 @@
-//! Recording: the pipeline forwards everything, the tap journals the exchanges in scope, and the journal is finalised into a
-//! fixture.
+//! Recording: the pipeline forwards everything, the tap journals the exchanges in scope, and the journal is finalised
+//! into a fixture.
 
 mod ambiguous;
 mod entry_view;

@@ -1,5 +1,5 @@
-//! Ambiguous entries: entries whose requests differ only in redacted places, and whose responses differ. A live request does
-//! not tell which of them is meant, unless it sends a placeholder or a value that the policy gives for one.
+//! Ambiguous entries: entries whose requests differ only in redacted places, and whose responses differ. A live request
+//! does not tell which of them is meant, unless it sends a placeholder or a value that the policy gives for one.
 
 use harproxy_http::url::Parts;
 use harproxy_http::{cookies, jwt};
@@ -50,8 +50,8 @@ pub struct Ambiguity<'e> {
     pub tokens_only: bool,
 }
 
-/// Compares two entries whose requests differ in nothing but redacted places. Returns `None` if they are not ambiguous: the
-/// placeholders are the same ones, or the responses are. `responses` is called only if the placeholders differ.
+/// Compares two entries whose requests differ in nothing but redacted places. Returns `None` if they are not ambiguous:
+/// the placeholders are the same ones, or the responses are. `responses` is called only if the placeholders differ.
 #[must_use]
 pub fn ambiguity<'e>(
     places: [&'e RedactedPlaces; 2],

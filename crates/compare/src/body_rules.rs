@@ -42,8 +42,8 @@ impl BodyRules {
         self.mode == MatchBody::Json || !self.ignored.is_empty()
     }
 
-    /// Returns true if payloads of this media type can be compared by digests that are made while they are received. JSON
-    /// values and form fields need the whole payload.
+    /// Returns true if payloads of this media type can be compared by digests that are made while they are received.
+    /// JSON values and form fields need the whole payload.
     #[must_use]
     pub fn can_stream(&self, content_type: &str) -> bool {
         let media_type = MediaType::parse(content_type);
@@ -107,8 +107,8 @@ impl BodyRules {
     }
 }
 
-/// Adds a JSON value to a digest. Equal values have equal digests: the order of members and the spelling of numbers do not
-/// count.
+/// Adds a JSON value to a digest. Equal values have equal digests: the order of members and the spelling of numbers do
+/// not count.
 fn update_json(value: &Value, digest: &mut Sha256) {
     match value {
         Value::Null => digest.update("n"),

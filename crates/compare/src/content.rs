@@ -69,8 +69,8 @@ impl<'a> Content<'a> {
         }
     }
 
-    /// Returns the key of the payload. `inspect` may return a more precise key of its bytes. By default they count without
-    /// their placeholders.
+    /// Returns the key of the payload. `inspect` may return a more precise key of its bytes. By default they count
+    /// without their placeholders.
     #[must_use]
     pub fn key(&self, inspect: impl FnOnce(&[u8]) -> Option<ContentKey>) -> ContentKey {
         match self {

@@ -16,7 +16,8 @@ use super::json_diff::{ArrayRule, JsonDifference, json_differences};
 use super::projection::Projection;
 use super::volatile::{VolatileRules, date};
 
-/// Returns the differences of two exchanges, in the order of [`Location`], and of first appearance. There are none if and only if their keys are equal.
+/// Returns the differences of two exchanges, in the order of [`Location`], and of first appearance. There are none if
+/// and only if their keys are equal.
 #[must_use]
 pub fn diff<'a>(left: &'a Exchange<'_>, right: &'a Exchange<'_>, projection: &Projection) -> Vec<Difference<'a>> {
     let mut found = Vec::new();

@@ -1,8 +1,8 @@
-//! The distance between a request and an entry, as one number: the sum of what each difference adds. The nearest entry of a
-//! miss is the one with the least distance.
+//! The distance between a request and an entry, as one number: the sum of what each difference adds. The nearest entry
+//! of a miss is the one with the least distance.
 //!
-//! After a change of the client most of a request stays as it was, and changed values resemble the old ones. So each difference
-//! adds by its kind, and less if the two values resemble each other.
+//! After a change of the client most of a request stays as it was, and changed values resemble the old ones. So each
+//! difference adds by its kind, and less if the two values resemble each other.
 
 use std::borrow::Cow;
 

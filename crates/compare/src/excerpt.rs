@@ -1,7 +1,7 @@
 //! Excerpts of long values, around the place where two of them begin to differ.
 
-/// Cuts two texts to at most `max_chars` characters, with `…` for omitted text. Both are cut at the same place, so that their
-/// common text is in the same column.
+/// Cuts two texts to at most `max_chars` characters, with `…` for omitted text. Both are cut at the same place, so that
+/// their common text is in the same column.
 ///
 /// ```
 /// use harproxy_compare::excerpt_pair;
@@ -30,7 +30,8 @@ pub fn common_prefix(a: &[u8], b: &[u8]) -> usize {
     same + a[same..].iter().zip(&b[same..]).take_while(|(a, b)| a == b).count()
 }
 
-/// Returns the first byte of the excerpts: a little before the difference, but not so late that the window is not filled.
+/// Returns the first byte of the excerpts: a little before the difference, but not so late that the window is not
+/// filled.
 fn window_start(a: &str, b: &str, max_chars: usize) -> usize {
     if !is_longer(a, max_chars) && !is_longer(b, max_chars) {
         return 0;

@@ -6,8 +6,8 @@ use sha2::{Digest as _, Sha256};
 
 /// A digest of values, and the placeholders that were found in them, in order.
 ///
-/// Values that differ only in placeholders have the same digest. Placeholders at the same index of two fingerprints with the
-/// same digest stand at the same place.
+/// Values that differ only in placeholders have the same digest. Placeholders at the same index of two fingerprints
+/// with the same digest stand at the same place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fingerprint {
     /// The digest.

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use harproxy_json::scan::StringSpan;
 
-/// Returns the name of the operation in a payload: `operationName`, else the first operation that the query defines, else its
-/// kind.
+/// Returns the name of the operation in a payload: `operationName`, else the first operation that the query defines,
+/// else its kind.
 #[must_use]
 pub fn operation(payload: &Value) -> Option<String> {
     if let Value::Array(batch) = payload {
@@ -44,8 +44,8 @@ fn query(payload: &Value) -> Option<&str> {
     payload.get("query").and_then(Value::as_str).filter(|query| query.contains('{'))
 }
 
-/// Removes white space, commas and comments (GraphQL specification, section 2.1). One space stays between two words. Strings
-/// are copied.
+/// Removes white space, commas and comments (GraphQL specification, section 2.1). One space stays between two words.
+/// Strings are copied.
 fn fold(query: &str) -> String {
     let mut out = String::with_capacity(query.len());
     let mut rest = query;

@@ -107,8 +107,8 @@ pub(super) fn value(expected: ExpectedJson<'_>) -> Option<&Value> {
     }
 }
 
-/// Walks along two values at once. Members are visited in the order of the left object, then those of the right one alone.
-/// Returns `Break` if the visitor ended the walk.
+/// Walks along two values at once. Members are visited in the order of the left object, then those of the right one
+/// alone. Returns `Break` if the visitor ended the walk.
 pub(super) fn walk<'v, V: JsonVisitor<'v>>(
     left: &'v Value,
     right: ExpectedJson<'v>,

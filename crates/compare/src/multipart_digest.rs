@@ -5,8 +5,8 @@ use harproxy_http::multipart::{Piece, Splitter};
 use harproxy_json::Digest;
 use sha2::{Digest as _, Sha256};
 
-/// Makes the digest of the parts of a multipart payload: of their header lines and contents in order, and of the media type.
-/// Clients choose another boundary for each request, so it does not count.
+/// Makes the digest of the parts of a multipart payload: of their header lines and contents in order, and of the media
+/// type. Clients choose another boundary for each request, so it does not count.
 #[derive(Clone, Debug)]
 pub(super) struct MultipartDigest {
     splitter: Splitter,

@@ -13,9 +13,10 @@ use super::projection::{Projection, RequestKey};
 
 /// Pairs the exchanges of two recordings.
 ///
-/// Exchanges with the same request and the same response are paired first, then those with the same request. The rest asks for
-/// something that varies: it is paired in order if all but identifiers in the path, values of the query and values of the
-/// payload is equal. An exchange that repeats a paired one of its recording is excluded: polls differ in length.
+/// Exchanges with the same request and the same response are paired first, then those with the same request. The rest
+/// asks for something that varies: it is paired in order if all but identifiers in the path, values of the query and
+/// values of the payload is equal. An exchange that repeats a paired one of its recording is excluded: polls differ in
+/// length.
 #[must_use]
 pub fn pair_exchanges(left: &[Exchange<'_>], right: &[Exchange<'_>], projection: &Projection) -> Pairing {
     let [left_keys, right_keys] =
@@ -90,7 +91,8 @@ fn request_shape(request: &Request<'_>) -> RequestShape {
     }
 }
 
-/// Returns true if a path segment may name one of many things: a number, a UUID, a hash, a slug with a number, a placeholder.
+/// Returns true if a path segment may name one of many things: a number, a UUID, a hash, a slug with a number, a
+/// placeholder.
 fn is_identifier(segment: &str) -> bool {
     let has_digit = segment.bytes().any(|byte| byte.is_ascii_digit());
     let is_version = segment.len() <= 3 && segment.starts_with('v');

@@ -136,8 +136,8 @@ impl Projection {
     }
 }
 
-/// Returns the digest of header fields: of the names in alphabetical order, because servers with a hash table send them in any
-/// order, and of the values of each name in theirs. `project` returns what counts of a value, if anything.
+/// Returns the digest of header fields: of the names in alphabetical order, because servers with a hash table send them
+/// in any order, and of the values of each name in theirs. `project` returns what counts of a value, if anything.
 fn fields_digest<'v>(fields: &'v Headers, project: impl Fn(&str, &'v [u8]) -> Option<Cow<'v, [u8]>>) -> Digest {
     let mut fields: Vec<(String, &[u8])> =
         fields.iter().map(|field| (field.name.to_ascii_lowercase(), &field.value[..])).collect();

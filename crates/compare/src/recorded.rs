@@ -14,8 +14,8 @@ use super::template::{PlaceholderScore, PlaceholderValues};
 /// Longer recorded payloads are not held in memory, and no placeholders are looked for in them.
 const MAX_TEMPLATE: u64 = 64 << 20;
 
-/// The payload of an entry's request. Payloads without placeholders are reduced to digests, so an entry is read once, however
-/// many requests come.
+/// The payload of an entry's request. Payloads without placeholders are reduced to digests, so an entry is read once,
+/// however many requests come.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub enum RecordedPayload {
     /// The request was recorded without a payload.

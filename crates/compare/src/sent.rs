@@ -80,7 +80,8 @@ impl<'a> SentPayload<'a> {
         self.raw.is_empty() && self.digested.is_none()
     }
 
-    /// Returns the bytes without the content coding; as received if they do not decode, and nothing if they were not held.
+    /// Returns the bytes without the content coding; as received if they do not decode, and nothing if they were not
+    /// held.
     pub fn decoded(&self) -> &[u8] {
         self.decoded.get_or_init(|| decode(self.headers, self.raw).map_or(Cow::Borrowed(self.raw), Cow::Owned))
     }

@@ -9,7 +9,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::multipart_digest::MultipartDigest;
 
-/// A payload that decodes to more bytes is compared as it was received, so that a small one cannot cost unlimited CPU time.
+/// A payload that decodes to more bytes is compared as it was received, so that a small one cannot cost unlimited CPU
+/// time.
 const MAX_DECODED: u64 = 16 << 30;
 /// Bytes that are read at once.
 const CHUNK: usize = 64 * 1024;
@@ -44,7 +45,8 @@ struct StreamDigests {
 }
 
 impl PayloadDigester {
-    /// Prepares the digests for a request with these headers. `cuts` are the lengths at which recorded payloads were cut.
+    /// Prepares the digests for a request with these headers. `cuts` are the lengths at which recorded payloads were
+    /// cut.
     #[must_use]
     pub fn new(headers: &HeaderMap, mut cuts: Vec<u64>) -> Self {
         cuts.sort_unstable();

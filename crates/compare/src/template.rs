@@ -1,5 +1,5 @@
-//! Texts of an entry that contain placeholders. Any value fits in the place of one, and the values that the client sent there
-//! tell entries apart.
+//! Texts of an entry that contain placeholders. Any value fits in the place of one, and the values that the client sent
+//! there tell entries apart.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -26,8 +26,8 @@ impl PlaceholderValues {
         values
     }
 
-    /// Returns whether a placeholder has this value, as it is or in the encoding of Basic credentials. `None` if no value is
-    /// given for the placeholder.
+    /// Returns whether a placeholder has this value, as it is or in the encoding of Basic credentials. `None` if no
+    /// value is given for the placeholder.
     fn has_value(&self, placeholder: &Placeholder, sent: &[u8]) -> Option<bool> {
         let given = self.0.get(placeholder)?;
         let is_sent = |value: &str| value.as_bytes() == sent || BASE64_STANDARD.encode(value).as_bytes() == sent;
@@ -186,8 +186,8 @@ impl Template {
         Some(found)
     }
 
-    /// Calls `each` with the value in the place of each placeholder. Each value but the last is as short as possible: if there
-    /// is a way to fit the text at all, this finds one.
+    /// Calls `each` with the value in the place of each placeholder. Each value but the last is as short as possible:
+    /// if there is a way to fit the text at all, this finds one.
     fn capture<'t>(
         &'t self,
         encoded: &[u8],

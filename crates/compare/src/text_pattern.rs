@@ -1,5 +1,5 @@
-//! Payloads with placeholders that are compared byte for byte around them. The syntax of the text limits how far the value in
-//! the place of a placeholder reaches.
+//! Payloads with placeholders that are compared byte for byte around them. The syntax of the text limits how far the
+//! value in the place of a placeholder reaches.
 
 use harproxy_http::MediaType;
 use harproxy_json::scan::{StringSpan, string_end};

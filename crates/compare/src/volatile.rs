@@ -72,8 +72,8 @@ impl VolatileRules {
         self.has_builtin && is_volatile(name) || self.headers.iter().any(|known| known == name)
     }
 
-    /// Returns true if a header is volatile in the response to this method. The length of a response to HEAD is not: it is all
-    /// that is known of the payload.
+    /// Returns true if a header is volatile in the response to this method. The length of a response to HEAD is not: it
+    /// is all that is known of the payload.
     #[must_use]
     pub fn ignores_header_of(&self, method: &str, name: &str) -> bool {
         self.ignores_header(name) && !(name == "content-length" && method == "HEAD")
@@ -102,7 +102,8 @@ impl VolatileRules {
         Node::parse(text, &self.digest_rules(text))
     }
 
-    /// Parses a JSON text into a value without what is volatile: placeholders become one character, volatile values null.
+    /// Parses a JSON text into a value without what is volatile: placeholders become one character, volatile values
+    /// null.
     #[must_use]
     pub fn value(&self, text: &str) -> Option<Value> {
         let mut value: Value = serde_json::from_str(text).ok()?;
@@ -146,8 +147,8 @@ impl VolatileRules {
         }
     }
 
-    /// Returns true if a member is volatile by the built-in rules. `json` is its value and `siblings` are the scalars of its
-    /// object, as spelled.
+    /// Returns true if a member is volatile by the built-in rules. `json` is its value and `siblings` are the scalars
+    /// of its object, as spelled.
     fn ignores_member(&self, name: &str, json: &str, siblings: &[&str]) -> bool {
         let is_time = || json.parse::<u64>().is_ok_and(|seconds| (1_000_000_000..10_000_000_000).contains(&seconds));
         let has_token = || siblings.iter().any(|sibling| placeholder::occurs_in(sibling.as_bytes()));
@@ -221,8 +222,8 @@ fn cookie_without_lifetime(value: &[u8], date: Option<SystemTime>) -> Cow<'_, [u
     Cow::Owned(projected)
 }
 
-/// Returns true if the time is before that of the response. Without a `Date` only dates before 2000 are past: servers write
-/// those to delete a cookie.
+/// Returns true if the time is before that of the response. Without a `Date` only dates before 2000 are past: servers
+/// write those to delete a cookie.
 fn is_past(expires: &str, date: Option<SystemTime>) -> bool {
     let parsed = cookie::Cookie::parse(format!("a=b; Expires={expires}")).ok();
     let Some(expires) = parsed.and_then(|cookie| cookie.expires_datetime()) else { return false };

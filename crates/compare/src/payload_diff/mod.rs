@@ -21,7 +21,8 @@ use super::stream_digest::{DigestedPayload, summarise};
 
 /// The most differences that are reported of one payload.
 pub const MAX_DIFFERENCES: usize = 5;
-/// Longer payloads are not parsed, and none of their content is shown: only lengths, digests and the first differing byte.
+/// Longer payloads are not parsed, and none of their content is shown: only lengths, digests and the first differing
+/// byte.
 pub const EXPLAINED_BYTES: usize = 4 << 20;
 
 /// The differences of two payloads.
@@ -62,7 +63,8 @@ struct SyntaxDiff<'a> {
     distance: u32,
 }
 
-/// Compares a sent payload with the bytes of a recorded one, if there is one. `is_equal` tells whether they match by the rules.
+/// Compares a sent payload with the bytes of a recorded one, if there is one. `is_equal` tells whether they match by
+/// the rules.
 #[must_use]
 pub fn diff_payloads<'a>(
     sent: &'a SentPayload<'_>,
@@ -88,8 +90,8 @@ pub fn diff_payloads<'a>(
     PayloadDiff { differences, distance, kind, operation }
 }
 
-/// Compares payloads of which at least one is longer than [`EXPLAINED_BYTES`]. `recorded_len` is the length of the recorded
-/// payload, if there is one, and `differs_from` the first byte that differs, if that is known.
+/// Compares payloads of which at least one is longer than [`EXPLAINED_BYTES`]. `recorded_len` is the length of the
+/// recorded payload, if there is one, and `differs_from` the first byte that differs, if that is known.
 #[must_use]
 pub fn diff_long_payloads(
     sent: &SentPayload<'_>,
@@ -214,8 +216,8 @@ fn diff_forms<'a>(left: &'a [u8], right: &'a [u8]) -> Option<SyntaxDiff<'a>> {
     Some(SyntaxDiff { differences: found.0, kind: PayloadDiffKind::Other, distance: found.1 })
 }
 
-/// Returns the difference of two payloads, or parts of payloads: as texts if they are UTF-8, else by their lengths and the
-/// first bytes that differ.
+/// Returns the difference of two payloads, or parts of payloads: as texts if they are UTF-8, else by their lengths and
+/// the first bytes that differ.
 fn diff_bytes<'a>(place: BodyLocation, left: Option<&'a [u8]>, right: Option<&'a [u8]>) -> Difference<'a> {
     let location = Location::RequestBody(place);
     let texts = [left, right].map(|bytes| bytes.map(std::str::from_utf8).transpose());
