@@ -1,7 +1,7 @@
 //! Benchmarks of matching: opening a fixture, building the index, looking up entries, and explaining misses.
 //!
-//! Run with `cargo bench --bench matching` on an idle machine. The aims are 5 µs for a lookup at any number of entries, and 2 ms for
-//! an explained miss among 100,000 entries, the first one included.
+//! Run with `cargo bench --bench matching` on an idle machine. The aims are 5 µs for a lookup at any number of entries,
+//! and 2 ms for an explained miss among 100,000 entries, the first one included.
 
 #![allow(clippy::unwrap_used)]
 
@@ -139,7 +139,8 @@ fn normal_form(url: &str) -> NormalUrl {
     NormalUrl::parse(black_box(url)).unwrap()
 }
 
-/// URLs that miss: a path that differs in one segment, a known path with another query, and a path without similar ones.
+/// URLs that miss: a path that differs in one segment, a known path with another query, and a path without similar
+/// ones.
 const MISSES: [&str; 3] = [
     "https://api.test/v1/users/x/orders?page=0&limit=20",
     "https://api.test/v1/users/7/orders?page=9&limit=20",

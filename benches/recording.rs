@@ -87,7 +87,8 @@ fn frame(kind: FrameKind, payload: &Bytes) -> Frame {
     Frame { kind, exchange: 7, payload: payload.clone() }
 }
 
-/// Exchanges of 1 KiB, from the first frame until the journal has written the last: one exchange, and 64 concurrent ones.
+/// Exchanges of 1 KiB, from the first frame until the journal has written the last: one exchange, and 64 concurrent
+/// ones.
 #[divan::bench(args = [1, 64])]
 fn journal_append(bencher: Bencher<'_, '_>, concurrent: usize) {
     let journal = Journal::start(tempfile::tempfile().unwrap()).unwrap();

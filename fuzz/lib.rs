@@ -1,6 +1,6 @@
-//! The invariants that are fuzzed.
+//! The fuzzed invariants.
 
-// Those that the tests share with us say by a panic what does not hold.
+// The shared invariants panic when they are violated.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../tests/invariants/mod.rs"]

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""An API and package registries on loopback for scripts/clients and scripts/browser: in the clear and over TLS, with the test PKI.
+"""An API and package registries on loopback for scripts/clients and scripts/browser: in cleartext and over TLS, with
+the test PKI.
 
 Prints `HTTP_PORT HTTPS_PORT` once it listens and serves until its standard input closes.
 """

@@ -1,5 +1,5 @@
-"""Registries for scripts/origin.py: a git repository, a package index for pip and a registry for npm, as real ones answer: by what the
-client accepts, packed when it may be, with validators, in parts when parts are asked for, and archives from somewhere else.
+"""Registries for scripts/origin.py: a git repository, a package index for pip, and a registry for npm. Like real
+ones, they support content negotiation, compression, validators and ranges, and serve archives from another host.
 """
 import base64
 import gzip
@@ -32,7 +32,8 @@ class Registry:
         shutil.rmtree(self.folder)
 
     def answer(self, path, asked, base):
-        """Status, headers and body for a request with these headers; None for what is no registry's. `base` is the origin asked."""
+        """Status, headers and body for a request with these headers, or None for other paths. `base` is the
+        requested origin."""
         accepts = asked.get("Accept", "")
         if path == "/api/simple/harproxy-demo/":
             link = f"/api/archives/{WHEEL}"
@@ -68,7 +69,7 @@ class Registry:
 
 
 def changing(body, kind, asked):
-    """What may have changed: packed when it may be, and a 304 for who knows it."""
+    """A resource that can change: compressed if accepted, and 304 if the client has it."""
     tag = f'W/"{hashlib.sha256(body).hexdigest()[:16]}"'
     headers = [("ETag", tag), ("Cache-Control", "public, max-age=0"), ("Vary", "Accept, Accept-Encoding")]
     if asked.get("If-None-Match") == tag:
@@ -80,7 +81,7 @@ def changing(body, kind, asked):
 
 
 def lasting(body, asked):
-    """What never changes: whole, or the part that is asked for."""
+    """An immutable resource, as a whole or as the requested range."""
     headers = [("ETag", f'"{hashlib.sha256(body).hexdigest()[:16]}"'), ("Cache-Control", "public, immutable, max-age=31536000")]
     headers += [("Content-Type", "application/octet-stream"), ("Accept-Ranges", "bytes")]
     if not asked.get("Range", "").startswith("bytes="):
@@ -114,12 +115,12 @@ def make_repository(folder):
 
 
 def big():
-    """Two megabytes that nothing can pack."""
+    """Two megabytes that cannot be compressed."""
     return random.Random(7).randbytes(2 << 20)
 
 
 def make_wheel():
-    """A wheel that is much longer than what a resolver needs of it."""
+    """A wheel that is much longer than the part that a resolver needs."""
     info = "harproxy_demo-1.0.dist-info"
     files = {
         "harproxy_demo.py": b"ANSWER = 42\n",

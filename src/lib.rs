@@ -7,11 +7,10 @@
 pub mod child;
 pub mod cli;
 pub mod diagnose;
-pub mod doctor;
+pub mod fixtures;
 pub mod pipeline;
 pub mod record;
 pub mod replay;
 pub mod source;
 pub mod trust;
-pub mod upkeep;
 pub mod verdict;

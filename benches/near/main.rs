@@ -1,7 +1,8 @@
 //! Accuracy of near misses: changes recorded requests and counts how often the original entry is named first.
 //!
-//! Run with `cargo bench --bench near`, or faster with `cargo test --bench near`. `-- --wrong` lists the requests for which an
-//! unrelated entry was named. `docs/internals/near-misses.md` explains the columns. The figures are the same on every machine.
+//! Run with `cargo bench --bench near`, or faster with `cargo test --bench near`. `-- --wrong` lists the requests for
+//! which an unrelated entry was named. `docs/internals/near-misses.md` explains the columns. The figures are the same
+//! on every machine.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 

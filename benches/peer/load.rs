@@ -48,7 +48,8 @@ fn target(options: &Options) -> Target {
     }
 }
 
-/// Runs the load and prints requests/s, bytes/s and latencies in seconds. Connections are opened before the time starts.
+/// Runs the load and prints requests/s, bytes/s and latencies in seconds. Connections are opened before the time
+/// starts.
 pub async fn run(options: Options) {
     let is_h2 = options.or("mode", String::new()) == "h2";
     let (connections, streams): (usize, usize) = (options.or("connections", 64), options.or("streams", 1));
@@ -97,7 +98,8 @@ pub async fn run(options: Options) {
     );
 }
 
-/// Opens `--connections` connections, sends one request over each, prints a line and waits for the end of standard input.
+/// Opens `--connections` connections, sends one request over each, prints a line and waits for the end of standard
+/// input.
 pub async fn hold_idle(options: Options) {
     let (target, urls): (_, usize) = (target(&options), options.or("urls", 1));
     let mut open = Vec::new();
@@ -131,7 +133,8 @@ impl Plan {
         (method, path, payload)
     }
 
-    /// Sends the requests of one worker. At a rate, latency counts from the time that a request was due, queueing included.
+    /// Sends the requests of one worker. At a rate, latency counts from the time that a request was due, queueing
+    /// included.
     async fn work(self: Arc<Self>, worker: usize, workers: usize, mut sender: Sender) -> Results {
         let mut results = Results::default();
         let share = self.count / workers + usize::from(worker < self.count % workers);

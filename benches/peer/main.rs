@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! peer origin  --ca-dir DIR [--tls] [--entries N]    bare hyper server (and rustls): the baseline of replay
-//! peer proxy   --ca-dir DIR --origin ADDR            bare hyper + rustls proxy that records nothing: the baseline of record
-//! peer load    --to ADDR [--through] --mode http|tls|h2 …   sends requests and prints counts and latencies as JSON
-//! peer idle    --to ADDR --connections N             opens TLS connections and keeps them open until standard input ends
-//! peer fixture --entries N --payload BYTES FILE      writes a HAR
+//! peer proxy   --ca-dir DIR --origin ADDR            bare hyper + rustls proxy that records nothing: the baseline of
+//! record peer load    --to ADDR [--through] --mode http|tls|h2 …   sends requests and prints counts and latencies as
+//! JSON peer idle    --to ADDR --connections N             opens TLS connections and keeps them open until standard
+//! input ends peer fixture --entries N --payload BYTES FILE      writes a HAR
 //! ```
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]

@@ -22,7 +22,8 @@ use super::{mix, print_address, tls};
 /// The responses of the server.
 struct Responses {
     template: Bytes,
-    /// Payloads by path and query. A path that is not in the table gets a payload of its own that is made for the request.
+    /// Payloads by path and query. A path that is not in the table gets a payload of its own that is made for the
+    /// request.
     table: HashMap<String, Bytes>,
     /// A piece of the payload of `/bytes/N`.
     chunk: Bytes,
@@ -48,8 +49,8 @@ impl Responses {
     }
 }
 
-/// Serves payloads of `--payload` bytes, those of the first `--entries` paths from a table. `/bytes/N` has about N bytes in
-/// chunks. With `--tls`, the protocol is HTTP/1.1, HTTP/2 (`--mode h2`) or the client's choice (`--mode any`).
+/// Serves payloads of `--payload` bytes, those of the first `--entries` paths from a table. `/bytes/N` has about N
+/// bytes in chunks. With `--tls`, the protocol is HTTP/1.1, HTTP/2 (`--mode h2`) or the client's choice (`--mode any`).
 pub async fn serve(options: Options) {
     let acceptor = options.has("tls").then(|| TlsAcceptor::from(tls::server(&options)));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

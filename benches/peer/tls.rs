@@ -17,7 +17,8 @@ fn read(options: &Options, name: &str) -> String {
     fs::read_to_string(options.get::<PathBuf>("ca-dir").join(name)).unwrap()
 }
 
-/// A server's settings with a certificate for [`HOST`] and its subdomains. ALPN is HTTP/1.1, HTTP/2 with `--mode h2`, or both with
+/// A server's settings with a certificate for [`HOST`] and its subdomains. ALPN is HTTP/1.1, HTTP/2 with `--mode h2`,
+/// or both with
 /// `--mode any`.
 pub fn server(options: &Options) -> Arc<ServerConfig> {
     let authority = KeyPair::from_pem(&read(options, "ca-key.pem")).unwrap();

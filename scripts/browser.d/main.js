@@ -1,4 +1,4 @@
-// Runs the checks one after the other; the last line counts them.
+// Runs the checks one after the other. The last line counts them.
 const { readFileSync } = require('fs');
 const path = require('path');
 const validator = require('har-validator');

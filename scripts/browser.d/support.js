@@ -1,4 +1,4 @@
-// What the browser checks share: the API on loopback, the binary in a folder of its own, Chromium.
+// Shared code of the browser checks: the API on loopback, the binary in a temporary folder, Chromium.
 const { spawn } = require('child_process');
 const { mkdtempSync, rmSync, writeFileSync } = require('fs');
 const { tmpdir } = require('os');

@@ -1,5 +1,5 @@
-// A frontend's test, as its developer has it: a page served on localhost calls an API elsewhere. It knows nothing of
-// recording but the one proxy line. Prints what the page saw.
+// A typical frontend test: a page on localhost calls an API on another host. Only the proxy line is for harproxy.
+// Prints the content of the page.
 const http = require('http');
 const { launch } = require('./support');
 

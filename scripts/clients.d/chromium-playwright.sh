@@ -1,8 +1,8 @@
 # needs: apt:node=nodejs apt:npm apt:chromium npm:@playwright/test@1.65
 # took: [one line of configuration](docs/getting-started/browser.md)
 #
-# A project as its developer has it: a page on localhost, which its own server serves and which calls an API elsewhere. What that server
-# says under /api/ is an API as well.
+# A typical project: a page from its own server on localhost calls an API on another host. The responses of the server
+# under /api/ are recorded, too.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -1,5 +1,5 @@
 # needs: apt:go=golang-go
-# took: nothing (Linux; loopback origins need a line, and so does the CA on macOS)
+# took: none on Linux (loopback origins need a line, and so does the CA on macOS)
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

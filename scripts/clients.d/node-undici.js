@@ -1,5 +1,5 @@
 // needs: apt:node=nodejs npm:undici@6
-// took: nothing (a Dispatcher that the program makes for itself needs a line)
+// took: none (a Dispatcher of the program needs a line)
 const { writeFileSync } = require('fs');
 const { request, fetch } = require('undici');
 

@@ -1,6 +1,6 @@
 # needs: apt:npm
 #
-# Into an empty cache, and again into one that knows the package and asks whether it has changed.
+# Installs into an empty cache, and again with a cached package, which npm validates.
 set -euo pipefail
 export npm_config_cache=$PWD/cache npm_config_registry=$BASE/api/npm/ npm_config_update_notifier=false
 mkdir app

@@ -1,5 +1,5 @@
 # needs: apt:php=php-cli
-# took: nothing (a context that the script makes for itself needs two options)
+# took: none (a context of the script needs two options)
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

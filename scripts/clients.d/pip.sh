@@ -1,7 +1,7 @@
 # needs: apt:python3 pip:requests
-# took: nothing; pip itself asks for `--trusted-host` when an index has no TLS
+# took: none; pip itself asks for `--trusted-host` when an index has no TLS
 #
-# Into an empty cache, again into one that knows the index, and with requests for parts of the wheel alone.
+# Installs into an empty cache, again with a cached index, and with range requests for parts of the wheel.
 set -euo pipefail
 export PIP_CONFIG_FILE=/dev/null PIP_CACHE_DIR=$PWD/cache PIP_FIND_LINKS= PIP_DISABLE_PIP_VERSION_CHECK=1
 options=(--index-url "$BASE/api/simple/" -q)

@@ -1,5 +1,5 @@
 # needs: apt:ruby
-# took: nothing (loopback origins need a line)
+# took: none (loopback origins need a line)
 set -euo pipefail
 ruby -rnet/http -rjson -e '
   base, out = ENV.values_at("BASE", "OUT")

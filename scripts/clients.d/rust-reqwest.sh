@@ -1,4 +1,4 @@
 # needs: cargo:reqwest
-# took: nothing with native roots (`rustls-tls-native-roots`); `webpki-roots` needs the CA added
+# took: none with native roots (`rustls-tls-native-roots`); with `webpki-roots`, add the CA
 set -euo pipefail
 "$CARGO_TARGET_DIR/debug/reqwest-client"

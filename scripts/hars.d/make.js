@@ -1,4 +1,4 @@
-// Visits the origin's page under each recorder and leaves what it wrote in a folder of the recorder's name.
+// Opens the origin's page with each recorder, and writes the HAR into a folder of the recorder's name.
 const { spawn } = require('child_process');
 const fs = require('fs');
 const { createServer } = require('net');
@@ -60,7 +60,7 @@ async function mitmproxy(origin) {
     dump.stdout.on('data', (data) => { if (/listening/.test(data)) resolve(); });
   });
   const browser = await launch();
-  // A proxy of the context, not of the browser: what Chromium asks for by itself does not belong into the HAR.
+  // The proxy belongs to the context, so that Chromium's own requests are not recorded.
   const seen = await visit(await browser.newContext({ proxy: { server: `http://127.0.0.1:${port}` } }));
   await browser.close();
   dump.kill('SIGINT');

@@ -50,7 +50,7 @@ function startOrigin() {
     if (pathname === '/api/items') return send(response, 200, 'application/json', '{"items":[{"id":1},{"id":2}]}');
     if (pathname === '/api/note') return send(response, 200, 'text/plain', 'grö\u00dfer als 3 €\n');
     if (pathname === '/api/ticks') return send(response, 200, 'text/event-stream', 'data: tick\n\ndata: tock\n\n');
-    // A listener that comes again has had all, and is told so.
+    // A listener that reconnects has received all events.
     if (pathname === '/api/events' && request.headers['last-event-id']) return response.writeHead(204).end();
     if (pathname === '/api/events') return send(response, 200, 'text/event-stream', EVENTS);
     if (pathname === '/socket') {

@@ -1,4 +1,4 @@
-"""For mitmdump: whatever is asked for is on this machine."""
+"""An addon for mitmdump: sends every request to this machine."""
 import os
 
 

@@ -1,4 +1,4 @@
-// An API whose answers differ in everything that means nothing: dates, numbers of requests, validators, cookies, tokens.
+// An API whose responses differ only in volatile values: dates, counters, validators, cookies and tokens.
 const { createServer } = require('http');
 const { randomBytes } = require('crypto');
 const { gzipSync } = require('zlib');

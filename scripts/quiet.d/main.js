@@ -1,4 +1,4 @@
-// Records the session by each tool, commits it, records it again, and counts what git says.
+// Records the session with each tool, commits the result, records it again, and counts the changes in git.
 const { spawnSync, spawn } = require('child_process');
 const { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } = require('fs');
 const { tmpdir } = require('os');
@@ -51,7 +51,7 @@ function count(repo) {
   const diff = ['diff', '--cached', '--minimal', '-M'];
   const files = git(repo, ...diff, '--numstat').split('\n').filter(Boolean).map((line) => line.split('\t'));
   const sum = (column) => files.reduce((total, file) => total + (Number(file[column]) || 0), 0);
-  // Some write all of a HAR in one line.
+  // Some tools write a HAR in one line.
   const bytes = Buffer.byteLength(git(repo, ...diff, '-U0'));
   return { files: files.length, added: sum(0), removed: sum(1), bytes };
 }

@@ -1,4 +1,4 @@
-// The session: a page, and 199 requests from it, six at a time, in an order that is another each time.
+// The session: a page and its 199 requests, six at a time, in a random order.
 //
 //     node visit.js proxy [more]                          through HTTP_PROXY
 //     node visit.js playwright HAR MODE PORT [more]       recorded by routeFromHAR
@@ -17,7 +17,7 @@ function requests(more) {
   for (let n = 0; n < 8; n++) all.push({ method: 'HEAD', path: `/api/items/${n}` });
   for (let n = 0; n < 2; n++) all.push(get(`/api/moved/${n}`));
   if (more) all.push(get('/api/new'));
-  // Sign in first, then in whatever order.
+  // Signs in first. The other requests have no order.
   return [all[0], ...all.slice(1).map((ask) => [Math.random(), ask]).sort((a, b) => a[0] - b[0]).map(([, ask]) => ask)];
 }
 

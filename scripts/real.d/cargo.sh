@@ -5,7 +5,7 @@ set -euo pipefail
 config=${CARGO_HOME:-$HOME/.cargo}
 export CARGO_HOME=$CACHE/cargo
 mkdir -p "$CARGO_HOME" "$OUT/app/src"
-# The registry that is configured stays; what is in the cache does not.
+# Keeps the configured registry, but not the cache.
 for file in config.toml config credentials.toml; do
   [ ! -f "$config/$file" ] || cp "$config/$file" "$CARGO_HOME/"
 done

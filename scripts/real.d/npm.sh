@@ -1,9 +1,8 @@
 # needs: npm
 #
-# A tree of some sixty packages, fetched many at a time into an empty cache, and once more into a warm one, which asks whether anything
-# has changed.
+# Installs about sixty packages in parallel into an empty cache, and again with a cache that npm validates.
 set -euo pipefail
-# npm does not wait for the answer to this question, so it may be recorded or not.
+# npm does not wait for the response to this request, so it may be recorded or not.
 export npm_config_update_notifier=false
 mkdir "$OUT/app"
 cd "$OUT/app"

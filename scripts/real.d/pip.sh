@@ -1,9 +1,9 @@
 # needs: python3
 #
-# Wheels with their dependencies, from an empty cache and once more from a warm one, which asks whether anything has changed; a
-# resolution that reads only the ends of wheels, by ranges, where the index lets it; and pip's own question for a newer pip.
+# Installs wheels with their dependencies from an empty cache, and again from a cache that pip validates. Resolves with
+# range requests for the ends of wheels, where the index supports them. Includes pip's check for a newer version.
 set -euo pipefail
-# A folder of wheels on this machine would answer instead of the index.
+# A local folder of wheels would replace the index.
 export PIP_FIND_LINKS= PIP_CACHE_DIR=$CACHE PIP_DISABLE_PIP_VERSION_CHECK=0
 pip=("${PYTHON:-python3}" -m pip -q)
 "${pip[@]}" download --dest "$OUT/cold" requests

@@ -1,4 +1,4 @@
-// CMD of the reports' runs: asks what a file lists, in waves of so many at a time.
+// CMD of the runs: requests the URLs in a file, several at a time.
 const http = require('http');
 const { readFileSync } = require('fs');
 
@@ -23,7 +23,7 @@ async function secure({ method = 'GET', url, headers = {}, body }) {
   try {
     await (await fetch(url, { method, headers, body, redirect: 'follow' })).arrayBuffer();
   } catch {
-    // A refused request may close the connection: the report has it.
+    // A refused request may close the connection. The report shows it.
   }
 }
 

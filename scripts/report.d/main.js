@@ -1,4 +1,4 @@
-// Looks at reports of real runs, one check after the other; the last line counts them.
+// Checks reports of real runs, one after the other. The last line counts the checks.
 const { readFileSync, mkdirSync } = require('fs');
 const path = require('path');
 const { pathToFileURL } = require('url');
@@ -53,7 +53,7 @@ async function fits(page, what) {
 /** What axe-core finds. The page's own policy lets nothing in: for this the context sets it aside. */
 async function accessible(page, what, part = 'html') {
   await page.evaluate(AXE);
-  // What a fold holds is made when its event comes, which is before the second frame.
+  // The content of a fold is created at its event, before the second frame.
   await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
   const found = await page.evaluate((part) => axe.run(part, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }), part);
   const told = found.violations.map((violation) => `${violation.id}: ${violation.help}: ${violation.nodes.slice(0, 3).map((node) => `${node.html.slice(0, 160)} ${node.any.map((any) => any.message).join('; ').slice(0, 200)}`).join(' | ')}`);
@@ -62,7 +62,7 @@ async function accessible(page, what, part = 'html') {
 
 const open_row = async (page, words) => {
   await page.locator('#search').fill(words);
-  // Where the panel is not.
+  // A position outside of the panel.
   await rows(page).first().click({ position: { x: 100, y: 10 } });
   await page.locator('#details').waitFor();
 };
@@ -77,7 +77,7 @@ const checks = {
     check(await first.evaluate((fold) => fold.open), 'the first finding is open');
     const line = await first.locator('table.diff tbody tr').first().innerText();
     check(/page/.test(line) && /3/.test(line), line);
-    check((await first.locator('mark').allTextContents()).length >= 2, 'what differs is marked on both sides');
+    check((await first.locator('mark').allTextContents()).length >= 2, 'differences are marked on both sides');
     check((await first.locator('.remedy code').textContent()).includes('--ignore-query'), 'the remedy');
     const kinds = await page.locator('.finding .kind').allTextContents();
     check(kinds.filter((kind) => kind.startsWith('Miss')).length >= 6 && kinds.some((kind) => kind.startsWith('Out of scope')), kinds.join());
@@ -127,12 +127,12 @@ const checks = {
     check(await rows(page).count() === 1, 'search within');
     await page.getByRole('button', { name: 'Clear' }).click();
     check(await rows(page).count() === all && await page.locator('#search').inputValue() === '', 'cleared');
-    // A number alone might stand in the port of the local server too, which is another in each run.
+    // A number could also occur in the port of the local server.
     for (const [words, some] of [['missing 404', 1], ['missing 403', 0], ['shop.har#7', 1], ['image/png', 1], ['telemetry', 1], ['DELETE 501', 1], ['nothing-like-this', 0]]) {
       await page.locator('#search').fill(words);
       check(await rows(page).count() === some, `${words}: ${await rows(page).count()}`);
     }
-    check((await page.locator('.none').textContent()).includes('No request is like that'), 'an empty table says so');
+    check((await page.locator('.none').textContent()).includes('No request is like that'), 'an empty table has a message');
     await page.locator('#search').fill('get -miss -served');
     check((await page.locator('td.c-outcome').allTextContents()).every((word) => !/miss|served/.test(word)), 'words that must not be there');
     await page.locator('#heard', { hasText: /shown/ }).waitFor({ state: 'attached' });
@@ -161,11 +161,11 @@ const checks = {
     check(await page.locator('#details-title').textContent() === title, 'back');
     await page.locator('#details a', { hasText: 'shop.har#' }).first().click();
     check(/#e0\.\d+$/.test(page.url()), page.url());
-    check((await page.locator('.details-about').textContent()).includes('hars/shop.har:'), 'an entry says where it stands');
+    check((await page.locator('.details-about').textContent()).includes('hars/shop.har:'), 'an entry has its location');
     await page.locator('#details a.button').first().click();
     check(await page.locator('#details-title').textContent() === title, 'and which request it answered');
     await page.goto(`${page.url().split('#')[0]}#r4711`);
-    check(!await page.locator('#details').isVisible(), 'what there is not');
+    check(!await page.locator('#details').isVisible(), 'a missing entry');
     await page.finish();
   },
 
@@ -214,7 +214,7 @@ const checks = {
     await open_row(page, '/bytes');
     check((await page.locator('#details pre').textContent()).startsWith('000000  00 25 4a'), 'bytes');
     await open_row(page, '/export');
-    check((await page.locator('.payload-note.cut').textContent()).startsWith('Cut: the first 262 kB of'), 'a cut payload says so');
+    check((await page.locator('.payload-note.cut').textContent()).startsWith('Cut: the first 262 kB of'), 'a cut payload has a note');
     await open_row(page, '/products/1801');
     check((await page.locator('#details .tree .number').allTextContents()).includes('900719925474099311801'), 'all digits of a number');
     await page.locator('#details .tree summary', { hasText: 'price' }).click();
@@ -259,7 +259,7 @@ const checks = {
     check((await page.locator('.kind').first().textContent()).startsWith('No traffic'), 'the finding');
     await page.locator('.fixture summary').click();
     await page.locator('.fixture .entry a').first().click();
-    check(await page.locator('#details').isVisible(), 'entries that nothing asked for can be looked at');
+    check(await page.locator('#details').isVisible(), 'unused entries can be opened');
     await page.finish();
   },
 
@@ -281,7 +281,7 @@ const checks = {
     await page.locator('#details-title', { hasText: 'hostile-html' }).waitFor();
     const html = await page.locator('#details .payload-body pre').textContent();
     check(html === HOSTILE.join('\n'), JSON.stringify(html));
-    check(await page.locator('#details .control[data-code="U+202E"]').count() > 0, 'what turns text around is named');
+    check(await page.locator('#details .control[data-code="U+202E"]').count() > 0, 'bidirectional controls are named');
     const strange = await page.evaluate(() => [...document.querySelectorAll('img:not(#details .payload-body img), iframe, object, embed, base, [onerror], [onload], a[href]:not([href^="#"])')].map((element) => element.outerHTML.slice(0, 100)));
     check(strange.length === 0, strange.join());
     check(await page.evaluate(() => document.querySelectorAll('script').length) === 2, 'no other script');
@@ -315,7 +315,7 @@ const checks = {
     await page.keyboard.press('End');
     await page.waitForFunction(() => document.activeElement.closest('tr')?.getAttribute('aria-rowindex') === '10001');
     await bounded('by keyboard');
-    check(await page.locator('.finding').count() < 40, 'findings too come a few at a time');
+    check(await page.locator('.finding').count() < 40, 'findings are rendered in parts, too');
     check(await page.evaluate(() => document.querySelectorAll('*').length) < 6000, 'the document stays small');
     const box = await page.locator('.timeline canvas').boundingBox();
     await page.mouse.move(box.x + box.width / 4, box.y + 30);
@@ -363,7 +363,7 @@ const checks = {
       await accessible(page, `${name} ${JSON.stringify(options)}`);
       await page.context().close();
     }
-    // Requests that run at once have their numbers by chance: all of them are looked at.
+    // Concurrent requests are numbered in any order, so all of them are checked.
     const every = await open(browser, reports.green, { bypass: true });
     for (let at = 1; at <= await rows(every).count(); at += 1) {
       await every.evaluate((key) => { location.hash = key; }, `#r${at}`);

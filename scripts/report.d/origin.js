@@ -1,4 +1,4 @@
-// A shop's API on loopback, in the clear and over TLS, for the reports: what it answers is the same every time.
+// The API of a shop on loopback, in cleartext and over TLS, for the reports. Its responses are always the same.
 const { readFileSync } = require('fs');
 const http = require('http');
 const https = require('https');

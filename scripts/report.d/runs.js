@@ -1,4 +1,4 @@
-// The runs whose reports are looked at: each really happens.
+// The runs whose reports are tested.
 const { copyFileSync, writeFileSync } = require('fs');
 const http = require('http');
 const path = require('path');

@@ -1,4 +1,5 @@
-"""What the origin of scripts/soak answers: a function of method, target, payload and turn, so that clients know each answer beforehand."""
+"""The responses of the origin of scripts/soak: a function of method, target, payload and turn, so that clients can
+compute each response."""
 import gzip
 import hashlib
 import json
@@ -13,10 +14,10 @@ class Answer(NamedTuple):
     status: int
     headers: tuple = ()
     payload: bytes = b""
-    """As clients see it once its coding is removed."""
+    """The body after its content coding is removed."""
     chunked: bool = False
     paced: bool = False
-    """Sent piece by piece with a pause between them, as events are."""
+    """The chunks of the body, which are sent with pauses, like events."""
 
     def wire(self):
         return gzip.compress(self.payload, mtime=0) if ("Content-Encoding", "gzip") in self.headers else self.payload
@@ -31,7 +32,7 @@ def compact(value):
 
 
 def filler(seed, size):
-    """Bytes of which no MiB equals another, of this or of another seed."""
+    """Bytes of which every MiB is different, also for other seeds."""
     block = hashlib.sha256(seed.encode()).digest() * (min(size, MIB) // 32 + 1)
     parts = (n.to_bytes(8, "big") + block[8 : min(MIB, size - n * MIB)] for n in range((size + MIB - 1) // MIB))
     return b"".join(parts)[:size]
@@ -46,7 +47,7 @@ def json_answer(status, value, *headers, **how):
 
 
 def answer(method, target, payload=b"", turn=0):
-    """The answer to `/api/KIND/SIZE/NAME`. Of HEAD, 204 and 304 the payload is none."""
+    """The response to `/api/KIND/SIZE/NAME`. Responses to HEAD and with 204 or 304 have no payload."""
     kind, size, name = target.split("/")[2:5]
     if kind == "json":
         found = json_answer(200, {"path": target, "user": {"id": len(name), "name": "Ada"}, "list": list(range(20))})

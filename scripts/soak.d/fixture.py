@@ -1,4 +1,4 @@
-"""What a fixture says that clients got, for scripts/soak: read from the files alone, by no code of harproxy's."""
+"""The exchanges in a fixture, for scripts/soak. It is read without code of harproxy."""
 import base64
 import collections
 import json
@@ -10,7 +10,7 @@ from load import Complete
 
 
 def entries(path):
-    """How many entries there are, and those that are whole, as their client would tell them, each with its number."""
+    """The number of entries, and the complete ones in the form of a client's log, each with its number."""
     folder = os.path.dirname(path)
     with open(path, encoding="utf-8") as har:
         found = json.load(har)["log"]["entries"]

@@ -1,5 +1,5 @@
-// An origin of scripts/soak that speaks HTTP/2: two kinds of what answers.py answers. Prints its port, and serves until its standard
-// input closes.
+// An HTTP/2 origin for scripts/soak, with two kinds of the responses of answers.py. Prints its port, and serves until
+// its standard input closes.
 const fs = require("node:fs");
 const http2 = require("node:http2");
 const path = require("node:path");

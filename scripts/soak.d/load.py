@@ -1,4 +1,5 @@
-"""The mixed load of scripts/soak: what one client does in one round, the same in every round but for the names of what it asks for."""
+"""The mixed load of scripts/soak: the requests of one client in one round. Rounds differ only in the names that they
+request."""
 import collections
 import functools
 import gzip
@@ -13,7 +14,7 @@ from typing import NamedTuple
 from answers import ETAG, EVENTS, MIB, answer, compact, events, filler, sha256
 
 API, OTHER, PINNED, HTTP2 = "api.test", "other.test", "app.test", "h2.api.test"
-# How many of each a client does in a round.
+# The number of requests of each kind that a client sends in a round.
 SHARES = {
     "small": 36, "fresh": 8, "missing": 3, "chunks": 4, "gzip": 4, "post": 4, "multipart": 2, "stream": 2, "events": 1, "head": 2,
     "empty": 2, "same": 2, "moved": 2, "turns": 3, "outside": 2, "tunnel": 1, "leave": 1, "break_off": 1, "break_upload": 1, "slow": 1, "big": 1,
@@ -25,7 +26,8 @@ TIMEOUT = 60
 
 
 class Place(NamedTuple):
-    """Where a load is put: the phase, the proxy and its CA, the origin, and the program that speaks HTTP/2 if both ends can."""
+    """The target of a load: the phase, the proxy and its CA, the origin, and the program for HTTP/2 if both sides
+    support it."""
     phase: str
     proxy: tuple
     ca: str
@@ -35,7 +37,7 @@ class Place(NamedTuple):
 
 
 class Complete(NamedTuple):
-    """An answer that a client saw to its end."""
+    """A response that a client received completely."""
     method: str
     url: str
     sent: str
@@ -44,7 +46,8 @@ class Complete(NamedTuple):
 
 
 class Client:
-    """One client in one round; `run` returns what it saw complete, what was wrong, and how many of each outcome there must be."""
+    """One client in one round. `run` returns its complete exchanges, its errors, and the expected number of each
+    outcome."""
 
     def __init__(self, place, round_, number, first):
         self.place, self.number, self.first = place, number, first
@@ -54,7 +57,7 @@ class Client:
         self.random = random.Random(self.name)
 
     def run(self):
-        # In the same order in both phases, because names are numbered.
+        # The order is the same in both phases, because names are numbered.
         todo = [what for what, times in SHARES.items() for _ in range(times)]
         self.random.shuffle(todo)
         if self.place.phase == "replay":
@@ -90,7 +93,7 @@ class Client:
         return connection
 
     def begin(self, method, scheme, target, payload=None, headers=(), fresh=False, host=API):
-        """The answer's head, with the connection that it came over."""
+        """The head of a response, with its connection."""
         connection = self.open(scheme, host) if fresh else self.kept.get(scheme)
         if connection is None:
             connection = self.kept[scheme] = self.open(scheme)
@@ -99,7 +102,7 @@ class Client:
         return connection, connection.getresponse()
 
     def ask(self, method, target, payload=None, headers=(), fresh=False, turn=0, sent=None, scheme=None):
-        """Asks, reads to the end, compares with what the origin sends."""
+        """Sends a request, reads the whole response, and compares it with the one that the origin sends."""
         scheme = scheme or self.random.choice(("http", "https"))
         connection, response = self.begin(method, scheme, target, payload, headers, fresh)
         got = response.read()
@@ -119,7 +122,7 @@ class Client:
         self.counts["answered"] += 1
         self.complete.append(Complete(method, url, sha256(sent) if sent else "", status, sha256(got)))
 
-    # What a client does
+    # Kinds of requests
 
     def small(self):
         self.ask("GET", self.target("json"))
@@ -147,7 +150,7 @@ class Client:
         self.ask("POST", target, payload, {"Content-Type": f"multipart/form-data; boundary={boundary}"})
 
     def stream(self):
-        """An upload in chunks, of a length that its head doesn't tell."""
+        """A chunked upload without a declared length."""
         payload = filler(self.name, 50_000)
         pieces = (payload[at : at + 7_000] for at in range(0, len(payload), 7_000))
         self.ask("PUT", self.target("took"), pieces, {"Content-Type": "application/octet-stream"}, sent=payload)
@@ -169,13 +172,13 @@ class Client:
         self.ask("GET", response.getheader("Location", "/api/nowhere/0/0"), scheme="http")
 
     def turns(self):
-        """Three answers to one request, in their order; at replay the last one for good."""
+        """Three responses to one request, in order. Replay repeats the last one."""
         target, scheme = self.target("turn"), self.random.choice(("http", "https"))
         for turn in range(3):
             self.ask("GET", target, turn=turn if self.first else 2, scheme=scheme)
 
     def big(self):
-        """From 1 to 8 MiB: down by one client, up by the next."""
+        """1 to 8 MiB, as a download of one client and as an upload of the next."""
         size = (1 + (self.round + self.number) % 8) * MIB
         if self.number == 0:
             self.ask("GET", self.target("bytes", size))
@@ -183,7 +186,7 @@ class Client:
             self.ask("PUT", self.target("took", size), filler(self.name, size), {"Content-Type": "application/octet-stream"})
 
     def slow(self):
-        """Reads with pauses, through a small window."""
+        """Reads with pauses and a small receive window."""
         target = self.target("bytes", MIB)
         connection = self.open("http")
         connection.sock = socket.socket()
@@ -199,7 +202,7 @@ class Client:
         self.judge("GET", f"http://{API}{target}", b"", response.status, got, answer("GET", target), response)
 
     def http2(self):
-        """Two requests over one connection of HTTP/2, to an origin that speaks it too."""
+        """Two requests over one HTTP/2 connection, to an HTTP/2 origin."""
         if not self.place.curl:
             return
         targets = [self.target("json"), self.target("chunks")]
@@ -216,7 +219,7 @@ class Client:
         self.counts["answered"] += 2
         self.complete += [Complete("GET", url, "", 200, sha256(payload)) for url, payload in zip(urls, wanted)]
 
-    # Who doesn't stay
+    # Clients that leave early
 
     def part(self, response, connection, wanted, size):
         got = response.read(size)
@@ -227,7 +230,7 @@ class Client:
         self.counts["left"] += 1
 
     def leave(self):
-        """An event stream that is left before its end."""
+        """An event stream that is closed before its end."""
         target = self.target("endless")
         connection, response = self.begin("GET", self.random.choice(("http", "https")), target, fresh=True)
         name = target.split("/")[-1]
@@ -239,13 +242,13 @@ class Client:
         self.part(response, connection, answer("GET", target).payload, 65_536)
 
     def break_upload(self):
-        """Half an upload, then nothing; nobody reads what may come back."""
+        """Half of an upload, without reading a response."""
         self.target("took")
         with socket.create_connection(self.place.proxy, timeout=TIMEOUT) as plain:
             plain.sendall(f"PUT http://{API}/api/took/0/half-{self.name} HTTP/1.1\r\nHost: {API}\r\nContent-Length: 1000\r\n\r\nhalf".encode())
         self.counts["half"] += 1
 
-    # What is no exchange of the fixture
+    # Requests that are not in the fixture
 
     def outside(self):
         target = self.target("json")
@@ -258,7 +261,7 @@ class Client:
         self.counts["outside"] += 1
 
     def tunnel(self):
-        """TLS with the origin itself, through a connection that nobody opens; at replay that is refused inside TLS."""
+        """TLS with the origin through a tunnel. Replay refuses it inside TLS."""
         target, records = self.target("json"), self.place.phase == "record"
         trusted = self.place.origin_ca if records else self.place.ca
         connection = http.client.HTTPSConnection(*self.place.proxy, timeout=TIMEOUT, context=context(trusted))

@@ -1,4 +1,4 @@
-"""The origin of scripts/soak, in a process of its own: answers.py over HTTP/1.1, in the clear and over TLS."""
+"""The origin of scripts/soak in a separate process: answers.py over HTTP/1.1, in cleartext and over TLS."""
 import collections
 import http.server
 import os

@@ -1,4 +1,4 @@
-"""A harproxy process that scripts/soak watches: its events, and what it holds of the machine."""
+"""A harproxy process, with its events and its use of resources."""
 import json
 import os
 import signal
@@ -8,10 +8,10 @@ import time
 from typing import NamedTuple
 
 KIB_PER_MIB = 1024
-# So many descriptors more than before the first request there may be after a round, when answers that clients left are still read on;
-# and so many descriptors and threads in the end, when there is nothing but a shared connection of HTTP/2.
+# The allowed number of additional descriptors after a round, while unread responses are still read, and of descriptors
+# and threads at the end, with one shared HTTP/2 connection.
 SPARE, SPARE_AT_END = 8, 4
-# How much anonymous memory may grow between the first and the last third of the rounds after the first.
+# The allowed growth of anonymous memory between the first and the last third of the rounds after the first.
 MEMORY_MIB, MEMORY_SHARE = 8, 0.10
 
 
@@ -26,7 +26,7 @@ class Held(NamedTuple):
 
 
 class Harproxy:
-    """`record` or `replay` without CMD. Its events go to a file, of which the last is the verdict."""
+    """`record` or `replay` without CMD. Its events are written to a file. The last one is the verdict."""
 
     def __init__(self, binary, work, *arguments):
         self.told = os.path.join(work, f"{arguments[0]}.events")
@@ -59,7 +59,7 @@ class Harproxy:
             return next(int(line.split()[1]) // KIB_PER_MIB for line in status if line.startswith("VmHWM:"))
 
     def quiet(self, seconds, spare=SPARE, threads=False):
-        """What is held once nothing is under way, or after so many seconds."""
+        """The resources in use when no request is in progress, or after a time limit."""
         until = time.monotonic() + seconds
         while True:
             now = self.held()
@@ -69,7 +69,7 @@ class Harproxy:
             time.sleep(0.05)
 
     def stop(self):
-        """Asks it to end, and returns its status and its verdict."""
+        """Ends the process. Returns its status and its verdict."""
         self.process.send_signal(signal.SIGTERM)
         status = self.process.wait(timeout=300)
         events = [json.loads(line) for line in self.said().splitlines()]
@@ -77,7 +77,8 @@ class Harproxy:
 
 
 def growth(rounds):
-    """By how many MiB anonymous memory grew over the rounds after the first, and by how many it may: medians, because one round says little."""
+    """The growth of anonymous memory over the rounds after the first, and its limit, in MiB. Medians level out
+    single rounds."""
     after = [held.memory for held in rounds[1:]]
     third = max(1, len(after) // 3)
     first, last = statistics.median(after[:third]), statistics.median(after[-third:])

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::env::Change;
+use super::env::VariableChange;
 use harproxy_support::shell_quote::is_plain;
 
 /// Host name of this machine inside a container. Docker Desktop defines it; elsewhere `--add-host` does.
@@ -15,7 +15,7 @@ pub const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 /// `folder` holds the files of the run and is mounted read-only at the same path. `file` is the file that contains
 /// [`variables`].
 #[must_use]
-pub fn arguments(changes: &[Change], folder: &Path, file: &Path) -> String {
+pub fn arguments(changes: &[VariableChange], folder: &Path, file: &Path) -> String {
     let plain = changes.iter().filter(|change| fits(change));
     let mut lines: Vec<String> =
         plain.map(|change| format!("-e {}={}", change.variable, change.value.to_string_lossy())).collect();
@@ -29,13 +29,13 @@ pub fn arguments(changes: &[Change], folder: &Path, file: &Path) -> String {
 /// Returns the variables that are not safe as arguments, in `--env-file` syntax: the value extends to the end of the
 /// line.
 #[must_use]
-pub fn variables(changes: &[Change]) -> String {
+pub fn variables(changes: &[VariableChange]) -> String {
     let others = changes.iter().filter(|change| !fits(change));
     others.map(|change| format!("{}={}\n", change.variable, change.value.to_string_lossy())).collect()
 }
 
 /// Returns true if the value is safe in an unquoted argument. An empty value is safe because nothing follows the `=`.
-fn fits(change: &Change) -> bool {
+fn fits(change: &VariableChange) -> bool {
     change.value.is_empty() || is_plain(&change.value.to_string_lossy())
 }
 
@@ -44,9 +44,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_shell_would_split_goes_into_the_file() {
-        let change =
-            |variable: &str, value: &str| Change { variable: variable.into(), value: value.into(), purpose: "a test" };
+    fn values_with_spaces_are_written_to_the_env_file() {
+        let change = |variable: &str, value: &str| VariableChange {
+            variable: variable.into(),
+            value: value.into(),
+            purpose: "a test",
+        };
         let changes = [
             change("HTTPS_PROXY", "http://a:b@host.docker.internal:8899"),
             change("JAVA_TOOL_OPTIONS", "-Da=b -Dc=d"),

@@ -107,7 +107,7 @@ pub struct Facts<'a> {
 
 /// One variable to set.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Change {
+pub struct VariableChange {
     /// The name: ASCII letters, digits and `_`.
     pub variable: String,
     /// The value. It may contain the proxy's password.
@@ -116,7 +116,7 @@ pub struct Change {
     pub purpose: &'static str,
 }
 
-impl fmt::Debug for Change {
+impl fmt::Debug for VariableChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} (redacted): {}", self.variable, self.purpose)
     }
@@ -124,10 +124,10 @@ impl fmt::Debug for Change {
 
 /// Returns the variables that make a client use the proxy and trust its CA, in table order.
 #[must_use]
-pub fn changes(facts: &Facts<'_>, user: &Environment) -> Vec<Change> {
-    let ground = Ground { facts, user, bypassed: no_proxy::entries(facts, user) };
-    let mut all: Vec<Change> = TABLE.iter().flat_map(|row| row.changes(&ground)).collect();
-    all.extend(facts.urls.iter().map(|(name, url)| Change {
+pub fn changes(facts: &Facts<'_>, user: &Environment) -> Vec<VariableChange> {
+    let ground = Ground { facts, user, bypassed: no_proxy::entries(facts.bypass, facts.may_match, user) };
+    let mut all: Vec<VariableChange> = TABLE.iter().flat_map(|row| row.changes(&ground)).collect();
+    all.extend(facts.urls.iter().map(|(name, url)| VariableChange {
         variable: url_variable(name),
         value: url.into(),
         purpose: "reverse port of this origin, for a client that cannot use a proxy",
@@ -303,7 +303,7 @@ const TABLE: &[Row] = &[
 impl Row {
     /// Returns the changes of this row. A variable that the user has in another case (`NPM_CONFIG_CAFILE`) is set too,
     /// because its clients ignore case.
-    fn changes(&self, ground: &Ground<'_>) -> Vec<Change> {
+    fn changes(&self, ground: &Ground<'_>) -> Vec<VariableChange> {
         let always = self.names.iter().filter(|_| self.when == When::Always).map(|name| (*name, *name));
         let inherited = ground.user.keys().filter_map(|own| {
             let known = self.names.iter().find(|name| name.eq_ignore_ascii_case(own))?;
@@ -312,7 +312,7 @@ impl Row {
         });
         let all = always.chain(inherited).filter_map(|(variable, known)| {
             let value = (self.value)(ground, known)?;
-            Some(Change { variable: variable.to_owned(), value, purpose: self.purpose })
+            Some(VariableChange { variable: variable.to_owned(), value, purpose: self.purpose })
         });
         all.collect()
     }

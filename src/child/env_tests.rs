@@ -40,7 +40,7 @@ impl Run {
         Run { proxy, files: files(), ca: "/data/ca.pem".into(), bypass: vec![], urls: vec![], recorded_at: None }
     }
 
-    fn changes(&self, user: &Environment) -> Vec<Change> {
+    fn changes(&self, user: &Environment) -> Vec<VariableChange> {
         let facts = Facts {
             proxy: &self.proxy,
             ca: &self.ca,
@@ -93,7 +93,7 @@ fn every_variable_of_the_contract_is_set() {
 }
 
 #[test]
-fn what_only_overrules_is_left_alone_unless_the_user_has_it() {
+fn overriding_variables_are_set_only_if_the_user_set_them() {
     let run = Run::new();
     assert_eq!(run.value(&Environment::new(), "npm_config_proxy"), None);
     assert_eq!(run.value(&Environment::new(), "NIX_SSL_CERT_FILE"), None);
@@ -133,14 +133,14 @@ fn the_users_hosts_stay_bypassed_if_no_glob_reaches_them() {
 }
 
 #[test]
-fn a_bypass_is_taken_as_it_is() {
+fn bypass_is_used_unchanged() {
     let mut run = Run::new();
     run.bypass = vec!["localhost:5432".into(), "api.example.com".into(), "[::1]".into()];
     assert_eq!(run.no_proxy("x.test,api.example.com"), "localhost:5432,api.example.com,[::1],x.test");
 }
 
 #[test]
-fn options_for_node_come_behind_the_users_and_survive_spaces() {
+fn node_options_follow_those_of_the_user_and_quote_spaces() {
     let run = Run::new();
     let hook = r#"--require "/tmp/harproxy x \"y\"/hook.cjs""#;
     assert_eq!(run.value(&Environment::new(), "NODE_OPTIONS").unwrap(), hook);
@@ -152,7 +152,7 @@ fn options_for_node_come_behind_the_users_and_survive_spaces() {
 }
 
 #[test]
-fn options_for_the_jvm_come_behind_the_users_and_survive_spaces() {
+fn jvm_options_follow_those_of_the_user_and_quote_spaces() {
     let mut run = Run::new();
     run.bypass =
         vec!["db.test".into(), ".corp.test".into(), "10.0.0.0/8".into(), "pg.test:5432".into(), "fe80::1".into()];
@@ -182,7 +182,7 @@ fn options_for_the_jvm_come_behind_the_users_and_survive_spaces() {
 
 #[cfg(unix)]
 #[test]
-fn a_folder_for_php_comes_behind_those_it_reads_anyway() {
+fn php_folder_follows_the_default_folders() {
     let run = Run::new();
     for (own, value) in [("", ":"), ("/etc/mine", "/etc/mine:"), (":/a:/b", ":/a:/b:")] {
         let set = run.value(&user(&[("PHP_INI_SCAN_DIR", own)]), "PHP_INI_SCAN_DIR").unwrap();
@@ -191,7 +191,7 @@ fn a_folder_for_php_comes_behind_those_it_reads_anyway() {
 }
 
 #[test]
-fn a_second_time_changes_nothing() {
+fn nested_environment_is_unchanged() {
     let run = Run::new();
     let own = user(&[
         ("NODE_OPTIONS", "--a"),
@@ -207,7 +207,7 @@ fn a_second_time_changes_nothing() {
 }
 
 #[test]
-fn credentials_go_into_the_url_and_nowhere_else() {
+fn credentials_are_only_in_the_proxy_url() {
     let mut run = Run::new();
     run.proxy = ProxyAddress::local("[::]:80".parse().unwrap(), Some(("me+a".into(), "p:@/%".into())));
     let none = Environment::new();
@@ -222,7 +222,7 @@ fn credentials_go_into_the_url_and_nowhere_else() {
 }
 
 #[test]
-fn cmd_is_told_of_the_run() {
+fn environment_describes_the_run() {
     let mut run = Run::new();
     run.urls = vec![("PAYMENTS".into(), "http://127.0.0.1:9000/pay".into()), ("a-b.test".into(), "x".into())];
     run.recorded_at = Some("2026-01-02T03:04:05Z");

@@ -151,7 +151,7 @@ mod tests {
     use harproxy_tls::bundle::Environment;
 
     #[test]
-    fn the_folder_is_private_and_goes_with_the_run() {
+    fn run_folder_is_private_and_removed_after_the_run() {
         let bundle = Bundle::build(include_str!("../../certs/ca.pem"), &Environment::new()).unwrap();
         let run = RunFolder::create(bundle).unwrap();
         let folder = run.bundle().parent().unwrap().to_owned();
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn the_users_wget_settings_survive() {
+    fn wget_settings_of_the_user_are_kept() {
         let bundle = Path::new("/x y/bundle.pem");
         let once = wgetrc(b"tries = 3\nca_certificate = /corp.pem", bundle);
         let text = "tries = 3\nca_certificate = /corp.pem\nca_certificate = /x y/bundle.pem\n";

@@ -5,16 +5,15 @@
 
 use std::net::IpAddr;
 
-use super::env::Facts;
 use harproxy_http::url::is_localhost;
 use harproxy_tls::bundle::Environment;
 
-/// Returns the entries of `NO_PROXY` without duplicates.
-pub(super) fn entries(facts: &Facts<'_>, user: &Environment) -> Vec<String> {
+/// Returns the entries of `NO_PROXY` without duplicates. `may_match` tells whether a URL in scope could have a host.
+pub(super) fn entries(bypass: &[String], may_match: &dyn Fn(&str) -> bool, user: &Environment) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     let own = ["no_proxy", "NO_PROXY"].iter().filter_map(|name| user.get(*name)?.to_str());
-    let own = own.flat_map(|value| value.split([',', ' '])).map(str::trim).filter(|entry| keeps(entry, facts));
-    for entry in facts.bypass.iter().map(String::as_str).chain(own) {
+    let own = own.flat_map(|value| value.split([',', ' '])).map(str::trim).filter(|entry| keeps(entry, may_match));
+    for entry in bypass.iter().map(String::as_str).chain(own) {
         if !all.iter().any(|known| known == entry) {
             all.push(entry.to_owned());
         }
@@ -40,11 +39,11 @@ pub(super) fn for_jvm(entries: &[String]) -> String {
 /// Returns true if an entry of the user's `NO_PROXY` stays. Clients treat `corp.example`, `.corp.example` and
 /// `*.corp.example` alike: the domain and its subdomains. `*` and networks (`10.0.0.0/8`) are dropped, because they
 /// could cover hosts in scope.
-fn keeps(entry: &str, facts: &Facts<'_>) -> bool {
+fn keeps(entry: &str, may_match: &dyn Fn(&str) -> bool) -> bool {
     let (host, _) = host_and_port(entry);
     let domain = host.trim_start_matches("*.").trim_start_matches('.').to_ascii_lowercase();
     let any = domain.is_empty() || domain.contains(['*', '/']);
-    !any && !is_loopback(&domain) && !(facts.may_match)(&domain)
+    !any && !is_loopback(&domain) && !may_match(&domain)
 }
 
 fn is_loopback(host: &str) -> bool {

@@ -9,7 +9,7 @@ use std::process::ExitStatus;
 
 use tokio::process::{Child, Command};
 
-use super::env::Change;
+use super::env::VariableChange;
 use super::signals::{Signal, Signals};
 use crate::diagnose::processes::{ProcessReport, ProcessWatch, WatchPlan};
 use crate::verdict::exit;
@@ -22,7 +22,7 @@ pub struct CommandPlan {
     /// Arguments, without the program name.
     pub args: Vec<OsString>,
     /// Variables to set in addition to harproxy's own environment.
-    pub env: Vec<Change>,
+    pub env: Vec<VariableChange>,
     /// Working directory; `None` for harproxy's.
     pub cwd: Option<PathBuf>,
     /// Settings for watching CMD's processes; `None` disables it.

@@ -58,7 +58,7 @@ async fn signalled(script: &str, signals: &[Signal]) -> Ended {
 const LINGER: &str = "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do sleep 0.5; done";
 
 #[tokio::test]
-async fn the_status_is_cmds() {
+async fn status_is_that_of_cmd() {
     for code in [0, 1, 3, 255] {
         let status = ended(&sh(&format!("exit {code}"))).await.unwrap();
         assert_eq!((status, i32::from(status.exit_code())), (ChildStatus::Exited(code), code));
@@ -69,7 +69,7 @@ async fn the_status_is_cmds() {
 }
 
 #[tokio::test]
-async fn what_is_missing_is_127() {
+async fn missing_program_has_status_127() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("missing").into_os_string();
     for program in [OsString::from("harproxy-no-such-command"), missing, OsString::new()] {
@@ -80,7 +80,7 @@ async fn what_is_missing_is_127() {
 }
 
 #[tokio::test]
-async fn what_can_not_be_run_is_126() {
+async fn program_that_is_not_executable_has_status_126() {
     let folder = tempfile::tempdir().unwrap();
     let text = script(folder.path(), "text", "hello", 0o644);
     let lost = script(folder.path(), "lost", "#!/no/such/interpreter\n", 0o755);
@@ -92,26 +92,26 @@ async fn what_can_not_be_run_is_126() {
 }
 
 #[tokio::test]
-async fn a_script_without_an_interpreter_is_for_sh() {
+async fn script_without_an_interpreter_line_runs_in_sh() {
     let folder = tempfile::tempdir().unwrap();
     let program = script(folder.path(), "script", "[ \"$1\" = 'a b' ] && exit 5\n", 0o755);
     assert_eq!(ended(&plan(program, &["a b"])).await.unwrap(), ChildStatus::Exited(5));
 }
 
 #[tokio::test]
-async fn cmd_gets_its_variables_and_folder_and_our_process_group() {
+async fn cmd_gets_variables_folder_and_the_process_group_of_harproxy() {
     let folder = tempfile::tempdir().unwrap();
     let group = nix::unistd::getpgrp();
     let mut plan =
         sh(&format!("echo \"$HARPROXY_T $(ps -o pgid= -p $$ | tr -d ' ')\" >out; [ \"$PATH\" ] && exit {}", 9));
-    plan.env = vec![Change { variable: "HARPROXY_T".into(), value: "a b".into(), purpose: "" }];
+    plan.env = vec![VariableChange { variable: "HARPROXY_T".into(), value: "a b".into(), purpose: "" }];
     plan.cwd = Some(folder.path().to_owned());
     assert_eq!(ended(&plan).await.unwrap(), ChildStatus::Exited(9));
     assert_eq!(std::fs::read_to_string(folder.path().join("out")).unwrap(), format!("a b {group}\n"));
 }
 
 #[tokio::test]
-async fn each_signal_is_passed_on_and_the_status_is_what_cmd_makes_of_it() {
+async fn signals_are_forwarded_and_the_status_is_that_of_cmd() {
     for (signal, name) in [(Signal::Terminate, "TERM"), (Signal::Hangup, "HUP"), (Signal::Interrupt, "INT")] {
         // A shell cannot trap a signal that was ignored when it started (SIGHUP under nohup).
         if signal == Signal::Hangup && crate::child::signals::os::hangup_is_ignored() {
@@ -133,7 +133,7 @@ async fn each_signal_is_passed_on_and_the_status_is_what_cmd_makes_of_it() {
 }
 
 #[tokio::test]
-async fn a_second_signal_ends_at_once() {
+async fn second_signal_kills_cmd() {
     let ended = signalled(&format!("trap '' INT TERM; : >$1; {LINGER}"), &[Signal::Interrupt, Signal::Terminate]).await;
     assert_eq!(
         ended,
@@ -147,7 +147,7 @@ async fn a_second_signal_ends_at_once() {
 }
 
 #[tokio::test]
-async fn what_cmd_leaves_behind_lives() {
+async fn background_process_of_cmd_is_not_killed() {
     let folder = tempfile::tempdir().unwrap();
     let fifo = fifo(folder.path());
     let mut plan = sh("(read line <$1; echo \"$line\" >$1.out; : >$1) & exit 0");

@@ -1,6 +1,6 @@
 //! Renders the environment changes for a shell, a `.env` file or JSON, each with its own quoting.
 
-use super::env::Change;
+use super::env::VariableChange;
 use harproxy_support::shell_quote::is_plain;
 
 /// Output format of `harproxy env`.
@@ -36,7 +36,7 @@ impl Shell {
 
     /// Renders the changes one per line, preceded by their purpose as a comment. JSON has no comments.
     #[must_use]
-    pub fn render(self, changes: &[Change]) -> String {
+    pub fn render(self, changes: &[VariableChange]) -> String {
         if self == Shell::Json {
             return json(changes);
         }
@@ -107,7 +107,7 @@ pub fn dotenv(value: &str) -> String {
     }
 }
 
-fn json(changes: &[Change]) -> String {
+fn json(changes: &[VariableChange]) -> String {
     let lines = changes.iter().map(|change| Shell::Json.line(&change.variable, &change.value.to_string_lossy()));
     format!("{{\n  {}\n}}\n", lines.collect::<Vec<_>>().join(",\n  "))
 }
@@ -133,8 +133,8 @@ mod tests {
         "--require \"/tmp/a b/hook.cjs\"",
     ];
 
-    fn change(value: &str) -> Change {
-        Change { variable: "HARPROXY_T".into(), value: value.into(), purpose: "a test" }
+    fn change(value: &str) -> VariableChange {
+        VariableChange { variable: "HARPROXY_T".into(), value: value.into(), purpose: "a test" }
     }
 
     /// Returns the output of a real shell for the script, or `None` if the shell is not installed.
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_real_shell_reads_back_every_value() {
+    fn real_shells_read_every_value_back() {
         let print = "printenv HARPROXY_T";
         let shells: [(Shell, &str, &[&str], &str); 4] = [
             (Shell::Sh, "sh", &["-c"], print),
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn each_quoting_has_its_own_escape() {
+    fn values_are_escaped_for_each_shell() {
         assert_eq!(fish(r"it's \ x"), r"'it\'s \\ x'");
         assert_eq!(powershell("it's ‘x’"), "'it''s ‘‘x’’'");
         assert_eq!(dotenv("http://127.0.0.1:1"), "http://127.0.0.1:1");
@@ -178,14 +178,14 @@ mod tests {
     }
 
     #[test]
-    fn json_is_one_object() {
-        let text = Shell::Json.render(&[change("it's \"q\""), Change { variable: "B".into(), ..change("") }]);
+    fn json_output_is_one_object() {
+        let text = Shell::Json.render(&[change("it's \"q\""), VariableChange { variable: "B".into(), ..change("") }]);
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value, serde_json::json!({"HARPROXY_T": "it's \"q\"", "B": ""}));
     }
 
     #[test]
-    fn a_purpose_is_said_once() {
+    fn repeated_purpose_is_printed_once() {
         let text = Shell::Sh.render(&[change("1"), change("2")]);
         assert_eq!(text, "# a test\nexport HARPROXY_T=1\nexport HARPROXY_T=2\n");
     }

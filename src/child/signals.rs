@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn an_echo_is_the_same_wish_and_another_signal_is_not() {
+    async fn repeated_signal_counts_once_and_a_different_one_counts_again() {
         let (tell, events) = unbounded_channel();
         let mut signals = Signals::from_events(events);
         for signal in [Signal::Terminate, Signal::Terminate, Signal::Interrupt] {
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_signal_that_ended_cmd_is_no_second_wish_though_it_comes_late() {
+    async fn late_signal_that_ended_cmd_is_not_a_second_signal() {
         let cases = [
             (true, 0, Signal::Terminate),
             (true, 143, Signal::Terminate),
@@ -204,7 +204,7 @@ mod tests {
 
     #[cfg(unix)]
     #[tokio::test]
-    async fn a_signal_of_the_process_arrives() {
+    async fn signal_to_the_process_is_received() {
         let mut signals = Signals::listen().unwrap();
         nix::sys::signal::kill(nix::unistd::getpid(), nix::sys::signal::Signal::SIGTERM).unwrap();
         assert_eq!(signals.next().await, Signal::Terminate);

@@ -15,7 +15,7 @@ use super::ui::{self, Ui};
 use super::{cmd, config, logging, plan};
 use crate::child::SpawnError;
 use crate::child::files::FilesError;
-use crate::upkeep::{pack, prune};
+use crate::fixtures::{pack, prune};
 use crate::verdict::{CheckId, Finding, Severity, exit};
 use crate::{record, replay};
 use harproxy_proxy::BindError;
@@ -177,7 +177,7 @@ impl Failure {
             ) => exit::USAGE,
             Failure::Spawn(error) => error.exit_code(),
             Failure::Cut { status, .. } => *status,
-            _ => exit::BROKEN,
+            _ => exit::INTERNAL_ERROR,
         }
     }
 

@@ -19,7 +19,7 @@ pub fn for_each(named: Vec<PathBuf>, ui: &Ui, mut work: impl FnMut(&Path) -> Res
             failure.status()
         })
     });
-    done.max().unwrap_or(exit::HELD)
+    done.max().unwrap_or(exit::SUCCESS)
 }
 
 /// Locks a fixture against recordings and runs `work`, which writes it. Temporary files of a killed writer are removed

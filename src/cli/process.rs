@@ -9,7 +9,7 @@ use crate::verdict::exit;
 /// Runs the program. A panic is reported as a defect of harproxy and sets the exit status.
 pub fn run_guarded(program: impl FnOnce() -> u8) -> u8 {
     report_defects(Ui::default());
-    catch_unwind(AssertUnwindSafe(program)).unwrap_or(exit::BROKEN)
+    catch_unwind(AssertUnwindSafe(program)).unwrap_or(exit::INTERNAL_ERROR)
 }
 
 /// Installs the panic hook that reports a defect.

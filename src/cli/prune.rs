@@ -13,7 +13,7 @@ use super::event::Event;
 use super::run::{End, Run};
 use super::summary;
 use super::ui::{self, Ui, counted, faint, help, strong};
-use crate::upkeep::prune::{self, Pruned, Selection};
+use crate::fixtures::prune::{self, Pruned, Selection};
 use crate::verdict::{CheckId, Verdict};
 use harproxy_har::Fixture;
 use harproxy_http::escape::one_line;
@@ -37,8 +37,7 @@ pub struct PruneResult {
 }
 
 /// Prunes the fixtures of a run that passed, and records the removed entries in the verdict. Findings about unused
-/// entries
-/// do not count, because the prune resolves them.
+/// entries do not count, because the prune resolves them.
 ///
 /// # Errors
 /// [`Failure::Cut`] when a signal arrives meanwhile. Each fixture is then either unchanged or pruned.

@@ -14,7 +14,7 @@ use super::ui::{LogFormat, Ui};
 use crate::verdict::report::{Format, Report, github, json, text};
 use crate::verdict::request::{RecordedEntry, RequestRow};
 use crate::verdict::{EntryView, ExcerptBudget};
-use crate::verdict::{Source, Verdict, exit};
+use crate::verdict::{StatusSource, Verdict, exit};
 use harproxy_har::Fixture;
 use harproxy_redact::Policy;
 
@@ -118,9 +118,9 @@ pub fn print_verdict(report: &Report, ui: &Ui, after_list: bool) {
 pub fn hand_out(paths: &[PathBuf], mut report: Report, ui: &Ui) -> u8 {
     let written = write(paths, &report, ui);
     // The status of combined reports is never that of CMD.
-    let is_of_cmd = report.source == Source::Cmd && report.shards.is_empty();
-    if written.len() < paths.len() && !is_of_cmd && matches!(report.status, exit::HELD | exit::FAILED) {
-        (report.status, report.source) = (exit::BROKEN, Source::Harproxy);
+    let is_of_cmd = report.source == StatusSource::Cmd && report.shards.is_empty();
+    if written.len() < paths.len() && !is_of_cmd && matches!(report.status, exit::SUCCESS | exit::FAILED) {
+        (report.status, report.source) = (exit::INTERNAL_ERROR, StatusSource::Harproxy);
         let _ = write(&written, &report, ui);
     }
     if let Some(ci) = Ci::detect() {

@@ -27,7 +27,7 @@ use crate::record::Recorder;
 use crate::verdict::EntryView;
 use crate::verdict::report::Report;
 use crate::verdict::request::RequestRow;
-use crate::verdict::{FindingListener, Source, Verdict, exit, exit_status};
+use crate::verdict::{FindingListener, StatusSource, Verdict, exit, exit_status};
 use harproxy_proxy::{Handler, Proxy};
 use harproxy_tls::authority::Authority;
 use harproxy_tls::bundle::TrustedRoots;
@@ -64,7 +64,7 @@ impl End {
     /// Returns true if a recording can be written to its fixture.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        matches!(self, End::NoCmd | End::Cmd(exit::HELD))
+        matches!(self, End::NoCmd | End::Cmd(exit::SUCCESS))
     }
 }
 
@@ -278,13 +278,16 @@ impl Run<'_> {
         self.catch_up();
         let verdict = self.advised(verdict);
         let (status, source) = match end {
-            End::NotStarted(failure) => (failure.status(), Source::Harproxy),
-            End::Cut(status) => (*status, Source::Harproxy),
+            End::NotStarted(failure) => (failure.status(), StatusSource::Harproxy),
+            End::Cut(status) => (*status, StatusSource::Harproxy),
             End::NoCmd => exit_status(&verdict, None),
             End::Cmd(status) => exit_status(&verdict, Some(*status)),
         };
-        let (status, source) =
-            if broke && status == exit::HELD { (exit::BROKEN, Source::Harproxy) } else { (status, source) };
+        let (status, source) = if broke && status == exit::SUCCESS {
+            (exit::INTERNAL_ERROR, StatusSource::Harproxy)
+        } else {
+            (status, source)
+        };
         let report = self.report(verdict, (status, source), fixtures);
         match end {
             End::NotStarted(failure) => failure.print(self.ui),
@@ -305,9 +308,9 @@ impl Run<'_> {
         let mut verdict = self.advised(verdict);
         verdict.findings.push(failure.finding());
         let (status, source) = match end {
-            End::Cmd(status) if *status != exit::HELD => (*status, Source::Cmd),
-            End::NotStarted(cause) => (cause.status(), Source::Harproxy),
-            End::NoCmd | End::Cmd(_) | End::Cut(_) => (failure.status(), Source::Harproxy),
+            End::Cmd(status) if *status != exit::SUCCESS => (*status, StatusSource::Cmd),
+            End::NotStarted(cause) => (cause.status(), StatusSource::Harproxy),
+            End::NoCmd | End::Cmd(_) | End::Cut(_) => (failure.status(), StatusSource::Harproxy),
         };
         let report = self.report(verdict, (status, source), &Recorded::default());
         reports::hand_out(&self.plan.reports, report, self.ui)
@@ -326,7 +329,7 @@ impl Run<'_> {
         verdict
     }
 
-    fn report(&self, verdict: Verdict, (status, source): (u8, Source), recorded: &Recorded) -> Report {
+    fn report(&self, verdict: Verdict, (status, source): (u8, StatusSource), recorded: &Recorded) -> Report {
         let (requests, more_requests) = self.requests(recorded);
         let entries = match &recorded.entry_views {
             Some(views) => views.clone(),

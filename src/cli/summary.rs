@@ -8,7 +8,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::args::replay::DEFAULT_FIXTURES;
 use super::ui;
-use crate::record::{HostLine, RecordingOutcome};
+use crate::record::{HostLine, RecordingResult};
 use crate::verdict::Counts;
 use harproxy_har::write::ContentMode;
 
@@ -57,7 +57,7 @@ fn shown(hosts: &[HostLine]) -> Vec<HostLine> {
 
 /// Returns a sentence about the changes of the fixture. `failed` is the status of CMD if it is not 0.
 #[must_use]
-pub fn change(outcome: &RecordingOutcome, output: &Path, failed: Option<u8>) -> String {
+pub fn change(outcome: &RecordingResult, output: &Path, failed: Option<u8>) -> String {
     let path = output.display();
     let cmd = failed.map(|status| format!("CMD ended with status {status}"));
     if !outcome.written {

@@ -1,8 +1,9 @@
-//! Diagnosis of a CMD whose traffic does not reach the proxy: its runtime, the connections that bypass the proxy, and the change
-//! that sends them through it.
+//! Diagnosis of a CMD whose traffic does not reach the proxy: its runtime, the connections that bypass the proxy, and
+//! the change that sends them through it. [`doctor`] is the command that only diagnoses.
 
 mod advice;
 mod bypass;
+pub mod doctor;
 mod evidence;
 pub mod processes;
 mod program;

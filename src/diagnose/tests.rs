@@ -1,6 +1,6 @@
 use super::runtime::{Guess, guess};
 use super::*;
-use crate::verdict::{CheckId, Counts, Finding, Mode, Severity, Verdict};
+use crate::verdict::{CheckId, Counts, Finding, RunMode, Severity, Verdict};
 
 fn evidence(cmd: &str) -> Evidence {
     let words = cmd.split(' ').map(str::to_owned).collect();
@@ -111,7 +111,7 @@ fn verdict(requests: u64, checks: &[CheckId]) -> Verdict {
         ..Finding::new(check.clone(), Severity::Error, "nothing came through the proxy")
     });
     let counts = Counts { requests, ..Counts::default() };
-    Verdict { mode: Mode::REPLAY, counts, findings: findings.collect(), fixtures: vec![], duration_ms: 0 }
+    Verdict { mode: RunMode::REPLAY, counts, findings: findings.collect(), fixtures: vec![], duration_ms: 0 }
 }
 
 fn bypasses(to: &str) -> Bypasses {

@@ -1,5 +1,5 @@
-//! The access log: a line of the log at level `info` for each request that was answered. Queries are left out, since they
-//! may contain secrets that have no known name.
+//! The access log: a line at level `info` for each request that was answered. It leaves out queries, since they may
+//! contain secrets without a known name.
 
 use super::event::{RequestEvent, RunEvent, Subscriber};
 use harproxy_proxy::respond::MARK;

@@ -1,5 +1,5 @@
-//! The event bus: every run publishes what happens to its requests and connections, and subscribers count it, list it, log it
-//! and keep it for the reports.
+//! The event bus: publishes the events of requests and connections of a run to subscribers, which count, list, log and
+//! keep them for reports.
 
 use std::borrow::Cow;
 use std::sync::Arc;

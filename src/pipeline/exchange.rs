@@ -57,8 +57,8 @@ impl<'c> Exchange<'c> {
         self.observation.id()
     }
 
-    /// `METHOD URL` without secrets, as findings and the log have it. Of an invalid URL only the origin, since its secrets
-    /// can't be found.
+    /// `METHOD URL` without secrets, for findings and the log. An invalid URL is reduced to its origin, since its
+    /// secrets can't be found.
     #[must_use]
     pub fn line(&self) -> String {
         let method = self.method();
@@ -68,13 +68,13 @@ impl<'c> Exchange<'c> {
         }
     }
 
-    /// The method.
+    /// The method of the request.
     #[must_use]
     pub fn method(&self) -> &Method {
         self.request.method()
     }
 
-    /// The headers.
+    /// The headers of the request.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         self.request.headers()

@@ -1,4 +1,4 @@
-//! The pipeline: the one way of every request, in stages.
+//! The pipeline: every request takes the same path, in stages.
 //!
 //! | stage | file |
 //! | --- | --- |
@@ -8,7 +8,8 @@
 //! | send: mark, outcome, completion | [`send`] |
 //!
 //! [`Outcome`] and [`Completion`](outcome::Completion) are the account of a request. [`event`] publishes them to
-//! subscribers: [`collector`] (counts and findings), [`log`] (rows for reports), [`access`] (log lines), and the live list.
+//! subscribers: [`collector`] (counts and findings), [`log`] (rows for reports), [`access`] (log lines), and the live
+//! list.
 
 mod access;
 mod answer;
@@ -18,6 +19,7 @@ mod exchange;
 mod log;
 mod observe;
 pub mod outcome;
+mod redaction_cache;
 pub mod scope;
 mod send;
 mod tunnel;
@@ -28,6 +30,7 @@ pub use event::{EventBus, LogRedaction, RunEvent, Subscriber};
 pub use exchange::Exchange;
 pub use log::RequestLog;
 pub use outcome::{EntryName, Outcome, RefusalReason};
+pub use redaction_cache::RedactionCache;
 pub use scope::{Router, SourceList, TlsRefusal, TunnelRoute};
 pub use send::Marks;
 

@@ -141,6 +141,7 @@ impl Observation {
         RequestEvent { origin, outcome, was_answered: *was_answered, head, row: row.as_deref() }
     }
 
+    /// Observes a body to its end. A response without one has ended already.
     fn observe(mut self: Box<Self>, head: &Parts, body: Body) -> Body {
         let ends_with_head = self.is_head
             || head.status.is_informational()
@@ -230,9 +231,7 @@ impl Observer {
         let event = RequestEvent { origin: to, outcome: &outcome, was_answered: false, head: None, row: row.as_ref() };
         self.bus.publish(&RunEvent::Ended(&event, completion));
     }
-}
 
-impl Observer {
     /// Publishes a CONNECT that was refused because the source could not dial. It has no row.
     pub fn publish_refused_tunnel(&self, to: &Origin, outcome: &Outcome) {
         let completion = Completion { bytes: 0, duration: Duration::ZERO, end: CompletionEnd::SourceFailed };

@@ -24,7 +24,7 @@ pub struct Outcome {
     pub entry: Option<EntryName>,
     /// The entries of redirect targets that were followed from it. The last one answered.
     pub followed: Vec<usize>,
-    /// What the run reports about the request.
+    /// The findings about the request.
     pub findings: Vec<Finding>,
     /// Why the request was refused.
     pub refusal: Option<RefusalReason>,
@@ -48,7 +48,7 @@ pub struct EntryName {
 /// Why a request was refused, in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusalReason {
-    /// What happened: one sentence, or a few lines.
+    /// The reason: one sentence, or a few lines.
     pub text: String,
     /// The option or command that helps.
     pub hint: Option<String>,
@@ -116,7 +116,8 @@ pub struct Completion {
     pub end: CompletionEnd,
 }
 
-/// How a response ended.
+/// How a response ended. No time limit applies to a response that has begun. If upstream takes too long before that,
+/// the client gets a problem document, which is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CompletionEnd {
     /// All of it was sent.

@@ -1,5 +1,5 @@
-//! The scope stage: decides which sources may answer a request, and what happens to a tunnel. Record, replay and `doctor`
-//! differ in these decisions alone.
+//! The scope stage: decides which sources may answer a request, and whether a tunnel is intercepted. Record, replay and
+//! `doctor` differ in these decisions alone.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::verdict::request::ResultKind;
 use harproxy_proxy::upstream::Upstream;
 use harproxy_proxy::{ConnectionEvent, Origin};
 
-/// Sources in the order in which they are asked. The last one always answers.
+/// Sources in the order in which they are asked. The last one never passes a request on.
 pub type SourceList = Arc<[Arc<dyn Source>]>;
 
 /// Decides where requests and tunnels go.

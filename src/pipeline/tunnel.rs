@@ -57,6 +57,7 @@ impl Pipeline {
             ConnectionEvent::TunnelClosed { to, .. } => {
                 let source = match self.router.route_tunnel(to) {
                     TunnelRoute::PassThrough(source) | TunnelRoute::Intercept(source) => source.kind(),
+                    // The fixtures were loaded again since the tunnel was opened.
                     TunnelRoute::Serve => SourceKind::Live,
                 };
                 self.observer.publish_tunnel(event, source);

@@ -3,15 +3,16 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use indexmap::IndexMap;
 
 use super::finalise::{self, Arrangement, Destination, JournalIndex};
 use super::journal::JournalReader;
 use super::{
-    CmdEnd, Error, HostLine, OnFailure, RecordPlan, Recorder, RecordingOutcome, UpdateMode, Volatile, ambiguous, held,
+    CmdEnd, Error, HostLine, OnFailure, RecordPlan, Recorder, RecordingResult, UpdateMode, Volatile, ambiguous, held,
 };
-use crate::verdict::{CheckId, Finding, Location, Mode, Severity, Verdict, connections};
+use crate::verdict::{CheckId, Finding, Location, RunMode, Severity, Verdict, connections};
 use harproxy_har::Fixture;
 use harproxy_har::write::ContentMode;
 use harproxy_matching::MatchRule;
@@ -22,7 +23,7 @@ impl Recorder {
     ///
     /// # Errors
     /// [`Error`]; the old fixture and the journal stay.
-    pub fn finalise(&self, end: CmdEnd) -> Result<RecordingOutcome, Error> {
+    pub fn finalise(&self, end: CmdEnd) -> Result<RecordingResult, Error> {
         self.finalise_with_plan(&self.plan, end)
     }
 
@@ -35,7 +36,7 @@ impl Recorder {
         volatile: Volatile,
         rules: Vec<MatchRule>,
         end: CmdEnd,
-    ) -> Result<RecordingOutcome, Error> {
+    ) -> Result<RecordingResult, Error> {
         self.finalise_with_plan(&RecordPlan { volatile, rules, ..self.plan.clone() }, end)
     }
 
@@ -61,7 +62,7 @@ impl Recorder {
         counts.redacted = self.redactor.secrets().found();
         counts.opaque = self.redactor.opaque_payloads();
         Verdict {
-            mode: Mode::RECORD,
+            mode: RunMode::RECORD,
             counts,
             findings: self.collector.findings(),
             fixtures: Vec::new(),
@@ -69,7 +70,7 @@ impl Recorder {
         }
     }
 
-    fn finalise_with_plan(&self, plan: &RecordPlan, end: CmdEnd) -> Result<RecordingOutcome, Error> {
+    fn finalise_with_plan(&self, plan: &RecordPlan, end: CmdEnd) -> Result<RecordingResult, Error> {
         let mut naming = PlaceholderAllocator::new(self.redactor.secrets().run());
         let mut outcome = self.write_fixture(plan, end, &mut naming)?;
         // Findings hold markers until now.
@@ -87,7 +88,7 @@ impl Recorder {
         plan: &RecordPlan,
         end: CmdEnd,
         naming: &mut PlaceholderAllocator,
-    ) -> Result<RecordingOutcome, Error> {
+    ) -> Result<RecordingResult, Error> {
         let Recorder { locked, journal, redactor, .. } = self;
         journal.close();
         let restored = if self.is_idle() { None } else { locked.restore()? };
@@ -113,14 +114,14 @@ impl Recorder {
             take_naming(&mut reader, naming);
             locked.remove()?;
             let held = Some(locked.paths.held.clone());
-            return Ok(RecordingOutcome { held, replaced_held, ..self.outcome(&index, Arrangement::default()) });
+            return Ok(RecordingResult { held, replaced_held, ..self.outcome(&index, Arrangement::default()) });
         }
         let arrangement = finalise::write(plan, plan.update, &index, &mut reader, Destination::Fixture)?;
         take_naming(&mut reader, naming);
         // The held recording is older. If the journal went first, a kill between the two would leave the older one.
         let replaced_held = held::discard(&locked.paths)?;
         locked.remove()?;
-        let mut outcome = RecordingOutcome { written: true, replaced_held, ..self.outcome(&index, arrangement) };
+        let mut outcome = RecordingResult { written: true, replaced_held, ..self.outcome(&index, arrangement) };
         if redactor.secrets().found() > 0 {
             let known = plan.values.iter().map(|(placeholder, _)| placeholder.clone()).collect();
             outcome.verdict.findings.extend(ambiguous::find(&Fixture::open(&plan.output)?, &known));
@@ -128,17 +129,17 @@ impl Recorder {
         Ok(outcome)
     }
 
-    /// Returns the outcome of a recording whose exchanges were arranged.
-    fn outcome(&self, index: &JournalIndex, arrangement: Arrangement) -> RecordingOutcome {
+    /// The outcome of a recording whose exchanges were arranged in this way.
+    fn outcome(&self, index: &JournalIndex, arrangement: Arrangement) -> RecordingResult {
         let entries =
             index.exchanges.iter().map(|exchange| exchange.number).zip(arrangement.recorded_entries()).collect();
         let Arrangement { unchanged, changed, added, not_seen, .. } = arrangement;
         let unanswered = index.unanswered as u64;
-        RecordingOutcome { unchanged, changed, added, not_seen, unanswered, entries, ..self.unwritten_outcome() }
+        RecordingResult { unchanged, changed, added, not_seen, unanswered, entries, ..self.unwritten_outcome() }
     }
 
-    /// Reports that nothing was recorded. An existing fixture stays as it is.
-    fn nothing_recorded(&self) -> RecordingOutcome {
+    /// Nothing was recorded: the fixture, if there is one, stays as it is.
+    fn nothing_recorded(&self) -> RecordingResult {
         let mut outcome = self.unwritten_outcome();
         let counts = &outcome.verdict.counts;
         let output = self.plan.output.display();
@@ -146,7 +147,9 @@ impl Recorder {
             outcome.verdict.findings.push(Finding { at: Location::fixture(output.to_string()), ..keyless });
             return outcome;
         }
-        let (explanation, remedy) = match counts.requests {
+        // A replay counts the misses that it passes to the recorder, which knows only their exchanges.
+        let exchanges = self.exchanges.load(Ordering::Relaxed);
+        let (explanation, remedy) = match counts.requests.max(exchanges) {
             0 => (
                 "nothing was recorded: no request came through the proxy".to_owned(),
                 "check that the program uses the proxy (HTTP_PROXY, HTTPS_PROXY) and trusts its CA (SSL_CERT_FILE and the like); \
@@ -159,7 +162,9 @@ impl Recorder {
                     _ => format!("nothing was recorded: of {requests} requests none was in scope and answered"),
                 },
                 match self.plan.scope.sources() {
-                    [] => "what was seen is noise, or broke off before it was answered: see the log with `-v`".to_owned(),
+                    globs if globs.is_empty() || exchanges > 0 => {
+                        "what was seen is noise, or broke off before it was answered: see the log with `-v`".to_owned()
+                    }
                     globs => format!("check the globs: `{}` match none of the URLs that were seen", globs.join("` `")),
                 },
             ),
@@ -172,8 +177,8 @@ impl Recorder {
         outcome
     }
 
-    /// Reports that the journal could not be written to its end.
-    fn journal_failed(&self, reason: &io::Error) -> RecordingOutcome {
+    /// The journal could not be written to its end.
+    fn journal_failed(&self, reason: &io::Error) -> RecordingResult {
         let journal = &self.locked.paths.journal;
         let explanation =
             format!("writing the journal {} failed: {reason}; the fixture stays as it is", journal.display());
@@ -181,8 +186,8 @@ impl Recorder {
         self.lost(explanation, remedy.to_owned())
     }
 
-    /// Reports that the folder was removed during the recording, and that the journal was put back.
-    fn folder_removed(&self) -> RecordingOutcome {
+    /// The folder was removed under the recording; the journal was put back.
+    fn folder_removed(&self) -> RecordingResult {
         let output = &self.plan.output;
         let explanation = format!(
             "{} was removed while the run went on; what was recorded is in its journal, which was put back",
@@ -195,7 +200,7 @@ impl Recorder {
         self.lost(explanation, remedy)
     }
 
-    fn lost(&self, explanation: String, remedy: String) -> RecordingOutcome {
+    fn lost(&self, explanation: String, remedy: String) -> RecordingResult {
         let mut outcome = self.unwritten_outcome();
         outcome.verdict.findings.push(Finding {
             at: Location::fixture(self.plan.output.display().to_string()),
@@ -206,8 +211,8 @@ impl Recorder {
         outcome
     }
 
-    fn unwritten_outcome(&self) -> RecordingOutcome {
-        RecordingOutcome {
+    fn unwritten_outcome(&self) -> RecordingResult {
+        RecordingResult {
             verdict: self.verdict(),
             hosts: self.hosts(),
             written: false,

@@ -26,7 +26,7 @@ mod tests;
 pub use error::Error;
 pub use held::RecordingSummary;
 pub use lock::{FixtureLock, lock_fixture, remove_stale_files};
-pub use outcome::{HostLine, RecordingOutcome};
+pub use outcome::{HostLine, RecordingResult};
 pub use plan::{CmdEnd, OnFailure, RecordPlan, UpdateMode, Volatile};
 pub use recorder::Recorder;
 pub use recover::{Leftover, LeftoverCause, Recovery, discard, fixtures_with_leftovers, recover};

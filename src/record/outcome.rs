@@ -21,7 +21,7 @@ pub struct HostLine {
 
 /// The result of a recording.
 #[derive(Clone, Debug)]
-pub struct RecordingOutcome {
+pub struct RecordingResult {
     /// Counts and findings.
     pub verdict: Verdict,
     /// The table, by host in order of first appearance.

@@ -9,13 +9,11 @@ use super::journal::frame::MAGIC;
 use super::journal::heads::{self, JournalMeta};
 use super::journal::{Frame, FrameKind, Journal, JournalPaths, LockedJournal};
 use super::redaction::RecordingRedactor;
-use super::router::{RecordRouter, RecordedSecrets};
 use super::tap::TapContext;
 use super::{Error, RecordPlan, Recovery, finalise, recover};
-use crate::pipeline::{Collector, EventBus, Marks, Pipeline};
+use crate::pipeline::Collector;
 use crate::source::UpstreamSource;
 use crate::verdict::FindingListener;
-use harproxy_proxy::Handler;
 use harproxy_proxy::upstream::Upstream;
 use harproxy_redact::RunId;
 use harproxy_redact::SecretStore;
@@ -62,14 +60,6 @@ impl Recorder {
     /// Passes each finding to `listener` as it is made.
     pub fn set_listener(&self, listener: FindingListener) {
         self.collector.set_listener(listener);
-    }
-
-    /// The handler that records the requests of an engine. Its events go to the bus.
-    #[must_use]
-    pub fn handler(self: &Arc<Self>, bus: &EventBus) -> Arc<dyn Handler> {
-        let router = Arc::new(RecordRouter::new(self.clone()));
-        let secrets = RecordedSecrets { policy: self.plan.policy.clone(), redactor: self.redactor.clone() };
-        Arc::new(Pipeline::new(router, self.collector.clone(), bus, Arc::new(secrets), Marks::OwnErrors))
     }
 
     /// The network.

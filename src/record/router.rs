@@ -8,32 +8,35 @@ use ::http::HeaderMap;
 use super::Recorder;
 use super::redaction::RecordingRedactor;
 use super::source::RecordingSource;
-use crate::pipeline::{Exchange, LogRedaction, Router, SourceList, TlsRefusal, TunnelRoute};
-use crate::source::UpstreamSource;
+use crate::pipeline::{EventBus, Exchange, LogRedaction, Marks, Pipeline, Router, SourceList, TlsRefusal, TunnelRoute};
 use crate::verdict::request::ResultKind;
 use crate::verdict::{Finding, connections};
 use harproxy_http::{Header, Headers, NormalUrl};
 use harproxy_matching::noise;
 use harproxy_proxy::upstream::Upstream;
-use harproxy_proxy::{ConnectionEvent, Origin, Scheme};
+use harproxy_proxy::{ConnectionEvent, Handler, Origin, Scheme};
 use harproxy_redact::{Policy, display};
 
-/// Decides what is recorded.
-pub struct RecordRouter {
+impl Recorder {
+    /// The handler that records the requests of an engine. Its events go to the bus.
+    #[must_use]
+    pub fn handler(self: &Arc<Self>, bus: &EventBus) -> Arc<dyn Handler> {
+        let recorded: SourceList = Arc::new([Arc::new(RecordingSource::new(self.clone()))]);
+        let forwarded: SourceList = Arc::new([self.live.clone()]);
+        let router = RecordRouter { recorder: self.clone(), recorded, forwarded };
+        let secrets = RecordedSecrets { policy: self.plan.policy.clone(), redactor: self.redactor.clone() };
+        Arc::new(Pipeline::new(Arc::new(router), self.collector.clone(), bus, Arc::new(secrets), Marks::OwnErrors))
+    }
+}
+
+/// Decides which requests are recorded.
+struct RecordRouter {
     recorder: Arc<Recorder>,
     recorded: SourceList,
     forwarded: SourceList,
 }
 
 impl RecordRouter {
-    /// The routes of this recorder.
-    #[must_use]
-    pub fn new(recorder: Arc<Recorder>) -> Self {
-        let recorded: SourceList = Arc::new([Arc::new(RecordingSource::new(recorder.clone()))]);
-        let forwarded: SourceList = Arc::new([recorder.live().clone()]);
-        RecordRouter { recorder, recorded, forwarded }
-    }
-
     /// Returns true if a URL of this host may be recorded. Inside a CONNECT the scheme is not known yet.
     fn may_record(&self, to: &Origin) -> bool {
         let scope = &self.recorder.plan().scope;
@@ -42,6 +45,7 @@ impl RecordRouter {
             .any(|scheme| scope.may_match_origin(&Origin { scheme, ..to.clone() }.to_string()))
     }
 
+    /// The result of a request for this URL: recorded, noise, or passed on.
     fn result(&self, url: &NormalUrl) -> ResultKind {
         let plan = self.recorder.plan();
         if !plan.scope.matches(url.as_str()) {
@@ -68,7 +72,7 @@ impl Router for RecordRouter {
     }
 
     fn route_tunnel(&self, to: &Origin) -> TunnelRoute {
-        let live: Arc<UpstreamSource> = self.recorder.live().clone();
+        let live = self.recorder.live().clone();
         if self.may_record(to) { TunnelRoute::Intercept(live) } else { TunnelRoute::PassThrough(live) }
     }
 
@@ -92,9 +96,9 @@ impl Router for RecordRouter {
 }
 
 /// Redacts log lines and reports with the policy, and with the secrets that the recording found.
-pub struct RecordedSecrets {
-    pub(super) policy: Arc<Policy>,
-    pub(super) redactor: Arc<RecordingRedactor>,
+struct RecordedSecrets {
+    policy: Arc<Policy>,
+    redactor: Arc<RecordingRedactor>,
 }
 
 impl LogRedaction for RecordedSecrets {

@@ -71,8 +71,8 @@ fn tap_request(exchange: &mut Exchange<'_>, tap: &Arc<ExchangeTap>) {
     *exchange.request.body_mut() = Body::boxed(ObservedBody::new(body, Box::new(request_tap)));
 }
 
-/// Journals the head of a response, and puts a tap on its payload. The end of the response is held back until the journal has
-/// the exchange.
+/// Journals the head of a response, and puts a tap on its payload. The end of the response is held back until the
+/// journal has the exchange.
 async fn tap_response(tap: Arc<ExchangeTap>, answer: upstream::Answer, is_head: bool) -> Response<Body> {
     tap.push_response_head(&answer);
     if is_head || has_no_content(answer.response.status()) {

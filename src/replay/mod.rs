@@ -1,7 +1,7 @@
 //! Replay: routes over fixtures, local servers and the network, and the verdict of a run.
 //!
-//! Requests in scope are answered by [`FixtureSource`], which can't dial. Local requests go to a source whose connector ends on
-//! this machine, and there is none with `--no-local`. The network is a source only if an option asks for it.
+//! Requests in scope are answered by `FixtureSource`, which can't dial. Local requests go to a source that can only
+//! connect to this machine; with `--no-local` there is none. The network is a source only if an option asks for it.
 
 mod fixtures;
 mod reload;
@@ -20,7 +20,7 @@ use arc_swap::ArcSwap;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::pipeline::{Collector, EventBus, Marks, Pipeline, SourceList};
+use crate::pipeline::{Collector, EventBus, Marks, Pipeline, RedactionCache, SourceList};
 use crate::record::{Recorder, RecordingSource};
 use crate::source::fixture::FixtureOptions;
 use crate::source::{Source, UpstreamSource};
@@ -69,8 +69,8 @@ pub struct ReplayPlan {
     pub clock: Clock,
     /// `--now`; `None` is the machine's clock.
     pub now: Option<SystemTime>,
-    /// `--connect-timeout`, `--idle-timeout` and `--answer-timeout` for local requests. The idle timeout also limits the time
-    /// between two pieces of a request payload.
+    /// `--connect-timeout`, `--idle-timeout` and `--answer-timeout` for local requests. The idle timeout also limits
+    /// the time between two pieces of a request payload.
     pub timeouts: Timeouts,
 }
 
@@ -126,7 +126,7 @@ pub struct Replayer {
     recorder: Option<Arc<Recorder>>,
 }
 
-/// What the fixtures are opened with, first and again.
+/// The arguments with which fixtures are opened at the start and loaded again.
 struct Opening {
     arguments: Vec<PathBuf>,
     scope: Option<Globs>,
@@ -197,7 +197,8 @@ impl Replayer {
     /// The handler that answers the requests of an engine. Its events go to the bus.
     #[must_use]
     pub fn handler(self: &Arc<Self>, bus: &EventBus) -> Arc<dyn Handler> {
-        Arc::new(Pipeline::new(self.clone(), self.collector.clone(), bus, self.policy.clone(), self.marks))
+        let redaction = Arc::new(RedactionCache::new(self.policy.clone()));
+        Arc::new(Pipeline::new(self.clone(), self.collector.clone(), bus, redaction, self.marks))
     }
 
     /// The fixtures in order, as they were loaded last.
@@ -214,10 +215,10 @@ impl Replayer {
         let on_miss = on_miss(self.live.as_ref(), self.recorder.as_ref());
         let routes = Arc::new(Routes::new(matcher, before.fixtures.options().clone(), on_miss));
         let (next, previous) = (routes.fixtures.clone(), before.fixtures.matcher());
-        next.matcher().carry_on(previous);
+        next.matcher().inherit_state(previous);
         self.routes.store(routes);
         // The requests in between.
-        next.matcher().carry_on(previous);
+        next.matcher().inherit_state(previous);
         Ok(())
     }
 
@@ -259,8 +260,8 @@ impl Replayer {
         (verdict, routes.fixtures.fixtures().to_vec())
     }
 
-    /// Returns true if a URL of this host, or of a host below it, may be in scope or named by `--passthrough`. Such requests must
-    /// not bypass the proxy.
+    /// Returns true if a URL of this host, or of a host below it, may be in scope or named by `--passthrough`. Such
+    /// requests must not bypass the proxy.
     #[must_use]
     pub fn may_match_domain(&self, domain: &str) -> bool {
         self.routes.load().fixtures.matcher().may_match_domain(domain)

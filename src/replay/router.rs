@@ -89,8 +89,8 @@ impl Router for Replayer {
         }
     }
 
-    /// Nothing is dialled, except what `--passthrough` names, and a local server that no request in scope may be meant for:
-    /// its own TLS is passed through.
+    /// Dials for `--passthrough`, and for a local server without URLs in scope, whose own TLS is passed through.
+    /// Nothing else is dialled.
     fn route_tunnel(&self, to: &Origin) -> TunnelRoute {
         if self.may_be_in_scope(to) {
             return TunnelRoute::Serve;
@@ -112,8 +112,8 @@ impl Router for Replayer {
         self.routes.load().fixtures.matcher().speaks_h2(&to.to_string())
     }
 
-    /// A host that no request in scope is meant for is not reported, if it is on the list of noise, or if the globs of the user
-    /// exclude some.
+    /// A refusal for a host out of scope only counts if the host is on the list of noise, or if a glob of `-g` excludes
+    /// URLs.
     fn route_tls_refusal(&self, to: &Origin) -> TlsRefusal {
         let routes = self.routes.load();
         let (matcher, options) = (routes.fixtures.matcher(), routes.fixtures.options());

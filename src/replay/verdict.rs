@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::pipeline::Collector;
 use crate::source::fixture::FixtureSource;
 use crate::verdict::findings::MAX_FINDINGS;
-use crate::verdict::{CheckId, Counts, FailOn, Finding, FixtureUse, Location, Mode, Severity, Verdict, connections};
+use crate::verdict::{CheckId, Counts, FailOn, Finding, FixtureUse, Location, RunMode, Severity, Verdict, connections};
 use harproxy_har::EntryHead;
 use harproxy_matching::Matcher;
 use harproxy_redact::{Policy, display};
@@ -41,7 +41,7 @@ pub(super) fn verdict(
     for at in matcher.unused() {
         fixtures[at.fixture].unused.push(at.entry);
     }
-    Verdict { mode: Mode::REPLAY, counts, findings, fixtures, duration_ms: collector.duration_ms() }
+    Verdict { mode: RunMode::REPLAY, counts, findings, fixtures, duration_ms: collector.duration_ms() }
 }
 
 /// A finding for each unused entry, up to `room`, and one that counts the rest.

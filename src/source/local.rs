@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use harproxy_http::NormalUrl;
 use harproxy_http::url::is_localhost;
 
-/// Returns true if a URL leads to this machine: 127.0.0.0/8, ::1, `localhost` and `*.localhost` (RFC 6761 section 6.3). Names are
-/// never resolved.
+/// Returns true if a URL leads to this machine: 127.0.0.0/8, ::1, `localhost` and `*.localhost` (RFC 6761 section 6.3).
+/// Names are never resolved.
 #[must_use]
 pub fn is_local(url: &NormalUrl) -> bool {
     let parts = url.parts();

@@ -76,8 +76,8 @@ impl Refusal {
         refusal
     }
 
-    /// A WebSocket, or another protocol that a 101 was recorded for. If WebSockets fail the run, `allowing` is the `--fail-on`
-    /// with which they don't.
+    /// A WebSocket, or another protocol that a 101 was recorded for. If WebSockets fail the run, `allowing` is the
+    /// `--fail-on` with which they don't.
     pub(super) fn websocket(request: &RequestView<'_>, recorded: Option<EntryPlace>, allowing: Option<&str>) -> Self {
         let explanation = match &recorded {
             Some(place) => format!("{place} is a change of protocol, which cannot be replayed yet"),
@@ -223,7 +223,7 @@ mod tests {
 
     use super::*;
     use harproxy_glob::Globs;
-    use harproxy_matching::{Difference, EntryRef, Miss, MissKind, Near, What};
+    use harproxy_matching::{Difference, EntryRef, Miss, MissKind, NearMiss, RequestPart};
 
     async fn read(response: Response<Body>) -> (u16, HeaderMap, Value) {
         let (head, body) = response.into_parts();
@@ -237,12 +237,12 @@ mod tests {
 
     fn miss() -> Explanation {
         let differences = vec![Difference {
-            what: What::Query,
+            what: RequestPart::Query,
             name: "page".into(),
             request: Some("3".into()),
             recorded: Some("2".into()),
         }];
-        let near = vec![Near { at: EntryRef { fixture: 0, entry: 4 }, differences, operation: None }];
+        let near = vec![NearMiss { at: EntryRef { fixture: 0, entry: 4 }, differences, operation: None }];
         let remedy = Some("`--ignore-query page`".to_owned());
         let miss = Miss { kind: MissKind::NoEntry, near, same_path: 3, remedy, recordable: None, operation: None };
         Explanation::of(&miss, |at| EntryPlace { fixture: "hars/api.har".into(), entry: at.entry, line: Some(120) })

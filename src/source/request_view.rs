@@ -54,8 +54,8 @@ impl<'a> RequestView<'a> {
         asks_for_websocket(self.headers)
     }
 
-    /// Returns true if a browser requests a page or a part of one (an image, a script), and the request was not made by the
-    /// page's code: `Sec-Fetch-Dest` is present and not `empty`.
+    /// Returns true if a browser requests a page or a part of one (an image, a script), and not the page's code:
+    /// `Sec-Fetch-Dest` is present and not `empty`.
     pub(super) fn is_subresource(&self) -> bool {
         self.headers.get("sec-fetch-dest").is_some_and(|dest| !dest.as_bytes().eq_ignore_ascii_case(b"empty"))
     }

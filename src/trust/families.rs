@@ -1,7 +1,7 @@
 //! Families of Unix systems that build a bundle from a folder of roots with a command.
 
-use super::recipe::Recipe;
-use super::store::Get;
+use super::command::Recipe;
+use super::store::Installation;
 
 /// A family of systems.
 pub(super) struct Family {
@@ -16,9 +16,9 @@ pub(super) struct Family {
     /// The program that builds the bundle. A system with this program and the folder belongs to the family, whatever its name.
     pub(super) tool: &'static str,
     /// How to install that program.
-    pub(super) get_tool: Get,
+    pub(super) get_tool: Installation,
     /// How to install NSS's certutil, for browsers' databases.
-    pub(super) get_certutil: Get,
+    pub(super) get_certutil: Installation,
     pub(super) install: Recipe,
     pub(super) remove: Recipe,
     /// Undoes `install`, if `install` chooses the file name.
@@ -30,14 +30,14 @@ pub(super) const FAMILIES: &[Family] = &[
     // ca-certificates, update-ca-certificates(8).
     Family {
         ids: &["debian", "ubuntu"],
-        get_tool: Get::Command("apt-get install ca-certificates"),
-        get_certutil: Get::Command("apt-get install libnss3-tools"),
+        get_tool: Installation::Command("apt-get install ca-certificates"),
+        get_certutil: Installation::Command("apt-get install libnss3-tools"),
         ..DEBIAN
     },
     Family {
         ids: &["alpine"],
-        get_tool: Get::Command("apk add ca-certificates"),
-        get_certutil: Get::Command("apk add nss-tools"),
+        get_tool: Installation::Command("apk add ca-certificates"),
+        get_certutil: Installation::Command("apk add nss-tools"),
         ..DEBIAN
     },
     // update-ca-trust(8).
@@ -47,8 +47,8 @@ pub(super) const FAMILIES: &[Family] = &[
         folders: &["/etc/pki/ca-trust/source/anchors", "/etc/pki/ca-trust/source"],
         bundles: &["/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/pki/tls/certs/ca-bundle.crt"],
         tool: "update-ca-trust",
-        get_tool: Get::Command("dnf install ca-certificates"),
-        get_certutil: Get::Command("dnf install nss-tools"),
+        get_tool: Installation::Command("dnf install ca-certificates"),
+        get_certutil: Installation::Command("dnf install nss-tools"),
         install: Recipe { each: &[INSTALL], then: &[&["update-ca-trust", "extract"]] },
         remove: Recipe { each: &[RM], then: &[&["update-ca-trust", "extract"]] },
         undo: None,
@@ -60,8 +60,8 @@ pub(super) const FAMILIES: &[Family] = &[
         folders: &["/etc/ca-certificates/trust-source/anchors", "/etc/ca-certificates/trust-source"],
         bundles: &["/etc/ca-certificates/extracted/tls-ca-bundle.pem", "/etc/ssl/certs/ca-certificates.crt"],
         tool: "trust",
-        get_tool: Get::Command("pacman -S --needed ca-certificates-utils p11-kit"),
-        get_certutil: Get::Command("pacman -S --needed nss"),
+        get_tool: Installation::Command("pacman -S --needed ca-certificates-utils p11-kit"),
+        get_certutil: Installation::Command("pacman -S --needed nss"),
         install: Recipe { each: &[&["trust", "anchor", "--store", "{ca}"]], then: &[] },
         remove: Recipe { each: &[RM], then: &[&["update-ca-trust"]] },
         undo: Some(Recipe { each: &[&["trust", "anchor", "--remove", "{ca}"]], then: &[] }),
@@ -72,8 +72,8 @@ pub(super) const FAMILIES: &[Family] = &[
         folders: &["/etc/pki/trust/anchors"],
         bundles: &["/var/lib/ca-certificates/ca-bundle.pem", "/etc/ssl/ca-bundle.pem"],
         tool: "update-ca-certificates",
-        get_tool: Get::Command("zypper install ca-certificates"),
-        get_certutil: Get::Command("zypper install mozilla-nss-tools"),
+        get_tool: Installation::Command("zypper install ca-certificates"),
+        get_certutil: Installation::Command("zypper install mozilla-nss-tools"),
         install: Recipe { each: &[INSTALL], then: &[&["update-ca-certificates"]] },
         remove: Recipe { each: &[RM], then: &[&["update-ca-certificates"]] },
         undo: None,
@@ -88,8 +88,8 @@ const DEBIAN: Family = Family {
     folders: &["/usr/local/share/ca-certificates"],
     bundles: &["/etc/ssl/certs/ca-certificates.crt"],
     tool: "update-ca-certificates",
-    get_tool: Get::Package("the package ca-certificates"),
-    get_certutil: Get::Package("the package with NSS's certutil (nss-tools, nss)"),
+    get_tool: Installation::Package("the package ca-certificates"),
+    get_certutil: Installation::Package("the package with NSS's certutil (nss-tools, nss)"),
     install: Recipe { each: &[INSTALL], then: &[&["update-ca-certificates"]] },
     // Without `--fresh`, links to a removed file stay in /etc/ssl/certs.
     remove: Recipe { each: &[RM], then: &[&["update-ca-certificates", "--fresh"]] },

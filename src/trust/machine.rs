@@ -5,7 +5,9 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::command::Rights;
 use super::families::FAMILIES;
+use super::runner::search_path;
 use super::store::StoreKind;
 
 /// The kind of system.
@@ -22,20 +24,9 @@ pub enum Os {
     Windows,
 }
 
-/// Rights of the user on the machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rights {
-    /// Root.
-    Administrator,
-    /// `sudo` exists; it may refuse the user.
-    Sudo,
-    /// No rights beyond the user's own.
-    User,
-}
-
 /// An NSS database of a browser.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Nss {
+pub struct NssDatabase {
     /// [`StoreKind::Chromium`] or [`StoreKind::Firefox`].
     pub kind: StoreKind,
     /// Its folder.
@@ -46,7 +37,7 @@ pub struct Nss {
 
 /// A Java runtime's own trust store.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Java {
+pub struct JavaStore {
     /// Path of its keytool.
     pub keytool: PathBuf,
     /// Path of the store.
@@ -67,9 +58,9 @@ pub struct Machine {
     /// Existing folders, among those that stores need.
     pub folders: BTreeSet<PathBuf>,
     /// Browsers' databases.
-    pub nss: Vec<Nss>,
+    pub nss: Vec<NssDatabase>,
     /// Java's stores.
-    pub java: Vec<Java>,
+    pub java: Vec<JavaStore>,
 }
 
 /// Browsers that read the first database of [`CHROMIUM`].
@@ -106,8 +97,6 @@ const FIREFOX: &[&str] = &[
 const DATABASE: &str = "cert9.db";
 /// The store of Debian's ca-certificates-java, shared by all Java runtimes.
 const SYSTEM_CACERTS: &str = "/etc/ssl/certs/java/cacerts";
-/// Folders of administration programs, which may be missing from a user's PATH.
-pub(super) const ADMINISTRATORS: &[&str] = &["/usr/local/sbin", "/usr/sbin", "/sbin"];
 
 impl Machine {
     /// Describes this machine for a process with these variables.
@@ -157,30 +146,24 @@ fn os() -> Os {
     Os::Unix { release: release.unwrap_or_default() }
 }
 
-/// Returns the absolute folders of PATH, then those of administration programs.
-pub(super) fn search_path(path: Option<&OsString>) -> Vec<PathBuf> {
-    let own = path.into_iter().flat_map(std::env::split_paths).filter(|folder| folder.is_absolute());
-    own.chain(ADMINISTRATORS.iter().map(PathBuf::from)).collect()
-}
-
-fn databases(home: &Path, programs: &BTreeSet<String>) -> Vec<Nss> {
+fn databases(home: &Path, programs: &BTreeSet<String>) -> Vec<NssDatabase> {
     let is_database = |folder: &Path| folder.join(DATABASE).is_file();
     let chromium = CHROMIUM.iter().map(|path| home.join(path)).filter(|folder| is_database(folder));
-    let chromium = chromium.map(|folder| Nss { kind: StoreKind::Chromium, folder, exists: true });
-    let mut all: Vec<Nss> = chromium.collect();
+    let chromium = chromium.map(|folder| NssDatabase { kind: StoreKind::Chromium, folder, exists: true });
+    let mut all: Vec<NssDatabase> = chromium.collect();
     if all.is_empty() && CHROMIUMS.iter().any(|name| programs.contains(*name)) {
-        all.push(Nss { kind: StoreKind::Chromium, folder: home.join(CHROMIUM[0]), exists: false });
+        all.push(NssDatabase { kind: StoreKind::Chromium, folder: home.join(CHROMIUM[0]), exists: false });
     }
     for folder in FIREFOX.iter().map(|path| home.join(path)) {
         let profiles = fs::read_dir(folder).into_iter().flatten().flatten().map(|profile| profile.path());
         let mut profiles: Vec<PathBuf> = profiles.filter(|profile| is_database(profile)).collect();
         profiles.sort();
-        all.extend(profiles.into_iter().map(|folder| Nss { kind: StoreKind::Firefox, folder, exists: true }));
+        all.extend(profiles.into_iter().map(|folder| NssDatabase { kind: StoreKind::Firefox, folder, exists: true }));
     }
     all
 }
 
-fn java(java_home: Option<&Path>, keytool: Option<PathBuf>) -> Vec<Java> {
+fn java(java_home: Option<&Path>, keytool: Option<PathBuf>) -> Vec<JavaStore> {
     let own = java_home.filter(|home| home.is_absolute()).and_then(|home| {
         let keytool = home.join(format!("bin/keytool{}", std::env::consts::EXE_SUFFIX));
         // Java 8 has the store below `jre`.
@@ -190,13 +173,13 @@ fn java(java_home: Option<&Path>, keytool: Option<PathBuf>) -> Vec<Java> {
     });
     let systems = keytool.map(|keytool| (keytool, PathBuf::from(SYSTEM_CACERTS)));
     let systems = systems.filter(|(_, cacerts)| cacerts.is_file());
-    let mut all: Vec<Java> = Vec::new();
+    let mut all: Vec<JavaStore> = Vec::new();
     for (keytool, cacerts) in own.into_iter().chain(systems) {
         // A distribution's runtime links to the system's store.
         let cacerts = fs::canonicalize(&cacerts).unwrap_or(cacerts);
         if !all.iter().any(|java| java.cacerts == cacerts) {
             let writable = fs::File::options().append(true).open(&cacerts).is_ok();
-            all.push(Java { keytool, cacerts, writable });
+            all.push(JavaStore { keytool, cacerts, writable });
         }
     }
     all

@@ -1,28 +1,30 @@
 //! Trust stores of the machine, and the commands that add the CA to them or remove it.
 //!
-//! A [`Machine`] describes the machine as plain data, so that each system can be tested on any other. [`stores`] computes the
-//! [`Store`]s with their commands. [`Store::look`] finds out which stores have the CA, and [`act`] runs the commands. The facts about
-//! each system are in `families.rs` and `stores.rs`.
+//! A [`Machine`] describes the machine as plain data, so that each system can be tested on any other. [`stores`] computes
+//! the [`Store`]s with their commands. [`Store::list`] finds out which stores have the CA, and [`edit`] runs the
+//! commands. The facts about each system are in `families.rs` and `stores.rs`.
 //!
 //! `-- CMD` does not use this module: the environment makes CMD trust the CA without a change to the machine.
 
-pub mod act;
 mod ca;
+mod command;
+mod contents;
+pub mod edit;
 mod families;
-mod found;
-mod look;
+mod list;
 mod machine;
-mod recipe;
+mod runner;
 mod store;
 mod stores;
 
 pub use ca::Ca;
-pub use found::{Entry, Found, State};
-pub use look::LookError;
-pub use machine::{Java, Machine, Nss, Os, Rights};
-pub use recipe::Step;
-pub use store::{Get, Obstacle, Right, Store, StoreKind};
-pub use stores::{Plan, stores};
+pub use command::{Rights, StoreCommand};
+pub use contents::{StoreContents, StoreEntry, TrustState};
+pub use list::ListError;
+pub use machine::{JavaStore, Machine, NssDatabase, Os};
+pub use runner::{CommandOutput, CommandRunner, LocalRunner};
+pub use store::{Installation, Obstacle, Store, StoreKind};
+pub use stores::{StoreList, stores};
 
 #[cfg(test)]
 mod tests;

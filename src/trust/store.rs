@@ -3,10 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::found::Entry;
-use super::look::Look;
-use super::machine::Rights;
-use super::recipe::{Recipe, Step, Values, Words};
+use super::command::{Recipe, Rights, StoreCommand, Values, Words};
+use super::contents::StoreEntry;
 
 /// The programs that read a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,13 +32,19 @@ impl StoreKind {
     }
 }
 
-/// Rights that a command needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Right {
-    /// The user's own rights.
-    User,
-    /// root.
-    Administrator,
+/// How to list a store.
+#[derive(Clone, Debug)]
+pub(super) enum Listing {
+    /// Folders of files and the bundle built from them. The first existing bundle is read.
+    Files { folders: Vec<PathBuf>, bundles: Vec<PathBuf> },
+    /// NSS's certutil.
+    Nss,
+    /// keytool.
+    Keytool,
+    /// security(1).
+    Keychain,
+    /// Windows' certutil.
+    Windows,
 }
 
 /// Reason why commands can't change a store.
@@ -51,7 +55,7 @@ pub enum Obstacle {
         /// Its name.
         tool: &'static str,
         /// How to install it.
-        get: Get,
+        get: Installation,
     },
     /// The system has no commands for it; the text is an instruction for the user.
     ByHand(String),
@@ -59,22 +63,22 @@ pub enum Obstacle {
 
 /// How to install a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Get {
+pub enum Installation {
     /// By a command that needs root.
     Command(&'static str),
     /// By a package, with the system's package manager.
     Package(&'static str),
 }
 
-impl Get {
+impl Installation {
     /// Returns the instruction for a user with these rights.
     #[must_use]
     pub fn instruction(self, rights: Rights) -> String {
         match (self, rights) {
-            (Get::Command(command), Rights::Sudo) => format!("sudo {command}"),
-            (Get::Command(command), Rights::User) => format!("{command} (as root)"),
-            (Get::Command(command), Rights::Administrator) => command.to_owned(),
-            (Get::Package(package), _) => format!("install {package}"),
+            (Installation::Command(command), Rights::Sudo) => format!("sudo {command}"),
+            (Installation::Command(command), Rights::User) => format!("{command} (as root)"),
+            (Installation::Command(command), Rights::Administrator) => command.to_owned(),
+            (Installation::Package(package), _) => format!("install {package}"),
         }
     }
 }
@@ -92,17 +96,17 @@ pub struct Store {
     pub readers: &'static str,
     /// Reason why its commands can't run.
     pub obstacle: Option<Obstacle>,
-    pub(super) look: Look,
-    pub(super) right: Right,
+    pub(super) listing: Listing,
+    pub(super) needs_root: bool,
     /// Commands that create the store.
     pub(super) make: &'static [Words],
     pub(super) install: Recipe,
     /// Removes entries of this CA.
-    pub(super) own: Recipe,
-    /// Removes entries of other harproxy CAs.
-    pub(super) others: Recipe,
-    /// Removes the entry that `install` added, even if listing the store does not show it.
-    pub(super) undo: Recipe,
+    pub(super) remove: Recipe,
+    /// Removes entries of other harproxy CAs, if `remove` does not.
+    pub(super) others: Option<Recipe>,
+    /// Undoes `install`, if `remove` does not: listing the store may not show the entry.
+    pub(super) undo: Option<Recipe>,
     /// Additional arguments that suppress prompts.
     pub(super) unattended: &'static [&'static str],
     pub(super) values: Values,
@@ -111,46 +115,46 @@ pub struct Store {
 impl Store {
     /// Returns the commands that add the CA; none if the user has to do it.
     #[must_use]
-    pub fn install(&self) -> Vec<Step> {
+    pub fn install(&self) -> Vec<StoreCommand> {
         let make = self.make.iter().map(|words| self.step(words, &self.values));
         make.chain(self.steps(&self.install, [self.values.clone()])).collect()
     }
 
     /// Returns the commands that undo [`Store::install`].
     #[must_use]
-    pub fn undo(&self) -> Vec<Step> {
-        self.steps(&self.undo, [self.values.clone()])
+    pub fn undo(&self) -> Vec<StoreCommand> {
+        self.steps(&self.undo.unwrap_or(self.remove), [self.values.clone()])
     }
 
     /// Returns the commands that remove these entries of this CA.
     #[must_use]
-    pub fn remove(&self, own: &[Entry]) -> Vec<Step> {
-        self.steps(&self.own, own.iter().map(|entry| self.naming(&entry.handle)))
+    pub fn remove(&self, own: &[StoreEntry]) -> Vec<StoreCommand> {
+        self.steps(&self.remove, own.iter().map(|entry| self.naming(&entry.handle)))
     }
 
     /// Returns the commands that remove these entries of other harproxy CAs.
     #[must_use]
-    pub fn remove_others(&self, others: &[Entry]) -> Vec<Step> {
-        self.steps(&self.others, others.iter().map(|entry| self.naming(&entry.handle)))
+    pub fn remove_others(&self, others: &[StoreEntry]) -> Vec<StoreCommand> {
+        self.steps(&self.others.unwrap_or(self.remove), others.iter().map(|entry| self.naming(&entry.handle)))
     }
 
     fn naming(&self, entry: &OsString) -> Values {
         Values { entry: entry.clone(), ..self.values.clone() }
     }
 
-    fn steps(&self, recipe: &Recipe, entries: impl IntoIterator<Item = Values>) -> Vec<Step> {
+    fn steps(&self, recipe: &Recipe, entries: impl IntoIterator<Item = Values>) -> Vec<StoreCommand> {
         let each = entries.into_iter().flat_map(|values| {
-            let steps: Vec<Step> = recipe.each.iter().map(|words| self.step(words, &values)).collect();
+            let steps: Vec<StoreCommand> = recipe.each.iter().map(|words| self.step(words, &values)).collect();
             steps
         });
         let then = recipe.then.iter().map(|words| self.step(words, &self.values));
         each.chain(then).collect()
     }
 
-    fn step(&self, words: Words, values: &Values) -> Step {
+    fn step(&self, words: Words, values: &Values) -> StoreCommand {
         let words = values.fill(words);
         // The suppressing arguments are for the store's tool only: `mkdir` would create folders with these names.
         let is_own = words.first().is_some_and(|program| *program == *self.values.tool.as_os_str());
-        Step { words, right: self.right, unattended: if is_own { self.unattended } else { &[] } }
+        StoreCommand { words, needs_root: self.needs_root, unattended: if is_own { self.unattended } else { &[] } }
     }
 }

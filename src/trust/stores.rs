@@ -4,15 +4,14 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::ca::Ca;
+use super::command::{Recipe, Values};
 use super::families::{ENDING, FAMILIES, Family};
-use super::look::Look;
-use super::machine::{Java, Machine, Nss, Os};
-use super::recipe::{Recipe, Values};
-use super::store::{Get, Obstacle, Right, Store, StoreKind};
+use super::machine::{JavaStore, Machine, NssDatabase, Os};
+use super::store::{Installation, Listing, Obstacle, Store, StoreKind};
 
 /// The trust stores of a machine.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct StoreList {
     /// The stores that apply.
     pub stores: Vec<Store>,
     /// A sentence about each kind of store that does not apply.
@@ -21,7 +20,7 @@ pub struct Plan {
 
 /// Returns the trust stores of a machine, the system's first because others may import its roots.
 #[must_use]
-pub fn stores(machine: &Machine, ca: &Ca) -> Plan {
+pub fn stores(machine: &Machine, ca: &Ca) -> StoreList {
     let mut stores = vec![system(machine, ca)];
     let mut notes = Vec::new();
     if let Os::Unix { .. } = machine.os {
@@ -37,23 +36,40 @@ pub fn stores(machine: &Machine, ca: &Ca) -> Plan {
     }
     stores.extend(machine.java.iter().map(|store| java(machine, ca, store)));
     if machine.java.is_empty() {
-        notes.push("Java: `-- CMD` gives a JVM its own trust store; the runtime's is listed here if JAVA_HOME is set");
+        notes.push(
+            "JavaStore: `-- CMD` gives a JVM its own trust store; the runtime's is listed here if JAVA_HOME is set",
+        );
     }
-    Plan { stores, notes }
+    StoreList { stores, notes }
 }
 
 const SYSTEM_READERS: &str =
-    "curl, wget, git, OpenSSL, Go, Ruby, PHP, .NET and Python's ssl, but neither Node.js nor Java";
+    "curl, wget, git, OpenSSL, Go, Ruby, PHP, .NET and Python's ssl, but neither Node.js nor JavaStore";
 
-fn values(ca: &Ca, place: &Path, entry: impl Into<OsString>) -> Values {
-    Values {
-        ca: ca.file.clone(),
-        name: ca.name.clone(),
-        label: ca.label.clone(),
-        serial: ca.serial.clone(),
-        place: place.to_owned(),
-        entry: entry.into(),
-        tool: PathBuf::new(),
+/// Returns a store without commands. `entry` is the identifier that the CA gets in it.
+fn store(ca: &Ca, kind: StoreKind, place: impl Into<PathBuf>, listing: Listing, entry: impl Into<OsString>) -> Store {
+    let place = place.into();
+    Store {
+        kind,
+        name: String::new(),
+        readers: SYSTEM_READERS,
+        obstacle: None,
+        listing,
+        needs_root: false,
+        make: &[],
+        install: Recipe::default(),
+        remove: Recipe::default(),
+        others: None,
+        undo: None,
+        unattended: &[],
+        values: Values {
+            ca: ca.file.clone(),
+            label: ca.label.clone(),
+            place: place.clone(),
+            entry: entry.into(),
+            tool: PathBuf::new(),
+        },
+        place,
     }
 }
 
@@ -89,24 +105,17 @@ fn system_name(machine: &Machine) -> String {
 }
 
 fn anchors(machine: &Machine, ca: &Ca, family: &'static Family) -> Store {
-    let place = PathBuf::from(family.bundles[0]);
     let anchor = Path::new(family.anchors).join(format!("{}{ENDING}", ca.label));
     let missing = !machine.programs.contains(family.tool);
+    let listing = Listing::Files { folders: paths(family.folders), bundles: paths(family.bundles) };
     Store {
-        kind: StoreKind::System,
         name: system_name(machine),
-        readers: SYSTEM_READERS,
         obstacle: missing.then_some(Obstacle::Missing { tool: family.tool, get: family.get_tool }),
-        look: Look::Files { folders: paths(family.folders), bundles: paths(family.bundles) },
-        right: Right::Administrator,
-        make: &[],
+        needs_root: true,
         install: family.install,
-        own: family.remove,
-        others: family.remove,
-        undo: family.undo.unwrap_or(family.remove),
-        unattended: &[],
-        values: values(ca, &place, anchor),
-        place,
+        remove: family.remove,
+        undo: family.undo,
+        ..store(ca, StoreKind::System, family.bundles[0], listing, anchor)
     }
 }
 
@@ -115,33 +124,20 @@ fn paths(all: &[&str]) -> Vec<PathBuf> {
 }
 
 fn by_hand(machine: &Machine, ca: &Ca) -> Store {
-    let nixos = machine.release("ID") == Some(NIXOS);
     let bundles = ["/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
-    let what = match nixos {
+    let file = ca.file.display();
+    let instruction = match machine.release("ID") == Some(NIXOS) {
         true => format!(
-            "add \"{}\" to security.pki.certificateFiles in the system's configuration, then nixos-rebuild switch",
-            ca.file.display()
+            "add \"{file}\" to security.pki.certificateFiles in the system's configuration, then nixos-rebuild switch"
         ),
-        false => {
-            format!("harproxy has no commands for this system: see its manual for where to put {}", ca.file.display())
-        }
+        false => format!("harproxy has no commands for this system: see its manual for where to put {file}"),
     };
-    let place = PathBuf::from(bundles[0]);
+    let listing = Listing::Files { folders: Vec::new(), bundles: paths(&bundles) };
     Store {
-        kind: StoreKind::System,
         name: system_name(machine),
-        readers: SYSTEM_READERS,
-        obstacle: Some(Obstacle::ByHand(what)),
-        look: Look::Files { folders: Vec::new(), bundles: paths(&bundles) },
-        right: Right::Administrator,
-        make: &[],
-        install: Recipe::default(),
-        own: Recipe::default(),
-        others: Recipe::default(),
-        undo: Recipe::default(),
-        unattended: &[],
-        values: values(ca, &place, ""),
-        place,
+        obstacle: Some(Obstacle::ByHand(instruction)),
+        needs_root: true,
+        ..store(ca, StoreKind::System, bundles[0], listing, "")
     }
 }
 
@@ -149,71 +145,48 @@ fn by_hand(machine: &Machine, ca: &Ca) -> Store {
 fn keychain(ca: &Ca) -> Store {
     const DELETE: &[&str] = &["security", "delete-certificate", "-c", "{entry}", "-t", "{place}"];
     const DISTRUST: &[&str] = &["security", "remove-trusted-cert", "-d", "{ca}"];
-    let own = Recipe { each: &[DISTRUST, DELETE], then: &[] };
-    let place = PathBuf::from("/Library/Keychains/System.keychain");
     Store {
-        kind: StoreKind::System,
         name: "the system keychain".into(),
         readers: "Safari, Chromium, Firefox, curl, Go, Swift and .NET, but neither Node.js nor Java",
-        obstacle: None,
-        look: Look::Keychain,
-        right: Right::Administrator,
-        make: &[],
+        needs_root: true,
         install: Recipe {
             each: &[&["security", "add-trusted-cert", "-d", "-r", "trustRoot", "-k", "{place}", "{ca}"]],
             then: &[],
         },
-        own,
-        others: Recipe { each: &[DELETE], then: &[] },
-        undo: own,
-        unattended: &[],
-        values: values(ca, &place, &ca.name),
-        place,
+        remove: Recipe { each: &[DISTRUST, DELETE], then: &[] },
+        others: Some(Recipe { each: &[DELETE], then: &[] }),
+        ..store(ca, StoreKind::System, "/Library/Keychains/System.keychain", Listing::Keychain, &ca.name)
     }
 }
 
 /// Windows' certutil on the user's store. Windows asks the user for confirmation.
 fn windows(ca: &Ca) -> Store {
-    let remove = Recipe { each: &[&["certutil", "-delstore", "-user", "Root", "{entry}"]], then: &[] };
-    let place = PathBuf::from("Root");
     Store {
-        kind: StoreKind::System,
         name: "the user's root certificates (Windows asks for confirmation itself)".into(),
         readers: "Edge, Chrome, Firefox, PowerShell, .NET, Go and curl, but neither Node.js nor Java",
-        obstacle: None,
-        look: Look::Windows,
-        right: Right::User,
-        make: &[],
         install: Recipe { each: &[&["certutil", "-addstore", "-user", "Root", "{ca}"]], then: &[] },
-        own: remove,
-        others: remove,
-        undo: remove,
-        unattended: &[],
-        values: values(ca, &place, &ca.serial),
-        place,
+        remove: Recipe { each: &[&["certutil", "-delstore", "-user", "Root", "{entry}"]], then: &[] },
+        ..store(ca, StoreKind::System, "Root", Listing::Windows, &ca.serial)
     }
 }
 
 /// NSS's certutil(1). Without a password file it prompts on the terminal for the password of a protected database.
-fn nss(machine: &Machine, ca: &Ca, database: &Nss) -> Store {
+fn nss(machine: &Machine, ca: &Ca, database: &NssDatabase) -> Store {
     const CERTUTIL: &str = "certutil";
-    let remove = Recipe { each: &[&[CERTUTIL, "-d", "sql:{place}", "-D", "-n", "{entry}"]], then: &[] };
-    let get = family(machine).map_or(Get::Package("the package with NSS's certutil"), |family| family.get_certutil);
+    let get =
+        family(machine).map_or(Installation::Package("the package with NSS's certutil"), |family| family.get_certutil);
     let missing = !machine.programs.contains(CERTUTIL);
-    Store {
-        kind: database.kind,
-        name: match database.kind {
-            StoreKind::Firefox => "Firefox's profile".into(),
-            _ => "Chromium and related browsers".into(),
-        },
-        place: database.folder.clone(),
-        readers: match database.kind {
-            StoreKind::Firefox => "Firefox with this profile, once it is started again",
-            _ => "Chromium, Chrome, Edge, Brave, Vivaldi and Opera of this user, once they are started again",
-        },
+    let (name, readers) = match database.kind {
+        StoreKind::Firefox => ("Firefox's profile", "Firefox with this profile, once it is started again"),
+        _ => (
+            "Chromium and related browsers",
+            "Chromium, Chrome, Edge, Brave, Vivaldi and Opera of this user, once they are started again",
+        ),
+    };
+    let mut store = Store {
+        name: name.into(),
+        readers,
         obstacle: missing.then_some(Obstacle::Missing { tool: CERTUTIL, get }),
-        look: Look::Nss,
-        right: Right::User,
         make: match database.exists {
             true => &[],
             false => &[&["mkdir", "-p", "{place}"], &[CERTUTIL, "-d", "sql:{place}", "-N", "--empty-password"]],
@@ -222,51 +195,31 @@ fn nss(machine: &Machine, ca: &Ca, database: &Nss) -> Store {
             each: &[&[CERTUTIL, "-d", "sql:{place}", "-A", "-t", "C,,", "-n", "{label}", "-i", "{ca}"]],
             then: &[],
         },
-        own: remove,
-        others: remove,
-        undo: remove,
+        remove: Recipe { each: &[&[CERTUTIL, "-d", "sql:{place}", "-D", "-n", "{entry}"]], then: &[] },
         unattended: &["-f", "/dev/null"],
-        values: Values { tool: CERTUTIL.into(), ..values(ca, &database.folder, &ca.label) },
-    }
+        ..store(ca, database.kind, &database.folder, Listing::Nss, &ca.label)
+    };
+    store.values.tool = CERTUTIL.into();
+    store
 }
 
 /// keytool(1), with the default password of every runtime's store.
-fn java(machine: &Machine, ca: &Ca, store: &Java) -> Store {
-    let remove = Recipe {
-        each: &[&["{tool}", "-delete", "-alias", "{entry}", "-keystore", "{place}", "-storepass", "changeit"]],
-        then: &[],
-    };
-    let users_own = store.writable || machine.os == Os::Windows;
-    Store {
-        kind: StoreKind::Java,
+fn java(machine: &Machine, ca: &Ca, java: &JavaStore) -> Store {
+    #[rustfmt::skip]
+    const IMPORT: &[&str] = &[
+        "{tool}", "-importcert", "-noprompt", "-trustcacerts", "-alias", "{label}", "-file", "{ca}",
+        "-keystore", "{place}", "-storepass", "changeit",
+    ];
+    const DELETE: &[&str] =
+        &["{tool}", "-delete", "-alias", "{entry}", "-keystore", "{place}", "-storepass", "changeit"];
+    let mut store = Store {
         name: "Java's cacerts".into(),
-        place: store.cacerts.clone(),
         readers: "programs on this Java runtime; `-- CMD` gives a JVM its own trust store",
-        obstacle: None,
-        look: Look::Keytool,
-        right: if users_own { Right::User } else { Right::Administrator },
-        make: &[],
-        install: Recipe {
-            each: &[&[
-                "{tool}",
-                "-importcert",
-                "-noprompt",
-                "-trustcacerts",
-                "-alias",
-                "{label}",
-                "-file",
-                "{ca}",
-                "-keystore",
-                "{place}",
-                "-storepass",
-                "changeit",
-            ]],
-            then: &[],
-        },
-        own: remove,
-        others: remove,
-        undo: remove,
-        unattended: &[],
-        values: Values { tool: store.keytool.clone(), ..values(ca, &store.cacerts, &ca.label) },
-    }
+        needs_root: !java.writable && machine.os != Os::Windows,
+        install: Recipe { each: &[IMPORT], then: &[] },
+        remove: Recipe { each: &[DELETE], then: &[] },
+        ..store(ca, StoreKind::Java, &java.cacerts, Listing::Keytool, &ca.label)
+    };
+    store.values.tool = java.keytool.clone();
+    store
 }

@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::act::{ActError, Actor, Done, Hands, Said};
-use super::found::nicknames;
+use super::contents::nicknames;
+use super::edit::{ChangeError, StoreChange, StoreEditor};
 use super::*;
 use harproxy_tls::authority::Authority;
 
@@ -28,8 +28,8 @@ fn machine(release: &str, programs: &[&str]) -> Machine {
 }
 
 /// The commands of some steps as a person would type them.
-fn typed(steps: &[Step], rights: Rights) -> Vec<String> {
-    let line = |step: &Step| {
+fn typed(steps: &[StoreCommand], rights: Rights) -> Vec<String> {
+    let line = |step: &StoreCommand| {
         step.typed(rights).iter().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
     };
     steps.iter().map(line).collect()
@@ -132,10 +132,10 @@ fn missing_program_is_an_obstacle_with_an_instruction() {
         ("ID=fedora\n", ["dnf install ca-certificates", "dnf install nss-tools"]),
     ] {
         let mut machine = machine(release, &[]);
-        machine.nss = vec![Nss { kind: StoreKind::Firefox, folder: "/p".into(), exists: true }];
+        machine.nss = vec![NssDatabase { kind: StoreKind::Firefox, folder: "/p".into(), exists: true }];
         let plan = stores(&machine, &fixture.ca);
         let got: Vec<_> = plan.stores.iter().map(|store| store.obstacle.clone()).collect();
-        let missing = |tool, get| Some(Obstacle::Missing { tool, get: Get::Command(get) });
+        let missing = |tool, get| Some(Obstacle::Missing { tool, get: Installation::Command(get) });
         let tool = if release.contains("fedora") { "update-ca-trust" } else { "update-ca-certificates" };
         assert_eq!(got, [missing(tool, expected[0]), missing("certutil", expected[1])], "{release}");
     }
@@ -175,10 +175,11 @@ fn browsers_and_java_have_stores() {
     let fixture = Fixture::new();
     let mut linux = machine(DEBIAN, &["update-ca-certificates", "certutil"]);
     linux.nss = vec![
-        Nss { kind: StoreKind::Chromium, folder: "/home/ada/.pki/nssdb".into(), exists: false },
-        Nss { kind: StoreKind::Firefox, folder: "/home/ada/my fox".into(), exists: true },
+        NssDatabase { kind: StoreKind::Chromium, folder: "/home/ada/.pki/nssdb".into(), exists: false },
+        NssDatabase { kind: StoreKind::Firefox, folder: "/home/ada/my fox".into(), exists: true },
     ];
-    linux.java = vec![Java { keytool: "/jdk/bin/keytool".into(), cacerts: "/jdk/cacerts".into(), writable: false }];
+    linux.java =
+        vec![JavaStore { keytool: "/jdk/bin/keytool".into(), cacerts: "/jdk/cacerts".into(), writable: false }];
     let plan = stores(&linux, &fixture.ca);
     assert_eq!(plan.notes, [""; 0]);
     let install: Vec<_> =
@@ -213,13 +214,13 @@ fn files_and_bundle_are_compared_by_certificate() {
         file("/a/README", "no certificate"),
     ];
     let both = format!("# roots\n{strange}{own}");
-    let found = Found::in_files(&fixture.ca, files.clone(), Some(both.as_bytes()));
-    assert_eq!(found.state(), State::Trusted);
-    assert_eq!(found.own, [Entry { name: fixture.ca.name.clone(), handle: "/a/mine.crt".into() }]);
+    let found = StoreContents::in_files(&fixture.ca, files.clone(), Some(both.as_bytes()));
+    assert_eq!(found.state(), TrustState::Trusted);
+    assert_eq!(found.own, [StoreEntry { name: fixture.ca.name.clone(), handle: "/a/mine.crt".into() }]);
     let name = other.subject().trim_start_matches("CN=").to_owned();
-    assert_eq!(found.others, [Entry { name, handle: "/a/old.crt".into() }]);
-    assert_eq!(Found::in_files(&fixture.ca, files, Some(strange.as_bytes())).state(), State::Half);
-    assert_eq!(Found::in_files(&fixture.ca, Vec::new(), None).state(), State::Absent);
+    assert_eq!(found.others, [StoreEntry { name, handle: "/a/old.crt".into() }]);
+    assert_eq!(StoreContents::in_files(&fixture.ca, files, Some(strange.as_bytes())).state(), TrustState::Half);
+    assert_eq!(StoreContents::in_files(&fixture.ca, Vec::new(), None).state(), TrustState::Absent);
 }
 
 #[test]
@@ -235,9 +236,13 @@ fn nss_listing_gives_nicknames_and_trust() {
     assert_eq!(names, expected.map(|(name, trust)| (name.to_owned(), trust.to_owned())));
     let own = fixture.authority.cert_pem().to_owned();
     let entry = |trust: &str| vec![("mine".to_owned(), trust.to_owned(), own.clone())];
-    assert_eq!(Found::in_nss(&fixture.ca, &entry("C,,"), false).state(), State::Trusted);
-    assert_eq!(Found::in_nss(&fixture.ca, &entry(",C,"), false).state(), State::Half, "for mail is not for servers");
-    assert!(Found::in_nss(&fixture.ca, &[], true).guarded);
+    assert_eq!(StoreContents::in_nss(&fixture.ca, &entry("C,,"), false).state(), TrustState::Trusted);
+    assert_eq!(
+        StoreContents::in_nss(&fixture.ca, &entry(",C,"), false).state(),
+        TrustState::Half,
+        "for mail is not for servers"
+    );
+    assert!(StoreContents::in_nss(&fixture.ca, &[], true).guarded);
 }
 
 #[test]
@@ -250,22 +255,22 @@ fn keytool_keychain_and_windows_output_is_parsed() {
         "Your keystore contains 2 entries\n\nAlias name: debian:x.pem\nEntry type: trustedCertEntry\n\n{own}\n\nAlias name: old one\n\n{}",
         other.cert_pem()
     );
-    let found = Found::in_keytool(&fixture.ca, &listed);
-    assert_eq!((found.state(), &found.own[0].handle), (State::Trusted, &OsString::from("debian:x.pem")));
-    assert_eq!(found.others, [Entry { name: other_name.into(), handle: "old one".into() }]);
+    let found = StoreContents::in_keytool(&fixture.ca, &listed);
+    assert_eq!((found.state(), &found.own[0].handle), (TrustState::Trusted, &OsString::from("debian:x.pem")));
+    assert_eq!(found.others, [StoreEntry { name: other_name.into(), handle: "old one".into() }]);
 
     let pems = format!("{own}{}", other.cert_pem());
     let settled = fixture.with_ca("Number of trusted certs = 1\nCert 0: {name}\n");
-    let found = Found::in_keychain(&fixture.ca, &pems, &settled);
-    assert_eq!((found.state(), found.others.len()), (State::Trusted, 1));
-    assert_eq!(Found::in_keychain(&fixture.ca, &pems, "").state(), State::Half);
+    let found = StoreContents::in_keychain(&fixture.ca, &pems, &settled);
+    assert_eq!((found.state(), found.others.len()), (TrustState::Trusted, 1));
+    assert_eq!(StoreContents::in_keychain(&fixture.ca, &pems, "").state(), TrustState::Half);
 
     let listed =
         fixture.with_ca("Seriennummer: 00{serial}\nAussteller: CN={name}\n Antragsteller: CN=harproxy CA 00ff00ff\n");
-    let found = Found::in_windows(&fixture.ca, &listed);
-    assert_eq!((found.state(), found.others.len()), (State::Trusted, 1));
+    let found = StoreContents::in_windows(&fixture.ca, &listed);
+    assert_eq!((found.state(), found.others.len()), (TrustState::Trusted, 1));
     assert_eq!(found.others[0].handle, "harproxy CA 00ff00ff");
-    assert_eq!(Found::in_windows(&fixture.ca, "").state(), State::Absent);
+    assert_eq!(StoreContents::in_windows(&fixture.ca, "").state(), TrustState::Absent);
 }
 
 /// Plays commands: what a program (with its first argument) says, and what that does to the files of a store.
@@ -274,36 +279,36 @@ struct Played<F> {
     play: F,
 }
 
-impl<F: Fn(&str) -> io::Result<Said>> Played<F> {
+impl<F: Fn(&str) -> io::Result<CommandOutput>> Played<F> {
     fn new(play: F) -> Self {
         Played { ran: Vec::new(), play }
     }
 }
 
-impl<F: Fn(&str) -> io::Result<Said>> Hands for Played<F> {
-    fn run(&mut self, words: &[OsString]) -> io::Result<Said> {
+impl<F: Fn(&str) -> io::Result<CommandOutput>> CommandRunner for Played<F> {
+    fn run(&mut self, words: &[OsString]) -> io::Result<CommandOutput> {
         let line = words.iter().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ");
         self.ran.push(line.clone());
         (self.play)(&line)
     }
 }
 
-fn well() -> Said {
-    Said { ok: true, ..Said::default() }
+fn well() -> CommandOutput {
+    CommandOutput { ok: true, ..CommandOutput::default() }
 }
 
 /// A Debian whose folders are below `root`.
 fn debian_at(root: &Path, fixture: &Fixture) -> Store {
     let mut store = fixture.system(&machine(DEBIAN, &["update-ca-certificates"]));
     let bundle = root.join("bundle.crt");
-    store.look = look::Look::Files { folders: vec![root.join("anchors")], bundles: vec![bundle.clone()] };
+    store.listing = store::Listing::Files { folders: vec![root.join("anchors")], bundles: vec![bundle.clone()] };
     store.values.entry = root.join("anchors/mine.crt").into();
     store.place = bundle;
     store
 }
 
 /// `install`, `rm` and `update-ca-certificates` on such folders.
-fn debians_commands(root: &Path, fixture: &Fixture, line: &str) -> io::Result<Said> {
+fn debians_commands(root: &Path, fixture: &Fixture, line: &str) -> io::Result<CommandOutput> {
     let (anchors, line) = (root.join("anchors"), line.trim_start_matches("sudo -n "));
     if line.starts_with("install ") {
         std::fs::create_dir_all(&anchors)?;
@@ -323,16 +328,16 @@ fn install_and_remove_change_a_store_once() {
     let fixture = Fixture::new();
     let root = fixture.dir.path().join("root");
     let store = debian_at(&root, &fixture);
-    let mut hands = Played::new(|line| debians_commands(&root, &fixture, line));
+    let mut runner = Played::new(|line| debians_commands(&root, &fixture, line));
     let mut told = Vec::new();
     let mut tell = |words: &[OsString]| told.push(words.to_vec());
-    let mut actor = Actor::new(&fixture.ca, Rights::Administrator, &mut hands, &mut tell);
-    assert_eq!(actor.uninstall(&store).unwrap(), Done::Already);
-    assert_eq!(actor.install(&store).unwrap(), Done::Now(store.install()));
-    assert_eq!(actor.install(&store).unwrap(), Done::Already);
-    assert!(matches!(actor.uninstall(&store).unwrap(), Done::Now(steps) if steps.len() == 2));
-    assert_eq!(actor.uninstall(&store).unwrap(), Done::Already);
-    assert_eq!(hands.ran.len(), 4, "{:?}", hands.ran);
+    let mut actor = StoreEditor::new(&fixture.ca, Rights::Administrator, &mut runner, &mut tell);
+    assert_eq!(actor.uninstall(&store).unwrap(), StoreChange::Unneeded);
+    assert_eq!(actor.install(&store).unwrap(), StoreChange::Made(store.install()));
+    assert_eq!(actor.install(&store).unwrap(), StoreChange::Unneeded);
+    assert!(matches!(actor.uninstall(&store).unwrap(), StoreChange::Made(steps) if steps.len() == 2));
+    assert_eq!(actor.uninstall(&store).unwrap(), StoreChange::Unneeded);
+    assert_eq!(runner.ran.len(), 4, "{:?}", runner.ran);
     assert_eq!(told.len(), 4, "each is told before it is run");
 }
 
@@ -342,14 +347,14 @@ fn incomplete_change_is_completed() {
     let root = fixture.dir.path().join("root");
     let store = debian_at(&root, &fixture);
     debians_commands(&root, &fixture, "install ").unwrap();
-    assert_eq!(store.look(&fixture.ca, &mut Played::new(|_| Ok(well()))).unwrap().state(), State::Half);
-    let mut hands = Played::new(|line| debians_commands(&root, &fixture, line));
-    Actor::new(&fixture.ca, Rights::Administrator, &mut hands, &mut silent).install(&store).unwrap();
+    assert_eq!(store.list(&fixture.ca, &mut Played::new(|_| Ok(well()))).unwrap().state(), TrustState::Half);
+    let mut runner = Played::new(|line| debians_commands(&root, &fixture, line));
+    StoreEditor::new(&fixture.ca, Rights::Administrator, &mut runner, &mut silent).install(&store).unwrap();
     // The file is gone, the bundle was not made anew.
     debians_commands(&root, &fixture, "rm ").unwrap();
-    let mut hands = Played::new(|line| debians_commands(&root, &fixture, line));
-    Actor::new(&fixture.ca, Rights::Administrator, &mut hands, &mut silent).uninstall(&store).unwrap();
-    assert_eq!(hands.ran, ["update-ca-certificates --fresh"]);
+    let mut runner = Played::new(|line| debians_commands(&root, &fixture, line));
+    StoreEditor::new(&fixture.ca, Rights::Administrator, &mut runner, &mut silent).uninstall(&store).unwrap();
+    assert_eq!(runner.ran, ["update-ca-certificates --fresh"]);
 }
 
 #[test]
@@ -358,16 +363,16 @@ fn missing_rights_run_no_command_and_list_all() {
     let root = fixture.dir.path().join("root");
     let store = debian_at(&root, &fixture);
     let refusing =
-        || Played::new(|line| if line == "sudo -n true" { Ok(Said::default()) } else { panic!("ran {line}") });
+        || Played::new(|line| if line == "sudo -n true" { Ok(CommandOutput::default()) } else { panic!("ran {line}") });
     for rights in [Rights::User, Rights::Sudo] {
-        let mut hands = refusing();
-        let error = Actor::new(&fixture.ca, rights, &mut hands, &mut silent).install(&store).unwrap_err();
-        assert!(matches!(&error, ActError::NotAllowed(steps) if *steps == store.install()), "{error}");
+        let mut runner = refusing();
+        let error = StoreEditor::new(&fixture.ca, rights, &mut runner, &mut silent).install(&store).unwrap_err();
+        assert!(matches!(&error, ChangeError::NotAllowed(steps) if *steps == store.install()), "{error}");
     }
-    let mut hands = Played::new(|line| debians_commands(&root, &fixture, line));
-    Actor::new(&fixture.ca, Rights::Sudo, &mut hands, &mut silent).install(&store).unwrap();
-    assert_eq!(hands.ran[0], "sudo -n true");
-    assert!(hands.ran[1..].iter().all(|line| line.starts_with("sudo -n ")), "{:?}", hands.ran);
+    let mut runner = Played::new(|line| debians_commands(&root, &fixture, line));
+    StoreEditor::new(&fixture.ca, Rights::Sudo, &mut runner, &mut silent).install(&store).unwrap();
+    assert_eq!(runner.ran[0], "sudo -n true");
+    assert!(runner.ran[1..].iter().all(|line| line.starts_with("sudo -n ")), "{:?}", runner.ran);
 }
 
 #[test]
@@ -375,16 +380,18 @@ fn failed_command_is_an_error_with_the_remaining_ones() {
     let fixture = Fixture::new();
     let root = fixture.dir.path().join("root");
     let store = debian_at(&root, &fixture);
-    let mut hands = Played::new(|line| match line.starts_with("update") {
-        true => Ok(Said { err: "warning: x\nno space left\n\n".into(), ..Said::default() }),
+    let mut runner = Played::new(|line| match line.starts_with("update") {
+        true => Ok(CommandOutput { err: "warning: x\nno space left\n\n".into(), ..CommandOutput::default() }),
         false => debians_commands(&root, &fixture, line),
     });
-    let error = Actor::new(&fixture.ca, Rights::Administrator, &mut hands, &mut silent).install(&store).unwrap_err();
-    let ActError::Failed { program, said, left } = &error else { panic!("{error}") };
+    let error =
+        StoreEditor::new(&fixture.ca, Rights::Administrator, &mut runner, &mut silent).install(&store).unwrap_err();
+    let ChangeError::Failed { program, said, left } = &error else { panic!("{error}") };
     assert_eq!((program.as_str(), said.as_str(), left.len()), ("update-ca-certificates", "no space left", 1));
-    let mut hands = Played::new(|_| Ok(well()));
-    let error = Actor::new(&fixture.ca, Rights::Administrator, &mut hands, &mut silent).install(&store).unwrap_err();
-    assert!(matches!(error, ActError::NoEffect { trusted: false }), "{error}");
+    let mut runner = Played::new(|_| Ok(well()));
+    let error =
+        StoreEditor::new(&fixture.ca, Rights::Administrator, &mut runner, &mut silent).install(&store).unwrap_err();
+    assert!(matches!(error, ChangeError::NoEffect { trusted: false }), "{error}");
 }
 
 #[test]
@@ -394,18 +401,21 @@ fn protected_database_stays_unchanged() {
     std::fs::create_dir(&folder).unwrap();
     std::fs::write(folder.join("cert9.db"), "").unwrap();
     let mut linux = machine(DEBIAN, &["certutil"]);
-    linux.nss = vec![Nss { kind: StoreKind::Firefox, folder, exists: true }];
+    linux.nss = vec![NssDatabase { kind: StoreKind::Firefox, folder, exists: true }];
     let store = stores(&linux, &fixture.ca).stores.pop().unwrap();
-    let mut hands = Played::new(|line| {
+    let mut runner = Played::new(|line| {
         assert!(line.ends_with(" -f /dev/null"), "it would ask at the terminal: {line}");
         assert!(!line.contains(" -A "), "{line}");
         match line.contains(" -K ") {
-            true => Ok(Said { err: "certutil: could not authenticate to token".into(), ..Said::default() }),
+            true => Ok(CommandOutput {
+                err: "certutil: could not authenticate to token".into(),
+                ..CommandOutput::default()
+            }),
             false => Ok(well()),
         }
     });
-    let error = Actor::new(&fixture.ca, Rights::User, &mut hands, &mut silent).install(&store).unwrap_err();
-    assert!(matches!(&error, ActError::Guarded(steps) if steps.len() == 1), "{error}");
+    let error = StoreEditor::new(&fixture.ca, Rights::User, &mut runner, &mut silent).install(&store).unwrap_err();
+    assert!(matches!(&error, ChangeError::Guarded(steps) if steps.len() == 1), "{error}");
 }
 
 #[test]

@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 use super::{CheckId, Verdict};
 
 /// No finding failed the run, and CMD, if any, exited 0.
-pub const HELD: u8 = 0;
+pub const SUCCESS: u8 = 0;
 /// A finding failed the run while CMD exited 0, or `check` found a problem.
 pub const FAILED: u8 = 1;
 /// Wrong usage, configuration or fixture: nothing was run.
 pub const USAGE: u8 = 2;
 /// harproxy itself failed (address in use, disk full, …).
-pub const BROKEN: u8 = 3;
+pub const INTERNAL_ERROR: u8 = 3;
 /// CMD exists and can't be executed.
 pub const NOT_EXECUTABLE: u8 = 126;
 /// CMD was not found.
@@ -21,7 +21,7 @@ pub const NOT_FOUND: u8 = 127;
 /// The component that determined the exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Source {
+pub enum StatusSource {
     /// CMD: its status was not 0.
     Cmd,
     /// The findings of the run.
@@ -35,43 +35,45 @@ pub enum Source {
 /// harproxy could not write the recording.
 ///
 /// ```
-/// # use harproxy::verdict::{Counts, Mode, Source, Verdict, exit_status};
-/// # let verdict = Verdict { mode: Mode::REPLAY, counts: Counts::default(), findings: vec![], fixtures: vec![], duration_ms: 0 };
-/// assert_eq!(exit_status(&verdict, Some(42)), (42, Source::Cmd));
-/// assert_eq!(exit_status(&verdict, Some(0)), (0, Source::Verdict));
+/// # use harproxy::verdict::{Counts, RunMode, StatusSource, Verdict, exit_status};
+/// # let verdict = Verdict { mode: RunMode::REPLAY, counts: Counts::default(), findings: vec![], fixtures: vec![], duration_ms: 0 };
+/// assert_eq!(exit_status(&verdict, Some(42)), (42, StatusSource::Cmd));
+/// assert_eq!(exit_status(&verdict, Some(0)), (0, StatusSource::Verdict));
 /// ```
 #[must_use]
-pub fn exit_status(verdict: &Verdict, cmd: Option<u8>) -> (u8, Source) {
+pub fn exit_status(verdict: &Verdict, cmd: Option<u8>) -> (u8, StatusSource) {
     match cmd {
-        Some(status) if status != HELD => (status, Source::Cmd),
-        _ if verdict.findings.iter().any(|finding| finding.check == CheckId::LOST) => (BROKEN, Source::Harproxy),
-        _ if verdict.passed() => (HELD, Source::Verdict),
-        _ => (FAILED, Source::Verdict),
+        Some(status) if status != SUCCESS => (status, StatusSource::Cmd),
+        _ if verdict.findings.iter().any(|finding| finding.check == CheckId::LOST) => {
+            (INTERNAL_ERROR, StatusSource::Harproxy)
+        }
+        _ if verdict.passed() => (SUCCESS, StatusSource::Verdict),
+        _ => (FAILED, StatusSource::Verdict),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verdict::{Counts, Finding, Mode, Severity};
+    use crate::verdict::{Counts, Finding, RunMode, Severity};
 
     fn verdict(severity: Option<Severity>) -> Verdict {
         let findings = severity.map(|severity| Finding::new(CheckId::MISS, severity, "")).into_iter().collect();
-        Verdict { mode: Mode::REPLAY, counts: Counts::default(), findings, fixtures: vec![], duration_ms: 0 }
+        Verdict { mode: RunMode::REPLAY, counts: Counts::default(), findings, fixtures: vec![], duration_ms: 0 }
     }
 
     #[test]
     fn status_of_cmd_has_priority_unless_it_is_0() {
         for (severity, cmd, expected) in [
-            (None, None, (0, Source::Verdict)),
-            (None, Some(0), (0, Source::Verdict)),
-            (None, Some(7), (7, Source::Cmd)),
-            (None, Some(143), (143, Source::Cmd)),
-            (Some(Severity::Warning), Some(0), (0, Source::Verdict)),
-            (Some(Severity::Error), None, (1, Source::Verdict)),
-            (Some(Severity::Error), Some(0), (1, Source::Verdict)),
-            (Some(Severity::Error), Some(1), (1, Source::Cmd)),
-            (Some(Severity::Error), Some(127), (127, Source::Cmd)),
+            (None, None, (0, StatusSource::Verdict)),
+            (None, Some(0), (0, StatusSource::Verdict)),
+            (None, Some(7), (7, StatusSource::Cmd)),
+            (None, Some(143), (143, StatusSource::Cmd)),
+            (Some(Severity::Warning), Some(0), (0, StatusSource::Verdict)),
+            (Some(Severity::Error), None, (1, StatusSource::Verdict)),
+            (Some(Severity::Error), Some(0), (1, StatusSource::Verdict)),
+            (Some(Severity::Error), Some(1), (1, StatusSource::Cmd)),
+            (Some(Severity::Error), Some(127), (127, StatusSource::Cmd)),
         ] {
             assert_eq!(exit_status(&verdict(severity), cmd), expected, "{severity:?} {cmd:?}");
         }
@@ -81,8 +83,8 @@ mod tests {
     fn lost_recording_is_a_failure_of_harproxy() {
         let mut verdict = verdict(None);
         verdict.findings.push(Finding::new(CheckId::LOST, Severity::Error, "no space left on device"));
-        assert_eq!(exit_status(&verdict, Some(0)), (3, Source::Harproxy));
-        assert_eq!(exit_status(&verdict, None), (3, Source::Harproxy));
-        assert_eq!(exit_status(&verdict, Some(7)), (7, Source::Cmd));
+        assert_eq!(exit_status(&verdict, Some(0)), (3, StatusSource::Harproxy));
+        assert_eq!(exit_status(&verdict, None), (3, StatusSource::Harproxy));
+        assert_eq!(exit_status(&verdict, Some(7)), (7, StatusSource::Cmd));
     }
 }

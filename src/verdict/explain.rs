@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::phrase::difference;
-use harproxy_matching::{Difference, EntryRef, Miss, MissKind, What};
+use harproxy_matching::{Difference, EntryRef, Miss, MissKind, RequestPart};
 
 /// The number of differences of an entry that are listed.
 pub const MAX_DIFFERENCES: usize = 5;
@@ -119,7 +119,7 @@ impl Explanation {
             differences: near.differences.clone(),
         });
         let near: Vec<NearEntry> = near.collect();
-        let about_url = |d: &Difference| matches!(d.what, What::Host | What::Path | What::Query);
+        let about_url = |d: &Difference| matches!(d.what, RequestPart::Host | RequestPart::Path | RequestPart::Query);
         let url_recorded =
             miss.kind != MissKind::NoEntry || near.iter().any(|near| !near.differences.iter().any(about_url));
         let hops = |hops: &[EntryRef]| hops.iter().map(|at| place(*at).to_string()).collect::<Vec<_>>().join(" → ");
@@ -194,7 +194,7 @@ impl Explanation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use harproxy_matching::Near;
+    use harproxy_matching::NearMiss;
 
     fn at(entry: usize) -> EntryRef {
         EntryRef { fixture: 0, entry }
@@ -204,21 +204,21 @@ mod tests {
         EntryPlace { fixture: "hars/api.har".into(), entry: at.entry, line: Some(at.entry * 10) }
     }
 
-    fn differs(what: What, name: &str, request: Option<&str>, recorded: Option<&str>) -> Difference {
+    fn differs(what: RequestPart, name: &str, request: Option<&str>, recorded: Option<&str>) -> Difference {
         Difference { what, name: name.into(), request: request.map(Into::into), recorded: recorded.map(Into::into) }
     }
 
-    fn miss(kind: MissKind, near: Vec<Near>) -> Miss {
+    fn miss(kind: MissKind, near: Vec<NearMiss>) -> Miss {
         Miss { kind, near, same_path: 2, remedy: None, recordable: None, operation: None }
     }
 
-    fn near(entry: usize, difference: Difference) -> Near {
-        Near { at: at(entry), differences: vec![difference], operation: None }
+    fn near(entry: usize, difference: Difference) -> NearMiss {
+        NearMiss { at: at(entry), differences: vec![difference], operation: None }
     }
 
     #[test]
     fn explanation_has_the_nearest_entries_and_the_number_with_the_same_path() {
-        let query = near(4, differs(What::Query, "page", Some("3"), Some("2")));
+        let query = near(4, differs(RequestPart::Query, "page", Some("3"), Some("2")));
         let explained = Explanation::of(&miss(MissKind::NoEntry, vec![query]), place);
         assert!(!explained.url_recorded);
         assert_eq!(
@@ -226,7 +226,7 @@ mod tests {
             "no entry has this URL; 2 entries share its host and path\n\
              nearest: hars/api.har#4 (line 40): query parameter `page` is `3`, recorded `2`"
         );
-        let method = near(1, differs(What::Method, "", Some("PUT"), Some("GET")));
+        let method = near(1, differs(RequestPart::Method, "", Some("PUT"), Some("GET")));
         let explained = Explanation::of(&miss(MissKind::NoEntry, vec![method]), place);
         assert!(explained.url_recorded);
         assert!(explained.text().contains("only recorded as GET"));
@@ -276,7 +276,7 @@ mod tests {
 
     #[test]
     fn explanation_names_graphql_operations() {
-        let mut near = near(4, differs(What::Body, "$.variables.id", Some("7"), Some("5")));
+        let mut near = near(4, differs(RequestPart::Body, "$.variables.id", Some("7"), Some("5")));
         near.operation = Some("GetUser".into());
         let miss = Miss { operation: Some("GetUsers".into()), ..miss(MissKind::NoEntry, vec![near]) };
         let text = Explanation::of(&miss, place).text();
@@ -286,8 +286,9 @@ mod tests {
 
     #[test]
     fn explanation_lists_a_bounded_number_of_differences() {
-        let differences = (0..50).map(|n| differs(What::Body, &format!("$.a{n}"), Some("1"), Some("2"))).collect();
-        let near = Near { at: at(0), differences, operation: None };
+        let differences =
+            (0..50).map(|n| differs(RequestPart::Body, &format!("$.a{n}"), Some("1"), Some("2"))).collect();
+        let near = NearMiss { at: at(0), differences, operation: None };
         let explained = Explanation::of(&miss(MissKind::NoEntry, vec![near]), place);
         assert!(explained.text().ends_with("; and 45 more differences"), "{}", explained.text());
     }

@@ -22,13 +22,13 @@ pub use check_id::CheckId;
 pub use counts::Counts;
 pub use entry_view::EntryView;
 pub use excerpt::{ExcerptBudget, PayloadExcerpt};
-pub use exit::{Source, exit_status};
+pub use exit::{StatusSource, exit_status};
 pub use explain::NearEntry;
 pub use fail_on::{FailOn, FailOnError};
 pub use finding::{Finding, Location, Severity};
 pub use findings::{FindingListener, Findings};
 pub use handshakes::Handshakes;
-pub use mode::Mode;
+pub use mode::RunMode;
 
 use std::collections::BTreeSet;
 
@@ -55,7 +55,7 @@ pub struct FixtureUse {
 #[derive(Clone, Debug)]
 pub struct Verdict {
     /// The command.
-    pub mode: Mode,
+    pub mode: RunMode,
     /// The counts.
     pub counts: Counts,
     /// The findings in order of first appearance; equal ones are one with a count.
@@ -70,9 +70,9 @@ impl Verdict {
     /// Returns true if no finding fails the run.
     ///
     /// ```
-    /// use harproxy::verdict::{CheckId, Counts, Finding, Mode, Severity, Verdict};
+    /// use harproxy::verdict::{CheckId, Counts, Finding, RunMode, Severity, Verdict};
     /// let mut verdict = Verdict {
-    ///     mode: Mode::REPLAY, counts: Counts::default(), findings: vec![], fixtures: vec![], duration_ms: 0,
+    ///     mode: RunMode::REPLAY, counts: Counts::default(), findings: vec![], fixtures: vec![], duration_ms: 0,
     /// };
     /// assert!(verdict.passed());
     /// verdict.findings.push(Finding::new(CheckId::UNUSED, Severity::Warning, "no request used it"));

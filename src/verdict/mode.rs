@@ -4,32 +4,32 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-/// The command that a run is of, as reports have it.
+/// The harproxy command of a run, as named in reports.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Mode(Cow<'static, str>);
+pub struct RunMode(Cow<'static, str>);
 
-impl Mode {
+impl RunMode {
     /// `harproxy record`.
-    pub const RECORD: Mode = Mode::new("record");
+    pub const RECORD: RunMode = RunMode::new("record");
     /// `harproxy replay`.
-    pub const REPLAY: Mode = Mode::new("replay");
+    pub const REPLAY: RunMode = RunMode::new("replay");
     /// `harproxy doctor`.
-    pub const DOCTOR: Mode = Mode::new("doctor");
+    pub const DOCTOR: RunMode = RunMode::new("doctor");
 
-    /// A mode that is known when the program is compiled.
+    /// Returns the mode of a command.
     #[must_use]
     pub const fn new(command: &'static str) -> Self {
-        Mode(Cow::Borrowed(command))
+        RunMode(Cow::Borrowed(command))
     }
 
-    /// The command.
+    /// Returns the name of the command.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The run with its article: `a replay`.
+    /// Returns the run with its article: `a replay`.
     #[must_use]
     pub fn noun(&self) -> Cow<'static, str> {
         match self.as_str() {

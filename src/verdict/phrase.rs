@@ -2,7 +2,7 @@
 
 use harproxy_compare::{excerpt, excerpt_pair};
 use harproxy_http::escape::one_line;
-use harproxy_matching::{Difference, What};
+use harproxy_matching::{Difference, RequestPart};
 
 /// The length of values in sentences, in characters. The data keeps longer ones.
 const MAX_VALUE: usize = 120;
@@ -29,7 +29,9 @@ impl Phrase {
         let (request, recorded) =
             (|value| (Some(ValueSide::Request), value), |value| (Some(ValueSide::Recorded), value));
         Phrase(match values(difference, longest) {
-            [_, Some(kept)] if difference.what == What::Method => vec![words("only recorded as "), recorded(kept)],
+            [_, Some(kept)] if difference.what == RequestPart::Method => {
+                vec![words("only recorded as "), recorded(kept)]
+            }
             [Some(sent), Some(kept)] => {
                 let is = words(&format!("{subject} is `"));
                 vec![is, request(sent), words("`, recorded `"), recorded(kept), words("`")]
@@ -67,15 +69,15 @@ pub fn difference(difference: &Difference) -> String {
 pub fn subject(difference: &Difference) -> String {
     let name = one_line(&difference.name);
     match (difference.what, &*name) {
-        (What::Query, "") => "the query".to_owned(),
-        (What::Query, name) => format!("query parameter `{name}`"),
-        (What::Header, name) => format!("header `{name}`"),
-        (What::Body, "") => "the body".to_owned(),
-        (What::Body, name) => format!("body `{name}`"),
-        (What::Path, "") => "the path".to_owned(),
-        (What::Path, name) => format!("path segment {name}"),
-        (What::Host, _) => "the origin".to_owned(),
-        (What::Method, _) => "the method".to_owned(),
+        (RequestPart::Query, "") => "the query".to_owned(),
+        (RequestPart::Query, name) => format!("query parameter `{name}`"),
+        (RequestPart::Header, name) => format!("header `{name}`"),
+        (RequestPart::Body, "") => "the body".to_owned(),
+        (RequestPart::Body, name) => format!("body `{name}`"),
+        (RequestPart::Path, "") => "the path".to_owned(),
+        (RequestPart::Path, name) => format!("path segment {name}"),
+        (RequestPart::Host, _) => "the origin".to_owned(),
+        (RequestPart::Method, _) => "the method".to_owned(),
     }
 }
 
@@ -94,37 +96,37 @@ pub fn values(difference: &Difference, longest: usize) -> [Option<String>; 2] {
 mod tests {
     use super::*;
 
-    fn differs(what: What, name: &str, request: Option<&str>, recorded: Option<&str>) -> Difference {
+    fn differs(what: RequestPart, name: &str, request: Option<&str>, recorded: Option<&str>) -> Difference {
         Difference { what, name: name.into(), request: request.map(Into::into), recorded: recorded.map(Into::into) }
     }
 
     #[test]
     fn phrase_has_the_value_of_the_request_and_the_recorded_one() {
         for (given, expected) in [
-            (differs(What::Query, "page", Some("3"), Some("2")), "query parameter `page` is `3`, recorded `2`"),
-            (differs(What::Body, "$.user.id", Some("7"), Some("5")), "body `$.user.id` is `7`, recorded `5`"),
-            (differs(What::Method, "", Some("POST"), Some("GET")), "only recorded as GET"),
-            (differs(What::Header, "x-tenant", None, Some("a")), "header `x-tenant` is missing, recorded `a`"),
-            (differs(What::Query, "v", Some("1"), None), "query parameter `v` is `1`, recorded without it"),
-            (differs(What::Body, "", Some("a"), Some("b")), "the body is `a`, recorded `b`"),
-            (differs(What::Path, "", Some("/a"), Some("/b")), "the path is `/a`, recorded `/b`"),
+            (differs(RequestPart::Query, "page", Some("3"), Some("2")), "query parameter `page` is `3`, recorded `2`"),
+            (differs(RequestPart::Body, "$.user.id", Some("7"), Some("5")), "body `$.user.id` is `7`, recorded `5`"),
+            (differs(RequestPart::Method, "", Some("POST"), Some("GET")), "only recorded as GET"),
+            (differs(RequestPart::Header, "x-tenant", None, Some("a")), "header `x-tenant` is missing, recorded `a`"),
+            (differs(RequestPart::Query, "v", Some("1"), None), "query parameter `v` is `1`, recorded without it"),
+            (differs(RequestPart::Body, "", Some("a"), Some("b")), "the body is `a`, recorded `b`"),
+            (differs(RequestPart::Path, "", Some("/a"), Some("/b")), "the path is `/a`, recorded `/b`"),
             (
-                differs(What::Host, "", Some("https://a"), Some("https://b")),
+                differs(RequestPart::Host, "", Some("https://a"), Some("https://b")),
                 "the origin is `https://a`, recorded `https://b`",
             ),
         ] {
             assert_eq!(difference(&given), expected);
         }
-        let long = difference(&differs(What::Body, "", Some(&"ä".repeat(500)), Some("b")));
+        let long = difference(&differs(RequestPart::Body, "", Some(&"ä".repeat(500)), Some("b")));
         assert!(long.chars().count() < 200 && long.contains('…'), "{long}");
     }
 
     #[test]
     fn long_values_are_cut_where_they_differ_and_values_stay_on_one_line() {
         let long = |mark: &str| format!("{}{mark}{}", "-".repeat(3000), "-".repeat(2000));
-        let phrase = difference(&differs(What::Body, "$.a", Some(&long("one")), Some(&long("two"))));
+        let phrase = difference(&differs(RequestPart::Body, "$.a", Some(&long("one")), Some(&long("two"))));
         assert!(phrase.chars().count() < 320 && phrase.contains("--one--") && phrase.contains("--two--"), "{phrase}");
-        let phrase = difference(&differs(What::Query, "q", Some("a\n\u{1b}[31mb"), Some("\u{202e}")));
+        let phrase = difference(&differs(RequestPart::Query, "q", Some("a\n\u{1b}[31mb"), Some("\u{202e}")));
         assert_eq!(phrase, r"query parameter `q` is `a\n\u{1b}[31mb`, recorded `\u{202e}`");
     }
 }

@@ -1,5 +1,5 @@
-//! Bodies in chunks (RFC 9112 section 7.1) through the engine: what it takes apart and frames anew says the same, and what was
-//! not whole never looks whole behind it. Judged by a decoder that knows nothing but the grammar.
+//! Chunked bodies (RFC 9112 section 7.1) through the engine. The forwarded body is equal to the received one, and an
+//! incomplete body stays incomplete. A decoder that implements only the grammar checks this.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -7,16 +7,16 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{JoinHandle, spawn};
 use std::time::Duration;
 
-use harproxy::doctor::Doctor;
+use harproxy::diagnose::doctor::Doctor;
 use harproxy::pipeline::EventBus;
 use harproxy_proxy::upstream::{Timeouts, UpstreamPlan, UpstreamProxy};
 use harproxy_proxy::{Proxy, ProxyPlan};
 use harproxy_tls::authority::Authority;
 
-/// Nothing waits for it unless an invariant does not hold.
+/// A time limit that passes only if an invariant is violated.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The first byte says which way the rest goes, as a body.
+/// The first byte selects the direction of the body, which is the rest.
 pub fn check(data: &[u8]) {
     let Some((&way, body)) = data.split_first() else { return };
     if way % 2 == 0 { answer(body) } else { request(body) }
@@ -29,7 +29,7 @@ fn answer(body: &[u8]) {
     let head = format!("GET http://{0}/ HTTP/1.1\r\nHost: {0}\r\nConnection: close\r\n\r\n", origin.addr);
     client.write_all(head.as_bytes()).unwrap();
     let mut heard = Vec::new();
-    // A reset is an end, too.
+    // A reset ends the connection, too.
     let _ = client.read_to_end(&mut heard);
     origin.heard();
     let sent = Chunks::of(body);
@@ -52,7 +52,7 @@ fn request(body: &[u8]) {
     );
     let _ = client.write_all(&[head.as_bytes(), body].concat());
     let sent = Chunks::of(body);
-    // What may be waited on for more has no more.
+    // Closes this half, since the engine may wait for the rest of an incomplete body.
     if !sent.is_clear() {
         let _ = client.shutdown(Shutdown::Write);
     }
@@ -69,7 +69,7 @@ fn request(body: &[u8]) {
     agree(&sent, &got);
 }
 
-/// What came is what was sent as far as it goes, under one framing, and ends only where that did.
+/// Checks that the received body is a prefix of the sent one, has one framing, and is complete only if the sent one is.
 fn agree(sent: &Chunks, got: &Message) {
     assert!(got.framings() == 1, "framed {} times: {}", got.framings(), got.head);
     let body = got.body();
@@ -84,13 +84,13 @@ fn shown(bytes: &[u8]) -> String {
     bytes.escape_ascii().to_string()
 }
 
-/// How a body in chunks ends.
+/// The state at the end of a chunked body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Whole,
-    /// It may go on.
+    /// The body is incomplete.
     Cut,
-    /// It can't.
+    /// The body is invalid.
     Broken,
 }
 
@@ -98,12 +98,12 @@ enum End {
 struct Chunks {
     bytes: Vec<u8>,
     end: End,
-    /// Whether there is nothing to it but sizes and bytes: neither trailers nor extensions, which may be refused.
+    /// True if the body has neither trailers nor extensions, which may be refused.
     plain: bool,
 }
 
 impl Chunks {
-    /// Whether everyone has to take it.
+    /// True if every recipient must accept the body.
     fn is_clear(&self) -> bool {
         self.end == End::Whole && self.plain
     }
@@ -130,7 +130,7 @@ impl Chunks {
     }
 }
 
-/// Up to the next CRLF. A line feed alone ends nothing here.
+/// Reads up to the next CRLF. A lone LF does not end a line here.
 fn line(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = text.windows(2).position(|pair| pair == b"\r\n")?;
     Some((&text[..end], &text[end + 2..]))
@@ -141,7 +141,7 @@ fn unended(line: &[u8]) -> End {
     if line.contains(&b'\n') || (digits == 0 && !line.is_empty()) { End::Broken } else { End::Cut }
 }
 
-/// The size of a chunk; what follows a `;` says nothing that anybody has to know.
+/// The size of a chunk, without its extensions.
 fn size(line: &[u8]) -> Option<usize> {
     let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     let (size, rest) = line.split_at(digits);
@@ -150,7 +150,7 @@ fn size(line: &[u8]) -> Option<usize> {
     is_extension.then(|| usize::from_str_radix(std::str::from_utf8(size).ok()?, 16).ok())?
 }
 
-/// A line feed alone may end a line here (RFC 9112 section 2.2).
+/// A lone LF may end a line here (RFC 9112 section 2.2).
 fn trailers(mut text: &[u8]) -> End {
     while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
         let line = text[..end].strip_suffix(b"\r").unwrap_or(&text[..end]);
@@ -164,7 +164,7 @@ fn trailers(mut text: &[u8]) -> End {
     End::Cut
 }
 
-/// A head and what follows it.
+/// A head and the bytes behind it.
 struct Message {
     head: String,
     rest: Vec<u8>,
@@ -184,7 +184,7 @@ impl Message {
         lines.filter(|(field, _)| *field == name).map(|(_, value)| value.trim()).collect()
     }
 
-    /// How many ways it says where it ends.
+    /// The number of headers that define the length.
     fn framings(&self) -> usize {
         self.field("transfer-encoding").len() + self.field("content-length").len()
     }
@@ -208,7 +208,7 @@ struct Origin {
 }
 
 impl Origin {
-    /// Answers when it has heard enough, and listens to the end.
+    /// Answers as soon as `enough` accepts the received bytes, and reads to the end.
     fn saying(answer: Vec<u8>, enough: impl Fn(&[u8]) -> bool + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
@@ -226,7 +226,7 @@ impl Origin {
                         let _ = stream.shutdown(Shutdown::Write);
                     }
                 }
-                // Ports are used again: somebody may still look for who had this one before.
+                // Ports are reused, so a connection may be for an earlier listener.
                 if heard.is_empty() || is_ours(&heard) {
                     return heard;
                 }
@@ -235,14 +235,14 @@ impl Origin {
         Origin { addr, thread }
     }
 
-    /// All that came. One that nobody called is called now.
+    /// All received bytes. Connects first if no connection was made.
     fn heard(self) -> Vec<u8> {
         drop(TcpStream::connect(self.addr));
         self.thread.join().unwrap()
     }
 }
 
-/// A connection to an engine that lets everything through.
+/// A connection to an engine that forwards all requests.
 fn connect() -> TcpStream {
     static ENGINE: OnceLock<SocketAddr> = OnceLock::new();
     let stream = TcpStream::connect(ENGINE.get_or_init(start)).unwrap();

@@ -6,7 +6,7 @@ use regex::Regex;
 
 use super::support::is_told;
 
-/// The first line is a glob, those after it URLs.
+/// The first line is a glob, the following lines are URLs.
 pub fn check(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let mut lines = text.lines();
@@ -31,21 +31,21 @@ pub fn check(data: &[u8]) {
         }
         let site = url.parts().site();
         for list in [globs, others] {
-            // What is tunnelled untouched for its host can't be recorded. (A user name in a URL reaches no proxy.)
+            // Requests to a host that is tunnelled cannot be recorded. A user name in a URL is not sent to a proxy.
             let told = list.may_match_origin(&site) || site != url.parts().origin || !list.matches(url.as_str());
             assert!(told, "{:?} matches {url} and nothing at {site}", list.sources());
         }
     }
 }
 
-/// A URL that is spelt as a glob matches itself.
+/// A URL that equals a glob matches it.
 fn names_itself(url: &NormalUrl) {
     let glob = escaped(url.as_str());
     let globs = Globs::new([&glob]).unwrap_or_else(|error| panic!("{error}"));
     assert!(globs.matches(url.as_str()), "`{glob}` does not match {url}");
 }
 
-/// What Playwright makes of a glob that is not resolved as a URL first, in so far as both agree that it is one.
+/// Playwright's translation of a glob that is not resolved as a URL first, for globs that both accept.
 fn oracle(glob: &str) -> Option<Regex> {
     if !glob.starts_with('*') {
         return None;
@@ -86,7 +86,7 @@ fn oracle(glob: &str) -> Option<Regex> {
         }
         before = Some(last);
     }
-    // Stars across the edges of a group bind in ways of their own.
+    // Stars next to the delimiters of a group have other rules.
     let edges = ["{*", "*}", ",*", "*,", "*{", "}*"];
     if inside || edges.iter().any(|edge| glob.contains(edge)) || glob.contains('\\') {
         return None;

@@ -1,15 +1,15 @@
-//! Reading a HAR, indexing it, and writing again what was read.
+//! Reading, indexing and rewriting a HAR.
 
 use std::fs;
 use std::path::Path;
 
-use harproxy::upkeep::fmt::{self, Formatted};
+use harproxy::fixtures::fmt::{self, FormatResult};
 use harproxy_har::{ContentMode, FixtureWriter};
 use serde_json::Value;
 
 use super::support::{ask_all, is_told, open, refused};
 
-/// The bytes are a HAR, beside which lie payload files that it may name.
+/// The bytes are a HAR, which may refer to existing payload files.
 pub fn check(data: &[u8]) {
     let dir = tempfile::tempdir().unwrap();
     let home = dir.path().join("hars");
@@ -44,7 +44,7 @@ fn agrees_with_a_parser(data: &[u8], entries: usize) {
     }
 }
 
-/// What is kept of a fixture is a fixture.
+/// A fixture with a part of its entries is valid.
 fn rewrites(path: &Path, usable: usize) {
     let Some(fixture) = open(path) else { panic!("it opened before") };
     let copy = path.with_file_name("copy.har");
@@ -62,15 +62,15 @@ fn rewrites(path: &Path, usable: usize) {
     assert_eq!(copy.heads().len(), kept, "entries were lost in writing");
 }
 
-/// `fmt` twice is `fmt` once, and what is served stays.
+/// `fmt` is idempotent and keeps the served bytes.
 fn formats(path: &Path, usable: usize, payloads: &[Vec<Option<Vec<u8>>>]) {
     match fmt::format(path) {
         Err(error) => return refused(&error, path),
-        Ok(Formatted::Compressed) => return,
-        Ok(Formatted::Canonical | Formatted::Changed(_)) => {}
+        Ok(FormatResult::Compressed) => return,
+        Ok(FormatResult::Canonical | FormatResult::Changed(_)) => {}
     }
     let again = fmt::check(path);
-    assert!(matches!(again, Ok(Formatted::Canonical)), "fmt twice is not fmt once: {again:?}");
+    assert!(matches!(again, Ok(FormatResult::Canonical)), "fmt twice is not fmt once: {again:?}");
     let Some(formatted) = open(path) else { panic!("what fmt left can't be read") };
     assert_eq!(formatted.heads().len(), usable, "fmt lost entries");
     assert_eq!(ask_all(&formatted), payloads, "fmt changed a payload");

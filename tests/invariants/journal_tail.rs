@@ -1,4 +1,4 @@
-//! A journal that a crash, a full disk or somebody's editor left.
+//! Journals damaged by a crash, a full disk or an editor.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -14,7 +14,7 @@ use harproxy_redact::Policy;
 
 use super::support::{ask_all, is_told, open};
 
-/// The first byte says where a journal of these bytes is cut, in 256ths.
+/// The first byte is the position, in 256ths, at which the journal of the other bytes is cut.
 pub fn check(data: &[u8]) {
     let Some((&cut, data)) = data.split_first() else { return };
     let dir = tempfile::tempdir().unwrap();
@@ -34,7 +34,7 @@ pub fn check(data: &[u8]) {
     recovers(dir.path(), &whole[..cut]);
 }
 
-/// All that a reader finds in these bytes, which is never more than there is.
+/// Reads all frames of these bytes. Their total length is at most that of the input.
 fn read(dir: &Path, bytes: &[u8]) -> Vec<(u64, Vec<u8>)> {
     let path = dir.join("journal");
     fs::write(&path, bytes).unwrap();
@@ -55,7 +55,8 @@ fn read(dir: &Path, bytes: &[u8]) -> Vec<(u64, Vec<u8>)> {
     found.into_iter().map(|(exchange, span)| (exchange, reader.read(span).unwrap())).collect()
 }
 
-/// The bytes as frames, whatever their lengths and checksums say: so that what is in them is looked at, too.
+/// Splits the bytes into frames without verification of lengths and checksums, so that the payloads of invalid frames
+/// are read, too.
 fn frames(data: &[u8]) -> Vec<Frame> {
     let mut rest = data.strip_prefix(&MAGIC).unwrap_or(data);
     let mut frames = Vec::new();
@@ -70,7 +71,7 @@ fn frames(data: &[u8]) -> Vec<Frame> {
     frames
 }
 
-/// The next recording makes a fixture of it, or says why not; the journal stays in that case.
+/// The next recording recovers the journal, or reports the reason and keeps the journal.
 fn recovers(dir: &Path, bytes: &[u8]) {
     let (output, journal) = (dir.join("a.har"), dir.join(".a.har.journal"));
     fs::write(&journal, bytes).unwrap();

@@ -1,4 +1,4 @@
-//! JSON paths of policies, and what they lead to in payloads.
+//! JSON paths of policies, and the values that they select in payloads.
 
 use harproxy_json::JsonPath;
 use harproxy_redact::{Policy, Rules, placeholder};
@@ -9,7 +9,7 @@ use super::support::{first_line, is_told, redacted};
 /// The first line is a path, the rest a payload.
 pub fn check(data: &[u8]) {
     let Some((path, payload)) = first_line(data) else { return };
-    // They are the user's own: how long one takes is in his hands.
+    // The user writes the paths, so slow ones are allowed.
     if path.len() > 60 || path.matches("..").count() > 2 || payload.len() > 4096 {
         return;
     }
@@ -23,7 +23,7 @@ pub fn check(data: &[u8]) {
         _ => panic!("`{path}` is a path or none"),
     };
     let left = redacted(&policy, "application/json", payload);
-    // In what is no JSON names have to do, and taking one value out can bring another to light.
+    // In invalid JSON, paths match by member name, and removing one value can expose another.
     let Ok(before) = serde_json::from_slice::<Value>(payload) else { return };
     assert_eq!(redacted(&policy, "application/json", &left), left, "twice is not once");
     let after: Value = serde_json::from_slice(&left).expect("JSON stays JSON");

@@ -1,6 +1,6 @@
-//! What holds for any bytes from outside, a parser a file: `check` takes whatever comes and panics where an invariant does not
-//! hold. `cargo test` runs them over seeds and mutations of them (`tests/it/fuzzed.rs`), `cargo fuzz` without end
-//! (`scripts/fuzz`); both find the same things because both are this code.
+//! Invariants for untrusted bytes, one file per parser: `check` accepts any input, and panics if an invariant is
+//! violated. `cargo test` runs them over seeds and their mutations (`tests/it/fuzzed.rs`), `cargo fuzz` over any input
+//! (`scripts/fuzz`). Both use this code.
 
 pub mod chunked;
 pub mod glob;

@@ -1,4 +1,4 @@
-//! Multipart payloads: as a whole and as they pass.
+//! Multipart payloads, as a whole and as a stream.
 
 use harproxy_http::multipart::{Piece, Splitter, parts};
 use harproxy_redact::Policy;

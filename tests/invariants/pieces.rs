@@ -1,5 +1,5 @@
-//! Payloads that pass in pieces: what comes out does not depend on where they are cut. Content codings, the layout of JSON,
-//! and redaction.
+//! Payloads in chunks: the result of content codings, JSON layout and redaction does not depend on the chunk
+//! boundaries.
 
 use std::io::{self, Read};
 
@@ -22,10 +22,10 @@ const TYPES: [&str; 5] = [
     "text/plain",
     "application/x-ndjson",
 ];
-/// More is not decoded of what a stranger sent.
+/// The maximum decoded size.
 const MOST: u64 = 1 << 20;
 
-/// The first byte says how, the rest is a payload.
+/// The first byte selects the operation, the rest is a payload.
 pub fn check(data: &[u8]) {
     let Some((&how, payload)) = data.split_first() else { return };
     let size = usize::from(how >> 4) + 2;
@@ -35,7 +35,7 @@ pub fn check(data: &[u8]) {
     let _ = (jwt::without_claims(payload), jwt::shift_times(payload, 60));
 }
 
-/// Gives at most so many bytes at once.
+/// Limits the number of bytes per read.
 struct Sips<'a>(&'a [u8], usize);
 
 impl Read for Sips<'_> {
@@ -52,7 +52,7 @@ fn decoded(coding: Coding, source: impl Read + Send) -> (Vec<u8>, bool) {
 }
 
 fn codings(coding: Coding, payload: &[u8], size: usize) {
-    // Whoever decodes has what came before the end or the error, whichever pieces it came in.
+    // The decoded prefix and the error do not depend on the chunks.
     let (whole, ok) = decoded(coding, payload);
     let (sipped, sipped_ok) = decoded(coding, Sips(payload, size));
     assert_eq!(ok, sipped_ok, "{coding:?} in pieces of {size}");
@@ -93,7 +93,7 @@ fn json(payload: &[u8], size: usize) {
     }
 }
 
-/// Whether it may be too deep.
+/// True if the JSON may be nested too deeply.
 fn nests(text: &str) -> bool {
     text.bytes().filter(|byte| matches!(byte, b'{' | b'[')).count() >= 100
 }

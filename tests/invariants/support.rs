@@ -1,4 +1,4 @@
-//! What several checks need.
+//! Shared functions of the checks.
 
 use std::error::Error;
 use std::path::Path;
@@ -6,19 +6,19 @@ use std::path::Path;
 use harproxy_har::Fixture;
 use harproxy_redact::{PayloadRedaction, Placeholder, PlaceholderName, Policy, Redactor, Replacer, ValueFormat};
 
-/// Text of which the first line says something of the rest.
+/// Splits text into its first line and the rest.
 pub fn first_line(data: &[u8]) -> Option<(&str, &[u8])> {
     let end = data.iter().position(|byte| *byte == b'\n')?;
     Some((std::str::from_utf8(&data[..end]).ok()?, &data[end + 1..]))
 }
 
-/// An error says something. (What, is no matter of invariants: it may repeat the input.)
+/// Checks that an error has a message. The message may repeat the input.
 #[track_caller]
 pub fn is_told(error: &dyn Error) {
     assert!(!error.to_string().is_empty(), "an error without words");
 }
 
-/// Everything that can be asked of a fixture: how many entries are usable, and their payloads.
+/// Reads all of a fixture: the number of usable entries, and their payloads.
 pub fn ask_all(fixture: &Fixture) -> Vec<Vec<Option<Vec<u8>>>> {
     assert!(fixture.heads().len() <= fixture.entries());
     for warning in fixture.warnings() {
@@ -49,12 +49,12 @@ fn ask_one(fixture: &Fixture, at: usize) -> Vec<Option<Vec<u8>>> {
     bodies.into_iter().flatten().map(bytes).collect()
 }
 
-/// Opens a fixture; an error names it.
+/// Opens a fixture. An error must name its path.
 pub fn open(path: &Path) -> Option<Fixture> {
     Fixture::open(path).inspect_err(|error| refused(error, path)).ok()
 }
 
-/// An error about a fixture names the file.
+/// Checks that an error about a fixture names the file.
 #[track_caller]
 pub fn refused(error: &harproxy_har::Error, path: &Path) {
     is_told(error);
@@ -79,7 +79,7 @@ impl Replacer for Plainly {
     }
 }
 
-/// What redaction leaves of a payload.
+/// The redacted payload.
 pub fn redacted(policy: &Policy, content_type: &str, payload: &[u8]) -> Vec<u8> {
     match Redactor::new(policy, Plainly).redact_payload(content_type, payload) {
         PayloadRedaction::Redacted(left) => left,

@@ -32,7 +32,7 @@ fn any_scheme(url: &str) {
     assert_eq!(normal(url).as_deref(), parsed, "a look at the bytes and the parser disagree");
 }
 
-/// Normal twice is normal once, and its parts are all of it.
+/// Normalisation is idempotent, and the parts form the whole URL.
 fn is_normal(url: &NormalUrl) {
     assert_eq!(NormalUrl::parse(url.as_str()).unwrap(), *url, "twice is not once");
     assert_eq!(normal(url.as_str()).as_deref(), Some(url.as_str()));
@@ -42,7 +42,7 @@ fn is_normal(url: &NormalUrl) {
     assert!(!url.as_str().contains('#') && path.starts_with('/'));
 }
 
-/// What is read without the parser is what the parser reads.
+/// The fast path gives the same result as the parser.
 fn agrees_with_the_parser(text: &str, normal: &NormalUrl) {
     let mut parsed = url::Url::parse(text).expect("it is normal");
     parsed.set_fragment(None);

@@ -1,19 +1,19 @@
-//! A fixture in an archive, which may come from a stranger.
+//! Fixtures in untrusted archives.
 
 use std::fs;
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 
-use harproxy::upkeep::pack;
+use harproxy::fixtures::pack;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use super::support::{ask_all, is_told, open};
 
-/// Expanding further than this from so little would be a bomb.
+/// The expanded size beyond which a small archive is an attack.
 const MOST: usize = 64 << 20;
 
-/// The bytes are an archive, or lines of which one is made: a member each, its name up to a `=`.
+/// The bytes are an archive, or lines `NAME=CONTENT` from which one is made.
 pub fn check(data: &[u8]) {
     let archive = if data.starts_with(b"PK") { data.to_vec() } else { made(data) };
     let dir = tempfile::tempdir().unwrap();
@@ -39,11 +39,11 @@ pub fn check(data: &[u8]) {
     }
 }
 
-/// What was unpacked can be packed, and says the same.
+/// An unpacked archive can be packed again, with equal contents.
 fn packs(har: &Path, payloads: &[Vec<Option<Vec<u8>>>]) {
     let packed = match pack::pack(har, None, false) {
         Ok((packed, _)) => packed,
-        // An entry that nobody understands names whatever it likes.
+        // Unreadable entries may refer to any payload file.
         Err(error) => return is_told(&error),
     };
     let Some(fixture) = open(&packed) else { panic!("what was packed can't be read") };
@@ -55,7 +55,7 @@ fn made(data: &[u8]) -> Vec<u8> {
     for line in data.split(|byte| *byte == b'\n').take(20) {
         let (name, content) = line.split_at(line.iter().position(|byte| *byte == b'=').unwrap_or(line.len()));
         let name = String::from_utf8_lossy(name);
-        // A name twice is refused by the writer already.
+        // The zip writer refuses duplicate names.
         if zip.start_file(name, SimpleFileOptions::default()).is_ok() {
             zip.write_all(content.get(1..).unwrap_or_default()).unwrap();
         }

@@ -1,21 +1,21 @@
-//! Who gets in: from which address, with which credentials, by which name; whose certificate is believed; who may read the key.
+//! Access control: addresses, credentials, host names, upstream certificates, and the permissions of the CA key.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use crate::replay::stage::{foreign, text};
-use crate::support::client::{Ask, Client, Proto};
+use crate::support::client::{Client, Proto, TestRequest};
 use crate::support::origin::Origin;
 use crate::support::sandbox::{Sandbox, Server, finish};
 
-fn shop() -> Sandbox {
+fn fixture() -> Sandbox {
     let sandbox = Sandbox::new();
     let entries = ["http", "https"].map(|scheme| text(&format!("GET {scheme}://api.test/api/good"), "good"));
     sandbox.write("hars/api.har", foreign(&entries).to_string());
     sandbox
 }
 
-/// Sends a request to the proxy's port and reads to the end.
+/// Sends a request to the proxy port and reads to the end.
 fn raw(server: &Server, request: &str) -> String {
     let port = server.proxy().port();
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
@@ -26,8 +26,8 @@ fn raw(server: &Server, request: &str) -> String {
 }
 
 #[test]
-fn only_this_machine_gets_in_unless_somebody_says_so() {
-    let sandbox = shop();
+fn only_this_machine_has_access_by_default() {
+    let sandbox = fixture();
     let server = sandbox.start(["replay"]);
     assert!(server.proxy().ip().is_loopback());
     server.stop();
@@ -37,7 +37,7 @@ fn only_this_machine_gets_in_unless_somebody_says_so() {
             assert!(output.stderr.contains("--allow-remote") || addr == "0:0", "{}", output.stderr);
         }
     }
-    // Without a password nobody is known.
+    // Credentials without a password are refused.
     for auth in ["", "me", ":"] {
         let output = sandbox.run(["replay", "--listen", "0.0.0.0:0", "--auth", auth, "--", "true"]);
         assert_eq!(output.status, 2, "--auth {auth:?}: {}", output.stderr);
@@ -49,12 +49,12 @@ fn only_this_machine_gets_in_unless_somebody_says_so() {
 }
 
 #[test]
-fn credentials_let_in_and_nothing_else_does() {
-    let sandbox = shop();
+fn only_the_right_credentials_give_access() {
+    let sandbox = fixture();
     let server = sandbox.start(["replay", "--auth", "me:secret"]);
     let ask = |user: Option<&str>, url: &str| {
         let user = user.map(str::to_owned);
-        Client { user, ..Client::new(server.proxy(), server.ca(), Proto::H1) }.try_ask(Ask::new("GET", url))
+        Client { user, ..server.client(Proto::H1) }.try_send(TestRequest::new("GET", url))
     };
     for url in ["http://api.test/api/good", "https://api.test/api/good"] {
         for wrong in [None, Some("me:"), Some("me:secre"), Some("me:secrets"), Some("Me:secret"), Some("me+x:secre")] {
@@ -71,20 +71,20 @@ fn credentials_let_in_and_nothing_else_does() {
     assert!(!output.stderr.contains("secre"), "{}", output.stderr);
 }
 
-/// A page of another site whose name now leads here asks for what is ours; and a page that asks across sites.
+/// DNS rebinding and cross-site requests.
 #[test]
-fn the_status_page_is_nobody_elses() {
-    let sandbox = shop();
+fn own_pages_are_not_readable_by_other_sites() {
+    let sandbox = fixture();
     let server = sandbox.start(["replay"]);
     let get =
         |path: &str, headers: &str| raw(&server, &format!("GET {path} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n"));
-    let ours = "Host: 127.0.0.1:{port}\r\n";
+    let own = "Host: 127.0.0.1:{port}\r\n";
     for path in ["/", "/ca.pem"] {
-        let page = get(path, ours);
+        let page = get(path, own);
         assert!(page.starts_with("HTTP/1.1 200 "), "{page}");
         assert!(!page.to_lowercase().contains("access-control-"), "no site may read it: {page}");
         assert!(page.contains("content-security-policy: default-src 'none'"), "{page}");
-        for stranger in [
+        for host in [
             "Host: evil.test\r\n",
             "Host: evil.test:{port}\r\n",
             "Host: 127.0.0.1.evil.test:{port}\r\n",
@@ -96,39 +96,39 @@ fn the_status_page_is_nobody_elses() {
             "",
             "Host: 127.0.0.1:{port}\r\nHost: evil.test\r\n",
         ] {
-            let page = get(path, stranger);
-            assert!(page.starts_with("HTTP/1.1 421 ") || page.starts_with("HTTP/1.1 400 "), "{stranger}: {page}");
-            assert!(!page.contains("BEGIN CERTIFICATE") && !page.contains("<title>"), "{stranger}: {page}");
+            let page = get(path, host);
+            assert!(page.starts_with("HTTP/1.1 421 ") || page.starts_with("HTTP/1.1 400 "), "{host}: {page}");
+            assert!(!page.contains("BEGIN CERTIFICATE") && !page.contains("<title>"), "{host}: {page}");
         }
         for origin in ["http://evil.test", "https://127.0.0.1:{port}", "null", "http://127.0.0.1:1", "file://"] {
-            let page = get(path, &format!("{ours}Origin: {origin}\r\n"));
+            let page = get(path, &format!("{own}Origin: {origin}\r\n"));
             assert!(page.starts_with("HTTP/1.1 421 "), "{origin}: {page}");
         }
     }
-    // Nothing there changes anything, whatever the method.
+    // No method changes anything.
     for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"] {
         for path in ["/", "/healthz", "/ca.pem", "/shutdown"] {
             let answer = raw(
                 &server,
-                &format!("{method} {path} HTTP/1.1\r\n{ours}Connection: close\r\nContent-Length: 0\r\n\r\n"),
+                &format!("{method} {path} HTTP/1.1\r\n{own}Connection: close\r\nContent-Length: 0\r\n\r\n"),
             );
             assert!(answer.starts_with("HTTP/1.1 405 "), "{method} {path}: {answer}");
             assert!(!answer.to_lowercase().contains("access-control-"), "{answer}");
         }
     }
-    let before = get("/", ours);
+    let before = get("/", own);
     for path in ["/?shutdown=1", "/healthz", "/ca.pem?new", "/reload", "/shutdown", "/../ca-key.pem", "/ca-key.pem"] {
-        let page = get(path, ours);
+        let page = get(path, own);
         assert!(!page.contains("PRIVATE KEY"), "{path}: {page}");
     }
-    assert_eq!(get("/", ours), before);
-    assert_eq!(Client::new(server.proxy(), server.ca(), Proto::H1).get("http://api.test/api/good").text(), "good");
+    assert_eq!(get("/", own), before);
+    assert_eq!(server.client(Proto::H1).get("http://api.test/api/good").text(), "good");
     server.stop().expect(0);
 }
 
-/// Expired, of another name, signed by itself, or by an authority that nobody here knows.
+/// Expired, for another name, self-signed, or from an unknown authority.
 #[test]
-fn a_certificate_that_is_not_good_is_refused_unless_it_is_named() {
+fn invalid_certificate_is_refused_unless_insecure_names_it() {
     for certificate in ["expired", "wrong-name", "self-signed", "unknown"] {
         let origin = if certificate == "unknown" { Origin::start() } else { Origin::with_certificate(certificate) };
         let mut args: Vec<String> = ["record", "-o", "hars/api.har"].map(String::from).into();
@@ -146,7 +146,7 @@ fn a_certificate_that_is_not_good_is_refused_unless_it_is_named() {
         ] {
             let sandbox = Sandbox::new();
             let server = sandbox.start(args.iter().map(String::as_str).chain(insecure));
-            let got = Client::new(server.proxy(), server.ca(), Proto::H1).get("https://api.test/api/json");
+            let got = server.client(Proto::H1).get("https://api.test/api/json");
             assert_eq!(got.status, status, "{certificate}, {insecure:?}: {}", got.text());
             if status == 502 {
                 assert_eq!(got.json()["kind"], "tls", "{certificate}: {}", got.text());
@@ -159,9 +159,9 @@ fn a_certificate_that_is_not_good_is_refused_unless_it_is_named() {
 
 #[cfg(unix)]
 #[test]
-fn the_key_of_the_authority_is_its_owners_alone() {
+fn ca_key_is_readable_by_its_owner_only() {
     use std::os::unix::fs::PermissionsExt;
-    let sandbox = shop();
+    let sandbox = fixture();
     let server = sandbox.start(["replay"]);
     let dir = std::path::PathBuf::from(server.ready()["ca"].as_str().unwrap()).parent().unwrap().to_owned();
     let key = dir.join("ca-key.pem");
@@ -176,7 +176,7 @@ fn the_key_of_the_authority_is_its_owners_alone() {
             assert!([2, 3].contains(&output.status), "{bits:o} {args:?}: {}", output.stderr);
             assert!(output.stderr.contains("is readable by other users"), "{bits:o} {args:?}: {}", output.stderr);
             let line = secret.lines().nth(1).unwrap();
-            assert!(!output.stderr.contains(line) && !output.stdout.contains(line), "it is never shown");
+            assert!(!output.stderr.contains(line) && !output.stdout.contains(line), "the key is never shown");
         }
     }
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o400)).unwrap();

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::support::client::{Ask, Client, Got, Proto};
+use crate::support::client::{Client, Proto, TestRequest, TestResponse};
 use crate::support::origin::Origin;
-use crate::support::sandbox::{Sandbox, Server};
+use crate::support::sandbox::Sandbox;
 
 const TWO_YEARS: Duration = Duration::from_secs(2 * 365 * 24 * 3600);
 
@@ -19,7 +19,7 @@ fn rfc3339(at: SystemTime) -> String {
 }
 
 /// The seconds from `now` to the expiry of a login's cookie, by Expires and by Max-Age.
-fn cookie_left(login: &Got, now: SystemTime) -> (i64, i64) {
+fn cookie_left(login: &TestResponse, now: SystemTime) -> (i64, i64) {
     let cookie = cookie::Cookie::parse(login.header("set-cookie").unwrap()).unwrap();
     let expires = cookie.expires_datetime().unwrap();
     ((expires - OffsetDateTime::from(now)).whole_seconds(), cookie.max_age().unwrap().whole_seconds())
@@ -34,19 +34,16 @@ fn seconds(at: SystemTime) -> i64 {
     i64::try_from(at.duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap()
 }
 
-fn client(server: &Server) -> Client {
-    Client::new(server.proxy(), server.ca(), Proto::H1)
-}
-
 const LOGIN: &str = "https://api.test/api/login";
 
 /// Logs in, and sends a request with the cookie and token of the login.
-fn visit(client: &Client) -> (Got, Got) {
-    let login = client.ask(Ask::new("POST", LOGIN).body("user=ada"));
+fn visit(client: &Client) -> (TestResponse, TestResponse) {
+    let login = client.send(TestRequest::new("POST", LOGIN).body("user=ada"));
     let cookie = login.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
     let bearer = format!("Bearer {}", login.json()["access_token"].as_str().unwrap());
-    let ask = Ask::new("GET", "https://api.test/api/json").header("cookie", &cookie).header("authorization", &bearer);
-    (login, client.ask(ask))
+    let ask =
+        TestRequest::new("GET", "https://api.test/api/json").header("cookie", &cookie).header("authorization", &bearer);
+    (login, client.send(ask))
 }
 
 #[test]
@@ -55,7 +52,7 @@ fn recorded_login_is_valid_two_years_later() {
     // Without redaction: the origin's token has a placeholder, and the cookie is compared below.
     let args = ["record", "-o", "hars/api.har", "--no-redact"].into_iter().map(str::to_owned).chain(origin.args());
     let recorder = sandbox.start(args);
-    let (recorded, _) = visit(&client(&recorder));
+    let (recorded, _) = visit(&recorder.client(Proto::H1));
     recorder.stop().expect(0);
     origin.stop();
     let lived = claims(recorded.json()["access_token"].as_str().unwrap());
@@ -63,7 +60,7 @@ fn recorded_login_is_valid_two_years_later() {
     let now = SystemTime::now() + TWO_YEARS;
     let later = [("HARPROXY_TEST_NOW", &*rfc3339(now))];
     let replay = sandbox.start_with(["replay", "hars/api.har"], &later);
-    let (login, answer) = visit(&client(&replay));
+    let (login, answer) = visit(&replay.client(Proto::H1));
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(login.header("date"), Some(&*httpdate::fmt_http_date(now)));
     let (expires, max_age) = cookie_left(&login, now);
@@ -81,7 +78,7 @@ fn recorded_login_is_valid_two_years_later() {
     replay.stop().expect(0);
 
     let as_it_was = sandbox.start_with(["replay", "hars/api.har", "--clock", "recorded"], &later);
-    let (login, _) = visit(&client(&as_it_was));
+    let (login, _) = visit(&as_it_was.client(Proto::H1));
     for header in ["date", "set-cookie"] {
         assert_eq!(login.header(header), recorded.header(header));
     }
@@ -138,7 +135,9 @@ fn only_tokens_with_a_placeholder_signature_move_with_the_clock() {
     let tomorrow = [("HARPROXY_TEST_NOW", "2026-11-21T09:30:00Z")];
     let replay = sandbox.start_with(["replay", "api.har"], &tomorrow);
     let get = |path: &str| {
-        client(&replay).ask(Ask::new("GET", &format!("https://api.test/{path}")).header("accept-encoding", "gzip"))
+        replay
+            .client(Proto::H1)
+            .send(TestRequest::new("GET", &format!("https://api.test/{path}")).header("accept-encoding", "gzip"))
     };
     assert_eq!(get("json").text(), json(&then_later));
     assert_eq!(get("form").text(), format!("a=1&id_token={then_later}"));
@@ -176,7 +175,7 @@ fn same_host_replays_a_recording_of_another_host_and_port() {
     sandbox.write("api.har", har);
     let same = "--same-host=https://staging.example.com=http://localhost:3000";
     let replay = sandbox.start(["replay", "api.har", same]);
-    let client = client(&replay);
+    let client = replay.client(Proto::H1);
     let old = client.get("http://localhost:3000/old");
     assert_eq!((old.status, old.header("location")), (302, Some("http://localhost:3000/new?a=1")), "{}", old.text());
     let new = client.get(old.header("location").unwrap());

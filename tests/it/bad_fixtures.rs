@@ -1,17 +1,15 @@
-//! Fixtures and requests that are wrong in a way that someone's editor, tool or malice makes them: each is told in
-//! words, and
-//! everything else is served. (What the reader makes of each oddity is in `har_reading`; here the binary serves them.)
+//! Malformed and malicious fixtures and requests, served by the binary: each is reported, and the rest is served. The
+//! reader itself is tested in `har_reading`.
 
-use std::io::{Cursor, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use zip::ZipWriter;
-use zip::write::SimpleFileOptions;
 
 use crate::replay::stage::{entry, foreign, own, posted, text};
-use crate::support::client::{Ask, Client, Got, Proto};
+use crate::support::archive::zip;
+use crate::support::client::{Client, Proto, TestRequest, TestResponse};
 use crate::support::sandbox::{Sandbox, Server};
 
 const HOST: &str = "http://api.test";
@@ -31,7 +29,7 @@ fn good(path: &str) -> Value {
 /// Replays `hars/api.har` of this folder.
 fn replay(sandbox: &Sandbox) -> (Server, Client) {
     let server = sandbox.start(["replay", "hars/api.har"]);
-    let client = Client::new(server.proxy(), server.ca(), Proto::H1);
+    let client = server.client(Proto::H1);
     (server, client)
 }
 
@@ -41,20 +39,20 @@ fn is_good(client: &Client, path: &str) {
     assert_eq!((got.status, got.text().as_str()), (200, "good"), "{path}");
 }
 
-/// A miss that says all of this.
+/// Asserts that a response is a miss whose text contains these words.
 #[track_caller]
-fn says(got: &Got, words: &[&str]) {
+fn says(got: &TestResponse, words: &[&str]) {
     assert_eq!((got.status, got.header("x-harproxy")), (501, Some("miss")), "{}", got.text());
     for word in words {
         assert!(got.text().contains(word), "`{word}`: {}", got.text());
     }
 }
 
-/// Sends these bytes and reads what comes until the end.
+/// Sends these bytes and reads to the end of the connection.
 fn raw(server: &Server, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(server.proxy()).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    // It may be refused before all of it is sent.
+    // The request may be refused before it is sent completely.
     let _ = stream.write_all(request);
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
@@ -62,7 +60,7 @@ fn raw(server: &Server, request: &[u8]) -> String {
 }
 
 #[test]
-fn malformed_entries_are_warned_of_and_the_others_served() {
+fn malformed_entries_are_warnings_and_the_others_are_served() {
     let sandbox = Sandbox::new();
     let mut entries = vec![good("/api/0"), json!(null), json!({"request": 7}), json!({"response": {}}), json!([])];
     entries.push(json!({"request": {"method": "GET", "url": "not a url"}, "response": {"status": 200}}));
@@ -78,7 +76,7 @@ fn malformed_entries_are_warned_of_and_the_others_served() {
 }
 
 #[test]
-fn payload_files_that_are_none_of_the_fixtures_are_never_read() {
+fn payload_files_outside_the_folder_of_the_fixture_are_not_read() {
     let sandbox = Sandbox::new();
     sandbox.write("secret.txt", "secret");
     sandbox.write("hars/api/good.txt", "good");
@@ -124,13 +122,13 @@ fn payload_files_that_are_none_of_the_fixtures_are_never_read() {
         says(&got, &[word, "hars/api.har#"]);
         assert_eq!(got.json()["kind"], "unreadable", "{path}: {}", got.text());
     }
-    says(&client.ask(Ask::new("POST", &url("/api/upload")).body("secret")), &["leaves the folder"]);
+    says(&client.send(TestRequest::new("POST", &url("/api/upload")).body("secret")), &["leaves the folder"]);
     is_good(&client, "/api/good");
     server.stop().expect(1).says("leaves the folder");
 }
 
 #[test]
-fn bodies_that_lie_about_what_they_are() {
+fn contradictory_payload_members_are_served_or_explained() {
     let sandbox = Sandbox::new();
     let coded = |path: &str, content: Value| {
         let mut entry = with_content(path, content);
@@ -152,7 +150,7 @@ fn bodies_that_lie_about_what_they_are() {
     sandbox.write("hars/api.har", own(&["**"], &entries).to_string());
     let (server, client) = replay(&sandbox);
     says(&client.get(&url("/api/base64")), &["base64", "hars/api.har#1"]);
-    let ask = |path: &str| client.ask(Ask::new("GET", &url(path)).header("accept-encoding", "gzip"));
+    let ask = |path: &str| client.send(TestRequest::new("GET", &url(path)).header("accept-encoding", "gzip"));
     let got = ask("/api/decoded");
     assert_eq!((got.header("content-encoding"), got.decoded()), (Some("gzip"), b"decoded already".to_vec()));
     let got = ask("/api/lie");
@@ -166,17 +164,8 @@ fn bodies_that_lie_about_what_they_are() {
     server.stop().expect(1).says("base64");
 }
 
-fn zip(members: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    for (name, bytes) in members {
-        zip.start_file(*name, SimpleFileOptions::default()).unwrap();
-        zip.write_all(bytes).unwrap();
-    }
-    zip.finish().unwrap().into_inner()
-}
-
 #[test]
-fn archives_that_mean_harm_are_refused_before_anything_is_served() {
+fn malicious_archives_are_refused_before_the_first_response() {
     let har = own(&["**"], &[good("/api/x")]).to_string();
     let har = ("har.har", har.as_bytes());
     let zeros = vec![b' '; 30 << 20];
@@ -198,7 +187,7 @@ fn archives_that_mean_harm_are_refused_before_anything_is_served() {
 }
 
 #[test]
-fn redirects_that_lead_nowhere_are_shown() {
+fn redirects_without_a_target_are_shown() {
     let hop = |from: &str, to: &str| {
         let headers = json!([{"name": "location", "value": to}]);
         entry(&format!("GET {HOST}{from}"), json!({"status": 302, "statusText": "Found", "headers": headers}))
@@ -223,9 +212,9 @@ fn redirects_that_lead_nowhere_are_shown() {
     server.stop().expect(1).says("the redirects lead back");
 }
 
-/// A header of 10 MB, recorded and sent: neither takes the server down.
+/// Headers of 10 MB in an entry and in a request do not stop the server.
 #[test]
-fn headers_of_ten_megabytes() {
+fn headers_of_ten_megabytes_are_served_and_refused_in_requests() {
     let long = "x".repeat(10 << 20);
     let mut huge = good("/api/huge");
     huge["response"]["headers"] = json!([{"name": "x-huge", "value": long}, {"name": "x-small", "value": "1"}]);
@@ -253,7 +242,7 @@ fn headers_of_ten_megabytes() {
 }
 
 #[test]
-fn requests_that_are_broken_are_told_so_and_fail_no_run() {
+fn malformed_requests_get_400_and_do_not_fail_the_run() {
     let sandbox = Sandbox::new();
     let post = posted(text(&format!("POST {HOST}/api/upload"), "taken"), "hello");
     sandbox.write("hars/api.har", own(&["**"], &[good("/api/good"), post]).to_string());
@@ -280,13 +269,13 @@ fn requests_that_are_broken_are_told_so_and_fail_no_run() {
         assert!(answer.starts_with("HTTP/1.1 400"), "{}: {answer}", String::from_utf8_lossy(line));
     }
     is_good(&client, "/api/good");
-    assert_eq!(client.ask(Ask::new("POST", &url("/api/upload")).body("hello")).text(), "taken");
+    assert_eq!(client.send(TestRequest::new("POST", &url("/api/upload")).body("hello")).text(), "taken");
     server.stop().expect(0);
 }
 
-/// What a stranger's fixture may say to make its reader work or look elsewhere; it answers, or does not.
+/// Extreme values in an untrusted fixture are served or explained.
 #[test]
-fn values_without_measure_are_values() {
+fn extreme_values_cause_no_panic() {
     let sandbox = Sandbox::new();
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let mut entries: Vec<Value> = [
@@ -315,8 +304,8 @@ fn values_without_measure_are_values() {
     sandbox.write("hars/api.har", own(&["**"], &entries).to_string());
     let (server, client) = replay(&sandbox);
     for n in 0..count {
-        // Served or explained; nothing hangs, nothing breaks.
-        let got = client.try_ask(Ask::new("GET", &url(&format!("/api/{n}"))));
+        // A connection error is accepted for invalid statuses only.
+        let got = client.try_send(TestRequest::new("GET", &url(&format!("/api/{n}"))));
         assert!(got.is_ok() || n < 3, "{n}: {:?}", got.err());
     }
     for name in ["time", "startedDateTime"] {
@@ -327,7 +316,7 @@ fn values_without_measure_are_values() {
     assert!(output.status <= 1 && !output.stderr.contains("panicked"), "{}", output.stderr);
     assert!(!output.stderr.contains("because of a defect"), "{}", output.stderr);
 
-    // The same depth where the reader itself has to follow it.
+    // The reader itself has to descend into the nested value.
     for har in [deep.clone(), format!("{{\"log\":{{\"version\":\"1.2\",\"entries\":{deep}}}}}")] {
         let sandbox = Sandbox::new();
         sandbox.write("hars/api.har", har);

@@ -1,14 +1,14 @@
-//! What goes wrong for a user: one clear message each, the right status, nothing lost, no panic.
+//! Errors of users: each has one clear message and its exit status, loses no data and does not panic.
 
 use std::io::Write;
 use std::net::TcpListener;
 
-use crate::support::client::{Ask, Client, Proto};
+use crate::support::client::{Proto, TestRequest};
 use crate::support::origin::Origin;
 use crate::support::raw::RawOrigin;
 use crate::support::sandbox::{Output, Sandbox};
 
-/// The message is one error with a way out, and no trace of the code that wrote it.
+/// Asserts that the message has an error and a hint, and no internals of the program.
 #[track_caller]
 fn plain(output: Output) -> Output {
     for word in ["panicked", "RUST_BACKTRACE", "Custom {", "Os {", "src/"] {
@@ -26,21 +26,21 @@ fn replay_of(content: &[u8]) -> Output {
 }
 
 #[test]
-fn a_missing_fixture() {
+fn missing_fixture_is_an_error() {
     let sandbox = Sandbox::new();
     plain(sandbox.run(["replay", "hars/none.har", "--", "true"]).expect(2)).says("hars/none.har");
     plain(sandbox.run(["replay", "--", "true"]).expect(2)).says("harproxy record");
 }
 
 #[test]
-fn an_empty_folder_of_fixtures() {
+fn empty_folder_is_an_error() {
     let sandbox = Sandbox::new();
     std::fs::create_dir(sandbox.join("hars")).unwrap();
     plain(sandbox.run(["replay", "--", "true"]).expect(2)).says("no fixture");
 }
 
 #[test]
-fn a_fixture_that_is_no_har() {
+fn file_that_is_not_a_har_is_an_error() {
     replay_of(b"").says("hars/api.har");
     replay_of(b"hello").says("hars/api.har");
     replay_of(b"{\"log\":{\"version\":\"1.2\"}}").says("entries");
@@ -52,11 +52,11 @@ fn a_fixture_that_is_no_har() {
 }
 
 #[test]
-fn a_truncated_fixture_names_its_line() {
+fn truncated_fixture_is_an_error_with_a_line() {
     let sandbox = Sandbox::new();
     let origin = Origin::start();
     let recorder = sandbox.record(&origin);
-    let client = Client::new(recorder.proxy(), recorder.ca(), Proto::H1);
+    let client = recorder.client(Proto::H1);
     client.get("https://api.test/api/json");
     client.get("https://api.test/api/text");
     recorder.stop().expect(0);
@@ -66,7 +66,7 @@ fn a_truncated_fixture_names_its_line() {
 }
 
 #[test]
-fn a_port_in_use() {
+fn port_in_use_is_an_error() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = taken.local_addr().unwrap().to_string();
     let sandbox = Sandbox::new();
@@ -74,7 +74,7 @@ fn a_port_in_use() {
 }
 
 #[test]
-fn wrong_usage() {
+fn usage_error_names_the_option() {
     let sandbox = Sandbox::new();
     for (args, word) in [
         (vec!["record", "--glob", "https://api.test/{a,{b}}", "--", "true"], "glob"),
@@ -92,20 +92,20 @@ fn wrong_usage() {
 }
 
 #[test]
-fn a_command_that_is_not_there_or_not_executable() {
+fn missing_or_not_executable_cmd_is_an_error() {
     let sandbox = Sandbox::new();
     sandbox.write("script", "#!/bin/sh\n");
     plain(sandbox.run(["record", "--", "no-such-command"]).expect(127)).says("no-such-command");
     plain(sandbox.run(["record", "--", "./script"]).expect(126)).says("./script");
 }
 
-/// Asks an upstream that fails through a recorder, and gives what the client and the fixture say of it.
-fn record_failure(args: &[String], url: &str) -> (crate::support::client::Got, serde_json::Value) {
+/// Records a request to a failing upstream. Returns the response of the client and the recorded entry.
+fn record_failure(args: &[String], url: &str) -> (crate::support::client::TestResponse, serde_json::Value) {
     let sandbox = Sandbox::new();
     let args: Vec<String> =
         ["record", "-o", "hars/api.har"].iter().map(|s| (*s).to_owned()).chain(args.to_vec()).collect();
     let recorder = sandbox.start(&args);
-    let got = Client::new(recorder.proxy(), recorder.ca(), Proto::H1).ask(Ask::new("GET", url));
+    let got = recorder.client(Proto::H1).send(TestRequest::new("GET", url));
     recorder.stop().expect(0);
     let har = sandbox.har("hars/api.har");
     assert_eq!(har["log"]["entries"].as_array().unwrap().len(), 1);
@@ -113,7 +113,7 @@ fn record_failure(args: &[String], url: &str) -> (crate::support::client::Got, s
 }
 
 #[test]
-fn an_upstream_that_fails_is_a_problem_for_the_client_and_a_failed_entry() {
+fn failed_upstream_is_a_problem_document_and_a_failed_entry() {
     let refused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let dead = RawOrigin::saying("");
     let map = |to: &str| {
@@ -141,7 +141,7 @@ fn an_upstream_that_fails_is_a_problem_for_the_client_and_a_failed_entry() {
 }
 
 #[test]
-fn a_certificate_that_does_not_verify() {
+fn invalid_upstream_certificate_names_insecure() {
     for certificate in ["expired", "wrong-name", "self-signed"] {
         let origin = Origin::with_certificate(certificate);
         let (got, entry) = record_failure(&origin.args(), "https://api.test/api/json");
@@ -157,7 +157,7 @@ fn a_certificate_that_does_not_verify() {
 }
 
 #[test]
-fn an_upstream_that_breaks_off_half_way_is_stored_truncated() {
+fn response_cut_by_upstream_is_stored_and_replayed_truncated() {
     let raw = RawOrigin::start(|_, stream| {
         let _ =
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 100\r\n\r\nonly this");
@@ -172,8 +172,11 @@ fn an_upstream_that_breaks_off_half_way_is_stored_truncated() {
         "--map",
         &format!("api.test:80={}", raw.addr),
     ]);
-    let client = Client::new(recorder.proxy(), recorder.ca(), Proto::H1);
-    assert!(client.try_ask(Ask::new("GET", "http://api.test/api/cut")).is_err(), "the cut must reach the client");
+    let client = recorder.client(Proto::H1);
+    assert!(
+        client.try_send(TestRequest::new("GET", "http://api.test/api/cut")).is_err(),
+        "the cut must reach the client"
+    );
     recorder.stop().expect(0);
     let entry = sandbox.har("hars/api.har")["log"]["entries"][0].clone();
     assert_eq!(entry["response"]["content"]["text"], "only this");
@@ -181,17 +184,17 @@ fn an_upstream_that_breaks_off_half_way_is_stored_truncated() {
     assert_eq!(entry["response"]["content"]["_truncated"]["total"], 100, "{entry}");
 
     let replay = sandbox.start(["replay", "hars/api.har"]);
-    let client = Client::new(replay.proxy(), replay.ca(), Proto::H1);
-    assert!(client.try_ask(Ask::new("GET", "http://api.test/api/cut")).is_err(), "as live");
+    let client = replay.client(Proto::H1);
+    assert!(client.try_send(TestRequest::new("GET", "http://api.test/api/cut")).is_err(), "as live");
     replay.stop().expect(1).says("truncated");
 }
 
 #[test]
-fn recording_nothing_leaves_the_old_file_and_fails() {
+fn empty_recording_keeps_the_fixture_and_fails() {
     let sandbox = Sandbox::new();
     let origin = Origin::start();
     let recorder = sandbox.record(&origin);
-    Client::new(recorder.proxy(), recorder.ca(), Proto::H1).get("https://api.test/api/json");
+    recorder.client(Proto::H1).get("https://api.test/api/json");
     recorder.stop().expect(0).says("git add hars/api.har");
     let before = std::fs::read(sandbox.join("hars/api.har")).unwrap();
     sandbox.run(["record", "-o", "hars/api.har", "--", "true"]).expect(1);
@@ -200,15 +203,15 @@ fn recording_nothing_leaves_the_old_file_and_fails() {
 
 #[cfg(unix)]
 #[test]
-fn a_folder_that_cannot_be_written() {
+fn unwritable_folder_is_an_error() {
     let sandbox = Sandbox::new();
-    // A file where the folder should be stops root as well.
+    // A file in place of the folder is an error for root, too.
     sandbox.write("hars", "not a folder");
     plain(sandbox.run(["record", "-o", "hars/api.har", "--", "true"]).expect(3)).says("hars");
 }
 
 #[test]
-fn an_unmatched_request_explains_itself_and_fails_the_run() {
+fn miss_is_explained_and_fails_the_run() {
     let sandbox = Sandbox::new();
     let origin = Origin::start();
     let args: Vec<String> = ["record", "-o", "hars/api.har", "--glob", "**/api/**"]
@@ -217,12 +220,12 @@ fn an_unmatched_request_explains_itself_and_fails_the_run() {
         .chain(origin.args())
         .collect();
     let recorder = sandbox.start(&args);
-    Client::new(recorder.proxy(), recorder.ca(), Proto::H1).get("https://api.test/api/items?page=2");
+    recorder.client(Proto::H1).get("https://api.test/api/items?page=2");
     recorder.stop().expect(0);
     origin.stop();
 
     let replay = sandbox.start(["replay", "hars/api.har"]);
-    let client = Client::new(replay.proxy(), replay.ca(), Proto::H1);
+    let client = replay.client(Proto::H1);
     let got = client.get("https://api.test/api/items?page=3");
     assert_eq!(got.status, 501);
     assert_eq!(got.header("x-harproxy"), Some("miss"));

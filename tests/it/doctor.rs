@@ -1,11 +1,11 @@
-//! `harproxy doctor`: what came through the proxy, what went past it, and what to do.
+//! `harproxy doctor`: requests through the proxy, connections past it, and hints.
 
 use serde_json::{Value, json};
 
-use crate::cli::Stage;
+use crate::cli::CliSandbox;
 use crate::support::sandbox::{Output, finish};
 
-fn doctor(stage: &Stage, options: &[&str], script: &str) -> Output {
+fn doctor(stage: &CliSandbox, options: &[&str], script: &str) -> Output {
     let mut command = stage.sandbox.command(["doctor"]);
     command.args(stage.origin.args()).args(options).args(["--", "sh", "-c", script]);
     finish(command.output().unwrap())
@@ -16,8 +16,8 @@ fn diagnosis(output: &Output) -> Value {
 }
 
 #[test]
-fn what_comes_through_is_counted_by_origin_and_nothing_is_written() {
-    let stage = Stage::new();
+fn requests_are_counted_by_origin_and_no_file_is_written() {
+    let stage = CliSandbox::new();
     let script = "curl -sS https://api.test/api/json https://api.test/api/text http://api.test/api/text";
     let output = doctor(&stage, &[], script).expect(0).says("✓ doctor").says("https://api.test  2 requests");
     assert!(output.stdout.contains("Ada"), "standard output is CMD's: {output:?}");
@@ -33,8 +33,8 @@ fn what_comes_through_is_counted_by_origin_and_nothing_is_written() {
 }
 
 #[test]
-fn an_origin_that_gives_no_answer_is_no_fault_of_the_client() {
-    let stage = Stage::new();
+fn unreachable_origin_does_not_fail_the_diagnosis() {
+    let stage = CliSandbox::new();
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let map = format!("down.test:80={nobody}");
     let output = doctor(&stage, &["--map", &map], "curl -s http://down.test/").expect(0);
@@ -42,8 +42,8 @@ fn an_origin_that_gives_no_answer_is_no_fault_of_the_client() {
 }
 
 #[test]
-fn nothing_at_all_is_a_finding_and_the_status_of_cmd_comes_first() {
-    let stage = Stage::new();
+fn no_traffic_is_a_finding_and_the_status_of_cmd_has_priority() {
+    let stage = CliSandbox::new();
     doctor(&stage, &[], "true").expect(1).says("✗ doctor").says("nothing came through the proxy");
     doctor(&stage, &[], "exit 7").expect(7).says("✗ doctor");
     stage.sandbox.run(["doctor", "--", "no-such-program"]).expect(127);
@@ -53,8 +53,8 @@ fn nothing_at_all_is_a_finding_and_the_status_of_cmd_comes_first() {
 }
 
 #[test]
-fn credentials_that_are_missing_are_named() {
-    let stage = Stage::new();
+fn missing_credentials_are_named() {
+    let stage = CliSandbox::new();
     let script = "curl -s -x \"${HARPROXY_RUN_PROXY##*@}\" http://api.test/; true";
     let output = doctor(&stage, &["--auth", "me:s3cret-pass"], script).expect(1);
     let output = output.says("the one request that came got 407").says("http://USER:PASS@HOST:PORT");
@@ -62,8 +62,8 @@ fn credentials_that_are_missing_are_named() {
 }
 
 #[test]
-fn a_client_that_does_not_trust_the_ca_is_named() {
-    let stage = Stage::new();
+fn client_that_does_not_trust_the_ca_is_named() {
+    let stage = CliSandbox::new();
     let foreign = crate::support::repo("certs/ca.pem").display().to_string();
     let output = doctor(&stage, &[], &format!("curl -s --cacert {foreign} https://api.test/; true")).expect(1);
     let output = output.says("! tls-refused").says("api.test").says("refused the certificate that harproxy made");
@@ -75,16 +75,9 @@ mod past {
     use super::*;
     use crate::support::raw::RawOrigin;
 
-    /// An origin that never answers: whoever asks it keeps the connection until it gives up.
-    fn origin() -> RawOrigin {
-        RawOrigin::start(|_, stream| {
-            let _ = std::io::Read::read(stream, &mut [0]);
-        })
-    }
-
     #[test]
-    fn a_connection_past_the_proxy_is_named_with_its_program_and_remedy() {
-        let (stage, origin) = (Stage::new(), origin());
+    fn connection_past_the_proxy_is_named_with_program_and_hint() {
+        let (stage, origin) = (CliSandbox::new(), RawOrigin::silent());
         let script = format!(
             "curl -sS https://api.test/api/text; curl -s -m 1 --noproxy '*' 'http://user:secret@{}/?token=secret'; true",
             origin.addr
@@ -103,8 +96,8 @@ mod past {
     }
 
     #[test]
-    fn a_socket_of_pythons_own_goes_past() {
-        let (stage, origin) = (Stage::new(), origin());
+    fn raw_python_socket_is_reported_as_a_bypass() {
+        let (stage, origin) = (CliSandbox::new(), RawOrigin::silent());
         let script = format!(
             "python3 -c \"\
              import socket\n\
@@ -123,23 +116,23 @@ mod past {
     }
 
     #[test]
-    fn a_cleared_environment_is_named() {
-        let (stage, origin) = (Stage::new(), origin());
+    fn cleared_environment_is_named() {
+        let (stage, origin) = (CliSandbox::new(), RawOrigin::silent());
         let script = format!("env -i PATH=\"$PATH\" curl -s -m 1 http://{}/; true", origin.addr);
         let output = doctor(&stage, &[], &script).expect(1).says("started without harproxy's variables: curl");
         output.says("`curl` was started without HTTP_PROXY and HTTPS_PROXY");
     }
 
-    /// The addresses that CMD is said to have gone past the proxy to.
-    fn past(stage: &Stage, options: &[&str], script: &str) -> Value {
+    /// The addresses to which CMD is reported to connect past the proxy.
+    fn past(stage: &CliSandbox, options: &[&str], script: &str) -> Value {
         let told = diagnosis(&doctor(stage, &[&["--json"], options].concat(), script).expect(1));
         told["past"].as_array().unwrap().iter().map(|past| past["address"].clone()).collect()
     }
 
-    /// Each time another connection, as long as the one in question, shows that there was somebody who looked.
+    /// A second connection of the same duration is reported each time. It proves that processes were observed.
     #[test]
-    fn what_may_go_past_and_what_cmd_itself_listens_on_is_no_fault() {
-        let (stage, [origin, other]) = (Stage::new(), [(); 2].map(|()| origin()));
+    fn allowed_bypasses_and_ports_of_cmd_are_not_findings() {
+        let (stage, [origin, other]) = (CliSandbox::new(), [(); 2].map(|()| RawOrigin::silent()));
         let both =
             format!("curl -s -m 1 --noproxy '*' --parallel http://{}/ http://{}/; true", origin.addr, other.addr);
         let accused = json!([other.addr.to_string()]);

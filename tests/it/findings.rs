@@ -1,9 +1,8 @@
-//! Every kind of finding with the real binary: what fails the run by default, what `--fail-on` makes of it, and that it says
-//! what to do.
+//! Every kind of finding with the real binary: its default severity, the effect of `--fail-on`, and its hint.
 
 use serde_json::{Value, json};
 
-use crate::cli::{CURL, Stage};
+use crate::cli::{CURL, CliSandbox};
 use crate::support::origin::Origin;
 use crate::support::repo;
 use crate::support::sandbox::{Output, Sandbox, finish};
@@ -25,7 +24,7 @@ fn says(text: &str) -> Value {
     json!({"size": text.len(), "mimeType": "text/plain", "text": text})
 }
 
-/// Logs in with another password than the other one, and gets another answer.
+/// A login entry whose password placeholder and response depend on `n`.
 fn login(n: u64) -> Value {
     let mut entry = entry("POST", "/login", &says(&format!("answer {n}")));
     let form = format!("password=REDACTED-password-{n}");
@@ -47,13 +46,13 @@ fn sandbox() -> Sandbox {
     sandbox
 }
 
-/// How a kind comes about.
+/// The setup that causes a finding of one kind.
 struct Case {
     kind: &'static str,
     options: Vec<String>,
-    /// For the shell; what it exits with does not count.
+    /// A shell script. Its exit status is ignored.
     cmd: String,
-    /// Whether it fails the run by default; `None`: it never does, and `--fail-on` does not know it.
+    /// True if the finding fails the run by default; `None` if it never does and `--fail-on` rejects it.
     fails: Option<bool>,
 }
 
@@ -85,7 +84,7 @@ fn cases(origin: &Origin) -> Vec<Case> {
     ]
 }
 
-/// Replays a case: the severity of the finding, and its remedy.
+/// Replays a case. Returns the output and the finding.
 fn replayed(sandbox: &Sandbox, case: &Case, fail_on: Option<&str>) -> (Output, Value) {
     let mut args: Vec<&str> = vec!["replay", "--report", "r.json"];
     args.extend(case.options.iter().map(String::as_str));
@@ -103,7 +102,7 @@ fn replayed(sandbox: &Sandbox, case: &Case, fail_on: Option<&str>) -> (Output, V
 }
 
 #[test]
-fn every_kind_has_its_default_and_fail_on_changes_it() {
+fn each_kind_has_its_default_severity_and_fail_on_changes_it() {
     let (sandbox, origin) = (sandbox(), Origin::start());
     for case in cases(&origin) {
         let kind = case.kind;
@@ -134,8 +133,8 @@ fn every_kind_has_its_default_and_fail_on_changes_it() {
 }
 
 #[test]
-fn a_recording_of_nothing_fails_and_says_what_to_do() {
-    let stage = Stage::new();
+fn empty_recording_fails_with_a_hint() {
+    let stage = CliSandbox::new();
     stage.record(&["--report", "r.json"], &["true"]).expect(1).says("✗ nothing-recorded").says("harproxy doctor");
     let report = stage.sandbox.har("r.json");
     assert_eq!(
@@ -144,10 +143,10 @@ fn a_recording_of_nothing_fails_and_says_what_to_do() {
     );
 }
 
-/// The one that pins is told apart from the one that knows no CA: the other hosts' certificates were taken.
+/// A client with a pinned certificate accepts the certificates of other hosts, a client without the CA accepts none.
 #[test]
-fn a_refused_certificate_says_whether_it_is_the_ca_or_a_pin() {
-    let stage = Stage::new();
+fn refused_certificate_finding_tells_an_unknown_ca_from_a_pin() {
+    let stage = CliSandbox::new();
     let foreign = repo("certs/ca.pem").display().to_string();
     let refuses = format!("curl -s --cacert {foreign} https://api.test:8443/api/json");
     let map = format!("api.test:8443={}", stage.origin.https);
@@ -164,7 +163,7 @@ fn a_refused_certificate_says_whether_it_is_the_ca_or_a_pin() {
     let output = stage.replay(&["hars/a.har"], &["sh", "-c", &both]).expect(0).says("! tls-refused");
     output.says("most likely pins the certificate").says("-g '!https://api.test:8443/**'");
 
-    // What it says helps.
+    // The hint works.
     let pinned = format!("{refuses} && curl -sS https://api.test/api/json");
     let alone = ["-g", "**/api/**", "-g", "!https://api.test:8443/**"];
     let told = stage.record(&[&options[..], &alone].concat(), &["sh", "-c", &pinned]).expect(0).stderr;
@@ -173,19 +172,19 @@ fn a_refused_certificate_says_whether_it_is_the_ca_or_a_pin() {
     assert!(!told.contains("tls-refused"), "{told}");
 }
 
-/// Node.js finishes the handshake before it looks at the certificate, and leaves without a word.
+/// Node.js completes the handshake before it verifies the certificate, and closes without an alert.
 #[test]
-fn a_client_that_leaves_without_a_word_refused_the_certificate_too() {
-    let stage = Stage::new();
+fn connection_closed_after_the_handshake_is_a_refused_certificate() {
+    let stage = CliSandbox::new();
     let script = "require('https').get('https://api.test/api/json').on('error', () => {})";
     let command = ["sh", "-c", "env -u NODE_EXTRA_CA_CERTS -u SSL_CERT_FILE node -e \"$0\"", script];
     stage.record(&["-o", "hars/a.har"], &command).expect(1).says("! tls-refused").says("https://api.test/**");
 }
 
-/// A tunnel that nobody could read passes while recording, and that is told: a replay has nothing to answer it with.
+/// While recording, a tunnel of an unknown protocol passes, but a replay has no response for it.
 #[test]
-fn a_tunnel_that_could_not_be_read_is_told() {
-    let stage = Stage::new();
+fn tunnel_of_an_unknown_protocol_is_a_finding() {
+    let stage = CliSandbox::new();
     let mail = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let map = format!("mail.test:25={}", mail.local_addr().unwrap());
     std::thread::spawn(move || {
@@ -199,13 +198,13 @@ fn a_tunnel_that_could_not_be_read_is_told() {
     output.says("! unreadable").says("the tunnel to mail.test:25").says("--bypass mail.test:25");
 }
 
-/// A full disk, played by a limit on the size of files: the client gets its answer, the run fails with the reason.
+/// A limit on the size of files simulates a full disk. The client gets its response, and the run fails with the reason.
 #[test]
-fn what_can_not_be_written_is_lost_and_harproxys_own_failure() {
-    let stage = Stage::new();
+fn full_disk_loses_the_exchange_and_fails_with_status_3() {
+    let stage = CliSandbox::new();
     let args = stage.args("record", &["-o", "hars/a.har"], &["curl", "-sS", "https://api.test/api/big?mib=8"]);
     let mut shell = std::process::Command::new("sh");
-    // 2 MiB, in blocks of 512 bytes (dash) or 1024 (bash); who ignores the signal is told by the error.
+    // 2 MiB, in blocks of 512 bytes (dash) or 1024 (bash). With the signal ignored, writing returns an error.
     shell.args(["-c", "trap '' XFSZ; ulimit -f 2048; exec \"$0\" \"$@\" >/dev/null", env!("CARGO_BIN_EXE_harproxy")]);
     shell.args(args).env_clear().current_dir(stage.sandbox.path());
     let scrubbed = stage.sandbox.command([""; 0]);
@@ -215,14 +214,14 @@ fn what_can_not_be_written_is_lost_and_harproxys_own_failure() {
     stage.record(&["-o", "hars/b.har"], CURL).expect(0);
 }
 
-/// The first remedy in backticks that begins with this option, as words for the shell.
+/// The value of the first hint in backticks that begins with this option, unquoted.
 fn option(remedy: &str, name: &str) -> String {
     let told = remedy.split('`').find(|text| text.starts_with(name));
     told.unwrap_or_else(|| panic!("no {name} in {remedy}")).to_owned()
 }
 
 #[test]
-fn what_helps_with_a_websocket_turns_no_run_into_a_failing_one() {
+fn hint_for_a_websocket_does_not_fail_the_run_when_followed() {
     let (sandbox, origin) = (sandbox(), Origin::start());
     let live = format!("http://127.0.0.1:{}", origin.http.port());
     let cmd = format!(

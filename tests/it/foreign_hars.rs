@@ -1,5 +1,5 @@
-//! Real HARs of many producers (`tests/corpus/hars-foreign`, sources and licences in its INDEX.tsv): each loads, or is
-//! refused in one clear sentence; what is read of each is pinned in EXPECTED.tsv.
+//! HARs of many other tools (`tests/corpus/hars-foreign`; INDEX.tsv has sources and licences). Each loads or is refused
+//! with one clear line. EXPECTED.tsv has a summary of each.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,20 +11,20 @@ fn corpus() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/hars-foreign")
 }
 
-/// Name, and entries as its index counts them.
+/// The name of each file, and its number of entries according to the index.
 fn index() -> Vec<(String, Option<usize>)> {
     let index = fs::read_to_string(corpus().join("INDEX.tsv")).unwrap();
     let lines = index.lines().skip(1).map(|line| line.split('\t').collect::<Vec<_>>());
     lines.filter(|cells| cells[10] != "sidecar").map(|cells| (cells[0].to_owned(), cells[6].parse().ok())).collect()
 }
 
-/// The file, which is stored compressed when it is large.
+/// The path of a file. Large files are compressed.
 fn path_of(name: &str) -> PathBuf {
     let plain = corpus().join(name);
     if plain.exists() { plain } else { corpus().join(format!("{name}.gz")) }
 }
 
-/// How many payloads were found, found empty, not recorded.
+/// The numbers of payloads that were found, empty, or not recorded.
 #[derive(Default)]
 struct Bodies {
     bytes: usize,
@@ -45,7 +45,7 @@ impl Bodies {
     }
 }
 
-/// One line that says what was read.
+/// One line that summarises a file.
 fn summary(path: &Path) -> String {
     let fixture = match Fixture::open(path) {
         Ok(fixture) => fixture,
@@ -84,7 +84,7 @@ fn summary(path: &Path) -> String {
 }
 
 #[test]
-fn every_file_loads_or_is_refused_in_one_sentence() {
+fn each_file_loads_or_is_refused_in_one_line() {
     let mut found = String::new();
     let files = index();
     assert_eq!(files.len(), 71);
@@ -106,7 +106,7 @@ fn every_file_loads_or_is_refused_in_one_sentence() {
     }
 }
 
-/// A fixture at `path` with every entry of `from` in canonical form.
+/// Writes every entry of `from` in canonical form to `path`. Returns its bytes and the fixture.
 fn formatted(path: &Path, from: &Fixture) -> (Vec<u8>, Fixture) {
     let writer = FixtureWriter::create(path, ContentMode::Attach, &["**".to_owned()]).unwrap();
     let mut writer = writer.based_on(from).unwrap();
@@ -116,7 +116,7 @@ fn formatted(path: &Path, from: &Fixture) -> (Vec<u8>, Fixture) {
 }
 
 #[test]
-fn the_canonical_form_of_a_canonical_form_is_itself() {
+fn canonical_form_is_stable() {
     let dir = tempfile::tempdir().unwrap();
     for (name, _) in index() {
         let Ok(foreign) = Fixture::open(&path_of(&name)) else { continue };

@@ -1,5 +1,5 @@
-//! The invariants of every parser that meets bytes from outside, over real files, what fuzzing found once, and mutations of
-//! both. `scripts/fuzz` looks on without end, by the same code.
+//! The invariants of each parser of untrusted bytes, over real files, earlier fuzzing results, and mutations of both.
+//! `scripts/fuzz` runs the same code without an end.
 
 #[path = "../invariants/mod.rs"]
 mod invariants;
@@ -15,7 +15,7 @@ use proptest::test_runner::{TestError, TestRunner};
 
 use seeds::seeds;
 
-/// What mutations put in: the words of the formats.
+/// Words of the file formats, which mutations insert.
 const WORDS: [&str; 40] = [
     "{",
     "}",
@@ -59,7 +59,7 @@ const WORDS: [&str; 40] = [
     "_file",
 ];
 
-/// One change of an input: where, how, and what.
+/// One change of an input: position, kind and value.
 type Edit = (Index, u8, Index);
 
 fn mutated(mut bytes: Vec<u8>, other: &[u8], edits: &[Edit]) -> Vec<u8> {
@@ -95,7 +95,7 @@ fn holds(target: &str, check: fn(&[u8]), cases: u32) {
     }
     let edit = (any::<Index>(), 0..7_u8, any::<Index>());
     let input = (any::<Index>(), any::<Index>(), prop::collection::vec(edit, 1..8));
-    // Where there is no nightly toolchain, many more of these are the next best.
+    // Without a nightly toolchain, a large number here replaces `scripts/fuzz`.
     let times = std::env::var("HARPROXY_FUZZ_TIMES").map_or(1, |times| times.parse().unwrap());
     let config = ProptestConfig { cases: cases * times, failure_persistence: None, ..ProptestConfig::default() };
     let made = |(one, other, edits): &(Index, Index, Vec<Edit>)| {
@@ -113,7 +113,7 @@ fn holds(target: &str, check: fn(&[u8]), cases: u32) {
     }
 }
 
-/// A target of `fuzz/`, with how many mutations are tried here.
+/// Declares the test of a target of `fuzz/`, with its number of mutations.
 macro_rules! targets {
     ($($target:ident $cases:literal)*) => {
         const TARGETS: &[&str] = &[$(stringify!($target)),*];
@@ -137,9 +137,9 @@ targets! {
     zip 400
 }
 
-/// Every target is fuzzed, too; and `scripts/fuzz` has them begin with the same seeds.
+/// `fuzz/Cargo.toml` and `scripts/fuzz` have the same targets.
 #[test]
-fn fuzzing_has_the_same_targets() {
+fn fuzz_targets_are_those_of_the_tests() {
     let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/Cargo.toml")).unwrap();
     let manifest: toml::Table = manifest.parse().unwrap();
     let bins = manifest["bin"].as_array().unwrap().iter().map(|bin| bin["name"].as_str().unwrap());

@@ -1,4 +1,4 @@
-//! What Playwright's globs match, asked of the binary: `glob --json`, a process for each glob with all its URLs.
+//! The matches of Playwright's globs, compared with `glob --json`. Each glob has one process for all its URLs.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -19,12 +19,12 @@ struct Row {
     matches: Option<bool>,
     #[serde(default)]
     throws: bool,
-    /// What the corpus says is an evident defect of Playwright: harproxy may answer otherwise.
+    /// A defect of Playwright according to the corpus: harproxy may differ.
     bug: Option<String>,
 }
 
 impl Row {
-    /// What Playwright says; `None` for a glob that it refuses.
+    /// Playwright's result; `None` for a glob that it refuses.
     fn theirs(&self) -> Option<bool> {
         self.matches.filter(|_| !self.throws)
     }
@@ -41,12 +41,12 @@ fn corpus() -> BTreeMap<String, Vec<Row>> {
     globs
 }
 
-/// An answer for each URL; nothing when the glob is refused.
+/// The result for each URL; `None` if the glob is refused.
 fn ask(sandbox: &Sandbox, glob: &str, rows: &[Row]) -> Option<Vec<Value>> {
     let mut command = sandbox.command(["glob", "--json", "--", glob]);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let urls: String = rows.iter().map(|row| format!("{}\n", row.url)).collect();
-    // A malformed glob is refused before anything is read.
+    // A malformed glob is refused before standard input is read.
     let _ = child.stdin.take().unwrap().write_all(urls.as_bytes());
     let said = finish(child.wait_with_output().unwrap());
     match said.status {
@@ -59,7 +59,7 @@ fn ask(sandbox: &Sandbox, glob: &str, rows: &[Row]) -> Option<Vec<Value>> {
     }
 }
 
-/// Rows that agree, rows that may differ and those that do by why, and what is wrong.
+/// The number of rows that agree, the allowed and actual differences by reason, and the errors.
 #[derive(Default)]
 struct Tally {
     agreed: usize,
@@ -99,7 +99,7 @@ impl Tally {
 }
 
 #[test]
-fn the_command_matches_as_playwright_does() {
+fn glob_command_matches_like_playwright() {
     let (sandbox, next, tally) = (Sandbox::new(), AtomicUsize::new(0), Mutex::new(Tally::default()));
     let globs: Vec<(String, Vec<Row>)> = corpus().into_iter().collect();
     let work = || {

@@ -1,4 +1,4 @@
-//! What holds for any fixture: writing what was read changes no byte, and no input is worth a panic.
+//! Properties of all fixtures: a written HAR is unchanged after reading and writing, and no input causes a panic.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -156,7 +156,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn writing_what_was_read_changes_no_byte(entries in prop::collection::vec(entry(), 0..4)) {
+    fn written_har_is_unchanged_after_reading_and_writing(entries in prop::collection::vec(entry(), 0..4)) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.har");
         let first = write(&path, entries.clone());
@@ -173,7 +173,7 @@ proptest! {
         }
         let again = write(&dir.path().join("b.har"), read);
         prop_assert_eq!(String::from_utf8_lossy(&again), String::from_utf8_lossy(&first));
-        // What another tool says of an entry changes no order.
+        // Members of other tools do not change the order.
         let mut said = entries;
         for entry in &mut said {
             entry.extras.insert("_said".to_owned(), Value::Null);
@@ -192,7 +192,7 @@ proptest! {
     }
 
     #[test]
-    fn every_payload_comes_back_in_every_form(
+    fn payloads_round_trip_in_every_storage(
         bytes in prop_oneof![
             prop::collection::vec(any::<u8>(), 0..300),
             any::<String>().prop_map(String::into_bytes),
@@ -227,7 +227,7 @@ proptest! {
     }
 
     #[test]
-    fn no_input_is_worth_a_panic(
+    fn arbitrary_input_does_not_panic(
         which in any::<Index>(),
         edits in prop::collection::vec((any::<Index>(), 0..4_u8, any::<u8>()), 1..6),
     ) {
@@ -268,7 +268,7 @@ proptest! {
     }
 }
 
-/// Small files of many producers, and archives.
+/// Small HARs of many tools, and archives.
 fn samples() -> Vec<PathBuf> {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
     let folder = fs::read_dir(corpus.join("hars-foreign")).unwrap();

@@ -1,4 +1,4 @@
-//! What real tools write otherwise than HAR 1.2 says, and what harproxy reads.
+//! HARs in which real tools deviate from HAR 1.2, and the data that harproxy reads from them.
 
 use std::fs;
 
@@ -14,7 +14,7 @@ struct Read {
     notes: Vec<String>,
 }
 
-/// Reads an entry whose request and response have these members beside those that every one has.
+/// Reads an entry with these members of request and response besides the required ones.
 #[track_caller]
 fn read_by(creator: &str, own: bool, request: Value, response: Value) -> Read {
     let with = |mut object: Value, members: Value| {
@@ -67,7 +67,7 @@ fn field(name: &str, value: &[u8]) -> (String, Vec<u8>) {
 }
 
 #[test]
-fn headers_as_they_went_over_the_wire() {
+fn pseudo_headers_of_other_tools_are_removed() {
     let read = response(json!({
         "status": 200,
         "httpVersion": "h2",
@@ -103,7 +103,7 @@ fn headers_as_they_went_over_the_wire() {
 }
 
 #[test]
-fn a_status_field_of_our_own_recording_stays() {
+fn status_header_of_an_own_recording_is_kept() {
     let headers = json!({ "headers": [{ "name": "status", "value": "200 OK" }] });
     assert_eq!(read_by("harproxy", true, json!({}), headers).entry.response.headers.len(), 1);
     let other = json!({ "headers": [{ "name": "status", "value": "degraded" }] });
@@ -111,7 +111,7 @@ fn a_status_field_of_our_own_recording_stays() {
 }
 
 #[test]
-fn everything_may_be_missing() {
+fn missing_members_have_defaults() {
     let read = response(json!({ "statusText": null, "redirectURL": null, "cookies": { "a": 1 }, "content": null }));
     assert_eq!(read.entry.response.status_text, "OK");
     assert_eq!((read.entry.time, read.entry.started.as_str()), (0.0, ""));
@@ -122,7 +122,7 @@ fn everything_may_be_missing() {
 }
 
 #[test]
-fn a_content_type_where_no_header_was_kept() {
+fn content_type_is_taken_from_the_mime_type_if_no_header_was_kept() {
     let read = response(json!({ "headers": [], "content": { "mimeType": "text/css", "text": "a" } }));
     assert_eq!(fields(&read.entry.response.headers), [field("content-type", b"text/css")]);
     for content in [json!({ "mimeType": "x-unknown" }), json!({ "mimeType": "" })] {
@@ -131,7 +131,7 @@ fn a_content_type_where_no_header_was_kept() {
 }
 
 #[test]
-fn bodies_that_were_not_kept_are_never_empty_ones() {
+fn omitted_payload_is_not_an_empty_one() {
     for content in [json!({ "size": 5 }), json!({ "size": 5, "text": "" }), json!({ "size": 5, "text": null })] {
         let read = response(json!({ "content": content }));
         assert!(matches!(read.content, Payload::NotRecorded), "{content}");
@@ -151,7 +151,7 @@ fn bodies_that_were_not_kept_are_never_empty_ones() {
 }
 
 #[test]
-fn base64_as_tools_write_it() {
+fn base64_variants_of_other_tools_are_decoded() {
     let with = |text: &str, mime: &str, flag: bool| {
         let mut content = json!({ "size": 6, "mimeType": mime, "text": text });
         if flag {
@@ -170,7 +170,7 @@ fn base64_as_tools_write_it() {
 }
 
 #[test]
-fn text_goes_back_to_the_bytes_of_its_charset() {
+fn text_is_encoded_in_its_declared_charset() {
     let with = |charset: &str, text: &str| {
         let content_type = format!("text/html; charset={charset}");
         response(json!({
@@ -209,7 +209,7 @@ fn coded(content: Value) -> Value {
 }
 
 #[test]
-fn bodies_whose_coding_is_off_already_or_still_on() {
+fn payload_is_served_decoded_whether_or_not_the_tool_decoded_it() {
     let off = response(coded(json!({ "size": 2, "mimeType": "text/plain", "text": "hi" })));
     assert_eq!(bytes(&off.content), b"hi");
     let base64 = "H4sIAAAAAAAAA8vIBACsKpPYAgAAAA==";
@@ -224,7 +224,7 @@ fn bodies_whose_coding_is_off_already_or_still_on() {
 }
 
 #[test]
-fn polly_keeps_lists_of_chunks() {
+fn polly_chunk_lists_are_joined() {
     let hex: String = GZIP_HI.iter().map(|byte| format!("{byte:02x}")).collect();
     let (first, second) = hex.split_at(20);
     let polly = |content| read_by("Polly.JS", false, json!({}), coded(content));
@@ -238,7 +238,7 @@ fn polly_keeps_lists_of_chunks() {
 }
 
 #[test]
-fn bodies_cut_by_the_tool() {
+fn payload_cut_by_its_tool_is_noted() {
     let with = |mime: &str| response(json!({ "content": { "size": 1000, "mimeType": mime, "text": "[1,2" } }));
     let json = with("application/json");
     assert!(matches!(json.content, Payload::NotRecorded));
@@ -252,7 +252,7 @@ fn bodies_cut_by_the_tool() {
 }
 
 #[test]
-fn request_payloads() {
+fn request_payload_is_read_from_text_or_params() {
     let post = |data: Value| request(json!({ "postData": data, "bodySize": 0 }));
     for none in [json!(null), json!({}), json!({ "mimeType": "", "text": "" }), json!({ "params": [] })] {
         assert!(post(none.clone()).post_data.is_none(), "{none}");
@@ -277,7 +277,7 @@ fn request_payloads() {
 }
 
 #[test]
-fn numbers_and_texts_of_other_types() {
+fn numbers_and_strings_are_converted_from_other_types() {
     let read = response(json!({ "status": "404", "bodySize": null, "headersSize": 1.5e2, "httpVersion": 1.1 }));
     assert_eq!(read.entry.response.status, 404);
     assert_eq!((read.entry.response.body_size, read.entry.response.headers_size), (-1, 150));
@@ -285,7 +285,7 @@ fn numbers_and_texts_of_other_types() {
 }
 
 #[test]
-fn websockets_and_http2_are_known_from_the_index() {
+fn index_knows_websockets_and_http2() {
     let entry = |url: &str, extra: Value| {
         let mut entry = json!({ "request": { "method": "GET", "url": url }, "response": { "status": 200 } });
         entry.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
@@ -311,7 +311,7 @@ fn websockets_and_http2_are_known_from_the_index() {
 }
 
 #[test]
-fn text_that_mitmproxy_read_byte_by_byte_goes_out_as_it_came() {
+fn mitmproxy_text_decoded_as_latin1_is_restored() {
     let xml = json!({ "content": { "mimeType": "application/xml", "text": "<a>gr\u{c3}\u{b6}\u{c3}\u{9f}er</a>", "size": 40, "compression": -25 } });
     assert_eq!(bytes(&read_by("mitmproxy", false, json!({}), xml.clone()).content), "<a>größer</a>".as_bytes());
     assert_eq!(
@@ -321,7 +321,7 @@ fn text_that_mitmproxy_read_byte_by_byte_goes_out_as_it_came() {
     );
     let latin1 = json!({ "content": { "mimeType": "text/plain", "text": "größer", "size": 6 } });
     assert_eq!(bytes(&read_by("mitmproxy", false, json!({}), latin1).content), b"gr\xf6\xdfer");
-    // The size says that these were UTF-8 and read so.
+    // The declared size shows that the text was decoded as UTF-8.
     let utf8 = json!({ "content": { "mimeType": "text/html", "text": "größer", "size": 8 } });
     assert_eq!(bytes(&read_by("mitmproxy", false, json!({}), utf8).content), "größer".as_bytes());
     let sent =
@@ -330,7 +330,7 @@ fn text_that_mitmproxy_read_byte_by_byte_goes_out_as_it_came() {
 }
 
 #[test]
-fn text_without_a_charset_that_was_read_as_windows_1252_goes_out_as_utf8() {
+fn text_decoded_as_windows_1252_is_restored_to_utf8() {
     let of_type =
         |media_type: &str, text: &str| response(json!({ "content": { "mimeType": media_type, "text": text } }));
     for media_type in ["text/plain", "text/event-stream", "text/csv"] {
@@ -340,7 +340,7 @@ fn text_without_a_charset_that_was_read_as_windows_1252_goes_out_as_utf8() {
         let plain = of_type(media_type, "größer 3 €");
         assert_eq!((bytes(&plain.content), plain.notes.len()), ("größer 3 €".as_bytes().to_vec(), 0));
     }
-    // These say what they are, or are read as UTF-8 by everybody.
+    // These types declare a charset, or every tool decodes them as UTF-8.
     for media_type in
         ["text/plain; charset=utf-8", "text/html", "text/css", "text/xml", "text/javascript", "application/json"]
     {

@@ -1,5 +1,4 @@
-//! Fixtures in every form that a file can have, and input that is bad: an answer or an error that names the place, never
-//! a panic.
+//! Fixtures in every file form, and malformed input: each error names its position, and none is a panic.
 
 use std::fs::{self, File};
 use std::io::{Cursor, Read, Write};
@@ -13,9 +12,11 @@ use tempfile::TempDir;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
+use crate::support::archive::zip;
+
 const CONTENT: &str = r#"{"size":2,"mimeType":"text/plain","text":"hi"}"#;
 
-/// An entry as small as it may be.
+/// A minimal entry.
 fn entry(url: &str, content: &str) -> String {
     format!(
         r#"{{"request":{{"method":"GET","url":"{url}","headers":[]}},"response":{{"status":200,"headers":[],"content":{content}}}}}"#
@@ -50,7 +51,7 @@ fn text_of(fixture: &Fixture, entry: usize) -> Vec<u8> {
     fixture.payload(entry, &parsed.response.content).unwrap().bytes().unwrap().to_vec()
 }
 
-/// The error, in one line that begins with the file.
+/// Opens a file that is refused. Returns the error, which is one line that begins with the path.
 #[track_caller]
 fn refused(path: &Path) -> String {
     let error = Fixture::open(path).unwrap_err();
@@ -78,16 +79,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     out.finish().unwrap()
 }
 
-fn zip(members: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    for (name, bytes) in members {
-        zip.start_file(*name, SimpleFileOptions::default()).unwrap();
-        zip.write_all(bytes).unwrap();
-    }
-    zip.finish().unwrap().into_inner()
-}
-
-/// An archive whose member gets a name that its writer would refuse.
+/// Renames a member of an archive to a name that the zip writer refuses.
 fn renamed(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
     assert_eq!(from.len(), to.len());
     let mut out = bytes.to_vec();
@@ -100,7 +92,7 @@ fn renamed(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
 }
 
 #[test]
-fn every_form_of_file_reads_the_same() {
+fn each_file_form_reads_equal() {
     let dir = Dir::new();
     let text = small();
     let utf16 = |to_bytes: fn(u16) -> [u8; 2]| {
@@ -136,7 +128,7 @@ fn every_form_of_file_reads_the_same() {
 }
 
 #[test]
-fn members_come_in_any_order_and_lines_are_counted() {
+fn member_order_is_free_and_lines_are_counted() {
     let dir = Dir::new();
     let text = format!(
         "{{\"zzz\": [1],\n\"log\": {{\"pages\": [\n],\n\"entries\": [\n{},\n\n{}\n],\n\"_harproxy\": {{\"format\": 1, \"scope\": [\"**/a\", \"!**/b\"]}},\n\"version\": 1.1}}}}",
@@ -151,7 +143,7 @@ fn members_come_in_any_order_and_lines_are_counted() {
 }
 
 #[test]
-fn an_entry_larger_than_the_window_and_many_small_ones() {
+fn entry_larger_than_the_window_is_read_among_many_small_ones() {
     let dir = Dir::new();
     let large = format!(r#"{{"size":1,"mimeType":"text/plain","text":"{}"}}"#, "x\\n".repeat(700_000));
     let mut entries: Vec<_> = (0..3000).map(|n| entry(&format!("http://a.test/{n}"), CONTENT)).collect();
@@ -165,7 +157,7 @@ fn an_entry_larger_than_the_window_and_many_small_ones() {
 }
 
 #[test]
-fn what_is_not_a_har_is_refused_in_one_sentence() {
+fn invalid_har_is_refused_with_line_and_column() {
     let dir = Dir::new();
     let whole = har(&[entry("http://a.test/1", CONTENT), entry("http://a.test/2", CONTENT)]);
     let cut = &whole[..whole.len() - 40];
@@ -198,9 +190,9 @@ fn what_is_not_a_har_is_refused_in_one_sentence() {
     assert!(refused(&dir.0.path().join("none.har")).starts_with("opening "));
 }
 
-/// As Playwright opens it. A replay refuses it, but for an empty list: it would answer nothing.
+/// Playwright opens these files. A replay refuses them, except an empty list, since it could not answer a request.
 #[test]
-fn what_has_no_entries_is_read_with_a_warning() {
+fn file_without_entries_is_read_with_a_warning() {
     let dir = Dir::new();
     for (text, says) in [
         ("null", "not a HAR: it has no entries"),
@@ -218,7 +210,7 @@ fn what_has_no_entries_is_read_with_a_warning() {
         assert!(warnings.len() == 1 && warnings[0].text.contains(says), "{text}: {warnings:?}");
         let refused = fixture.expect_entries();
         assert_eq!(refused.is_ok(), text.contains("[]") && text.contains("log"), "{text}: {refused:?}");
-        // Written again it is a HAR, with one list of entries.
+        // The formatted file is a HAR with one list of entries.
         let written = dir.0.path().join("b.har");
         let writer = FixtureWriter::create(&written, ContentMode::Attach, &["**".to_owned()]).unwrap();
         writer.based_on(&fixture).unwrap().finish().unwrap();
@@ -228,7 +220,7 @@ fn what_has_no_entries_is_read_with_a_warning() {
 }
 
 #[test]
-fn one_bad_entry_poisons_no_other() {
+fn malformed_entry_does_not_affect_others() {
     let dir = Dir::new();
     let good = |n: usize| entry(&format!("http://a.test/{n}"), CONTENT);
     let entries = [
@@ -269,7 +261,7 @@ fn one_bad_entry_poisons_no_other() {
 }
 
 #[test]
-fn bytes_that_are_no_utf8_are_not_guessed() {
+fn invalid_utf8_is_an_error_of_its_entry() {
     let dir = Dir::new();
     let text = har(&[entry("http://a.test/", CONTENT), entry("http://b.test/", "{\"text\":\"caf#\"}")]);
     let latin: Vec<u8> = text.bytes().map(|byte| if byte == b'#' { 0xe9 } else { byte }).collect();
@@ -280,7 +272,7 @@ fn bytes_that_are_no_utf8_are_not_guessed() {
 }
 
 #[test]
-fn warnings_do_not_fill_memory() {
+fn warnings_are_bounded() {
     let dir = Dir::new();
     let fixture = Fixture::open(&dir.file("a.har", har(&vec!["0".to_owned(); 5000]))).unwrap();
     assert_eq!(fixture.warnings().len(), 201);
@@ -288,7 +280,7 @@ fn warnings_do_not_fill_memory() {
 }
 
 #[test]
-fn payload_files_beside_the_har() {
+fn payload_files_are_read_from_the_folder_of_the_har() {
     let dir = Dir::new();
     dir.file("hars/api/a.txt", "beside");
     dir.file("hars/sub/empty.dat", "");
@@ -316,7 +308,7 @@ fn payload_files_beside_the_har() {
 
 #[cfg(unix)]
 #[test]
-fn payload_files_behind_links_are_refused() {
+fn payload_files_behind_symbolic_links_are_refused() {
     use std::os::unix::fs::symlink;
     let dir = Dir::new();
     let secret = dir.file("secret/s.txt", "secret");
@@ -332,7 +324,7 @@ fn payload_files_behind_links_are_refused() {
 
 #[cfg(unix)]
 #[test]
-fn a_pipe_is_read_once_and_kept() {
+fn pipe_is_read_once_and_buffered() {
     let dir = Dir::new();
     let path = dir.0.path().join("pipe");
     nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
@@ -346,7 +338,7 @@ fn a_pipe_is_read_once_and_kept() {
 }
 
 #[test]
-fn base64_that_is_none() {
+fn invalid_base64_is_served_as_text_in_a_foreign_har() {
     let dir = Dir::new();
     let content = r#"{"size":6,"mimeType":"image/png","text":"no base64!","encoding":"base64"}"#;
     let text = har(&[entry("http://a.test/", content)]);
@@ -358,7 +350,7 @@ fn base64_that_is_none() {
 }
 
 #[test]
-fn archives_with_payloads() {
+fn archive_payloads_are_read() {
     let dir = Dir::new();
     let content = |file: &str| format!(r#"{{"size":6,"mimeType":"text/plain","_file":"{file}"}}"#);
     let large = "large ".repeat(400_000);
@@ -389,7 +381,7 @@ fn archives_with_payloads() {
 }
 
 #[test]
-fn archives_that_mean_harm_or_are_none() {
+fn malicious_and_invalid_archives_are_refused() {
     let dir = Dir::new();
     let text = small();
     let har = ("har.har", text.as_bytes());
@@ -424,7 +416,7 @@ fn archives_that_mean_harm_or_are_none() {
 }
 
 #[test]
-fn large_payloads_are_streamed_both_ways() {
+fn large_payloads_are_streamed_while_writing_and_reading() {
     let dir = Dir::new();
     let path = dir.0.path().join("a.har");
     let plain = "0123456789abcdef".repeat(200_000);
@@ -458,7 +450,7 @@ fn large_payloads_are_streamed_both_ways() {
 }
 
 #[test]
-fn an_archive_of_our_own_is_never_taken_for_a_bomb() {
+fn highly_compressed_own_archive_is_accepted() {
     let dir = Dir::new();
     let path = dir.0.path().join("a.zip");
     let zeros = vec![0; 17 << 20];

@@ -1,9 +1,9 @@
-//! What `--report x.html` carries of a real run: `scripts/report` looks at it in a browser.
+//! The data in the page of `--report x.html`. `scripts/report` tests the page in a browser.
 
 use serde_json::Value;
 
-use crate::cli::Stage;
-use crate::support::origin::{Origin, Page};
+use crate::cli::CliSandbox;
+use crate::support::origin::{Origin, OriginResponse};
 use crate::support::sandbox::Sandbox;
 
 /// The data of a page.
@@ -21,13 +21,13 @@ fn text<'a>(data: &'a Value, payload: &Value) -> &'a str {
 }
 
 #[test]
-fn a_recording_says_which_entry_each_exchange_became_and_shows_it() {
+fn recording_page_links_each_exchange_to_its_entry() {
     let (sandbox, counter) = (Sandbox::new(), std::sync::atomic::AtomicU64::new(0));
     let origin = Origin::answering(move |asked| {
         asked.path.starts_with("/count").then(|| {
             let n = counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             let headers = vec![("content-type", "text/plain".to_owned())];
-            Page { status: 200, headers, body: format!("answer {n}").into(), ..Page::default() }
+            OriginResponse { status: 200, headers, body: format!("answer {n}").into(), ..OriginResponse::default() }
         })
     });
     let record = |urls: &[&str]| {
@@ -52,8 +52,8 @@ fn a_recording_says_which_entry_each_exchange_became_and_shows_it() {
 }
 
 #[test]
-fn a_miss_has_its_payload_its_entry_and_its_request() {
-    let stage = Stage::new();
+fn miss_has_its_payload_and_the_nearest_entry_with_its_request() {
+    let stage = CliSandbox::new();
     stage.record(&[], &["curl", "-sS", "https://api.test/api/json", "-d", r#"{"id":1}"#]).expect(0);
     let cmd = ["curl", "-sS", "https://api.test/api/json", "-d", r#"{"id":"</script>"}"#];
     stage.replay(&["--report", "run.html"], &cmd).expect(1);
@@ -71,8 +71,8 @@ fn a_miss_has_its_payload_its_entry_and_its_request() {
 }
 
 #[test]
-fn what_a_replay_added_is_shown_with_its_payload() {
-    let stage = Stage::new();
+fn exchange_added_by_replay_has_its_payload() {
+    let stage = CliSandbox::new();
     stage.record(&[], &["curl", "-sS", "https://api.test/api/json"]).expect(0);
     let options = ["replay", "hars/recorded.har", "--on-miss", "record", "--report", "run.html"].map(str::to_owned);
     let both = curl(&["https://api.test/api/text", "https://api.test/api/json"]);
@@ -86,8 +86,8 @@ fn what_a_replay_added_is_shown_with_its_payload() {
 }
 
 #[test]
-fn what_was_pruned_is_shown_as_it_was() {
-    let stage = Stage::new();
+fn pruned_entry_is_shown_with_its_payload() {
+    let stage = CliSandbox::new();
     stage.record(&[], &["curl", "-sS", "https://api.test/api/json", "https://api.test/api/text"]).expect(0);
     stage.replay(&["--prune", "--report", "run.html"], &["curl", "-sS", "https://api.test/api/json"]).expect(0);
     let data = data(&stage.sandbox.read("run.html"));
@@ -99,8 +99,8 @@ fn what_was_pruned_is_shown_as_it_was() {
 }
 
 #[test]
-fn a_run_without_requests_shows_what_nothing_asked_for() {
-    let stage = Stage::new();
+fn run_without_requests_lists_unused_entries() {
+    let stage = CliSandbox::new();
     stage.record(&[], &["curl", "-sS", "https://api.test/api/json"]).expect(0);
     stage.replay(&["--report", "run.html"], &["true"]).expect(1);
     let data = data(&stage.sandbox.read("run.html"));
@@ -110,8 +110,8 @@ fn a_run_without_requests_shows_what_nothing_asked_for() {
 }
 
 #[test]
-fn no_secret_is_in_a_page() {
-    let stage = Stage::new();
+fn page_contains_no_secret() {
+    let stage = CliSandbox::new();
     let secrets = ["hunter2-hunter2", "s3cr3t-of-the-query", "t0ken-of-the-header"];
     let url = format!("https://api.test/api/json?access_token={}", secrets[1]);
     let header = format!("authorization: Bearer {}", secrets[2]);

@@ -2,7 +2,7 @@
 
 use nix::sys::signal::Signal;
 
-use crate::support::client::{Client, Got, Proto};
+use crate::support::client::{Proto, TestResponse};
 use crate::support::origin::Origin;
 use crate::support::sandbox::{Sandbox, Server};
 
@@ -16,8 +16,8 @@ fn start(sandbox: &Sandbox, command: &str, more: &[String]) -> Server {
     sandbox.start(args)
 }
 
-fn visit(server: &Server, proto: Proto) -> Vec<Got> {
-    let client = Client::new(server.proxy(), server.ca(), proto);
+fn visit(server: &Server, proto: Proto) -> Vec<TestResponse> {
+    let client = server.client(proto);
     PATHS.map(|path| client.get(&format!("https://api.test{path}"))).into()
 }
 

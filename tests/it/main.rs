@@ -1,6 +1,7 @@
-//! The one integration binary: a file a topic. Tests drive the real binary with real clients, or the pure core with data.
+//! Integration tests in one binary, with one file per topic. They use the real binary with real clients, or the core
+//! crates with data.
 
-// A helper that can't go on fails its test, and that is what an unwrap says.
+// A failing helper fails its test. An unwrap is the shortest form of that.
 #![allow(clippy::expect_used, clippy::panic, clippy::unreachable, clippy::unwrap_used)]
 
 mod access;

@@ -1,4 +1,4 @@
-//! Accuracy of near misses: the figures of docs/internals/near-misses.md, for the seed that the costs were not tuned on.
+//! Accuracy of near misses: the figures of docs/internals/near-misses.md, for the seed that was not used for tuning.
 
 #[path = "../../benches/near/mutation/mod.rs"]
 mod mutation;

@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::replay::stage::{entry, foreign, text};
-use crate::support::client::{Ask, Client, Proto};
+use crate::support::client::{Client, Proto, TestRequest};
 use crate::support::sandbox::Sandbox;
 
 /// Set if this program runs in its namespace.
@@ -119,7 +119,9 @@ fn inside() {
         for url in [format!("http://{here}/x"), format!("http://localhost:{}/x", here.port())] {
             assert_eq!(client.get(&url).status, 501, "{url}");
         }
-        assert!(client.try_ask(Ask::new("GET", &format!("https://{here}/x"))).is_ok_and(|got| got.status == 501));
+        assert!(
+            client.try_send(TestRequest::new("GET", &format!("https://{here}/x"))).is_ok_and(|got| got.status == 501)
+        );
     });
     assert_eq!(
         (&report["counts"]["upstreamConnections"], &report["counts"]["local"]),
@@ -162,14 +164,14 @@ fn ask_for_all(client: &Client) {
     for url in ELSEWHERE.iter().filter(|url| url.starts_with("http")) {
         for url in [(*url).to_owned(), format!("{url}?missed")] {
             // This client rejects some of the URLs.
-            let _ = client.try_ask(Ask::new("GET", &url));
+            let _ = client.try_send(TestRequest::new("GET", &url));
         }
     }
     for n in 0..ELSEWHERE.len() {
-        let _ = client.try_ask(Ask::new("GET", &format!("http://api.test/redirect/{n}")));
+        let _ = client.try_send(TestRequest::new("GET", &format!("http://api.test/redirect/{n}")));
     }
-    let _ = client.try_ask(Ask::new("GET", "http://api.test/aborted"));
-    let _ = client.try_ask(Ask::new("GET", "https://nowhere.test/missed"));
+    let _ = client.try_send(TestRequest::new("GET", "http://api.test/aborted"));
+    let _ = client.try_send(TestRequest::new("GET", "https://nowhere.test/missed"));
     for target in ["192.0.2.1:25", "mail.test:25", "[2001:db8::1]:443", "api.test:65535"] {
         tunnel(client.proxy, target);
     }

@@ -1,5 +1,5 @@
-//! The hook that gives Node.js 18 and 20 a way through a proxy, in the machine's own Node.js: an origin that only the proxy
-//! can find, and a proxy that is not harproxy.
+//! The hook that makes Node.js 18 and 20 use a proxy, tested with the installed Node.js. The origin is reachable only
+//! through a proxy that is not harproxy.
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -15,8 +15,8 @@ use super::support::raw::read_head;
 use super::support::repo;
 use super::support::sandbox::Sandbox;
 
-/// A proxy that leads `api.test` to an origin and refuses other names. It takes absolute-form too, which later versions send
-/// by themselves.
+/// A proxy that forwards `api.test` to an origin and refuses other names. It accepts absolute-form requests, too, which
+/// later versions of Node.js send.
 struct Tunnels {
     addr: SocketAddr,
     heads: Arc<Mutex<Vec<String>>>,
@@ -64,32 +64,32 @@ impl Tunnels {
         Tunnels { addr, heads }
     }
 
-    /// How many tunnels were asked for.
+    /// The number of CONNECT requests for an authority.
     fn count(&self, authority: &str) -> usize {
         let line = format!("CONNECT {authority} HTTP/1.1\r\n");
         self.heads.lock().unwrap().iter().filter(|head| head.starts_with(&line)).count()
     }
 }
 
-/// Everything around a script: origin, proxy, and the environment that `-- CMD` would have.
-struct Stage {
+/// The origin, the proxy and the environment of a script under `-- CMD`.
+struct NodeSetup {
     origin: Origin,
     tunnels: Tunnels,
     sandbox: Sandbox,
 }
 
-impl Stage {
-    /// None, and a word on it, where there is no Node.js.
+impl NodeSetup {
+    /// Returns `None` and prints a note if Node.js is not installed.
     fn set() -> Option<Self> {
         if Command::new("node").arg("--version").output().is_err() {
             let _ = writeln!(std::io::stderr(), "not tried: node is not here");
             return None;
         }
         let origin = Origin::start();
-        Some(Stage { tunnels: Tunnels::to(&origin), origin, sandbox: Sandbox::new() })
+        Some(NodeSetup { tunnels: Tunnels::to(&origin), origin, sandbox: Sandbox::new() })
     }
 
-    /// Runs `node ARGS` in that environment, in a folder whose name has a space, and gives what it printed.
+    /// Runs `node ARGS` in that environment, in a folder whose name has a space. Returns its output.
     fn node(&self, args: &[&str], more: &[(&str, &str)]) -> String {
         let output = self.command(args, more);
         let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -129,7 +129,7 @@ impl Stage {
     }
 }
 
-/// `get(url, options)`: the status and the path that the origin was asked for.
+/// `get(url, options)` returns the status and the path that the origin received.
 const GET: &str = r"
 const get = (url, options = {}) => new Promise((done, failed) => {
   const { request } = require(url.split(':')[0]);
@@ -145,8 +145,8 @@ fn script(body: &str) -> String {
 }
 
 #[test]
-fn http_and_https_go_through_the_proxy() {
-    let Some(stage) = Stage::set() else { return };
+fn http_and_https_requests_use_the_proxy() {
+    let Some(stage) = NodeSetup::set() else { return };
     let body =
         "for (const scheme of ['http', 'https']) console.log(await get(`${scheme}://api.test/api/poll?${scheme}`));";
     let said = stage.node(&["-e", &script(body)], &[]);
@@ -158,8 +158,8 @@ fn http_and_https_go_through_the_proxy() {
 }
 
 #[test]
-fn an_agent_of_the_programs_own_goes_through_the_proxy_and_keeps_its_connection() {
-    let Some(stage) = Stage::set() else { return };
+fn custom_agent_uses_the_proxy_and_keeps_its_connection() {
+    let Some(stage) = NodeSetup::set() else { return };
     let body = "for (const scheme of ['http', 'https']) {
         const agent = new (require(scheme).Agent)({ keepAlive: true });
         for (const n of [1, 2, 3]) console.log(await get(`${scheme}://api.test/api/poll?${n}`, { agent }));
@@ -173,8 +173,8 @@ fn an_agent_of_the_programs_own_goes_through_the_proxy_and_keeps_its_connection(
 }
 
 #[test]
-fn fetch_goes_through_the_proxy() {
-    let Some(stage) = Stage::set() else { return };
+fn fetch_uses_the_proxy() {
+    let Some(stage) = NodeSetup::set() else { return };
     let body = "for (const scheme of ['http', 'https']) {
         const answer = await fetch(`${scheme}://api.test/api/items`, { method: 'POST', body: 'sent' });
         console.log(answer.status, (await answer.text()).includes('sent'));
@@ -186,8 +186,8 @@ fn fetch_goes_through_the_proxy() {
 }
 
 #[test]
-fn what_is_bypassed_does_not_go_through_the_proxy() {
-    let Some(stage) = Stage::set() else { return };
+fn bypassed_hosts_do_not_use_the_proxy() {
+    let Some(stage) = NodeSetup::set() else { return };
     let body = "console.log((await fetch(process.env.DIRECT)).status);
         const below = process.env.DIRECT.replace('127.0.0.1', 'sub.origin.localhost');
         const lookup = (name, options, done) => options.all ? done(null, [{ address: '127.0.0.1', family: 4 }]) : done(null, '127.0.0.1', 4);
@@ -197,8 +197,8 @@ fn what_is_bypassed_does_not_go_through_the_proxy() {
 }
 
 #[test]
-fn a_client_that_knows_the_proxy_talks_to_it_itself() {
-    let Some(stage) = Stage::set() else { return };
+fn client_with_its_own_proxy_support_is_unchanged() {
+    let Some(stage) = NodeSetup::set() else { return };
     let body = "const { hostname, port } = new URL(process.env.http_proxy);
         console.log(await get('http://x/', { hostname, port, path: 'http://api.test/api/poll' }));";
     assert_eq!(stage.node(&["-e", &script(body)], &[]), "200 /api/poll");
@@ -207,8 +207,8 @@ fn a_client_that_knows_the_proxy_talks_to_it_itself() {
 }
 
 #[test]
-fn a_refusal_is_an_error_that_says_so() {
-    let Some(stage) = Stage::set() else { return };
+fn refused_connect_is_an_error_with_the_status() {
+    let Some(stage) = NodeSetup::set() else { return };
     let body = "console.log(await get('https://other.test/'));
         await fetch('https://other.test/').catch((error) => console.log(error.message, '-', error.cause.message));";
     let message = "the proxy answered 502 Nobody Home to CONNECT other.test:443";
@@ -221,8 +221,8 @@ fn a_refusal_is_an_error_that_says_so() {
 }
 
 #[test]
-fn modules_workers_and_child_processes_keep_it() {
-    let Some(stage) = Stage::set() else { return };
+fn hook_applies_to_modules_workers_and_child_processes() {
+    let Some(stage) = NodeSetup::set() else { return };
     stage.sandbox.write(
         "main.mjs",
         "import https, { get } from 'node:https';
@@ -239,18 +239,18 @@ fn modules_workers_and_child_processes_keep_it() {
         await new Promise((done) => new Worker(code, { eval: true }).on('exit', done));
         console.log(execFileSync(process.execPath, ['-e', code, '', 'child']).toString().trim());",
     );
-    // 22 warns in each worker that its own support is experimental.
+    // Node.js 22 warns in each worker that its own proxy support is experimental.
     let said = stage.node(&["main.mjs"], &[("NODE_NO_WARNINGS", "1")]);
     assert_eq!(said, "module 200 200\nworker 200 200\nchild 200 200");
 }
 
 #[test]
-fn node_itself_works_as_ever() {
-    let Some(stage) = Stage::set() else { return };
+fn node_works_without_requests() {
+    let Some(stage) = NodeSetup::set() else { return };
     let version = stage.node(&["--version"], &[("NODE_OPTIONS", "")]);
     assert_eq!(stage.node(&["--version"], &[]), version);
     assert_eq!(stage.node(&["-p", "1 + 1"], &[]), "2");
-    // Twice, as a harproxy in a harproxy has it; and where the variables are gone.
+    // The hook is loaded twice in nested runs of harproxy. It does nothing without the variables.
     let twice = format!("--require \"{0}\" --require \"{0}\"", stage.sandbox.join("a b/node-hook.cjs").display());
     let body = script("console.log(await get('https://api.test/api/poll'));");
     assert_eq!(stage.node(&["-e", &body], &[("NODE_OPTIONS", &twice)]), "200 /api/poll");
@@ -259,14 +259,14 @@ fn node_itself_works_as_ever() {
     assert_eq!(stage.node(&["-e", &body], &none), "200 200 undefined");
 }
 
-/// Whether this Node.js uses the proxy variables by itself.
+/// Returns true if this Node.js supports the proxy variables itself.
 fn built_in() -> bool {
     let flag = "process.exit(process.allowedNodeEnvironmentFlags.has('--use-env-proxy') ? 0 : 1)";
     Command::new("node").args(["-e", flag]).status().unwrap().success()
 }
 
 #[test]
-fn the_folder_of_a_run_has_the_hook() {
+fn run_folder_contains_the_hook() {
     let bundle = Bundle::build(&std::fs::read_to_string(repo("certs/ca.pem")).unwrap(), &Environment::new()).unwrap();
     let run = RunFolder::create(bundle).unwrap();
     assert!(std::fs::read_to_string(run.for_cmd().unwrap().node_hook).unwrap().contains("globalDispatcher"));

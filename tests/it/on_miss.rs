@@ -1,11 +1,14 @@
 //! `--on-miss record`: missing exchanges are recorded and added to the fixture; the rest stays byte for byte.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 
 use serde_json::Value;
 
-use crate::support::client::{Ask, Client, Proto};
+use crate::support::client::{Client, Proto, TestRequest};
 use crate::support::origin::Origin;
+use crate::support::raw::RawOrigin;
 use crate::support::sandbox::{Sandbox, finish};
 
 const API: &str = "https://api.test/api";
@@ -110,22 +113,24 @@ fn added_exchanges_contain_no_secret() {
     let origin = Origin::answering(|_| {
         let headers = vec![("content-type", "application/json".to_owned())];
         let body = br#"{"access_token":"an-answered-secret"}"#.to_vec();
-        Some(crate::support::origin::Page { status: 200, headers, body, ..Default::default() })
+        Some(crate::support::origin::OriginResponse { status: 200, headers, body, ..Default::default() })
     });
     let args =
         ["replay", "hars/api.har", "-g", "https://api.test/**", "--on-miss", "record", "-vvv"].map(str::to_owned);
     let server = sandbox.start(args.into_iter().chain(origin.args()));
     let login = |password: &str| {
         let text = format!(r#"{{"user":"ada","password":"{password}"}}"#);
-        Ask::new("POST", "https://api.test/login").header("content-type", "application/json").body(text.into_bytes())
+        TestRequest::new("POST", "https://api.test/login")
+            .header("content-type", "application/json")
+            .body(text.into_bytes())
     };
     let client = Client::new(server.proxy(), server.ca(), Proto::H1);
-    assert!(client.ask(login("a-sent-secret")).text().contains("an-answered-secret"));
+    assert!(client.send(login("a-sent-secret")).text().contains("an-answered-secret"));
     let output = server.stop().expect(0).stderr;
     drop(origin);
     let server = sandbox.start(["replay", "hars/api.har"]);
     let client = Client::new(server.proxy(), server.ca(), Proto::H1);
-    assert!(client.ask(login("dummy")).text().contains("REDACTED-access_token-1"));
+    assert!(client.send(login("dummy")).text().contains("REDACTED-access_token-1"));
     server.stop().expect(0);
     let mut texts = vec![output, har(&sandbox)];
     let payloads = fs::read_dir(sandbox.join("hars/api")).unwrap();
@@ -133,4 +138,27 @@ fn added_exchanges_contain_no_secret() {
     for text in texts {
         assert!(!text.contains("a-sent-secret") && !text.contains("an-answered-secret"), "{text}");
     }
+}
+
+#[test]
+fn summary_of_dropped_exchanges_does_not_say_that_no_request_came() {
+    let sandbox = Sandbox::new();
+    let (began, has_begun) = std::sync::mpsc::channel();
+    let origin = RawOrigin::start(move |_, stream| {
+        began.send(()).unwrap();
+        // Until the client has left.
+        let _ = stream.read(&mut [0]);
+    });
+    let map = format!("api.test:80={}", origin.addr);
+    let args = ["replay", "hars/api.har", "--on-miss", "record", "-g", "http://api.test/**", "--map", &map];
+    let server = sandbox.start(args);
+    let mut client = TcpStream::connect(server.proxy()).unwrap();
+    client.write_all(b"GET http://api.test/ HTTP/1.1\r\nHost: api.test\r\n\r\n").unwrap();
+    has_begun.recv().unwrap();
+    drop(client);
+    server.said().event("request", |event| event["outcome"] == "recorded" && event["complete"] == false);
+    let output = server.stop();
+    assert!(!output.stderr.contains("no request came"), "{}", output.stderr);
+    assert!(!output.stderr.contains("match none of the URLs"), "{}", output.stderr);
+    output.says("the one request was not in scope, or not answered");
 }

@@ -1,6 +1,6 @@
-//! Options of the way upstream and of who may use the proxy, through the real binary.
+//! Options for upstream connections and for access to the proxy, with the real binary.
 
-use crate::support::client::{Ask, Client, Proto};
+use crate::support::client::{Client, Proto, TestRequest};
 use crate::support::origin::Origin;
 use crate::support::repo;
 use crate::support::sandbox::{Sandbox, Server};
@@ -12,16 +12,12 @@ fn record(sandbox: &Sandbox, args: impl IntoIterator<Item = String>) -> Server {
     sandbox.start(begin.into_iter().chain(args))
 }
 
-fn client(server: &Server) -> Client {
-    Client::new(server.proxy(), server.ca(), Proto::H1)
-}
-
 #[test]
-fn a_client_certificate_is_shown_to_the_host_that_it_is_for() {
+fn client_certificate_is_sent_to_its_host() {
     let origin = Origin::for_known_clients();
     let sandbox = Sandbox::new();
     let without = record(&sandbox, origin.args());
-    let told = client(&without).get(URL);
+    let told = without.client(Proto::H1).get(URL);
     assert_eq!((told.status, &told.json()["kind"]), (502, &"tls".into()), "{}", told.text());
     assert!(told.text().contains("--client-cert api.test=FILE"), "{}", told.text());
     without.stop().expect(0).says("--client-cert api.test=FILE");
@@ -29,18 +25,18 @@ fn a_client_certificate_is_shown_to_the_host_that_it_is_for() {
     let pair = repo("certs/client-pair.pem").display().to_string();
     let sandbox = Sandbox::new();
     let with = record(&sandbox, origin.args().into_iter().chain(["--client-cert".into(), format!("api.test={pair}")]));
-    assert_eq!(client(&with).get(URL).status, 200);
+    assert_eq!(with.client(Proto::H1).get(URL).status, 200);
     with.stop().expect(0);
 
     let sandbox = Sandbox::new();
     let other =
         record(&sandbox, origin.args().into_iter().chain(["--client-cert".into(), format!("other.test={pair}")]));
-    assert_eq!(client(&other).get(URL).status, 502);
+    assert_eq!(other.client(Proto::H1).get(URL).status, 502);
     other.stop();
 }
 
 #[test]
-fn everything_goes_through_the_upstream_proxy() {
+fn upstream_proxy_is_used_for_every_request() {
     let origin = Origin::start();
     let (far, near) = (Sandbox::new(), Sandbox::new());
     let upstream = record(&far, origin.args());
@@ -50,7 +46,7 @@ fn everything_goes_through_the_upstream_proxy() {
             .map(String::from);
     let recorder = record(&near, args);
     for url in [URL, "http://api.test/api/text"] {
-        assert_eq!(client(&recorder).get(url).status, 200, "{url}");
+        assert_eq!(recorder.client(Proto::H1).get(url).status, 200, "{url}");
     }
     recorder.stop().expect(0);
     upstream.stop().expect(0);
@@ -60,7 +56,7 @@ fn everything_goes_through_the_upstream_proxy() {
 }
 
 #[test]
-fn harproxy_is_no_upstream_proxy_of_itself() {
+fn harproxy_does_not_use_itself_as_upstream_proxy() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (listen, own) = (free.to_string(), format!("http://localhost:{}", free.port()));
     let sandbox = Sandbox::new();
@@ -87,19 +83,19 @@ fn harproxy_is_no_upstream_proxy_of_itself() {
 }
 
 #[test]
-fn with_auth_only_those_who_know_it_get_in_and_a_session_stands_behind_a_plus() {
+fn auth_is_required_and_a_plus_separates_the_session() {
     let origin = Origin::start();
     let sandbox = Sandbox::new();
     let auth = ["--auth", "ada:secret"].map(String::from);
     let recorder = record(&sandbox, origin.args().into_iter().chain(auth.clone()));
     for (user, status) in [(None, 407), (Some("ada:wrong"), 407), (Some("eve:secret"), 407), (Some("ada:secret"), 200)]
     {
-        let client = Client { user: user.map(str::to_owned), ..client(&recorder) };
+        let client = Client { user: user.map(str::to_owned), ..recorder.client(Proto::H1) };
         assert_eq!(client.get("http://api.test/api/json").status, status, "{user:?}");
     }
-    let stranger = client(&recorder).try_ask(Ask::new("GET", URL)).unwrap_err().to_string();
+    let stranger = recorder.client(Proto::H1).try_send(TestRequest::new("GET", URL)).unwrap_err().to_string();
     assert!(stranger.contains("407") && stranger.to_lowercase().contains("proxy-authenticate: basic"), "{stranger}");
-    let known = Client { user: Some("ada:secret".into()), ..client(&recorder) };
+    let known = Client { user: Some("ada:secret".into()), ..recorder.client(Proto::H1) };
     for page in ["1", "2"] {
         known.get(&format!("https://api.test/api/poll?{page}"));
     }
@@ -110,7 +106,7 @@ fn with_auth_only_those_who_know_it_get_in_and_a_session_stands_behind_a_plus() 
     sandbox.write("hars/api.har", fixture);
     let replay = sandbox.start(["replay".to_owned(), "hars/api.har".to_owned()].into_iter().chain(auth));
     for session in ["one", "two"] {
-        let worker = Client { user: Some(format!("ada+{session}:secret")), ..client(&replay) };
+        let worker = Client { user: Some(format!("ada+{session}:secret")), ..replay.client(Proto::H1) };
         let turns: Vec<_> = (0..2).map(|_| worker.get("https://api.test/api/poll?1").text()).collect();
         assert!(turns[0].contains("poll?1") && turns[1].contains("poll?2"), "{session}: {turns:?}");
     }

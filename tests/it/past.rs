@@ -1,13 +1,13 @@
 //! The diagnosis of a run without requests names the runtime and the change that makes it use the proxy. Connections
 //! past the proxy are found.
 
-use crate::cli::{CURL, Stage};
+use crate::cli::{CURL, CliSandbox};
 use crate::support::raw::RawOrigin;
 use crate::support::sandbox::{Output, finish};
 
-/// A stage with a recording of `api.test` and these files in its folder.
-fn stage(files: &[(&str, &str)]) -> Stage {
-    let stage = Stage::new();
+/// A sandbox with a recording of `api.test` and these files.
+fn stage(files: &[(&str, &str)]) -> CliSandbox {
+    let stage = CliSandbox::new();
     stage.record(&[], CURL).expect(0);
     for (name, text) in files {
         stage.sandbox.write(name, text);
@@ -16,7 +16,7 @@ fn stage(files: &[(&str, &str)]) -> Stage {
 }
 
 /// Replays and records a CMD without requests, and returns both outputs.
-fn silent(stage: &Stage, cmd: &[&str]) -> [Output; 2] {
+fn silent(stage: &CliSandbox, cmd: &[&str]) -> [Output; 2] {
     let replayed = stage.replay(&[], cmd).expect(1).says("no-traffic");
     let recorded = stage.record(&["-o", "hars/other.har"], cmd).expect(1).says("nothing-recorded");
     [replayed, recorded]
@@ -93,18 +93,10 @@ fn cached_go_test_gets_a_hint_about_its_cache() {
     stage.replay(&[], &["bin/go", "test", "-count=1"]).expect(1).says("Go bypasses the proxy for localhost");
 }
 
-/// An origin that never responds, so that clients keep their connection until they give up.
-#[cfg(target_os = "linux")]
-fn silent_origin() -> RawOrigin {
-    RawOrigin::start(|_, stream| {
-        let _ = std::io::Read::read(stream, &mut [0]);
-    })
-}
-
 #[cfg(target_os = "linux")]
 #[test]
 fn client_that_bypasses_the_proxy_is_named_with_its_destination() {
-    let (stage, origin) = (Stage::new(), silent_origin());
+    let (stage, origin) = (CliSandbox::new(), RawOrigin::silent());
     let url = format!("http://localhost:{}/api/users", origin.addr.port());
     let glob = format!("http://localhost:{}/**", origin.addr.port());
     stage.record(&["-o", "hars/a.har"], CURL).expect(0);
@@ -133,7 +125,7 @@ fn client_that_bypasses_the_proxy_is_named_with_its_destination() {
 #[cfg(target_os = "linux")]
 #[test]
 fn wrapper_that_clears_the_environment_is_named() {
-    let (stage, origin) = (Stage::new(), silent_origin());
+    let (stage, origin) = (CliSandbox::new(), RawOrigin::silent());
     stage.record(&["-o", "hars/a.har"], CURL).expect(0);
     let url = format!("http://127.0.0.1:{}/", origin.addr.port());
     let script = format!("env -i PATH=\"$PATH\" curl -sS -m 1 {url}; true");

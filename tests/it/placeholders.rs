@@ -4,8 +4,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use crate::support::client::{Ask, Client, Got, Proto};
-use crate::support::sandbox::{Sandbox, Server};
+use crate::support::client::{Proto, TestRequest, TestResponse};
+use crate::support::sandbox::Sandbox;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -61,10 +61,6 @@ fn sandbox(entries: impl IntoIterator<Item = Entry>, config: &str) -> Sandbox {
     sandbox
 }
 
-fn client(server: &Server) -> Client {
-    Client::new(server.proxy(), server.ca(), Proto::H1)
-}
-
 fn jwt(expires: i64) -> String {
     let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
     let claims = format!(r#"{{"iss":"http://api.test","iat":{},"exp":{expires}}}"#, expires - 3600);
@@ -76,9 +72,9 @@ fn expires(token: &str) -> i64 {
     serde_json::from_slice::<Value>(&claims).unwrap()["exp"].as_i64().unwrap()
 }
 
-fn login(password: &str) -> Ask {
+fn login(password: &str) -> TestRequest {
     let body = format!(r#"{{"user":"ada","password":"{password}"}}"#);
-    Ask::new("POST", "http://api.test/login").header("content-type", "application/json").body(body)
+    TestRequest::new("POST", "http://api.test/login").header("content-type", "application/json").body(body)
 }
 
 fn recorded_login(n: u64) -> Entry {
@@ -86,8 +82,8 @@ fn recorded_login(n: u64) -> Entry {
         .sent("application/json", &format!(r#"{{"user":"ada","password":"REDACTED-password-{n}"}}"#))
 }
 
-fn me(bearer: &str) -> Ask {
-    Ask::new("GET", "http://api.test/me").header("authorization", &format!("Bearer {bearer}"))
+fn me(bearer: &str) -> TestRequest {
+    TestRequest::new("GET", "http://api.test/me").header("authorization", &format!("Bearer {bearer}"))
 }
 
 fn recorded_me(bearer: &str, name: &str) -> Entry {
@@ -117,16 +113,16 @@ fn login_with_a_dummy_password_and_its_tokens_works_two_years_later() {
     ];
     let sandbox = sandbox(entries, "[[match]]\nmatch-header = ['authorization']\n");
     let replay = sandbox.start_with(["replay"], &[("HARPROXY_TEST_NOW", "2026-01-01T00:00:00Z")]);
-    let client = client(&replay);
-    let given = client.ask(login("hunter2-live"));
+    let client = replay.client(Proto::H1);
+    let given = client.send(login("hunter2-live"));
     let token = given.json()["access_token"].as_str().unwrap().to_owned();
     assert_eq!(expires(&token), NOW);
     let cookie = given.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
-    assert_eq!(client.ask(me(&token).header("cookie", &cookie)).json()["name"], "ada");
+    assert_eq!(client.send(me(&token).header("cookie", &cookie)).json()["name"], "ada");
     let refresh = given.json()["refresh_token"].as_str().unwrap().to_owned();
     let refresh = format!("grant_type=refresh_token&refresh_token={refresh}&hint={token}");
-    let ask = Ask::new("POST", "http://api.test/token").header("content-type", FORM).body(refresh);
-    assert_eq!(client.ask(ask).status, 200);
+    let ask = TestRequest::new("POST", "http://api.test/token").header("content-type", FORM).body(refresh);
+    assert_eq!(client.send(ask).status, 200);
     assert_eq!(client.get(&format!("http://api.test/stream?access_token={token}&v=1")).text(), "[]");
     replay.stop().expect(0);
 }
@@ -141,16 +137,16 @@ fn each_user_is_identified_by_the_token_that_the_login_gave() {
     };
     let sandbox = sandbox(user(1, "ada").into_iter().chain(user(2, "bob")), "");
     let replay = sandbox.start(["replay"]);
-    let client = client(&replay);
+    let client = replay.client(Proto::H1);
     let logs_in = |name: &str| {
         let form = format!("user={name}&password=x");
-        let ask = Ask::new("POST", "http://api.test/login").header("content-type", FORM).body(form);
-        client.ask(ask).json()["token"].as_str().unwrap().to_owned()
+        let ask = TestRequest::new("POST", "http://api.test/login").header("content-type", FORM).body(form);
+        client.send(ask).json()["token"].as_str().unwrap().to_owned()
     };
     let [bob, ada] = ["bob", "ada"].map(logs_in);
     for _ in 0..2 {
-        assert_eq!(client.ask(me(&bob)).json()["name"], "bob");
-        assert_eq!(client.ask(me(&ada)).json()["name"], "ada");
+        assert_eq!(client.send(me(&bob)).json()["name"], "bob");
+        assert_eq!(client.send(me(&ada)).json()["name"], "ada");
     }
     replay.stop().expect(0);
 }
@@ -163,16 +159,16 @@ fn right_and_wrong() -> [Entry; 2] {
 fn right_and_wrong_password_are_ambiguous_and_fail_the_run() {
     let sandbox = sandbox(right_and_wrong(), "");
     let replay = sandbox.start(["replay", "--report", "run.json"]);
-    let client = client(&replay);
-    client.ask(login("live-one"));
-    client.ask(login("live-two"));
+    let client = replay.client(Proto::H1);
+    client.send(login("live-one"));
+    client.send(login("live-two"));
     let output = replay.stop().expect(1).says("served by guess").says("[redact.values]");
     assert!(output.stderr.contains("hars/api.har#0") && output.stderr.contains("hars/api.har#1"), "{}", output.stderr);
     let report: Value = serde_json::from_str(&sandbox.read("run.json")).unwrap();
     let findings = report["findings"].as_array().unwrap();
     assert_eq!((findings.len(), &findings[0]["kind"], &findings[0]["times"]), (1, &json!("ambiguous"), &json!(2)));
     let tolerant = sandbox.start(["replay", "--fail-on=-ambiguous"]);
-    self::client(&tolerant).ask(login("live-one"));
+    tolerant.client(Proto::H1).send(login("live-one"));
     tolerant.stop().expect(0);
 }
 
@@ -181,12 +177,12 @@ fn configured_value_or_placeholder_selects_the_entry() {
     let values = "[redact.values]\npassword-2 = \"env:BAD_PW\"\n";
     let sandbox = sandbox(right_and_wrong(), values);
     let replay = sandbox.start_with(["replay"], &[("BAD_PW", "s3cr\"t wrong")]);
-    let client = client(&replay);
+    let client = replay.client(Proto::H1);
     for _ in 0..2 {
-        assert_eq!(client.ask(login(r#"s3cr\"t wrong"#)).status, 401);
-        assert_eq!(client.ask(login("right")).status, 200);
-        assert_eq!(client.ask(login("REDACTED-password-2")).status, 401);
-        assert_eq!(client.ask(login("REDACTED-password-1")).status, 200);
+        assert_eq!(client.send(login(r#"s3cr\"t wrong"#)).status, 401);
+        assert_eq!(client.send(login("right")).status, 200);
+        assert_eq!(client.send(login("REDACTED-password-2")).status, 401);
+        assert_eq!(client.send(login("REDACTED-password-1")).status, 200);
     }
     replay.stop().expect(0);
 }
@@ -219,28 +215,30 @@ fn secrets_of_live_requests_are_in_no_output() {
     ];
     let sandbox = sandbox(entries, "[[match]]\nmatch-header = ['x-api-key', 'authorization']\n");
     let replay = sandbox.start(["replay", "-vv", "--report", "run.json", "--passthrough", "http://127.0.0.1:1/**"]);
-    let client = client(&replay);
+    let client = replay.client(Proto::H1);
     let [query, header, cookie, password, path, form, user, part] = SECRETS;
     let multipart = format!("--b\r\nContent-Disposition: form-data; name=\"password\"\r\n\r\n{part}\r\n--b--\r\n");
     let asks = [
-        Ask::new("POST", &format!("http://api.test/x?token={query}&page=2"))
+        TestRequest::new("POST", &format!("http://api.test/x?token={query}&page=2"))
             .header("x-api-key", header)
             .header("cookie", &format!("sid={cookie}"))
             .header("content-type", "application/json")
             .body(format!(r#"{{"password":"{password}","n":2,"note":"{password}"}}"#)),
         me(header),
-        Ask::new("POST", "http://api.test/x?page=3").header("x-api-key", header).header("authorization", header),
-        Ask::new("GET", &format!("http://api.test/files/{path}/raw")),
-        Ask::new("POST", "http://api.test/form")
+        TestRequest::new("POST", "http://api.test/x?page=3")
+            .header("x-api-key", header)
+            .header("authorization", header),
+        TestRequest::new("GET", &format!("http://api.test/files/{path}/raw")),
+        TestRequest::new("POST", "http://api.test/form")
             .header("content-type", FORM)
             .body(format!("user=ada&password={form}&n=2")),
-        Ask::new("POST", "http://api.test/form")
+        TestRequest::new("POST", "http://api.test/form")
             .header("content-type", "multipart/form-data; boundary=b")
             .body(multipart),
-        Ask::new("GET", &format!("http://other.test/x?access_token={query}")),
-        Ask::new("GET", &format!("http://127.0.0.1:1/x?access_token={query}")),
+        TestRequest::new("GET", &format!("http://other.test/x?access_token={query}")),
+        TestRequest::new("GET", &format!("http://127.0.0.1:1/x?access_token={query}")),
     ];
-    let answers: Vec<Got> = asks.into_iter().map(|ask| client.ask(ask)).collect();
+    let answers: Vec<TestResponse> = asks.into_iter().map(|ask| client.send(ask)).collect();
     for got in &answers {
         assert_eq!(leaks(&got.text()), [""; 0], "{}", got.text());
     }
@@ -293,14 +291,16 @@ fn echoed_values_are_those_of_the_live_request() {
                   echo = ['header:X-Request-Id', 'query:state', 'path:{id}']\n";
     let sandbox = sandbox(entries, config);
     let replay = sandbox.start(["replay"]);
-    let client = client(&replay);
+    let client = replay.client(Proto::H1);
     for id in [5, 6, 12_345] {
-        let ask = Ask::new("POST", "http://api.test/rpc").header("content-type", "application/json").body(rpc(id));
-        assert_eq!(client.ask(ask).text(), format!(r#"{{"jsonrpc":"2.0","result":55,"id":{id}}}"#));
+        let ask =
+            TestRequest::new("POST", "http://api.test/rpc").header("content-type", "application/json").body(rpc(id));
+        assert_eq!(client.send(ask).text(), format!(r#"{{"jsonrpc":"2.0","result":55,"id":{id}}}"#));
     }
     let url = "http://api.test/users/bob/card?state=a%20%22b&v=1";
     for accepts in ["gzip", "identity"] {
-        let got = client.ask(Ask::new("GET", url).header("accept-encoding", accepts).header("x-request-id", "live-9"));
+        let got = client
+            .send(TestRequest::new("GET", url).header("accept-encoding", accepts).header("x-request-id", "live-9"));
         assert_eq!(got.header("x-request-id"), Some("live-9"));
         assert_eq!(got.header("location"), Some("http://api.test/cb?state=a%20%22b&code=REDACTED-code-1"));
         assert_eq!(got.header("content-encoding").is_some(), accepts == "gzip");

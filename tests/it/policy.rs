@@ -1,9 +1,9 @@
-//! `harproxy.toml` and the replay options of its own: the real binary, in a folder with a file.
+//! `harproxy.toml` and options that only replay has, with the real binary.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use crate::support::client::{Ask, Client, Proto};
+use crate::support::client::{Client, Proto, TestRequest};
 use crate::support::origin::Origin;
 use crate::support::sandbox::{Sandbox, Server};
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ fn get(url: &str, answer: &str) -> Value {
     entry("GET", url, None, answer)
 }
 
-/// A folder with a recording of harproxy's own, and a configuration.
+/// A sandbox with an own recording and a configuration.
 fn sandbox(entries: &[Value], config: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     let har = json!({"log": {"version": "1.2", "creator": {"name": "t", "version": "1"},
@@ -38,33 +38,29 @@ fn sandbox(entries: &[Value], config: &str) -> Sandbox {
     sandbox
 }
 
-fn client(server: &Server) -> Client {
-    Client::new(server.proxy(), server.ca(), Proto::H1)
-}
-
-/// What each request is answered with under a configuration: the payload of the entry, or the status of a refusal.
-fn answers(entries: &[Value], config: &str, asks: impl IntoIterator<Item = Ask>) -> Vec<String> {
+/// Replays the entries under a configuration. Returns the payload of each response, or the status of a refusal.
+fn answers(entries: &[Value], config: &str, asks: impl IntoIterator<Item = TestRequest>) -> Vec<String> {
     let sandbox = sandbox(entries, config);
     let server = sandbox.start(["replay"]);
-    let client = client(&server);
+    let client = server.client(Proto::H1);
     asks.into_iter()
         .map(|ask| {
-            let got = client.ask(ask);
+            let got = client.send(ask);
             if got.status == 200 { got.text() } else { got.status.to_string() }
         })
         .collect()
 }
 
-fn ask(url: &str) -> Ask {
-    Ask::new("GET", url)
+fn ask(url: &str) -> TestRequest {
+    TestRequest::new("GET", url)
 }
 
-fn post(url: &str, body: &str) -> Ask {
-    Ask::new("POST", url).header("content-type", "application/json").body(body)
+fn post(url: &str, body: &str) -> TestRequest {
+    TestRequest::new("POST", url).header("content-type", "application/json").body(body)
 }
 
 #[test]
-fn a_path_with_a_uuid_in_it_matches_by_one_policy_line() {
+fn path_with_a_uuid_matches_with_one_policy_line() {
     let entries = [get("http://api.test/users/0d9c3c1e-2f43-4d0c-8a3e-30a1d3f4b5c6/orders", "orders")];
     let rule = "[[match]]\nglob = 'http://api.test/**'\npath = '/users/{id}/orders'\n";
     let asks = || [ask("http://api.test/users/7/orders"), ask("http://api.test/users/7/orders/1")];
@@ -73,7 +69,7 @@ fn a_path_with_a_uuid_in_it_matches_by_one_policy_line() {
 }
 
 #[test]
-fn a_recording_of_one_host_and_port_replays_against_another_by_one_line() {
+fn same_hosts_replays_a_recording_of_another_host_and_port() {
     let mut moved = get("http://api.test/moved", "");
     moved["response"]["status"] = 302.into();
     moved["response"]["headers"] = json!([
@@ -83,7 +79,7 @@ fn a_recording_of_one_host_and_port_replays_against_another_by_one_line() {
     let rule = "[[match]]\nglob = 'http://api.test/**'\nsame-host = ['http://staging.test:*']\n";
     let sandbox = sandbox(&[get("http://api.test/x", "x"), moved], rule);
     let server = sandbox.start(["replay"]);
-    let client = client(&server);
+    let client = server.client(Proto::H1);
     assert_eq!(client.get("http://staging.test:8443/x").text(), "x");
     let moved = client.get("http://staging.test:8443/moved");
     assert_eq!(moved.header("location"), Some("http://staging.test:8443/there"));
@@ -93,7 +89,7 @@ fn a_recording_of_one_host_and_port_replays_against_another_by_one_line() {
 }
 
 #[test]
-fn parameters_and_payload_members_are_left_out_where_a_rule_says_so() {
+fn ignored_parameters_and_members_apply_to_the_urls_of_their_rule() {
     let entries = [
         get("http://api.test/search?q=a&ts=1", "search"),
         get("http://api.test/list?ts=1", "list"),
@@ -110,7 +106,7 @@ fn parameters_and_payload_members_are_left_out_where_a_rule_says_so() {
 }
 
 #[test]
-fn payloads_are_compared_as_the_rule_of_their_url_says() {
+fn payload_mode_follows_the_rule_of_its_url() {
     let entries = ["json", "form", "ignore", "exact"].map(|how| {
         let body = if how == "form" { "a=1&b=%32" } else { r#"{"a":1,"b":2}"# };
         let mut entry = entry("POST", &format!("http://api.test/{how}"), Some(body), how);
@@ -122,7 +118,8 @@ fn payloads_are_compared_as_the_rule_of_their_url_says() {
         .iter()
         .map(|how| format!("[[match]]\nglob = '**/{how}'\nbody = '{how}'\n"))
         .collect();
-    let form = Ask::new("POST", "http://api.test/form").header("content-type", "application/x-www-form-urlencoded");
+    let form =
+        TestRequest::new("POST", "http://api.test/form").header("content-type", "application/x-www-form-urlencoded");
     let asks = [
         post("http://api.test/json", r#"{ "b": 2, "a": 1 }"#),
         form.body("a=%31&b=2"),
@@ -133,7 +130,7 @@ fn payloads_are_compared_as_the_rule_of_their_url_says() {
 }
 
 #[test]
-fn the_last_rule_that_says_how_wins_and_a_rule_wins_over_the_general_option() {
+fn last_matching_rule_wins_over_earlier_rules_and_options() {
     let entries = [entry("POST", "http://api.test/x", Some(r#"{"a":1}"#), "x")];
     let config =
         "[replay]\nmatch-body = 'ignore'\n[[match]]\nbody = 'exact'\n[[match]]\nglob = '**/x'\nbody = 'json'\n";
@@ -142,7 +139,7 @@ fn the_last_rule_that_says_how_wins_and_a_rule_wins_over_the_general_option() {
 }
 
 #[test]
-fn headers_that_a_rule_names_must_be_equal() {
+fn required_headers_of_a_rule_must_be_equal() {
     let mut a = get("http://api.test/graphql", "a");
     a["request"]["headers"] = json!([{"name": "X-Tenant", "value": "a"}]);
     let rule = "[[match]]\nglob = '**/graphql'\nmatch-header = ['X-Tenant']\n";
@@ -152,7 +149,7 @@ fn headers_that_a_rule_names_must_be_equal() {
 }
 
 #[test]
-fn redirects_are_followed_or_served_by_the_rule_of_their_url() {
+fn redirects_follow_the_rule_of_their_url() {
     let moved = |url: &str| {
         let mut entry = get(url, "");
         entry["response"]["status"] = 302.into();
@@ -168,12 +165,12 @@ fn redirects_are_followed_or_served_by_the_rule_of_their_url() {
 }
 
 #[test]
-fn noise_is_a_miss_where_the_list_is_turned_off() {
+fn noise_is_a_miss_when_the_noise_list_is_off() {
     let entries = [get("http://api.test/x", "x")];
     let told = |config: &str| {
         let sandbox = sandbox(&entries, config);
         let server = sandbox.start(["replay"]);
-        let client = client(&server);
+        let client = server.client(Proto::H1);
         ["http://detectportal.firefox.com/success.txt", "http://api.test/favicon.ico"]
             .map(|url| client.get(url).header("x-harproxy").unwrap().to_owned())
     };
@@ -182,7 +179,7 @@ fn noise_is_a_miss_where_the_list_is_turned_off() {
 }
 
 #[test]
-fn a_flag_wins_over_a_variable_over_the_projects_file_over_the_users() {
+fn option_wins_over_variable_then_project_file_then_user_file() {
     let entries = [get("http://api.test/x", "x")];
     let sandbox = sandbox(&entries, "");
     let user = |text: &str| sandbox.write(".config/harproxy/config.toml", text);
@@ -193,7 +190,7 @@ fn a_flag_wins_over_a_variable_over_the_projects_file_over_the_users() {
             command.env("HARPROXY_MISS_STATUS", value);
         }
         let server = Server::spawn(command);
-        client(&server).get("http://api.test/none").status
+        server.client(Proto::H1).get("http://api.test/none").status
     };
     user("[replay]\nmiss-status = 401\nno-mark = true\n");
     assert_eq!(status(None, &[]), 401);
@@ -204,7 +201,7 @@ fn a_flag_wins_over_a_variable_over_the_projects_file_over_the_users() {
 }
 
 #[test]
-fn the_file_is_searched_upward_and_paths_in_it_are_relative_to_it() {
+fn project_file_is_searched_upward_and_its_paths_are_relative_to_it() {
     let entries = [get("http://api.test/x", "x")];
     let sandbox = sandbox(&entries, "[replay]\nfixtures = ['recorded/api.har']\nmiss-status = 404\n");
     sandbox.write("recorded/api.har", sandbox.read("hars/api.har"));
@@ -214,7 +211,7 @@ fn the_file_is_searched_upward_and_paths_in_it_are_relative_to_it() {
         let mut command = sandbox.command(["replay", "--listen", "127.0.0.1:0", "--log-format", "json"]);
         command.args(flags).current_dir(sandbox.join(folder));
         let server = Server::spawn(command);
-        let client = client(&server);
+        let client = server.client(Proto::H1);
         assert_eq!(client.get("http://api.test/x").text(), "x");
         client.get("http://api.test/none").status
     };
@@ -224,7 +221,7 @@ fn the_file_is_searched_upward_and_paths_in_it_are_relative_to_it() {
 }
 
 #[test]
-fn a_recording_takes_its_options_from_the_file() {
+fn recording_reads_options_from_the_project_file() {
     let sandbox = Sandbox::new();
     sandbox.write(
         "harproxy.toml",
@@ -232,7 +229,7 @@ fn a_recording_takes_its_options_from_the_file() {
     );
     let origin = Origin::start();
     let server = sandbox.start(["record".to_owned()].into_iter().chain(origin.args()));
-    let client = client(&server);
+    let client = server.client(Proto::H1);
     client.get("http://api.test/api/json");
     client.get("http://api.test/api/health");
     server.stop().expect(0);
@@ -243,13 +240,13 @@ fn a_recording_takes_its_options_from_the_file() {
 }
 
 #[test]
-fn noise_is_recorded_where_the_list_is_turned_off() {
+fn noise_is_recorded_when_the_noise_list_is_off() {
     let recorded = |config: &str| {
         let sandbox = Sandbox::new();
         sandbox.write("harproxy.toml", config);
         let origin = Origin::start();
         let server = sandbox.record(&origin);
-        let client = client(&server);
+        let client = server.client(Proto::H1);
         client.get("http://api.test/favicon.ico");
         client.get("http://api.test/api/json");
         server.stop().expect(0);
@@ -263,7 +260,7 @@ fn noise_is_recorded_where_the_list_is_turned_off() {
 }
 
 #[test]
-fn what_nobody_understands_is_pointed_at_and_nothing_is_run() {
+fn invalid_settings_are_errors_with_positions_and_cmd_is_not_run() {
     let sandbox = sandbox(&[get("http://api.test/x", "x")], "[replay]\nmiss-status = 404\nignore-qurey = ['ts']\n");
     let out = sandbox.run(["replay", "--", "sh", "-c", "echo ran"]).expect(2);
     assert_eq!(out.stdout, "");
@@ -277,20 +274,20 @@ fn what_nobody_understands_is_pointed_at_and_nothing_is_run() {
 }
 
 #[test]
-fn the_remedy_of_a_near_miss_works_when_it_is_pasted() {
+fn pasted_hint_of_a_near_miss_works() {
     let sandbox = sandbox(&[get("http://api.test/users/7/orders", "orders")], "");
     let remedy = {
         let server = sandbox.start(["replay"]);
-        client(&server).get("http://api.test/users/8/orders").json()["remedy"].as_str().unwrap().to_owned()
+        server.client(Proto::H1).get("http://api.test/users/8/orders").json()["remedy"].as_str().unwrap().to_owned()
     };
     let (place, rule) = remedy.split_once('\n').unwrap();
     assert_eq!(place, "in harproxy.toml:");
     sandbox.write("harproxy.toml", rule);
     let server = sandbox.start(["replay"]);
-    assert_eq!(client(&server).get("http://api.test/users/8/orders").text(), "orders");
+    assert_eq!(server.client(Proto::H1).get("http://api.test/users/8/orders").text(), "orders");
 }
 
-/// The report of a run that has ended.
+/// The report of a finished run.
 fn report(sandbox: &Sandbox) -> Value {
     serde_json::from_str(&sandbox.read("report.json")).unwrap()
 }
@@ -301,14 +298,14 @@ fn findings(report: &Value, kind: &str) -> Vec<Value> {
 }
 
 #[test]
-fn only_the_urls_that_passthrough_names_go_to_the_network() {
+fn passthrough_forwards_only_matching_urls() {
     let origin = Origin::start();
     for proto in [Proto::H1, Proto::H2] {
         let config = "[replay]\nreport = ['report.json']\npassthrough = ['https://api.test/api/**', 'http://api.test/api/echo']\n";
         let sandbox = sandbox(&[get("http://api.test/api/json", "recorded")], config);
         let server = sandbox.start(["replay".to_owned()].into_iter().chain(origin.args()));
-        let client = Client::new(server.proxy(), server.ca(), proto);
-        let live = client.ask(Ask::new("POST", "https://api.test/api/echo?x").body("sent"));
+        let client = server.client(proto);
+        let live = client.send(TestRequest::new("POST", "https://api.test/api/echo?x").body("sent"));
         assert_eq!((live.status, live.header("x-harproxy")), (200, Some("live")), "{proto:?}");
         assert_eq!((&live.json()["body"], &live.json()["path"]), (&json!("sent"), &json!("/api/echo?x")));
         assert_eq!(client.get("https://api.test/page").header("x-harproxy"), Some("out-of-scope"));
@@ -331,7 +328,7 @@ fn only_the_urls_that_passthrough_names_go_to_the_network() {
 }
 
 #[test]
-fn an_upgrade_passes_where_passthrough_names_it_and_an_upstream_that_is_down_is_told() {
+fn passthrough_forwards_upgrades_and_reports_an_unreachable_upstream() {
     let origin = Origin::start();
     let sandbox =
         sandbox(&[get("http://api.test/x", "x")], "[replay]\npassthrough = ['http://{api,gone}.test/live*']\n");
@@ -355,21 +352,21 @@ fn an_upgrade_passes_where_passthrough_names_it_and_an_upstream_that_is_down_is_
     stream.read_exact(&mut back).unwrap();
     assert_eq!(&back, b"hello");
     drop(stream);
-    let down = client(&server).get("http://gone.test/live");
+    let down = server.client(Proto::H1).get("http://gone.test/live");
     assert_eq!((down.status, down.header("x-harproxy")), (502, Some("live")));
 }
 
 #[test]
-fn a_miss_goes_to_the_network_only_when_it_may_and_with_its_payload() {
+fn on_miss_pass_forwards_misses_with_their_payload() {
     let origin = Origin::start();
     let entries =
         [get("http://api.test/api/json", "recorded"), entry("POST", "http://api.test/api/echo", Some("a"), "recorded")];
     let sandbox = sandbox(&entries, "[replay]\non-miss = 'passthrough'\n");
     let args = ["replay", "--report", "report.json", "--fail-on", "+passthrough"].map(str::to_owned);
     let server = sandbox.start(args.into_iter().chain(origin.args()));
-    let client = client(&server);
+    let client = server.client(Proto::H1);
     assert_eq!(client.get("http://api.test/api/json").text(), "recorded");
-    let live = client.ask(post("http://api.test/api/echo", "b"));
+    let live = client.send(post("http://api.test/api/echo", "b"));
     assert_eq!((live.header("x-harproxy"), &live.json()["body"]), (Some("live"), &json!("b")));
     assert_eq!(client.get("http://elsewhere.test/x").header("x-harproxy"), Some("out-of-scope"));
     server.stop().expect(1);
@@ -381,7 +378,7 @@ fn a_miss_goes_to_the_network_only_when_it_may_and_with_its_payload() {
 }
 
 #[test]
-fn entries_older_than_may_be_are_told_of() {
+fn entries_older_than_max_age_are_reported() {
     let mut fresh = get("http://api.test/new", "new");
     fresh["startedDateTime"] = "2099-01-01T00:00:00.000Z".into();
     let sandbox = sandbox(&[get("http://api.test/old", "old"), fresh], "[replay]\nmax-age = '180d'\n");
@@ -398,12 +395,12 @@ fn entries_older_than_may_be_are_told_of() {
 }
 
 #[test]
-fn an_answer_that_waits_lets_the_others_by() {
+fn delayed_response_does_not_block_others() {
     let mut slow = get("http://api.test/slow", "slow");
     slow["time"] = 2000.into();
     let sandbox = sandbox(&[slow, get("http://api.test/quick", "quick")], "[replay]\nlatency = 'recorded'\n");
     let server = sandbox.start(["replay"]);
-    let client = client(&server);
+    let client = server.client(Proto::H1);
     let (tell, told) = std::sync::mpsc::channel();
     std::thread::scope(|scope| {
         for path in ["slow", "quick"] {
@@ -415,9 +412,9 @@ fn an_answer_that_waits_lets_the_others_by() {
     assert_eq!([told.recv().unwrap(), told.recv().unwrap()], ["quick", "slow"]);
 }
 
-/// One finding a fixture: a person wants to know what to record again, and a thousand of them would hide the miss.
+/// A fixture has one finding, so that a thousand stale entries do not hide a miss.
 #[test]
-fn stale_entries_are_one_finding_a_fixture_and_check_goes_by_the_same_age() {
+fn stale_entries_are_one_finding_per_fixture_in_replay_and_check() {
     let old: Vec<Value> = (0..1_200).map(|n| get(&format!("http://api.test/{n}"), "old")).collect();
     let sandbox = sandbox(&old, "[replay]\nmax-age = '180d'\nfail-on = ['+stale']\n");
     let cmd = ["--", "curl", "-s", "http://api.test/none", "http://api.test/0"];
@@ -432,7 +429,7 @@ fn stale_entries_are_one_finding_a_fixture_and_check_goes_by_the_same_age() {
     assert!(said.contains("`harproxy record -o hars/api.har") && !said.contains("1200 times"), "{said}");
     let check = sandbox.run(["check", "hars/api.har"]);
     assert_eq!(check.stdout.matches("before --max-age").count(), 1_200, "{}", check.stdout);
-    // The fixtures of a replay are those that it looks into, too.
+    // `check` uses the fixtures of `[replay]`, too.
     sandbox.write("harproxy.toml", "[replay]\nmax-age = '180d'\nfixtures = ['hars/api.har']\n");
     let check = sandbox.run(["check", "--json"]).expect(0);
     assert_eq!(check.stdout.matches("\"kind\":\"stale\"").count(), 1_200, "{}", check.stdout);

@@ -6,7 +6,7 @@ use std::path::Path;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::support::client::{Client, Proto};
+use crate::support::client::Proto;
 use crate::support::sandbox::{Output, Sandbox, Server, finish};
 use crate::upkeep::{entry, fixture, named, own, tree};
 
@@ -17,7 +17,7 @@ fn text(path: &str) -> Value {
 }
 
 fn get(server: &Server, path: &str) -> Option<String> {
-    let got = Client::new(server.proxy(), server.ca(), Proto::H1).get(&format!("https://api.test{path}"));
+    let got = server.client(Proto::H1).get(&format!("https://api.test{path}"));
     got.header("x-harproxy").map(str::to_owned)
 }
 
@@ -325,8 +325,8 @@ fn killed_prune_leaves_each_fixture_in_its_old_or_new_state() {
         many(&sandbox);
         let server = pruning(&sandbox);
         server.signal(Signal::SIGINT);
-        server.said().event("pruning", |_| true);
-        while progress(&sandbox, &old) < until && !server.said().text().contains("\"event\":\"verdict\"") {
+        server.stderr().event("pruning", |_| true);
+        while progress(&sandbox, &old) < until && !server.stderr().text().contains("\"event\":\"verdict\"") {
             std::thread::yield_now();
         }
         server.signal(Signal::SIGKILL);

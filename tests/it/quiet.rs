@@ -6,13 +6,13 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::support::client::{Ask, Client, Proto};
-use crate::support::origin::{Asked, Origin, Page};
+use crate::support::client::{Proto, TestRequest};
+use crate::support::origin::{Origin, OriginRequest, OriginResponse};
 use crate::support::sandbox::{Output, Sandbox};
 
 /// The data of the API that tests change.
 #[derive(Clone, Debug)]
-struct World {
+struct ApiData {
     name: &'static str,
     price: u32,
     version: &'static str,
@@ -22,7 +22,7 @@ struct World {
 struct Project {
     sandbox: Sandbox,
     origin: Origin,
-    world: Arc<Mutex<World>>,
+    world: Arc<Mutex<ApiData>>,
     form: Form,
 }
 
@@ -48,7 +48,7 @@ const POLICY: &str = "[volatile]\nheaders = [\"x-build\"]\njson = [\"$.generated
 impl Project {
     /// A project that was recorded once and committed.
     fn new(form: Form) -> Self {
-        let world = Arc::new(Mutex::new(World { name: "Ada", price: 100, version: "1" }));
+        let world = Arc::new(Mutex::new(ApiData { name: "Ada", price: 100, version: "1" }));
         let (api, answers) = (world.clone(), AtomicU64::new(1_000_000));
         let origin = Origin::answering(move |asked| {
             let n = answers.fetch_add(1, Ordering::Relaxed);
@@ -72,12 +72,12 @@ impl Project {
         args.extend(self.form.args().iter().chain(more).map(|&arg| arg.to_owned()));
         args.extend(self.origin.args());
         let recorder = self.sandbox.start(args);
-        let client = Client::new(recorder.proxy(), recorder.ca(), proto);
+        let client = recorder.client(proto);
         for (method, path) in visit {
             let times = if *path == "/job" { polls } else { 1 };
             for poll in 0..times {
                 let agent = format!("{proto:?} {:?}", std::time::Instant::now());
-                let mut ask = Ask::new(method, &format!("https://api.test{path}"))
+                let mut ask = TestRequest::new(method, &format!("https://api.test{path}"))
                     .header("user-agent", &agent)
                     .header("te", "trailers");
                 if poll + 1 == times && *path == "/job" {
@@ -86,7 +86,7 @@ impl Project {
                 if *method == "POST" {
                     ask = ask.header("content-type", "application/json").body(r#"{"item":7}"#);
                 }
-                client.ask(ask);
+                client.send(ask);
             }
         }
         // A port without a listener.
@@ -134,7 +134,7 @@ impl Project {
         lines.map(|line| format!("{}{}", &line[..1], line[1..].trim())).collect()
     }
 
-    fn change(&self, change: impl FnOnce(&mut World)) {
+    fn change(&self, change: impl FnOnce(&mut ApiData)) {
         change(&mut self.world.lock().unwrap());
     }
 
@@ -174,21 +174,25 @@ const VISIT: [(&str, &str); 14] = [
 ];
 
 /// A response; `n` differs every time.
-fn page(world: &World, asked: &Asked, n: u64) -> Page {
-    let World { name, price, version } = world;
-    let json = |status, body: String| Page {
+fn page(world: &ApiData, asked: &OriginRequest, n: u64) -> OriginResponse {
+    let ApiData { name, price, version } = world;
+    let json = |status, body: String| OriginResponse {
         status,
         headers: vec![("content-type", "application/json".into())],
         body: body.into(),
         trailers: vec![],
     };
-    let text = |mime: &str, body: &[u8]| Page {
+    let text = |mime: &str, body: &[u8]| OriginResponse {
         status: 200,
         headers: vec![("content-type", mime.into())],
         body: body.to_vec(),
         trailers: vec![],
     };
-    let to = |location: &str| Page { status: 302, headers: vec![("location", location.into())], ..Page::default() };
+    let to = |location: &str| OriginResponse {
+        status: 302,
+        headers: vec![("location", location.into())],
+        ..OriginResponse::default()
+    };
     let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_795_000_000 + n);
     let date = httpdate::fmt_http_date(time);
     let mut page = match asked.path.as_str() {
@@ -201,7 +205,7 @@ fn page(world: &World, asked: &Asked, n: u64) -> Page {
             page.headers.push(("set-cookie", "theme=dark; Path=/".into()));
             page
         }
-        "/user" if asked.method == "DELETE" => Page { status: 204, ..Page::default() },
+        "/user" if asked.method == "DELETE" => OriginResponse { status: 204, ..OriginResponse::default() },
         "/user" => json(200, format!(r#"{{"generatedAt":{n},"id":7,"name":"{name}","tags":["a","b"],"ratio":1.50}}"#)),
         "/old" => to("/old/2"),
         "/old/2" => to("/user"),
@@ -226,7 +230,8 @@ fn page(world: &World, asked: &Asked, n: u64) -> Page {
         "/page" => text("text/html", b"<!doctype html>\n<title>Page</title>\n"),
         "/image" => text("image/png", b"\x89PNG\r\n\x1a\n"),
         "/sum" => {
-            let mut page = Page { trailers: vec![("x-checksum", "abc")], ..text("text/plain", b"with trailers") };
+            let mut page =
+                OriginResponse { trailers: vec![("x-checksum", "abc")], ..text("text/plain", b"with trailers") };
             page.headers.push(("trailer", "x-checksum".into()));
             page
         }
@@ -445,16 +450,16 @@ fn order_of_parallel_responses_is_not_a_change() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let map = format!("api.test:80={}", listener.local_addr().unwrap());
         let recorder = sandbox.start(["record", "-o", "hars/api.har", "--map", &map]);
-        let client = Client::new(recorder.proxy(), recorder.ca(), Proto::H1);
+        let client = recorder.client(Proto::H1);
         std::thread::scope(|scope| {
             scope.spawn(|| answer_in_any_order(&listener, CONNECTIONS, seed));
             for at in 0..CONNECTIONS {
                 let client = &client;
                 // Four users under each of sixteen keys, with different responses.
                 let at = (at * 29 + usize::try_from(seed).unwrap()) % CONNECTIONS;
-                let ask =
-                    Ask::new("GET", &format!("http://api.test/{}", at % 16)).header("x-turn", &"x".repeat(1 + at / 16));
-                scope.spawn(move || client.ask(ask));
+                let ask = TestRequest::new("GET", &format!("http://api.test/{}", at % 16))
+                    .header("x-turn", &"x".repeat(1 + at / 16));
+                scope.spawn(move || client.send(ask));
             }
         });
         recorder.stop().expect(0);

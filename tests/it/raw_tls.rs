@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant, SystemTime};
 
-use harproxy::record::{CmdEnd, RecordingOutcome};
+use harproxy::record::{CmdEnd, RecordingResult};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
 use rustls::{ClientConnection, ServerConnection, StreamOwned};
 use time::OffsetDateTime;
@@ -16,7 +16,7 @@ use crate::support::repo;
 use crate::support::rig::{PATIENCE, Rig, setup};
 use crate::support::sandbox::Sandbox;
 
-type Far = StreamOwned<ServerConnection, TcpStream>;
+type OriginStream = StreamOwned<ServerConnection, TcpStream>;
 
 /// An origin over TLS that sends exact bytes. Its connections are numbered from 0.
 struct TlsOrigin {
@@ -27,7 +27,7 @@ struct TlsOrigin {
 
 impl TlsOrigin {
     /// `answer` handles a request and returns true if the connection is kept.
-    fn start(answer: impl Fn(usize, &str, &mut Far) -> bool + Send + Sync + 'static) -> Self {
+    fn start(answer: impl Fn(usize, &str, &mut OriginStream) -> bool + Send + Sync + 'static) -> Self {
         let certs = CertificateDer::pem_file_iter(repo("certs/origin.pem")).unwrap().map(Result::unwrap).collect();
         let key = PrivateKeyDer::from_pem_file(repo("certs/origin-key.pem")).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -66,9 +66,9 @@ impl TlsOrigin {
 }
 
 /// A client that sends exact bytes inside a CONNECT.
-struct Near(StreamOwned<ClientConnection, TcpStream>);
+struct RawClient(StreamOwned<ClientConnection, TcpStream>);
 
-impl Near {
+impl RawClient {
     fn connect(rig: &Rig) -> Self {
         let mut tcp = TcpStream::connect(rig.proxy).unwrap();
         tcp.set_read_timeout(Some(std::time::Duration::from_secs(60))).unwrap();
@@ -80,7 +80,7 @@ impl Near {
         let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let config = config.unwrap().with_root_certificates(roots).with_no_client_auth();
         let tls = ClientConnection::new(config.into(), ServerName::try_from("api.test").unwrap()).unwrap();
-        Near(StreamOwned::new(tls, tcp))
+        RawClient(StreamOwned::new(tls, tcp))
     }
 
     fn send(&mut self, request: &str) {
@@ -111,11 +111,11 @@ impl Near {
 }
 
 /// Starts a recording of this origin.
-fn begin(origin: &TlsOrigin) -> (Sandbox, Rig, Near) {
+fn start(origin: &TlsOrigin) -> (Sandbox, Rig, RawClient) {
     let sandbox = Sandbox::new();
     let rig = setup(&sandbox).map("api.test", origin.addr, origin.addr).start(&sandbox).unwrap();
-    let near = Near::connect(&rig);
-    (sandbox, rig, near)
+    let client = RawClient::connect(&rig);
+    (sandbox, rig, client)
 }
 
 const PLAIN: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 8\r\n\r\n{\"a\": 1}";
@@ -126,23 +126,23 @@ fn get(number: usize, fields: &str) -> String {
 
 #[test]
 fn pipelined_requests_are_recorded_and_answered_in_order() {
-    let (tell, asked) = mpsc::channel();
+    let (report, requested) = mpsc::channel();
     let (go, wait) = mpsc::channel::<()>();
     let wait = Mutex::new(wait);
     let origin = TlsOrigin::start(move |_, head, stream| {
         if head.contains("/api/slow") {
-            tell.send(()).unwrap();
+            report.send(()).unwrap();
             wait.lock().unwrap().recv().unwrap();
         }
         stream.write_all(PLAIN.as_bytes()).is_ok()
     });
-    let (_sandbox, rig, mut near) = begin(&origin);
-    near.send("GET /api/slow HTTP/1.1\r\nHost: api.test\r\n\r\n");
-    asked.recv().unwrap();
-    near.send("GET /api/next HTTP/1.1\r\nHost: api.test\r\n\r\n");
+    let (_sandbox, rig, mut client) = start(&origin);
+    client.send("GET /api/slow HTTP/1.1\r\nHost: api.test\r\n\r\n");
+    requested.recv().unwrap();
+    client.send("GET /api/next HTTP/1.1\r\nHost: api.test\r\n\r\n");
     go.send(()).unwrap();
-    assert_eq!([near.answer(), near.answer()], [PLAIN, PLAIN]);
-    drop(near);
+    assert_eq!([client.answer(), client.answer()], [PLAIN, PLAIN]);
+    drop(client);
     assert_eq!(rig.finish(CmdEnd::Clean).verdict.counts.recorded, 2);
     assert_eq!(origin.heads.lock().unwrap().len(), 2);
 }
@@ -151,28 +151,28 @@ fn pipelined_requests_are_recorded_and_answered_in_order() {
 fn upstream_close_without_an_answer_closes_the_client_connection() {
     let origin =
         TlsOrigin::start(|_, head, stream| head.contains("/api/0") && stream.write_all(PLAIN.as_bytes()).is_ok());
-    let (_sandbox, rig, mut near) = begin(&origin);
-    near.send(&get(0, ""));
-    assert_eq!(near.answer(), PLAIN);
-    near.send(&get(1, ""));
-    assert_eq!(near.answer(), "");
-    drop(near);
+    let (_sandbox, rig, mut client) = start(&origin);
+    client.send(&get(0, ""));
+    assert_eq!(client.answer(), PLAIN);
+    client.send(&get(1, ""));
+    assert_eq!(client.answer(), "");
+    drop(client);
     assert_eq!(origin.heads.lock().unwrap().len(), 2, "the request is not sent twice");
     rig.finish(CmdEnd::Clean);
 }
 
 #[test]
 fn upstream_gets_a_close_notify() {
-    let (tell, ended) = mpsc::channel();
+    let (report, ended) = mpsc::channel();
     let origin = TlsOrigin::start(move |_, _, stream| {
         stream.write_all(PLAIN.as_bytes()).unwrap();
-        tell.send(stream.read(&mut [0]).map_err(|error| error.kind())).unwrap();
+        report.send(stream.read(&mut [0]).map_err(|error| error.kind())).unwrap();
         false
     });
-    let (_sandbox, rig, mut near) = begin(&origin);
-    near.send(&get(0, ""));
-    assert_eq!(near.answer(), PLAIN);
-    drop(near);
+    let (_sandbox, rig, mut client) = start(&origin);
+    client.send(&get(0, ""));
+    assert_eq!(client.answer(), PLAIN);
+    drop(client);
     assert_eq!(ended.recv().unwrap(), Ok(0));
     rig.finish(CmdEnd::Clean);
 }
@@ -198,15 +198,15 @@ fn answer_that_pauses_after_its_head_is_forwarded_at_once() {
         wait_for(pause);
         stream.write_all(rest.as_bytes()).is_ok()
     });
-    let (sandbox, rig, mut near) = begin(&origin);
-    near.send(&get(0, ""));
-    let head = String::from_utf8(read_head(&mut near.0)).unwrap();
-    // Its client has the head while the rest is waited for.
+    let (sandbox, rig, mut client) = start(&origin);
+    client.send(&get(0, ""));
+    let head = String::from_utf8(read_head(&mut client.0)).unwrap();
+    // The client has the head before the payload is complete.
     head_is_there.send(()).unwrap();
     let mut payload = [0; 8];
-    near.0.read_exact(&mut payload).unwrap();
+    client.0.read_exact(&mut payload).unwrap();
     assert_eq!(head + std::str::from_utf8(&payload).unwrap(), PLAIN);
-    drop(near);
+    drop(client);
     assert_eq!(rig.finish(CmdEnd::Clean).verdict.counts.recorded, 1);
     let entry = &sandbox.har("hars/api.har")["log"]["entries"][0];
     assert!(entry["timings"]["receive"].as_f64().unwrap() >= pause.as_millis() as f64, "{entry}");
@@ -215,10 +215,10 @@ fn answer_that_pauses_after_its_head_is_forwarded_at_once() {
 #[test]
 fn recording_survives_a_kill() {
     let origin = TlsOrigin::start(|_, _, stream| stream.write_all(PLAIN.as_bytes()).is_ok());
-    let (sandbox, rig, mut near) = begin(&origin);
+    let (sandbox, rig, mut client) = start(&origin);
     for number in 0..3 {
-        near.send(&get(number, ""));
-        assert_eq!(near.answer(), PLAIN);
+        client.send(&get(number, ""));
+        assert_eq!(client.answer(), PLAIN);
     }
     rig.kill();
     let rig = setup(&sandbox).map("api.test", origin.addr, origin.addr).start(&sandbox).unwrap();
@@ -228,31 +228,31 @@ fn recording_survives_a_kill() {
 
 #[test]
 fn slow_answer_is_recorded_with_its_start_and_wait() {
-    let (tell, asked) = mpsc::channel();
+    let (report, requested) = mpsc::channel();
     let (go, wait) = mpsc::channel::<()>();
     let wait = Mutex::new(wait);
     let origin = TlsOrigin::start(move |_, head, stream| {
         if head.contains("/api/0") {
-            tell.send(()).unwrap();
+            report.send(()).unwrap();
             wait.lock().unwrap().recv().unwrap();
         }
         stream.write_all(PLAIN.as_bytes()).is_ok()
     });
-    let (sandbox, rig, mut near) = begin(&origin);
-    near.send(&get(0, ""));
-    asked.recv().unwrap();
-    let asked = SystemTime::now();
+    let (sandbox, rig, mut client) = start(&origin);
+    client.send(&get(0, ""));
+    requested.recv().unwrap();
+    let requested_at = SystemTime::now();
     wait_for(Duration::from_millis(40));
-    near.send(&get(1, ""));
+    client.send(&get(1, ""));
     go.send(()).unwrap();
-    assert_eq!([near.answer(), near.answer()], [PLAIN, PLAIN]);
-    drop(near);
+    assert_eq!([client.answer(), client.answer()], [PLAIN, PLAIN]);
+    drop(client);
     assert_eq!(rig.finish(CmdEnd::Clean).verdict.counts.requests, 2);
     let har = sandbox.har("hars/api.har");
     let entry = &har["log"]["entries"][0];
     assert!(entry["request"]["url"].as_str().unwrap().contains("/api/0"));
     let started = OffsetDateTime::parse(entry["startedDateTime"].as_str().unwrap(), &Rfc3339).unwrap();
-    assert!(SystemTime::from(started) <= asked, "{entry}");
+    assert!(SystemTime::from(started) <= requested_at, "{entry}");
     assert!(entry["timings"]["wait"].as_f64().unwrap() >= 39.0, "{entry}");
 }
 
@@ -267,14 +267,14 @@ fn answer_timeout_is_a_504_and_a_recorded_failure() {
         let mut setup = setup(&sandbox).map("api.test", origin.addr, origin.addr);
         setup.upstream.timeouts.answer = Duration::from_millis(limit);
         let rig = setup.start(&sandbox).unwrap();
-        let mut near = Near::connect(&rig);
-        near.send("GET /api/never HTTP/1.1\r\nHost: api.test\r\n\r\n");
-        let answer = near.answer();
+        let mut client = RawClient::connect(&rig);
+        client.send("GET /api/never HTTP/1.1\r\nHost: api.test\r\n\r\n");
+        let answer = client.answer();
         assert!(answer.starts_with("HTTP/1.1 504 ") && answer.contains("\"timeout\""), "{answer}");
-        near.send(&get(0, ""));
-        assert_eq!(near.answer(), PLAIN);
-        drop(near);
-        let RecordingOutcome { verdict, .. } = rig.finish(CmdEnd::Clean);
+        client.send(&get(0, ""));
+        assert_eq!(client.answer(), PLAIN);
+        drop(client);
+        let RecordingResult { verdict, .. } = rig.finish(CmdEnd::Clean);
         assert_eq!((verdict.counts.requests, origin.heads.lock().unwrap().len()), (2, 2));
         origin.heads.lock().unwrap().clear();
         let har = sandbox.har("hars/api.har");
@@ -286,11 +286,11 @@ fn answer_timeout_is_a_504_and_a_recorded_failure() {
 
 #[test]
 fn request_in_progress_at_the_end_of_a_run_is_answered_and_recorded() {
-    let (tell, asked) = mpsc::channel();
+    let (report, requested) = mpsc::channel();
     let (go, wait) = mpsc::channel::<()>();
     let wait = Mutex::new(wait);
     let origin = TlsOrigin::start(move |_, _, stream| {
-        tell.send(()).unwrap();
+        report.send(()).unwrap();
         wait.lock().unwrap().recv().unwrap();
         stream.write_all(PLAIN.as_bytes()).is_ok()
     });
@@ -299,9 +299,9 @@ fn request_in_progress_at_the_end_of_a_run_is_answered_and_recorded() {
     let mut idle = TcpStream::connect(rig.proxy).unwrap();
     idle.write_all(b"GET /harproxy/health HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
     assert!(!read_head(&mut idle).is_empty());
-    let mut near = Near::connect(&rig);
-    near.send(&get(0, ""));
-    asked.recv().unwrap();
+    let mut client = RawClient::connect(&rig);
+    client.send(&get(0, ""));
+    requested.recv().unwrap();
     // The drain closes idle connections first.
     let begins = std::thread::spawn(move || {
         let _ = idle.read_to_end(&mut Vec::new());
@@ -309,34 +309,34 @@ fn request_in_progress_at_the_end_of_a_run_is_answered_and_recorded() {
     });
     let outcome = rig.finish_within(PATIENCE, CmdEnd::Clean);
     begins.join().unwrap();
-    assert_eq!(near.answer().to_ascii_lowercase().replace("connection: close\r\n", ""), PLAIN.to_ascii_lowercase());
+    assert_eq!(client.answer().to_ascii_lowercase().replace("connection: close\r\n", ""), PLAIN.to_ascii_lowercase());
     assert_eq!(outcome.verdict.counts.recorded, 1);
 }
 
 #[test]
 fn request_whose_client_left_before_the_answer_is_counted_and_not_recorded() {
-    let (tell, asked) = mpsc::channel();
+    let (report, requested) = mpsc::channel();
     let (ended, end) = mpsc::channel();
     let origin = TlsOrigin::start(move |_, _, stream| {
-        tell.send(()).unwrap();
-        // Upstream's connection ends with the client's.
+        report.send(()).unwrap();
+        // The upstream connection closes with the client's.
         let mut rest = Vec::new();
         let _ = stream.read_to_end(&mut rest);
         ended.send(rest.len()).unwrap();
         false
     });
-    let (_sandbox, rig, mut near) = begin(&origin);
-    near.send("GET /api/never HTTP/1.1\r\nHost: api.test\r\n\r\n");
-    asked.recv().unwrap();
-    drop(near);
-    assert_eq!((end.recv().unwrap(), origin.heads.lock().unwrap().len()), (0, 1), "nothing is asked twice");
+    let (_sandbox, rig, mut client) = start(&origin);
+    client.send("GET /api/never HTTP/1.1\r\nHost: api.test\r\n\r\n");
+    requested.recv().unwrap();
+    drop(client);
+    assert_eq!((end.recv().unwrap(), origin.heads.lock().unwrap().len()), (0, 1), "the request is not sent twice");
     let counts = rig.finish(CmdEnd::Clean).verdict.counts;
     assert_eq!((counts.requests, counts.recorded), (1, 0));
 }
 
 #[test]
 fn connection_that_upstream_closed_between_requests_is_replaced() {
-    let (tell, closed) = mpsc::channel();
+    let (report, closed) = mpsc::channel();
     let origin = TlsOrigin::start(move |number, _, stream| {
         stream.write_all(PLAIN.as_bytes()).unwrap();
         if number > 0 {
@@ -347,13 +347,13 @@ fn connection_that_upstream_closed_between_requests_is_replaced() {
         stream.sock.shutdown(std::net::Shutdown::Write).unwrap();
         let mut rest = Vec::new();
         let _ = stream.sock.read_to_end(&mut rest);
-        tell.send(()).unwrap();
+        report.send(()).unwrap();
         false
     });
-    let (_sandbox, rig, mut near) = begin(&origin);
+    let (_sandbox, rig, mut client) = start(&origin);
     for _ in 0..3 {
-        near.send("GET /api/a HTTP/1.1\r\nHost: api.test\r\n\r\n");
-        assert_eq!(near.answer(), PLAIN);
+        client.send("GET /api/a HTTP/1.1\r\nHost: api.test\r\n\r\n");
+        assert_eq!(client.answer(), PLAIN);
         if origin.heads.lock().unwrap().len() == 1 {
             // The proxy closes its side, although the client sends nothing.
             closed.recv().unwrap();

@@ -10,8 +10,8 @@ use harproxy::verdict::{CheckId, Severity};
 use harproxy_redact::Policy;
 use serde_json::Value;
 
-use crate::support::client::{Ask, Client, Proto};
-use crate::support::origin::{Origin, Page};
+use crate::support::client::{Client, Proto, TestRequest};
+use crate::support::origin::{Origin, OriginResponse};
 use crate::support::raw::{RawOrigin, read_head};
 use crate::support::repo;
 use crate::support::rig::{Rig, answers, setup};
@@ -59,11 +59,15 @@ fn visit(client: &Client, base: &str) {
         "not-gzip",
         "image",
     ] {
-        client.ask(Ask::new("GET", &format!("{base}/api/{path}")).header("te", "trailers").header("cookie", "a=1"));
+        client.send(
+            TestRequest::new("GET", &format!("{base}/api/{path}")).header("te", "trailers").header("cookie", "a=1"),
+        );
     }
-    client.ask(Ask::new("HEAD", &format!("{base}/api/json")));
-    client.ask(
-        Ask::new("POST", &format!("{base}/api/json?b=2&a=1")).header("content-type", "text/plain").body("payload"),
+    client.send(TestRequest::new("HEAD", &format!("{base}/api/json")));
+    client.send(
+        TestRequest::new("POST", &format!("{base}/api/json?b=2&a=1"))
+            .header("content-type", "text/plain")
+            .body("payload"),
     );
 }
 
@@ -73,15 +77,15 @@ fn heads_of_many_lines_are_recorded_whole() {
     let fields: Vec<_> = (0..200).map(field).collect();
     let origin = Origin::answering({
         let fields = fields.clone();
-        move |_| Some(Page { status: 200, headers: fields.clone(), body: b"{}".to_vec(), trailers: vec![] })
+        move |_| Some(OriginResponse { status: 200, headers: fields.clone(), body: b"{}".to_vec(), trailers: vec![] })
     });
     let sandbox = Sandbox::new();
     let rig = setup(&sandbox).to(&origin).start(&sandbox).unwrap();
     // Over HTTP/1.1, this origin and this client do not accept that many fields.
     let client = rig.client(Proto::H2);
     for n in 0..2 {
-        let ask = Ask::new("GET", &format!("https://api.test/api/{n}"));
-        client.ask(fields.iter().fold(ask, |ask, (name, value)| ask.header(name, value)));
+        let ask = TestRequest::new("GET", &format!("https://api.test/api/{n}"));
+        client.send(fields.iter().fold(ask, |ask, (name, value)| ask.header(name, value)));
     }
     assert!(rig.finish(CmdEnd::Clean).written);
     for (entry, side) in entries(&sandbox).iter().flat_map(|entry| [(entry, "request"), (entry, "response")]) {
@@ -278,7 +282,7 @@ fn connect_is_refused_when_the_tunnel_fails() {
     let sandbox = Sandbox::new();
     let rig =
         setup(&sandbox).globs(["https://other.test/**"]).map("api.test", nowhere(), nowhere()).start(&sandbox).unwrap();
-    let error = rig.client(Proto::H1).try_ask(Ask::new("GET", "https://api.test/api/x")).unwrap_err();
+    let error = rig.client(Proto::H1).try_send(TestRequest::new("GET", "https://api.test/api/x")).unwrap_err();
     assert!(error.to_string().starts_with("HTTP/1.1 502"), "{error}");
     let outcome = rig.finish(CmdEnd::Clean);
     assert_eq!((outcome.verdict.counts.passed, outcome.written), (1, false));
@@ -290,7 +294,7 @@ fn response_that_upstream_breaks_off_is_truncated_for_client_and_entry() {
     let origin =
         RawOrigin::saying("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 100\r\n\r\nonly this");
     let rig = setup(&sandbox).map("api.test", origin.addr, origin.addr).start(&sandbox).unwrap();
-    rig.client(Proto::H1).try_ask(Ask::new("GET", "http://api.test/api/cut")).unwrap_err();
+    rig.client(Proto::H1).try_send(TestRequest::new("GET", "http://api.test/api/cut")).unwrap_err();
     rig.finish(CmdEnd::Clean);
     let content = &entries(&sandbox)[0]["response"]["content"];
     assert_eq!(content["text"], "only this");
@@ -303,8 +307,9 @@ fn payload_longer_than_max_body_is_forwarded_whole_and_stored_truncated() {
     let mut setup = setup(&sandbox).to(&origin);
     setup.record.max_body = Some(10);
     let rig = setup.start(&sandbox).unwrap();
-    let ask = Ask::new("POST", "https://api.test/api/json").header("content-type", "text/plain").body("x".repeat(30));
-    assert_eq!(rig.client(Proto::H2).ask(ask).body.len(), 60);
+    let ask =
+        TestRequest::new("POST", "https://api.test/api/json").header("content-type", "text/plain").body("x".repeat(30));
+    assert_eq!(rig.client(Proto::H2).send(ask).body.len(), 60);
     rig.finish(CmdEnd::Clean);
     let entry = &entries(&sandbox)[0];
     let cut = |total: u64| serde_json::json!({ "reason": "max-body", "kept": 10, "total": total });
@@ -430,7 +435,7 @@ fn refused_certificate_is_a_finding_with_the_glob_that_excludes_the_host() {
     let (sandbox, origin) = (Sandbox::new(), Origin::start());
     let rig = setup(&sandbox).to(&origin).start(&sandbox).unwrap();
     let pinned = Client { ca: std::fs::read_to_string(repo("certs/ca.pem")).unwrap(), ..rig.client(Proto::H1) };
-    pinned.try_ask(Ask::new("GET", "https://api.test/api/json")).unwrap_err();
+    pinned.try_send(TestRequest::new("GET", "https://api.test/api/json")).unwrap_err();
     let outcome = rig.finish(CmdEnd::Clean);
     let finding = outcome.verdict.findings.iter().find(|finding| finding.check == CheckId::TLS_REFUSED).unwrap();
     assert_eq!(finding.severity, Severity::Warning);
@@ -444,7 +449,7 @@ fn unchanged_responses_change_no_byte_of_the_fixture() {
         let rig = setup(&sandbox).to(&origin).start(&sandbox).unwrap();
         let client = rig.client(proto);
         for path in ["json", "gzip", "duplicates", "chunked", "trailers", "no-content", "json"] {
-            client.ask(Ask::new("GET", &format!("https://api.test/api/{path}")).header("te", "trailers"));
+            client.send(TestRequest::new("GET", &format!("https://api.test/api/{path}")).header("te", "trailers"));
         }
         rig.finish(CmdEnd::Clean)
     };

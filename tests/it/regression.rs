@@ -1,14 +1,14 @@
-//! What once went wrong, a test each.
+//! Regression tests, one for each defect.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
-use crate::cli::{CURL, Stage};
-use crate::support::client::{Client, Proto};
+use crate::cli::{CURL, CliSandbox};
+use crate::support::client::Proto;
 use crate::support::raw::RawOrigin;
 use crate::support::sandbox::{Sandbox, finish};
 
-/// The status line that a proxy answers a GET with.
+/// The status line of the proxy's response to a GET.
 fn status_line(proxy: SocketAddr, url: &str) -> String {
     let mut stream = TcpStream::connect(proxy).unwrap();
     write!(stream, "GET {url} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").unwrap();
@@ -18,7 +18,7 @@ fn status_line(proxy: SocketAddr, url: &str) -> String {
 }
 
 #[test]
-fn a_recording_says_which_upstream_gave_no_answer_and_what_helps() {
+fn recording_names_unreachable_upstreams_with_a_hint() {
     let sandbox = Sandbox::new();
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let map = format!("api.test:80={nobody}");
@@ -32,25 +32,25 @@ fn a_recording_says_which_upstream_gave_no_answer_and_what_helps() {
 }
 
 #[test]
-fn a_recording_says_which_answers_broke_off() {
+fn recording_names_truncated_responses() {
     let sandbox = Sandbox::new();
     let origin = RawOrigin::saying("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this");
     let recorder = sandbox.start(["record", "-o", "hars/api.har", "--map", &format!("api.test:80={}", origin.addr)]);
-    let client = Client::new(recorder.proxy(), recorder.ca(), Proto::H1);
-    let _ = client.try_ask(crate::support::client::Ask::new("GET", "http://api.test/api/cut"));
+    let client = recorder.client(Proto::H1);
+    let _ = client.try_send(crate::support::client::TestRequest::new("GET", "http://api.test/api/cut"));
     recorder.stop().expect(0).says("truncated").says("GET http://api.test/api/cut").says("after 9 bytes");
 }
 
 #[cfg(unix)]
 #[test]
-fn a_disk_that_fills_up_while_recording_is_harproxys_own_failure() {
+fn full_disk_while_recording_is_status_3() {
     let sandbox = Sandbox::new();
     let long = vec![b'x'; 2 << 20];
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", long.len());
     let origin = RawOrigin::saying([head.as_bytes(), &long].concat());
     let map = format!("api.test:80={}", origin.addr);
     let harproxy = sandbox.command(["--version"]).get_program().to_owned();
-    // No file may grow beyond a MiB: the journal cannot be written to its end.
+    // Files are limited to 1 MiB, so the journal cannot be completed.
     let mut command = std::process::Command::new("sh");
     command.args(["-c", r#"trap "" XFSZ; ulimit -f 2048; exec "$0" "$@""#]).arg(harproxy);
     command.args(["record", "-o", "hars/api.har", "--map", &map, "--report", "report.json", "--"]);
@@ -64,8 +64,8 @@ fn a_disk_that_fills_up_while_recording_is_harproxys_own_failure() {
 }
 
 #[test]
-fn a_cmd_that_failed_is_told_with_its_status() {
-    let stage = Stage::new();
+fn failed_cmd_is_reported_with_its_status() {
+    let stage = CliSandbox::new();
     let failing = ["sh", "-c", "curl -sS https://api.test/api/json; exit 7"];
     stage.record(&[], &failing).expect(7).says("hars/recorded.har: 1 added; CMD ended with status 7");
     let again = stage.record(&[], &failing).expect(7);
@@ -73,15 +73,15 @@ fn a_cmd_that_failed_is_told_with_its_status() {
 }
 
 #[test]
-fn an_archive_is_committed_without_the_folder_that_happens_to_have_its_name() {
-    let stage = Stage::new();
+fn git_add_hint_of_an_archive_omits_a_folder_of_the_same_name() {
+    let stage = CliSandbox::new();
     stage.sandbox.write("hars/api/unrelated.txt", "not a payload");
     let output = stage.record(&["-o", "hars/api.zip"], CURL).expect(0).says("git add hars/api.zip\n");
     assert!(!output.stderr.contains("git add hars/api.zip hars/api"), "{}", output.stderr);
 }
 
 #[test]
-fn an_answer_without_a_reason_phrase_comes_back_without_one() {
+fn empty_reason_phrase_is_replayed_empty() {
     let sandbox = Sandbox::new();
     for line in ["HTTP/1.1 200 \r\n", "HTTP/1.1 599 \r\n", "HTTP/1.1 404 Nope\r\n"] {
         let origin = RawOrigin::saying(format!("{line}Content-Length: 2\r\nConnection: close\r\n\r\nok"));
@@ -97,8 +97,8 @@ fn an_answer_without_a_reason_phrase_comes_back_without_one() {
 }
 
 #[test]
-fn with_no_local_a_client_reads_inside_its_tls_why_it_was_refused() {
-    let stage = Stage::new();
+fn no_local_refusal_is_sent_inside_tls() {
+    let stage = CliSandbox::new();
     stage.record(&["-g", "https://api.test/**"], CURL).expect(0);
     let page = format!("https://localhost:{}/page", stage.origin.https.port());
     let output = stage.replay(&["--no-local"], &["curl", "-sS", &page]).expect(1);
@@ -107,8 +107,8 @@ fn with_no_local_a_client_reads_inside_its_tls_why_it_was_refused() {
 }
 
 #[test]
-fn a_near_entry_that_differs_in_nothing_is_named_without_a_colon_that_leads_nowhere() {
-    let stage = Stage::new();
+fn near_entry_without_differences_is_named_without_a_colon() {
+    let stage = CliSandbox::new();
     stage.record(&[], CURL).expect(0);
     let twice = [CURL, &CURL[2..]].concat();
     let output = stage.replay(&["--repeat", "once"], &twice).expect(1).says("nearest: hars/recorded.har#0");
@@ -116,21 +116,21 @@ fn a_near_entry_that_differs_in_nothing_is_named_without_a_colon_that_leads_nowh
 }
 
 #[test]
-fn a_missing_folder_of_fixtures_is_answered_with_a_command_that_can_be_run() {
+fn hint_for_a_missing_folder_is_a_command_that_works() {
     let sandbox = Sandbox::new();
     sandbox.run(["replay", "fixtures/", "--", "true"]).expect(2).says("-o fixtures/recorded.har -- CMD");
 }
 
 #[test]
-fn a_recording_says_what_max_body_cut() {
-    let stage = Stage::new();
+fn recording_names_payloads_cut_by_max_body() {
+    let stage = CliSandbox::new();
     let output = stage.record(&["--max-body", "5"], CURL).expect(0).says("! truncated: ");
     assert!(output.stderr.contains("--max-body (5 bytes)"), "{}", output.stderr);
 }
 
 #[test]
-fn a_payload_file_that_is_gone_is_named_once() {
-    let stage = Stage::new();
+fn missing_payload_file_is_named_once() {
+    let stage = CliSandbox::new();
     stage.record(&[], CURL).expect(0);
     std::fs::remove_dir_all(stage.sandbox.join("hars/recorded")).unwrap();
     let output = stage.replay(&[], CURL).expect(1).says("was it committed?");

@@ -1,4 +1,4 @@
-//! Reports of the real binary: every form of one run, however it ended; what CI systems take; and one verdict of many.
+//! Reports of the real binary: all formats for one run, runs that end early, CI systems, and combined reports.
 
 use std::collections::BTreeSet;
 use std::process::Stdio;
@@ -6,12 +6,15 @@ use std::process::Stdio;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::cli::{CURL, Stage};
-use crate::support::client::{Ask, Client, Proto};
+#[path = "../../src/verdict/report/tests/json_schema.rs"]
+mod json_schema;
+
+use crate::cli::{CURL, CliSandbox};
+use crate::support::client::{Proto, TestRequest};
 use crate::support::raw::RawOrigin;
 use crate::support::sandbox::{Output, Sandbox, finish};
 
-/// Asks for what is there, for what is not, twice, and for what is out of scope.
+/// A recorded request, a miss that is repeated, and a request out of scope.
 const MIXED: &[&str] = &[
     "sh",
     "-c",
@@ -20,8 +23,8 @@ const MIXED: &[&str] = &[
 ];
 
 /// A fixture `hars/api.har` with `/api/json`, `/api/text` and `/api/empty`.
-fn recorded() -> Stage {
-    let stage = Stage::new();
+fn recorded() -> CliSandbox {
+    let stage = CliSandbox::new();
     let script = "for path in json text empty; do curl -sS -o /dev/null https://api.test/api/$path; done";
     stage.record(&["-o", "hars/api.har", "-g", "https://api.test/**"], &["sh", "-c", script]).expect(0);
     stage
@@ -30,11 +33,7 @@ fn recorded() -> Stage {
 /// Asserts that a report is valid under the documented schema.
 fn fits_the_schema(report: &Value) {
     let schema: Value = serde_json::from_str(include_str!("../../docs/reference/report.schema.json")).unwrap();
-    let mut schemas = boon::Schemas::new();
-    let mut compiler = boon::Compiler::new();
-    compiler.add_resource("report.json", schema).unwrap();
-    let compiled = compiler.compile("report.json", &mut schemas).unwrap();
-    schemas.validate(report, compiled).unwrap_or_else(|error| panic!("{error:#}\n{report:#}"));
+    assert_eq!(json_schema::find_violation(&schema, &schema, report, ""), None, "{report:#}");
 }
 
 fn cases(xml: &str, tag: &str) -> Vec<String> {
@@ -45,7 +44,7 @@ fn cases(xml: &str, tag: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_form_at_once_tells_of_the_same_run() {
+fn all_report_formats_describe_the_same_run() {
     let stage = recorded();
     let forms = ["out/new/run.json", "out/run.xml", "out/run.md", "out/run.html"];
     let options: Vec<&str> = forms.iter().flat_map(|file| ["--report", *file]).collect();
@@ -79,8 +78,8 @@ fn every_form_at_once_tells_of_the_same_run() {
 }
 
 #[test]
-fn recordings_fit_the_schema_too() {
-    let stage = Stage::new();
+fn recording_report_conforms_to_the_schema() {
+    let stage = CliSandbox::new();
     stage.record(&["-o", "hars/a.har", "--report", "r.json"], CURL).expect(0);
     let report = stage.sandbox.har("r.json");
     fits_the_schema(&report);
@@ -90,7 +89,7 @@ fn recordings_fit_the_schema_too() {
 }
 
 #[test]
-fn a_cmd_that_is_killed_or_never_starts_leaves_reports_that_say_so() {
+fn killed_or_unstarted_cmd_is_in_the_reports() {
     let stage = recorded();
     let all = ["--report", "r.json", "--report", "r.xml"];
     let killed = ["sh", "-c", "curl -sS -o /dev/null https://api.test/api/json; kill -KILL $$"];
@@ -109,7 +108,7 @@ fn a_cmd_that_is_killed_or_never_starts_leaves_reports_that_say_so() {
 }
 
 #[test]
-fn a_harproxy_that_is_terminated_writes_them_after_cmd_has_ended() {
+fn terminated_harproxy_writes_reports_after_cmd_ended() {
     let stage = recorded();
     let script =
         "curl -sS -o /dev/null https://api.test/api/json; trap 'exit 3' TERM; echo up; while :; do sleep 0.05; done";
@@ -125,20 +124,20 @@ fn a_harproxy_that_is_terminated_writes_them_after_cmd_has_ended() {
 }
 
 #[test]
-fn a_second_signal_leaves_time_for_what_is_known() {
-    let stage = Stage::new();
+fn second_signal_still_writes_the_reports() {
+    let stage = CliSandbox::new();
     let (asked, is_asked) = std::sync::mpsc::channel();
     let silent = RawOrigin::start(move |_, stream| {
         let _ = asked.send(());
-        // Until the other side goes away.
+        // Waits until the client closes the connection.
         let _ = std::io::Read::read(stream, &mut [0]);
     });
     let map = format!("silent.test:80={}", silent.addr);
     let options = ["-o", "hars/a.har", "--grace", "1h", "--map", &map, "--report", "r.json", "--report", "r.html"];
     let recorder = stage.sandbox.start(stage.args("record", &options, &[]));
-    let client = Client::new(recorder.proxy(), recorder.ca(), Proto::H1);
+    let client = recorder.client(Proto::H1);
     client.get("https://api.test/api/json");
-    let waiting = std::thread::spawn(move || client.try_ask(Ask::new("GET", "http://silent.test/")));
+    let waiting = std::thread::spawn(move || client.try_send(TestRequest::new("GET", "http://silent.test/")));
     is_asked.recv().unwrap();
     recorder.signal(Signal::SIGINT);
     recorder.signal(Signal::SIGTERM);
@@ -152,8 +151,8 @@ fn a_second_signal_leaves_time_for_what_is_known() {
 }
 
 #[test]
-fn a_fixture_that_can_not_be_written_is_in_the_report() {
-    let stage = Stage::new();
+fn unwritable_fixture_is_in_the_report() {
+    let stage = CliSandbox::new();
     let script = "curl -sS -o /dev/null https://api.test/api/json; mv hars gone; touch hars";
     let options = ["-o", "hars/a.har", "--report", "r.json", "--report", "r.xml"];
     stage.record(&options, &["sh", "-c", script]).expect(3);
@@ -170,7 +169,7 @@ fn a_fixture_that_can_not_be_written_is_in_the_report() {
 }
 
 #[test]
-fn one_report_that_can_not_be_written_does_not_keep_the_others_from_saying_so() {
+fn unwritable_report_is_a_finding_in_the_others() {
     let stage = recorded();
     stage.sandbox.write("file", "");
     let options = ["--report", "r.json", "--report", "file/r.xml", "--report", "r.md"];
@@ -185,14 +184,14 @@ fn one_report_that_can_not_be_written_does_not_keep_the_others_from_saying_so() 
     assert_eq!(stage.sandbox.har("r.json")["source"], "cmd");
 }
 
-/// A replay of what misses, with these variables.
-fn in_ci(stage: &Stage, options: &[&str], cmd: &[&str], variables: &[(&str, &str)]) -> Output {
+/// A replay of CMD with these environment variables.
+fn in_ci(stage: &CliSandbox, options: &[&str], cmd: &[&str], variables: &[(&str, &str)]) -> Output {
     let mut command = stage.sandbox.command(stage.args("replay", options, cmd));
     finish(command.envs(variables.iter().copied()).output().unwrap())
 }
 
 #[test]
-fn github_gets_annotations_on_the_lines_of_the_har_and_a_summary_behind_those_of_other_steps() {
+fn github_gets_annotations_with_lines_and_an_appended_summary() {
     let stage = recorded();
     let summary = stage.sandbox.write("summary.md", "before\n");
     let summary = summary.to_str().unwrap();
@@ -222,7 +221,7 @@ fn github_gets_annotations_on_the_lines_of_the_har_and_a_summary_behind_those_of
 }
 
 #[test]
-fn a_summary_that_can_not_be_written_is_a_warning_and_no_verdict() {
+fn unwritable_summary_is_a_warning() {
     let stage = recorded();
     let nowhere = [("GITHUB_ACTIONS", "true"), ("GITHUB_STEP_SUMMARY", "none/summary.md")];
     in_ci(&stage, &[], CURL, &nowhere)
@@ -237,7 +236,7 @@ fn a_summary_that_can_not_be_written_is_a_warning_and_no_verdict() {
 }
 
 #[test]
-fn gitlab_gets_code_quality_with_fingerprints_that_stay() {
+fn gitlab_gets_code_quality_with_stable_fingerprints() {
     let stage = recorded();
     let root = stage.sandbox.path().canonicalize().unwrap();
     let gitlab = [("GITLAB_CI", "true"), ("CI_PROJECT_DIR", root.parent().unwrap().to_str().unwrap())];
@@ -260,8 +259,8 @@ fn gitlab_gets_code_quality_with_fingerprints_that_stay() {
     assert!(!stage.sandbox.join("gl-code-quality-report.json").exists());
 }
 
-/// Reports of shards, each of which asks for some paths.
-fn sharded(stage: &Stage, shards: &[&str]) {
+/// Writes a report for each shard. Each shard requests some paths.
+fn sharded(stage: &CliSandbox, shards: &[&str]) {
     for (n, paths) in shards.iter().enumerate() {
         let report = format!("shards/{n}.json");
         let script = format!("for path in {paths}; do curl -sS -o /dev/null https://api.test/api/$path; done");
@@ -270,7 +269,7 @@ fn sharded(stage: &Stage, shards: &[&str]) {
 }
 
 #[test]
-fn shards_become_one_verdict_in_which_unused_is_what_none_of_them_used() {
+fn combined_shards_list_entries_that_no_shard_used() {
     let stage = recorded();
     sharded(&stage, &["json", "text", ""]);
     let combine = |more: &[&str]| {
@@ -300,7 +299,7 @@ fn shards_become_one_verdict_in_which_unused_is_what_none_of_them_used() {
 }
 
 #[test]
-fn a_shard_that_failed_fails_the_whole_and_is_named() {
+fn failed_shard_fails_the_combined_report_and_is_named() {
     let stage = recorded();
     sharded(&stage, &["json"]);
     stage
@@ -313,7 +312,7 @@ fn a_shard_that_failed_fails_the_whole_and_is_named() {
 }
 
 #[test]
-fn what_is_no_report_is_named_and_so_is_what_to_do() {
+fn invalid_reports_are_named_with_a_hint() {
     let sandbox = Sandbox::new();
     sandbox.write("newer.json", r#"{"schema":"harproxy.report/2"}"#);
     sandbox.write("other.json", r#"{"log":{}}"#);
@@ -337,7 +336,7 @@ fn what_is_no_report_is_named_and_so_is_what_to_do() {
 }
 
 #[test]
-fn a_report_that_cannot_be_written_is_3_where_it_would_have_been_0_or_1() {
+fn unwritable_report_changes_status_0_or_1_to_3() {
     let stage = recorded();
     stage.sandbox.write("file", "");
     let report = ["--report", "file/r.json", "--report", "r.json"];

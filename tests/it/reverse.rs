@@ -1,19 +1,22 @@
-//! `--reverse`, as a program without a proxy sees it: the real binary, curl, several origins.
+//! `--reverse` for a program without a proxy: the real binary, curl, several origins.
 
 use serde_json::Value;
 
-use crate::support::origin::{Asked, Origin, Page};
+use crate::support::origin::{Origin, OriginRequest, OriginResponse};
 use crate::support::sandbox::{Output, Sandbox};
 
-/// Two origins in one: what begins with `/v1` is the one, the rest the other.
+/// Two origins in one: paths below `/v1`, and the others.
 fn origins() -> Origin {
-    Origin::answering(|asked: &Asked| {
-        let see =
-            |location: &str| Page { status: 302, headers: vec![("location", location.into())], ..Page::default() };
-        let cookie = asked.headers.get("cookie").map_or("none", |cookie| cookie.to_str().unwrap());
-        let page = match &*asked.path {
+    Origin::answering(|request: &OriginRequest| {
+        let see = |location: &str| OriginResponse {
+            status: 302,
+            headers: vec![("location", location.into())],
+            ..OriginResponse::default()
+        };
+        let cookie = request.headers.get("cookie").map_or("none", |cookie| cookie.to_str().unwrap());
+        let page = match &*request.path {
             "/v1/checkout" => see("https://api.test/pay?for=app"),
-            "/pay?for=app" => Page {
+            "/pay?for=app" => OriginResponse {
                 headers: vec![
                     ("location", "/receipt".into()),
                     ("set-cookie", "session=s1; Domain=api.test; Path=/".into()),
@@ -21,18 +24,18 @@ fn origins() -> Origin {
                 ..see("")
             },
             "/v1/elsewhere" => see("https://nowhere.test/"),
-            _ => Page {
+            _ => OriginResponse {
                 status: 200,
                 headers: vec![("content-type", "text/plain".into())],
-                body: format!("{} {cookie}\n", asked.path).into(),
-                ..Page::default()
+                body: format!("{} {cookie}\n", request.path).into(),
+                ..OriginResponse::default()
             },
         };
         Some(page)
     })
 }
 
-/// What the program does: it knows the two addresses and no proxy.
+/// The program. It has two addresses and no proxy.
 const CMD: &str = r#"unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
 echo "$HARPROXY_URL_APP $HARPROXY_URL_PAY" >> urls
 curl() { command curl -sS --fail "$@"; }
@@ -50,7 +53,7 @@ fn run(sandbox: &Sandbox, mode: &[String], tls: bool) -> Output {
 }
 
 #[test]
-fn a_program_without_a_proxy_is_recorded_and_replayed_and_led_back_by_redirects() {
+fn program_without_a_proxy_is_recorded_replayed_and_redirected_back() {
     for tls in [false, true] {
         let sandbox = Sandbox::new();
         let origin = origins();
@@ -76,22 +79,22 @@ fn a_program_without_a_proxy_is_recorded_and_replayed_and_led_back_by_redirects(
         else {
             panic!("{urls}")
         };
-        assert_ne!(recorded, replayed, "the ports are others");
+        assert_ne!(recorded, replayed, "the ports differ");
         for line in [recorded, replayed] {
             let (app, pay) = line.split_once(' ').unwrap();
             assert!(app.starts_with(&format!("{scheme}://127.0.0.1:")) && !app.ends_with("/v1"), "{line}");
             assert!(pay.starts_with(&format!("{scheme}://127.0.0.1:")) && pay.ends_with("/pay"), "{line}");
         }
-        the_fixture_holds_what_the_origins_said(&sandbox.har("hars/api.har"));
+        assert_fixture_has_original_headers(&sandbox.har("hars/api.har"));
     }
 }
 
-fn the_fixture_holds_what_the_origins_said(har: &Value) {
-    let said = |entry: &Value| {
+fn assert_fixture_has_original_headers(har: &Value) {
+    let line = |entry: &Value| {
         let location = entry["response"]["redirectURL"].as_str().unwrap();
         format!("{} {location}", entry["request"]["url"].as_str().unwrap())
     };
-    let entries: Vec<String> = har["log"]["entries"].as_array().unwrap().iter().map(said).collect();
+    let entries: Vec<String> = har["log"]["entries"].as_array().unwrap().iter().map(line).collect();
     assert_eq!(
         entries,
         [
@@ -103,11 +106,11 @@ fn the_fixture_holds_what_the_origins_said(har: &Value) {
             "https://app.test/v1/elsewhere https://nowhere.test/",
         ]
     );
-    assert!(!har.to_string().contains("//127.0.0.1"), "no address of ours");
+    assert!(!har.to_string().contains("//127.0.0.1"), "no address of the proxy");
 }
 
 #[test]
-fn the_fixture_of_a_client_that_used_the_proxy_answers_one_that_can_not() {
+fn fixture_recorded_through_the_proxy_answers_on_a_reverse_port() {
     let sandbox = Sandbox::new();
     let origin = origins();
     let mut record: Vec<String> = ["record", "-o", "hars/api.har"].map(String::from).to_vec();

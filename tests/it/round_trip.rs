@@ -1,17 +1,17 @@
 //! A replayed response equals the live one: status, reason, headers with duplicates, body bytes, trailers. Tested over
 //! HTTP/1.1 and HTTP/2, in cleartext and over TLS, from each form of a fixture, with the origin stopped.
 
-use crate::support::client::{Ask, Client, Got, Proto};
+use crate::support::client::{Proto, TestRequest, TestResponse};
 use crate::support::origin::Origin;
 use crate::support::sandbox::Sandbox;
 
 /// One request for each kind of response of the origin.
-fn visit(base: &str) -> Vec<Ask> {
-    let get = |path: &str| Ask::new("GET", &format!("{base}{path}"));
+fn visit(base: &str) -> Vec<TestRequest> {
+    let get = |path: &str| TestRequest::new("GET", &format!("{base}{path}"));
     let post = |path: &str, media: &str, body: &[u8]| {
-        Ask::new("POST", &format!("{base}{path}")).header("content-type", media).body(body)
+        TestRequest::new("POST", &format!("{base}{path}")).header("content-type", media).body(body)
     };
-    let mut asks: Vec<Ask> = [
+    let mut asks: Vec<TestRequest> = [
         "json",
         "echo?a=1&b=2",
         "echo?b=2&a=1",
@@ -38,15 +38,15 @@ fn visit(base: &str) -> Vec<Ask> {
     asks.push(get("/api/br").header("accept-encoding", "gzip, br"));
     asks.push(get("/api/trailers").header("te", "trailers"));
     asks.push(get("/api/not-modified").header("if-none-match", "\"v1\""));
-    asks.push(Ask::new("HEAD", &format!("{base}/api/json")));
-    asks.push(Ask::new("OPTIONS", &format!("{base}/api/json")));
-    asks.push(Ask::new("DELETE", &format!("{base}/api/items/9")));
+    asks.push(TestRequest::new("HEAD", &format!("{base}/api/json")));
+    asks.push(TestRequest::new("OPTIONS", &format!("{base}/api/json")));
+    asks.push(TestRequest::new("DELETE", &format!("{base}/api/items/9")));
     asks.push(post("/api/items", "application/json", br#"{"name":"first","n":1}"#));
     asks.push(post("/api/items", "application/json", br#"{"name":"second","n":2}"#));
     asks.push(post("/api/echo", "application/x-www-form-urlencoded", b"a=1&b=%C3%BC"));
     asks.push(post("/api/echo", "application/octet-stream", &[0, 159, 146, 150, 255]));
     asks.push(post("/api/echo", "text/plain", &b"long ".repeat(4000)));
-    asks.push(Ask::new("PUT", &format!("{base}/api/echo")).body("put it"));
+    asks.push(TestRequest::new("PUT", &format!("{base}/api/echo")).body("put it"));
     asks
 }
 
@@ -59,16 +59,16 @@ fn record_and_replay(base: &str, proto: Proto, output: &str, options: &[&str]) {
     let args: Vec<String> = args.into_iter().map(String::from).chain(origin.args()).collect();
 
     let recorder = sandbox.start(&args);
-    let client = Client::new(recorder.proxy(), recorder.ca(), proto);
-    let live: Vec<Got> = visit(base).into_iter().map(|ask| client.ask(ask)).collect();
+    let client = recorder.client(proto);
+    let live: Vec<TestResponse> = visit(base).into_iter().map(|ask| client.send(ask)).collect();
     recorder.stop().expect(0);
     origin.stop();
 
     let replay = sandbox.start(["replay", output]);
-    let client = Client::new(replay.proxy(), replay.ca(), proto);
+    let client = replay.client(proto);
     for (ask, live) in visit(base).into_iter().zip(live) {
         let what = format!("{} {}", ask.method, ask.url);
-        let got = client.ask(ask);
+        let got = client.send(ask);
         assert!(got.header("x-harproxy").is_some_and(|mark| mark.starts_with("replay; entry=")), "{what}: {got:?}");
         assert_eq!(got.unmarked(), live.unmarked(), "{what}");
     }
@@ -112,12 +112,12 @@ fn http2_recording_replays_over_http1() {
     let origin = Origin::start();
     let args = ["record", "-o", "hars/api.har", "--no-redact"].map(String::from);
     let recorder = sandbox.start(args.into_iter().chain(origin.args()));
-    let live = Client::new(recorder.proxy(), recorder.ca(), Proto::H2).get("https://api.test/api/duplicates");
+    let live = recorder.client(Proto::H2).get("https://api.test/api/duplicates");
     recorder.stop().expect(0);
     origin.stop();
 
     let replay = sandbox.start(["replay", "hars/api.har"]);
-    let got = Client::new(replay.proxy(), replay.ca(), Proto::H1).get("https://api.test/api/duplicates");
+    let got = replay.client(Proto::H1).get("https://api.test/api/duplicates");
     assert_eq!(got.unmarked(), live.unmarked());
     replay.stop().expect(0);
 }
@@ -128,19 +128,19 @@ fn encoded_response_is_served_as_identity_when_the_client_has_no_gzip() {
     let sandbox = Sandbox::new();
     let origin = Origin::start();
     let recorder = sandbox.record(&origin);
-    let client = Client::new(recorder.proxy(), recorder.ca(), Proto::H1);
-    let ask = Ask::new("GET", "https://api.test/api/gzip");
-    client.ask(ask.clone().header("accept-encoding", "gzip"));
+    let client = recorder.client(Proto::H1);
+    let ask = TestRequest::new("GET", "https://api.test/api/gzip");
+    client.send(ask.clone().header("accept-encoding", "gzip"));
     recorder.stop().expect(0);
     origin.stop();
 
     let replay = sandbox.start(["replay", "hars/api.har"]);
-    let client = Client::new(replay.proxy(), replay.ca(), Proto::H1);
-    let got = client.ask(ask.clone().header("accept-encoding", "identity"));
+    let client = replay.client(Proto::H1);
+    let got = client.send(ask.clone().header("accept-encoding", "identity"));
     assert_eq!(got.header("content-encoding"), None);
     assert_eq!(got.header("vary"), Some("accept-encoding"));
     assert_eq!(got.text(), r#"{"packed":true,"list":[1,2,3,4,5,6,7,8,9]}"#);
-    let packed = client.ask(ask.header("accept-encoding", "gzip"));
+    let packed = client.send(ask.header("accept-encoding", "gzip"));
     assert_eq!(packed.header("content-encoding"), Some("gzip"));
     assert_ne!(packed.body, got.body);
     replay.stop().expect(0);

@@ -1,4 +1,4 @@
-//! Names of fields go through a recording as client and origin spell them, over connections that carry one exchange after the other.
+//! Header names keep their case through a recording, on connections with several exchanges.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -10,12 +10,12 @@ use crate::support::raw::{RawOrigin, read_head};
 use crate::support::rig::{Rig, setup};
 use crate::support::sandbox::Sandbox;
 
-/// What looks like a head and is none.
+/// A payload that looks like a head.
 const BODY: &str = "GET / HTTP/1.1\r\nHOST: no\r\nX-id: 0\r\n\r\nHTTP/1.1 200 OK\r\nX-REPLY: 0\r\n\r\n";
 
-/// An origin that tells the heads that it gets, and answers on one connection what it is asked for by path.
+/// An origin that reports the heads it receives and answers by path, on one connection.
 fn origin() -> (RawOrigin, Receiver<String>) {
-    let (tell, told) = channel();
+    let (report, heads) = channel();
     let origin = RawOrigin::start(move |first, stream| {
         let mut head = first.to_vec();
         while !head.is_empty() {
@@ -31,8 +31,8 @@ fn origin() -> (RawOrigin, Receiver<String>) {
                 while !read_head(stream).ends_with(b"\r\n0\r\n\r\n") {}
             }
             let answer = answer(&text);
-            tell.send(text).unwrap();
-            // In two, so that a head comes in pieces.
+            report.send(text).unwrap();
+            // In two writes, so that the head is split.
             let half = answer.len() / 3;
             stream.write_all(&answer.as_bytes()[..half]).unwrap();
             stream.flush().unwrap();
@@ -40,7 +40,7 @@ fn origin() -> (RawOrigin, Receiver<String>) {
             head = read_head(stream);
         }
     });
-    (origin, told)
+    (origin, heads)
 }
 
 fn answer(head: &str) -> String {
@@ -59,10 +59,10 @@ fn answer(head: &str) -> String {
     }
 }
 
-/// One connection of a client.
+/// A client connection.
 struct Connection {
     stream: TcpStream,
-    told: Receiver<String>,
+    heads: Receiver<String>,
 }
 
 impl Connection {
@@ -70,12 +70,12 @@ impl Connection {
         self.stream.write_all(text.as_bytes()).unwrap();
     }
 
-    /// The head that the origin got, without its first line.
-    fn passed(&self) -> String {
-        self.told.recv().unwrap().split_once("\r\n").unwrap().1.to_owned()
+    /// The next head that the origin received, without its first line.
+    fn received(&self) -> String {
+        self.heads.recv().unwrap().split_once("\r\n").unwrap().1.to_owned()
     }
 
-    /// The head of the answer and its payload.
+    /// Reads an answer and returns its head.
     fn answer(&mut self) -> String {
         let head = String::from_utf8(read_head(&mut self.stream)).unwrap();
         let chunked = head.to_ascii_lowercase().contains("chunked");
@@ -88,14 +88,14 @@ impl Connection {
 }
 
 fn start(sandbox: &Sandbox) -> (Rig, Connection) {
-    let (origin, told) = origin();
+    let (origin, heads) = origin();
     let rig = setup(sandbox).map("api.test", origin.addr, origin.addr).start(sandbox).unwrap();
     let stream = TcpStream::connect(rig.proxy).unwrap();
-    (rig, Connection { stream, told })
+    (rig, Connection { stream, heads })
 }
 
 #[test]
-fn names_go_both_ways_as_they_are_spelt_whatever_was_said_before() {
+fn header_names_keep_their_case_in_both_directions() {
     let sandbox = Sandbox::new();
     let (rig, mut client) = start(&sandbox);
     let cookies = "HTTP/1.1 200 OK\r\nSet-Cookie: A=1\r\nset-cookie: B=2\r\nContent-Length: 77\r\nETag: X-Y\r\n\r\n";
@@ -104,13 +104,13 @@ fn names_go_both_ways_as_they_are_spelt_whatever_was_said_before() {
         client.send(
             "GET http://api.test/api/mixed HTTP/1.1\r\nHoST: api.test\r\nX-id: 1\r\nx-b: X-id: 2\r\nX-ID: 3\r\n\r\n",
         );
-        assert_eq!(client.passed(), "HoST: api.test\r\nX-id: 1\r\nX-ID: 3\r\nx-b: X-id: 2\r\n\r\n");
+        assert_eq!(client.received(), "HoST: api.test\r\nX-id: 1\r\nX-ID: 3\r\nx-b: X-id: 2\r\n\r\n");
         assert_eq!(client.answer(), cookies);
         client.send("GET http://api.test/api/lower HTTP/1.1\r\nhost: api.test\r\nx-id: A\r\n\r\n");
-        assert_eq!(client.passed(), "host: api.test\r\nx-id: A\r\n\r\n");
+        assert_eq!(client.received(), "host: api.test\r\nx-id: A\r\n\r\n");
         assert!(client.answer().ends_with("\r\nx-reply: 1\r\n\r\n"));
     }
-    // In pieces, and with a payload that looks like a head.
+    // A split head, and a payload that looks like a head.
     for piece in [
         "POST http://api.test/api/hints HT",
         "TP/1.1\r\nHost: api.test\r\nConTent-",
@@ -120,28 +120,28 @@ fn names_go_both_ways_as_they_are_spelt_whatever_was_said_before() {
         client.send(&piece.replace("77", &BODY.len().to_string()));
     }
     client.send(BODY);
-    assert_eq!(client.passed(), format!("Host: api.test\r\nConTent-Length: {}\r\nX-Id: 1\r\n\r\n", BODY.len()));
+    assert_eq!(client.received(), format!("Host: api.test\r\nConTent-Length: {}\r\nX-Id: 1\r\n\r\n", BODY.len()));
     assert_eq!(client.answer(), format!("HTTP/1.1 200 OK\r\nLiNK: </b>\r\nCONTENT-Length: {}\r\n\r\n", BODY.len()));
     let chunks = format!("{:x}\r\n{BODY}\r\n0\r\n\r\n", BODY.len());
     client.send("POST http://api.test/api/chunked HTTP/1.1\r\nHosT: api.test\r\nTRANSFER-Encoding: chunked\r\nExPect: 100-continue\r\n\r\n");
     assert_eq!(read_head(&mut client.stream), b"HTTP/1.1 100 Continue\r\n\r\n");
     client.send(&chunks);
-    assert_eq!(client.passed(), "HosT: api.test\r\nTRANSFER-Encoding: chunked\r\nExPect: 100-continue\r\n\r\n");
+    assert_eq!(client.received(), "HosT: api.test\r\nTRANSFER-Encoding: chunked\r\nExPect: 100-continue\r\n\r\n");
     assert_eq!(client.answer(), "HTTP/1.1 200 Fine\r\nX-Reply: a\r\nx-REPLY: b\r\nTransfer-Encoding: chunked\r\n\r\n");
     client.send("GET http://api.test/api/mixed HTTP/1.1\r\nhOST: api.test\r\n\r\n");
-    assert_eq!(client.passed(), "hOST: api.test\r\n\r\n");
+    assert_eq!(client.received(), "hOST: api.test\r\n\r\n");
     assert_eq!(client.answer(), cookies);
     assert_eq!(rig.finish(CmdEnd::Clean).verdict.counts.recorded, 7);
 }
 
 #[test]
-fn requests_that_come_together_are_spelt_as_the_first() {
+fn pipelined_requests_keep_the_case_of_their_header_names() {
     let sandbox = Sandbox::new();
     let (rig, mut client) = start(&sandbox);
     let request = "GET http://api.test/api/mixed HTTP/1.1\r\nHoSt: api.test\r\nX-iD: 1\r\n\r\n";
     client.send(&request.repeat(3));
     for _ in 0..3 {
-        assert_eq!(client.passed(), "HoSt: api.test\r\nX-iD: 1\r\n\r\n");
+        assert_eq!(client.received(), "HoSt: api.test\r\nX-iD: 1\r\n\r\n");
         assert!(client.answer().contains("\r\nset-cookie: B=2\r\n"));
     }
     rig.finish(CmdEnd::Clean);

@@ -1,4 +1,4 @@
-//! What comes into the binary, by Cargo.lock alone: `scripts/deny` looks at licences and advisories, too.
+//! The dependencies in Cargo.lock. `scripts/deny` checks licences and advisories, too.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ fn table(file: &str) -> Table {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap().parse().unwrap()
 }
 
-/// Name and the rest of every package.
+/// The name and the other fields of every package.
 fn packages() -> Vec<(String, Value)> {
     let lock = table("Cargo.lock");
     let packages = lock["package"].as_array().unwrap().clone();
@@ -18,7 +18,7 @@ fn packages() -> Vec<(String, Value)> {
 }
 
 #[test]
-fn nothing_that_is_banned_is_in_the_graph() {
+fn dependency_graph_has_no_banned_crate() {
     let deny = table("deny.toml");
     let banned: Vec<_> =
         deny["bans"]["deny"].as_array().unwrap().iter().map(|ban| ban["crate"].as_str().unwrap()).collect();
@@ -28,7 +28,7 @@ fn nothing_that_is_banned_is_in_the_graph() {
 }
 
 #[test]
-fn there_is_one_tls_and_one_provider_of_it() {
+fn dependency_graph_has_one_tls_library_and_one_crypto_provider() {
     let packages = packages();
     let count = |name: &str| packages.iter().filter(|(package, _)| package == name).count();
     assert_eq!((count("rustls"), count("ring")), (1, 1));
@@ -37,9 +37,9 @@ fn there_is_one_tls_and_one_provider_of_it() {
     assert!(needs.iter().any(|name| name.as_str() == Some("ring")), "{needs:?}");
 }
 
-/// Neither a repository nor another registry, and each by its checksum.
+/// No package comes from a repository or from another registry, and each has a checksum.
 #[test]
-fn everything_comes_from_one_registry() {
+fn packages_come_from_one_registry_with_checksums() {
     let deny = table("deny.toml");
     let allowed = deny["sources"]["allow-registry"].as_array().unwrap();
     let [allowed] = &allowed[..] else { panic!("{allowed:?}") };
@@ -52,7 +52,7 @@ fn everything_comes_from_one_registry() {
 }
 
 #[test]
-fn every_package_forbids_unsafe_code() {
+fn packages_forbid_unsafe_code() {
     assert_eq!(table("Cargo.toml")["workspace"]["lints"]["rust"]["unsafe_code"].as_str(), Some("forbid"));
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let crates = fs::read_dir(root.join("crates")).unwrap().map(|item| item.unwrap().path());
@@ -64,9 +64,9 @@ fn every_package_forbids_unsafe_code() {
     }
 }
 
-/// What SECURITY.md claims is held by tests that are there.
+/// The tests that SECURITY.md names exist.
 #[test]
-fn every_test_that_the_threat_model_names_exists() {
+fn tests_named_by_the_threat_model_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = fs::read_to_string(root.join("SECURITY.md")).unwrap();
     let code = ["src", "crates", "tests/it"].map(|folder| code(&root.join(folder))).concat();

@@ -1,12 +1,12 @@
-//! What CMD trusts, end to end: the CA, what the user trusted before, and a harproxy around harproxy.
+//! The CAs that CMD trusts: harproxy's, those of the user, and those of an outer harproxy.
 
 use super::support::origin::Origin;
 use super::support::repo;
 use super::support::sandbox::{Sandbox, finish};
 
-/// The inner one reaches the network through the outer one and trusts its CA, which is another than its own.
+/// The inner harproxy uses the outer one as proxy and trusts its CA, which differs from its own.
 #[test]
-fn a_recording_within_a_recording_sees_the_same() {
+fn nested_recording_records_the_same_exchanges() {
     let (origin, sandbox) = (Origin::start(), Sandbox::new());
     let inner = ["record", "-o", "inner.har", "--ca-dir", "inner-ca", "--", "curl", "-sS", "https://api.test/api/json"];
     let mut outer = sandbox.command(["record", "-o", "outer.har"]);
@@ -21,10 +21,10 @@ fn a_recording_within_a_recording_sees_the_same() {
     }
 }
 
-/// A host out of scope is tunnelled, so the client sees the origin's own certificate; its root is one that only a variable
-/// of the user names, and it has to be among those that CMD is given in its place.
+/// A host out of scope is tunnelled, so the client sees the certificate of the origin. Its root is named only by a
+/// variable of the user, and must be part of the bundle for CMD.
 #[test]
-fn a_root_that_the_user_named_is_still_trusted() {
+fn root_named_by_the_user_is_still_trusted() {
     let (origin, sandbox) = (Origin::start(), Sandbox::new());
     let root = repo("certs/ca.pem");
     let run = |variables: &[&str]| {

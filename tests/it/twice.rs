@@ -1,9 +1,8 @@
-//! `record --twice`: what differs though nothing has changed becomes lines of the policy, and the next recording is
-//! quiet.
+//! `record --twice`: differences between two runs become lines of the policy, and the next recording changes nothing.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::support::origin::{Origin, Page};
+use crate::support::origin::{Origin, OriginResponse};
 use crate::support::sandbox::{Output, Sandbox};
 
 /// An API that numbers its responses and echoes requests.
@@ -12,7 +11,7 @@ fn origin() -> Origin {
     Origin::answering(move |asked| {
         let n = answers.fetch_add(1, Ordering::Relaxed);
         let path = asked.path.split('?').next().unwrap_or_default();
-        let json = |text: String| Page {
+        let json = |text: String| OriginResponse {
             status: 200,
             headers: vec![("content-type", "application/json".to_owned()), ("x-node", format!("node-{n}"))],
             body: text.into_bytes(),
@@ -143,7 +142,7 @@ fn changed_secrets_are_not_proposed() {
         let n = answers.fetch_add(1, Ordering::Relaxed);
         let cookie = ("set-cookie", format!("sid=answered-secret-{n}; Path=/"));
         let body = format!(r#"{{"access_token":"answered-secret-{n}","kept":1}}"#).into_bytes();
-        Some(Page {
+        Some(OriginResponse {
             status: 200,
             headers: vec![("content-type", "application/json".to_owned()), cookie],
             body,

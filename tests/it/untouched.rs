@@ -1,22 +1,26 @@
-//! Fixtures that somebody broke, and places that can't be written to: whoever would write says what is wrong and where, and
-//! what is there stays as it is.
+//! Damaged fixtures and unwritable folders: commands that write report the error with its position and change nothing.
 
 use std::fs;
 use std::path::Path;
 
-use crate::support::client::{Client, Proto};
-use crate::support::origin::{Origin, Page};
+use crate::support::client::Proto;
+use crate::support::origin::{Origin, OriginResponse};
 use crate::support::sandbox::{Output, Sandbox};
 
 const HAR: &str = "hars/api.har";
 
-/// An API that says something else each time.
+/// An API with a different answer each time.
 fn origin() -> Origin {
     let answers = std::sync::atomic::AtomicU64::new(0);
     Origin::answering(move |_| {
         let n = answers.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let headers = vec![("content-type", "application/json".to_owned())];
-        Some(Page { status: 200, headers, body: format!("{{\"n\":{n}}}").into(), ..Page::default() })
+        Some(OriginResponse {
+            status: 200,
+            headers,
+            body: format!("{{\"n\":{n}}}").into(),
+            ..OriginResponse::default()
+        })
     })
 }
 
@@ -26,7 +30,7 @@ fn record(sandbox: &Sandbox, origin: &Origin, paths: &str) -> Output {
     sandbox.run(args.chain(["--", "sh", "-c", &cmd].map(str::to_owned)))
 }
 
-/// Every file of a folder, with its bytes; journals and locks aside.
+/// The files of a folder with their bytes, without journals and locks.
 fn tree(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();
     for item in fs::read_dir(folder).unwrap().map(Result::unwrap) {
@@ -42,7 +46,7 @@ fn tree(folder: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn markers_of_a_conflict_are_pointed_at_by_every_tool_and_stay() {
+fn conflict_markers_are_reported_by_every_tool_and_kept() {
     let (sandbox, origin) = (Sandbox::new(), origin());
     record(&sandbox, &origin, "a b").expect(0);
     let text = sandbox.read(HAR);
@@ -54,8 +58,8 @@ fn markers_of_a_conflict_are_pointed_at_by_every_tool_and_stay() {
     let before = tree(&sandbox.join("hars"));
     let place = format!("{HAR}:{}", at + 1);
 
-    let told = record(&sandbox, &origin, "a").expect(2).stderr;
-    assert!(told.contains(&place) && told.contains("conflict"), "{told}");
+    let stderr = record(&sandbox, &origin, "a").expect(2).stderr;
+    assert!(stderr.contains(&place) && stderr.contains("conflict"), "{stderr}");
     for tool in [
         &["replay", HAR, "--", "true"][..],
         &["fmt", HAR],
@@ -66,40 +70,40 @@ fn markers_of_a_conflict_are_pointed_at_by_every_tool_and_stay() {
         &["merge", "-o", "hars/all.har", HAR],
         &["explain", HAR, "--url", "https://api.test/a"],
     ] {
-        let told = sandbox.run(tool).expect(2).stderr;
-        assert!(told.contains(&place), "{tool:?}: {told}");
+        let stderr = sandbox.run(tool).expect(2).stderr;
+        assert!(stderr.contains(&place), "{tool:?}: {stderr}");
     }
     let found = sandbox.run(["check", HAR]).expect(1).stdout;
     assert!(found.contains(&place) && found.contains("conflict"), "{found}");
     assert_eq!(tree(&sandbox.join("hars")), before);
 }
 
-/// A file stands where the folder of the payloads would.
+/// A file has the name of the payload folder.
 #[test]
-fn a_folder_that_can_not_be_made_loses_neither_the_fixture_nor_the_recording() {
+fn uncreatable_payload_folder_loses_neither_the_fixture_nor_the_recording() {
     let (sandbox, origin) = (Sandbox::new(), origin());
     sandbox.write("hars/api", "not a folder");
-    let told = record(&sandbox, &origin, "a").expect(3).stderr;
-    assert!(told.contains("hars/api"), "{told}");
+    let stderr = record(&sandbox, &origin, "a").expect(3).stderr;
+    assert!(stderr.contains("hars/api"), "{stderr}");
     assert_eq!(tree(&sandbox.join("hars")), [("api".to_owned(), b"not a folder".to_vec())]);
 
     fs::remove_file(sandbox.join("hars/api")).unwrap();
     sandbox.run(["recover", HAR]).expect(0);
-    assert_eq!(sandbox.har(HAR)["log"]["entries"].as_array().unwrap().len(), 1, "what was recorded is there");
+    assert_eq!(sandbox.har(HAR)["log"]["entries"].as_array().unwrap().len(), 1, "the recording is complete");
 }
 
 #[test]
-fn nothing_is_run_where_nothing_can_be_written() {
+fn cmd_is_not_run_if_the_output_is_not_writable() {
     let sandbox = Sandbox::new();
     sandbox.write("hars", "not a folder");
-    let told = sandbox.run(["record", "-o", HAR, "--", "sh", "-c", "touch ran"]);
-    assert!([2, 3].contains(&told.status) && told.stderr.contains("hars"), "{told:?}");
-    assert!(!sandbox.join("ran").exists(), "{told:?}");
+    let output = sandbox.run(["record", "-o", HAR, "--", "sh", "-c", "touch ran"]);
+    assert!([2, 3].contains(&output.status) && output.stderr.contains("hars"), "{output:?}");
+    assert!(!sandbox.join("ran").exists(), "{output:?}");
 }
 
-/// What people did to payloads is theirs; what the API says differently takes its place and nothing else.
+/// A recording replaces only the payloads of answers that changed.
 #[test]
-fn edited_and_missing_payloads_are_served_told_of_and_recorded_over() {
+fn edited_and_missing_payloads_are_served_reported_and_recorded_again() {
     let (sandbox, origin) = (Sandbox::new(), origin());
     record(&sandbox, &origin, "a b c").expect(0);
     let file = |n: usize| {
@@ -107,32 +111,32 @@ fn edited_and_missing_payloads_are_served_told_of_and_recorded_over() {
         let content = &har["log"]["entries"][n]["response"]["content"];
         format!("hars/{}", content["_file"].as_str().unwrap())
     };
-    let (edited, gone) = (file(0), file(1));
+    let (edited, missing) = (file(0), file(1));
     sandbox.write(&edited, "{\n  \"n\": \"mine\"\n}");
-    fs::remove_file(sandbox.join(&gone)).unwrap();
+    fs::remove_file(sandbox.join(&missing)).unwrap();
 
     let server = sandbox.start(["replay", HAR]);
-    let client = Client::new(server.proxy(), server.ca(), Proto::H1);
+    let client = server.client(Proto::H1);
     assert_eq!(client.get("https://api.test/a").text(), "{\"n\":\"mine\"}");
     let missed = client.get("https://api.test/b");
-    assert!(missed.status == 501 && missed.text().contains(gone.trim_start_matches("hars/")), "{}", missed.text());
+    assert!(missed.status == 501 && missed.text().contains(missing.trim_start_matches("hars/")), "{}", missed.text());
     server.stop();
 
     record(&sandbox, &origin, "b").expect(0);
-    assert_eq!(sandbox.read(&edited), "{\n  \"n\": \"mine\"\n}", "not seen, not touched");
+    assert_eq!(sandbox.read(&edited), "{\n  \"n\": \"mine\"\n}", "an edited payload is not changed");
     let server = sandbox.start(["replay", HAR]);
-    let client = Client::new(server.proxy(), server.ca(), Proto::H1);
+    let client = server.client(Proto::H1);
     assert_eq!(client.get("https://api.test/b").text(), "{\"n\":3}");
     server.stop().expect(0);
 }
 
-/// A payload's name comes from its bytes; where a file that somebody edited has that name, it takes a longer one.
+/// The name of a payload comes from its bytes. If an edited file has that name, the payload gets a longer one.
 #[test]
-fn a_payload_whose_name_is_taken_by_other_bytes_gets_a_longer_one() {
+fn payload_gets_a_longer_name_if_an_edited_file_has_its_name() {
     let sandbox = Sandbox::new();
     let origin = Origin::answering(|_| {
         let headers = vec![("content-type", "application/json".to_owned())];
-        Some(Page { status: 200, headers, body: b"{\"n\":1}".to_vec(), ..Page::default() })
+        Some(OriginResponse { status: 200, headers, body: b"{\"n\":1}".to_vec(), ..OriginResponse::default() })
     });
     record(&sandbox, &origin, "a").expect(0);
     let payload = |at: usize| {
@@ -148,7 +152,7 @@ fn a_payload_whose_name_is_taken_by_other_bytes_gets_a_longer_one() {
     assert!(added.len() > edited.len() && added.starts_with(edited.trim_end_matches(".txt")), "{added}");
     drop(origin);
     let server = sandbox.start(["replay", HAR]);
-    let client = Client::new(server.proxy(), server.ca(), Proto::H1);
+    let client = server.client(Proto::H1);
     assert_eq!(client.get("https://api.test/a").text(), "{\"n\":2}");
     assert_eq!(client.get("https://api.test/b").text(), "{\"n\":1}");
     server.stop().expect(0);

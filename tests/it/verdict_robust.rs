@@ -1,6 +1,5 @@
-//! What would take the verdict away: reports that can't be written, a CMD that is killed or leaves others behind,
-//! output that is
-//! closed, narrow terminals, hostile texts, payloads and misses without end. The verdict stands, and nothing panics.
+//! The verdict survives unwritable reports, killed commands, background processes, closed output, narrow terminals,
+//! hostile text, large payloads and unbounded misses. No case panics.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::client::{Ask, Client, Proto};
+use crate::support::client::{Proto, TestRequest};
 use crate::support::sandbox::{Output, Sandbox, Server, finish};
 use crate::support::terminal;
 use crate::upkeep::{entry, own};
@@ -25,14 +24,14 @@ fn get(path: &str) -> Value {
     entry
 }
 
-/// With a fixture of one entry, `/hit`.
+/// A sandbox whose fixture has one entry, `/hit`.
 fn stage() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.write("hars/api.har", own(&[get("/hit")]));
     sandbox
 }
 
-/// A replay whose CMD is this script.
+/// A replay with this script as CMD.
 fn replay(sandbox: &Sandbox, options: &[&str], script: &str) -> Command {
     sandbox.command(["replay"].iter().chain(options).copied().chain(["--", "sh", "-c", script]))
 }
@@ -49,7 +48,7 @@ fn whose(report: &Value) -> (i64, &str) {
 }
 
 #[test]
-fn reports_that_can_not_be_written_take_none_of_the_others_away() {
+fn unwritable_reports_do_not_prevent_others() {
     for (script, status, source, verdict) in [
         (HIT.to_owned(), 3, "harproxy", "replay passed"),
         (format!("{HIT}; {MISS}"), 3, "harproxy", "replay failed"),
@@ -71,7 +70,7 @@ fn reports_that_can_not_be_written_take_none_of_the_others_away() {
 }
 
 #[test]
-fn a_cmd_that_a_signal_killed_has_its_verdict_and_its_report() {
+fn cmd_killed_by_a_signal_has_verdict_and_report() {
     let sandbox = stage();
     for (signal, status) in [("KILL", 137), ("SEGV", 139), ("ABRT", 134), ("PIPE", 141)] {
         let script = format!("ulimit -c 0; {HIT}; {MISS}; kill -{signal} $$");
@@ -83,12 +82,12 @@ fn a_cmd_that_a_signal_killed_has_its_verdict_and_its_report() {
     }
 }
 
-/// Daemons are let live. They hold the pipes that CMD had, and whoever waits for harproxy itself is not kept waiting.
+/// Background processes of CMD are not killed. They inherit its pipes, but do not delay the end of harproxy.
 #[test]
-fn what_cmd_leaves_behind_holds_nobody_up_and_is_answered_no_more() {
+fn daemon_of_cmd_neither_blocks_the_end_nor_gets_responses() {
     let sandbox = stage();
     assert!(Command::new("mkfifo").arg(sandbox.join("told")).status().unwrap().success());
-    // One that is waiting for its answer, and asks again when it is cut off.
+    // The process waits for a response, and sends another request when the connection closes.
     let daemon = "(curl -sS http://api.test/hit; echo \"cut $?\" > told; curl -sS http://api.test/hit; echo \"then $?\" > told) &";
     let options = ["--latency", "1000s", "--grace", "100ms", "--report", "r.json", "--fail-on", "none"];
     let mut command = replay(&sandbox, &options, daemon);
@@ -101,7 +100,7 @@ fn what_cmd_leaves_behind_holds_nobody_up_and_is_answered_no_more() {
     assert_eq!(then, "then 7\n", "nobody listens any more");
 }
 
-/// A pipe whose reader has gone.
+/// A pipe whose reader is closed.
 fn closed() -> Stdio {
     let (read, write): (OwnedFd, OwnedFd) = nix::unistd::pipe().unwrap();
     drop(read);
@@ -109,7 +108,7 @@ fn closed() -> Stdio {
 }
 
 #[test]
-fn a_verdict_that_nobody_reads_stands_and_clients_are_served_meanwhile() {
+fn unread_output_changes_neither_verdict_nor_responses() {
     let sandbox = stage();
     let full = || Stdio::from(fs::File::options().write(true).open("/dev/full").unwrap());
     for options in [&[][..], &["-vvv"], &["-vvv", "--log-format", "json"], &["--color", "always"]] {
@@ -121,7 +120,7 @@ fn a_verdict_that_nobody_reads_stands_and_clients_are_served_meanwhile() {
             assert_eq!(sandbox.har("r.json")["counts"]["misses"], 2, "{options:?}");
         }
     }
-    // Closed as a shell closes them.
+    // The shell closes the streams.
     let harproxy = env!("CARGO_BIN_EXE_harproxy");
     for closing in [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-", "2>&1 | head -n 1 >/dev/null; exit $(cat status)"] {
         let script = format!("{{ {harproxy} replay -- {MISS}; echo $? > status; }} {closing}; exit $(cat status)");
@@ -134,7 +133,7 @@ fn a_verdict_that_nobody_reads_stands_and_clients_are_served_meanwhile() {
 }
 
 #[test]
-fn data_that_nobody_reads_is_no_error_and_data_that_can_not_be_written_is() {
+fn closed_output_is_not_an_error_but_a_full_disk_is() {
     let sandbox = stage();
     for args in
         [&["ls"][..], &["show", "--all", "hars/api.har"], &["check"], &["config"], &["env"], &["--help"], &["man"]]
@@ -146,14 +145,14 @@ fn data_that_nobody_reads_is_no_error_and_data_that_can_not_be_written_is() {
     }
 }
 
-/// The lines of a text without colours, and how wide they are.
+/// The lines of a text without colors, with their widths.
 fn widths(text: &str) -> Vec<(usize, String)> {
     let plain = anstream::adapter::strip_str(text).to_string();
     plain.lines().map(|line| (line.chars().count(), line.to_owned())).collect()
 }
 
 #[test]
-fn on_a_narrow_terminal_lists_and_tables_fit() {
+fn lists_and_tables_fit_a_narrow_terminal() {
     let sandbox = Sandbox::new();
     let long = "a-segment-that-is-longer-than-the-terminal/page";
     let entries: Vec<Value> = (0..9).map(|n| get(&format!("/{long}/{n}?size=100&sort=name"))).collect();
@@ -183,14 +182,14 @@ fn on_a_narrow_terminal_lists_and_tables_fit() {
     assert!(without_breaks.contains(setting) && without_breaks.contains("harproxy.toml:2"), "{shown}");
     fs::remove_file(sandbox.join("harproxy.toml")).unwrap();
     let (shown, _) = terminal::show(sandbox.command(["replay", "--help"]), 40);
-    // What has no gap can't be broken.
+    // Text without a space cannot be wrapped.
     let is_prose = |line: &str| line.trim().contains(' ') && !line.contains("harproxy replay ") && !line.contains('<');
     let prose = widths(&shown).into_iter().filter(|(_, line)| is_prose(line));
     assert_eq!(prose.filter(|(width, _)| *width > 40).collect::<Vec<_>>(), []);
 }
 
 #[test]
-fn colour_is_for_terminals_that_have_it_and_for_who_asks() {
+fn color_is_on_for_capable_terminals_and_on_request() {
     let sandbox = stage();
     let coloured = |options: &[&str], variables: &[(&str, &str)], on_a_terminal: bool| {
         let mut command = replay(&sandbox, options, HIT);
@@ -213,7 +212,7 @@ fn colour_is_for_terminals_that_have_it_and_for_who_asks() {
     assert!(!coloured(&["--color", "never"], &[("CLICOLOR_FORCE", "1")], true));
 }
 
-/// The most memory that a process has had, in MiB.
+/// The peak memory of the process, in MiB.
 #[cfg(target_os = "linux")]
 fn peak(server: &Server) -> usize {
     let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
@@ -221,11 +220,10 @@ fn peak(server: &Server) -> usize {
     line.trim().trim_end_matches(" kB").trim().parse::<usize>().unwrap() / 1024
 }
 
-/// Nothing is told of what is in them: to find the secrets first would take longer than the test that waits for its
-/// answer.
+/// The content is not described, since searching it for secrets would delay the response.
 #[cfg(target_os = "linux")]
 #[test]
-fn payloads_of_fifty_megabytes_in_misses_are_told_by_their_size() {
+fn miss_with_a_payload_of_fifty_megabytes_shows_its_size() {
     const SIZE: usize = 50 << 20;
     let sandbox = Sandbox::new();
     let post = |path: &str, mime: &str, text: &str| {
@@ -248,7 +246,7 @@ fn payloads_of_fifty_megabytes_in_misses_are_told_by_their_size() {
     sandbox.write("hars/api.har", own(&entries));
     let reports = ["r.json", "r.html", "r.md", "r.xml"].map(|report| ["--report", report]);
     let server = sandbox.start(["replay"].iter().chain(reports.as_flattened()));
-    let client = Client::new(server.proxy(), server.ca(), Proto::H1);
+    let client = server.client(Proto::H1);
     let idle = peak(&server);
     let row = r#"{"id":1,"password":"an-uploaded-secret","tags":["a","b",{"deep":[1,2,3]}]},"#;
     let json = format!(r#"{{"password":"an-uploaded-secret","rows":[{}0]}}"#, row.repeat(SIZE / row.len()));
@@ -264,13 +262,13 @@ fn payloads_of_fifty_megabytes_in_misses_are_told_by_their_size() {
         ("/text", "image/png", (0..SIZE).map(|n| (n % 251) as u8).collect()),
     ];
     for (path, mime, body) in asks {
-        let ask = Ask::new("POST", &format!("http://api.test{path}")).header("content-type", mime).body(body);
-        let got = client.ask(ask);
+        let ask = TestRequest::new("POST", &format!("http://api.test{path}")).header("content-type", mime).body(body);
+        let got = client.send(ask);
         assert_eq!((got.status, got.header("x-harproxy")), (501, Some("miss")), "{path}");
         assert!(got.body.len() < 8_000, "{path}: {}", got.body.len());
         assert!(!got.text().contains("an-uploaded-secret"), "{path}: {}", got.text());
     }
-    // The payload as it came, once more for the client's own buffers, and room to breathe: no tree of its values.
+    // Memory for the payload, a copy in socket buffers, and a margin, but not for a tree of its values.
     let grown = peak(&server) - idle;
     assert!(grown < 300, "{grown} MiB");
     let output = server.stop().expect(1);
@@ -286,7 +284,7 @@ fn payloads_of_fifty_megabytes_in_misses_are_told_by_their_size() {
     assert!(told.contains(" bytes (SHA-256 "), "{told}");
 }
 
-/// Asks for so many different pages that were not recorded, over one connection.
+/// Requests `pages` different URLs without an entry, over one connection.
 fn miss(server: &Server, pages: usize) {
     let mut stream = TcpStream::connect(server.proxy()).unwrap();
     let mut reading = stream.try_clone().unwrap();
@@ -309,10 +307,10 @@ fn miss(server: &Server, pages: usize) {
     assert!(reader.join().unwrap() > pages * 100);
 }
 
-/// What is kept of them has an end; what is counted has none.
+/// The stored misses are bounded, the counters are not.
 #[cfg(target_os = "linux")]
 #[test]
-fn misses_without_end_are_counted_and_not_kept() {
+fn unbounded_misses_are_counted_in_bounded_memory() {
     const PAGES: usize = 30_000;
     let sandbox = stage();
     let reports = ["r.json", "r.html", "r.md", "r.xml"].map(|report| ["--report", report]);
@@ -333,9 +331,9 @@ fn misses_without_end_are_counted_and_not_kept() {
     }
 }
 
-/// Escape sequences, other ways to turn a line around, markup and what CI systems take for commands.
+/// Escape sequences, bidirectional controls, markup, and workflow commands of CI systems.
 #[test]
-fn hostile_texts_are_harmless_wherever_they_are_told() {
+fn hostile_text_is_escaped_in_every_output() {
     let evil = "\u{1b}[31m\u{9b}2J\u{7}\u{202e}<script>alert(1)</script>\n::error::x\u{0}";
     let sandbox = Sandbox::new();
     let mut posted = get("/post");
@@ -368,7 +366,7 @@ fn hostile_texts_are_harmless_wherever_they_are_told() {
     for (text, name) in texts.iter().zip(["terminal", "md", "xml", "html"]) {
         let turns = |c: char| c == '\u{202e}' && name != "xml";
         let harmful = |c: char| (c.is_control() && !"\n\t".contains(c)) || turns(c);
-        // A page holds data, and a browser is no terminal.
+        // In the HTML report, control characters are harmless.
         let found = text.chars().position(harmful).filter(|_| name != "html");
         let around = |at: usize| text.chars().skip(at.saturating_sub(60)).take(120).collect::<String>();
         assert_eq!(found.map(|at| around(at).escape_debug().to_string()), None, "{name}");

@@ -1,9 +1,8 @@
-//! Recordings of the real Playwright, replayed through the proxy against the origin's own log: each exchange of the wire is
-//! asked for as the wire had it, and the answer must be the wire's: status, every end-to-end header with its duplicates, and
-//! the body, in its content coding and without.
+//! Replays recordings of the real Playwright and compares the answers with the origin's own log: status, every
+//! end-to-end header with its duplicates, and the body, with and without its content coding.
 //!
-//! What Playwright itself lost or changed cannot come back: each such case belongs to a named group with its reason, and the
-//! groups are counted exactly, so that neither a new loss nor a healed one goes unseen.
+//! Playwright lost or changed some exchanges. Each belongs to a named group with its reason. The groups are counted
+//! exactly, so that a test fails if a loss is added or fixed.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -13,25 +12,25 @@ use base64::Engine;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::support::client::{Ask, Client, Got, Proto};
+use crate::support::client::{Client, Proto, TestRequest, TestResponse};
 use crate::support::repo;
 use crate::support::sandbox::Sandbox;
 
-/// One line of wire.jsonl.
-struct Wire {
+/// One exchange in the log of the origin (a line of wire.jsonl).
+struct WireExchange {
     row: Value,
     body: Vec<u8>,
 }
 
-impl Wire {
+impl WireExchange {
     fn text(&self, name: &str) -> &str {
         self.row[name].as_str().unwrap_or_default()
     }
 
-    fn ask(&self) -> Ask {
+    fn request(&self) -> TestRequest {
         const OWN: [&str; 6] =
             ["host", "connection", "content-length", "transfer-encoding", "upgrade-insecure-requests", "keep-alive"];
-        let mut ask = Ask::new(self.text("method"), self.text("url"));
+        let mut ask = TestRequest::new(self.text("method"), self.text("url"));
         for header in self.row["requestHeaders"].as_array().unwrap() {
             let (name, value) = (header["name"].as_str().unwrap(), header["value"].as_str().unwrap());
             if !name.starts_with(':') && !OWN.contains(&name.to_ascii_lowercase().as_str()) {
@@ -46,7 +45,7 @@ impl Wire {
         headers.iter().find(|h| h["name"].as_str().is_some_and(|n| n.eq_ignore_ascii_case(name)))?["value"].as_str()
     }
 
-    /// What came with the answer, end to end: names in lower case, each duplicate by itself.
+    /// The end-to-end headers of the answer, with lower-case names and with duplicates.
     fn response_headers(&self) -> Vec<(String, String)> {
         const HOP: [&str; 4] = ["connection", "keep-alive", "transfer-encoding", "content-length"];
         let fields = self.row["responseHeaders"].as_array().into_iter().flatten();
@@ -71,20 +70,20 @@ fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn wire(folder: &Path) -> Vec<Wire> {
+fn wire(folder: &Path) -> Vec<WireExchange> {
     let mut text = String::new();
     let file = std::fs::File::open(folder.join("wire.jsonl.gz")).unwrap();
     flate2::read::GzDecoder::new(file).read_to_string(&mut text).unwrap();
     text.lines()
         .map(|line| {
             let row: Value = serde_json::from_str(line).unwrap();
-            Wire { body: base64(&row["request"]["bodyBase64"]), row }
+            WireExchange { body: base64(&row["request"]["bodyBase64"]), row }
         })
         .collect()
 }
 
-/// What Playwright itself lost of an exchange: the group it belongs to.
-fn lost_by_playwright(wire: &Wire, recording: &str) -> Option<&'static str> {
+/// The group of an exchange that Playwright lost or changed.
+fn lost_by_playwright(wire: &WireExchange, recording: &str) -> Option<&'static str> {
     let (method, url) = (wire.text("method"), wire.text("url"));
     let path = url.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..])).unwrap_or("/");
     let embedded = recording.contains("embed");
@@ -116,51 +115,51 @@ fn lost_by_playwright(wire: &Wire, recording: &str) -> Option<&'static str> {
     })
 }
 
-/// How a recording is asked.
+/// The requests for a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
-    /// As the wire had it.
+enum Variant {
+    /// As in the log.
     AsRecorded,
-    /// The same by a client that takes no content coding.
+    /// For a client that accepts no content coding.
     Identity,
 }
 
-/// Replays one recording; returns how many agreed and how many Playwright had lost.
+/// Replays a recording. Returns the number of equal answers and of exchanges that Playwright lost.
 fn replay(name: &str, fixture: &str) -> (usize, usize) {
     replay_over(Proto::H1, name, &repo("tests/corpus/recorded").join(name).join(fixture))
 }
 
 fn replay_over(proto: Proto, name: &str, fixture: &Path) -> (usize, usize) {
     let sandbox = Sandbox::new();
-    // The clock stays where it was: so `Date`, `Expires` and the cookies can be compared too.
+    // With the recorded clock, `Date`, `Expires` and cookies are equal, too.
     let options = ["--redirects", "serve", "--clock", "recorded"];
     let server = sandbox.start(["replay", &fixture.display().to_string()].into_iter().chain(options));
     let exchanges = wire(&repo("tests/corpus/recorded").join(name));
-    let ask = |way| {
-        let session = (way == Way::Identity).then(|| "identity".to_owned());
-        let client = Client { user: session, ..Client::new(server.proxy(), server.ca(), proto) };
-        ask_all(&client, name, &exchanges, way)
+    let ask = |variant| {
+        let session = (variant == Variant::Identity).then(|| "identity".to_owned());
+        let client = Client { user: session, ..server.client(proto) };
+        ask_all(&client, name, &exchanges, variant)
     };
-    let counts = ask(Way::AsRecorded);
-    assert_eq!(ask(Way::Identity), counts, "{name}: the same for a client that takes no content coding");
+    let counts = ask(Variant::AsRecorded);
+    assert_eq!(ask(Variant::Identity), counts, "{name}: equal for a client without content codings");
     counts
 }
 
-fn ask_all(client: &Client, name: &str, exchanges: &[Wire], way: Way) -> (usize, usize) {
+fn ask_all(client: &Client, name: &str, exchanges: &[WireExchange], variant: Variant) -> (usize, usize) {
     let (mut agreed, mut groups, mut wrong) = (0, BTreeMap::new(), Vec::new());
     for wire in exchanges {
-        let mut ask = wire.ask();
-        if way == Way::Identity {
+        let mut ask = wire.request();
+        if variant == Variant::Identity {
             ask.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("accept-encoding"));
             ask = ask.header("accept-encoding", "identity");
         }
-        let answer = client.try_ask(ask);
-        // Asked for all the same: a lost exchange takes its turn like any other.
+        let answer = client.try_send(ask);
+        // A lost exchange is requested too: it has its place in the sequence.
         if let Some(group) = lost_by_playwright(wire, name) {
             *groups.entry(group).or_insert(0) += 1;
             continue;
         }
-        let difference = answer.map_or_else(|error| Some(error.to_string()), |got| difference(wire, &got, way));
+        let difference = answer.map_or_else(|error| Some(error.to_string()), |got| difference(wire, &got, variant));
         match difference {
             None => agreed += 1,
             Some(difference) => wrong.push(format!("{} {}: {difference}", wire.text("method"), wire.text("url"))),
@@ -168,29 +167,29 @@ fn ask_all(client: &Client, name: &str, exchanges: &[Wire], way: Way) -> (usize,
     }
     assert!(
         wrong.is_empty(),
-        "{name} ({way:?}): {agreed} agree, lost are {groups:?}, {} differ:\n{}",
+        "{name} ({variant:?}): {agreed} agree, lost are {groups:?}, {} differ:\n{}",
         wrong.len(),
         wrong.join("\n")
     );
     (agreed, groups.values().sum())
 }
 
-fn difference(wire: &Wire, got: &Got, way: Way) -> Option<String> {
+fn difference(wire: &WireExchange, got: &TestResponse, variant: Variant) -> Option<String> {
     if u64::from(got.status) != wire.row["status"].as_u64().unwrap() {
         let text: String = got.text().chars().take(600).collect();
         return Some(format!("status {} instead of {}: {text}", got.status, wire.row["status"]));
     }
     let sent = sorted(&got.headers, |name| name != "x-harproxy");
     let recorded = wire.response_headers();
-    let expected = sorted(&recorded, |name| way == Way::AsRecorded || name != "content-encoding");
+    let expected = sorted(&recorded, |name| variant == Variant::AsRecorded || name != "content-encoding");
     if sent != expected {
         return Some(format!("headers {sent:?}\n  instead of {expected:?}"));
     }
-    let body = if way == Way::Identity { got.body.clone() } else { got.decoded() };
+    let body = if variant == Variant::Identity { got.body.clone() } else { got.decoded() };
     (sha256(&body) != wire.decoded_sha256()).then(|| format!("another body: {:?}", got.text()))
 }
 
-/// The headers that count, in no order: Playwright sorts Chromium's by name.
+/// The compared headers, sorted: Playwright sorts those of Chromium by name.
 fn sorted(headers: &[(String, String)], counts: impl Fn(&str) -> bool) -> Vec<(&str, &str)> {
     let counted = headers.iter().filter(|(name, _)| counts(name));
     let mut sorted: Vec<_> = counted.map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -199,18 +198,18 @@ fn sorted(headers: &[(String, String)], counts: impl Fn(&str) -> bool) -> Vec<(&
 }
 
 #[test]
-fn embedded_over_http() {
+fn embedded_recording_over_http_is_replayed() {
     assert_eq!(replay("embed-full-http", "rec.har.gz"), (126, 40));
 }
 
 #[test]
-fn embedded_over_https() {
+fn embedded_recording_over_https_is_replayed() {
     assert_eq!(replay("embed-full-https", "rec.har.gz"), (128, 38));
 }
 
-/// The same answers as an origin of HTTP/2 gives them: only what the HAR says of the version is another.
+/// The same recording with another HTTP version in the HAR.
 #[test]
-fn embedded_over_http2() {
+fn embedded_recording_over_http2_is_replayed() {
     let mut har = String::new();
     let recorded = repo("tests/corpus/recorded/embed-full-https/rec.har.gz");
     flate2::read::GzDecoder::new(std::fs::File::open(recorded).unwrap()).read_to_string(&mut har).unwrap();
@@ -220,26 +219,26 @@ fn embedded_over_http2() {
 }
 
 #[test]
-fn attached_in_a_zip() {
+fn zip_recording_is_replayed() {
     assert_eq!(replay("attach-full-zip", "rec.zip"), (135, 30));
 }
 
 #[test]
-fn attached_beside_the_har() {
+fn attached_recording_is_replayed() {
     assert_eq!(replay("update-minimal-attach", "rec.har"), (134, 31));
 }
 
 #[test]
-fn minimal_and_embedded() {
+fn minimal_recording_is_replayed() {
     assert_eq!(replay("minimal-embed", "rec.har.gz"), (125, 39));
 }
 
 #[test]
-fn filtered_by_a_glob() {
+fn filtered_recording_is_replayed() {
     assert_eq!(replay("filter-glob-embed", "rec.har.gz"), (62, 102));
 }
 
 #[test]
-fn from_playwrights_api_client() {
+fn recording_of_the_api_client_is_replayed() {
     assert_eq!(replay("api-request-context", "rec.har.gz"), (26, 7));
 }

@@ -1,7 +1,8 @@
-//! Applies random changes to the requests of recorded fixtures, and scores how often the original entry is the first near miss.
+//! Applies random changes to the requests of recorded fixtures, and scores how often the original entry is the first
+//! near miss.
 //!
-//! The same seed gives the same requests on every machine. A changed request may still match an entry, because a foreign fixture
-//! without payloads matches any payload. Such hits are counted separately.
+//! The same seed gives the same requests on every machine. A changed request may still match an entry, because a
+//! foreign fixture without payloads matches any payload. Such hits are counted separately.
 
 mod change;
 mod random;
@@ -111,8 +112,8 @@ pub struct Score {
     /// Misses whose nearest entry has that key, or gets the key of the changed request by the same change.
     /// The request itself does not distinguish these entries.
     pub equal: usize,
-    /// The expected maximum of `exact`, in millionths: each miss adds 1/n, if the same change of n entries gives the same
-    /// request including its headers.
+    /// The expected maximum of `exact`, in millionths: each miss adds 1/n, if the same change of n entries gives the
+    /// same request including its headers.
     pub possible: u64,
     /// Changed requests that matched an entry.
     pub hits: usize,
@@ -129,8 +130,8 @@ impl Score {
     }
 }
 
-/// The scores of all operators for a seed, and their sum. Calls `on_wrong` for each miss whose nearest entry is not equal to the
-/// original.
+/// The scores of all operators for a seed, and their sum. Calls `on_wrong` for each miss whose nearest entry is not
+/// equal to the original.
 pub fn run(recordings: &[Recording], seed: u64, mut on_wrong: impl FnMut(&str)) -> (BTreeMap<Operator, Score>, Score) {
     let (mut scores, mut total) = (BTreeMap::<Operator, Score>::new(), Score::default());
     let all = std::thread::scope(|scope| {

@@ -8,7 +8,7 @@ use harproxy_redact::{Placeholder, placeholder};
 use sha2::{Digest as _, Sha256};
 use url::form_urlencoded;
 
-use super::content::Content;
+use super::content::{Content, update_sized};
 use super::exchange::{Request, Response};
 
 /// The placeholders of a request, in order, each with its place.
@@ -32,12 +32,12 @@ enum RedactedPlace {
     Payload(usize),
 }
 
-/// Digests of the parts of a response by which clients tell responses apart: status, `Location`, cookies and payload.
+/// Digests of the parts of a response by which clients distinguish responses: status, `Location`, cookies and payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResponseDigests {
-    /// Everything but the times of tokens.
+    /// The digest of everything except the times of tokens.
     whole: Digest,
-    /// Everything but placeholders.
+    /// The digest of everything except placeholders.
     without_placeholders: Digest,
 }
 
@@ -145,8 +145,7 @@ impl ResponseDigests {
         let mut digests = [Sha256::new(), Sha256::new()];
         let mut add = |text: &[u8]| {
             for (digest, text) in digests.iter_mut().zip([jwt::without_claims(text), placeholder::mask(text)]) {
-                digest.update((text.len() as u64).to_le_bytes());
-                digest.update(text);
+                update_sized(digest, &text);
             }
         };
         add(&response.status.to_le_bytes());

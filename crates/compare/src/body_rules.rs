@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use url::form_urlencoded;
 
 use super::content::ContentKey;
+use super::content::update_sized;
 use super::exchange::Body;
 use super::graphql::fold_queries;
 use super::json_template::canonical_number;
@@ -137,12 +138,6 @@ fn update_json(value: &Value, digest: &mut Sha256) {
             digest.update("}");
         }
     }
-}
-
-/// Adds bytes with their length, so that they cannot run into the next ones.
-fn update_sized(digest: &mut Sha256, bytes: &[u8]) {
-    digest.update((bytes.len() as u64).to_le_bytes());
-    digest.update(bytes);
 }
 
 #[cfg(test)]

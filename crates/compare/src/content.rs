@@ -7,7 +7,7 @@ use harproxy_json::Digest;
 use harproxy_redact::placeholder;
 use sha2::{Digest as _, Sha256};
 
-/// The longest payload that comparisons look into, in bytes. Longer ones are compared by the digest of all their bytes.
+/// The longest payload that comparisons inspect, in bytes. Longer ones are compared by the digest of all their bytes.
 pub const INSPECTED_BYTES: u64 = 16 << 20;
 
 /// The content of a payload.
@@ -60,7 +60,7 @@ impl<'a> Content<'a> {
         Ok(Content::Long { len, digest: digest.finalize().into() })
     }
 
-    /// Returns the bytes of a payload that can be looked into.
+    /// Returns the bytes of a payload that can be inspected.
     #[must_use]
     pub fn bytes(&self) -> Option<&[u8]> {
         match self {
@@ -84,8 +84,14 @@ impl<'a> Content<'a> {
     }
 }
 
+/// Adds bytes with their length to a digest, so that they cannot run into the next ones.
+pub(super) fn update_sized(digest: &mut Sha256, bytes: &[u8]) {
+    digest.update((bytes.len() as u64).to_le_bytes());
+    digest.update(bytes);
+}
+
 /// The part of a payload that counts. Two payloads are equal if their keys are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ContentKey {
     /// There is no payload.
     Empty,

@@ -1,11 +1,12 @@
 //! The distance between a request and an entry, as one number: the sum of what each difference adds. The nearest entry
 //! of a miss is the one with the least distance.
 //!
-//! After a change of the client most of a request stays as it was, and changed values resemble the old ones. So each
-//! difference adds by its kind, and less if the two values resemble each other.
+//! A changed client repeats most of a recorded request, and its changed values resemble the old ones. So each
+//! difference adds a number by its kind, which is less if the two values resemble each other.
 
 use std::borrow::Cow;
 
+use harproxy_http::url::Parts;
 use percent_encoding::percent_decode_str;
 
 use super::excerpt::common_prefix;
@@ -56,19 +57,13 @@ pub fn of_values(a: &str, b: &str) -> u32 {
 /// Returns the distance of two origins (`https://host:port`).
 #[must_use]
 pub fn of_origins(a: &str, b: &str) -> u32 {
-    let host = |origin: &str| {
-        let authority = origin.split_once("://").map_or(origin, |(_, rest)| rest).to_owned();
-        authority
-            .rsplit_once(':')
-            .filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()))
-            .map_or(authority.clone(), |(host, _)| host.to_owned())
-    };
-    if a == b {
-        return 0;
+    let (host, other) = (Parts::of(a).host(), Parts::of(b).host());
+    match (a == b, host == other) {
+        (true, _) => 0,
+        // Only scheme or port differ.
+        (false, true) => 8,
+        (false, false) => scaled(host, other, 12, 24),
     }
-    let (a, b) = (host(a), host(b));
-    // Only scheme or port differ.
-    if a == b { 8 } else { scaled(&a, &b, 12, 24) }
 }
 
 /// Returns the distance of two different path segments.

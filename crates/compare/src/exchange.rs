@@ -71,7 +71,7 @@ impl<'a> Body<'a> {
         Body::new("", Content::Empty)
     }
 
-    /// Returns the text of a payload that can be looked into.
+    /// Returns the text of a payload that can be inspected.
     #[must_use]
     pub fn text(&self) -> Option<&str> {
         let bytes = self.content.bytes().filter(|_| !self.is_encoded)?;

@@ -1,13 +1,15 @@
-//! Digests of named values with their placeholders set aside.
+//! Digests of named values in which placeholders do not count.
 
 use harproxy_json::Digest;
 use harproxy_redact::{Placeholder, placeholder};
 use sha2::{Digest as _, Sha256};
 
+use super::content::update_sized;
+
 /// A digest of values, and the placeholders that were found in them, in order.
 ///
 /// Values that differ only in placeholders have the same digest. Placeholders at the same index of two fingerprints
-/// with the same digest stand at the same place.
+/// with the same digest are at the same place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fingerprint {
     /// The digest.
@@ -27,11 +29,8 @@ impl Fingerprinter {
     /// Adds a value.
     pub fn add(&mut self, name: &str, value: &[u8]) {
         self.placeholders.extend(placeholder::find(value).map(|found| found.placeholder));
-        let value = placeholder::mask(value);
-        for part in [name.as_bytes(), &value] {
-            self.digest.update((part.len() as u64).to_le_bytes());
-            self.digest.update(part);
-        }
+        update_sized(&mut self.digest, name.as_bytes());
+        update_sized(&mut self.digest, &placeholder::mask(value));
     }
 
     /// Returns the fingerprint of all values.

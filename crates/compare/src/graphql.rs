@@ -75,7 +75,7 @@ fn fold(query: &str) -> String {
     out
 }
 
-/// Returns true if two such characters beside each other would read as one word.
+/// Returns true for a character that needs a space between it and another such character.
 fn is_in_word(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '"')
 }

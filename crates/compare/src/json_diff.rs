@@ -59,8 +59,8 @@ pub(super) trait JsonVisitor<'v> {
 /// ```
 #[must_use]
 pub fn json_differences<'v>(left: &'v Value, right: &'v Value, arrays: ArrayRule) -> Vec<JsonDifference<'v>> {
-    struct Collector<'v>(Vec<JsonDifference<'v>>);
-    impl<'v> JsonVisitor<'v> for Collector<'v> {
+    struct AllDifferences<'v>(Vec<JsonDifference<'v>>);
+    impl<'v> JsonVisitor<'v> for AllDifferences<'v> {
         fn equal(&mut self, _: PlaceholderScore) {}
 
         fn different(
@@ -73,9 +73,9 @@ pub fn json_differences<'v>(left: &'v Value, right: &'v Value, arrays: ArrayRule
             ControlFlow::Continue(())
         }
     }
-    let mut collector = Collector(Vec::new());
-    let _ = walk(left, right.into(), arrays, &PlaceholderValues::default(), &mut collector);
-    collector.0
+    let mut found = AllDifferences(Vec::new());
+    let _ = walk(left, right.into(), arrays, &PlaceholderValues::default(), &mut found);
+    found.0
 }
 
 /// Compares a sent value with a recorded one. Returns `None` if they differ in more than placeholders.

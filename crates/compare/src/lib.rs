@@ -20,7 +20,8 @@
 //! | [`body_rules`] | [`BodyRules`]: how request payloads are compared |
 //! | [`recorded`], [`sent`], [`stream_digest`] | the payloads of an entry and of a live request |
 //! | [`difference`], [`diff`](mod@diff) | [`Difference`], and the differences of two exchanges |
-//! | [`json_diff`], [`fields`], [`path_diff`], [`payload_diff`] | the differences of JSON, named values, paths, payloads |
+//! | [`json_diff`], [`fields`], [`path_diff`] | the differences of JSON, of named values and of paths |
+//! | [`payload_diff`] | the differences of payloads |
 //! | [`ambiguity`](mod@ambiguity) | entries that differ only in redacted places |
 //! | [`distance`], [`excerpt`](mod@excerpt) | how near an entry is, and what is shown of long values |
 

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use harproxy_http::MediaType;
-use harproxy_http::multipart::{self, Part};
+use harproxy_http::multipart::{self, BodyPart};
 use harproxy_redact::placeholder;
 use url::form_urlencoded;
 
@@ -184,7 +184,7 @@ impl FieldTemplate {
 }
 
 impl PartTemplate {
-    fn parse(part: Part<'_>) -> Self {
+    fn parse(part: BodyPart<'_>) -> Self {
         let content = match TextPattern::parse(part.header("content-type").unwrap_or_default(), part.body) {
             Some(pattern) => PartContent::Pattern(pattern),
             None => PartContent::Plain(part.body.into()),
@@ -196,7 +196,7 @@ impl PartTemplate {
         PartTemplate { headers: headers.into(), content }
     }
 
-    fn score(&self, sent: &Part<'_>, values: &PlaceholderValues) -> Option<PlaceholderScore> {
+    fn score(&self, sent: &BodyPart<'_>, values: &PlaceholderValues) -> Option<PlaceholderScore> {
         match &self.content {
             PartContent::Plain(content) => {
                 (*self.headers == *sent.headers && **content == *sent.body).then(PlaceholderScore::default)

@@ -7,7 +7,7 @@ use harproxy_json::{Digest, is_compact};
 use harproxy_redact::placeholder;
 use sha2::{Digest as _, Sha256};
 
-use super::content::ContentKey;
+use super::content::{ContentKey, update_sized};
 use super::exchange::{Body, Request, Response};
 use super::volatile::{VolatileRules, date};
 
@@ -33,8 +33,9 @@ pub struct RequestKey {
     pub content: ContentKey,
 }
 
-/// The parts of a response that count. Compare with [`ResponseKey::equals`].
-#[derive(Clone, Debug)]
+/// The parts of a response that count. [`ResponseKey::equals`] compares two responses. The derived equality also tells a
+/// missing reason phrase from another one, so that keys can be ordered and hashed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ResponseKey {
     /// The status.
     pub status: i32,
@@ -145,10 +146,8 @@ fn fields_digest<'v>(fields: &'v Headers, project: impl Fn(&str, &'v [u8]) -> Op
     let mut digest = Sha256::new();
     for (name, value) in fields {
         if let Some(value) = project(&name, value) {
-            for part in [name.as_bytes(), &placeholder::mask(&value)] {
-                digest.update((part.len() as u64).to_le_bytes());
-                digest.update(part);
-            }
+            update_sized(&mut digest, name.as_bytes());
+            update_sized(&mut digest, &placeholder::mask(&value));
         }
     }
     digest.finalize().into()
@@ -161,9 +160,7 @@ fn without_boundary(body: &Body<'_>, bytes: &[u8]) -> Option<ContentKey> {
     let mut digest = Sha256::new_with_prefix("multipart");
     for part in multipart::parts(bytes, boundary)? {
         for piece in [part.headers, part.body] {
-            let piece = placeholder::mask(piece);
-            digest.update((piece.len() as u64).to_le_bytes());
-            digest.update(piece);
+            update_sized(&mut digest, &placeholder::mask(piece));
         }
     }
     Some(ContentKey::Bytes(digest.finalize().into()))

@@ -11,7 +11,7 @@ use super::sent::{MAX_DECODED, SentPayload};
 use super::stream_digest::digest_recorded;
 use super::template::{PlaceholderScore, PlaceholderValues};
 
-/// Longer recorded payloads are not held in memory, and no placeholders are looked for in them.
+/// Longer recorded payloads are not read into memory and not searched for placeholders.
 const MAX_TEMPLATE: u64 = 64 << 20;
 
 /// The payload of an entry's request. Payloads without placeholders are reduced to digests, so an entry is read once,

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::cell::{Cell, OnceCell, RefCell};
-use std::io::Read;
 use std::rc::Rc;
 
 use ::http::{HeaderMap, HeaderValue};
@@ -22,7 +21,7 @@ pub(super) const MAX_DECODED: u64 = 256 << 20;
 pub struct SentPayload<'a> {
     /// The bytes as received; empty if there are none.
     raw: &'a [u8],
-    /// The digests of a payload that was too long to be held.
+    /// The digests of a payload that was too long for memory.
     digested: Option<&'a DigestedPayload>,
     headers: &'a HeaderMap,
     decoded: OnceCell<Cow<'a, [u8]>>,
@@ -50,7 +49,7 @@ impl<'a> SentPayload<'a> {
         }
     }
 
-    /// Takes the digests of a payload that was not held.
+    /// Takes the digests of a payload that was not kept in memory.
     #[must_use]
     pub fn from_digests(headers: &'a HeaderMap, digested: &'a DigestedPayload) -> Self {
         SentPayload { digested: Some(digested), ..SentPayload::new(headers, None) }
@@ -68,7 +67,7 @@ impl<'a> SentPayload<'a> {
         SentPayload::new(self.headers, None)
     }
 
-    /// Returns the digests of a payload that was not held.
+    /// Returns the digests of a payload that was not kept in memory.
     #[must_use]
     pub fn digested(&self) -> Option<&'a DigestedPayload> {
         self.digested
@@ -148,7 +147,5 @@ fn decode(headers: &HeaderMap, raw: &[u8]) -> Option<Vec<u8>> {
     if codings.is_empty() || raw.is_empty() {
         return None;
     }
-    let mut decoded = Vec::new();
-    coding::decoder(&codings, Box::new(raw)).take(MAX_DECODED + 1).read_to_end(&mut decoded).ok()?;
-    (decoded.len() as u64 <= MAX_DECODED).then_some(decoded)
+    coding::decode(&codings, raw, MAX_DECODED)
 }

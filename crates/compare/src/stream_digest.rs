@@ -1,4 +1,4 @@
-//! Digests of request payloads that are too long to be held, made while the payloads are received.
+//! Digests of request payloads that are too long for memory, made while the payloads are received.
 
 use std::io::{self, Read};
 
@@ -12,7 +12,7 @@ use super::multipart_digest::MultipartDigest;
 /// A payload that decodes to more bytes is compared as it was received, so that a small one cannot cost unlimited CPU
 /// time.
 const MAX_DECODED: u64 = 16 << 30;
-/// Bytes that are read at once.
+/// The size of a read, in bytes.
 const CHUNK: usize = 64 * 1024;
 
 /// Makes the digests of one request's payload that recorded payloads are compared with.

@@ -1,5 +1,5 @@
-//! Texts of an entry that contain placeholders. Any value fits in the place of one, and the values that the client sent
-//! there tell entries apart.
+//! Recorded texts that contain placeholders. Any value fits in the place of a placeholder, and the values that the
+//! client sent there distinguish entries.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

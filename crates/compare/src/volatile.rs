@@ -10,7 +10,7 @@ use harproxy_json::{Digest, DigestRules, JsonPath, Node, PathError};
 use harproxy_redact::placeholder;
 use serde_json::Value;
 
-/// The rules that tell volatile values of responses from others.
+/// The rules that decide which values of responses are volatile.
 #[derive(Clone, Debug)]
 pub struct VolatileRules {
     /// The built-in rules apply: volatile headers, lifetimes of cookies and tokens.

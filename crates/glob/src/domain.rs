@@ -3,8 +3,8 @@
 use super::Globs;
 
 impl Globs {
-    /// Whether the list may accept a URL of this host or of a subdomain, with any scheme and port. These are the URLs that an entry
-    /// of `NO_PROXY` keeps from the proxy. `false` is certain. Exclusions (`!`) are ignored.
+    /// Returns true if the list may accept a URL of this host or of a subdomain, with any scheme and port. These are
+    /// the URLs that an entry of `NO_PROXY` keeps from the proxy. `false` is certain. Exclusions (`!`) are ignored.
     ///
     /// ```
     /// use harproxy_glob::Globs;

@@ -36,7 +36,7 @@ impl UrlGlob {
         Ok(UrlGlob { tokens, matcher })
     }
 
-    /// Whether the glob matches the whole URL.
+    /// Returns true if the glob matches the whole URL.
     pub(super) fn matches(&self, url: &str) -> bool {
         match &self.matcher {
             Matcher::Everything => true,
@@ -48,7 +48,7 @@ impl UrlGlob {
         }
     }
 
-    /// Whether the glob matches none, some or all of the URLs that begin with `prefix`.
+    /// Returns the share that the glob matches of the URLs that begin with `prefix`.
     pub(super) fn reach(&self, prefix: &str) -> Reach {
         match self.matcher {
             Matcher::Everything => Reach::All,
@@ -74,8 +74,8 @@ impl Matcher {
     }
 }
 
-/// Translates the tokens for globset. Its `**` has other rules for slashes than Playwright's, so "anything" is written as "no
-/// slash, then optionally a slash and anything".
+/// Translates the tokens for globset. Its `**` has other rules for slashes than Playwright's, so "anything" is written
+/// as "no slash, then optionally a slash and anything".
 fn compile(tokens: &[Token]) -> Result<GlobMatcher, globset::Error> {
     let mut pattern = String::new();
     write_pattern(tokens, &mut pattern);

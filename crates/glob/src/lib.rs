@@ -1,9 +1,9 @@
 //! Playwright's URL globs. Lists of them define the scope of a recording or a replay.
 //!
 //! `*` does not cross `/`, `**` does, `/**/` also matches `/`, `{a,b}` alternates, `?` and `[` are literal, `\`
-//! escapes, an empty glob matches every URL. A glob matches the whole URL. A glob that does not start with `*` is first resolved
-//! as a URL: host in lower case, default port and dot segments removed, text percent-encoded. Nested or unbalanced braces are
-//! errors.
+//! escapes, an empty glob matches every URL. A glob matches the whole URL. A glob that does not start with `*` is first
+//! resolved as a URL: host in lower case, default port and dot segments removed, text percent-encoded. Nested or
+//! unbalanced braces are errors.
 //!
 //! ```
 //! use harproxy_glob::Globs;
@@ -51,8 +51,8 @@ pub fn escaped(text: &str) -> String {
     text.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
 }
 
-/// A list of globs. It accepts a URL if a glob without `!` matches and no glob with `!` does. A list without plain globs accepts
-/// every URL that no `!` glob matches.
+/// A list of globs. It accepts a URL if a glob without `!` matches and no glob with `!` does. A list without plain
+/// globs accepts every URL that no `!` glob matches.
 #[derive(Clone, Debug, Default)]
 pub struct Globs {
     sources: Vec<String>,
@@ -85,18 +85,18 @@ impl Globs {
         &self.sources
     }
 
-    /// Whether the list accepts this URL (in WHATWG form, without fragment).
+    /// Returns true if the list accepts this URL (in WHATWG form, without fragment).
     #[must_use]
     pub fn matches(&self, url: &str) -> bool {
         let included = self.include.is_empty() || self.include.iter().any(|glob| glob.matches(url));
         included && !self.exclude.iter().any(|glob| glob.matches(url))
     }
 
-    /// Whether the list accepts any URL of this origin (`https://host:port`, default port left out). If not, a CONNECT to the host
-    /// can pass as a tunnel.
+    /// Returns true if the list may accept a URL of this origin (`https://host:port`, default port left out). If not, a
+    /// CONNECT to the host can pass as a tunnel.
     ///
-    /// A CONNECT does not say whether it carries TLS or plain HTTP, so callers ask for both schemes. An exclusion of `https://` at
-    /// one named port (or at 443) therefore also excludes `http://` at that port.
+    /// A CONNECT does not say whether it carries TLS or plain HTTP, so callers ask for both schemes. An exclusion of
+    /// `https://` at one named port (or at 443) therefore also excludes `http://` at that port.
     ///
     /// ```
     /// use harproxy_glob::Globs;
@@ -117,7 +117,7 @@ impl Globs {
         self.exclude.iter().any(|glob| glob.reach(prefix) == Reach::All)
     }
 
-    /// Whether `https://` is excluded at the port of this prefix of `http://` URLs.
+    /// Returns true if `https://` is excluded at the port of this prefix of `http://` URLs.
     fn excludes_tls_of(&self, prefix: &str) -> bool {
         let authority = prefix.strip_prefix("http://").and_then(|rest| rest.strip_suffix('/'));
         let Some((host, port)) = authority.and_then(|authority| authority.rsplit_once(':')) else { return false };

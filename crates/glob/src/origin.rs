@@ -14,7 +14,8 @@ pub(super) enum Reach {
 }
 
 impl Reach {
-    /// Walks the tokens over `prefix`. `None` and `All` are certain; an unusual glob that matches all URLs may give `Some`.
+    /// Walks the tokens over `prefix`. `None` and `All` are certain; an unusual glob that matches all URLs may give
+    /// `Some`.
     pub(super) fn of(tokens: &[Token], prefix: &str) -> Reach {
         let mut walk = Walk { prefix, alive: false, open: false };
         let mut start = vec![false; prefix.len() + 1];

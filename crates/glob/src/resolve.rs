@@ -1,7 +1,8 @@
-//! Resolves a glob that does not start with `*` as a URL, as Playwright does: `HTTPS://Example.com:443/a/../b*` gets the form in
-//! which a browser would request it.
+//! Resolves a glob that does not start with `*` as a URL, as Playwright does: `HTTPS://Example.com:443/a/../b*` gets
+//! the form in which a browser would request it.
 //!
-//! Only components without glob characters go through the URL parser. A token that the parser leaves alone replaces the others.
+//! Only components without glob characters go through the URL parser. A token that the parser leaves alone replaces the
+//! others.
 
 use std::borrow::Cow;
 
@@ -71,8 +72,8 @@ impl<'a> Masked<'a> {
         token
     }
 
-    /// Returns the resolved URL with the original texts in place of the tokens, in lower case within scheme and host. A text that a
-    /// `..` removed stays removed.
+    /// Returns the resolved URL with the original texts in place of the tokens, in lower case within scheme and host. A
+    /// text that a `..` removed stays removed.
     fn unmask(&self, url: &Url) -> String {
         let mut resolved = url.as_str().to_owned();
         let origin = url.origin().ascii_serialization();

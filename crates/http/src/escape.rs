@@ -48,15 +48,7 @@ pub fn harmless(text: &str) -> Cow<'_, str> {
     if !text.contains(is_harmful) {
         return text.into();
     }
-    let mut out = String::with_capacity(text.len() + 16);
-    for c in text.replace("\r\n", "\n").chars() {
-        if is_harmful(c) {
-            out.extend(c.escape_default());
-        } else {
-            out.push(c);
-        }
-    }
-    out.into()
+    escape_chars(&text.replace("\r\n", "\n"), is_harmful).into()
 }
 
 /// Escapes recorded text for one line of a terminal, including line ends and tabs.
@@ -66,19 +58,20 @@ pub fn harmless(text: &str) -> Cow<'_, str> {
 /// ```
 #[must_use]
 pub fn one_line(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_harmful) && !text.contains(['\n', '\t']) {
-        return text.into();
-    }
-    let escaped = |c: char| is_harmful(c) || matches!(c, '\n' | '\t');
+    let is_escaped = |c: char| is_harmful(c) || matches!(c, '\n' | '\t');
+    if text.contains(is_escaped) { escape_chars(text, is_escaped).into() } else { text.into() }
+}
+
+fn escape_chars(text: &str, is_escaped: impl Fn(char) -> bool) -> String {
     let mut out = String::with_capacity(text.len() + 16);
     for c in text.chars() {
-        if escaped(c) {
+        if is_escaped(c) {
             out.extend(c.escape_default());
         } else {
             out.push(c);
         }
     }
-    out.into()
+    out
 }
 
 fn is_harmful(c: char) -> bool {

@@ -120,8 +120,8 @@ pub fn to_chars(value: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// Encodes a header value of a HAR as latin-1. A value with a character above U+00FF is encoded as UTF-8, because the tool that
-/// wrote it decoded UTF-8.
+/// Encodes a header value of a HAR as latin-1. A value with a character above U+00FF is encoded as UTF-8, because the
+/// tool that wrote it decoded UTF-8.
 #[must_use]
 pub fn from_chars(text: &str) -> Vec<u8> {
     let bytes: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
@@ -164,8 +164,7 @@ pub fn is_hop_by_hop(name: &str, options: &[String]) -> bool {
 }
 
 /// True for a hop-by-hop field other than `Trailer`, which a proxy may forward with the trailers that it announces.
-#[must_use]
-pub fn is_connection_field(name: &str, options: &[String]) -> bool {
+fn is_connection_field(name: &str, options: &[String]) -> bool {
     let is_trailer = name.eq_ignore_ascii_case("trailer");
     is_hop_by_hop(name, options) && (!is_trailer || options.iter().any(|option| option == "trailer"))
 }
@@ -175,7 +174,8 @@ pub fn is_connection_field(name: &str, options: &[String]) -> bool {
 /// ```
 /// use harproxy_http::headers::remove_connection_fields;
 /// let fields = [("connection", "x-a"), ("x-a", "1"), ("trailer", "b"), ("x-c", "2")];
-/// let mut map: http::HeaderMap = fields.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).into_iter().collect();
+/// let fields = fields.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+/// let mut map = http::HeaderMap::from_iter(fields);
 /// remove_connection_fields(&mut map);
 /// assert_eq!(map.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["trailer", "x-c"]);
 /// ```

@@ -47,34 +47,32 @@ struct RedactedToken {
 /// ```
 #[must_use]
 pub fn shift_times(text: &[u8], seconds: i64) -> Option<Vec<u8>> {
-    let mut moved: Option<(Vec<u8>, usize)> = None;
-    for token in redacted_tokens(text) {
-        let Some(claims) = shift_claims(&text[token.claims.clone()], seconds) else { continue };
-        let (bytes, copied) = moved.get_or_insert_with(|| (Vec::with_capacity(text.len() + 16), 0));
-        bytes.extend_from_slice(&text[*copied..token.claims.start]);
-        bytes.extend_from_slice(claims.as_bytes());
-        *copied = token.claims.end;
-    }
-    let (mut bytes, copied) = moved?;
-    bytes.extend_from_slice(&text[copied..]);
-    Some(bytes)
+    replace(
+        text,
+        redacted_tokens(text).filter_map(|RedactedToken { claims, .. }| {
+            let shifted = shift_claims(&text[claims.clone()], seconds)?;
+            Some((claims, shifted))
+        }),
+    )
 }
 
 /// Replaces redacted tokens by their placeholders, so that texts with shifted times are equal.
 #[must_use]
 pub fn without_claims(text: &[u8]) -> Cow<'_, [u8]> {
-    let mut bytes = Vec::new();
-    let mut copied = 0;
-    for token in redacted_tokens(text) {
-        bytes.extend_from_slice(&text[copied..token.whole.start]);
-        bytes.extend_from_slice(&text[token.signature.clone()]);
-        copied = token.whole.end;
+    let signatures = redacted_tokens(text).map(|token| (token.whole, &text[token.signature]));
+    replace(text, signatures).map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
+/// Replaces ranges of a text, which are in order. `None` if there are none.
+fn replace<T: AsRef<[u8]>>(text: &[u8], pieces: impl Iterator<Item = (Range<usize>, T)>) -> Option<Vec<u8>> {
+    let (mut out, mut copied) = (Vec::new(), None);
+    for (range, piece) in pieces {
+        out.extend_from_slice(&text[copied.unwrap_or(0)..range.start]);
+        out.extend_from_slice(piece.as_ref());
+        copied = Some(range.end);
     }
-    if copied == 0 {
-        return Cow::Borrowed(text);
-    }
-    bytes.extend_from_slice(&text[copied..]);
-    Cow::Owned(bytes)
+    out.extend_from_slice(&text[copied?..]);
+    Some(out)
 }
 
 /// The range of the redacted token whose placeholder begins at `placeholder`. `None` if it is not the signature of a

@@ -5,14 +5,14 @@ use super::MediaType;
 
 /// A body part, borrowed from the payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Part<'a> {
+pub struct BodyPart<'a> {
     /// The header lines, without the empty line after them.
     pub headers: &'a [u8],
     /// The content.
     pub body: &'a [u8],
 }
 
-impl<'a> Part<'a> {
+impl<'a> BodyPart<'a> {
     /// The value of a header of the part, compared case-insensitively.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&'a str> {
@@ -39,7 +39,7 @@ impl<'a> Part<'a> {
 /// assert!(parts(body, "y").is_none());
 /// ```
 #[must_use]
-pub fn parts<'a>(payload: &'a [u8], boundary: &str) -> Option<Vec<Part<'a>>> {
+pub fn parts<'a>(payload: &'a [u8], boundary: &str) -> Option<Vec<BodyPart<'a>>> {
     let delimiter = format!("--{boundary}");
     let mut rest = after_delimiter(payload, delimiter.as_bytes())?.1;
     let mut parts = Vec::new();
@@ -66,17 +66,17 @@ fn after_delimiter<'a>(text: &'a [u8], delimiter: &[u8]) -> Option<(&'a [u8], &'
 }
 
 /// Splits a part at the first empty line. Lines may end with CRLF or LF.
-fn part(content: &[u8]) -> Part<'_> {
+fn part(content: &[u8]) -> BodyPart<'_> {
     let mut start = 0;
     for end in memchr::memchr_iter(b'\n', content) {
         if matches!(&content[start..end], b"" | b"\r") {
             let headers = &content[..start];
             let headers = headers.strip_suffix(b"\n").map_or(headers, |line| line.strip_suffix(b"\r").unwrap_or(line));
-            return Part { headers, body: &content[end + 1..] };
+            return BodyPart { headers, body: &content[end + 1..] };
         }
         start = end + 1;
     }
-    Part { headers: content, body: b"" }
+    BodyPart { headers: content, body: b"" }
 }
 
 /// A fragment of a part in a stream.
@@ -310,7 +310,7 @@ mod tests {
     fn name_is_read_from_content_disposition() {
         let payload =
             b"--b\r\ncontent-disposition: form-data; filename=\"x;y\"; name=\"f\"\r\n\r\n1\r\n--b\r\n\r\n2\r\n--b--";
-        let names: Vec<_> = parts(payload, "b").unwrap().iter().map(Part::name).collect();
+        let names: Vec<_> = parts(payload, "b").unwrap().iter().map(BodyPart::name).collect();
         assert_eq!(names, [Some("f".to_owned()), None]);
     }
 }

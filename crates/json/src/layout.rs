@@ -9,8 +9,8 @@ use serde::de::IgnoredAny;
 use super::scan::{StringTracker, is_space};
 use super::walk::MAX_DEPTH;
 
-/// Returns true for a non-empty object or array without white space outside strings. Only then does [`compact`] return the
-/// text that [`indent`] was given.
+/// Returns true for a non-empty object or array without white space outside strings. Only then does [`compact`] return
+/// the text that [`indent`] was given.
 ///
 /// ```
 /// use harproxy_json::is_compact;
@@ -112,7 +112,8 @@ impl CompactDetector {
         }
     }
 
-    /// Returns true if all chunks together are a non-empty object or array, not too deep, without white space outside strings.
+    /// Returns true if all chunks together are a non-empty object or array, not too deep, without white space outside
+    /// strings.
     #[must_use]
     pub fn is_compact(&self) -> bool {
         !self.failed && self.len > 2 && matches!(self.first, Some(b'{' | b'['))

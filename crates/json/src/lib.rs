@@ -1,7 +1,8 @@
 //! JSON as text: positions of values, JSON paths, layout and patches.
 //!
-//! `serde_json` builds values and forgets how they were spelled. Fixtures are diffed by git and redacted in place, so this
-//! crate works on the text itself: numbers keep their spelling, escapes theirs, and members that share a name stay.
+//! `serde_json` builds values and forgets how they were spelled. Fixtures are diffed by git and redacted in place, so
+//! this crate works on the text itself: numbers keep their spelling, escapes theirs, and members that share a name
+//! stay.
 //!
 //! | module | content |
 //! | --- | --- |

@@ -20,14 +20,14 @@ pub trait DigestRules {
         Cow::Borrowed(json.as_bytes())
     }
 
-    /// Returns true if the value at this JSON pointer (RFC 6901) does not count. That there is a value still counts.
+    /// Returns true if the value at this JSON pointer (RFC 6901) does not count. The presence of a value still counts.
     fn ignores_value(&self, pointer: &str) -> bool {
         let _ = pointer;
         false
     }
 
-    /// Returns true if the value of a member does not count. `siblings` are the scalars among the values of its object, as
-    /// spelled.
+    /// Returns true if the value of a member does not count. `siblings` are the scalars among the values of its object,
+    /// as spelled.
     fn ignores_member(&self, name: &str, json: &str, siblings: &[&str]) -> bool {
         let _ = (name, json, siblings);
         false
@@ -76,8 +76,8 @@ pub struct Member<'t> {
 }
 
 impl<'t> Node<'t> {
-    /// Parses a text that consists of one value. Returns `None` for invalid JSON, and for one that is nested deeper than
-    /// [`MAX_DEPTH`](super::MAX_DEPTH).
+    /// Parses a text that consists of one value. Returns `None` for invalid JSON, and for one that is nested deeper
+    /// than [`MAX_DEPTH`](super::MAX_DEPTH).
     ///
     /// ```
     /// use harproxy_json::{CountAll, Node};

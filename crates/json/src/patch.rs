@@ -14,7 +14,8 @@ use super::sequence::common;
 /// ```
 /// use harproxy_json::{CountAll, Node, patch};
 /// let parse = |text| Node::parse(text, &CountAll).unwrap();
-/// let (ours, base, theirs) = (r#"{ "n" : [1,2], "b": 2, "mine": 0 }"#, r#"{"n":[1,2],"b":2}"#, r#"{"b":3,"n":[1,2]}"#);
+/// let (ours, base) = (r#"{ "n" : [1,2], "b": 2, "mine": 0 }"#, r#"{"n":[1,2],"b":2}"#);
+/// let theirs = r#"{"b":3,"n":[1,2]}"#;
 /// let patched = patch(ours, &parse(ours), &parse(base), theirs, &parse(theirs));
 /// assert_eq!(patched, r#"{ "n" : [1,2], "b": 3, "mine": 0 }"#);
 /// ```
@@ -136,7 +137,7 @@ fn reindented(json: &str, from: &str, to: &str) -> String {
     json.replace(&format!("\n{from}"), &format!("\n{to}"))
 }
 
-/// Merges members by their names. If several share a name they can't be told apart, and nothing is kept.
+/// Merges members by their names. Members that share a name cannot be matched, so nothing is kept then.
 fn merge_members<'n, 't>(
     ours: &'n [Member<'t>],
     base: &'n [Member<'t>],

@@ -182,21 +182,21 @@ impl<'a> Pointer<'a> {
     }
 
     /// Returns the JSON path that selects this value alone: `$.items[0].id`.
-    #[must_use]
-    pub fn to_path(&self) -> String {
-        self.path(|index| format!("[{index}]"))
-    }
-
-    /// Returns the JSON path that selects this value in all elements of the arrays around it: `$.items[*].id`.
     ///
     /// ```
     /// use harproxy_json::{Pointer, PointerStep};
     /// let mut pointer = Pointer::default();
     /// pointer.push(PointerStep::Member("items".into()));
     /// pointer.push(PointerStep::Index(0));
-    /// assert_eq!((pointer.to_path(), pointer.to_wildcard_path()), ("$.items[0]".to_owned(), "$.items[*]".to_owned()));
+    /// assert_eq!([pointer.to_path(), pointer.to_wildcard_path()], ["$.items[0]", "$.items[*]"]);
     /// assert_eq!(pointer.to_string(), "/items/0");
     /// ```
+    #[must_use]
+    pub fn to_path(&self) -> String {
+        self.path(|index| format!("[{index}]"))
+    }
+
+    /// Returns the JSON path that selects this value in all elements of the arrays around it: `$.items[*].id`.
     #[must_use]
     pub fn to_wildcard_path(&self) -> String {
         self.path(|_| "[*]".to_owned())
@@ -230,7 +230,8 @@ pub struct LocatedScalar {
     pub name: String,
 }
 
-/// Returns the scalars of a text that the paths select, in order. `None` if the text is not JSON, or is nested too deeply.
+/// Returns the scalars of a text that the paths select, in order. `None` if the text is not JSON, or is nested too
+/// deeply.
 #[must_use]
 pub fn locate(text: &[u8], paths: &[JsonPath]) -> Option<Vec<LocatedScalar>> {
     if paths.is_empty() {

@@ -7,7 +7,8 @@ use similar::algorithms::{Algorithm, Capture, diff_slices};
 
 /// Pairs equal elements of two lists, in order, as many as can be paired without crossing.
 ///
-/// For long lists that have little in common the result may be shorter than the longest one, so that the time stays bounded.
+/// For long lists that have little in common the result may be shorter than the longest one, so that the time stays
+/// bounded.
 ///
 /// ```
 /// use harproxy_json::sequence::common;

@@ -1,7 +1,8 @@
 //! A JSON tree that can be edited and written again without changing the value.
 //!
-//! Scalars are kept as text: numbers keep their spelling, names that occur twice stay, and a string that no parser can hold (a
-//! lone surrogate) stays escaped. Writing changes only white space, the order of members, and escapes that are not needed.
+//! Scalars are kept as text: numbers keep their spelling, names that occur twice stay, and a string that no parser can
+//! hold (a lone surrogate) stays escaped. Writing changes only white space, the order of members, and escapes that are
+//! not needed.
 
 use std::borrow::Cow;
 
@@ -109,7 +110,8 @@ impl<'t> TextValue<'t> {
         }
     }
 
-    /// Writes the value over several lines, with two spaces a level. Every line but the first gets `margin` spaces more.
+    /// Writes the value over several lines, with two spaces a level. Every line but the first gets `margin` spaces
+    /// more.
     #[must_use]
     pub fn indented(&self, margin: usize) -> String {
         let mut out = String::with_capacity(4 << 10);
@@ -174,7 +176,8 @@ impl From<Value> for TextValue<'static> {
     }
 }
 
-/// Returns the members of an object: names and values as they are spelled, each a slice of `json`. Other values have none.
+/// Returns the members of an object: names and values as they are spelled, each a slice of `json`. Other values have
+/// none.
 ///
 /// ```
 /// use harproxy_json::text_value::members;

@@ -19,7 +19,7 @@ pub enum Container {
 /// One element of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// What the element is.
+    /// The kind of the element.
     pub kind: EventKind,
     /// Its bytes in the text; those of a string include the quotes.
     pub span: Range<usize>,
@@ -40,8 +40,8 @@ pub enum EventKind {
 
 /// Iterates over the elements of a JSON text.
 ///
-/// The walker does not validate. On valid JSON its events are exact. On any other text it ends without panicking, and its
-/// events are a best effort; check with [`is_valid`](super::is_valid) where that matters.
+/// The walker does not validate. On valid JSON its events are exact. On any other text it ends without panicking, and
+/// its events are a best effort; check with [`is_valid`](super::is_valid) where that matters.
 ///
 /// ```
 /// use harproxy_json::{EventKind, Walker};

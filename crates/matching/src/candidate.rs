@@ -1,4 +1,4 @@
-//! What choosing among entries needs of each, worked out when its key is first asked for.
+//! Candidates: the entries of a match key, reduced to what the choice among them needs, and loaded on first use.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -14,73 +14,74 @@ use super::conditional::Condition;
 use super::index::Ordinal;
 use super::key::KeyForm;
 use super::payload::{read_recorded, read_redacted_places, read_response_digests};
-use super::redacted::{HeaderPlaces, UrlPlaces};
-use super::{Echo, EntryRef, MissingBody, Redirects, redirects, score};
+use super::redacted_places::{HeaderPlaces, UrlPlaces};
+use super::score::RecordedFields;
+use super::{Echo, EntryRef, MissingBody, Redirects, redirects};
 use harproxy_har::model::Storage;
 use harproxy_har::{Entry, Fixture, Payload};
 use harproxy_http::problem::in_words;
 use harproxy_http::url::normal;
 use harproxy_redact::placeholder;
 
-/// An entry, reduced to what the choice looks at.
+/// An entry, reduced to what the choice needs.
 #[derive(Debug)]
 pub(super) struct Candidate {
     pub(super) ordinal: Ordinal,
     pub(super) at: EntryRef,
     pub(super) payload: RecordedPayload,
-    pub(super) headers: score::Recorded,
+    pub(super) headers: RecordedFields,
     pub(super) condition: Condition,
     /// The recorded status.
     pub(super) status: i32,
-    /// Where it leads, when it redirects.
+    /// The `Location` of a redirect.
     pub(super) location: Option<Box<str>>,
     /// The values of the `--match-header` names, in their order.
-    pub(super) required: Box<[Vec<Required>]>,
-    /// Where its URL has placeholders, and where its headers have.
+    pub(super) required: Box<[Vec<RequiredValue>]>,
+    /// The places of placeholders in its URL and in its headers, if there are any.
     pub(super) places: Option<Box<(UrlPlaces, HeaderPlaces)>>,
-    /// What there is to serve; looked up when it is first chosen.
-    content: OnceLock<Content>,
+    /// The state of the response payload, found when the entry is first chosen.
+    content: OnceLock<ContentState>,
     /// The redacted places of its request, found when it is first compared with another candidate.
     redacted_places: OnceLock<RedactedPlaces>,
     /// The digests of its response, made when it is first compared with another candidate.
     response_digests: OnceLock<ResponseDigests>,
 }
 
-/// The value of a header that has to be equal.
+/// A recorded value of a header that must be equal (`--match-header`).
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct Required {
+pub(super) struct RequiredValue {
     pub(super) value: Bytes,
-    /// Where placeholders stand in it.
-    open: Option<Template>,
+    /// The value in lower case, if it has placeholders.
+    template: Option<Template>,
 }
 
-impl Required {
+impl RequiredValue {
     pub(super) fn new(value: &[u8]) -> Self {
-        let open = Template::parse(value, Encoding::Plain).map(Template::to_lowercase);
-        Required { value: Bytes::copy_from_slice(value), open }
+        let template = Template::parse(value, Encoding::Plain).map(Template::to_lowercase);
+        RequiredValue { value: Bytes::copy_from_slice(value), template }
     }
 
-    /// Whether a request's value is this one, case and placeholders aside.
+    /// Returns true if a sent value is equal, apart from case and placeholders.
     pub(super) fn fits(&self, sent: &[u8]) -> bool {
-        match &self.open {
+        match &self.template {
             None => sent.eq_ignore_ascii_case(&self.value),
             Some(template) => template.score(&sent.to_ascii_lowercase(), &PlaceholderValues::default()).is_some(),
         }
     }
 }
 
-/// Whether an entry's own payload is there to be served.
+/// The state of the payload of an entry's response.
 #[derive(Clone, Debug)]
-pub(super) enum Content {
-    /// It is, or there is none.
-    There,
-    /// Nobody kept it.
+pub(super) enum ContentState {
+    /// It can be served, or there is none.
+    Available,
+    /// It was not recorded.
     NotRecorded,
-    /// It can't be read; in words.
+    /// It cannot be read, for this reason.
     Unreadable(String),
 }
 
-/// The options a candidate depends on.
+/// The options and `[[match]]` rules that apply to the entries of a group.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rules {
     pub(super) body: BodyRules,
@@ -88,9 +89,9 @@ pub(super) struct Rules {
     pub(super) score_all_headers: bool,
     pub(super) missing_body: MissingBody,
     pub(super) redirects: Redirects,
-    /// The values that are given for placeholders.
+    /// The live values of placeholders, from `[redact.values]`.
     pub(super) values: Arc<PlaceholderValues>,
-    /// What answers repeat of requests.
+    /// The places of requests whose values responses repeat.
     pub(super) echo: Vec<Echo>,
 }
 
@@ -103,7 +104,7 @@ impl Candidate {
         rules: &Rules,
         form: &KeyForm,
     ) -> Self {
-        let values = |name: &String| entry.request.headers.get_all(name).map(Required::new).collect();
+        let values = |name: &String| entry.request.headers.get_all(name).map(RequiredValue::new).collect();
         let url = normal(&entry.request.url).filter(|url| placeholder::may_occur_in(url.as_bytes()));
         let places = (
             url.map(|url| UrlPlaces::of(&form.view(&url))).unwrap_or_default(),
@@ -114,13 +115,13 @@ impl Candidate {
             ordinal,
             at,
             payload: read_recorded(fixture, at.entry, entry, &rules.body),
-            headers: score::Recorded::new(&entry.request.headers, rules.score_all_headers),
+            headers: RecordedFields::new(&entry.request.headers, rules.score_all_headers),
             condition: Condition::of(entry),
             status: entry.response.status,
             location: redirects::location(entry).map(String::into_boxed_str),
             required: rules.match_headers.iter().map(values).collect(),
             content: match &entry.response.content.stored {
-                Storage::Text(text) if !text.is_empty() => Content::There.into(),
+                Storage::Text(text) if !text.is_empty() => ContentState::Available.into(),
                 _ => OnceLock::new(),
             },
             redacted_places: OnceLock::new(),
@@ -143,88 +144,88 @@ impl Candidate {
         *self.response_digests.get_or_init(|| read_response_digests(fixture, self.at.entry))
     }
 
-    /// Whether its answer's payload can be served.
-    pub(super) fn content(&self, fixture: &Fixture, rules: &Rules) -> &Content {
-        let look = || {
+    /// Returns the state of the payload of its response.
+    pub(super) fn content(&self, fixture: &Fixture, rules: &Rules) -> &ContentState {
+        let read = || {
             let entry = fixture.entry(self.at.entry)?;
             Ok::<_, harproxy_har::Error>(match fixture.payload(self.at.entry, &entry.response.content)? {
                 Payload::NotRecorded if rules.missing_body == MissingBody::Fail && has_content(&entry) => {
-                    Content::NotRecorded
+                    ContentState::NotRecorded
                 }
-                _ => Content::There,
+                _ => ContentState::Available,
             })
         };
-        self.content.get_or_init(|| look().unwrap_or_else(|error| Content::Unreadable(in_words(&error))))
+        self.content.get_or_init(|| read().unwrap_or_else(|error| ContentState::Unreadable(in_words(&error))))
     }
 }
 
-/// Whether the client would have been sent content (RFC 9110 section 6.4.1).
+/// Returns true if the response has content (RFC 9110 section 6.4.1).
 fn has_content(entry: &Entry) -> bool {
     let status = entry.response.status;
     entry.request.method != "HEAD" && !matches!(status, 100..=199 | 204 | 304)
 }
 
-/// The candidates of a key. Entries that can't be read are told apart from those that aren't there.
+/// The candidates of a method and URL.
 #[derive(Debug)]
 pub(super) struct Group {
-    /// What holds for all of it.
+    /// The rules for all candidates.
     pub(super) rules: Arc<Rules>,
-    /// In order.
+    /// The candidates in the order of entries.
     pub(super) candidates: Box<[Candidate]>,
-    /// Places of candidates that no request tells apart, in order: what a poll leaves behind, thousands of times perhaps.
-    alike: Box<[Box<[u32]>]>,
+    /// The indexes of candidates, by classes that rank equally for any request. A poll leaves one large class.
+    classes: Box<[Box<[u32]>]>,
+    /// The entries that cannot be read, with the reasons.
     pub(super) unreadable: Vec<(EntryRef, String)>,
-    /// Whether the request's payload has a say.
+    /// Whether the payload of the request matters for the choice.
     pub(super) needs_body: bool,
-    /// Whether some of their URLs have placeholders.
+    /// Whether the URL of a candidate has placeholders.
     pub(super) open_urls: bool,
-    by_payload: Option<Box<ByPayload>>,
+    by_payload: Option<Box<PayloadIndex>>,
 }
 
-/// Candidates that are alike in all that the choice looks at, in order; never none.
+/// Candidates that rank equally for any request, in the order of entries. There is at least one.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Alike<'a> {
+pub(super) struct CandidateClass<'a> {
     candidates: &'a [Candidate],
-    places: &'a [u32],
+    members: &'a [u32],
 }
 
-impl<'a> Alike<'a> {
-    /// What is true of the first is true of all.
+impl<'a> CandidateClass<'a> {
+    /// Returns the first member, which represents all for ranking.
     pub(super) fn first(self) -> &'a Candidate {
-        &self.candidates[self.places[0] as usize]
+        &self.candidates[self.members[0] as usize]
     }
 
-    /// Whether this is one of them.
-    pub(super) fn has(self, candidate: &Candidate) -> bool {
-        self.places.binary_search_by_key(&candidate.ordinal, |&place| self.candidates[place as usize].ordinal).is_ok()
+    pub(super) fn contains(self, candidate: &Candidate) -> bool {
+        self.members.binary_search_by_key(&candidate.ordinal, |&at| self.candidates[at as usize].ordinal).is_ok()
     }
 
     pub(super) fn iter(self) -> impl DoubleEndedIterator<Item = &'a Candidate> {
-        self.places.iter().map(move |&place| &self.candidates[place as usize])
+        self.members.iter().map(move |&at| &self.candidates[at as usize])
     }
 }
 
-/// What makes candidates alike.
-type Likeness<'a> = (
-    (usize, &'a RecordedPayload, &'a score::Recorded, &'a Condition, &'a [Vec<Required>]),
+/// The properties that are equal in a class.
+type ClassKey<'a> = (
+    (usize, &'a RecordedPayload, &'a RecordedFields, &'a Condition, &'a [Vec<RequiredValue>]),
     Option<&'a (UrlPlaces, HeaderPlaces)>,
 );
 
 impl Candidate {
-    fn likeness(&self) -> Likeness<'_> {
+    fn class_key(&self) -> ClassKey<'_> {
         let key = (self.at.fixture, &self.payload, &self.headers, &self.condition, &*self.required);
         (key, self.places.as_deref())
     }
 }
 
-/// More kinds of candidates than this are looked up by their payload: one GraphQL endpoint may be all of a recording.
-const MANY: usize = 16;
+/// A group with more classes has an index by payload. A recording may have a single GraphQL endpoint.
+const MAX_UNINDEXED: usize = 16;
 
-/// Places in a group's list of those that are alike.
+/// The classes of a group by the digests of their payloads.
 #[derive(Debug, Default)]
-struct ByPayload {
+struct PayloadIndex {
     digests: HashMap<Digest, Vec<usize>>,
-    /// Those that no digest stands for.
+    /// The classes whose payloads are not compared by digest.
     others: Vec<usize>,
 }
 
@@ -235,7 +236,7 @@ impl Group {
         rules: Arc<Rules>,
         form: &KeyForm,
     ) -> Self {
-        // Most have one, of which there may be a million.
+        // Most groups have one candidate, and a fixture may have a million groups.
         let (mut candidates, mut unreadable) = (Vec::with_capacity(members.len()), Vec::new());
         for (ordinal, at) in members {
             let fixture = &fixtures[at.fixture];
@@ -250,60 +251,57 @@ impl Group {
             }
         }
         let candidates = candidates.into_boxed_slice();
-        let alike = alike(&candidates);
-        // A redirect that keeps the payload takes it to another key.
+        let classes = classes(&candidates);
+        // A redirect may pass the payload on to another group.
         let needs_body =
             candidates.iter().any(|one| one.location.is_some() || !matches!(one.payload, RecordedPayload::Any));
-        let by_payload = (alike.len() > MANY).then(|| Box::new(ByPayload::new(&candidates, &alike)));
+        let by_payload = (classes.len() > MAX_UNINDEXED).then(|| Box::new(PayloadIndex::new(&candidates, &classes)));
         let open_urls = candidates.iter().any(|one| one.places.as_ref().is_some_and(|places| !places.0.is_empty()));
-        Group { rules, candidates, alike, unreadable, needs_body, open_urls, by_payload }
+        Group { rules, candidates, classes, unreadable, needs_body, open_urls, by_payload }
     }
 
-    /// The candidates that may have this payload.
-    pub(super) fn with_payload(&self, sent: &SentPayload<'_>, body: &BodyRules) -> Vec<Alike<'_>> {
-        let alike = |places| Alike { candidates: &self.candidates, places };
+    /// Returns the classes of candidates that may fit this payload.
+    pub(super) fn with_payload(&self, sent: &SentPayload<'_>, body: &BodyRules) -> Vec<CandidateClass<'_>> {
+        let class = |members| CandidateClass { candidates: &self.candidates, members };
         match &self.by_payload {
-            None => self.alike.iter().map(|places| alike(places)).collect(),
-            Some(by_payload) => {
-                let found = by_payload.places(sent, body);
-                found.into_iter().map(|place| alike(&self.alike[place])).collect()
-            }
+            None => self.classes.iter().map(|members| class(members)).collect(),
+            Some(index) => index.find(sent, body).into_iter().map(|at| class(&self.classes[at])).collect(),
         }
     }
 }
 
-fn alike(candidates: &[Candidate]) -> Box<[Box<[u32]>]> {
-    let mut kinds: IndexMap<Likeness<'_>, Vec<u32>> = IndexMap::new();
-    for (place, candidate) in (0..).zip(candidates) {
-        kinds.entry(candidate.likeness()).or_default().push(place);
+fn classes(candidates: &[Candidate]) -> Box<[Box<[u32]>]> {
+    let mut classes: IndexMap<ClassKey<'_>, Vec<u32>> = IndexMap::new();
+    for (at, candidate) in (0..).zip(candidates) {
+        classes.entry(candidate.class_key()).or_default().push(at);
     }
-    kinds.into_values().map(Vec::into_boxed_slice).collect()
+    classes.into_values().map(Vec::into_boxed_slice).collect()
 }
 
-impl ByPayload {
-    fn new(candidates: &[Candidate], alike: &[Box<[u32]>]) -> Self {
-        let mut by_payload = ByPayload::default();
-        for (place, members) in alike.iter().enumerate() {
+impl PayloadIndex {
+    fn new(candidates: &[Candidate], classes: &[Box<[u32]>]) -> Self {
+        let mut index = PayloadIndex::default();
+        for (class, members) in classes.iter().enumerate() {
             match &candidates[members[0] as usize].payload {
                 RecordedPayload::Complete { bytes, meaning } => {
                     for digest in std::iter::once(bytes).chain(meaning) {
-                        by_payload.digests.entry(*digest).or_default().push(place);
+                        index.digests.entry(*digest).or_default().push(class);
                     }
                 }
-                _ => by_payload.others.push(place),
+                _ => index.others.push(class),
             }
         }
-        by_payload
+        index
     }
 
-    fn places(&self, sent: &SentPayload<'_>, body: &BodyRules) -> Vec<usize> {
-        let mut places = self.others.clone();
+    fn find(&self, sent: &SentPayload<'_>, body: &BodyRules) -> Vec<usize> {
+        let mut classes = self.others.clone();
         if !sent.is_empty() {
             let digests = sent.digests().iter().copied().chain(sent.meaning(body));
-            places.extend(digests.filter_map(|digest| self.digests.get(&digest)).flatten());
+            classes.extend(digests.filter_map(|digest| self.digests.get(&digest)).flatten());
         }
-        places.sort_unstable();
-        places.dedup();
-        places
+        classes.sort_unstable();
+        classes.dedup();
+        classes
     }
 }

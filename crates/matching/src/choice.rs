@@ -1,4 +1,4 @@
-//! The choice among the entries of a key: those that may answer, the best of them, and whose turn it is.
+//! The choice of an entry: ranks the candidates of a request, and takes the next one of the best in sequence.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -6,129 +6,133 @@ use std::sync::Arc;
 use ::http::HeaderMap;
 use harproxy_compare::{PlaceholderScore, SentPayload};
 
-use super::candidate::{Alike, Candidate, Group, Required, Rules};
-use super::conditional::Standing;
+use super::candidate::{Candidate, CandidateClass, Group, RequiredValue, Rules};
+use super::conditional::ResponseClass;
 use super::guess::guess;
 use super::index::Ordinal;
 use super::key::View;
-use super::turns::Turns;
-use super::{EntryRef, Guess, Repeat, score};
+use super::score::SentFields;
+use super::session::SequenceState;
+use super::{EntryRef, Guess, Repeat};
 use harproxy_har::Fixture;
 
-/// A request, or what a redirect makes of it, as the choice sees it.
+/// A live request, or one that follows a redirect, as it is compared with candidates.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked<'a, 'p> {
-    /// Its URL, where entries have placeholders in theirs.
+pub(super) struct LiveRequest<'a, 'p> {
+    /// The URL, if a candidate has placeholders in its URL.
     pub(super) url: Option<&'a View<'a, 'a>>,
     pub(super) headers: &'a HeaderMap,
-    pub(super) sent: &'a score::Sent,
+    pub(super) fields: &'a SentFields,
     pub(super) payload: &'a SentPayload<'p>,
-    /// What stands in its place once a redirect has dropped it.
+    /// The empty payload of a request that follows a redirect to GET.
     pub(super) no_payload: &'a SentPayload<'p>,
 }
 
-/// The entry whose turn it is.
+/// The chosen candidate.
 #[derive(Clone, Debug)]
 pub(super) struct Choice<'a> {
     pub(super) candidate: &'a Candidate,
-    /// What holds where it is.
+    /// The rules of its group.
     pub(super) rules: &'a Rules,
     pub(super) score: usize,
-    /// What its status becomes, if that is not the recorded one.
+    /// The status to serve, if it is not the recorded one.
     pub(super) status: Option<u16>,
-    /// Set when another might as well have been chosen.
+    /// Set if the choice is ambiguous.
     pub(super) guess: Option<Box<Guess>>,
 }
 
-/// Why there is none.
+/// The reason why no candidate is chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum NoChoice {
-    /// No entry has the key.
+    /// No entry matches.
     NoEntry,
-    /// `--repeat once`: all have answered.
+    /// All candidates were served already (`--repeat once`).
     UsedUp,
-    /// Those that are there have been passed on the way.
+    /// All candidates are in the redirect chain already.
     Passed,
-    /// One that might have been it can't be read.
+    /// An entry of the same method and URL cannot be read.
     Unreadable(EntryRef, String),
 }
 
-/// How well a candidate fits, the best first.
+/// The rank of a candidate. The least rank is the best; the order of the fields is the order of precedence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
-    pub(super) standing: Standing,
-    /// Candidates come from the first fixture that has one.
+    pub(super) class: ResponseClass,
+    /// The number of its fixture. Earlier fixtures are preferred.
     pub(super) fixture: usize,
-    /// Redacted places whose placeholder the client sent back, or the value that is given for it.
-    pub(super) back: Reverse<usize>,
-    /// Those in which it sent what is known to be something else.
-    pub(super) other: usize,
-    /// Those of its key in which it sent whatever it be: an entry that says what was sent is nearer than one that says anything.
-    pub(super) open: usize,
-    /// On the same condition as the recorded request (what is validated, which part is asked for).
-    pub(super) condition: Reverse<bool>,
+    /// The number of redacted places with the placeholder, or the configured value for it, in the request.
+    pub(super) confirmed: Reverse<usize>,
+    /// The number of redacted places with a value in the request that is known to be another one.
+    pub(super) contradicted: usize,
+    /// The number of redacted places in URL and payload with an unknown value in the request. An entry without
+    /// placeholders is preferred to one that fits any value.
+    pub(super) unknown: usize,
+    /// Whether the recorded request has the same condition: range or validators.
+    pub(super) same_condition: Reverse<bool>,
+    /// The number of recorded header fields that the request repeats.
     pub(super) score: Reverse<usize>,
 }
 
-/// Candidates that admit the request, alike in everything: the turn decides among them.
+/// A class of candidates that fits the request. The sequence decides among its members.
 #[derive(Clone, Copy, Debug)]
-struct Admitted<'a> {
+struct RankedClass<'a> {
     rank: Rank,
-    alike: Alike<'a>,
+    class: CandidateClass<'a>,
     rules: &'a Rules,
     status: Option<u16>,
 }
 
-/// Chooses, and takes the turn. `passed` are entries that a chain of redirects came through.
+/// Chooses a candidate and advances the sequence. `passed` are the entries of the redirect chain, which are not chosen
+/// again.
 pub(super) fn choose<'a>(
     groups: &[&'a Group],
-    asked: &Asked<'_, '_>,
+    request: &LiveRequest<'_, '_>,
     repeat: Repeat,
-    turns: &Turns,
+    sequence: &SequenceState,
     passed: &[Ordinal],
     fixtures: &[Arc<Fixture>],
 ) -> Result<Choice<'a>, NoChoice> {
-    let alike = |group: &&'a Group| {
+    let rank_group = |group: &&'a Group| {
         let (group, rules) = (*group, &*group.rules);
-        let alike = group.with_payload(asked.payload, &rules.body).into_iter();
-        alike.filter_map(move |alike| admit(alike, asked, rules))
+        group.with_payload(request.payload, &rules.body).into_iter().filter_map(move |class| {
+            let (rank, status) = rank(class.first(), request, rules)?;
+            Some(RankedClass { rank, class, rules, status })
+        })
     };
-    let mut admitted: Vec<_> = groups.iter().flat_map(alike).collect();
-    admitted.sort_by_key(|a| a.rank);
-    let Some(Rank { standing, fixture, .. }) = admitted.first().map(|best| best.rank) else {
+    let mut ranked: Vec<_> = groups.iter().flat_map(rank_group).collect();
+    ranked.sort_by_key(|one| one.rank);
+    let Some(Rank { class, fixture, .. }) = ranked.first().map(|best| best.rank) else {
         let unreadable = groups.iter().find_map(|group| group.unreadable.first().cloned());
         return Err(unreadable.map_or(NoChoice::NoEntry, |(at, why)| NoChoice::Unreadable(at, why)));
     };
-    // What has been passed or used up opens the door neither to a lesser standing nor to another fixture.
-    admitted.retain(|a| a.is_of(standing, fixture) && a.left(passed).next().is_some());
-    let mut equals = admitted.chunk_by(|a, b| a.rank == b.rank);
+    // If the best candidates are passed or used up, those of another response class or fixture do not replace them.
+    ranked.retain(|one| (one.rank.class, one.rank.fixture) == (class, fixture) && one.left(passed).next().is_some());
+    let mut equals = ranked.chunk_by(|a, b| a.rank == b.rank);
     let best = equals.next().ok_or(NoChoice::Passed)?;
     let (chosen, best) = match repeat {
         Repeat::First => {
             let first = earliest(best, |candidate| !passed.contains(&candidate.ordinal));
             let chosen = first.ok_or(NoChoice::Passed)?;
-            turns.take(chosen.candidate.ordinal);
+            sequence.serve(chosen.candidate.ordinal);
             (chosen, best)
         }
-        Repeat::Sequence => (next(best, turns, passed).or_else(|| last(best, passed)).ok_or(NoChoice::Passed)?, best),
+        Repeat::Sequence => {
+            (next(best, sequence, passed).or_else(|| last(best, passed)).ok_or(NoChoice::Passed)?, best)
+        }
         Repeat::Once => std::iter::once(best)
             .chain(equals)
-            .find_map(|equals| Some((next(equals, turns, passed)?, equals)))
+            .find_map(|equals| Some((next(equals, sequence, passed)?, equals)))
             .ok_or(NoChoice::UsedUp)?,
     };
-    let others = best.iter().map(|a| a.alike).filter(|alike| !alike.has(chosen.candidate));
+    let others = best.iter().map(|one| one.class).filter(|class| !class.contains(chosen.candidate));
     let guess = if best.len() > 1 { guess(chosen.candidate, others, &fixtures[fixture]) } else { None };
     Ok(Choice { guess, ..chosen })
 }
 
-impl<'a> Admitted<'a> {
-    /// Those that have not been passed, in order.
+impl<'a> RankedClass<'a> {
+    /// Returns the candidates that are not in the redirect chain, in order.
     fn left(&self, passed: &[Ordinal]) -> impl DoubleEndedIterator<Item = &'a Candidate> {
-        self.alike.iter().filter(move |candidate| !passed.contains(&candidate.ordinal))
-    }
-
-    fn is_of(&self, standing: Standing, fixture: usize) -> bool {
-        (self.rank.standing, self.rank.fixture) == (standing, fixture)
+        self.class.iter().filter(move |candidate| !passed.contains(&candidate.ordinal))
     }
 
     fn choice(&self, candidate: &'a Candidate) -> Choice<'a> {
@@ -136,78 +140,73 @@ impl<'a> Admitted<'a> {
     }
 }
 
-/// The first in file order of which this is true.
-fn earliest<'a>(equals: &[Admitted<'a>], is: impl Fn(&Candidate) -> bool) -> Option<Choice<'a>> {
-    let firsts = equals.iter().filter_map(|a| Some(a.choice(a.alike.iter().find(|candidate| is(candidate))?)));
+/// Returns the first candidate in the order of entries that `is` accepts.
+fn earliest<'a>(equals: &[RankedClass<'a>], is: impl Fn(&Candidate) -> bool) -> Option<Choice<'a>> {
+    let firsts = equals.iter().filter_map(|one| Some(one.choice(one.class.iter().find(|candidate| is(candidate))?)));
     firsts.min_by_key(|choice| choice.candidate.ordinal)
 }
 
-/// The first not served yet; its turn is taken.
-fn next<'a>(equals: &[Admitted<'a>], turns: &Turns, passed: &[Ordinal]) -> Option<Choice<'a>> {
+/// Returns the first candidate that was not served yet, and marks it as served.
+fn next<'a>(equals: &[RankedClass<'a>], sequence: &SequenceState, passed: &[Ordinal]) -> Option<Choice<'a>> {
     loop {
-        let next = earliest(equals, |c| !turns.taken(c.ordinal) && !passed.contains(&c.ordinal))?;
-        // Another request may have been faster.
-        if turns.take(next.candidate.ordinal) {
+        let next = earliest(equals, |c| !sequence.was_served(c.ordinal) && !passed.contains(&c.ordinal))?;
+        // A concurrent request may have taken it.
+        if sequence.serve(next.candidate.ordinal) {
             return Some(next);
         }
     }
 }
 
-/// The last, which answers again when all have been served.
-fn last<'a>(equals: &[Admitted<'a>], passed: &[Ordinal]) -> Option<Choice<'a>> {
-    let lasts = equals.iter().filter_map(|a| Some(a.choice(a.left(passed).next_back()?)));
+/// Returns the last candidate, which is repeated after all were served.
+fn last<'a>(equals: &[RankedClass<'a>], passed: &[Ordinal]) -> Option<Choice<'a>> {
+    let lasts = equals.iter().filter_map(|one| Some(one.choice(one.left(passed).next_back()?)));
     lasts.max_by_key(|choice| choice.candidate.ordinal)
 }
 
-/// What admits the first of them admits all.
-fn admit<'a>(alike: Alike<'a>, asked: &Asked<'_, '_>, rules: &'a Rules) -> Option<Admitted<'a>> {
-    let (rank, status) = rank(alike.first(), asked, rules)?;
-    Some(Admitted { rank, alike, rules, status })
-}
-
-/// Whether the candidate's payload, required headers and condition are the request's, and its URL where it has placeholders;
-/// how it ranks, and what its status becomes if that is not the recorded one.
-pub(super) fn rank(candidate: &Candidate, asked: &Asked<'_, '_>, rules: &Rules) -> Option<(Rank, Option<u16>)> {
-    let admission = candidate.condition.admits(asked.headers)?;
+/// Ranks a candidate. The second value is the status to serve, if it is not the recorded one. Returns `None` if
+/// payload, required headers, condition, or a URL with placeholders do not fit.
+pub(super) fn rank(candidate: &Candidate, request: &LiveRequest<'_, '_>, rules: &Rules) -> Option<(Rank, Option<u16>)> {
+    let admission = candidate.condition.admits(request.headers)?;
     let required = rules.match_headers.iter().zip(&candidate.required);
-    if !required.into_iter().all(|(name, recorded)| same_values(asked.headers, name, recorded)) {
+    if !required.into_iter().all(|(name, recorded)| same_values(request.headers, name, recorded)) {
         return None;
     }
-    let (score, open) = placeholder_score(candidate, asked, rules)?;
+    let (score, unknown) = placeholder_score(candidate, request, rules)?;
     let rank = Rank {
-        standing: admission.standing,
+        class: admission.class,
         fixture: candidate.at.fixture,
-        back: Reverse(score.confirmed),
-        other: score.contradicted,
-        open,
-        condition: Reverse(admission.same_condition),
-        score: Reverse(asked.sent.score(&candidate.headers)),
+        confirmed: Reverse(score.confirmed),
+        contradicted: score.contradicted,
+        unknown,
+        same_condition: Reverse(admission.same_condition),
+        score: Reverse(request.fields.score(&candidate.headers)),
     };
     Some((rank, admission.status))
 }
 
-/// Scores the redacted places of a candidate, and counts those of its key without a known value. Returns `None` if URL or
-/// payload don't fit.
+/// Scores the redacted places of a candidate. The second value counts those in URL and payload with an unknown value.
+/// Returns `None` if URL or payload do not fit.
 pub(super) fn placeholder_score(
     candidate: &Candidate,
-    asked: &Asked<'_, '_>,
+    request: &LiveRequest<'_, '_>,
     rules: &Rules,
 ) -> Option<(PlaceholderScore, usize)> {
-    let mut score = candidate.payload.score(asked.payload, &rules.body, &rules.values)?;
+    let mut score = candidate.payload.score(request.payload, &rules.body, &rules.values)?;
     let Some(places) = &candidate.places else { return Some((score, score.unknown)) };
-    if let Some(url) = asked.url {
+    if let Some(url) = request.url {
         score.add(places.0.score(url, &rules.values)?);
     }
-    let open = score.unknown;
-    if let Some(url) = asked.url {
+    let unknown = score.unknown;
+    if let Some(url) = request.url {
         score.add(places.0.score_ignored(url, &rules.values));
     }
-    score.add(places.1.score(asked.headers, &rules.values));
-    Some((score, open))
+    score.add(places.1.score(request.headers, &rules.values));
+    Some((score, unknown))
 }
 
-/// `--match-header`: values are compared without case; a header that one side lacks is a mismatch.
-pub(super) fn same_values(headers: &HeaderMap, name: &str, recorded: &[Required]) -> bool {
+/// Compares the values of a header that must be equal (`--match-header`), ignoring case. A header that only one side
+/// has is a difference.
+pub(super) fn same_values(headers: &HeaderMap, name: &str, recorded: &[RequiredValue]) -> bool {
     let mut sent = headers.get_all(name).iter();
     recorded.iter().all(|value| sent.next().is_some_and(|sent| value.fits(sent.as_bytes()))) && sent.next().is_none()
 }

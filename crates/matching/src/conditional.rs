@@ -1,52 +1,53 @@
-//! Answers that only some requests may get: 206, 304, what a WebSocket got, and failures that were recorded.
+//! Responses that only some requests may get: 206, 304, responses to WebSocket requests, and recorded failures.
 
-use ::http::HeaderMap;
 use ::http::header::{CONNECTION, UPGRADE};
+use ::http::{HeaderMap, HeaderValue};
 use bytes::Bytes;
 
 use harproxy_har::Entry;
 use harproxy_har::model::Storage;
 
-/// How good an answer is, the best first: a worse one is used only when no better one is there.
+/// How well a response suits a request, the best first. A class is used only if there is no response of a better one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Standing {
-    /// What was asked for.
+pub(super) enum ResponseClass {
+    /// The requested response.
     Full,
-    /// A 304 where nothing was asked to be validated.
+    /// A 304 for a request without validators.
     FromCache,
-    /// The connection that failed.
+    /// A recorded failure.
     Failure,
-    /// A change of protocol that nobody asked for: it can't be sent, but it says what is there.
+    /// A change of protocol for a plain request. It cannot be sent, but the miss can name it.
     OtherProtocol,
 }
 
-/// How an entry stands to a request that it may answer.
+/// How an entry suits a request that it may answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Admission {
-    pub(super) standing: Standing,
-    /// Whether the request asks on a condition, and the entry was recorded on the very same: among answers of one standing it
-    /// is what came live.
+    pub(super) class: ResponseClass,
+    /// Whether request and entry have the same condition (Range or validators). Then the entry is the response that the
+    /// origin gave to this condition.
     pub(super) same_condition: bool,
-    /// The status it is then served with where that is not the recorded one.
+    /// The status to serve, if it is not the recorded one.
     pub(super) status: Option<u16>,
 }
 
-/// What an entry's answer asks of a request.
+/// The condition that a request must fulfil to get an entry's response.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Condition {
-    /// Nothing.
+    /// No condition.
     None,
-    /// Nothing, though it was asked for on a condition, with these fields: what was asked for had changed, or the origin does
-    /// not answer in parts.
-    Met(Box<[Option<Bytes>; 4]>),
-    /// 206: Range and If-Range must be equal.
+    /// No condition, although the recorded request had one, with these headers. The resource had changed, or the origin
+    /// does not support ranges.
+    Ignored(Box<[Option<Bytes>; 4]>),
+    /// A 206: Range and If-Range must be equal.
     Range([Option<Bytes>; 2]),
-    /// 304: the validators must be equal; or, with the cached body at hand, the request has none.
+    /// A 304: the validators must be equal. If the fixture has the cached body, a request without validators suits,
+    /// too.
     Validator { recorded: [Option<Bytes>; 2], cached_body: bool },
-    /// What a request for another protocol got, a WebSocket above all: only such a request is answered so, but where there is
-    /// nothing else.
+    /// The response to a request for another protocol, such as a WebSocket. It answers such requests only, unless there
+    /// is no other entry.
     Upgrade,
-    /// A failure: no request wants it.
+    /// A recorded failure.
     Failure,
 }
 
@@ -54,15 +55,18 @@ const RANGE: [&str; 2] = ["range", "if-range"];
 const VALIDATORS: [&str; 2] = ["if-none-match", "if-modified-since"];
 const ALL: [&str; 4] = [RANGE[0], RANGE[1], VALIDATORS[0], VALIDATORS[1]];
 
-/// Whether a request asks for a WebSocket (RFC 6455 section 4.1). Other protocols (`h2c` above all, which some clients offer
-/// on every request) are an offer that a server need not take.
+/// Returns true if a request asks for a WebSocket (RFC 6455 section 4.1). Other protocols are offers that a server may
+/// ignore: some clients offer `h2c` with every request.
 #[must_use]
 pub fn asks_for_websocket(request: &HeaderMap) -> bool {
-    let lists = |name, item: &str| {
-        let values = request.get_all(name).iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).any(|listed| listed.trim().eq_ignore_ascii_case(item))
-    };
-    lists(UPGRADE, "websocket") && lists(CONNECTION, "upgrade")
+    let values = |name| request.get_all(name).iter().map(HeaderValue::as_bytes);
+    lists(values(UPGRADE), "websocket") && lists(values(CONNECTION), "upgrade")
+}
+
+/// Returns true if the comma-separated values of a header list an item, in any case.
+fn lists<'a>(values: impl Iterator<Item = &'a [u8]>, item: &str) -> bool {
+    let mut listed = values.flat_map(|value| value.split(|byte| *byte == b','));
+    listed.any(|listed| listed.trim_ascii().eq_ignore_ascii_case(item.as_bytes()))
 }
 
 impl Condition {
@@ -81,47 +85,46 @@ impl Condition {
             }
             100..=599 => match recorded(entry, ALL) {
                 [None, None, None, None] => Condition::None,
-                met => Condition::Met(Box::new(met)),
+                ignored => Condition::Ignored(Box::new(ignored)),
             },
             _ => Condition::Failure,
         }
     }
 
-    /// How the entry stands to a request with these headers; `None`: it is no candidate.
+    /// How the entry suits a request with these headers; `None` if it is not a candidate.
     pub(super) fn admits(&self, request: &HeaderMap) -> Option<Admission> {
-        let admission = |standing, same_condition| Admission { standing, same_condition, status: None };
+        let admission = |class, same_condition| Admission { class, same_condition, status: None };
         match self {
             Condition::Upgrade => Some(match request.contains_key(UPGRADE) {
-                true => admission(Standing::Full, true),
-                false => admission(Standing::OtherProtocol, false),
+                true => admission(ResponseClass::Full, true),
+                false => admission(ResponseClass::OtherProtocol, false),
             }),
             _ if request.contains_key(UPGRADE) && asks_for_websocket(request) => None,
-            Condition::None => Some(admission(Standing::Full, false)),
-            Condition::Met(recorded) => Some(admission(Standing::Full, equal(recorded, ALL, request))),
-            Condition::Failure => Some(admission(Standing::Failure, false)),
-            Condition::Range(recorded) => {
-                equal(recorded, RANGE, request).then_some(admission(Standing::Full, request.contains_key(RANGE[0])))
-            }
+            Condition::None => Some(admission(ResponseClass::Full, false)),
+            Condition::Ignored(recorded) => Some(admission(ResponseClass::Full, equal(recorded, ALL, request))),
+            Condition::Failure => Some(admission(ResponseClass::Failure, false)),
+            Condition::Range(recorded) => equal(recorded, RANGE, request)
+                .then_some(admission(ResponseClass::Full, request.contains_key(RANGE[0]))),
             Condition::Validator { recorded, cached_body } => {
                 let plain = VALIDATORS.iter().all(|name| !request.contains_key(*name));
                 match (plain, cached_body) {
-                    (true, true) => Some(Admission { status: Some(200), ..admission(Standing::FromCache, false) }),
+                    (true, true) => Some(Admission { status: Some(200), ..admission(ResponseClass::FromCache, false) }),
                     (true, false) => {
-                        equal(recorded, VALIDATORS, request).then_some(admission(Standing::FromCache, false))
+                        equal(recorded, VALIDATORS, request).then_some(admission(ResponseClass::FromCache, false))
                     }
-                    (false, _) => equal(recorded, VALIDATORS, request).then_some(admission(Standing::Full, true)),
+                    (false, _) => equal(recorded, VALIDATORS, request).then_some(admission(ResponseClass::Full, true)),
                 }
             }
         }
     }
 
-    /// The headers that keep a request from this entry: name, the request's value, the recorded one.
+    /// The headers that exclude a request from this entry: name, value of the request, recorded value.
     pub(super) fn differences(&self, request: &HeaderMap) -> Vec<(&'static str, Option<Bytes>, Option<Bytes>)> {
         match self {
             Condition::Range(recorded) => differing(recorded, RANGE, request),
             Condition::Validator { recorded, .. } => differing(recorded, VALIDATORS, request),
             _ if asks_for_websocket(request) => differing(&[None], ["upgrade"], request),
-            Condition::None | Condition::Met(_) | Condition::Upgrade | Condition::Failure => Vec::new(),
+            Condition::None | Condition::Ignored(_) | Condition::Upgrade | Condition::Failure => Vec::new(),
         }
     }
 }
@@ -130,22 +133,15 @@ fn recorded<const N: usize>(entry: &Entry, names: [&str; N]) -> [Option<Bytes>; 
     names.map(|name| entry.request.headers.get(name).map(Bytes::copy_from_slice))
 }
 
-/// Whether what was recorded is a WebSocket, or what came in its stead.
+/// Returns true if the entry is a WebSocket, or the response to a request for one.
 fn was_websocket(entry: &Entry) -> bool {
-    let asked = || {
-        let protocols = entry.request.headers.get_all("upgrade").filter_map(|value| std::str::from_utf8(value).ok());
-        protocols.flat_map(|value| value.split(',')).any(|listed| listed.trim().eq_ignore_ascii_case("websocket"))
-    };
     entry.extras.get("_webSocketMessages").is_some_and(|messages| !messages.is_null())
         || entry.extras.get("_resourceType").and_then(serde_json::Value::as_str) == Some("websocket")
-        || asked()
+        || lists(entry.request.headers.get_all("upgrade"), "websocket")
 }
 
 fn equal<const N: usize>(recorded: &[Option<Bytes>; N], names: [&str; N], request: &HeaderMap) -> bool {
-    names
-        .iter()
-        .zip(recorded)
-        .all(|(name, value)| request.get(*name).map(::http::HeaderValue::as_bytes) == value.as_deref())
+    names.iter().zip(recorded).all(|(name, value)| request.get(*name).map(HeaderValue::as_bytes) == value.as_deref())
 }
 
 fn differing<const N: usize>(
@@ -173,7 +169,7 @@ mod tests {
     }
 
     fn full(same_condition: bool) -> Option<Admission> {
-        Some(Admission { standing: Standing::Full, same_condition, status: None })
+        Some(Admission { class: ResponseClass::Full, same_condition, status: None })
     }
 
     fn request(headers: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -181,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_goes_to_who_asked_for_that_part() {
+    fn partial_response_answers_requests_for_the_same_range() {
         let part = condition(206, &[("Range", "bytes=0-1"), ("if-range", "\"a\"")], "ab");
         let same = request(&[("range", "bytes=0-1"), ("if-range", "\"a\"")]);
         assert_eq!(part.admits(&same), full(true));
@@ -189,7 +185,7 @@ mod tests {
         assert_eq!(part.admits(&request(&[("range", "bytes=2-3"), ("if-range", "\"a\"")])), None);
         assert_eq!(part.admits(&request(&[])), None);
         assert_eq!(part.differences(&request(&[("range", "bytes=2-3")])).len(), 2);
-        // What was answered whole though a part was asked for comes before what was asked for plainly.
+        // For a range request, a full response to the same range ranks above one to a plain request.
         let whole = condition(200, &[("Range", "bytes=0-1")], "abcd");
         assert_eq!(whole.admits(&request(&[])), full(false));
         assert_eq!(whole.admits(&request(&[("range", "bytes=0-1")])), full(true));
@@ -197,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn not_modified_goes_to_who_has_what_was_not_modified() {
+    fn not_modified_answers_requests_with_the_same_validators() {
         let bare = condition(304, &[("If-None-Match", "\"a\"")], "");
         assert_eq!(bare.admits(&request(&[("if-none-match", "\"a\"")])), full(true));
         assert_eq!(bare.admits(&request(&[("if-none-match", "\"b\"")])), None);
@@ -207,25 +203,25 @@ mod tests {
     }
 
     #[test]
-    fn not_modified_with_the_cached_body_answers_a_plain_request_when_nothing_better_does() {
+    fn not_modified_with_the_cached_body_answers_plain_requests_in_the_second_class() {
         let cached = condition(304, &[("If-None-Match", "\"a\"")], "body");
         assert_eq!(
-            cached.admits(&request(&[])).map(|found| (found.standing, found.status)),
-            Some((Standing::FromCache, Some(200)))
+            cached.admits(&request(&[])).map(|found| (found.class, found.status)),
+            Some((ResponseClass::FromCache, Some(200)))
         );
         assert_eq!(cached.admits(&request(&[("if-none-match", "\"a\"")])), full(true));
         assert_eq!(cached.admits(&request(&[("if-none-match", "\"b\"")])), None);
-        // Tools that hide the validator record a 304 to a plain request; that is what there is to serve.
+        // Tools that hide the validators record a 304 for a plain request.
         let bare = condition(304, &[], "").admits(&request(&[]));
-        assert_eq!(bare.map(|found| (found.standing, found.status)), Some((Standing::FromCache, None)));
-        assert!(Standing::Full < Standing::FromCache && Standing::FromCache < Standing::Failure);
+        assert_eq!(bare.map(|found| (found.class, found.status)), Some((ResponseClass::FromCache, None)));
+        assert!(ResponseClass::Full < ResponseClass::FromCache && ResponseClass::FromCache < ResponseClass::Failure);
     }
 
     #[test]
-    fn failures_are_any_status_that_is_none() {
+    fn entry_without_a_valid_status_is_a_failure() {
         for status in [0, -1, 99, 600, 1000] {
             let found = condition(status, &[], "").admits(&request(&[]));
-            assert_eq!(found.map(|found| found.standing), Some(Standing::Failure), "{status}");
+            assert_eq!(found.map(|found| found.class), Some(ResponseClass::Failure), "{status}");
         }
         for status in [100, 200, 599] {
             assert_eq!(condition(status, &[], "").admits(&request(&[])), full(false), "{status}");
@@ -233,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_came_although_it_was_validated_is_the_one_for_who_validates_so() {
+    fn full_response_to_a_validating_request_suits_the_same_validators_best() {
         let changed = condition(200, &[("If-None-Match", "\"a\"")], "new");
         assert_eq!(changed.admits(&request(&[("if-none-match", "\"a\"")])), full(true));
         assert_eq!(changed.admits(&request(&[("if-none-match", "\"b\"")])), full(false));
@@ -241,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_websocket_got_goes_to_who_asks_for_one_and_to_others_last() {
+    fn response_to_a_websocket_request_answers_websocket_requests() {
         let ask = request(&[("upgrade", "websocket"), ("connection", "keep-alive, Upgrade")]);
         let of_type = |status, headers: &[(&str, &str)], extra: Option<(&str, serde_json::Value)>| {
             let mut entry = Entry::default();
@@ -259,12 +255,12 @@ mod tests {
         ] {
             assert_eq!(websocket.admits(&ask), full(true), "{websocket:?}");
             let plain = websocket.admits(&request(&[]));
-            assert_eq!(plain.map(|found| found.standing), Some(Standing::OtherProtocol), "{websocket:?}");
+            assert_eq!(plain.map(|found| found.class), Some(ResponseClass::OtherProtocol), "{websocket:?}");
         }
         for plain in [of_type(426, &[], None), of_type(200, &[("Upgrade", "h2c")], None)] {
             assert_eq!(plain.admits(&ask), None, "{plain:?}");
             assert_eq!(plain.differences(&ask)[0].0, "upgrade");
-            // An offer of another protocol is no more than that.
+            // An offer of another protocol does not exclude plain entries.
             let offer = request(&[("upgrade", "h2c"), ("connection", "Upgrade, HTTP2-Settings")]);
             assert_eq!(plain.admits(&offer), full(false), "{plain:?}");
         }

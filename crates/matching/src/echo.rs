@@ -1,4 +1,5 @@
-//! `echo` of a `[[match]]`: what an answer repeats of its request, such as a request's id.
+//! `echo` of a `[[match]]` rule: values of the live request, such as a request id, replace the recorded ones in the
+//! response.
 
 use std::ops::Range;
 
@@ -14,38 +15,38 @@ use harproxy_json::{JsonPath, PathError};
 use super::key::View;
 use harproxy_redact::placeholder;
 
-/// A place of the request whose value the answer repeats.
+/// A place of the request whose value the response repeats.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Echo {
-    /// `header:NAME`, in lower case.
+    /// `header:NAME`: a header, by its name in lower case.
     Header(String),
-    /// `query:NAME`, a parameter, decoded.
+    /// `query:NAME`: a query parameter, by its decoded name.
     Query(String),
-    /// `json:JSONPATH`: what it finds in the payload.
+    /// `json:JSONPATH`: the strings and numbers that the path selects in the payload.
     Json(Box<JsonPath>),
-    /// `path:{NAME}`: the segment that the rule's `path` has in these braces.
+    /// `path:{NAME}`: the segment for which `path` of the rule has this variable.
     Path(String),
 }
 
-/// What is no place to be echoed.
+/// An invalid `echo` value.
 #[derive(Debug, thiserror::Error)]
-pub enum BadEcho {
-    /// It begins with none of the words.
+pub enum EchoError {
+    /// The kind of place is unknown.
     #[error("`{0}` is not a place in a request: use header:NAME, query:NAME, json:JSONPATH or path:{{NAME}}")]
-    NoPlace(String),
-    /// No header's name.
+    UnknownPlace(String),
+    /// The header name is invalid.
     #[error("`{0}` is not a valid header name")]
     Header(String),
-    /// No JSON path.
+    /// The JSON path is invalid.
     #[error(transparent)]
     Json(#[from] PathError),
-    /// No name in braces.
+    /// The segment has no name in braces.
     #[error("`{0}` is not a path segment: name it as `path` does, as in path:{{id}}")]
     Path(String),
 }
 
 impl Echo {
-    /// Reads one.
+    /// Parses a value of `echo`.
     ///
     /// ```
     /// use harproxy_matching::Echo;
@@ -55,83 +56,81 @@ impl Echo {
     /// ```
     ///
     /// # Errors
-    /// [`BadEcho`].
-    pub fn parse(text: &str) -> Result<Self, BadEcho> {
+    /// [`EchoError`].
+    pub fn parse(text: &str) -> Result<Self, EchoError> {
         let (kind, name) = text.split_once(':').unwrap_or_default();
         match kind.trim() {
             "header" => {
                 let header = name.trim().parse::<HeaderName>();
-                Ok(Echo::Header(header.map_err(|_| BadEcho::Header(name.to_owned()))?.as_str().to_owned()))
+                Ok(Echo::Header(header.map_err(|_| EchoError::Header(name.to_owned()))?.as_str().to_owned()))
             }
             "query" if !name.is_empty() => Ok(Echo::Query(name.to_owned())),
             "json" => Ok(Echo::Json(Box::new(JsonPath::parse(name.trim())?))),
             "path" => {
                 let inside = name.trim().strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
                 let inside = inside.filter(|inside| !inside.is_empty() && !inside.contains(['{', '}']));
-                Ok(Echo::Path(inside.ok_or_else(|| BadEcho::Path(name.to_owned()))?.to_owned()))
+                Ok(Echo::Path(inside.ok_or_else(|| EchoError::Path(name.to_owned()))?.to_owned()))
             }
-            _ => Err(BadEcho::NoPlace(text.to_owned())),
+            _ => Err(EchoError::UnknownPlace(text.to_owned())),
         }
     }
 
-    /// The parameter, if it is one.
+    /// Returns the name of a query parameter.
     pub(super) fn query(&self) -> Option<&str> {
         if let Echo::Query(name) = self { Some(name) } else { None }
     }
 }
 
-/// One value that an answer is to repeat.
+/// A value that the response repeats, as recorded and as sent by the live request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Echoed {
-    /// What the recorded request had.
+pub struct EchoedValue {
     recorded: Vec<u8>,
-    /// What the live one has.
     live: Vec<u8>,
 }
 
-/// How an answer's text is spelt.
+/// The encoding of a text in a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spelt {
-    /// As it is; percent-encoded within URLs.
+pub enum EchoEncoding {
+    /// Values are written as they are, and percent-encoded in URLs.
     Plain,
-    /// A URL, whole or relative.
+    /// The text is an absolute or relative URL.
     Url,
-    /// JSON: escaped, in strings.
+    /// The text is JSON: values are escaped.
     Json,
 }
 
-impl Echoed {
-    /// What an answer of an entry is to repeat of a request: the values of both in each of the places, where they differ.
-    pub(super) fn of(echo: &[Echo], recorded: &Asked<'_>, live: &Asked<'_>) -> Vec<Self> {
-        let mut found: Vec<Echoed> = Vec::new();
+impl EchoedValue {
+    /// Finds the values that differ between a recorded and a live request, in each of the places.
+    pub(super) fn find(echo: &[Echo], recorded: &EchoSource<'_>, live: &EchoSource<'_>) -> Vec<Self> {
+        let mut found: Vec<EchoedValue> = Vec::new();
         let mut add = |recorded: &[u8], live: &[u8]| {
             if !recorded.is_empty() && recorded != live && !found.iter().any(|other| other.recorded == recorded) {
-                found.push(Echoed { recorded: recorded.to_vec(), live: live.to_vec() });
+                found.push(EchoedValue { recorded: recorded.to_vec(), live: live.to_vec() });
             }
         };
         for echo in echo {
             for (recorded, live) in recorded.values(echo).iter().zip(live.values(echo)) {
                 add(recorded, &live);
-                // The answer may repeat the secret without what stood around it.
+                // The response may repeat the secret without the text around it.
                 let places = Template::parse(recorded, Encoding::Plain).and_then(|template| template.captures(&live));
                 for (found, live) in placeholder::find(recorded).zip(places.unwrap_or_default()) {
                     add(&recorded[found.range], &live);
                 }
             }
         }
-        // What is longer may have the others in it.
+        // A longer value may contain a shorter one.
         found.sort_by_key(|echoed| std::cmp::Reverse(echoed.recorded.len()));
         found
     }
 
-    /// A text of the answer with the live values in it; `None` when it repeats none of the recorded ones.
+    /// Replaces the recorded values in a text of the response by the live ones. `None` if it contains none of them.
     #[must_use]
-    pub fn repeat(echoed: &[Echoed], text: &[u8], spelt: Spelt) -> Option<Vec<u8>> {
+    pub fn repeat(echoed: &[EchoedValue], text: &[u8], encoding: EchoEncoding) -> Option<Vec<u8>> {
         let mut places: Vec<(Range<usize>, Vec<u8>)> = Vec::new();
-        for Echoed { recorded, live } in echoed {
+        for EchoedValue { recorded, live } in echoed {
             let mut put = |recorded: &[u8], live: &dyn Fn(usize) -> Vec<u8>| {
                 let whole = memmem::find_iter(text, recorded).map(|start| start..start + recorded.len());
-                // Places of one value never overlap each other, and those of the others are in order.
+                // Places of one value do not overlap, and those of the values before it are sorted.
                 let is_free = |range: &Range<usize>| {
                     let after = places.partition_point(|(other, _)| other.end <= range.start);
                     places.get(after).is_none_or(|(other, _)| range.end <= other.start)
@@ -141,8 +140,8 @@ impl Echoed {
                 places.extend(found);
                 places.sort_unstable_by_key(|(range, _)| range.start);
             };
-            let in_url = |at| spelt == Spelt::Url || is_in_url(&text[..at]);
-            put(&spelt.spell(recorded), &|at| if in_url(at) { encoded(live) } else { spelt.spell(live) });
+            let in_url = |at| encoding == EchoEncoding::Url || is_in_url(&text[..at]);
+            put(&encoding.encode(recorded), &|at| if in_url(at) { encoded(live) } else { encoding.encode(live) });
             put(&encoded(recorded), &|_| encoded(live));
         }
         if places.is_empty() {
@@ -159,9 +158,9 @@ impl Echoed {
     }
 }
 
-impl Spelt {
-    fn spell(self, value: &[u8]) -> Vec<u8> {
-        if self == Spelt::Json { json_escaped(value) } else { value.to_vec() }
+impl EchoEncoding {
+    fn encode(self, value: &[u8]) -> Vec<u8> {
+        if self == EchoEncoding::Json { json_escaped(value) } else { value.to_vec() }
     }
 }
 
@@ -169,7 +168,8 @@ fn encoded(value: &[u8]) -> Vec<u8> {
     percent_encode(value, UNRESERVED).to_string().into_bytes()
 }
 
-/// Whether what follows is in a URL: a scheme stands before it, and nothing that ends one.
+/// Returns true if the text behind `before` belongs to a URL: a scheme precedes it, without a character that ends a
+/// URL.
 fn is_in_url(before: &[u8]) -> bool {
     const LONGEST: usize = 4096;
     let before = &before[before.len().saturating_sub(LONGEST)..];
@@ -177,16 +177,16 @@ fn is_in_url(before: &[u8]) -> bool {
     memmem::rfind(before, b"://").is_some_and(|scheme| !before[scheme..].iter().any(ends))
 }
 
-/// A request, recorded or live.
+/// A recorded or live request, from which values are echoed.
 #[derive(Clone, Copy)]
-pub(super) struct Asked<'a> {
+pub(super) struct EchoSource<'a> {
     pub(super) url: &'a View<'a, 'a>,
     pub(super) headers: &'a dyn Fn(&str) -> Vec<Vec<u8>>,
-    /// Its payload, if it is JSON.
+    /// The payload, if it is JSON.
     pub(super) payload: &'a dyn Fn() -> Option<Value>,
 }
 
-impl Asked<'_> {
+impl EchoSource<'_> {
     fn values(&self, echo: &Echo) -> Vec<Vec<u8>> {
         match echo {
             Echo::Header(name) => (self.headers)(name),
@@ -207,7 +207,7 @@ impl Asked<'_> {
     }
 }
 
-/// What of a JSON value an answer can repeat: what is `true` or `null` says nothing.
+/// Returns a JSON string or number as text. Other values are too common to be echoed.
 fn scalar(value: &Value) -> Option<Vec<u8>> {
     match value {
         Value::String(text) => Some(text.as_bytes().to_vec()),
@@ -216,7 +216,7 @@ fn scalar(value: &Value) -> Option<Vec<u8>> {
     }
 }
 
-/// Whether what stands here is no part of something longer: of a word, or of a number.
+/// Returns true if a range of a text is a whole token: not a part of a longer word or number.
 fn is_whole(text: &[u8], range: &Range<usize>) -> bool {
     let (before, after) = (&text[..range.start], &text[range.end..]);
     let is_number = text[range.clone()].iter().all(u8::is_ascii_digit);
@@ -225,7 +225,7 @@ fn is_whole(text: &[u8], range: &Range<usize>) -> bool {
             || matches!(before, [.., b'-'])
             || matches!(after, [b'.', b'0'..=b'9', ..]));
     let is_word = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
-    // `%2F` before it is a character of its own.
+    // An escape such as `%2F` before the range is one character, not a part of the word.
     let escaped = matches!(before, [.., b'%', a, b] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit());
     (escaped || !is_word(before.last())) && !is_word(after.first()) && !part_of_number
 }
@@ -235,62 +235,61 @@ fn json_escaped(bytes: &[u8]) -> Vec<u8> {
     quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().to_vec()
 }
 
-/// What needs no percent-encoding anywhere in a URL (RFC 3986 section 2.3).
+/// All bytes except the unreserved characters of URLs (RFC 3986 section 2.3).
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn repeated(recorded: &str, live: &str, text: &str, spelt: Spelt) -> Option<String> {
-        let echoed = [Echoed { recorded: recorded.into(), live: live.into() }];
-        Echoed::repeat(&echoed, text.as_bytes(), spelt).map(|text| String::from_utf8(text).unwrap())
+    fn repeated(recorded: &str, live: &str, text: &str, encoding: EchoEncoding) -> Option<String> {
+        let echoed = [EchoedValue { recorded: recorded.into(), live: live.into() }];
+        EchoedValue::repeat(&echoed, text.as_bytes(), encoding).map(|text| String::from_utf8(text).unwrap())
     }
 
     #[test]
-    fn whole_tokens_are_repeated_however_they_are_spelt() {
-        for (recorded, live, text, spelt, expected) in [
-            ("abc", "xyz", "abc", Spelt::Plain, Some("xyz")),
-            ("abc", "xyz", "id=abc; abcd; _abc", Spelt::Plain, Some("id=xyz; abcd; _abc")),
+    fn whole_tokens_are_replaced_in_each_encoding() {
+        for (recorded, live, text, encoding, expected) in [
+            ("abc", "xyz", "abc", EchoEncoding::Plain, Some("xyz")),
+            ("abc", "xyz", "id=abc; abcd; _abc", EchoEncoding::Plain, Some("id=xyz; abcd; _abc")),
             (
                 "7",
                 "8",
                 r#"{"id":7,"n":17,"x":7.5,"y":-7,"z":1.7,"s":"7"}"#,
-                Spelt::Json,
+                EchoEncoding::Json,
                 Some(r#"{"id":8,"n":17,"x":7.5,"y":-7,"z":1.7,"s":"8"}"#),
             ),
-            ("a", r#"say "x""#, r#"{"id":"a"}"#, Spelt::Json, Some(r#"{"id":"say \"x\""}"#)),
-            ("a b", "c&d", "/cb?state=a%20b&x=1", Spelt::Plain, Some("/cb?state=c%26d&x=1")),
-            ("ab", "c&d", "/cb?state=ab", Spelt::Url, Some("/cb?state=c%26d")),
+            ("a", r#"say "x""#, r#"{"id":"a"}"#, EchoEncoding::Json, Some(r#"{"id":"say \"x\""}"#)),
+            ("a b", "c&d", "/cb?state=a%20b&x=1", EchoEncoding::Plain, Some("/cb?state=c%26d&x=1")),
+            ("ab", "c&d", "/cb?state=ab", EchoEncoding::Url, Some("/cb?state=c%26d")),
             (
                 "ab",
                 "c d",
                 r#"{"id":"ab","next":"http://a.test/ab"}"#,
-                Spelt::Json,
+                EchoEncoding::Json,
                 Some(r#"{"id":"c d","next":"http://a.test/c%20d"}"#),
             ),
             (
                 "REDACTED-state-1",
                 "live",
                 "/cb?state=REDACTED-state-1&c=REDACTED-state-12",
-                Spelt::Plain,
+                EchoEncoding::Plain,
                 Some("/cb?state=live&c=REDACTED-state-12"),
             ),
-            ("abc", "xyz", "abcd", Spelt::Plain, None),
+            ("abc", "xyz", "abcd", EchoEncoding::Plain, None),
         ] {
-            assert_eq!(repeated(recorded, live, text, spelt).as_deref(), expected, "{text}");
+            assert_eq!(repeated(recorded, live, text, encoding).as_deref(), expected, "{text}");
         }
     }
 
-    /// However often a value stands in an answer, it takes no longer than reading it.
     #[test]
-    fn a_value_that_is_repeated_all_over_ends() {
+    fn value_with_many_places_is_replaced_in_linear_time() {
         let text = "7,".repeat(60_000);
-        assert_eq!(repeated("7", "8", &text, Spelt::Json), Some("8,".repeat(60_000)));
+        assert_eq!(repeated("7", "8", &text, EchoEncoding::Json), Some("8,".repeat(60_000)));
     }
 
     #[test]
-    fn places_are_read_and_what_is_none_says_why() {
+    fn invalid_echo_is_refused_with_a_reason() {
         for good in ["header:X-Id", "query:id", "json:$.a.b", "path:{id}"] {
             Echo::parse(good).unwrap();
         }

@@ -1,7 +1,7 @@
-//! Where the entries of a key are: two sorted arrays over all fixtures, a dozen bytes an entry and no pointer.
+//! The index of entries by match key and by path: sorted arrays over all fixtures, about twelve bytes for each entry.
 //!
-//! An entry's ordinal is its place among all usable entries, fixtures in their order and entries in file order. Everything
-//! that chooses among entries goes by it, so nothing depends on how a hash falls.
+//! The ordinal of an entry is its position among all usable entries, in the order of fixtures and then of the file.
+//! Choices among entries follow the order of ordinals, so they do not depend on hashes.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -10,107 +10,106 @@ use std::sync::Arc;
 
 use super::EntryRef;
 use super::key::{KeyForm, View};
-use super::redacted::{UrlPlaces, UrlShape, size};
+use super::redacted_places::{UrlPlaces, UrlShape, size};
 use harproxy_har::Fixture;
 use harproxy_http::url::normal;
 use harproxy_redact::placeholder;
 
-/// An entry's place among all usable entries of all fixtures.
+/// The position of an entry among the usable entries of all fixtures.
 pub(super) type Ordinal = u32;
 
-/// Entries by key and by place, and what is known of each origin.
+/// The entries by match key and by path, and the origins.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     entries: Vec<EntryRef>,
-    by_key: Groups,
-    by_place: Groups,
-    origins: HashMap<Box<str>, Origin>,
+    by_key: HashIndex,
+    by_path: HashIndex,
+    origins: HashMap<Box<str>, KnownOrigin>,
     shapes: Shapes,
 }
 
-/// The shapes of URLs in which placeholders stand, by how long such URLs are. They are as many as there are kinds of such
-/// URLs, not as there are entries. Those of one length are in order of first appearance.
+/// The shapes of URLs with placeholders, by the numbers of segments and parameters. Entries share shapes, so there are
+/// few. Shapes with the same numbers are in the order of first appearance.
 #[derive(Debug, Default)]
 struct Shapes(HashMap<(usize, usize), Vec<UrlShape>>);
 
-/// What the index knows of an origin.
+/// An origin that has entries.
 #[derive(Debug, Default)]
-pub(super) struct Origin {
-    /// An entry of it came over HTTP/2.
+pub(super) struct KnownOrigin {
+    /// Whether an entry was recorded over HTTP/2.
     pub(super) http2: bool,
-    /// Its first entries.
+    /// The first entries, at most [`MAX_FIRST`].
     pub(super) first: Vec<Ordinal>,
 }
 
-/// Enough entries of an origin to show what there is when nothing else is near.
-const FIRST: usize = 512;
+/// The number of entries of an origin that explain a miss without similar URLs.
+const MAX_FIRST: usize = 512;
 
 impl Index {
     /// Indexes the usable entries of all fixtures.
     pub(super) fn new(fixtures: &[Arc<Fixture>], form: &KeyForm) -> Self {
         let mut index = Index::default();
-        let (mut keys, mut places) = (Vec::new(), Vec::new());
+        let (mut keys, mut paths) = (Vec::new(), Vec::new());
         for (fixture, opened) in fixtures.iter().enumerate() {
             for head in opened.heads().iter() {
                 let Some(url) = normal(head.url) else { continue };
                 let ordinal = Ordinal::try_from(index.entries.len()).unwrap_or(Ordinal::MAX);
-                let seen = form.view(&url);
-                match index.shapes.note(&url, &seen) {
+                let view = form.view(&url);
+                match index.shapes.add(&url, &view) {
                     None => {
-                        keys.push((key(head.method, &form.of(&url)), ordinal));
-                        places.push((place(&seen.host(), &seen.path()), ordinal));
+                        keys.push((hash(head.method, &form.key(&url)), ordinal));
+                        paths.push((hash(&view.host(), &view.path()), ordinal));
                     }
                     Some(shape) => {
-                        keys.push((key(head.method, &shape.of_url(&seen)), ordinal));
-                        places.push((place(&seen.host(), &shape.of_path(&seen.path())), ordinal));
+                        keys.push((hash(head.method, &shape.of_url(&view)), ordinal));
+                        paths.push((hash(&view.host(), &shape.of_path(&view.path())), ordinal));
                     }
                 }
-                index.note_origin(&seen.parts.site(), head.http2, ordinal);
+                index.add_origin(&view.parts.site(), head.http2, ordinal);
                 index.entries.push(EntryRef { fixture, entry: head.entry });
             }
         }
-        index.by_key = Groups::new(keys);
-        index.by_place = Groups::new(places);
+        index.by_key = HashIndex::new(keys);
+        index.by_path = HashIndex::new(paths);
         index
     }
 
-    /// The group of entries with this method and URL (in the form of [`KeyForm::of`]), if there is one.
+    /// Returns the group of entries with this method and URL (in the form of [`KeyForm::key`]), if there is one.
     pub(super) fn group(&self, method: &str, url: &str) -> Option<usize> {
-        self.by_key.find(key(method, url))
+        self.by_key.find(hash(method, url))
     }
 
-    /// The groups of entries with this method that have placeholders in their URLs, and may fit this one.
+    /// Returns the groups of entries with this method whose URLs have placeholders and may fit this one.
     pub(super) fn open_groups<'i>(
         &'i self,
         method: &'i str,
-        asked: &'i View<'_, '_>,
+        url: &'i View<'_, '_>,
     ) -> impl Iterator<Item = usize> + 'i {
-        let shapes = self.shapes.that_may_fit(asked);
-        shapes.iter().filter_map(move |shape| self.by_key.find(key(method, &shape.of_url(asked))))
+        self.shapes.of_size(url).iter().filter_map(move |shape| self.by_key.find(hash(method, &shape.of_url(url))))
     }
 
-    /// Whether some entry has a placeholder in its URL.
+    /// Returns true if an entry has a placeholder in its URL.
     pub(super) fn has_open_urls(&self) -> bool {
         !self.shapes.0.is_empty()
     }
 
-    /// The entries of a group, in order.
+    /// Returns the entries of a group in order.
     pub(super) fn members(&self, group: usize) -> &[Ordinal] {
         self.by_key.members(group)
     }
 
-    /// How many groups there are.
+    /// Returns the number of groups.
     pub(super) fn groups(&self) -> usize {
         self.by_key.hashes.len()
     }
 
-    /// Entries with the origin and path of this URL, whatever their method and query, in order.
-    pub(super) fn at_place(&self, asked: &View<'_, '_>) -> Cow<'_, [Ordinal]> {
-        let (origin, path) = (asked.host(), asked.path());
-        let plain = self.by_place.get(place(&origin, &path));
+    /// Returns the entries with the origin and path of this URL, with any method and query, in order.
+    pub(super) fn with_path(&self, url: &View<'_, '_>) -> Cow<'_, [Ordinal]> {
+        let (origin, path) = (url.host(), url.path());
+        let plain = self.by_path.get(hash(&origin, &path));
         let mut open = Vec::new();
-        for shape in self.shapes.that_open_the_path(asked) {
-            open.extend_from_slice(self.by_place.get(place(&origin, &shape.of_path(&path))));
+        for shape in self.shapes.with_open_path(url) {
+            open.extend_from_slice(self.by_path.get(hash(&origin, &shape.of_path(&path))));
         }
         if open.is_empty() {
             return Cow::Borrowed(plain);
@@ -121,38 +120,38 @@ impl Index {
         Cow::Owned(open)
     }
 
-    /// One entry of each origin and path.
-    pub(super) fn one_of_each_place(&self) -> impl Iterator<Item = Ordinal> + '_ {
-        (0..self.by_place.hashes.len()).filter_map(|group| self.by_place.members(group).first().copied())
+    /// Returns one entry of each origin and path.
+    pub(super) fn one_of_each_path(&self) -> impl Iterator<Item = Ordinal> + '_ {
+        (0..self.by_path.hashes.len()).filter_map(|group| self.by_path.members(group).first().copied())
     }
 
-    /// What is known of an origin.
-    pub(super) fn origin(&self, origin: &str) -> Option<&Origin> {
+    /// Returns an origin, if it has entries.
+    pub(super) fn origin(&self, origin: &str) -> Option<&KnownOrigin> {
         self.origins.get(origin)
     }
 
-    /// The origins that have entries.
-    pub(super) fn origins(&self) -> impl Iterator<Item = (&str, &Origin)> {
+    /// Returns the origins that have entries.
+    pub(super) fn origins(&self) -> impl Iterator<Item = (&str, &KnownOrigin)> {
         self.origins.iter().map(|(name, origin)| (&**name, origin))
     }
 
-    /// Where an entry is.
+    /// Returns the fixture of an entry, and its position there.
     pub(super) fn at(&self, ordinal: Ordinal) -> EntryRef {
         self.entries[ordinal as usize]
     }
 
-    /// The entries in order.
+    /// Returns the entries in order.
     pub(super) fn entries(&self) -> &[EntryRef] {
         &self.entries
     }
 
-    fn note_origin(&mut self, origin: &str, http2: bool, ordinal: Ordinal) {
+    fn add_origin(&mut self, origin: &str, http2: bool, ordinal: Ordinal) {
         if !self.origins.contains_key(origin) {
-            self.origins.insert(origin.into(), Origin::default());
+            self.origins.insert(origin.into(), KnownOrigin::default());
         }
         if let Some(known) = self.origins.get_mut(origin) {
             known.http2 |= http2;
-            if known.first.len() < FIRST {
+            if known.first.len() < MAX_FIRST {
                 known.first.push(ordinal);
             }
         }
@@ -160,44 +159,34 @@ impl Index {
 }
 
 impl Shapes {
-    /// The shape of an entry's URL; `None` when there is no placeholder in it.
-    fn note(&mut self, url: &str, seen: &View<'_, '_>) -> Option<UrlShape> {
+    /// Adds the shape of an entry's URL, and returns it. `None` if the URL has no placeholder.
+    fn add(&mut self, url: &str, view: &View<'_, '_>) -> Option<UrlShape> {
         if !placeholder::may_occur_in(url.as_bytes()) {
             return None;
         }
-        let shape = UrlShape::of(&UrlPlaces::of(seen))?;
-        let known = self.0.entry(size(seen)).or_default();
+        let shape = UrlShape::of(&UrlPlaces::of(view))?;
+        let known = self.0.entry(size(view)).or_default();
         if !known.contains(&shape) {
             known.push(shape.clone());
         }
         Some(shape)
     }
 
-    fn that_may_fit(&self, asked: &View<'_, '_>) -> &[UrlShape] {
-        if self.0.is_empty() {
-            return &[];
-        }
-        self.0.get(&size(asked)).map_or(&[], Vec::as_slice)
+    /// Returns the shapes with the numbers of segments and parameters of this URL.
+    fn of_size(&self, url: &View<'_, '_>) -> &[UrlShape] {
+        self.0.get(&size(url)).map_or(&[], Vec::as_slice)
     }
 
-    fn that_open_the_path(&self, asked: &View<'_, '_>) -> impl Iterator<Item = &UrlShape> {
-        let segments = if self.0.is_empty() { 0 } else { size(asked).0 };
-        let lengths = self.0.iter().filter(move |((length, _), _)| *length == segments);
-        lengths.flat_map(|(_, shapes)| shapes).filter(|shape| shape.opens_path())
+    /// Returns the shapes with the number of segments of this URL, and with a placeholder in the path.
+    fn with_open_path(&self, url: &View<'_, '_>) -> impl Iterator<Item = &UrlShape> {
+        let segments = url.parts.segments().count();
+        let same_length = self.0.iter().filter(move |((length, _), _)| *length == segments);
+        same_length.flat_map(|(_, shapes)| shapes).filter(|shape| shape.opens_path())
     }
 }
 
-/// The hash of a method and a URL. The texts are not compared again: among 2^64 hashes, a request for a URL that no entry
-/// has finds one of a million entries with a probability of 5e-14.
-fn key(method: &str, url: &str) -> u64 {
-    hash(method, url)
-}
-
-/// The hash of an origin and a path.
-fn place(origin: &str, path: &str) -> u64 {
-    hash(origin, path)
-}
-
+/// Returns the hash of a method and a URL, or of an origin and a path. Equal hashes count as equal texts: the
+/// probability that a URL without an entry has the hash of one in a million entries is 5e-14.
 fn hash(first: &str, second: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     hasher.write(first.as_bytes());
@@ -206,31 +195,33 @@ fn hash(first: &str, second: &str) -> u64 {
     hasher.finish()
 }
 
-/// Ordinals by hash: the distinct hashes in order, where the members of each begin, and the members.
+/// An index of ordinals by hash.
 #[derive(Debug, Default)]
-pub(super) struct Groups {
+pub(super) struct HashIndex {
+    /// The distinct hashes in ascending order.
     hashes: Vec<u64>,
+    /// The position in `members` of the first member of each hash.
     starts: Vec<u32>,
     members: Vec<Ordinal>,
 }
 
-impl Groups {
+impl HashIndex {
     pub(super) fn new(mut pairs: Vec<(u64, Ordinal)>) -> Self {
         pairs.sort_unstable();
-        let mut groups = Groups { members: Vec::with_capacity(pairs.len()), ..Groups::default() };
+        let mut index = HashIndex { members: Vec::with_capacity(pairs.len()), ..HashIndex::default() };
         for (hash, ordinal) in pairs {
-            if groups.hashes.last() != Some(&hash) {
-                groups.hashes.push(hash);
-                groups.starts.push(groups.members.len() as u32);
+            if index.hashes.last() != Some(&hash) {
+                index.hashes.push(hash);
+                index.starts.push(index.members.len() as u32);
             }
-            groups.members.push(ordinal);
+            index.members.push(ordinal);
         }
-        groups.hashes.shrink_to_fit();
-        groups.starts.shrink_to_fit();
-        groups
+        index.hashes.shrink_to_fit();
+        index.starts.shrink_to_fit();
+        index
     }
 
-    /// The members of a hash, in order.
+    /// Returns the members of a hash in order.
     pub(super) fn get(&self, hash: u64) -> &[Ordinal] {
         self.find(hash).map_or(&[], |group| self.members(group))
     }

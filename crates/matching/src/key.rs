@@ -1,20 +1,20 @@
-//! URLs as keys: what is left out of one, which of its segments vary, and which origins count as one, by the options of the
-//! run and by the `[[match]]` rules that apply to it.
+//! The URL part of the match key: ignored query parameters, variable path segments and equal origins, by the options of
+//! the run and the `[[match]]` rules that apply to a URL.
 
 use std::borrow::Cow;
 
 use url::form_urlencoded;
 
 use super::path::PathPattern;
-use super::same_host::Hosts;
+use super::same_host::SameHostClasses;
 use super::{Echo, Error, MatchRule, OriginPattern};
 use harproxy_http::url::Parts;
 
-/// How URLs are compared.
+/// The rules by which URLs are compared.
 #[derive(Debug, Default)]
 pub(super) struct KeyForm {
     ignore_query: Vec<String>,
-    hosts: Hosts,
+    hosts: SameHostClasses,
     rules: Vec<MatchRule>,
 }
 
@@ -26,11 +26,15 @@ impl KeyForm {
     ) -> Result<Self, Error> {
         let pair = |(a, b): &(String, String)| Ok([OriginPattern::new(a)?, OriginPattern::new(b)?]);
         let pairs = same_host.iter().map(pair).collect::<Result<Vec<_>, Error>>()?;
-        Ok(KeyForm { ignore_query: ignore_query.to_vec(), hosts: Hosts::new(pairs, rules), rules: rules.to_vec() })
+        Ok(KeyForm {
+            ignore_query: ignore_query.to_vec(),
+            hosts: SameHostClasses::new(pairs, rules),
+            rules: rules.to_vec(),
+        })
     }
 
-    /// Which origins count as one.
-    pub(super) fn hosts(&self) -> &Hosts {
+    /// The classes of equal origins.
+    pub(super) fn hosts(&self) -> &SameHostClasses {
         &self.hosts
     }
 
@@ -39,51 +43,51 @@ impl KeyForm {
         &self.rules
     }
 
-    /// Whether all of a URL must be equal.
+    /// Returns true if URLs are compared completely.
     pub(super) fn is_plain(&self) -> bool {
         self.ignore_query.is_empty() && self.hosts.is_empty() && self.rules.is_empty()
     }
 
-    /// What two URLs must have equal; `url` is in normal form.
-    pub(super) fn of<'u>(&self, url: &'u str) -> Cow<'u, str> {
+    /// The key of a URL in normal form. URLs with the same key match.
+    pub(super) fn key<'u>(&self, url: &'u str) -> Cow<'u, str> {
         if self.is_plain() {
             return Cow::Borrowed(url);
         }
-        let seen = self.view(url);
-        let mut key = format!("{}{}", seen.origin(), seen.path());
-        if let Some(query) = seen.query() {
+        let view = self.view(url);
+        let mut key = format!("{}{}", view.origin(), view.path());
+        if let Some(query) = view.query() {
             key.push('?');
             key.push_str(&query);
         }
         Cow::Owned(key)
     }
 
-    /// A URL in normal form, as the options and the rules that apply to it see it.
+    /// A URL in normal form with the rules that apply to it.
     pub(super) fn view<'f, 'u>(&'f self, url: &'u str) -> View<'f, 'u> {
         let parts = Parts::of(url);
         let class = self.hosts.of(url, &parts);
         let applies = |rule: &MatchRule| {
-            let known_as = class.into_iter().flat_map(|class| self.hosts.aliases(class, &parts));
-            rule.glob.matches(url) || known_as.into_iter().any(|alias| rule.glob.matches(&alias))
+            let mut aliases = class.into_iter().flat_map(|class| self.hosts.aliases(class, &parts));
+            rule.glob.matches(url) || aliases.any(|alias| rule.glob.matches(&alias))
         };
         let active = (0..self.rules.len()).filter(|&n| applies(&self.rules[n])).collect();
         View { form: self, parts, class, active }
     }
 }
 
-/// A URL and what applies to it.
+/// A URL with the rules that apply to it.
 #[derive(Debug)]
 pub(super) struct View<'f, 'u> {
     form: &'f KeyForm,
     pub(super) parts: Parts<'u>,
-    /// The class of origins that it belongs to.
+    /// Its class of equal origins.
     class: Option<usize>,
-    /// The rules that apply to it, by their place.
+    /// The indexes of the rules that apply to it.
     pub(super) active: Vec<usize>,
 }
 
 impl<'u> View<'_, 'u> {
-    /// The origin that stands for all that count as this one.
+    /// The origin, or the name of its class.
     pub(super) fn origin(&self) -> Cow<'u, str> {
         match self.class {
             Some(class) => Cow::Owned(format!("same-host:{class}")),
@@ -91,12 +95,12 @@ impl<'u> View<'_, 'u> {
         }
     }
 
-    /// The same without the user name that a URL may carry.
+    /// The origin without user information.
     pub(super) fn host(&self) -> Cow<'u, str> {
         if self.class.is_some() { self.origin() } else { self.parts.site() }
     }
 
-    /// The path, with `{}` for each segment that varies: no path in normal form has braces.
+    /// The path with `{}` for each variable segment. Paths in normal form contain no braces.
     pub(super) fn path(&self) -> Cow<'u, str> {
         let path = self.parts.path;
         let patterns = self.rules().flat_map(|rule| &rule.paths).filter(|pattern| pattern.matches(path));
@@ -113,7 +117,7 @@ impl<'u> View<'_, 'u> {
         Cow::Owned(open)
     }
 
-    /// What of the query must be equal: the query without the ignored names; `None` when nothing but they was in it.
+    /// The query without ignored parameters; `None` if none is left.
     pub(super) fn query(&self) -> Option<Cow<'u, str>> {
         let query = self.parts.query?;
         let kept: Vec<&str> = query.split('&').filter(|parameter| !self.ignores(parameter)).collect();
@@ -124,7 +128,7 @@ impl<'u> View<'_, 'u> {
         }
     }
 
-    /// Whether the name of this `name=value` is left out.
+    /// Returns true if this `name=value` is ignored.
     pub(super) fn ignores(&self, parameter: &str) -> bool {
         let by_rules = self.rules().flat_map(|rule| {
             rule.ignore_query.iter().map(String::as_str).chain(rule.echo.iter().filter_map(Echo::query))
@@ -137,7 +141,7 @@ impl<'u> View<'_, 'u> {
         name.is_some_and(|name| ignored.any(|ignored| *ignored == *name))
     }
 
-    /// Which segment a rule lets vary by this name.
+    /// The index of the variable segment with this name.
     pub(super) fn varying(&self, name: &str) -> Option<usize> {
         let mut patterns = self.rules().flat_map(|rule| &rule.paths).filter(|pattern| pattern.matches(self.parts.path));
         patterns.find_map(|pattern| pattern.place_of(name))

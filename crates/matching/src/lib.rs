@@ -1,26 +1,32 @@
-//! Which entry answers a request, and why: scope, key, choice, turn, redirects, near misses.
+//! Decides which entry of the fixtures answers a request, and explains misses.
 //!
-//! [`Matcher`] is all that replay, `explain` and later rooms need: it holds the opened fixtures and their index, and the turns
-//! of each session. It does no I/O but reading entries and payloads of the fixtures.
+//! [`Matcher`] holds the open fixtures with their index, and the state of each session. Its only I/O is reading entries
+//! and payloads of the fixtures. A request takes these steps:
 //!
-//! The way of a request: its method and URL find the *group* of entries that share them (`index`, `key`, with `path` and
-//! `same_host`); among these the
-//! payload, the required headers and the conditions say which are *candidates* (`payload`, `candidate`, `conditional`);
-//! standing, fixture, score and turn choose one (`choice`, `score`, `turns`); where that is a redirect, it is followed or
-//! handed on (`redirects`). `contest` tells how each candidate fared. When nothing is found, `explain` says what came nearest.
+//! 1. `scope`, `noise`: is the URL in scope?
+//! 2. `lookup`, `index`, `key`, `path`, `same_host`: the groups of entries with its method and URL.
+//! 3. `candidate`, `payload`, `conditional`, `redacted_places`: the candidates, whose payload, required headers and
+//!    conditions fit.
+//! 4. `choice`, `score`, `session`, `guess`: the candidate with the best rank that is next in sequence.
+//! 5. `answer`, `redirects`, `echo`: the outcome, after redirects that are followed.
+//!
+//! `explain` finds the near misses and a remedy. `contenders` explains a choice. `policy` combines options and
+//! `[[match]]` rules.
 
 #![forbid(unsafe_code)]
 
+mod answer;
 mod candidate;
-mod carry_on;
 mod choice;
 mod conditional;
-mod contest;
+mod contenders;
 mod echo;
 mod explain;
 mod guess;
 mod index;
+mod inherit_state;
 mod key;
+mod lookup;
 mod matcher;
 pub mod noise;
 mod options;
@@ -28,14 +34,14 @@ mod outcome;
 mod path;
 mod payload;
 mod policy;
-mod redacted;
+mod redacted_places;
+mod redacted_request;
 mod redirects;
 mod request_equality;
 mod same_host;
 mod scope;
 mod score;
-mod shown;
-mod turns;
+mod session;
 
 #[cfg(test)]
 mod tests;
@@ -45,13 +51,13 @@ use ::http::HeaderMap;
 pub use harproxy_compare::{DigestedPayload, MatchBody, PayloadDigester};
 
 pub use conditional::asks_for_websocket;
-pub use contest::{Contender, Fate, Placeholders};
-pub use echo::{BadEcho, Echo, Echoed, Spelt};
+pub use contenders::{Contender, ContenderState, PlaceholderCounts};
+pub use echo::{Echo, EchoEncoding, EchoError, EchoedValue};
 pub use guess::Guess;
-
-pub use matcher::{Found, Matcher, Payload};
+pub use lookup::{Lookup, Payload};
+pub use matcher::Matcher;
 pub use options::{MatchRule, MissingBody, Options, Redirects, Repeat};
-pub use outcome::{Chosen, Difference, EntryRef, Miss, MissKind, Near, Outcome, SameHost, What};
+pub use outcome::{Chosen, Difference, EntryRef, Miss, MissKind, NearMiss, Outcome, RequestPart, SameHost};
 pub use path::PathPattern;
 pub use request_equality::RequestEquality;
 pub use same_host::OriginPattern;
@@ -59,39 +65,39 @@ pub use same_host::OriginPattern;
 use harproxy_glob::GlobError;
 use harproxy_http::NormalUrl;
 
-/// A live request, as far as matching cares.
+/// A live request.
 #[derive(Clone, Copy, Debug)]
 pub struct Query<'a> {
     /// The method, as sent.
     pub method: &'a str,
     /// The URL in normal form.
     pub url: &'a NormalUrl,
-    /// Its headers.
+    /// The headers.
     pub headers: &'a HeaderMap,
-    /// Its payload as received; `None` and zero bytes are the same. Content-Encoding is still on.
+    /// The payload as received, with its content coding. An empty one counts as none.
     pub body: Option<&'a [u8]>,
 }
 
-/// Why a matcher can't be made.
+/// The reason why a matcher cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// An invalid JSON path.
+    /// A JSON path is invalid.
     #[error(transparent)]
     JsonPath(#[from] harproxy_json::PathError),
-    /// An origin pattern that is not one.
+    /// An origin pattern is invalid.
     #[error("origin `{origin}`: {reason}")]
     Origin {
         /// The pattern.
         origin: String,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
-    /// A fixture's own scope holds a malformed glob.
+    /// The scope of a fixture contains an invalid glob.
     #[error("reading the scope of {}", path.display())]
     Scope {
         /// The fixture.
         path: std::path::PathBuf,
-        /// What is wrong with it.
+        /// The error of the glob.
         source: GlobError,
     },
 }

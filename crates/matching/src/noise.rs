@@ -1,9 +1,9 @@
-//! Requests that browsers, package managers and operating systems make by themselves: never recorded, refused at replay,
-//! never a finding.
+//! Noise: requests that browsers, package managers and operating systems send on their own. They are not recorded, and
+//! replay refuses them without a finding.
 //!
-//! The list is short on purpose and names hosts that serve nothing else, or the one path that is noise on a host that does.
-//! What a test asks for on purpose stays out of it: a package registry's `audit` belongs to `npm install`, analytics belong
-//! to the page under test.
+//! The list is short. It contains hosts that serve only noise, and single paths of other hosts. Requests that a test
+//! may send on purpose are not on it: the `audit` of a package registry belongs to `npm install`, analytics belong to
+//! the page under test.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use harproxy_http::NormalUrl;
 use harproxy_http::url::Parts;
 
-/// Hosts that serve nothing but noise; one that begins with `.` stands for the names below it.
+/// Hosts that serve only noise. A name that begins with `.` stands for all names below it.
 const HOSTS: &[&str] = &[
     // Chromium: updates, component downloads, safe browsing, hints, accounts and metrics.
     "android.clients.google.com",
@@ -92,7 +92,7 @@ const HOSTS: &[&str] = &[
     "nmcheck.gnome.org",
     "www.msftconnecttest.com",
     "www.msftncsi.com",
-    // Tools that ask whether they are up to date, or report on themselves.
+    // Update checks and telemetry of tools.
     "checkpoint-api.hashicorp.com",
     "data.services.jetbrains.com",
     "default.exp-tas.com",
@@ -107,14 +107,14 @@ const HOSTS: &[&str] = &[
     "vortex.data.microsoft.com",
 ];
 
-/// Paths that are noise on hosts that serve other things too: `(host, beginning of the path)`.
+/// Paths that are noise on hosts with other content: `(host, path prefix)`.
 const PATHS: &[(&str, &str)] = &[
     // The probes of Chromium and Android.
     ("www.google.com", "/generate_204"),
     ("www.google.com", "/gen_204"),
     ("www.gstatic.com", "/generate_204"),
     ("google.com", "/generate_204"),
-    // Chromium's search box and sign-in state, asked for by the browser itself.
+    // Chromium's search box and sign-in state.
     ("accounts.google.com", "/ListAccounts"),
     ("www.google.com", "/async/folae"),
     ("www.google.com", "/async/newtab_"),
@@ -127,7 +127,7 @@ const PATHS: &[(&str, &str)] = &[
     ("www.apple.com", "/library/test/success.html"),
 ];
 
-/// Whether the URL is on the built-in list (`/favicon.ico` is judged by its caller).
+/// Returns true if the URL is on the built-in list. Callers check `/favicon.ico` themselves.
 ///
 /// ```
 /// use harproxy_http::NormalUrl;
@@ -142,45 +142,38 @@ pub fn is_noise(url: &NormalUrl) -> bool {
     is_noise_at(&url.parts(), url)
 }
 
-/// The same, where its parts are known.
+/// As [`is_noise`], for a URL whose parts are known.
 #[must_use]
 pub fn is_noise_at(parts: &Parts<'_>, url: &NormalUrl) -> bool {
     let target = &url.as_str()[parts.origin.len()..];
-    starts(bare(parts.host())).is_some_and(|starts| starts.iter().any(|start| target.starts_with(start)))
+    prefixes(bare(parts.host())).is_some_and(|prefixes| prefixes.iter().any(|prefix| target.starts_with(prefix)))
 }
 
-/// Whether a host has something to do with noise: what a client wanted of it, but never asked because it did not trust us,
-/// is no loss.
+/// Returns true if the host is on the list, with all paths or with some. A client that refuses harproxy's certificate
+/// for such a host misses only noise.
 #[must_use]
 pub fn knows(host: &str) -> bool {
-    starts(bare(host)).is_some()
+    prefixes(bare(host)).is_some()
 }
 
-/// How the paths of a host begin that are noise there, if it is on the list.
-fn starts(host: &str) -> Option<&[&str]> {
-    let (whole, ends) = &*LOOKED_UP;
-    let is_below = || ends.iter().any(|end| host.ends_with(end));
-    let found = whole.binary_search_by_key(&(host.len(), host), |(host, _)| (host.len(), host));
-    found.map(|at| &*whole[at].1).ok().or_else(|| is_below().then_some(&[ALL]))
+/// The path prefixes that are noise on a host, if it is on the list.
+fn prefixes(host: &str) -> Option<&[&str]> {
+    let is_below = || HOSTS.iter().any(|known| known.starts_with('.') && host.ends_with(known));
+    BY_HOST.get(host).map(Vec::as_slice).or_else(|| is_below().then_some(&[ALL]))
 }
 
-/// What all paths begin with.
+/// The prefix of all paths.
 const ALL: &str = "";
 
-/// The beginnings of paths by whole names of hosts, in the order of their length, which tells most of them apart; and what names end in.
-type Lists = (Vec<(&'static str, Vec<&'static str>)>, Vec<&'static str>);
-
-/// The lists to look a host up.
-static LOOKED_UP: LazyLock<Lists> = LazyLock::new(|| {
-    let mut whole: HashMap<_, Vec<_>> = HashMap::new();
-    let all = HOSTS.iter().map(|host| (*host, ALL));
-    all.chain(PATHS.iter().copied()).for_each(|(host, start)| whole.entry(host).or_default().push(start));
-    let mut whole: Vec<_> = whole.into_iter().collect();
-    whole.sort_by_key(|(host, _)| (host.len(), *host));
-    (whole, HOSTS.iter().copied().filter(|host| host.starts_with('.')).collect())
+/// The path prefixes of each listed host.
+static BY_HOST: LazyLock<HashMap<&str, Vec<&str>>> = LazyLock::new(|| {
+    let mut by_host: HashMap<_, Vec<_>> = HashMap::new();
+    let hosts = HOSTS.iter().map(|host| (*host, ALL));
+    hosts.chain(PATHS.iter().copied()).for_each(|(host, prefix)| by_host.entry(host).or_default().push(prefix));
+    by_host
 });
 
-/// A host without the dot that may stand at the end of a fully qualified name.
+/// A host without the trailing dot of a fully qualified name.
 fn bare(host: &str) -> &str {
     host.strip_suffix('.').unwrap_or(host)
 }
@@ -190,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_of_the_list_is_found() {
+    fn every_item_of_the_list_is_noise() {
         let hosts = HOSTS.iter().map(|host| (*host, "/")).chain(PATHS.iter().copied());
         for (host, path) in hosts {
             let below = if host.starts_with('.') { "a" } else { "" };
@@ -200,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_and_paths() {
+    fn only_listed_hosts_and_paths_are_noise() {
         for (url, noise) in [
             ("http://connectivitycheck.gstatic.com/generate_204", true),
             ("https://update.googleapis.com/service/update2/json", true),
@@ -223,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reference_has_the_whole_list() {
+    fn reference_lists_all_noise() {
         let reference = include_str!("../../../docs/reference/matching.md");
         for host in HOSTS {
             let star = if host.starts_with('.') { "*" } else { "" };
@@ -235,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn each_host_stands_once_and_in_lower_case() {
+    fn hosts_are_unique_and_in_lower_case() {
         let mut seen = std::collections::HashSet::new();
         for host in HOSTS.iter().chain(PATHS.iter().map(|(host, _)| host)) {
             assert_eq!(*host, host.to_ascii_lowercase());

@@ -7,37 +7,37 @@ use super::{Echo, OriginPattern, PathPattern};
 use harproxy_glob::Globs;
 use harproxy_redact::{Placeholder, Secret};
 
-/// `--repeat`: how equal candidates are used.
+/// `--repeat`: the order in which equally ranked entries are served.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Repeat {
-    /// The first not served yet; when all have been, the last again.
+    /// One after the other; then the last one again.
     #[default]
     Sequence,
-    /// Always the first.
+    /// Always the first one.
     First,
-    /// Each at most once, then a miss.
+    /// One after the other; then a miss.
     Once,
 }
 
-/// `--redirects`.
+/// `--redirects`: the treatment of recorded redirects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Redirects {
-    /// Served in fixtures of harproxy's own, followed in foreign ones.
+    /// Redirects of own fixtures are served, those of foreign ones are followed.
     #[default]
     Auto,
-    /// Followed inside the recording.
+    /// Redirects are followed inside the recording.
     Follow,
-    /// Served as recorded.
+    /// Redirects are served as recorded.
     Serve,
 }
 
-/// `--missing-body`.
+/// `--missing-body`: the treatment of entries whose response payload was not recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MissingBody {
-    /// A miss of the kind "body not recorded".
+    /// They are a miss of the kind "body not recorded".
     #[default]
     Fail,
-    /// Served empty.
+    /// They are served without a payload.
     Empty,
 }
 
@@ -46,7 +46,7 @@ pub enum MissingBody {
 pub struct Options {
     /// `--repeat`.
     pub repeat: Repeat,
-    /// `--redirects`.
+    /// `--redirects`: the treatment of recorded redirects.
     pub redirects: Redirects,
     /// `--match-body`.
     pub match_body: MatchBody,
@@ -56,7 +56,7 @@ pub struct Options {
     pub ignore_query: Vec<String>,
     /// `--ignore-body`, JSON paths (RFC 9535).
     pub ignore_body: Vec<String>,
-    /// `--same-host A=B`: origins that count as one.
+    /// `--same-host A=B`: pairs of equal origins.
     pub same_host: Vec<(String, String)>,
     /// `--score-all-headers`.
     pub score_all_headers: bool,
@@ -64,19 +64,19 @@ pub struct Options {
     pub missing_body: MissingBody,
     /// `[[match]]`, in order.
     pub rules: Vec<MatchRule>,
-    /// `[redact.values]`: the live values of placeholders, which tell entries apart.
+    /// `[redact.values]`: the live values of placeholders, by which entries are distinguished.
     pub values: Vec<(Placeholder, Secret)>,
 }
 
-/// `[[match]]`: what holds for some URLs. All rules that apply to a URL hold: their lists add up, of single values the last
-/// one counts; what none of them says is as the options of the run have it.
+/// A `[[match]]` rule: matching options for some URLs. If several rules apply to a URL, their lists are joined, and the
+/// last of their single values applies. Values that no rule sets come from the options of the run.
 #[derive(Clone, Debug, Default)]
 pub struct MatchRule {
-    /// `glob`: the URLs; the empty list is all.
+    /// `glob`: the URLs. An empty list matches all.
     pub glob: Globs,
-    /// `path`: segments that vary.
+    /// `path`: paths with variable segments.
     pub paths: Vec<PathPattern>,
-    /// `same-host`: origins that count as one with each other and with the one that the glob names.
+    /// `same-host`: origins that are equal to each other and to the one that the glob names.
     pub same_host: Vec<OriginPattern>,
     /// `ignore-query`, names.
     pub ignore_query: Vec<String>,
@@ -88,6 +88,6 @@ pub struct MatchRule {
     pub body: Option<MatchBody>,
     /// `redirects`.
     pub redirects: Option<Redirects>,
-    /// `echo`: what answers repeat of requests.
+    /// `echo`: places of requests whose values responses repeat.
     pub echo: Vec<Echo>,
 }

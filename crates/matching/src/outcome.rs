@@ -1,55 +1,56 @@
-//! What a request gets, as plain data.
+//! The outcome of a request: an entry, or a miss with its explanation.
 
-use super::{Echoed, Guess};
+use super::{EchoedValue, Guess};
 
 /// An entry of one of the loaded fixtures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EntryRef {
-    /// Which fixture, in the order they were loaded.
+    /// The number of the fixture, in the order in which they were loaded.
     pub fixture: usize,
-    /// Which entry, from 0.
+    /// The number of the entry, from 0.
     pub entry: usize,
 }
 
-/// The entry that answers.
+/// An entry that answers a request.
 #[derive(Clone, Debug)]
 pub struct Chosen {
-    /// Where it is.
+    /// The entry.
     pub at: EntryRef,
     /// The number of recorded request headers that the request repeats.
     pub score: usize,
-    /// The hops that were followed to reach it, the first one matched first; empty when it was matched itself.
+    /// The redirects that were followed to reach it, in order.
     pub followed: Vec<EntryRef>,
-    /// `Set-Cookie` values of the hops on the same host, to be merged into the answer.
+    /// The `Set-Cookie` values of the redirects on the same host, which are added to the response.
     pub cookies: Vec<bytes::Bytes>,
-    /// The status it is served with: the recorded one, or 200 where a 304 answers with the cached body; 0 for a failure.
+    /// The status to serve: the recorded one, or 200 for a 304 with the cached body. 0 for a failure.
     pub status: u16,
-    /// Where a redirect leads: the `Location` resolved, its fragment set aside; as recorded when it can't be resolved.
-    /// Once hops were followed, it is this and not the recorded header that leads the client on.
+    /// The target of a redirect: the resolved `Location` without its fragment, or the recorded one if it cannot be
+    /// resolved. After followed redirects, it replaces the recorded header.
     pub location: Option<String>,
-    /// The origins of entry and request, when `--same-host` made them one: the answer speaks of the first and the client
-    /// knows the second.
+    /// The origins of entry and request, if `--same-host` made them equal. The response contains URLs of the first one,
+    /// and the client expects URLs of the second one.
     pub same_host: Option<SameHost>,
-    /// Set when entries that differ in placeholders might as well have answered, and say something else.
+    /// Set if the choice among entries that differ in placeholders is ambiguous.
     pub guess: Option<Box<Guess>>,
-    /// What the answer repeats of the request, by `echo`.
-    pub echoed: Vec<Echoed>,
+    /// The values of the request that replace recorded ones in the response (`echo`).
+    pub echoed: Vec<EchoedValue>,
 }
 
-/// An origin that stands for another.
+/// Two origins that `--same-host` made equal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SameHost {
-    /// The entry's, as `https://host:port`.
+    /// The origin of the entry, as `https://host:port`.
     pub recorded: String,
-    /// The request's.
+    /// The origin of the request.
     pub asked: String,
 }
 
 impl SameHost {
-    /// A URL of the recorded origin as one of the origin that was asked; `None` for one of another origin.
+    /// Moves a URL of the recorded origin to the origin of the request. `None` for a URL of another origin.
     ///
     /// ```
-    /// let same = harproxy_matching::SameHost { recorded: "https://a.test".into(), asked: "http://localhost:81".into() };
+    /// use harproxy_matching::SameHost;
+    /// let same = SameHost { recorded: "https://a.test".into(), asked: "http://localhost:81".into() };
     /// assert_eq!(same.moved("https://a.test/x?y").as_deref(), Some("http://localhost:81/x?y"));
     /// assert_eq!(same.moved("https://a.test.example/x"), None);
     /// ```
@@ -61,51 +62,50 @@ impl SameHost {
     }
 }
 
-/// What a request gets.
+/// The outcome of a request.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// The answer of an entry, a 3xx without Location included.
+    /// The response of an entry. It may be a 3xx without `Location`.
     Serve(Chosen),
-    /// The client itself gets a 301, 302, 303, 307 or 308 with a Location.
+    /// A 301, 302, 303, 307 or 308 with a `Location`, which the client follows.
     Redirect(Chosen),
     /// A recorded failure: the connection is closed.
     Abort(Chosen),
-    /// Nothing answers.
+    /// No entry answers.
     Miss(Box<Miss>),
 }
 
-/// Why nothing answers.
+/// The explanation of a miss.
 #[derive(Clone, Debug)]
 pub struct Miss {
     /// The kind of miss.
     pub kind: MissKind,
     /// The nearest entries, at most three, nearest first.
-    pub near: Vec<Near>,
-    /// How many entries share host and path.
+    pub near: Vec<NearMiss>,
+    /// The number of entries with the same host and path.
     pub same_path: usize,
-    /// One option or policy line that would make the nearest one match.
+    /// The options or configuration lines that would let the nearest entry match.
     pub remedy: Option<String>,
-    /// Where there is none and the request has to be recorded: an entry of the fixture that it could be added to, the nearest
-    /// one's own if harproxy wrote that.
+    /// If there is no remedy: an entry of the fixture to which a recording of the request could be added.
     pub recordable: Option<EntryRef>,
-    /// The GraphQL operation that the request names.
+    /// The name of the GraphQL operation of the request.
     pub operation: Option<String>,
 }
 
 impl Miss {
-    /// The entry was found, and its payload failed to be read when it was to be served.
+    /// Returns the miss for an entry whose response payload cannot be read.
     #[must_use]
     pub fn unreadable(at: EntryRef, error: &dyn std::error::Error) -> Self {
         Miss::of(MissKind::Unreadable(at, harproxy_http::problem::in_words(error)))
     }
 
-    /// The entry was found, and is a change of protocol that the client did not ask for.
+    /// Returns the miss for an entry that changes the protocol although the client did not request it.
     #[must_use]
     pub fn other_protocol(at: EntryRef) -> Self {
         Miss::of(MissKind::OtherProtocol(at))
     }
 
-    /// One of which the entry says it all.
+    /// Returns a miss that needs no near entries.
     fn of(kind: MissKind) -> Self {
         Miss { kind, near: Vec::new(), same_path: 0, remedy: None, recordable: None, operation: None }
     }
@@ -114,59 +114,59 @@ impl Miss {
 /// The kinds of misses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MissKind {
-    /// No candidate.
+    /// There is no candidate.
     NoEntry,
-    /// `--repeat once`, and all candidates have answered.
+    /// All candidates were served already (`--repeat once`).
     UsedUp,
-    /// The entry is there, its payload was not kept.
+    /// The payload of the entry's response was not recorded.
     BodyNotRecorded(EntryRef),
-    /// Redirects that lead back: the hops.
+    /// The redirects form a loop, with these entries.
     RedirectLoop(Vec<EntryRef>),
-    /// More than 20 hops.
+    /// There are more than 20 redirects.
     TooManyHops,
-    /// The entry is a change of protocol (a WebSocket), and the request a plain one.
+    /// The entry changes the protocol (a WebSocket), and the request is a plain one.
     OtherProtocol(EntryRef),
-    /// The entry is there, but reading it failed; in words.
+    /// The entry cannot be read, for this reason.
     Unreadable(EntryRef, String),
 }
 
-/// An entry that nearly matches, and what keeps it from matching.
+/// A near miss: an entry with its differences from the request.
 #[derive(Clone, Debug)]
-pub struct Near {
-    /// Where it is.
+pub struct NearMiss {
+    /// The entry.
     pub at: EntryRef,
-    /// The differences, the weightiest first.
+    /// The differences: those of method and URL first, then those of headers and payload.
     pub differences: Vec<Difference>,
-    /// The GraphQL operation that the entry names.
+    /// The name of the GraphQL operation of the entry.
     pub operation: Option<String>,
 }
 
 /// One difference between a request and an entry.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Difference {
-    /// Where: `query`, `body`, `method`, `path`, `host`, `header`.
-    pub what: What,
-    /// Which one: a parameter, a JSON path, a field name, a header; empty when there is only one.
+    /// The part of the request.
+    pub what: RequestPart,
+    /// The name of a parameter, field or header, a JSON path, or the number of a path segment. Empty for a whole part.
     pub name: String,
-    /// The request's value; `None` when it lacks it.
+    /// The value in the request, if there is one.
     pub request: Option<String>,
-    /// The entry's value; `None` when it lacks it.
+    /// The value in the entry, if there is one.
     pub recorded: Option<String>,
 }
 
-/// Where two requests differ.
+/// The part of a request in which an entry differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum What {
+pub enum RequestPart {
     /// The method.
     Method,
     /// The origin.
     Host,
-    /// A path segment, or the whole path.
+    /// A segment of the path, or the whole path.
     Path,
-    /// A query parameter.
+    /// A query parameter, or the whole query.
     Query,
-    /// The payload.
+    /// A JSON value or field of the payload, or the whole payload.
     Body,
     /// A header that must be equal.
     Header,

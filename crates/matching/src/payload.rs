@@ -24,7 +24,7 @@ pub(super) fn read_recorded(fixture: &Fixture, at: usize, entry: &Entry, rules: 
         Ok(payload) => payload,
         Err(error) => return RecordedPayload::Unreadable(in_words(&error)),
     };
-    let content_type = entry.request.headers.get("content-type").map(String::from_utf8_lossy).unwrap_or_default();
+    let content_type = content_type(entry);
     let cut = body.truncated.as_ref().map(|cut| CutLengths { kept: cut.kept, total: cut.total });
     let recorded = if RecordedPayload::needs_bytes(rules, &content_type, payload.len()) {
         payload.bytes().map(|bytes| RecordedPayload::from_bytes(rules, &content_type, &bytes, cut))
@@ -35,6 +35,11 @@ pub(super) fn read_recorded(fixture: &Fixture, at: usize, entry: &Entry, rules: 
         })
     };
     recorded.unwrap_or_else(|error| RecordedPayload::Unreadable(in_words(&error)))
+}
+
+/// Returns the `Content-Type` of an entry's request.
+pub(super) fn content_type(entry: &Entry) -> Cow<'_, str> {
+    entry.request.headers.get("content-type").map(String::from_utf8_lossy).unwrap_or_default()
 }
 
 /// Returns the redacted places of an entry's request. An entry that can't be read has none.

@@ -1,4 +1,5 @@
-//! The options that say how an entry is compared with a request, and what the `[[match]]` rules that apply make of them.
+//! The rules by which payloads and headers are compared: the options of a run, changed by the `[[match]]` rules that
+//! apply.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,18 +10,19 @@ use harproxy_json::JsonPath;
 use super::candidate::Rules;
 use super::{Echo, Error, MatchRule, Options};
 
-/// The options of the run, and of each set of rules that applies somewhere.
+/// The options of a run, combined with each set of `[[match]]` rules that applies to a URL.
 #[derive(Debug)]
 pub(super) struct Policy {
-    everywhere: Arc<Rules>,
-    /// By the places of the rules. Few sets apply anywhere, and each is asked for once for a key.
+    /// The options without a rule.
+    options: Arc<Rules>,
+    /// The combinations that were needed so far, by the indexes of the rules. There are few.
     combined: Mutex<HashMap<Vec<usize>, Arc<Rules>>>,
 }
 
 impl Policy {
     pub(super) fn new(options: &Options) -> Result<Self, Error> {
         let ignored = options.ignore_body.iter().map(|path| JsonPath::parse(path)).collect::<Result<_, _>>()?;
-        let everywhere = Rules {
+        let options = Rules {
             body: BodyRules { mode: options.match_body, ignored },
             match_headers: options.match_headers.clone(),
             score_all_headers: options.score_all_headers,
@@ -29,27 +31,28 @@ impl Policy {
             values: Arc::new(PlaceholderValues::new(&options.values)),
             echo: Vec::new(),
         };
-        Ok(Policy { everywhere: Arc::new(everywhere), combined: Mutex::default() })
+        Ok(Policy { options: Arc::new(options), combined: Mutex::default() })
     }
 
-    /// What holds where these rules apply.
-    pub(super) fn under(&self, rules: &[MatchRule], active: &[usize]) -> Arc<Rules> {
+    /// Combines the options with the rules that apply, given by their indexes.
+    pub(super) fn combine(&self, rules: &[MatchRule], active: &[usize]) -> Arc<Rules> {
         if active.is_empty() {
-            return self.everywhere.clone();
+            return self.options.clone();
         }
         let mut combined = self.combined.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = combined.get(active) {
             return known.clone();
         }
-        let made = Arc::new(active.iter().fold(Rules::clone(&self.everywhere), |made, &n| made.over(&rules[n])));
-        combined.insert(active.to_vec(), made.clone());
-        made
+        let with_rule = |combination: Rules, &n: &usize| combination.with_rule(&rules[n]);
+        let combination = Arc::new(active.iter().fold(Rules::clone(&self.options), with_rule));
+        combined.insert(active.to_vec(), combination.clone());
+        combination
     }
 }
 
 impl Rules {
-    /// With what a rule says beside it: lists add up, of single values the rule's counts.
-    fn over(mut self, rule: &MatchRule) -> Self {
+    /// Adds a rule: its lists are appended, its single values replace others.
+    fn with_rule(mut self, rule: &MatchRule) -> Self {
         self.body.ignored.extend(rule.ignore_body.iter().cloned());
         if let Some(mode) = rule.body {
             self.body.mode = mode;
@@ -70,7 +73,7 @@ impl Rules {
                 self.match_headers.push(name.clone());
             }
         }
-        // What the answer repeats need not be what was recorded.
+        // A header that the response repeats may have any value.
         let echo = &self.echo;
         self.match_headers
             .retain(|name| !echo.iter().any(|echo| matches!(echo, Echo::Header(echoed) if echoed == name)));

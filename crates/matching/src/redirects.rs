@@ -1,13 +1,13 @@
-//! Redirects: what a 3xx asks for next, as browsers read it (the Fetch Standard, HTTP-redirect fetch).
+//! Redirects: the request that follows a 3xx in browsers (Fetch Standard, HTTP-redirect fetch).
 
 use harproxy_har::Entry;
 use harproxy_http::NormalUrl;
 
-/// More hops than this are followed by no client.
+/// The number of redirects that browsers follow.
 pub(super) const MAX_HOPS: usize = 20;
 
-/// The `Location` of a response that redirects: a 301, 302, 303, 307 or 308 with one that is not empty. In latin-1 unless
-/// it is UTF-8, as browsers read it.
+/// The `Location` of a redirect: a 301, 302, 303, 307 or 308 with a `Location` that is not empty. Like browsers, it
+/// reads values that are not UTF-8 as Latin-1.
 pub(super) fn location(entry: &Entry) -> Option<String> {
     if !matches!(entry.response.status, 301 | 302 | 303 | 307 | 308) {
         return None;
@@ -20,17 +20,17 @@ pub(super) fn location(entry: &Entry) -> Option<String> {
     Some(text).filter(|text| !text.trim().is_empty())
 }
 
-/// What is asked next.
+/// The request that follows a redirect.
 #[derive(Clone, Debug)]
-pub(super) struct Next {
+pub(super) struct RedirectedRequest {
     pub(super) url: NormalUrl,
     pub(super) method: String,
-    /// Whether the payload goes along.
+    /// Whether it keeps the payload.
     pub(super) payload: bool,
 }
 
-/// What a client that asked `method` of `url` asks next; `None` when the location leads nowhere.
-pub(super) fn next(status: i32, method: &str, url: &NormalUrl, location: &str) -> Option<Next> {
+/// The request that a client sends after a redirect of `method` and `url`. `None` if the location is not a valid URL.
+pub(super) fn redirected(status: i32, method: &str, url: &NormalUrl, location: &str) -> Option<RedirectedRequest> {
     let url = url.join(location).ok()?;
     let becomes_get = match status {
         301 | 302 => method == "POST",
@@ -38,20 +38,20 @@ pub(super) fn next(status: i32, method: &str, url: &NormalUrl, location: &str) -
         _ => false,
     };
     let method = if becomes_get { "GET" } else { method };
-    Some(Next { url, method: method.to_owned(), payload: !becomes_get })
+    Some(RedirectedRequest { url, method: method.to_owned(), payload: !becomes_get })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn asked(status: i32, method: &str, location: &str) -> (String, String, bool) {
-        let next = next(status, method, &NormalUrl::parse("http://a.test/x/y?q").unwrap(), location).unwrap();
+    fn parts(status: i32, method: &str, location: &str) -> (String, String, bool) {
+        let next = redirected(status, method, &NormalUrl::parse("http://a.test/x/y?q").unwrap(), location).unwrap();
         (next.method, next.url.as_str().to_owned(), next.payload)
     }
 
     #[test]
-    fn methods_and_payloads() {
+    fn post_becomes_get_and_loses_its_payload_as_in_browsers() {
         for (status, method, becomes, payload) in [
             (301, "POST", "GET", false),
             (302, "POST", "GET", false),
@@ -64,21 +64,21 @@ mod tests {
             (307, "POST", "POST", true),
             (308, "PATCH", "PATCH", true),
         ] {
-            let (method_now, _, payload_now) = asked(status, method, "/b");
+            let (method_now, _, payload_now) = parts(status, method, "/b");
             assert_eq!((&*method_now, payload_now), (becomes, payload), "{status} {method}");
         }
     }
 
     #[test]
-    fn locations_are_resolved_and_lose_their_fragment() {
-        assert_eq!(asked(302, "GET", "../z#top").1, "http://a.test/z");
-        assert_eq!(asked(302, "GET", "//b.test:80").1, "http://b.test/");
-        assert_eq!(asked(302, "GET", "?r").1, "http://a.test/x/y?r");
-        assert!(next(302, "GET", &NormalUrl::parse("http://a.test/").unwrap(), "http://").is_none());
+    fn location_is_resolved_without_its_fragment() {
+        assert_eq!(parts(302, "GET", "../z#top").1, "http://a.test/z");
+        assert_eq!(parts(302, "GET", "//b.test:80").1, "http://b.test/");
+        assert_eq!(parts(302, "GET", "?r").1, "http://a.test/x/y?r");
+        assert!(redirected(302, "GET", &NormalUrl::parse("http://a.test/").unwrap(), "http://").is_none());
     }
 
     #[test]
-    fn what_is_a_location() {
+    fn location_is_read_only_from_redirects() {
         let entry = |status, value: &'static [u8]| {
             let mut entry = Entry::default();
             entry.response.status = status;

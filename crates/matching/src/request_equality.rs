@@ -37,7 +37,7 @@ impl RequestEquality {
     /// ```
     #[must_use]
     pub fn url<'u>(&self, url: &'u str) -> Cow<'u, str> {
-        self.form.of(url)
+        self.form.key(url)
     }
 
     /// Returns the part of a payload sent to this URL that must be equal. `read` is called only if the payload counts.
@@ -45,7 +45,7 @@ impl RequestEquality {
     /// # Errors
     /// The error of `read`.
     pub fn content_key<E>(&self, url: &str, read: impl FnOnce() -> Result<Body<'static>, E>) -> Result<ContentKey, E> {
-        let rules = self.policy.under(self.form.rules(), &self.form.view(url).active);
+        let rules = self.policy.combine(self.form.rules(), &self.form.view(url).active);
         match rules.body.mode {
             MatchBody::Ignore => Ok(ContentKey::Ignored),
             _ => Ok(rules.body.content_key(&read()?)),

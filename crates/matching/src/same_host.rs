@@ -1,49 +1,50 @@
-//! Origins that count as one: `--same-host A=B` everywhere, `same-host` of a `[[match]]` for the URLs of its glob.
+//! Origins that are treated as equal: by `--same-host A=B` for all URLs, by `same-host` of a `[[match]]` for those of
+//! its glob.
 
 use super::{Error, MatchRule};
 use harproxy_glob::Globs;
 use harproxy_http::NormalUrl;
 use harproxy_http::url::Parts;
 
-/// The classes of origins; in the first that a URL belongs to, its origin is any other.
+/// The classes of equal origins. The first class that a URL belongs to applies.
 #[derive(Debug, Default)]
-pub(super) struct Hosts(Vec<Class>);
+pub(super) struct SameHostClasses(Vec<OriginClass>);
 
-/// Origins that count as one.
+/// Origins that are treated as equal.
 #[derive(Debug)]
-struct Class {
-    /// Where: `None` is everywhere.
+struct OriginClass {
+    /// The URLs to which it applies; `None` for all.
     glob: Option<Globs>,
     members: Vec<OriginPattern>,
-    /// Whether the origins of all URLs that the glob matches are members too: it names none, and one member alone would be
-    /// one with nothing.
+    /// Whether the origins of all URLs that the glob matches are members, too. They are if the rule names one origin
+    /// and the glob none.
     open: bool,
 }
 
-impl Hosts {
-    /// `pairs` hold everywhere, what the rules say for the URLs of their globs.
+impl SameHostClasses {
+    /// The classes of `--same-host` pairs and of rules.
     pub(super) fn new(pairs: Vec<[OriginPattern; 2]>, rules: &[MatchRule]) -> Self {
-        let mut hosts = Hosts::default();
-        // What is said last is looked at first, and what is said of some URLs before what is said of all.
+        let mut hosts = SameHostClasses::default();
+        // Later rules come before earlier ones, and rules before pairs.
         for rule in rules.iter().rev().filter(|rule| !rule.same_host.is_empty()) {
             let mut members = rule.same_host.clone();
             members.extend(rule.glob.sources().iter().filter_map(|glob| origin_of(glob)));
             let alone = members.iter().all(|member| *member == members[0]) && !members[0].any_port;
-            hosts.join(Class { glob: Some(rule.glob.clone()), open: alone, members });
+            hosts.join(OriginClass { glob: Some(rule.glob.clone()), open: alone, members });
         }
         for pair in pairs {
-            hosts.join(Class { glob: None, members: pair.to_vec(), open: false });
+            hosts.join(OriginClass { glob: None, members: pair.to_vec(), open: false });
         }
         hosts
     }
 
-    /// Adds a class. Whatever shares an origin with it, and is about the same URLs, is one with it.
-    fn join(&mut self, mut class: Class) {
-        let sources = |class: &Class| class.glob.as_ref().map(|glob| glob.sources().to_vec());
-        let akin = |other: &Class| {
+    /// Adds a class, and merges it with the classes for the same URLs that share an origin with it.
+    fn join(&mut self, mut class: OriginClass) {
+        let sources = |class: &OriginClass| class.glob.as_ref().map(|glob| glob.sources().to_vec());
+        let is_same = |other: &OriginClass| {
             sources(other) == sources(&class) && other.members.iter().any(|member| class.members.contains(member))
         };
-        let (joined, apart): (Vec<_>, Vec<_>) = std::mem::take(&mut self.0).into_iter().partition(akin);
+        let (joined, apart): (Vec<_>, Vec<_>) = std::mem::take(&mut self.0).into_iter().partition(is_same);
         for other in joined {
             class.open |= other.open;
             class.members.extend(other.members);
@@ -56,53 +57,53 @@ impl Hosts {
         self.0.is_empty()
     }
 
-    /// The class that a URL belongs to.
+    /// The class of a URL.
     pub(super) fn of(&self, url: &str, parts: &Parts<'_>) -> Option<usize> {
-        self.0.iter().position(|class| class.holds(url, parts))
+        self.0.iter().position(|class| class.contains(url, parts))
     }
 
-    /// The same URL at the other origins of a class; for an origin of any port, at one port of it.
+    /// The URL at the other origins of a class. An origin with any port is represented by one port.
     pub(super) fn aliases(&self, class: usize, parts: &Parts<'_>) -> Vec<String> {
         self.0[class].aliases(parts)
     }
 
-    /// Whether a class holds all that its glob matches, on whatever origin.
+    /// Returns true if a class contains all URLs of its glob, at any origin.
     pub(super) fn is_open(&self, class: usize) -> bool {
         self.0[class].open
     }
 
-    /// The origins, one for each pattern, that may stand for this one.
-    pub(super) fn may_stand_for(&self, origin: &str) -> Vec<String> {
+    /// The origins that may be equal to this one, one for each pattern.
+    pub(super) fn possible_equals(&self, origin: &str) -> Vec<String> {
         let classes = self.0.iter().filter(|class| class.has(origin));
         classes.flat_map(|class| &class.members).map(OriginPattern::example).collect()
     }
 
-    /// Whether two origins may count as one.
-    pub(super) fn may_be_one(&self, a: &str, b: &str) -> bool {
-        self.0.iter().any(|class| class.may_hold(a) && class.may_hold(b))
+    /// Returns true if two origins may be equal.
+    pub(super) fn may_be_equal(&self, a: &str, b: &str) -> bool {
+        self.0.iter().any(|class| class.may_contain(a) && class.may_contain(b))
     }
 
-    /// Whether some URL of this origin is taken in by a class that is open.
-    pub(super) fn may_open(&self, origin: &str) -> bool {
-        self.0.iter().any(|class| class.open && class.may_hold(origin))
+    /// Returns true if an open class may contain URLs of this origin.
+    pub(super) fn may_be_in_open_class(&self, origin: &str) -> bool {
+        self.0.iter().any(|class| class.open && class.may_contain(origin))
     }
 
-    /// The origins that are named, without their ports where any will do.
+    /// The named origins. Those with any port have no port.
     pub(super) fn named(&self) -> impl Iterator<Item = &str> {
         self.0.iter().flat_map(|class| &class.members).map(|member| member.origin.as_str())
     }
 }
 
-impl Class {
+impl OriginClass {
     fn has(&self, origin: &str) -> bool {
         self.members.iter().any(|member| member.matches(origin))
     }
 
-    fn may_hold(&self, origin: &str) -> bool {
+    fn may_contain(&self, origin: &str) -> bool {
         self.has(origin) || (self.open && self.glob.as_ref().is_some_and(|glob| glob.may_match_origin(origin)))
     }
 
-    fn holds(&self, url: &str, parts: &Parts<'_>) -> bool {
+    fn contains(&self, url: &str, parts: &Parts<'_>) -> bool {
         if !self.open && !self.has(parts.origin) {
             return false;
         }
@@ -117,25 +118,25 @@ impl Class {
     }
 }
 
-/// The origin that a glob names, if it names one: all of it up to the path, or all but the port.
+/// The origin that a glob names without wildcards, except for a `*` as the port.
 fn origin_of(glob: &str) -> Option<OriginPattern> {
     let authority = glob.find("://")? + 3;
     let end = glob[authority..].find('/').map_or(glob.len(), |at| authority + at);
     let origin = &glob[..end];
-    let open = origin.strip_suffix(":*").unwrap_or(origin).contains(['*', '{', '\\']);
-    if open { None } else { OriginPattern::new(origin).ok() }
+    let has_wildcard = origin.strip_suffix(":*").unwrap_or(origin).contains(['*', '{', '\\']);
+    if has_wildcard { None } else { OriginPattern::new(origin).ok() }
 }
 
-/// `https://staging.example`, or `http://localhost:*` for every port.
+/// An origin, or an origin with any port: `https://staging.example`, `http://localhost:*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OriginPattern {
-    /// The origin in normal form; without a port when any will do.
+    /// The origin in normal form, without a port if any port matches.
     origin: String,
     any_port: bool,
 }
 
 impl OriginPattern {
-    /// Reads one.
+    /// Parses a pattern.
     ///
     /// # Errors
     /// [`Error::Origin`].
@@ -145,13 +146,14 @@ impl OriginPattern {
             Some(text) => (text, true),
             None => (given, false),
         };
-        let url = NormalUrl::parse(text).map_err(|_| bad("it is not like `https://host` or `http://localhost:*`"))?;
+        let url = NormalUrl::parse(text)
+            .map_err(|_| bad("expected an origin such as `https://host` or `http://localhost:*`"))?;
         let parts = Parts::of(url.as_str());
         if parts.origin.contains('*') {
-            return Err(bad("`*` stands for a port, and for nothing else"));
+            return Err(bad("`*` is allowed only as the port"));
         }
         if parts.path != "/" || parts.query.is_some() || parts.origin.contains('@') {
-            return Err(bad("an origin is scheme, host and port, and no more"));
+            return Err(bad("an origin has only scheme, host and port"));
         }
         if any_port && parts.port().is_some() {
             return Err(bad("it has two ports"));
@@ -159,7 +161,7 @@ impl OriginPattern {
         Ok(OriginPattern { origin: parts.origin.to_owned(), any_port })
     }
 
-    /// An origin that matches.
+    /// An origin that the pattern matches.
     fn example(&self) -> String {
         if self.any_port { format!("{}:65535", self.origin) } else { self.origin.clone() }
     }

@@ -1,4 +1,4 @@
-//! Which URLs a run is about: the globs that its fixtures were recorded with, or the origins that a foreign HAR holds.
+//! The scope of a replay: the globs of its own fixtures, and the origins in foreign ones.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -9,12 +9,12 @@ use harproxy_glob::Globs;
 use harproxy_har::Fixture;
 use harproxy_http::url::{Parts, normal};
 
-/// What is in scope.
+/// The URLs in scope.
 #[derive(Debug)]
 pub(super) enum Scope {
-    /// `-g`: it replaces every fixture's own.
+    /// The globs of `-g`, which replace the scopes of all fixtures.
     Given(Globs),
-    /// The scope of each fixture that has one, and the origins in the others.
+    /// The globs of own fixtures, and the origins in foreign ones.
     Recorded { globs: Vec<Globs>, origins: HashSet<Box<str>> },
 }
 
@@ -32,11 +32,11 @@ impl Scope {
                 }
                 None => {
                     for url in fixture.heads().iter().filter_map(|head| normal(head.url)) {
-                        // A WebSocket is asked for over HTTP: it is in scope, and refused as what it is.
+                        // A WebSocket request is an HTTP request. It is in scope, and refused as a WebSocket.
                         let http = url.strip_prefix("ws").map(|rest| format!("http{rest}"));
                         let url = http.as_deref().unwrap_or(&url);
-                        let seen = form.view(url);
-                        for origin in [seen.parts.site(), seen.host()] {
+                        let view = form.view(url);
+                        for origin in [view.parts.site(), view.host()] {
                             if !origin.is_empty() && !origins.contains(&*origin) {
                                 origins.insert(origin.into());
                             }
@@ -48,7 +48,7 @@ impl Scope {
         Ok(Scope::Recorded { globs, origins })
     }
 
-    /// Whether a URL is in scope, at its own origin or at one that counts as it.
+    /// Returns true if a URL is in scope, at its own origin or at an equal one.
     pub(super) fn accepts(&self, url: &str, form: &KeyForm) -> bool {
         let hosts = form.hosts();
         if self.accepts_itself(url) || hosts.is_empty() {
@@ -70,21 +70,23 @@ impl Scope {
         }
     }
 
-    /// Whether some URL of an origin could be.
+    /// Returns true if a URL of this origin may be in scope.
     pub(super) fn may_accept_origin(&self, origin: &str, form: &KeyForm) -> bool {
         let hosts = form.hosts();
         let accepts = |origin: &str| match self {
             Scope::Given(globs) => globs.may_match_origin(origin),
             Scope::Recorded { globs, origins } => {
                 origins.contains(origin)
-                    || origins.iter().any(|known| hosts.may_be_one(known, origin))
+                    || origins.iter().any(|known| hosts.may_be_equal(known, origin))
                     || globs.iter().any(|globs| globs.may_match_origin(origin))
             }
         };
-        accepts(origin) || hosts.may_open(origin) || hosts.may_stand_for(origin).iter().any(|other| accepts(other))
+        accepts(origin)
+            || hosts.may_be_in_open_class(origin)
+            || hosts.possible_equals(origin).iter().any(|other| accepts(other))
     }
 
-    /// Whether some URL of this host, or of one below it as a domain, could be; `false` is certain.
+    /// Returns false if no URL of this host, or of a host below it as a domain, is in scope.
     pub(super) fn may_accept_domain(&self, domain: &str, form: &KeyForm) -> bool {
         form.hosts().named().any(|origin| is_below(origin, domain))
             || match self {
@@ -97,14 +99,10 @@ impl Scope {
     }
 }
 
-/// Whether an origin lies in a domain. What stands for several origins that count as one may.
+/// Returns true if an origin is in a domain. The name of a class of equal origins may be in any domain.
 fn is_below(origin: &str, domain: &str) -> bool {
-    let Some((_, authority)) = origin.split_once("://") else { return true };
-    let host = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, _)) => host,
-        None => authority.split_once(':').map_or(authority, |(host, _)| host),
-    };
-    host.strip_suffix(domain).is_some_and(|above| above.is_empty() || above.ends_with('.'))
+    let host = Parts::of(origin).host().trim_matches(['[', ']']);
+    !origin.contains("://") || host.strip_suffix(domain).is_some_and(|above| above.is_empty() || above.ends_with('.'))
 }
 
 #[cfg(test)]
@@ -112,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_domain_reaches_its_hosts_at_any_port() {
+    fn domain_contains_its_hosts_at_any_port() {
         for (origin, domain, below) in [
             ("https://api.test", "api.test", true),
             ("https://api.test:8443", "api.test", true),
@@ -127,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn globs_that_are_given_replace_what_was_recorded() {
+    fn given_globs_replace_the_recorded_scope() {
         let form = KeyForm::default();
         let scope = Scope::new(Some(Globs::new(["https://api.test/**"]).unwrap()), &[], &form).unwrap();
         assert!(scope.may_accept_domain("api.test", &form) && !scope.may_accept_domain("db.test", &form));

@@ -1,4 +1,4 @@
-//! How well an entry fits: the recorded request headers that the request repeats.
+//! The score of a candidate: the number of recorded header fields that the request repeats.
 
 use std::hash::{DefaultHasher, Hasher};
 
@@ -6,8 +6,8 @@ use ::http::HeaderMap;
 
 use harproxy_http::{Headers, jwt};
 
-/// Headers that say nothing about which answer is wanted: they belong to a hop, a body's framing, a client's make, a
-/// trace or a condition. The policy will be able to change the list.
+/// Headers that do not score, because they do not depend on the wanted response: those of a connection, of framing, of
+/// the client software, of tracing, and of conditional requests.
 const NEVER_SCORED: [&str; 36] = [
     "accept-encoding",
     "age",
@@ -46,16 +46,16 @@ const NEVER_SCORED: [&str; 36] = [
     "x-correlation-id",
     "x-request-id",
 ];
-/// The same by how the name begins.
+/// The prefixes of further names that do not score.
 const FAMILIES: [&str; 5] = ["sec-ch-", "sec-fetch-", "sec-websocket-", "x-b3-", "x-forwarded-"];
 
-/// Whether a header of this name (in lower case) counts.
+/// Returns true if a header scores. `name` is in lower case.
 fn is_scored(name: &str) -> bool {
     !NEVER_SCORED.contains(&name) && !FAMILIES.iter().any(|family| name.starts_with(family))
 }
 
-/// A header field as a number: equal for equal names, case aside, and equal values. A redacted token counts by its
-/// placeholder: what the client was sent, and sends back, has moved with the clock.
+/// Returns the hash of a header field. `name` is in lower case. The times in a redacted token do not count, because the
+/// clock shift changed them in the token that the client received.
 fn field(name: &str, value: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     hasher.write(name.as_bytes());
@@ -64,12 +64,12 @@ fn field(name: &str, value: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// The fields of an entry that can score, each once.
+/// The hashes of an entry's header fields that score, each once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Recorded(Box<[u64]>);
+pub(super) struct RecordedFields(Box<[u64]>);
 
-impl Recorded {
-    /// `all`: `--score-all-headers`.
+impl RecordedFields {
+    /// Collects the fields that score. `all` is `--score-all-headers`.
     pub(super) fn new(headers: &Headers, all: bool) -> Self {
         let mut fields: Vec<u64> = headers
             .iter()
@@ -79,22 +79,22 @@ impl Recorded {
             .collect();
         fields.sort_unstable();
         fields.dedup();
-        Recorded(fields.into())
+        RecordedFields(fields.into())
     }
 }
 
-/// The fields of a request, to be counted against many entries.
+/// The hashes of the header fields of a live request.
 #[derive(Clone, Debug)]
-pub(super) struct Sent(Vec<u64>);
+pub(super) struct SentFields(Vec<u64>);
 
-impl Sent {
+impl SentFields {
     pub(super) fn new(headers: &HeaderMap) -> Self {
         let mut fields: Vec<u64> = headers.iter().map(|(name, value)| field(name.as_str(), value.as_bytes())).collect();
         fields.sort_unstable();
-        Sent(fields)
+        SentFields(fields)
     }
 
-    /// The names of an entry's fields that score and of those that would, each once, in their order.
+    /// Returns the names of an entry's fields that score, and of those that the request lacks, each once and in order.
     pub(super) fn names(&self, headers: &Headers, all: bool) -> (Vec<String>, Vec<String>) {
         let mut seen = Vec::new();
         let (mut repeated, mut lacking) = (Vec::new(), Vec::new());
@@ -110,8 +110,8 @@ impl Sent {
         (repeated, lacking)
     }
 
-    /// How many of the entry's fields the request repeats.
-    pub(super) fn score(&self, recorded: &Recorded) -> usize {
+    /// Returns the number of the entry's fields that the request repeats.
+    pub(super) fn score(&self, recorded: &RecordedFields) -> usize {
         recorded.0.iter().filter(|field| self.0.binary_search(field).is_ok()).count()
     }
 }
@@ -127,11 +127,11 @@ mod tests {
         for (name, value) in sent {
             map.append(*name, ::http::HeaderValue::from_static(value));
         }
-        Sent::new(&map).score(&Recorded::new(&headers, all))
+        SentFields::new(&map).score(&RecordedFields::new(&headers, all))
     }
 
     #[test]
-    fn names_without_case_values_exact_repeated_once() {
+    fn field_scores_once_when_name_and_value_are_equal() {
         assert_eq!(score(&[("Accept", "a"), ("X", "1")], &[("accept", "a"), ("x", "2")], false), 1);
         assert_eq!(score(&[("accept", "A")], &[("accept", "a")], false), 0);
         assert_eq!(score(&[("x", "1"), ("X", "1")], &[("x", "1"), ("x", "1")], false), 1);
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_redacted_token_scores_though_the_clock_has_moved_it() {
+    fn redacted_token_scores_when_its_times_were_shifted() {
         // {"exp":1000}, {"exp":1500}
         let then = "Bearer eyJhbGciOiJub25lIn0.eyJleHAiOjEwMDB9.REDACTED-token-1";
         let now = "Bearer eyJhbGciOiJub25lIn0.eyJleHAiOjE1MDB9.REDACTED-token-1";
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reference_has_the_whole_list() {
+    fn reference_lists_all_names_that_do_not_score() {
         let reference = include_str!("../../../docs/reference/matching.md");
         for name in NEVER_SCORED.iter().chain(&FAMILIES) {
             assert!(reference.contains(&format!("`{name}`")), "{name}");
@@ -157,9 +157,9 @@ mod tests {
     }
 
     #[test]
-    fn the_list_never_scores_in_either_direction() {
-        let families = ["sec-ch-ua", "sec-fetch-mode", "sec-websocket-key", "x-b3-traceid", "x-forwarded-for"];
-        for name in NEVER_SCORED.into_iter().chain(families) {
+    fn listed_header_scores_only_with_all_headers() {
+        let of_families = ["sec-ch-ua", "sec-fetch-mode", "sec-websocket-key", "x-b3-traceid", "x-forwarded-for"];
+        for name in NEVER_SCORED.into_iter().chain(of_families) {
             assert_eq!(score(&[(name, "v"), ("x", "1")], &[(name, "v"), ("x", "1")], false), 1, "{name}");
             assert_eq!(score(&[(name, "v"), ("x", "1")], &[(name, "v"), ("x", "1")], true), 2, "{name}");
         }

@@ -4,7 +4,6 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::io::Read;
 use std::ops::Range;
 
 use ::http::HeaderMap;
@@ -16,13 +15,14 @@ use crate::policy::Policy;
 use crate::redactor::{PayloadRedaction, Redactor};
 use crate::replace::Replacer;
 use crate::replace::placeholder::{self, Placeholder, PlaceholderName, ValueFormat};
+use crate::splice::remove_overlaps;
 use harproxy_http::{Headers, coding};
 
 /// The length of the shortest secret that is replaced in other places of a request, too.
 const MIN_KNOWN: usize = 8;
 
 /// The length of the longest payload that is displayed, bytes decoded.
-pub const MAX_PAYLOAD: u64 = 4 << 20;
+const MAX_PAYLOAD: u64 = 4 << 20;
 
 /// Redacts what is displayed of one request.
 pub type DisplayRedactor<'p> = Redactor<'p, DisplayReplacer>;
@@ -49,17 +49,12 @@ pub fn redact_headers(policy: &Policy, headers: &HeaderMap) -> Headers {
     headers
 }
 
-/// Decodes and redacts the payload of a request. `None` if it is longer than [`MAX_PAYLOAD`] or can't be searched.
+/// Decodes and redacts the payload of a request. `None` if it is longer than 4 MiB or can't be searched.
 #[must_use]
 pub fn redact_payload(policy: &Policy, headers: &HeaderMap, payload: &[u8]) -> Option<Vec<u8>> {
     let mut headers = Headers::from(headers);
     let codings = coding::codings(headers.get_all("content-encoding"))?;
-    let mut decoded = Vec::new();
-    let source = coding::decoder(&codings, Box::new(payload)).take(MAX_PAYLOAD + 1);
-    let read = { source }.read_to_end(&mut decoded).ok()?;
-    if read as u64 > MAX_PAYLOAD {
-        return None;
-    }
+    let decoded = coding::decode(&codings, payload, MAX_PAYLOAD)?;
     let content_type = headers.get_str("content-type").unwrap_or_default().to_owned();
     let mut redactor = redactor(policy);
     redactor.redact_headers(&mut headers);
@@ -121,13 +116,7 @@ impl Replacer for DisplayReplacer {
             let is_word = |range: &Range<usize>| can_begin_token(text, range.start) && ends_word(range.end);
             found.extend(memmem::find_iter(text, known).map(|start| start..start + known.len()).filter(is_word));
         }
-        found.sort_by_key(|range| (range.start, std::cmp::Reverse(range.end)));
-        let mut end = 0;
-        found.retain(|range| {
-            let is_free = range.start >= end;
-            end = if is_free { range.end } else { end };
-            is_free
-        });
+        remove_overlaps(&mut found, |range| range.clone());
         found
     }
 

@@ -18,17 +18,19 @@ mod policy;
 mod redactor;
 mod replace;
 mod secret;
+mod splice;
 
 pub use policy::{Error, Policy, Rules, exceptions, parse_pattern};
 pub use redactor::{
-    DynRedactor, PayloadRedaction, PayloadScan, Redactor, Splice, StreamRedactor, TextLocation, apply_splices,
-    is_lines, is_opaque, payload_scan,
+    DynRedactor, PayloadRedaction, PayloadScan, Redactor, StreamRedactor, TextLocation, is_lines, is_opaque,
+    payload_scan,
 };
 pub use replace::{
     DigitGroups, FixtureReplacer, KnownSecret, Placeholder, PlaceholderAllocator, PlaceholderMatch, PlaceholderName,
     Replacer, RunId, SecretStore, ValueFormat, placeholder,
 };
 pub use secret::Secret;
+pub use splice::{Splice, apply_splices};
 
 #[cfg(test)]
 mod tests;

@@ -15,91 +15,8 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use super::ca_files::{CaFiles, Pair};
 use super::leaf::{self, LeafCache};
 
-/// Error of loading, creating or using the authority.
-#[derive(Debug, thiserror::Error)]
-pub enum AuthorityError {
-    /// The operating system refused.
-    #[error("{doing} {}", path.display())]
-    Io {
-        /// The failed operation, as a participle.
-        doing: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// The reason.
-        source: std::io::Error,
-    },
-    /// Other users can read the key. It can impersonate any host to every client that trusts the CA.
-    #[error("the key of the CA is readable by other users (mode {mode:04o}): {}", path.display())]
-    Exposed {
-        /// The key.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
-    /// The certificate or the key is missing.
-    #[error("the CA in {} has no {missing}", dir.display())]
-    Incomplete {
-        /// The authority's folder.
-        dir: PathBuf,
-        /// The file's name.
-        missing: &'static str,
-    },
-    /// A file has no valid certificate or key.
-    #[error("{} is not usable: {reason}", path.display())]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// The defect.
-        reason: String,
-    },
-    /// The certificate is for another key.
-    #[error("the certificate and the key in {} do not belong together", dir.display())]
-    Mismatch {
-        /// The authority's folder.
-        dir: PathBuf,
-    },
-    /// The CA has expired: clients would reject its leaf certificates.
-    #[error("the CA in {} expired on {expired}", dir.display())]
-    Expired {
-        /// The authority's folder.
-        dir: PathBuf,
-        /// Last day of validity.
-        expired: time::Date,
-    },
-    /// The host name can't be in a certificate.
-    #[error("no certificate can be made for `{host}`: {reason}")]
-    Host {
-        /// The requested name.
-        host: String,
-        /// The defect.
-        reason: &'static str,
-    },
-    /// rustls failed.
-    #[error("{doing}")]
-    Tls {
-        /// The failed operation, as a participle.
-        doing: &'static str,
-        /// The reason.
-        source: rustls::Error,
-    },
-    /// rcgen failed.
-    #[error("{doing}")]
-    Certificate {
-        /// The failed operation, as a participle.
-        doing: &'static str,
-        /// The reason.
-        source: rcgen::Error,
-    },
-}
-
-/// Protocols offered by ALPN, in order of preference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Alpn {
-    /// `http/1.1` only.
-    Http1,
-    /// `h2`, then `http/1.1`.
-    Http2,
-}
+pub use super::authority_error::AuthorityError;
+pub use super::leaf::Alpn;
 
 /// The CA and its cache of leaf certificates, shared by all connections.
 pub struct Authority {
@@ -266,7 +183,7 @@ impl Authority {
     }
 }
 
-/// LeafCache the key out.
+/// Leaves the key out.
 impl std::fmt::Debug for Authority {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Authority")

@@ -13,9 +13,10 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 
 use super::jvm;
-use super::jvm::TrustStoreError;
-use super::roots::{Reader, Root, Roots};
+use super::roots::{MARKER, Reader, Root, Roots};
 use harproxy_support::atomic_file::Readers;
+
+pub use super::roots::BundleWarning;
 
 /// Environment variables of a process.
 pub type Environment = BTreeMap<String, OsString>;
@@ -43,42 +44,6 @@ pub const ADDING: &[&str] = &["NODE_EXTRA_CA_CERTS", "DENO_CERT"];
 
 /// Read but never set: OpenSSL and Go read it in addition to `SSL_CERT_FILE`.
 const FOLDERS: &str = "SSL_CERT_DIR";
-
-/// First line of a bundle.
-pub(super) const MARKER: &str = "# harproxy bundle: the user's roots, the system's and the CA of harproxy";
-
-/// A root that the user named and that can't be read. The run continues without it.
-#[derive(Debug, thiserror::Error)]
-pub enum BundleWarning {
-    /// A file or folder can't be read, or a block of it is malformed.
-    #[error("reading the roots in {}, which {variable} names", path.display())]
-    Unreadable {
-        /// The user's variable.
-        variable: String,
-        /// Its value.
-        path: PathBuf,
-        /// The reason.
-        source: pem::Error,
-    },
-    /// The file has no certificate.
-    #[error("no PEM certificate in {}, which {variable} names", path.display())]
-    Empty {
-        /// The user's variable.
-        variable: String,
-        /// Its value.
-        path: PathBuf,
-    },
-    /// A JVM's trust store can't be read.
-    #[error("reading the trust store {}, which {variable} names", path.display())]
-    TrustStore {
-        /// The user's variable.
-        variable: String,
-        /// Its value.
-        path: PathBuf,
-        /// The reason.
-        source: TrustStoreError,
-    },
-}
 
 /// Error of building or writing a bundle.
 #[derive(Debug, thiserror::Error)]

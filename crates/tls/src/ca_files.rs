@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::authority::AuthorityError;
+use super::authority_error::AuthorityError;
 use harproxy_support::atomic_file::Readers;
 
 const CERT: &str = "ca.pem";

@@ -15,7 +15,7 @@ use rustls::server::{ResolvesServerCertUsingSni, ServerSessionMemoryCache};
 use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
 use time::{Duration, OffsetDateTime};
 
-use super::authority::{Alpn, AuthorityError};
+use super::authority_error::AuthorityError;
 use super::ca_files::Pair;
 use super::provider::provider;
 
@@ -34,6 +34,15 @@ const MAX_SESSIONS: usize = 4096;
 const MAX_RECORD: usize = (8 << 10) - 24;
 /// X.520's upper bound for a common name.
 const MAX_COMMON_NAME: usize = 64;
+
+/// Protocols offered by ALPN, in order of preference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Alpn {
+    /// `http/1.1` only.
+    Http1,
+    /// `h2`, then `http/1.1`.
+    Http2,
+}
 
 /// Signs leaves, and caches them.
 pub(super) struct LeafCache {

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod authority;
+mod authority_error;
 pub mod bundle;
 mod ca_files;
 pub mod jvm;

@@ -14,13 +14,48 @@ use memchr::memmem;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 
-use super::bundle::{BundleWarning, MARKER};
-use super::jvm;
+use super::jvm::{self, TrustStoreError};
 
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";
 /// Length of a line in PEM.
 const WIDTH: usize = 64;
+
+/// First line of a bundle.
+pub(super) const MARKER: &str = "# harproxy bundle: the user's roots, the system's and the CA of harproxy";
+
+/// A root that the user named and that can't be read. The run continues without it.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleWarning {
+    /// A file or folder can't be read, or a block of it is malformed.
+    #[error("reading the roots in {}, which {variable} names", path.display())]
+    Unreadable {
+        /// The user's variable.
+        variable: String,
+        /// Its value.
+        path: PathBuf,
+        /// The reason.
+        source: pem::Error,
+    },
+    /// The file has no certificate.
+    #[error("no PEM certificate in {}, which {variable} names", path.display())]
+    Empty {
+        /// The user's variable.
+        variable: String,
+        /// Its value.
+        path: PathBuf,
+    },
+    /// A JVM's trust store can't be read.
+    #[error("reading the trust store {}, which {variable} names", path.display())]
+    TrustStore {
+        /// The user's variable.
+        variable: String,
+        /// Its value.
+        path: PathBuf,
+        /// The reason.
+        source: TrustStoreError,
+    },
+}
 
 /// A certificate and its PEM text, shared by all lists that contain it.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use super::Failure;
 use crate::child::SpawnError;
 use crate::cli::args::replay::DEFAULT_FIXTURES;
 use crate::cli::{cmd, config, plan};
-use crate::upkeep::{pack, prune};
+use crate::fixtures::{pack, prune};
 use crate::{record, replay};
 use harproxy_proxy::BindError;
 use harproxy_tls::authority::{Authority, AuthorityError};

@@ -14,7 +14,7 @@ pub fn print_usage_error(mut error: clap::Error, ui: &Ui) -> u8 {
     let text = error.render().ansi().to_string();
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            return ui.data(&text).map_or(exit::BROKEN, |()| exit::HELD);
+            return ui.data(&text).map_or(exit::INTERNAL_ERROR, |()| exit::SUCCESS);
         }
         _ => {}
     }

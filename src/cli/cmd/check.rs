@@ -12,8 +12,8 @@ use crate::cli::args::upkeep::CheckArgs;
 use crate::cli::event::Event;
 use crate::cli::fixtures;
 use crate::cli::ui::{Ui, bad, caution, counted, faint, harmless};
+use crate::fixtures::check::{self, CheckFinding, CheckOptions, CheckReport, CheckSeverity, FindingKind};
 use crate::record::fixtures_with_leftovers;
-use crate::upkeep::check::{self, Check, Finding, Kind, Report, Severity};
 use crate::verdict::exit;
 
 /// Runs the command: prints a line per finding, and a summary line per fixture.
@@ -24,17 +24,17 @@ pub fn run(args: CheckArgs, ui: &Ui) -> Result<u8, Failure> {
     let config = args.config.loaded;
     let (policy, given) = (config.redact_policy(), config.redact_values());
     let max_age = args.max_age.map(|age| (age, SystemTime::now().into()));
-    let check = Check { policy: &policy, given: &given, allow: config.allow(), max_age };
+    let check = CheckOptions { policy: &policy, given: &given, allow: config.allow(), max_age };
     let (mut has_leaks, mut folders) = (false, BTreeSet::new());
     let status = fixtures::for_each(args.files.fixtures, ui, |path| {
         folders.extend(path.parent().map(Path::to_owned));
         let mut report = check::check(path, &check)?;
-        let least = if ui.verbose { Severity::Note } else { Severity::Warning };
+        let least = if ui.verbose { CheckSeverity::Note } else { CheckSeverity::Warning };
         report.findings.retain(|finding| finding.severity >= least);
-        has_leaks |= report.findings.iter().any(|finding| finding.kind == Kind::Secret);
+        has_leaks |= report.findings.iter().any(|finding| finding.kind == FindingKind::Secret);
         let text = if args.json { lines(path, &report) } else { described(path, &report, ui.quiet) };
         ui.data(&text).map_err(Failure::Output)?;
-        Ok(if report.count(Severity::Problem) > 0 { exit::FAILED } else { exit::HELD })
+        Ok(if report.count(CheckSeverity::Problem) > 0 { exit::FAILED } else { exit::SUCCESS })
     });
     if has_leaks && !args.json {
         ui.note(
@@ -54,8 +54,8 @@ pub fn run(args: CheckArgs, ui: &Ui) -> Result<u8, Failure> {
     Ok(status)
 }
 
-fn lines(path: &Path, report: &Report) -> String {
-    let line = |finding: &Finding| {
+fn lines(path: &Path, report: &CheckReport) -> String {
+    let line = |finding: &CheckFinding| {
         let mut object = json!({ "fixture": path.display().to_string() });
         if let (Value::Object(object), Value::Object(finding)) = (&mut object, json!(finding)) {
             object.extend(finding);
@@ -66,10 +66,10 @@ fn lines(path: &Path, report: &Report) -> String {
 }
 
 /// Formats the findings of a fixture and a line with their number. `quiet`: only problems.
-pub(super) fn described(path: &Path, report: &Report, quiet: bool) -> String {
+pub(super) fn described(path: &Path, report: &CheckReport, quiet: bool) -> String {
     let mut text = String::new();
     let name = path.display();
-    for finding in report.findings.iter().filter(|finding| !quiet || finding.severity == Severity::Problem) {
+    for finding in report.findings.iter().filter(|finding| !quiet || finding.severity == CheckSeverity::Problem) {
         let place = match (finding.entry, finding.line) {
             (Some(entry), Some(line)) => format!("{name}#{entry} (line {line})"),
             (Some(entry), None) => format!("{name}#{entry}"),
@@ -77,9 +77,9 @@ pub(super) fn described(path: &Path, report: &Report, quiet: bool) -> String {
             (None, None) => name.to_string(),
         };
         let severity = match finding.severity {
-            Severity::Problem => bad("problem"),
-            Severity::Warning => caution("warning"),
-            Severity::Note => faint("note"),
+            CheckSeverity::Problem => bad("problem"),
+            CheckSeverity::Warning => caution("warning"),
+            CheckSeverity::Note => faint("note"),
         };
         let message = harmless(&finding.message);
         let _ = writeln!(text, "{place}: {severity}: {}", message.replace('\n', " "));
@@ -87,9 +87,9 @@ pub(super) fn described(path: &Path, report: &Report, quiet: bool) -> String {
     if !quiet {
         let of = |severity| report.count(severity);
         let counts = [
-            (of(Severity::Problem), "problem", "problems"),
-            (of(Severity::Warning), "warning", "warnings"),
-            (of(Severity::Note), "note", "notes"),
+            (of(CheckSeverity::Problem), "problem", "problems"),
+            (of(CheckSeverity::Warning), "warning", "warnings"),
+            (of(CheckSeverity::Note), "note", "notes"),
         ];
         let found: Vec<_> =
             counts.into_iter().filter(|(n, ..)| *n > 0).map(|(n, one, many)| counted(n, one, many)).collect();

@@ -14,5 +14,5 @@ pub fn run(args: &CompletionsArgs, ui: &Ui) -> Result<u8, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::grammar(), "harproxy", &mut script);
     ui.data(&String::from_utf8_lossy(&script)).map_err(Failure::Output)?;
-    Ok(exit::HELD)
+    Ok(exit::SUCCESS)
 }

@@ -47,7 +47,7 @@ pub fn run(mut args: SettingsArgs, ui: &Ui) -> Result<u8, Failure> {
     settings.extend(others);
     let text = if args.json { lines(&settings) } else { tables(&settings, ui::data_width().map(usize::from)) };
     ui.data(&text).map_err(Failure::Output)?;
-    Ok(exit::HELD)
+    Ok(exit::SUCCESS)
 }
 
 /// Error of the command line or the configuration.

@@ -13,8 +13,8 @@ use crate::cli::plan::DoctorJob;
 use crate::cli::run::{About, End, Run};
 use crate::cli::ui::{self, Ui};
 use crate::diagnose::Program;
+use crate::diagnose::doctor::{Diagnosis, Doctor};
 use crate::diagnose::processes::PollRate;
-use crate::doctor::{Diagnosis, Doctor};
 use crate::verdict::{Finding, Severity, exit};
 use harproxy_tls::authority::Authority;
 
@@ -45,7 +45,7 @@ pub async fn run(args: DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
         }
         End::Cut(status) => return Err(Failure::cut(status)),
         End::Cmd(status) => status,
-        End::NoCmd => exit::HELD,
+        End::NoCmd => exit::SUCCESS,
     };
     let diagnosis = Diagnosis::of(&doctor, run.evidence());
     if json {
@@ -54,7 +54,7 @@ pub async fn run(args: DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
         ui.say(Event::Diagnosis, &report(&diagnosis), Map::from_iter([("diagnosis".to_owned(), diagnosis.json())]));
     }
     Ok(match (status, diagnosis.is_well()) {
-        (exit::HELD, false) => exit::FAILED,
+        (exit::SUCCESS, false) => exit::FAILED,
         (status, _) => status,
     })
 }

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::child::docker;
-use crate::child::env::{self, Change, Environment, Facts, Mode, ProxyAddress};
+use crate::child::env::{self, Environment, Facts, Mode, ProxyAddress, VariableChange};
 use crate::child::files::RunFiles;
 use crate::cli::advice::Failure;
 use crate::cli::args::EnvArgs;
@@ -32,7 +32,7 @@ pub fn run(args: &EnvArgs, ui: &Ui) -> Result<u8, Failure> {
         _ => here(args, ui)?,
     };
     ui.data(&text).map_err(Failure::Output)?;
-    Ok(exit::HELD)
+    Ok(exit::SUCCESS)
 }
 
 /// Returns the variables for a shell of this machine.
@@ -93,7 +93,7 @@ fn changes(
     files: &RunFiles,
     bypass: &[String],
     user: &Environment,
-) -> Vec<Change> {
+) -> Vec<VariableChange> {
     let facts = Facts {
         proxy,
         ca: &authority.cert_path(),

@@ -7,8 +7,8 @@ use crate::cli::args::upkeep::FmtArgs;
 use crate::cli::event::Event;
 use crate::cli::fixtures;
 use crate::cli::ui::Ui;
+use crate::fixtures::fmt::{self, FormatResult};
 use crate::record;
-use crate::upkeep::fmt::{self, Formatted};
 use crate::verdict::exit;
 use harproxy_har::format::Changes;
 
@@ -21,7 +21,7 @@ pub fn run(args: FmtArgs, ui: &Ui) -> Result<u8, Failure> {
     let status = fixtures::for_each(args.files.fixtures, ui, |path| {
         // A canonical fixture is only read, which needs no lock.
         let formatted = match fmt::check(path)? {
-            Formatted::Changed(_) if !args.check => fixtures::with_lock(path, || fmt::format(path))?,
+            FormatResult::Changed(_) if !args.check => fixtures::with_lock(path, || fmt::format(path))?,
             formatted => {
                 if !args.check {
                     record::remove_stale_files(path);
@@ -30,15 +30,15 @@ pub fn run(args: FmtArgs, ui: &Ui) -> Result<u8, Failure> {
             }
         };
         match formatted {
-            Formatted::Canonical => return Ok(exit::HELD),
-            Formatted::Compressed => {
+            FormatResult::Canonical => return Ok(exit::SUCCESS),
+            FormatResult::Compressed => {
                 ui.note(Event::Compressed, &format!("{} is compressed and was left unchanged", path.display()));
-                return Ok(exit::HELD);
+                return Ok(exit::SUCCESS);
             }
-            Formatted::Changed(changes) => print(path, &changes, args.check, ui)?,
+            FormatResult::Changed(changes) => print(path, &changes, args.check, ui)?,
         }
         changed += 1;
-        Ok(if args.check { exit::FAILED } else { exit::HELD })
+        Ok(if args.check { exit::FAILED } else { exit::SUCCESS })
     });
     if args.check && changed > 0 {
         let are = if changed == 1 { "one fixture is".to_owned() } else { format!("{changed} fixtures are") };

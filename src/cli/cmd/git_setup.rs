@@ -118,7 +118,7 @@ pub fn run(args: &GitSetupArgs, ui: &Ui) -> Result<u8, Failure> {
         )
     };
     ui.note(Event::Done, &next);
-    Ok(exit::HELD)
+    Ok(exit::SUCCESS)
 }
 
 /// `.gitattributes` or `.gitignore` at the root of the work tree.
@@ -153,7 +153,7 @@ fn check(files: &[GitFile<'_>], unset: &[(&str, &String)], ui: &Ui) -> u8 {
     }
     if files.iter().all(|file| file.missing.is_empty()) && unset.is_empty() {
         ui.note(Event::Done, "git is set up");
-        return exit::HELD;
+        return exit::SUCCESS;
     }
     ui.alert(Event::Hint, &format!("{}: `harproxy git-setup` adds them", ui::help("hint")));
     exit::FAILED

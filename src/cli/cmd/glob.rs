@@ -31,5 +31,5 @@ pub fn run(args: &GlobArgs, ui: &Ui) -> Result<u8, Failure> {
         ui.data(&format!("{answer}\n")).map_err(Failure::Output)?;
         line.clear();
     }
-    Ok(exit::HELD)
+    Ok(exit::SUCCESS)
 }

@@ -9,7 +9,7 @@ use crate::cli::args::upkeep::LsArgs;
 use crate::cli::event::Event;
 use crate::cli::fixtures;
 use crate::cli::ui::{self, Ui, harmless};
-use crate::upkeep::ls::{self, Line};
+use crate::fixtures::ls::{self, EntryLine};
 use crate::verdict::exit;
 use harproxy_har::Fixture;
 
@@ -20,7 +20,7 @@ use harproxy_har::Fixture;
 pub fn run(args: LsArgs, ui: &Ui) -> Result<u8, Failure> {
     Ok(fixtures::for_each(args.files.fixtures, ui, |path| {
         let fixture = Fixture::open(path)?;
-        let mut status = exit::HELD;
+        let mut status = exit::SUCCESS;
         let mut lines = Vec::new();
         for line in ls::lines(&fixture) {
             match line {
@@ -42,7 +42,7 @@ pub fn run(args: LsArgs, ui: &Ui) -> Result<u8, Failure> {
     }))
 }
 
-fn json(lines: &[Line]) -> String {
+fn json(lines: &[EntryLine]) -> String {
     lines.iter().map(|line| format!("{}\n", serde_json::json!(line))).collect()
 }
 
@@ -50,7 +50,7 @@ fn json(lines: &[Line]) -> String {
 const MIN_URL_WIDTH: usize = 12;
 
 /// Formats the table, fitted to the terminal. Without a terminal nothing is truncated.
-fn table(lines: &[Line]) -> String {
+fn table(lines: &[EntryLine]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     match ui::data_width() {

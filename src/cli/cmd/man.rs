@@ -34,7 +34,7 @@ pub fn run(args: &ManArgs, ui: &Ui) -> Result<u8, Failure> {
             }
         },
     }
-    Ok(exit::HELD)
+    Ok(exit::SUCCESS)
 }
 
 /// Returns the command with this name: `ca trust`, `ca-trust` or `harproxy-ca-trust`.

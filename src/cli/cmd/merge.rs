@@ -11,7 +11,10 @@ use crate::cli::args::git::MergeArgs;
 use crate::cli::event::Event;
 use crate::cli::fixtures;
 use crate::cli::ui::{self, Ui};
-use crate::upkeep::merge::{Change, Conflict, Joined, Lost, Merged, Share, Union, Versions, three_way, union};
+use crate::fixtures::merge::{
+    BranchMerge, Conflict, ConflictKind, Contribution, FileMerge, FileMergeError, FileMergeOptions, LostPayload,
+    Versions, merge_branches, merge_files,
+};
 use crate::verdict::exit;
 
 /// Error of merging fixtures.
@@ -31,13 +34,12 @@ pub enum Error {
     },
     /// Error of the merge itself.
     #[error(transparent)]
-    Union(#[from] crate::upkeep::merge::Error),
+    Merge(#[from] FileMergeError),
 }
 
 impl Error {
     /// Returns advice on how to fix the problem.
     pub(in crate::cli) fn hint(&self) -> String {
-        use crate::upkeep::merge::Error as Of;
         match self {
             Error::Alone { only } => {
                 format!(
@@ -46,11 +48,11 @@ impl Error {
                 )
             }
             Error::Folder { .. } => "pass the output file with `-o FILE`".into(),
-            Error::Union(Of::Mixed { .. } | Of::Tools { .. }) => {
+            Error::Merge(FileMergeError::Mixed { .. } | FileMergeError::Tools { .. }) => {
                 "pass `--adopt` to convert entries of other tools".into()
             }
-            Error::Union(Of::Output { .. }) => "pass a .har or .zip file with `-o FILE`".into(),
-            Error::Union(Of::Fixture(_)) => String::new(),
+            Error::Merge(FileMergeError::Output { .. }) => "pass a .har or .zip file with `-o FILE`".into(),
+            Error::Merge(FileMergeError::Fixture(_)) => String::new(),
         }
     }
 }
@@ -73,20 +75,20 @@ pub fn run(args: &MergeArgs, ui: &Ui) -> Result<u8, Failure> {
     if output.is_dir() {
         return Err(Error::Folder { folder: output.clone() }.into());
     }
-    let joined = fixtures::with_lock(output, || {
-        union(&Union { files: &files, output, adopt: args.adopt }).map_err(|error| match error {
-            crate::upkeep::merge::Error::Fixture(error) => Failure::from(error),
+    let merged = fixtures::with_lock(output, || {
+        merge_files(&FileMergeOptions { files: &files, output, adopt: args.adopt }).map_err(|error| match error {
+            FileMergeError::Fixture(error) => Failure::from(error),
             error => Error::from(error).into(),
         })
     })?;
-    ui.note(Event::Merged, &summary(&joined, &files, output));
-    Ok(exit::HELD)
+    ui.note(Event::Merged, &summary(&merged, &files, output));
+    Ok(exit::SUCCESS)
 }
 
-fn summary(joined: &Joined, files: &[PathBuf], output: &Path) -> String {
+fn summary(merged: &FileMerge, files: &[PathBuf], output: &Path) -> String {
     let mut text = String::new();
-    for (file, share) in files.iter().zip(&joined.shares) {
-        let Share { added, had, unusable, renamed } = *share;
+    for (file, contribution) in files.iter().zip(&merged.contributions) {
+        let Contribution { added, had, unusable, renamed } = *contribution;
         let _ = write!(text, "  {}: {added} added", file.display());
         for (n, what) in [
             (had, "already there"),
@@ -99,7 +101,7 @@ fn summary(joined: &Joined, files: &[PathBuf], output: &Path) -> String {
         }
         text.push('\n');
     }
-    format!("{}: {}\n{text}", output.display(), of(joined.written.entries, "entry", "entries"))
+    format!("{}: {}\n{text}", output.display(), of(merged.written.entries, "entry", "entries"))
 }
 
 fn of(n: usize, one: &str, several: &str) -> String {
@@ -108,17 +110,17 @@ fn of(n: usize, one: &str, several: &str) -> String {
 
 /// Runs as the git merge driver: writes the result to `ours` and returns 1 for a conflict.
 fn run_driver(versions: &Versions<'_>, path: &Path, ui: &Ui) -> Result<u8, Failure> {
-    let merged = match three_way(versions) {
+    let merged = match merge_branches(versions) {
         Ok(merged) => merged,
         Err(error) if is_text(versions.ours) => return merge_as_text(versions, path, &error, ui),
         Err(error) => return Err(error.into()),
     };
     print(&merged, path, ui);
     // A payload that git removes can be restored before the merge is committed, so the merge must stop.
-    Ok(if merged.conflicts.is_empty() && merged.lost.is_empty() { exit::HELD } else { exit::FAILED })
+    Ok(if merged.conflicts.is_empty() && merged.lost.is_empty() { exit::SUCCESS } else { exit::FAILED })
 }
 
-fn print(merged: &Merged, path: &Path, ui: &Ui) {
+fn print(merged: &BranchMerge, path: &Path, ui: &Ui) {
     let shown = path.display();
     let counts = merged.counts;
     let parts = [(counts.added, "added"), (counts.changed, "changed"), (counts.removed, "removed")];
@@ -139,7 +141,7 @@ fn print(merged: &Merged, path: &Path, ui: &Ui) {
         );
         ui.alert(Event::Shared, &text);
     }
-    for Lost { file, ours_has_it } in &merged.lost {
+    for LostPayload { file, ours_has_it } in &merged.lost {
         let file = path.with_file_name(file);
         let (side, from) = if *ours_has_it { ("theirs", "HEAD") } else { ("ours", "MERGE_HEAD") };
         let text = format!(
@@ -162,13 +164,13 @@ fn print(merged: &Merged, path: &Path, ui: &Ui) {
 }
 
 fn described(conflict: &Conflict) -> String {
-    let Conflict { method, url, entry, change } = conflict;
+    let Conflict { method, url, entry, kind } = conflict;
     let entry = entry.map_or_else(String::new, |entry| format!(" (#{entry})"));
-    let change = match change {
-        Change::Changed => "both sides changed its response",
-        Change::Added => "both sides added it, with different responses",
-        Change::RemovedByUs => "removed here, changed by the other side",
-        Change::RemovedByThem => "changed here, removed by the other side",
+    let change = match kind {
+        ConflictKind::Changed => "both sides changed its response",
+        ConflictKind::Added => "both sides added it, with different responses",
+        ConflictKind::RemovedByUs => "removed here, changed by the other side",
+        ConflictKind::RemovedByThem => "changed here, removed by the other side",
     };
     format!("{method} {url}{entry}: {change}")
 }
@@ -202,9 +204,9 @@ fn merge_as_text(versions: &Versions<'_>, path: &Path, reason: &harproxy_har::Er
     git.arg(format!("--marker-size={}", versions.marker_size)).args([versions.ours, versions.base, versions.theirs]);
     let status = git.status().map_err(|source| Failure::System { doing: "running `git merge-file`", source })?;
     Ok(match status.code() {
-        Some(0) => exit::HELD,
+        Some(0) => exit::SUCCESS,
         Some(1..=127) => exit::FAILED,
         // git treats this status as a failure, not as a marked conflict.
-        _ => exit::BROKEN,
+        _ => exit::INTERNAL_ERROR,
     })
 }

@@ -1,11 +1,15 @@
 //! `harproxy pack` and `harproxy unpack`: convert between a HAR with payload files and an archive.
 
+use std::path::PathBuf;
+
+use harproxy_har::pack::PackSummary;
+
 use crate::cli::advice::Failure;
 use crate::cli::args::upkeep::{PackArgs, UnpackArgs};
 use crate::cli::event::Event;
 use crate::cli::fixtures;
 use crate::cli::ui::Ui;
-use crate::upkeep::pack::{self, Done};
+use crate::fixtures::pack;
 use crate::verdict::exit;
 
 /// Runs `pack`.
@@ -15,7 +19,7 @@ use crate::verdict::exit;
 pub fn pack(args: &PackArgs, ui: &Ui) -> Result<u8, Failure> {
     let to = args.output.clone().unwrap_or_else(|| pack::archive_of(&args.file));
     print(fixtures::with_lock(&to, || pack::pack(&args.file, Some(&to), args.force))?, Event::Packed, ui);
-    Ok(exit::HELD)
+    Ok(exit::SUCCESS)
 }
 
 /// Runs `unpack`.
@@ -25,10 +29,10 @@ pub fn pack(args: &PackArgs, ui: &Ui) -> Result<u8, Failure> {
 pub fn unpack(args: &UnpackArgs, ui: &Ui) -> Result<u8, Failure> {
     let to = args.output.clone().unwrap_or_else(|| pack::har_of(&args.file));
     print(fixtures::with_lock(&to, || pack::unpack(&args.file, Some(&to), args.force))?, Event::Unpacked, ui);
-    Ok(exit::HELD)
+    Ok(exit::SUCCESS)
 }
 
-fn print((path, moved): Done, event: Event, ui: &Ui) {
+fn print((path, moved): (PathBuf, PackSummary), event: Event, ui: &Ui) {
     let count = |n, one: &str, more: &str| format!("{n} {}", if n == 1 { one } else { more });
     let entries = count(moved.entries, "entry", "entries");
     let payloads = count(moved.payloads, "payload file", "payload files");

@@ -7,8 +7,10 @@ use crate::cli::config::Config;
 use crate::cli::event::Event;
 use crate::cli::ui::{self, Ui};
 use crate::cli::{plan, summary};
+use crate::fixtures::check::{
+    CheckFinding, CheckOptions, CheckReport, CheckSeverity, FindingKind, check as check_fixture,
+};
 use crate::record::{self, Leftover, RecordPlan, RecordingSummary, Recovery};
-use crate::upkeep::check::{Check, Finding, Kind, Report, Severity, check as check_fixture};
 use crate::verdict::exit;
 
 /// Runs the command. The status is 1 if the recovered entries may contain secrets. Without a recording it is 0 if the
@@ -27,19 +29,19 @@ pub fn run(args: RecoverArgs, ui: &Ui) -> Result<u8, Failure> {
             true => ui.note(Event::Recovered, &format!("no unfinished recording of {output}")),
             false => ui.note(Event::Discarded, &dropped.join("\n")),
         }
-        return Ok(exit::HELD);
+        return Ok(exit::SUCCESS);
     }
     let recovered = record::recover(&plan)?;
     if recovered.is_empty() {
         ui.note(Event::Recovered, &format!("no unfinished recording of {output}"));
-        return Ok(exit::HELD);
+        return Ok(exit::SUCCESS);
     }
     let lines: Vec<String> = recovered.iter().map(accepted).collect();
     let next = summary::next(&plan.output, plan.content, &[], &[]);
     ui.note(Event::Recovered, &format!("{}\n\n{}\n{next}", lines.join("\n"), ui::strong("Next:")));
     let entries: Vec<usize> = recovered.into_iter().flat_map(|recovery| recovery.unchecked).collect();
     match find_leaks(&plan, &config, &entries)? {
-        None => Ok(exit::HELD),
+        None => Ok(exit::SUCCESS),
         Some(leaks) => {
             ui.alert(Event::Leaked, &leaks);
             Ok(exit::FAILED)
@@ -53,16 +55,16 @@ fn find_leaks(plan: &RecordPlan, config: &Config, entries: &[usize]) -> Result<O
     if entries.is_empty() {
         return Ok(None);
     }
-    let checks = Check { policy: &plan.policy, given: &plan.values, allow: config.allow(), max_age: None };
-    let Report { entries: total, mut findings } = check_fixture(&plan.output, &checks)?;
-    findings.retain(|finding: &Finding| {
+    let checks = CheckOptions { policy: &plan.policy, given: &plan.values, allow: config.allow(), max_age: None };
+    let CheckReport { entries: total, mut findings } = check_fixture(&plan.output, &checks)?;
+    findings.retain(|finding: &CheckFinding| {
         let is_recovered = finding.entry.is_some_and(|entry| entries.contains(&entry));
-        is_recovered && (finding.severity == Severity::Problem || finding.kind == Kind::Entropy)
+        is_recovered && (finding.severity == CheckSeverity::Problem || finding.kind == FindingKind::Entropy)
     });
     if findings.is_empty() {
         return Ok(None);
     }
-    let found = check::described(&plan.output, &Report { entries: total, findings }, false);
+    let found = check::described(&plan.output, &CheckReport { entries: total, findings }, false);
     let path = harproxy_support::shell_quote::path(&plan.output);
     Ok(Some(format!(
         "{found}a killed recording cannot remove values that it found to be secret later; run `harproxy redact {path}` to remove secrets, and add the hashes of other values to `allow` under [check] in harproxy.toml"

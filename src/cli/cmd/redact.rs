@@ -7,8 +7,8 @@ use crate::cli::args::upkeep::RedactArgs;
 use crate::cli::event::Event;
 use crate::cli::fixtures;
 use crate::cli::ui::{Ui, caution, counted};
+use crate::fixtures::redact::{self, RedactSummary};
 use crate::record;
-use crate::upkeep::redact::{self, Redacted};
 use crate::verdict::exit;
 
 /// Runs the command: prints a line per fixture.
@@ -32,11 +32,11 @@ pub fn run(args: RedactArgs, ui: &Ui) -> Result<u8, Failure> {
             let text = format!("{caution}: {file} still has the removed secrets of {path}, because {other} uses it");
             ui.alert(Event::Left, &text);
         }
-        Ok(exit::HELD)
+        Ok(exit::SUCCESS)
     }))
 }
 
-fn summary(path: &Path, done: &Redacted, dry: bool) -> String {
+fn summary(path: &Path, done: &RedactSummary, dry: bool) -> String {
     let mut text = format!("{}: nothing to redact", path.display());
     if done.is_changed() {
         let (values, entries) = (counted(done.values, "value", "values"), counted(done.entries, "entry", "entries"));

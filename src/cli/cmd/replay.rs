@@ -19,7 +19,7 @@ use crate::cli::run::{About, End, Run};
 use crate::cli::summary;
 use crate::cli::ui::Ui;
 use crate::diagnose::processes::PollRate;
-use crate::record::{CmdEnd, RecordingOutcome};
+use crate::record::{CmdEnd, RecordingResult};
 use crate::replay::{Reloader, Replayer};
 use crate::verdict::Verdict;
 use crate::verdict::request::{EntryChange, RecordedEntry};
@@ -115,7 +115,7 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
 }
 
 /// The fixture with what was added to it, where the numbers of the entries that it had still say the same.
-fn added(outcome: &RecordingOutcome, output: &Path, before: &Recorded) -> Option<Recorded> {
+fn added(outcome: &RecordingResult, output: &Path, before: &Recorded) -> Option<Recorded> {
     let had = before.fixtures.iter().map(|fixture| fixture.entries()).sum();
     let is_behind = |became: &RecordedEntry| became.change != EntryChange::Added || became.entry >= had;
     if !outcome.written || !outcome.entries.values().all(is_behind) {

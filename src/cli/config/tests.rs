@@ -81,7 +81,7 @@ fn invalid_values_have_a_position_and_a_reason() {
         ("[record]\noutput = ['a']", "2:10: `output`: expected a string (FILE), not a list"),
         ("replay = 1", "1:10: `replay`: expected a section"),
         ("[match]\nglob = '**'", "1:1: `match`: expected a list of rules, each under `[[match]]`"),
-        ("[[match]]\npath = '/users/7'", "2:8: `path`: no segment varies"),
+        ("[[match]]\npath = '/users/7'", "2:8: `path`: no segment is variable"),
         ("[[match]]\nsame-host = ['https://a.test/x']", "2:14: `same-host`: origin `https://a.test/x`: "),
         ("[[match]]\nignore-body = ['$.a', '.b']", "2:23: `ignore-body`: `.b` is not a valid JSON path: "),
         ("[replay]\nignore-body = ['$.a', '$.b[']", "2:23: `ignore-body`: `$.b[` is not a valid JSON path: "),

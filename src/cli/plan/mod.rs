@@ -1,5 +1,5 @@
-//! Plans: the parsed options of a command, combined and validated. Errors in a command line are found here, before a port
-//! is opened or a file is written.
+//! Plans: the parsed options of a command, combined and validated. Errors in a command line are found here, before
+//! harproxy opens a port or writes a file.
 //!
 //! [`run`] has the run around CMD, and a file per command its own part.
 

@@ -19,7 +19,7 @@ use harproxy_redact::RunId;
 /// # Errors
 /// None for the types of this file.
 pub fn encode(value: &impl Serialize) -> io::Result<Bytes> {
-    postcard::to_stdvec(value).map(Bytes::from).map_err(io::Error::other)
+    postcard::to_extend(value, Vec::new()).map(Bytes::from).map_err(io::Error::other)
 }
 
 /// Decodes the payload of a structured frame. Bytes behind the value are ignored, so a type with only the first members

@@ -17,8 +17,8 @@ use harproxy_proxy::body::{BodyEnd, BodyObserver, ReadAllowance};
 
 type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The part of a response that is still read for the recording after its client left: clients that only look at the status
-/// should not truncate the entry, but an endless stream has to end.
+/// The part of a response that is still read for the recording after its client left. Clients that only look at the
+/// status should not truncate the entry, but an endless stream has to end.
 const AFTER_CLIENT_LEFT: ReadAllowance = ReadAllowance { bytes: 1024 * 1024, time: Duration::from_secs(1) };
 
 /// Journals the payload of a request on its way upstream.

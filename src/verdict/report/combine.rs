@@ -7,10 +7,10 @@ use indexmap::IndexMap;
 use time::OffsetDateTime;
 
 use super::{Report, Shard, plain};
-use crate::verdict::exit::{FAILED, HELD};
+use crate::verdict::exit::{FAILED, SUCCESS};
 use crate::verdict::fail_on::SeverityOverride;
 use crate::verdict::findings::MAX_FINDINGS;
-use crate::verdict::{CheckId, Finding, Findings, FixtureUse, Location, Mode, Severity, Source, Verdict};
+use crate::verdict::{CheckId, Finding, Findings, FixtureUse, Location, RunMode, Severity, StatusSource, Verdict};
 
 /// Why reports have no verdict in common.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,13 +52,13 @@ pub fn combine(reports: Vec<(String, Report)>, fail_on: Option<&SeverityOverride
             finding.severity = fail_on.severity(&finding.check, finding.severity);
         }
     }
-    let ended_so = |source| shards.iter().any(|shard| shard.source == source && shard.status != HELD);
-    let source = [Source::Cmd, Source::Harproxy].into_iter().find(|source| ended_so(*source));
-    let status = if source.is_some() || !verdict.passed() { FAILED } else { HELD };
+    let ended_so = |source| shards.iter().any(|shard| shard.source == source && shard.status != SUCCESS);
+    let source = [StatusSource::Cmd, StatusSource::Harproxy].into_iter().find(|source| ended_so(*source));
+    let status = if source.is_some() || !verdict.passed() { FAILED } else { SUCCESS };
     Ok(Report {
         verdict,
         status,
-        source: source.unwrap_or(Source::Verdict),
+        source: source.unwrap_or(StatusSource::Verdict),
         started: began,
         command,
         shards,
@@ -68,7 +68,7 @@ pub fn combine(reports: Vec<(String, Report)>, fail_on: Option<&SeverityOverride
     })
 }
 
-fn common_mode(reports: &[(String, Report)]) -> Result<Mode, CombineError> {
+fn common_mode(reports: &[(String, Report)]) -> Result<RunMode, CombineError> {
     let (first, report) = reports.first().ok_or(CombineError::Nothing)?;
     let mode = &report.verdict.mode;
     match reports.iter().find(|(_, other)| other.verdict.mode != *mode) {

@@ -94,14 +94,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_escaped_where_they_stand() {
+    fn annotation_values_are_escaped() {
         let mut out = String::new();
         line(&mut out, "error", &[("file", "a,b:c%.har"), ("line", "3")], "100 %: a,\r\nb");
         assert_eq!(out, "::error file=a%2Cb%3Ac%25.har,line=3::100 %25: a,%0Ab\n");
     }
 
     #[test]
-    fn what_was_recorded_gives_the_runner_no_orders() {
+    fn workflow_commands_in_text_are_disabled() {
         let text = "✗ miss: x\n  ::add-mask::x\n##[error]y\n a::b\n";
         assert_eq!(inert(text), "✗ miss: x\n|  ::add-mask::x\n|##[error]y\n a::b\n");
         assert!(matches!(inert("a\n"), Cow::Borrowed(_)));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::{Report, Shard};
-use crate::verdict::{CheckId, Mode, Severity, Source, Verdict};
+use crate::verdict::{CheckId, RunMode, Severity, StatusSource, Verdict};
 
 /// The first line of a report, in two parts: what it comes to, and why or of what.
 #[must_use]
@@ -29,13 +29,13 @@ pub fn of(verdict: &Verdict) -> (Cow<'static, str>, String) {
 
 /// Describes the exit status if it came from CMD or harproxy; `None` if it is 0 or follows from the verdict.
 #[must_use]
-pub fn ending(status: u8, source: Source) -> Option<String> {
+pub fn ending(status: u8, source: StatusSource) -> Option<String> {
     match (source, status) {
-        (_, 0) | (Source::Verdict, _) => None,
-        (Source::Cmd, 129..=192) => Some(format!("CMD ended with status {status} (signal {})", status - 128)),
-        (Source::Cmd, _) => Some(format!("CMD ended with status {status}")),
-        (Source::Harproxy, 126 | 127) => Some(format!("CMD could not be started: status {status}")),
-        (Source::Harproxy, _) => Some(format!("harproxy could not finish its work: status {status}")),
+        (_, 0) | (StatusSource::Verdict, _) => None,
+        (StatusSource::Cmd, 129..=192) => Some(format!("CMD ended with status {status} (signal {})", status - 128)),
+        (StatusSource::Cmd, _) => Some(format!("CMD ended with status {status}")),
+        (StatusSource::Harproxy, 126 | 127) => Some(format!("CMD could not be started: status {status}")),
+        (StatusSource::Harproxy, _) => Some(format!("harproxy could not finish its work: status {status}")),
     }
 }
 
@@ -119,7 +119,7 @@ pub(super) fn tally(verdict: &Verdict) -> String {
     if counts.tunnels > 0 {
         let _ = write!(tally, "; {}", many(counts.tunnels, "tunnel", "tunnels"));
     }
-    if verdict.mode != Mode::RECORD {
+    if verdict.mode != RunMode::RECORD {
         let (used, entries) = used(verdict);
         let upstream = many(counts.upstream_connections, "upstream connection", "upstream connections");
         let _ = write!(tally, "; {used} of {} used; {upstream}", many(entries as u64, "entry", "entries"));

@@ -10,7 +10,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::{Report, Shard};
 use crate::verdict::request::RequestRow;
-use crate::verdict::{Counts, Finding, FixtureUse, Mode, Source, Verdict};
+use crate::verdict::{Counts, Finding, FixtureUse, RunMode, StatusSource, Verdict};
 
 /// The name and version of the schema.
 pub const SCHEMA: &str = "harproxy.report/1";
@@ -45,12 +45,12 @@ struct Document<'a> {
     schema: Cow<'a, str>,
     version: u32,
     harproxy: Cow<'a, str>,
-    mode: Mode,
+    mode: RunMode,
     #[serde(default)]
     command: Option<Cow<'a, str>>,
     passed: bool,
     status: u8,
-    source: Source,
+    source: StatusSource,
     #[serde(with = "moment")]
     started: OffsetDateTime,
     duration_ms: u64,

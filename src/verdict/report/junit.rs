@@ -14,7 +14,7 @@ use time::macros::format_description;
 use super::{Report, headline, text};
 use crate::verdict::explain::EntryPlace;
 use crate::verdict::request::ResultKind;
-use crate::verdict::{CheckId, Finding, Location, Severity, Source};
+use crate::verdict::{CheckId, Finding, Location, Severity, StatusSource};
 use harproxy_http::escape::one_line;
 
 /// Renders the document.
@@ -238,11 +238,11 @@ fn endpoint(method: &str, url: &str) -> String {
     format!("{method} {}", &url[..end]).trim_start().to_owned()
 }
 
-fn word(source: Source) -> &'static str {
+fn word(source: StatusSource) -> &'static str {
     match source {
-        Source::Cmd => "cmd",
-        Source::Verdict => "verdict",
-        Source::Harproxy => "harproxy",
+        StatusSource::Cmd => "cmd",
+        StatusSource::Verdict => "verdict",
+        StatusSource::Harproxy => "harproxy",
     }
 }
 

@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn code_holds_any_text_on_one_line() {
+    fn code_quotes_any_text_on_one_line() {
         for (text, expected) in [
             ("a", "`a`"),
             ("a|b", "`a|b`"),
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_prose_is_markup() {
+    fn prose_is_escaped() {
         for (text, expected) in [
             ("query `page` is `3`", "query `page` is `3`"),
             ("one ` alone", "one \\` alone"),
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_ends_where_it_ends() {
+    fn code_block_fence_is_longer_than_its_text() {
         assert_eq!(block("diff", "- ```\n"), "````diff\n- ```\n````\n\n");
         assert_eq!(html("<a href=\"x\">&\n@me"), "&lt;a href=&quot;x&quot;&gt;&amp;\\n@&#8203;me");
     }

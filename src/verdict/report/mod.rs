@@ -10,6 +10,7 @@ pub mod junit;
 pub mod markdown;
 pub mod marks;
 mod near;
+mod palette;
 pub mod text;
 
 use std::path::{Component, Path, PathBuf};
@@ -20,7 +21,7 @@ use time::OffsetDateTime;
 
 use super::EntryView;
 use super::request::RequestRow;
-use super::{Source, Verdict};
+use super::{StatusSource, Verdict};
 
 /// A run that has ended, and all that reports tell of it.
 #[derive(Clone, Debug)]
@@ -30,7 +31,7 @@ pub struct Report {
     /// The exit status.
     pub status: u8,
     /// The origin of the exit status: the verdict, CMD or harproxy.
-    pub source: Source,
+    pub source: StatusSource,
     /// When the run began.
     pub started: OffsetDateTime,
     /// CMD as it was typed, without secrets; empty without CMD.
@@ -56,7 +57,7 @@ pub struct Shard {
     /// The exit status of its run.
     pub status: u8,
     /// The origin of the exit status.
-    pub source: Source,
+    pub source: StatusSource,
     /// Requests seen.
     pub requests: u64,
     /// Wall time in milliseconds.

@@ -3,7 +3,7 @@
 
 use anstyle::Style;
 
-use super::text::{Palette, line};
+use super::palette::{Palette, line};
 use crate::verdict::NearEntry;
 use crate::verdict::explain::{LEADS, MAX_DIFFERENCES};
 use crate::verdict::phrase::{Phrase, ValueSide, subject, values};
@@ -79,9 +79,9 @@ fn painted(phrase: &Phrase, palette: &Palette) -> String {
 mod tests {
     use super::*;
     use crate::verdict::explain::EntryPlace;
-    use harproxy_matching::What;
+    use harproxy_matching::RequestPart;
 
-    fn differs(what: What, name: &str, request: Option<&str>, recorded: Option<&str>) -> Difference {
+    fn differs(what: RequestPart, name: &str, request: Option<&str>, recorded: Option<&str>) -> Difference {
         Difference { what, name: name.into(), request: request.map(Into::into), recorded: recorded.map(Into::into) }
     }
 
@@ -93,8 +93,8 @@ mod tests {
     }
 
     #[test]
-    fn one_that_fits_is_one_line_and_values_are_in_colour() {
-        let page = || vec![differs(What::Query, "page", Some("3"), Some("2"))];
+    fn short_difference_is_one_line_with_colored_values() {
+        let page = || vec![differs(RequestPart::Query, "page", Some("3"), Some("2"))];
         assert_eq!(
             rendered(page(), Palette::plain()),
             "  nearest: hars/api.har#4 (line 120): query parameter `page` is `3`, recorded `2`\n"
@@ -104,12 +104,12 @@ mod tests {
     }
 
     #[test]
-    fn forty_columns_hold_two_long_values_where_they_differ() {
+    fn long_values_are_cut_around_their_difference() {
         let long = |mark: &str| format!("{}{mark}{}", "-".repeat(3000), "-".repeat(1997));
         let out = rendered(
             vec![
-                differs(What::Body, "$.text", Some(&long("one")), Some(&long("two"))),
-                differs(What::Query, "page", None, Some("2")),
+                differs(RequestPart::Body, "$.text", Some(&long("one")), Some(&long("two"))),
+                differs(RequestPart::Query, "page", None, Some("2")),
             ],
             Palette::plain().within(Some(40)),
         );
@@ -127,8 +127,8 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_is_cut() {
-        let flood = |n: usize| (0..n).map(|n| differs(What::Query, &n.to_string(), Some("a"), None)).collect();
+    fn long_list_of_differences_is_cut() {
+        let flood = |n: usize| (0..n).map(|n| differs(RequestPart::Query, &n.to_string(), Some("a"), None)).collect();
         assert!(rendered(flood(6), Palette::plain()).ends_with("    and 1 more difference\n"));
         assert!(rendered(flood(9), Palette::plain()).ends_with("    and 4 more differences\n"));
     }

@@ -2,17 +2,17 @@
 //! not used. Understandable without colour.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
-
-use anstyle::{AnsiColor, Style};
 
 use textwrap::{Options, WordSeparator, WordSplitter};
 
 use super::headline::many;
+use super::palette::line;
 use super::{Report, headline, near};
 use crate::verdict::findings::MAX_FINDINGS;
 use crate::verdict::{CheckId, Finding, FixtureUse, Severity, Verdict, explain};
 use harproxy_http::escape::{harmless, one_line};
+
+pub use super::palette::Palette;
 
 /// Maximum number of findings printed; `--report` has the rest.
 const SHOWN: usize = 20;
@@ -20,57 +20,6 @@ const SHOWN: usize = 20;
 const FEWEST: usize = 20;
 /// Maximum number of unused entries named for each fixture.
 const NAMED_UNUSED: usize = 3;
-
-/// The styles of the parts; all plain without colour.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Palette {
-    /// Checks that passed.
-    pub good: Style,
-    /// Checks that failed.
-    pub bad: Style,
-    /// Findings that do not fail the run.
-    pub warning: Style,
-    /// Hints.
-    pub hint: Style,
-    /// Secondary text.
-    pub dim: Style,
-    /// Values of the request.
-    pub request: Style,
-    /// Recorded values.
-    pub recorded: Style,
-    /// Width of the terminal in columns, if known.
-    pub columns: Option<usize>,
-}
-
-impl Palette {
-    /// No styling at all.
-    #[must_use]
-    pub fn plain() -> Self {
-        Palette::default()
-    }
-
-    /// For a terminal.
-    #[must_use]
-    pub fn colour() -> Self {
-        let fg = |colour: AnsiColor| Style::new().fg_color(Some(colour.into()));
-        Palette {
-            good: fg(AnsiColor::Green).bold(),
-            bad: fg(AnsiColor::Red).bold(),
-            warning: fg(AnsiColor::Yellow),
-            hint: fg(AnsiColor::Cyan),
-            dim: Style::new().dimmed(),
-            request: fg(AnsiColor::Red),
-            recorded: fg(AnsiColor::Green),
-            columns: None,
-        }
-    }
-
-    /// The same for a terminal of so many columns, if that is known.
-    #[must_use]
-    pub fn within(self, columns: Option<usize>) -> Self {
-        Palette { columns, ..self }
-    }
-}
 
 /// The report of a verdict; every line ends with a newline.
 #[must_use]
@@ -189,11 +138,6 @@ fn unused(out: &mut String, verdict: &Verdict, palette: &Palette) {
         let (entries, name) = (many(fixture.entries as u64, "entry", "entries"), &fixture.fixture);
         line(out, format_args!("{style}{mark} unused{style:#}: {number} of {entries} of {name}{sep}{named}"));
     }
-}
-
-pub(super) fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
-    // Writing to a String never fails.
-    let _ = writeln!(out, "{text}");
 }
 
 /// Lines that are longer than there are columns go on in the next one, set in. What has no space in it, such as a URL,

@@ -1,5 +1,5 @@
-//! Imports between the files of one crate, and their cycles. Facades (`mod.rs`, `lib.rs`) are left out: an item that a facade
-//! re-exports counts as an import of the file that defines it.
+//! Imports between the files of one crate, and their cycles. Facades (`mod.rs`, `lib.rs`) are left out: an item that a
+//! facade re-exports counts as an import of the file that defines it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

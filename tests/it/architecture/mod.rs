@@ -1,5 +1,5 @@
-//! Rules of the code's structure that cargo does not check: the order of the crates, no import cycle between files of a crate, no
-//! type name twice in a crate, and the size of files.
+//! Rules of the code's structure that cargo does not check: the order of the crates, import cycles between files of a
+//! crate, type names that occur twice in a crate, and the size of files.
 
 mod imports;
 mod sources;
@@ -58,7 +58,7 @@ fn core_crates_use_no_sockets_and_no_command_line() {
 }
 
 /// Files that are part of an import cycle today. Lower it when a cycle is gone.
-const FILES_IN_CYCLES: usize = 24;
+const FILES_IN_CYCLES: usize = 22;
 
 #[test]
 fn files_of_a_crate_have_no_import_cycle() {
@@ -68,7 +68,7 @@ fn files_of_a_crate_have_no_import_cycle() {
 }
 
 /// Type names that several files of a crate define today. Lower it when one is gone.
-const DUPLICATE_TYPES: usize = 27;
+const DUPLICATE_TYPES: usize = 25;
 
 #[test]
 fn type_names_are_unique_inside_a_crate() {
@@ -114,7 +114,7 @@ fn main_stays_thin_and_only_cli_uses_clap() {
 /// A replay without `--passthrough` must not reach the network: one file connects to loopback addresses alone, and one to the
 /// network if an option asks for it.
 #[test]
-fn only_two_files_of_replay_dial() {
+fn only_two_files_of_replay_open_connections() {
     const DIALS: &[&str] = &[
         "Upstream::",
         "TcpStream",

@@ -1,16 +1,16 @@
-//! Answers without a body, with a part of one, and with trailers after it.
+//! Answers without a body, with a range of one, and with trailers.
 
 use super::{get, missed, page, raw, record, replay, served};
-use crate::support::client::{Ask, Client, Proto};
-use crate::support::origin::{Asked, Origin, Page};
+use crate::support::client::{Client, Proto, TestRequest};
+use crate::support::origin::{Origin, OriginRequest, OriginResponse};
 use crate::support::sandbox::Sandbox;
 
 const WHOLE: &str = "0123456789abcdefghij";
 
-/// An origin that keeps ranges and validators.
-fn ranges(asked: &Asked) -> Option<Page> {
-    let head = |name: &str| asked.headers.get(name).and_then(|value| value.to_str().ok());
-    let status = match (asked.path.as_str(), head("range"), head("if-range"), head("if-none-match")) {
+/// An origin that supports ranges and validators.
+fn ranges(request: &OriginRequest) -> Option<OriginResponse> {
+    let head = |name: &str| request.headers.get(name).and_then(|value| value.to_str().ok());
+    let status = match (request.path.as_str(), head("range"), head("if-range"), head("if-none-match")) {
         ("/api/ranges", _, _, Some("\"v1\"")) => 304,
         ("/api/ranges", Some("bytes=0-4" | "bytes=5-9"), None | Some("\"v1\""), _) => 206,
         ("/api/ranges", ..) | ("/api/whole", ..) => 200,
@@ -32,7 +32,7 @@ fn ranges(asked: &Asked) -> Option<Page> {
 }
 
 #[test]
-fn parts_and_what_has_not_changed_answer_only_the_requests_that_ask_so() {
+fn ranges_and_304_answer_only_matching_requests() {
     for proto in [Proto::H1, Proto::H2] {
         let ask = |range: Option<&str>, if_range: Option<&str>, if_none_match: Option<&str>| {
             let fields = [("range", range), ("if-range", if_range), ("if-none-match", if_none_match)];
@@ -54,37 +54,37 @@ fn parts_and_what_has_not_changed_answer_only_the_requests_that_ask_so() {
 
         let (server, client) = replay(&sandbox, &["hars/api.har"], proto);
         for (ask, live) in asks.iter().zip(live) {
-            let got = client.ask(ask.clone());
+            let got = client.send(ask.clone());
             served(&got);
             assert_eq!(got.unmarked(), live.unmarked(), "{ask:?}");
         }
-        let got = client.ask(ask(Some("bytes=10-14"), None, None));
-        assert_eq!((got.status, got.text().as_str()), (200, WHOLE), "a Range that nobody recorded gets the whole");
+        let got = client.send(ask(Some("bytes=10-14"), None, None));
+        assert_eq!((got.status, got.text().as_str()), (200, WHOLE), "an unrecorded range gets the whole");
         server.stop().expect(0);
     }
 }
 
 #[test]
-fn a_part_alone_is_no_answer_to_another_range() {
+fn recorded_range_does_not_answer_another_range() {
     let sandbox = Sandbox::new();
     let part = get("/api/ranges").header("range", "bytes=0-4");
     record(&sandbox, Origin::answering(ranges), "hars/api.har", &[], Proto::H1, &[part]);
     let (server, client) = replay(&sandbox, &["hars/api.har"], Proto::H1);
-    let explained = missed(&client.ask(get("/api/ranges").header("range", "bytes=5-9")));
+    let explained = missed(&client.send(get("/api/ranges").header("range", "bytes=5-9")));
     assert!(explained.contains("range") && explained.contains("bytes=0-4"), "{explained}");
     missed(&client.get("https://api.test/api/ranges"));
     server.stop().expect(1);
 }
 
-/// On the wire: no body, no length of one where there can be none, and the connection stays usable.
+/// No body, no Content-Length where none is allowed, and the connection stays usable.
 #[test]
 fn answers_without_a_body_have_none_on_the_wire() {
     let sandbox = Sandbox::new();
     let url = |path: &str| format!("http://api.test{path}");
     let asks = [
-        Ask::new("HEAD", &url("/api/whole")),
-        Ask::new("GET", &url("/api/no-content")),
-        Ask::new("GET", &url("/api/ranges")).header("if-none-match", "\"v1\""),
+        TestRequest::new("HEAD", &url("/api/whole")),
+        TestRequest::new("GET", &url("/api/no-content")),
+        TestRequest::new("GET", &url("/api/ranges")).header("if-none-match", "\"v1\""),
     ];
     record(&sandbox, Origin::answering(ranges), "hars/api.har", &[], Proto::H1, &asks);
     let (server, _) = replay(&sandbox, &["hars/api.har"], Proto::H1);
@@ -108,15 +108,15 @@ fn answers_without_a_body_have_none_on_the_wire() {
 }
 
 #[test]
-fn trailers_come_back_over_both_protocols_and_from_one_to_the_other() {
-    let page = |asked: &Asked| {
-        let page = Page {
+fn trailers_are_replayed_over_http1_and_http2() {
+    let page = |request: &OriginRequest| {
+        let page = OriginResponse {
             status: 200,
             headers: vec![("content-type", "text/plain".into()), ("trailer", "x-sum, x-sig".into())],
             body: b"with trailers".to_vec(),
             trailers: vec![("x-sum", "7"), ("x-sig", "ab cd")],
         };
-        (asked.path == "/api/tail").then_some(page)
+        (request.path == "/api/tail").then_some(page)
     };
     let ask = get("/api/tail").header("te", "trailers");
     for output in ["hars/api.har", "hars/api.zip"] {
@@ -126,7 +126,7 @@ fn trailers_come_back_over_both_protocols_and_from_one_to_the_other() {
             let live = record(&sandbox, Origin::answering(page), output, &[], recorded, &asks);
             assert_eq!(live[0].trailers.len(), 2, "{recorded:?}: {live:?}");
             let (server, client) = replay(&sandbox, &[output], replayed);
-            let got = client.ask(ask.clone());
+            let got = client.send(ask.clone());
             served(&got);
             assert_eq!(got.unmarked(), live[0].clone().unmarked(), "{recorded:?} {replayed:?}");
             if replayed == Proto::H1 {

@@ -1,7 +1,8 @@
-//! Texts in every charset, marked and unmarked, and what is no text: the bytes come back, in answers and in uploads.
+//! Texts in several charsets, with and without a byte order mark, and binary data: answers and uploads keep their
+//! bytes.
 
 use super::{FORMS, get, missed, page, post, record, replay, served};
-use crate::support::client::{Ask, Proto};
+use crate::support::client::{Proto, TestRequest};
 use crate::support::origin::Origin;
 use crate::support::sandbox::Sandbox;
 
@@ -40,12 +41,12 @@ fn cases() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 #[test]
-fn answers_keep_their_bytes() {
-    let asks: Vec<Ask> = (0..cases().len()).map(|n| get(&format!("/api/text/{n}"))).collect();
+fn answers_keep_their_bytes_in_every_charset() {
+    let asks: Vec<TestRequest> = (0..cases().len()).map(|n| get(&format!("/api/text/{n}"))).collect();
     for (output, options) in FORMS {
         let sandbox = Sandbox::new();
-        let origin = Origin::answering(|asked| {
-            let (media_type, body) = cases().into_iter().nth(asked.path.strip_prefix("/api/text/")?.parse().ok()?)?;
+        let origin = Origin::answering(|request| {
+            let (media_type, body) = cases().into_iter().nth(request.path.strip_prefix("/api/text/")?.parse().ok()?)?;
             let mut page = page(media_type, body);
             page.headers.retain(|(_, value)| !value.is_empty());
             Some(page)
@@ -54,7 +55,7 @@ fn answers_keep_their_bytes() {
         let (server, client) = replay(&sandbox, &[output], Proto::H1);
         for ((ask, live), (media_type, body)) in asks.iter().zip(live).zip(cases()) {
             assert_eq!(live.body, body);
-            let got = client.ask(ask.clone());
+            let got = client.send(ask.clone());
             served(&got);
             assert_eq!(got.unmarked(), live.unmarked(), "{output} {options:?} {media_type}");
         }
@@ -64,18 +65,19 @@ fn answers_keep_their_bytes() {
 
 #[test]
 fn uploads_are_compared_by_their_bytes() {
-    let asks: Vec<Ask> = cases().into_iter().map(|(media_type, body)| post("/api/echo", media_type, body)).collect();
+    let asks: Vec<TestRequest> =
+        cases().into_iter().map(|(media_type, body)| post("/api/echo", media_type, body)).collect();
     for (output, options) in FORMS {
         let sandbox = Sandbox::new();
         record(&sandbox, Origin::start(), output, options, Proto::H1, &asks);
         let (server, client) = replay(&sandbox, &[output], Proto::H1);
         for (n, ask) in asks.iter().enumerate() {
-            let got = client.ask(ask.clone());
+            let got = client.send(ask.clone());
             let mark = got.header("x-harproxy").unwrap_or_default();
             assert!(mark.ends_with(&format!("#{n}")), "{output} {options:?} {:?}: {mark}", ask.headers);
             let mut other = ask.clone();
             other.body.as_mut().unwrap().push(b' ');
-            missed(&client.ask(other));
+            missed(&client.send(other));
         }
         server.stop().expect(1);
     }

@@ -1,4 +1,4 @@
-//! Content codings: each one and several on top of each other, for clients that accept them and for those that don't.
+//! Content codings, single and stacked, for clients that accept them and for others.
 
 use std::io::Read;
 
@@ -6,7 +6,7 @@ use harproxy_http::coding::{self, Coding};
 
 use super::{FORMS, get, page, post, record, replay, served};
 use crate::support::client::Proto;
-use crate::support::origin::{Origin, Page, brotli};
+use crate::support::origin::{Origin, OriginResponse, brotli};
 use crate::support::sandbox::Sandbox;
 
 const TEXT: &[u8] = br#"{"packed":true,"list":[1,2,3,4,5,6,7,8,9],"again":"packed, packed, packed, packed, packed"}"#;
@@ -24,7 +24,7 @@ fn raw_deflate(plain: &[u8]) -> Vec<u8> {
     coded
 }
 
-/// What `Content-Encoding` says, and the bytes.
+/// A response body: its `Content-Encoding` and bytes.
 fn cases() -> Vec<(&'static str, Vec<u8>)> {
     use Coding::{Deflate, Gzip, Zstd};
     vec![
@@ -44,8 +44,8 @@ fn cases() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 fn origin() -> Origin {
-    Origin::answering(|asked| {
-        let (coding, body) = cases().into_iter().nth(asked.path.strip_prefix("/api/coding/")?.parse().ok()?)?;
+    Origin::answering(|request| {
+        let (coding, body) = cases().into_iter().nth(request.path.strip_prefix("/api/coding/")?.parse().ok()?)?;
         let mut page = page("application/json", body);
         page.headers.extend([("content-encoding", coding.into()), ("vary", "accept-encoding".into())]);
         Some(page)
@@ -53,7 +53,7 @@ fn origin() -> Origin {
 }
 
 #[test]
-fn every_coding_and_stack_comes_back_to_those_who_accept_it_and_plain_to_others() {
+fn codings_are_served_to_clients_that_accept_them_and_removed_for_others() {
     let asks: Vec<_> =
         (0..cases().len()).map(|n| get(&format!("/api/coding/{n}")).header("accept-encoding", ALL)).collect();
     for (output, options) in FORMS {
@@ -61,14 +61,14 @@ fn every_coding_and_stack_comes_back_to_those_who_accept_it_and_plain_to_others(
         let live = record(&sandbox, origin(), output, options, Proto::H2, &asks);
         let (server, client) = replay(&sandbox, &[output], Proto::H2);
         for ((ask, live), (coding, _)) in asks.iter().zip(&live).zip(cases()) {
-            let got = client.ask(ask.clone());
+            let got = client.send(ask.clone());
             served(&got);
             assert_eq!(got.header("content-encoding"), Some(coding), "{output} {options:?}");
             assert_eq!(got.clone().unmarked(), live.clone().unmarked(), "{output} {options:?} {coding}");
 
             let mut plain = ask.clone();
             plain.headers = vec![("accept-encoding".into(), "identity".into())];
-            let got = client.ask(plain);
+            let got = client.send(plain);
             served(&got);
             let stays = (coding == "identity").then_some("identity");
             assert_eq!((got.header("content-encoding"), got.header("vary")), (stays, Some("accept-encoding")));
@@ -79,7 +79,7 @@ fn every_coding_and_stack_comes_back_to_those_who_accept_it_and_plain_to_others(
 }
 
 #[test]
-fn a_weight_of_nought_is_a_refusal_and_any_other_is_not() {
+fn weight_of_zero_refuses_a_coding() {
     let sandbox = Sandbox::new();
     // gzip, and gzip under br.
     let asks = [0, 6].map(|n| get(&format!("/api/coding/{n}")).header("accept-encoding", ALL));
@@ -99,7 +99,7 @@ fn a_weight_of_nought_is_a_refusal_and_any_other_is_not() {
         for (ask, coded) in asks.iter().zip([one, both]) {
             let mut ask = ask.clone();
             ask.headers = vec![("accept-encoding".into(), accept.into())];
-            let got = client.ask(ask);
+            let got = client.send(ask);
             served(&got);
             assert_eq!(got.header("content-encoding").is_some(), coded, "`{accept}`: {got:?}");
             assert_eq!(got.decoded(), TEXT, "`{accept}`");
@@ -108,9 +108,9 @@ fn a_weight_of_nought_is_a_refusal_and_any_other_is_not() {
     server.stop().expect(0);
 }
 
-/// A client that compresses another way than the one that was recorded sends the same payload.
+/// The recorded client used another compression.
 #[test]
-fn a_compressed_upload_matches_by_what_it_holds() {
+fn compressed_upload_matches_by_its_decoded_payload() {
     use std::io::Write;
     let long = TEXT.repeat(50);
     let at_level = |level| {
@@ -132,30 +132,30 @@ fn a_compressed_upload_matches_by_what_it_holds() {
         let mut same = vec![(at_level(9), Some("gzip")), (at_level(1), Some("x-gzip")), (long.clone(), None)];
         same.push((brotli(&encoded(&[Coding::Zstd], &long)), Some("zstd, br")));
         for (body, coding) in same {
-            let got = client.ask(upload(body, coding));
+            let got = client.send(upload(body, coding));
             served(&got);
             assert!(got.header("x-harproxy").unwrap().ends_with("#0"), "{coding:?}: {got:?}");
         }
-        let got = client.ask(upload(lie.clone(), Some("gzip")));
-        assert!(got.header("x-harproxy").unwrap().ends_with("#1"), "as it came: {got:?}");
+        let got = client.send(upload(lie.clone(), Some("gzip")));
+        assert!(got.header("x-harproxy").unwrap().ends_with("#1"), "unchanged: {got:?}");
         let other = encoded(&[Coding::Gzip], &TEXT.repeat(49));
-        let explained = super::missed(&client.ask(upload(other, Some("gzip"))));
+        let explained = super::missed(&client.send(upload(other, Some("gzip"))));
         assert!(explained.contains("packed"), "the decoded payloads are shown: {explained}");
         server.stop().expect(1);
     }
 }
 
 #[test]
-fn a_coding_that_nobody_knows_goes_through_as_it_came() {
+fn unknown_coding_is_served_unchanged() {
     let sandbox = Sandbox::new();
-    let origin = Origin::answering(|asked| {
-        let mut page: Page = page("text/plain", *b"5;chunk-signature=1\r\nhello\r\n");
+    let origin = Origin::answering(|request| {
+        let mut page: OriginResponse = page("text/plain", *b"5;chunk-signature=1\r\nhello\r\n");
         page.headers.push(("content-encoding", "aws-chunked".into()));
-        (asked.path == "/api/strange").then_some(page)
+        (request.path == "/api/strange").then_some(page)
     });
     let ask = [get("/api/strange").header("accept-encoding", "gzip")];
     let live = record(&sandbox, origin, "hars/api.har", &[], Proto::H1, &ask);
     let (server, client) = replay(&sandbox, &["hars/api.har"], Proto::H1);
-    assert_eq!(client.ask(ask[0].clone()).unmarked(), live[0].clone().unmarked());
+    assert_eq!(client.send(ask[0].clone()).unmarked(), live[0].clone().unmarked());
     server.stop().expect(0);
 }

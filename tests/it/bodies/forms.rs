@@ -1,12 +1,12 @@
-//! Payloads that mean more than their bytes: multipart under any boundary, forms, JSON and GraphQL.
+//! Payloads that are compared by their meaning: multipart, forms, JSON and GraphQL.
 
 use super::{FORMS, missed, post, record, replay, served};
-use crate::support::client::{Ask, Proto};
+use crate::support::client::{Proto, TestRequest};
 use crate::support::origin::Origin;
 use crate::support::sandbox::Sandbox;
 
-/// What a browser or an HTTP library sends for a form with a file in it.
-fn multipart(boundary: &str, name: &str, file: &[u8]) -> Ask {
+/// A form with a file, as browsers and HTTP libraries send it.
+fn multipart(boundary: &str, name: &str, file: &[u8]) -> TestRequest {
     let mut body = format!(
         "--{boundary}\r\nContent-Disposition: form-data; name=\"name\"\r\n\r\n{name}\r\n\
          --{boundary}\r\nContent-Disposition: form-data; name=\"photo\"; filename=\"a.png\"\r\n\
@@ -19,8 +19,8 @@ fn multipart(boundary: &str, name: &str, file: &[u8]) -> Ask {
 }
 
 #[test]
-fn multipart_matches_under_any_boundary_and_says_which_part_is_another() {
-    // Bytes that look like the other boundary's delimiter, line ends, no UTF-8.
+fn multipart_matches_with_any_boundary_and_a_miss_names_the_part() {
+    // Bytes that look like the other delimiter, line ends, invalid UTF-8.
     let file = b"\x89PNG\r\n--live-2 is no delimiter\r\n\xff\0";
     for (output, options) in FORMS {
         let sandbox = Sandbox::new();
@@ -30,24 +30,24 @@ fn multipart_matches_under_any_boundary_and_says_which_part_is_another() {
         for boundary in ["----WebKitFormBoundaryAAAA", "----WebKitFormBoundaryBBBB", "x", "\"with space\""] {
             let mut ask = multipart(boundary.trim_matches('"'), "Ada", file);
             ask.headers = vec![("content-type".into(), format!("multipart/form-data; boundary={boundary}"))];
-            served(&client.ask(ask));
+            served(&client.send(ask));
         }
-        let explained = missed(&client.ask(multipart("zzz", "Grace", file)));
+        let explained = missed(&client.send(multipart("zzz", "Grace", file)));
         for word in ["name", "Grace", "Ada"] {
             assert!(explained.contains(word), "`{word}`: {explained}");
         }
         assert!(!explained.contains("photo"), "the file is the same: {explained}");
-        let explained = missed(&client.ask(multipart("zzz", "Ada", b"another")));
+        let explained = missed(&client.send(multipart("zzz", "Ada", b"another")));
         assert!(explained.contains("photo") && !explained.contains("Grace"), "{explained}");
-        let explained = missed(&client.ask(multipart("zzz", "Ada", &[&file[..file.len() - 1], b"\x01"].concat())));
-        let told = explained.contains("photo") && explained.contains("from byte 33 on");
-        assert!(told, "as long, and no text: {explained}");
+        let explained = missed(&client.send(multipart("zzz", "Ada", &[&file[..file.len() - 1], b"\x01"].concat())));
+        let is_explained = explained.contains("photo") && explained.contains("from byte 33 on");
+        assert!(is_explained, "a binary part of equal length: {explained}");
         server.stop().expect(1).says("photo");
     }
 }
 
 #[test]
-fn multipart_other_than_forms_is_compared_part_by_part_too() {
+fn multipart_mixed_is_compared_by_parts() {
     let mixed = |boundary: &str, second: &str| {
         let body = format!(
             "preamble {boundary}\r\n--{boundary}\r\nContent-Type: application/json\r\n\r\n{{}}\r\n--{boundary}\r\n\
@@ -58,36 +58,36 @@ fn multipart_other_than_forms_is_compared_part_by_part_too() {
     let sandbox = Sandbox::new();
     record(&sandbox, Origin::start(), "hars/api.har", &[], Proto::H1, &[mixed("one", "x")]);
     let (server, client) = replay(&sandbox, &["hars/api.har"], Proto::H1);
-    served(&client.ask(mixed("two", "x")));
-    let explained = missed(&client.ask(mixed("two", "y")));
+    served(&client.send(mixed("two", "x")));
+    let explained = missed(&client.send(mixed("two", "y")));
     assert!(explained.contains("part 2"), "{explained}");
-    // Divided by nothing: the bytes are compared.
-    missed(&client.ask(post("/api/echo", "multipart/related; boundary=three", "no parts at all")));
+    // Without a boundary the bytes are compared.
+    missed(&client.send(post("/api/echo", "multipart/related; boundary=three", "no parts at all")));
     server.stop().expect(1);
 }
 
 #[test]
-fn a_form_is_compared_by_its_bytes_or_by_its_fields() {
+fn form_is_compared_by_its_bytes_or_by_its_fields() {
     let sandbox = Sandbox::new();
     let form = |body: &str| post("/api/echo", "application/x-www-form-urlencoded", body);
     record(&sandbox, Origin::start(), "hars/api.har", &[], Proto::H1, &[form("name=A+B&city=K%C3%B6ln&name=C")]);
 
     let (server, client) = replay(&sandbox, &["hars/api.har"], Proto::H1);
-    served(&client.ask(form("name=A+B&city=K%C3%B6ln&name=C")));
-    let explained = missed(&client.ask(form("name=A%20B&city=K%c3%b6ln&name=C")));
+    served(&client.send(form("name=A+B&city=K%C3%B6ln&name=C")));
+    let explained = missed(&client.send(form("name=A%20B&city=K%c3%b6ln&name=C")));
     assert!(explained.contains("--match-body form"), "{explained}");
-    let explained = missed(&client.ask(form("name=A+B&city=Bonn&name=C")));
+    let explained = missed(&client.send(form("name=A+B&city=Bonn&name=C")));
     assert!(explained.contains("city") && explained.contains("Bonn") && explained.contains("Köln"), "{explained}");
     server.stop().expect(1);
 
     let (server, client) = replay(&sandbox, &["hars/api.har", "--match-body", "form"], Proto::H1);
-    served(&client.ask(form("name=A%20B&city=K%c3%b6ln&name=C")));
-    missed(&client.ask(form("city=K%C3%B6ln&name=A+B&name=C")));
+    served(&client.send(form("name=A%20B&city=K%c3%b6ln&name=C")));
+    missed(&client.send(form("city=K%C3%B6ln&name=A+B&name=C")));
     server.stop().expect(1);
 }
 
 #[test]
-fn graphql_folds_white_space_in_the_query_under_json_and_names_the_operation() {
+fn graphql_ignores_white_space_in_queries_and_a_miss_names_the_operation() {
     let sandbox = Sandbox::new();
     let ask = |text: &str| post("/api/echo", "application/json", text);
     let recorded = ask(
@@ -101,15 +101,15 @@ fn graphql_folds_white_space_in_the_query_under_json_and_names_the_operation() {
     );
 
     let (server, client) = replay(&sandbox, &["hars/api.har"], Proto::H2);
-    served(&client.ask(recorded.clone()));
-    let explained = missed(&client.ask(spelt.clone()));
+    served(&client.send(recorded.clone()));
+    let explained = missed(&client.send(spelt.clone()));
     assert!(explained.contains("--match-body json"), "{explained}");
     server.stop().expect(1).says("User");
 
     let (server, client) = replay(&sandbox, &["hars/api.har", "--match-body", "json"], Proto::H2);
-    served(&client.ask(recorded));
-    served(&client.ask(spelt));
-    let got = client.ask(other);
+    served(&client.send(recorded));
+    served(&client.send(spelt));
+    let got = client.send(other);
     assert_eq!(got.json()["operation"], "User", "{}", got.text());
     assert!(missed(&got).contains("$.variables.id"), "{}", got.text());
     server.stop().expect(1).says("$.variables.id");

@@ -1,5 +1,4 @@
-//! Payloads from end to end: what a real origin sent or a client uploaded is recorded and replayed by the real binary, and
-//! compared byte by byte.
+//! Payloads end to end: downloads and uploads are recorded and replayed by the real binary, and compared byte by byte.
 
 mod answers;
 mod charsets;
@@ -12,57 +11,69 @@ mod uploads;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-use crate::support::client::{Ask, Client, Got, Proto};
-use crate::support::origin::{Origin, Page};
+use crate::support::client::{Client, Proto, TestRequest, TestResponse};
+use crate::support::origin::{Origin, OriginResponse};
 use crate::support::sandbox::{Sandbox, Server};
 
-/// Every form of a fixture: its file and the options of `record`.
+/// The forms of a fixture: its file and the options of `record`.
 const FORMS: [(&str, &[&str]); 3] =
     [("hars/api.har", &[]), ("hars/api.har", &["--content", "embed"]), ("hars/api.zip", &[])];
 
-/// Records these requests and gives what came live; the origin is stopped.
-fn record(sandbox: &Sandbox, origin: Origin, output: &str, options: &[&str], proto: Proto, asks: &[Ask]) -> Vec<Got> {
+/// Records requests, stops the origin and returns the live answers.
+fn record(
+    sandbox: &Sandbox,
+    origin: Origin,
+    output: &str,
+    options: &[&str],
+    proto: Proto,
+    asks: &[TestRequest],
+) -> Vec<TestResponse> {
     let mut args: Vec<String> = ["record", "-o", output].iter().chain(options).map(|&arg| arg.to_owned()).collect();
     args.extend(origin.args());
     let recorder = sandbox.start(&args);
-    let client = Client::new(recorder.proxy(), recorder.ca(), proto);
-    let live = asks.iter().map(|ask| client.ask(ask.clone())).collect();
+    let client = recorder.client(proto);
+    let live = asks.iter().map(|ask| client.send(ask.clone())).collect();
     recorder.stop().expect(0);
     origin.stop();
     live
 }
 
-/// A running replay and a client of it.
+/// Starts a replay with a client.
 fn replay(sandbox: &Sandbox, args: &[&str], proto: Proto) -> (Server, Client) {
     let replay = sandbox.start(["replay"].iter().chain(args));
-    let client = Client::new(replay.proxy(), replay.ca(), proto);
+    let client = replay.client(proto);
     (replay, client)
 }
 
-fn page(media_type: &str, body: impl Into<Vec<u8>>) -> Page {
-    Page { status: 200, headers: vec![("content-type", media_type.to_owned())], body: body.into(), ..Page::default() }
+fn page(media_type: &str, body: impl Into<Vec<u8>>) -> OriginResponse {
+    OriginResponse {
+        status: 200,
+        headers: vec![("content-type", media_type.to_owned())],
+        body: body.into(),
+        ..OriginResponse::default()
+    }
 }
 
-fn get(path: &str) -> Ask {
-    Ask::new("GET", &format!("https://api.test{path}"))
+fn get(path: &str) -> TestRequest {
+    TestRequest::new("GET", &format!("https://api.test{path}"))
 }
 
-fn post(path: &str, media_type: &str, body: impl Into<Vec<u8>>) -> Ask {
-    Ask::new("POST", &format!("https://api.test{path}")).header("content-type", media_type).body(body)
+fn post(path: &str, media_type: &str, body: impl Into<Vec<u8>>) -> TestRequest {
+    TestRequest::new("POST", &format!("https://api.test{path}")).header("content-type", media_type).body(body)
 }
 
 #[track_caller]
-fn served(got: &Got) {
+fn served(got: &TestResponse) {
     assert!(got.header("x-harproxy").is_some_and(|mark| mark.starts_with("replay; ")), "{got:?}\n{}", got.text());
 }
 
 #[track_caller]
-fn missed(got: &Got) -> String {
+fn missed(got: &TestResponse) -> String {
     assert_eq!((got.status, got.header("x-harproxy")), (501, Some("miss")), "{}", got.text());
     got.text()
 }
 
-/// Sends these bytes and reads what comes until the end.
+/// Sends bytes and reads to the end.
 fn raw(to: SocketAddr, request: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(to).unwrap();
     stream.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();

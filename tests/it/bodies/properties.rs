@@ -1,9 +1,9 @@
-//! What holds for any payload: codings come off as they went on, and a boundary says nothing.
+//! Properties of payloads: decoding reverts encoding, and the choice of a boundary has no effect.
 
 use std::io::Read;
 
 use harproxy_http::coding::{self, Coding};
-use harproxy_http::multipart::{self, Part, Piece, Splitter};
+use harproxy_http::multipart::{self, BodyPart, Piece, Splitter};
 use proptest::prelude::*;
 
 fn codings() -> impl Strategy<Value = Vec<Coding>> {
@@ -11,7 +11,7 @@ fn codings() -> impl Strategy<Value = Vec<Coding>> {
     prop::collection::vec(any, 0..4)
 }
 
-/// Bytes of any kind, and those that compress.
+/// Arbitrary bytes, and bytes that compress well.
 fn payload() -> impl Strategy<Value = Vec<u8>> {
     let bytes = prop::collection::vec(any::<u8>(), 0..3000);
     let repeated =
@@ -24,7 +24,7 @@ fn decoded(codings: &[Coding], bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     coding::decoder(codings, Box::new(bytes)).take(1 << 20).read_to_end(&mut plain).map(|_| plain)
 }
 
-/// The payload of these parts: header line, content.
+/// The multipart payload of parts with a header line and a content.
 fn multipart_of(parts: &[(String, Vec<u8>)], boundary: &str) -> Vec<u8> {
     let mut payload = Vec::new();
     for (header, content) in parts {
@@ -36,7 +36,7 @@ fn multipart_of(parts: &[(String, Vec<u8>)], boundary: &str) -> Vec<u8> {
     payload
 }
 
-/// The parts as they come of a payload that arrives cut in these places; `None` when it was not closed.
+/// The parts of a payload that is read in pieces; `None` without a closing delimiter.
 fn split(payload: &[u8], boundary: &str, cuts: &[usize]) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
     let (mut splitter, mut parts, mut open) = (Splitter::new(boundary), Vec::new(), (Vec::new(), Vec::new()));
     let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (payload.len() + 1)).chain([0, payload.len()]).collect();
@@ -51,7 +51,7 @@ fn split(payload: &[u8], boundary: &str, cuts: &[usize]) -> Option<Vec<(Vec<u8>,
     splitter.is_closed().then_some(parts)
 }
 
-/// Text that is nearly multipart, with the boundary `b`.
+/// Text that resembles multipart with the boundary `b`.
 fn nearly_multipart() -> impl Strategy<Value = Vec<u8>> {
     let bits = [
         "--b",
@@ -77,14 +77,14 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_was_encoded_decodes_to_itself_through_every_stack(codings in codings(), plain in payload()) {
+    fn decoding_reverts_encoding_for_every_stack(codings in codings(), plain in payload()) {
         let mut coded = Vec::new();
         coding::encode(&codings, &mut &plain[..], &mut coded).unwrap();
         prop_assert!(decoded(&codings, &coded).unwrap() == plain, "{codings:?}");
     }
 
     #[test]
-    fn a_payload_that_arrives_in_pieces_has_the_parts_of_the_whole(
+    fn parts_do_not_depend_on_how_the_payload_is_split(
         payload in nearly_multipart(), closed in any::<bool>(), cuts in prop::collection::vec(any::<usize>(), 0..9)
     ) {
         let payload = if closed { [b"--b\r\n", &*payload, b"\r\n--b--\r\n"].concat() } else { payload };
@@ -93,9 +93,8 @@ proptest! {
         prop_assert_eq!(split(&payload, "b", &cuts), whole, "{}", String::from_utf8_lossy(&payload));
     }
 
-    /// An error or some bytes, never a panic and never without end.
     #[test]
-    fn anything_may_be_said_to_be_coded(codings in codings(), bytes in payload(), cut in 0_usize..3000) {
+    fn decoding_arbitrary_bytes_does_not_panic(codings in codings(), bytes in payload(), cut in 0_usize..3000) {
         let _ = decoded(&codings, &bytes);
         let mut coded = Vec::new();
         coding::encode(&codings, &mut &bytes[..], &mut coded).unwrap();
@@ -104,21 +103,21 @@ proptest! {
     }
 
     #[test]
-    fn parts_are_the_same_under_any_boundary(
+    fn parts_do_not_depend_on_the_boundary(
         parts in prop::collection::vec(("[a-z]{1,8}: [a-z;=\" ]{0,20}", prop::collection::vec(any::<u8>(), 0..200)), 0..5),
         boundaries in prop::array::uniform2("[A-Za-z0-9'()+_,./:=?-]{10,70}"),
     ) {
         let payloads = boundaries.each_ref().map(|boundary| multipart_of(&parts, boundary));
         for (payload, boundary) in payloads.iter().zip(&boundaries) {
             let found = multipart::parts(payload, boundary).unwrap();
-            let wanted: Vec<Part<'_>> =
-                parts.iter().map(|(header, content)| Part { headers: header.as_bytes(), body: content }).collect();
+            let wanted: Vec<BodyPart<'_>> =
+                parts.iter().map(|(header, content)| BodyPart { headers: header.as_bytes(), body: content }).collect();
             prop_assert_eq!(found, wanted);
         }
     }
 
     #[test]
-    fn anything_may_be_said_to_be_multipart(bytes in payload(), boundary in "[\\PC]{0,4}", at in 0_usize..3000) {
+    fn splitting_arbitrary_bytes_does_not_panic(bytes in payload(), boundary in "[\\PC]{0,4}", at in 0_usize..3000) {
         let _ = multipart::parts(&bytes, &boundary);
         let mut cut = multipart_of(&[("a: b".to_owned(), bytes)], &boundary);
         cut.truncate(at);

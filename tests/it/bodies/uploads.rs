@@ -1,7 +1,7 @@
-//! How an upload is framed says nothing about what it is.
+//! The framing of an upload does not affect matching.
 
 use super::{missed, post, raw, record, replay, served};
-use crate::support::client::{Ask, Proto};
+use crate::support::client::{Proto, TestRequest};
 use crate::support::origin::Origin;
 use crate::support::sandbox::Sandbox;
 
@@ -15,7 +15,7 @@ fn entry_of(answer: &[u8]) -> String {
 }
 
 #[test]
-fn chunks_a_length_an_expectation_and_frames_match_alike() {
+fn uploads_match_with_any_framing() {
     let framed = [
         format!("{HEAD}Content-Length: 11\r\n\r\nhello there"),
         format!("{HEAD}Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6;a=b\r\n there\r\n0\r\n\r\n"),
@@ -35,26 +35,28 @@ fn chunks_a_length_an_expectation_and_frames_match_alike() {
         for framed in &framed {
             assert_eq!(entry_of(&raw(server.proxy(), framed.as_bytes())), "replay; entry=hars/api.har#0", "{framed}");
         }
-        let plain = Ask::new("POST", "http://api.test/api/echo").header("content-type", "text/plain");
-        served(&client.ask(plain.clone().body("hello there")));
-        missed(&client.ask(plain.body("hello here")));
+        let plain = TestRequest::new("POST", "http://api.test/api/echo").header("content-type", "text/plain");
+        served(&client.send(plain.clone().body("hello there")));
+        missed(&client.send(plain.body("hello here")));
         server.stop().expect(1);
     }
 }
 
 #[test]
-fn no_payload_and_one_of_no_bytes_are_the_same_and_another_is_not() {
+fn missing_and_empty_payloads_are_equal() {
     let sandbox = Sandbox::new();
-    let asks =
-        [Ask::new("POST", "https://api.test/api/echo"), Ask::new("DELETE", "https://api.test/api/items/9").body("why")];
+    let asks = [
+        TestRequest::new("POST", "https://api.test/api/echo"),
+        TestRequest::new("DELETE", "https://api.test/api/items/9").body("why"),
+    ];
     record(&sandbox, Origin::start(), "hars/api.har", &[], Proto::H1, &asks);
     let (server, client) = replay(&sandbox, &["hars/api.har"], Proto::H1);
-    served(&client.ask(asks[0].clone()));
-    served(&client.ask(asks[0].clone().body("")));
-    served(&client.ask(asks[1].clone()));
-    missed(&client.ask(Ask::new("DELETE", "https://api.test/api/items/9")));
-    missed(&client.ask(post("/api/echo", "text/plain", "x")));
+    served(&client.send(asks[0].clone()));
+    served(&client.send(asks[0].clone().body("")));
+    served(&client.send(asks[1].clone()));
+    missed(&client.send(TestRequest::new("DELETE", "https://api.test/api/items/9")));
+    missed(&client.send(post("/api/echo", "text/plain", "x")));
     let empty = b"POST http://api.test/api/echo HTTP/1.1\r\nHost: api.test\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
-    assert!(String::from_utf8_lossy(&raw(server.proxy(), empty)).contains("501"), "that one was recorded over https");
+    assert!(String::from_utf8_lossy(&raw(server.proxy(), empty)).contains("501"), "the entry was recorded over https");
     server.stop().expect(1);
 }

@@ -7,7 +7,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::Value;
 
-use super::Stage;
+use super::CliSandbox;
 use crate::support::sandbox::{Sandbox, finish};
 
 #[test]
@@ -55,7 +55,7 @@ fn ca_new_creates_a_different_authority() {
 
 #[test]
 fn env_makes_a_client_use_a_running_proxy() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     let recorder = stage.sandbox.start(stage.args("record", &["-o", "hars/a.har"], &[]));
     let port = recorder.proxy().port();
     let script =

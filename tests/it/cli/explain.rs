@@ -1,4 +1,4 @@
-//! `explain`: what would answer, and why.
+//! `explain`: the entry that would answer a request, and the reason.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -60,7 +60,7 @@ fn feed(sandbox: &Sandbox, args: &[&str], input: &[u8]) -> Output {
     finish(child.wait_with_output().unwrap())
 }
 
-/// The answers of these requests, asked in one go.
+/// The results for these requests, read by one `explain`.
 fn answers(sandbox: &Sandbox, options: &[&str], requests: &[Value]) -> Vec<Value> {
     let lines: Vec<String> = requests.iter().map(ToString::to_string).collect();
     let args = [&["explain", "--json", "--requests", "-"], options].concat();
@@ -252,7 +252,7 @@ fn invalid_requests_are_errors_with_a_position() {
     sandbox.run(["explain"]).expect(2).says("--url");
 }
 
-/// Runs `explain --json` in a folder of the sandbox, with these options, for one URL; what it answers.
+/// Runs `explain --json` for one URL in a folder of the sandbox. Returns the result.
 fn explained_in(sandbox: &Sandbox, folder: &str, args: &[&str]) -> Value {
     std::fs::create_dir_all(sandbox.join(folder)).unwrap();
     let mut command = sandbox.command(["explain", "--json"]);
@@ -272,7 +272,7 @@ fn configuration_is_found_from_subfolders() {
         let ask = |args: &[&str]| explained_in(&sandbox, folder, args);
         let job = ask(&["--url", "https://api.test/job?ts=1"]);
         assert_eq!((&job["action"], &job["entry"]), (&json!("serve"), &json!(0)), "{folder}: {job}");
-        // The rule of that URL, and of no other: another payload is as good, another tenant is not.
+        // The rule applies to its URL: another payload matches, another tenant does not.
         let made = ask(&["--url", "https://api.test/users", "-X", "POST", "-d", "other"]);
         assert_eq!((&made["action"], &made["entry"]), (&json!("serve"), &json!(5)), "{folder}: {made}");
         let tenant = ask(&["--url", "https://api.test/users?page=1", "-H", "x-tenant: a"]);
@@ -280,7 +280,7 @@ fn configuration_is_found_from_subfolders() {
         let stranger = ask(&["--url", "https://api.test/users?page=1", "-H", "x-tenant: b"]);
         assert_eq!(stranger["action"], json!("miss"), "{folder}: {stranger}");
         assert_eq!(stranger["near"][0]["differences"][0]["name"], json!("x-tenant"), "{folder}: {stranger}");
-        // A flag wins over the file.
+        // An option wins over the file.
         let strict = ask(&["--url", "https://api.test/job?ts=1", "--ignore-query", "other"]);
         assert_eq!(strict["action"], json!("miss"), "{folder}: {strict}");
     }

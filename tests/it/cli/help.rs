@@ -1,12 +1,12 @@
-//! The help: it names what is there, and its examples run.
+//! The help lists every command, and its examples run.
 
 use std::os::unix::fs::PermissionsExt;
 
-use super::Stage;
+use super::CliSandbox;
 use crate::support::sandbox::{Sandbox, finish};
 
 /// The commands in the help, by name.
-fn commands(sandbox: &Sandbox) -> Vec<String> {
+pub fn commands(sandbox: &Sandbox) -> Vec<String> {
     let help = sandbox.run(["--help"]).expect(0).stdout;
     let list = help.split_once("Commands:\n").unwrap().1.split_once("\n\n").unwrap().0;
     list.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
@@ -28,17 +28,16 @@ fn help_lists_exactly_the_commands() {
     assert!(sandbox.run(["--version"]).expect(0).stdout.starts_with("harproxy 0."));
 }
 
-/// The examples of a command, a line each.
+/// The examples of a command, one per line.
 pub fn examples(sandbox: &Sandbox, command: &str) -> Vec<String> {
     let help = sandbox.run(command.split(' ').chain(["--help"])).expect(0).stdout;
     let Some((_, examples)) = help.split_once("Examples:\n") else { panic!("{command} has no examples") };
     examples.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect()
 }
 
-/// Runs a line as a person would: in a shell, with harproxy and a project's tests at hand, and the hosts of the
-/// examples
-/// answered by the origin.
-pub fn type_in(stage: &Stage, line: &str) -> crate::support::sandbox::Output {
+/// Runs a line in a shell like a user, with harproxy and the tests of a project in PATH. The origin answers for the
+/// hosts of the examples.
+pub fn type_in(stage: &CliSandbox, line: &str) -> crate::support::sandbox::Output {
     let origin = &stage.origin;
     let tests = "#!/bin/sh\nexec curl -sSk http://localhost:8000/api/users https://api.example.com/api/users\n";
     for script in ["bin/npm", "run-the-tests.sh"] {
@@ -66,7 +65,7 @@ pub fn type_in(stage: &Stage, line: &str) -> crate::support::sandbox::Output {
 fn record_examples_work() {
     let sandbox = Sandbox::new();
     for example in examples(&sandbox, "record") {
-        let output = type_in(&Stage::new(), &example);
+        let output = type_in(&CliSandbox::new(), &example);
         assert_eq!(output.status, 0, "{example}: {output:?}");
     }
 }
@@ -75,7 +74,7 @@ fn record_examples_work() {
 fn replay_examples_work_on_recorded_fixtures() {
     let sandbox = Sandbox::new();
     for example in examples(&sandbox, "replay") {
-        let stage = Stage::new();
+        let stage = CliSandbox::new();
         let (options, cmd) = example.split_once(" -- ").unwrap();
         let output = options.split(' ').find(|word| word.ends_with(".har")).unwrap_or("hars/recorded.har");
         let recorded = type_in(&stage, &format!("harproxy record -o {output} -- {cmd}"));
@@ -87,7 +86,7 @@ fn replay_examples_work_on_recorded_fixtures() {
 
 #[test]
 fn explain_examples_work_on_recorded_fixtures() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     type_in(&stage, "harproxy record -- ./run-the-tests.sh").expect(0);
     stage.sandbox.write("requests.jsonl", r#"{"url":"https://api.example.com/api/users","method":"GET"}"#);
     for example in examples(&stage.sandbox, "explain") {
@@ -100,7 +99,7 @@ fn explain_examples_work_on_recorded_fixtures() {
 #[test]
 fn recover_examples_work_on_a_held_recording() {
     for example in examples(&Sandbox::new(), "recover") {
-        let stage = Stage::new();
+        let stage = CliSandbox::new();
         type_in(&stage, "harproxy record -o hars/api.har -- ./run-the-tests.sh").expect(0);
         type_in(&stage, "harproxy record -o hars/api.har -- sh -c './run-the-tests.sh; exit 1'").expect(1);
         let output = type_in(&stage, &example).expect(0);
@@ -114,7 +113,7 @@ fn recover_examples_work_on_a_held_recording() {
 #[test]
 fn report_examples_work_on_replay_reports() {
     for example in examples(&Sandbox::new(), "report") {
-        let stage = Stage::new();
+        let stage = CliSandbox::new();
         type_in(&stage, "harproxy record -- npm test").expect(0);
         for shard in ["shard-1.json", "shard-2.json", "shards/1.json"] {
             type_in(&stage, &format!("harproxy replay --report {shard} -- npm test")).expect(0);
@@ -128,20 +127,20 @@ fn examples_of_other_commands_work() {
     let sandbox = Sandbox::new();
     for command in ["ca", "env", "glob", "config", "completions", "man"] {
         for example in examples(&sandbox, command) {
-            let output = type_in(&Stage::new(), &example);
+            let output = type_in(&CliSandbox::new(), &example);
             assert_eq!((output.status, output.stderr.as_str()), (0, ""), "{example}: {output:?}");
         }
     }
     for example in examples(&sandbox, "ca trust") {
-        // The rest would change the stores of whoever runs the tests.
+        // The other examples would change the trust stores of this machine.
         let changes = example.contains("install");
         if !changes || example.ends_with("--store browsers") {
-            let stage = Stage::new();
+            let stage = CliSandbox::new();
             super::trust_stores::certutil(&stage.sandbox);
             let output = type_in(&stage, &example);
             assert_eq!(output.status, 0, "{example}: {output:?}");
         }
     }
-    let output = type_in(&Stage::new(), "harproxy demo");
+    let output = type_in(&CliSandbox::new(), "harproxy demo");
     assert_eq!(output.status, 0, "{output:?}");
 }

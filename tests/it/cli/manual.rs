@@ -2,16 +2,10 @@
 
 use std::process::Command;
 
+use super::help::commands;
 use crate::support::sandbox::{Sandbox, finish};
 
 const SHELLS: [&str; 5] = ["bash", "zsh", "fish", "powershell", "elvish"];
-
-/// The commands in the help, by name.
-fn commands(sandbox: &Sandbox) -> Vec<String> {
-    let help = sandbox.run(["--help"]).expect(0).stdout;
-    let list = help.split_once("Commands:\n").unwrap().1.split_once("\n\n").unwrap().0;
-    list.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
-}
 
 #[test]
 fn completions_of_every_shell_have_every_command() {
@@ -71,7 +65,7 @@ fn groff_accepts_the_manual_pages() {
     sandbox.run(["man", "--dir", "."]).expect(0);
     for page in ["harproxy.1", "harproxy-record.1", "harproxy-ca-bundle.1"] {
         let groff = Command::new("groff").args(["-man", "-Tutf8", "-ww", page]).current_dir(sandbox.path()).output();
-        // Not everywhere there.
+        // Skipped where groff is not installed.
         let Ok(groff) = groff else { return };
         let said = finish(groff).expect(0);
         assert_eq!(said.stderr, "", "{page}");

@@ -1,4 +1,4 @@
-//! The command line as a contract: exit statuses, streams, what is printed, and what others read.
+//! The contract of the command line: exit statuses, streams, output and files.
 
 mod commands;
 mod config;
@@ -15,15 +15,15 @@ mod trust_stores;
 use crate::support::origin::Origin;
 use crate::support::sandbox::Sandbox;
 
-/// A sandbox whose harproxy reaches `api.test` at an origin, whatever the command line says.
-pub struct Stage {
+/// A sandbox with an origin for `api.test`.
+pub struct CliSandbox {
     pub sandbox: Sandbox,
     pub origin: Origin,
 }
 
-impl Stage {
+impl CliSandbox {
     pub fn new() -> Self {
-        Stage { sandbox: Sandbox::new(), origin: Origin::start() }
+        CliSandbox { sandbox: Sandbox::new(), origin: Origin::start() }
     }
 
     /// The options that lead to the origin, then CMD.
@@ -49,5 +49,5 @@ impl Stage {
     }
 }
 
-/// A client as CMD: it trusts what its environment says and nothing else.
+/// A client as CMD, configured by its environment only.
 pub const CURL: &[&str] = &["curl", "-sS", "https://api.test/api/json"];

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use nix::sys::signal::Signal;
 
-use super::{CURL, Stage};
-use crate::support::client::{Client, Proto};
+use super::{CURL, CliSandbox};
+use crate::support::client::Proto;
 use crate::support::sandbox::{Output, Sandbox};
 
 const FILE: &str = "hars/a.har";
@@ -14,22 +14,22 @@ fn failing(path: &str) -> Vec<String> {
     ["sh".into(), "-c".into(), format!("curl -sS https://api.test/api/{path}; exit 9")].into()
 }
 
-fn record(stage: &Stage, options: &[&str], cmd: &[String]) -> Output {
+fn record(stage: &CliSandbox, options: &[&str], cmd: &[String]) -> Output {
     let options = [&["-o", FILE], options].concat();
     stage.record(&options, &cmd.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 /// A fixture of one entry, and a held recording of another entry.
-fn held() -> Stage {
-    let stage = Stage::new();
+fn held() -> CliSandbox {
+    let stage = CliSandbox::new();
     stage.record(&["-o", FILE], CURL).expect(0);
     record(&stage, &[], &failing("text")).expect(9);
     stage
 }
 
-fn killed(stage: &Stage, url: &str) {
+fn killed(stage: &CliSandbox, url: &str) {
     let recorder = stage.sandbox.start(stage.args("record", &["-o", FILE], &[]));
-    Client::new(recorder.proxy(), recorder.ca(), Proto::H1).get(url);
+    recorder.client(Proto::H1).get(url);
     recorder.signal(Signal::SIGKILL);
     recorder.wait();
 }
@@ -86,7 +86,7 @@ fn killed_recording_is_recovered_after_a_held_one() {
     killed_and_dropped(&stage);
 }
 
-fn killed_and_dropped(stage: &Stage) {
+fn killed_and_dropped(stage: &CliSandbox) {
     killed(stage, "https://api.test/api/trailers");
     stage.sandbox.run(["recover", FILE, "--discard"]).expect(0).says("that was killed");
     assert_eq!((entries(&stage.sandbox), hidden(&stage.sandbox.join("hars"))), (3, Vec::new()));
@@ -107,7 +107,7 @@ fn held_recording_is_not_accepted_when_its_fixture_has_changed() {
 
 #[test]
 fn held_recording_of_another_version_is_kept() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     stage.record(&["-o", FILE], CURL).expect(0);
     let held = stage.sandbox.write("hars/.a.har.held", "harproxy journal 2\nwhatever there is in it");
     stage
@@ -134,7 +134,7 @@ fn recover_without_a_recording_prints_advice() {
 
 #[test]
 fn running_recorder_is_not_recovered() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     let recorder = stage.sandbox.start(stage.args("record", &["-o", FILE], &[]));
     for args in [&["recover", FILE][..], &["recover", FILE, "--discard"]] {
         stage.sandbox.run(args).expect(3).says("hars/a.har is being recorded by another harproxy");
@@ -144,7 +144,7 @@ fn running_recorder_is_not_recovered() {
 
 #[test]
 fn recover_reads_the_record_section() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     stage.record(&["-o", FILE], CURL).expect(0);
     killed(&stage, "https://api.test/api/text");
     stage.sandbox.write("harproxy.toml", "[record]\noutput = 'hars/a.har'\ncontent = 'embed'\nupdate = 'replace'\n");
@@ -157,7 +157,7 @@ fn recover_reads_the_record_section() {
 
 #[test]
 fn on_failure_write_updates_the_fixture() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     stage.record(&["-o", FILE], CURL).expect(0);
     record(&stage, &["--on-failure", "write"], &failing("text"))
         .expect(9)
@@ -167,7 +167,7 @@ fn on_failure_write_updates_the_fixture() {
 
 #[test]
 fn journal_of_another_version_is_kept() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     let journal = stage.sandbox.write("hars/.a.har.journal", "harproxy journal 0\nwhatever there is in it");
     for output in [stage.record(&["-o", FILE], CURL), stage.sandbox.run(["recover", FILE])] {
         output.expect(3).says("hars/.a.har.journal").says("use the version of harproxy that recorded it");
@@ -179,7 +179,7 @@ fn journal_of_another_version_is_kept() {
 
 #[test]
 fn temporary_files_of_a_killed_writer_are_removed_by_the_next_recording() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     stage.sandbox.write("hars/.a.har.Xy12Zz.part/payload.json", "{}");
     stage.sandbox.write("hars/.a.har.Ab34Cd.part", "{");
     stage.record(&["-o", FILE], CURL).expect(0);
@@ -188,7 +188,7 @@ fn temporary_files_of_a_killed_writer_are_removed_by_the_next_recording() {
 
 #[test]
 fn empty_recording_leaves_no_files() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     stage.record(&[], &["no-such-command"]).expect(127);
     stage.record(&["-o", "deep/er/a.har"], &["true"]).expect(1);
     assert!(!stage.sandbox.join("hars").exists() && !stage.sandbox.join("deep").exists());

@@ -1,12 +1,12 @@
-//! What people type that can't be meant, and what they are told: each line that is proposed works when it is typed.
+//! Mistakes on the command line, and their messages. Each suggested command works.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use super::{CURL, Stage};
-use crate::support::client::{Client, Proto};
+use super::{CURL, CliSandbox};
+use crate::support::client::Proto;
 use crate::support::sandbox::{Output, Sandbox, finish};
 
-/// The line that a recording proposes for its replay.
+/// The replay command that a recording suggests.
 fn proposed(recorded: &Output) -> String {
     let mut lines = recorded.stderr.lines().map(str::trim);
     lines.rfind(|line| line.starts_with("harproxy replay")).unwrap_or_default().to_owned()
@@ -14,7 +14,7 @@ fn proposed(recorded: &Output) -> String {
 
 #[test]
 fn printed_next_command_works() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     let cmd = ["sh", "-c", "curl -sS \"$HARPROXY_URL_API/text\""];
     stage.sandbox.write("conf/my.toml", "[record]\nbypass = ['db.internal']\n");
     let options = ["-o", "my fixtures/a.har", "--config", "conf/my.toml", "--reverse", "API=http://api.test/api"];
@@ -34,7 +34,7 @@ fn printed_next_command_works() {
 
 #[test]
 fn no_traffic_names_a_missing_reverse_option() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     let cmd = ["sh", "-c", "curl -sS \"$HARPROXY_URL_API/text\"; true"];
     stage.record(&["--reverse", "API=http://api.test/api"], &cmd).expect(0);
     stage.replay(&[], &cmd).expect(1).says("no-traffic").says("`--reverse API=URL`");
@@ -42,7 +42,7 @@ fn no_traffic_names_a_missing_reverse_option() {
 
 #[test]
 fn recording_output_is_found_by_replay() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     for output in ["hars/api.json", "hars/api", "hars/api.har.gz"] {
         let refused = stage.record(&["-o", output], CURL).expect(2);
         assert!(refused.stderr.contains("ends neither in .har nor in .zip"), "{output}: {}", refused.stderr);
@@ -55,7 +55,7 @@ fn recording_output_is_found_by_replay() {
 
 #[test]
 fn invalid_switch_variable_is_an_error() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     for (value, status) in [("maybe", 2), ("2", 2), ("no", 0), ("1", 0)] {
         let args = stage.args("record", &["--update", "replace"], CURL);
         let mut command = stage.sandbox.command(args);
@@ -107,9 +107,9 @@ fn hints_match_the_error() {
 
 #[test]
 fn missing_fixture_hint_names_unfinished_recordings() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     let recorder = stage.sandbox.start(stage.args("record", &["-o", "hars/k.har"], &[]));
-    Client::new(recorder.proxy(), recorder.ca(), Proto::H1).get("http://api.test/api/json");
+    recorder.client(Proto::H1).get("http://api.test/api/json");
     recorder.signal(nix::sys::signal::Signal::SIGKILL);
     recorder.wait();
     for args in [&["replay", "hars/k.har", "--", "true"][..], &["ls", "hars/k.har"], &["replay", "--", "true"]] {
@@ -122,7 +122,7 @@ fn missing_fixture_hint_names_unfinished_recordings() {
     assert!(!quiet.stderr.contains("recover"), "{}", quiet.stderr);
 }
 
-/// CMD is told to end by the first signal, and sends harproxy the second.
+/// The first signal ends CMD, which sends harproxy the second one.
 fn twice_signalled(before: &str) -> [String; 3] {
     let script = format!("{before}trap 'kill -INT $PPID' TERM; kill -TERM $PPID; while :; do sleep 0.05; done");
     ["sh".into(), "-c".into(), script]
@@ -130,7 +130,7 @@ fn twice_signalled(before: &str) -> [String; 3] {
 
 #[test]
 fn second_signal_reports_its_status_and_the_unfinished_recording() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     stage.record(&[], CURL).expect(0);
     let fetch = "curl -sS https://api.test/api/json >/dev/null; ";
     let words = twice_signalled(fetch);
@@ -159,7 +159,7 @@ fn stale_ready_file_is_removed_when_a_run_fails() {
 
 #[test]
 fn report_is_written_through_a_symbolic_link() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     stage.record(&[], CURL).expect(0);
     stage.sandbox.write("there/real.json", "{}");
     symlink("there/real.json", stage.sandbox.join("r.json")).unwrap();

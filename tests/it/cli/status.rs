@@ -1,17 +1,17 @@
-//! Every line of the table of exit statuses.
+//! The exit statuses of the documented table.
 
 use std::io::Read;
 
 use nix::sys::signal::Signal;
 
-use super::{CURL, Stage};
-use crate::support::client::{Ask, Client, Proto};
+use super::{CURL, CliSandbox};
+use crate::support::client::{Proto, TestRequest};
 use crate::support::raw::RawOrigin;
 use crate::support::sandbox::Sandbox;
 
 #[test]
 fn status_is_0_on_success() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     let recorded = stage.record(&[], CURL).expect(0);
     assert!(recorded.stdout.contains("Ada"), "{recorded:?}");
     assert!(stage.sandbox.join("hars/recorded.har").exists());
@@ -22,7 +22,7 @@ fn status_is_0_on_success() {
 
 #[test]
 fn status_is_1_with_advice_when_nothing_was_recorded() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     let output = stage.record(&[], &["true"]).expect(1).says("nothing was recorded");
     assert!(!stage.sandbox.join("hars/recorded.har").exists());
     assert!(output.stderr.contains("proxy"), "{}", output.stderr);
@@ -33,7 +33,7 @@ fn status_is_1_with_advice_when_nothing_was_recorded() {
 
 #[test]
 fn status_is_1_when_the_verdict_fails_and_cmd_exits_0() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     stage.record(&[], CURL).expect(0);
     stage.replay(&[], &["curl", "-sS", "https://api.test/api/other"]).expect(1).says("api/other");
     stage.replay(&[], &["true"]).expect(1).says("no-traffic");
@@ -77,7 +77,7 @@ fn status_is_3_when_the_port_is_in_use() {
 
 #[test]
 fn status_is_3_when_a_report_or_the_ready_file_cannot_be_written() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     stage.sandbox.write("file", "");
     stage.record(&["--ready-file", "file/ready.json"], CURL).expect(3).says("file/ready.json");
     stage.record(&["--report", "file/report.json"], CURL).expect(3).says("file/report.json");
@@ -100,7 +100,7 @@ fn status_is_3_when_the_ca_key_is_readable_by_others() {
 
 #[test]
 fn status_is_that_of_cmd_when_not_0() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     stage.record(&[], CURL).expect(0);
     stage.replay(&[], &["sh", "-c", "exit 42"]).expect(42).says("no-traffic");
     stage.record(&["-o", "hars/b.har"], &["sh", "-c", "exit 43"]).expect(43);
@@ -110,7 +110,7 @@ fn status_is_that_of_cmd_when_not_0() {
 
 #[test]
 fn failing_cmd_keeps_an_existing_fixture_and_writes_a_first_one() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     let failing = &["sh", "-c", "curl -sS https://api.test/api/text; exit 9"];
     stage.record(&["-o", "hars/a.har"], failing).expect(9).says("git add hars/a.har");
     let before = stage.sandbox.read("hars/a.har");
@@ -135,7 +135,7 @@ fn status_is_127_or_126_when_cmd_cannot_be_started() {
 
 #[test]
 fn report_has_the_source_of_the_status() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     for (options, cmd, status, source) in [
         (&["--report", "r.json"][..], CURL, 0, "verdict"),
         (&["--report", "r.json", "-o", "hars/b.har"], &["true"][..], 1, "verdict"),
@@ -152,10 +152,10 @@ fn report_has_the_source_of_the_status() {
 
 #[test]
 fn signal_ends_a_run_without_cmd_with_the_status_of_the_verdict() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     for (signal, output) in [(Signal::SIGINT, "hars/int.har"), (Signal::SIGTERM, "hars/term.har")] {
         let recorder = stage.sandbox.start(stage.args("record", &["-o", output], &[]));
-        Client::new(recorder.proxy(), recorder.ca(), Proto::H1).get("https://api.test/api/json");
+        recorder.client(Proto::H1).get("https://api.test/api/json");
         recorder.signal(signal);
         recorder.wait().expect(0);
         assert!(stage.sandbox.join(output).exists());
@@ -163,14 +163,14 @@ fn signal_ends_a_run_without_cmd_with_the_status_of_the_verdict() {
     let idle = stage.sandbox.start(stage.args("replay", &["hars/int.har"], &[]));
     idle.stop().expect(0);
     let missing = stage.sandbox.start(stage.args("replay", &["hars/int.har"], &[]));
-    Client::new(missing.proxy(), missing.ca(), Proto::H1).get("https://api.test/api/other");
+    missing.client(Proto::H1).get("https://api.test/api/other");
     missing.signal(Signal::SIGTERM);
     missing.wait().expect(1);
 }
 
 #[test]
 fn sigterm_ends_cmd_and_writes_the_fixture() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     let script =
         "curl -sS https://api.test/api/json > /dev/null; trap 'exit 3' TERM; echo up; while :; do sleep 0.05; done";
     let mut command = stage.sandbox.command(stage.args("record", &["-o", "hars/a.har"], &["sh", "-c", script]));
@@ -187,19 +187,19 @@ fn sigterm_ends_cmd_and_writes_the_fixture() {
 
 #[test]
 fn second_signal_ends_at_once_and_keeps_the_journal() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     let (asked, is_asked) = std::sync::mpsc::channel();
     let silent = RawOrigin::start(move |_, stream| {
         let _ = asked.send(());
-        // Until the other side goes away.
+        // Waits until the client closes the connection.
         let _ = stream.read(&mut [0]);
     });
     let map = format!("silent.test:80={}", silent.addr);
     let options = ["-o", "hars/a.har", "--grace", "1h", "--map", &map];
     let recorder = stage.sandbox.start(stage.args("record", &options, &[]));
-    let client = Client::new(recorder.proxy(), recorder.ca(), Proto::H1);
+    let client = recorder.client(Proto::H1);
     client.get("https://api.test/api/json");
-    let waiting = std::thread::spawn(move || client.try_ask(Ask::new("GET", "http://silent.test/")));
+    let waiting = std::thread::spawn(move || client.try_send(TestRequest::new("GET", "http://silent.test/")));
     is_asked.recv().unwrap();
     recorder.signal(Signal::SIGINT);
     recorder.signal(Signal::SIGTERM);

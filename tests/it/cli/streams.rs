@@ -1,4 +1,4 @@
-//! Who may write where, and what others read once the proxy listens.
+//! The use of the standard streams, and the output that other programs read.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
@@ -8,12 +8,12 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use super::{CURL, Stage};
+use super::{CURL, CliSandbox};
 use crate::support::sandbox::finish;
 
 #[test]
 fn standard_output_and_input_belong_to_cmd() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     let mut command =
         stage.sandbox.command(stage.args("record", &[], &["sh", "-c", "cat; curl -sS https://api.test/api/text"]));
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -24,7 +24,7 @@ fn standard_output_and_input_belong_to_cmd() {
 
 #[test]
 fn standard_output_without_cmd_is_one_line() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     for format in ["text", "json"] {
         let options = ["-p", "0", "--log-format", format, "--reverse", "API=http://api.test", "-v"];
         let mut command = stage.sandbox.command(stage.args("record", &options, &[]));
@@ -57,14 +57,14 @@ fn standard_output_without_cmd_is_one_line() {
     }
 }
 
-/// The number after `pid `, or nothing.
+/// The number after `pid `, if there is one.
 fn child_pid(line: &str) -> String {
     line.split_once("pid ").map(|(_, rest)| rest.chars().take_while(char::is_ascii_digit).collect()).unwrap_or_default()
 }
 
 #[test]
 fn ready_file_has_all_addresses() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     let server = stage.sandbox.start(stage.args(
         "record",
         &["--ready-file", "run/ready.json", "--reverse", "API=http://api.test"],
@@ -85,7 +85,7 @@ fn ready_file_has_all_addresses() {
 
 #[test]
 fn cmd_gets_the_url_of_each_reverse_origin() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     let script = "curl -sS \"$HARPROXY_URL_API_TEST/api/text\"; curl -sS \"$HARPROXY_URL_two/text\"";
     let options = ["--reverse", "http://api.test", "--reverse", "two=/v2=http://api.test/api"];
     let live = stage.record(&options, &["sh", "-c", script]).expect(0);
@@ -96,7 +96,7 @@ fn cmd_gets_the_url_of_each_reverse_origin() {
 
 #[test]
 fn closed_pipe_is_not_an_error() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     let script = format!("{} ca bundle | head -n 1", env!("CARGO_BIN_EXE_harproxy"));
     let mut command = stage.sandbox.command([""; 0]);
     let path = std::env::var_os("PATH").unwrap();
@@ -110,7 +110,7 @@ fn closed_pipe_is_not_an_error() {
 
 #[test]
 fn recording_ends_with_hosts_changes_and_next_commands() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     let script = "curl -sS https://api.test/api/json https://api.test/api/image -o /dev/null -o /dev/null; curl -sS http://api.test/page";
     let cmd = &["sh", "-c", script];
     let first = stage.record(&["-g", "**/api/**"], cmd).expect(0);
@@ -131,7 +131,7 @@ fn recording_ends_with_hosts_changes_and_next_commands() {
 
 #[test]
 fn quiet_prints_nothing_on_success() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     assert_eq!(stage.record(&["-q"], CURL).expect(0).stderr, "");
     assert_eq!(stage.replay(&["-q"], CURL).expect(0).stderr, "");
     stage.replay(&["-q"], &["true"]).expect(1).says("no-traffic");
@@ -140,7 +140,7 @@ fn quiet_prints_nothing_on_success() {
 
 #[test]
 fn color_respects_option_and_terminal() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     stage.record(&[], CURL).expect(0);
     assert!(!stage.replay(&[], CURL).expect(0).stderr.contains('\u{1b}'));
     assert!(stage.replay(&["--color", "always"], CURL).expect(0).stderr.contains('\u{1b}'));
@@ -148,7 +148,7 @@ fn color_respects_option_and_terminal() {
 
 #[test]
 fn option_takes_precedence_over_its_variable() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     let run = |options: &[&str], variables: &[(&str, &str)]| {
         finish(
             stage
@@ -171,7 +171,7 @@ fn option_takes_precedence_over_its_variable() {
 
 #[test]
 fn verbose_logs_each_request_without_secrets() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     let curl = &["curl", "-sS", "https://api.test/api/echo?access_token=hush", "-H", "authorization: Bearer hush"];
     for command in [stage.record(&["-vv"], curl), stage.replay(&["-vv"], curl)] {
         let said = command.expect(0).stderr;

@@ -1,5 +1,5 @@
-//! `ca trust`, in a home folder of its own and never on the system's store: `scripts/trust` does that where it can't
-//! do harm.
+//! `ca trust` in a home folder of the test, never on the store of the system. `scripts/trust` tests that in a
+//! container.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::support::sandbox::{Output, Sandbox, finish};
 
-/// What harproxy needs of NSS's certutil: entries are files beside the database, trust in their first line.
+/// A replacement for NSS's certutil. Entries are files beside the database, with the trust in their first line.
 const CERTUTIL: &str = r#"#!/bin/sh
 [ "$1" = -d ] || exit 9
 folder=${2#sql:}
@@ -41,28 +41,28 @@ case $act in
 esac
 "#;
 
-/// Puts such a certutil into `bin`.
+/// Writes the certutil replacement into `bin`.
 pub fn certutil(sandbox: &Sandbox) {
     let file = sandbox.write("bin/certutil", CERTUTIL);
     std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// A sandbox with a profile of Firefox, where no other browser is.
-struct Stage {
+/// A sandbox with a Firefox profile and no other browser.
+struct FirefoxSandbox {
     sandbox: Sandbox,
     profile: PathBuf,
 }
 
-impl Stage {
+impl FirefoxSandbox {
     fn new() -> Self {
         let sandbox = Sandbox::new();
         let database = sandbox.write(".mozilla/firefox/abc.my profile/cert9.db", "");
-        Stage { profile: database.parent().unwrap().to_owned(), sandbox }
+        FirefoxSandbox { profile: database.parent().unwrap().to_owned(), sandbox }
     }
 
     fn run(&self, args: &[&str]) -> Output {
         let mut command = self.sandbox.command(["ca", "trust"].iter().chain(args));
-        // The programs that its own certutil needs, and no browser's.
+        // PATH has the programs that the certutil replacement needs, and no browser.
         let programs = ["sh", "sed", "cat", "rm", "head", "basename", "mkdir"];
         let path = std::env::var_os("PATH").unwrap();
         for name in programs {
@@ -75,7 +75,7 @@ impl Stage {
         finish(command.env("PATH", self.sandbox.join("bin")).output().unwrap())
     }
 
-    /// The lines of `--json`.
+    /// Runs the command with `--json`, and returns its lines.
     fn json(&self, args: &[&str], status: i32) -> Vec<Value> {
         let args: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
         let said = self.run(&args).expect(status).stdout;
@@ -84,8 +84,8 @@ impl Stage {
 }
 
 #[test]
-fn it_says_first_that_cmd_needs_none_of_it_and_what_it_risks() {
-    let stage = Stage::new();
+fn output_begins_with_the_alternative_and_the_risk() {
+    let stage = FirefoxSandbox::new();
     let output = stage.run(&[]).expect(0);
     assert_eq!(output.stderr, "");
     assert!(output.stdout.starts_with("-- CMD needs no installation"), "{}", output.stdout);
@@ -97,8 +97,8 @@ fn it_says_first_that_cmd_needs_none_of_it_and_what_it_risks() {
 }
 
 #[test]
-fn a_ca_with_name_constraints_is_told_with_them() {
-    let stage = Stage::new();
+fn name_constraints_of_the_ca_are_printed() {
+    let stage = FirefoxSandbox::new();
     let key = rcgen::KeyPair::generate().unwrap();
     let mut params = rcgen::CertificateParams::default();
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -118,8 +118,8 @@ fn a_ca_with_name_constraints_is_told_with_them() {
 }
 
 #[test]
-fn a_profile_of_firefox_is_told_done_and_undone() {
-    let stage = Stage::new();
+fn firefox_profile_is_printed_installed_and_uninstalled() {
+    let stage = FirefoxSandbox::new();
     certutil(&stage.sandbox);
     let place = stage.profile.to_str().unwrap();
     let told = stage.run(&["--store", "browsers"]).expect(0).stdout;
@@ -143,8 +143,8 @@ fn a_profile_of_firefox_is_told_done_and_undone() {
 }
 
 #[test]
-fn an_older_ca_is_named_with_what_takes_it_away() {
-    let stage = Stage::new();
+fn older_ca_is_named_with_the_command_that_removes_it() {
+    let stage = FirefoxSandbox::new();
     certutil(&stage.sandbox);
     stage.run(&["--install", "--store", "browsers"]).expect(0);
     let old = stage.sandbox.run(["ca", "show"]).expect(0).stdout;
@@ -161,9 +161,13 @@ fn an_older_ca_is_named_with_what_takes_it_away() {
 
 #[test]
 fn failed_installation_is_status_3_with_advice() {
-    let stage = Stage::new();
+    let stage = FirefoxSandbox::new();
     let output = stage.run(&["--install", "--store", "browsers"]).expect(3);
-    assert!(output.stderr.contains("`certutil` is not there") && output.stderr.contains("hint: "), "{}", output.stderr);
+    assert!(
+        output.stderr.contains("`certutil` is not installed") && output.stderr.contains("hint: "),
+        "{}",
+        output.stderr
+    );
     certutil(&stage.sandbox);
     std::fs::write(stage.profile.join("full"), "").unwrap();
     let output = stage.run(&["--install", "--store", "browsers"]).expect(3);
@@ -173,8 +177,8 @@ fn failed_installation_is_status_3_with_advice() {
 }
 
 #[test]
-fn install_and_uninstall_are_not_for_one_line_and_stores_have_names() {
-    let stage = Stage::new();
+fn install_conflicts_with_uninstall_and_unknown_stores_are_refused() {
+    let stage = FirefoxSandbox::new();
     stage.run(&["--install", "--uninstall"]).expect(2);
     stage.run(&["--store", "mozilla"]).expect(2).says("possible values: system, browsers, java");
 }

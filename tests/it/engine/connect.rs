@@ -1,44 +1,44 @@
-//! CONNECT: what is found inside, and what becomes of it.
+//! CONNECT tunnels and the protocols inside them.
 
 use harproxy_proxy::ConnectionEvent;
 use harproxy_tls::authority::Alpn;
 
-use super::stage::{Setting, Stage};
-use crate::support::client::{Ask, Proto};
+use super::stage::{EngineSettings, TestEngine};
+use crate::support::client::{Proto, TestRequest};
 
 #[test]
-fn tls_inside_is_served_over_both_protocols() {
+fn tls_in_a_tunnel_is_served_over_http1_and_http2() {
     for (alpn, proto, version) in [
         (Alpn::Http1, Proto::H1, "HTTP/1.1"),
         (Alpn::Http2, Proto::H2, "HTTP/2.0"),
         (Alpn::Http2, Proto::H1, "HTTP/1.1"),
-        // It offers nothing else.
+        // The client offers only HTTP/2.
         (Alpn::Http1, Proto::H2, "HTTP/2.0"),
     ] {
-        let stage = Stage::with(Setting { alpn, ..Setting::default() });
+        let stage = TestEngine::with(EngineSettings { alpn, ..EngineSettings::default() });
         let client = stage.client(proto);
-        let echo = client.ask(Ask::new("POST", "https://api.test/v1?a=b").body("hello")).json();
+        let echo = client.send(TestRequest::new("POST", "https://api.test/v1?a=b").body("hello")).json();
         assert_eq!(echo["uri"], "https://api.test/v1?a=b");
         assert_eq!(echo["version"], version);
         assert_eq!(echo["body"], "hello");
-        // Over HTTP/1.1 it says nothing else than the CONNECT did.
+        // Over HTTP/1.1 the Host header is the CONNECT target.
         assert_eq!(echo["hostStays"], version == "HTTP/2.0");
-        // Checked by rustls: the certificate must name the address.
+        // rustls verifies that the certificate names the address.
         assert_eq!(client.get("https://127.0.0.1:8443/").json()["origin"], "https://127.0.0.1:8443");
         assert_eq!(client.get("https://[::1]/").json()["uri"], "https://[::1]/");
     }
 }
 
 #[test]
-fn plain_http_inside_is_served_over_both_protocols() {
-    let stage = Stage::start();
+fn http_in_a_tunnel_is_served_over_http1_and_http2() {
+    let stage = TestEngine::start();
     let echo = stage.client(Proto::H2).get("http://api.test:8080/x").json();
     assert_eq!((&echo["uri"], &echo["version"]), (&"http://api.test:8080/x".into(), &"HTTP/2.0".into()));
 
     let mut raw = stage.tunnel("api.test:80");
     raw.send("GET /x HTTP/1.1\r\nHost: front.test\r\n\r\n");
     let echo = raw.echo();
-    assert_eq!(echo["uri"], "http://api.test/x", "the CONNECT says where, whatever Host says");
+    assert_eq!(echo["uri"], "http://api.test/x", "the target is that of the CONNECT, not the Host header");
     assert_eq!((&echo["headers"][0][1], &echo["hostStays"]), (&"front.test".into(), &true.into()));
     raw.send("GET http://elsewhere.test/y HTTP/1.1\r\n\r\n");
     assert_eq!(raw.echo()["uri"], "http://api.test/y");
@@ -47,8 +47,8 @@ fn plain_http_inside_is_served_over_both_protocols() {
 }
 
 #[test]
-fn what_the_client_sends_with_its_connect_is_not_lost() {
-    let stage = Stage::start();
+fn bytes_sent_with_the_connect_are_not_lost() {
+    let stage = TestEngine::start();
     let mut raw = stage.raw();
     raw.send("CONNECT api.test:80 HTTP/1.1\r\n\r\nGET /early HTTP/1.1\r\n\r\n");
     assert!(raw.head().starts_with("HTTP/1.1 200 "));
@@ -56,8 +56,8 @@ fn what_the_client_sends_with_its_connect_is_not_lost() {
 }
 
 #[test]
-fn odd_targets_are_refused() {
-    let stage = Stage::start();
+fn invalid_connect_targets_are_refused() {
+    let stage = TestEngine::start();
     for target in ["api.test", "api.test:0", "api.test:99999", "/x", "http://api.test:443/", "u@api.test:443", ":443"] {
         let mut raw = stage.raw();
         raw.send(format!("CONNECT {target} HTTP/1.1\r\n\r\n"));
@@ -67,8 +67,8 @@ fn odd_targets_are_refused() {
 }
 
 #[test]
-fn a_refused_connect_gets_the_handlers_answer_and_then_the_end() {
-    let stage = Stage::start();
+fn refused_connect_gets_the_handlers_answer_and_is_closed() {
+    let stage = TestEngine::start();
     let mut raw = stage.raw();
     raw.send("CONNECT refused.test:443 HTTP/1.1\r\n\r\n");
     let (head, body) = raw.answer();
@@ -78,26 +78,26 @@ fn a_refused_connect_gets_the_handlers_answer_and_then_the_end() {
 }
 
 #[test]
-fn the_certificate_is_for_the_name_that_the_client_checks() {
-    let stage = Stage::start();
+fn certificate_is_for_the_name_in_the_client_hello() {
+    let stage = TestEngine::start();
     let client = stage.client(Proto::H1);
-    let seen = crate::support::block_on(async {
+    let answer = crate::support::block_on(async {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let tcp = tokio::net::TcpStream::connect(stage.addr).await.unwrap();
         let tunnel = client.tunnel(tcp, &"https://10.0.0.1/".parse().unwrap()).await.unwrap();
         let mut tls = client.tls(tunnel, &"https://named.test/".parse().unwrap()).await.unwrap();
         tls.write_all(b"GET / HTTP/1.1\r\nHost: named.test\r\nConnection: close\r\n\r\n").await.unwrap();
-        let mut seen = String::new();
-        tls.read_to_string(&mut seen).await.unwrap();
-        seen
+        let mut answer = String::new();
+        tls.read_to_string(&mut answer).await.unwrap();
+        answer
     });
-    assert!(seen.contains("\"uri\":\"https://10.0.0.1/\""), "{seen}");
+    assert!(answer.contains("\"uri\":\"https://10.0.0.1/\""), "{answer}");
 }
 
 #[test]
-fn a_client_of_tls_12_is_served_and_can_resume() {
+fn tls_12_and_13_are_served_and_sessions_resume() {
     use rustls::HandshakeKind;
-    let stage = Stage::start();
+    let stage = TestEngine::start();
     let client = stage.client(Proto::H1);
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
         let config = std::sync::Arc::new(tls_config(&stage.ca, &[version]));
@@ -134,19 +134,19 @@ fn tls_config(ca: &str, versions: &[&'static rustls::SupportedProtocolVersion]) 
 }
 
 #[test]
-fn a_client_that_refuses_the_certificate_is_noticed() {
-    let stage = Stage::start();
+fn refused_certificate_is_an_event() {
+    let stage = TestEngine::start();
     let mut client = stage.client(Proto::H1);
-    client.ca = rcgen_ca();
-    client.try_ask(Ask::new("GET", "https://pinned.test/")).unwrap_err();
-    match stage.notice() {
+    client.ca = other_ca();
+    client.try_send(TestRequest::new("GET", "https://pinned.test/")).unwrap_err();
+    match stage.next_event() {
         ConnectionEvent::TlsRefused { to, reason } => {
             assert_eq!(to.to_string(), "https://pinned.test");
             assert!(reason.contains("UnknownCA") && reason.contains("does not trust"), "{reason}");
         }
         other => panic!("{other:?}"),
     }
-    // So is one that goes away when it has seen the certificate.
+    // Closing the connection after the certificate counts as a refusal, too.
     let name = "leaving.test".try_into().unwrap();
     let config = tls_config(&stage.ca, rustls::ALL_VERSIONS);
     let mut tls = rustls::ClientConnection::new(std::sync::Arc::new(config), name).unwrap();
@@ -154,33 +154,33 @@ fn a_client_that_refuses_the_certificate_is_noticed() {
     tls.write_tls(&mut raw.0).unwrap();
     raw.exactly(1000);
     drop(raw);
-    assert!(matches!(stage.notice(), ConnectionEvent::TlsRefused { to, .. } if &*to.host == "leaving.test"));
-    // A connection that is closed before it said anything is nobody's business, and the next one tells that it was none.
+    assert!(matches!(stage.next_event(), ConnectionEvent::TlsRefused { to, .. } if &*to.host == "leaving.test"));
+    // A connection that closes without a byte is no event: the next event is that of the next connection.
     drop(stage.tunnel("quiet.test:443"));
     stage.tunnel("garbage.test:443").send("\x01\x02\x03");
-    assert!(matches!(stage.notice(), ConnectionEvent::UnknownProtocol { to } if &*to.host == "garbage.test"));
+    assert!(matches!(stage.next_event(), ConnectionEvent::UnknownProtocol { to } if &*to.host == "garbage.test"));
 }
 
-/// A CA that is not ours.
-fn rcgen_ca() -> String {
+/// Another CA.
+fn other_ca() -> String {
     let dir = tempfile::tempdir().unwrap();
     harproxy_tls::authority::Authority::load_or_create(dir.path()).unwrap().cert_pem().to_owned()
 }
 
 #[test]
-fn without_an_upstream_what_is_neither_tls_nor_http_is_refused() {
-    let stage = Stage::start();
+fn unknown_protocol_without_an_upstream_is_refused() {
+    let stage = TestEngine::start();
     let mut raw = stage.tunnel("irc.test:6667");
     raw.send("NICK someone\r\n");
     assert_eq!(raw.rest(), b"");
     assert!(
-        matches!(stage.notice(), ConnectionEvent::UnknownProtocol { to } if &*to.host == "irc.test" && to.port == 6667)
+        matches!(stage.next_event(), ConnectionEvent::UnknownProtocol { to } if &*to.host == "irc.test" && to.port == 6667)
     );
 }
 
 #[test]
-fn an_upgrade_reaches_the_handler_on_both_hops() {
-    let stage = Stage::start();
+fn upgrade_works_on_the_proxy_port_and_in_a_tunnel() {
+    let stage = TestEngine::start();
     let ask = "GET http://a.test/upgrade HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: twice\r\n\r\nabcd";
     let inside = "GET /upgrade HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: twice\r\n\r\nabcd";
     for (mut raw, request) in [(stage.raw(), ask), (stage.tunnel("a.test:80"), inside)] {

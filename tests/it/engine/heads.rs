@@ -1,15 +1,15 @@
-//! Messages on the wire: framing, keep-alive, what the parser accepts and refuses.
+//! Framing, keep-alive, and the heads that the parser accepts and refuses.
 
 use std::io::Read;
 use std::time::Duration;
 
-use super::stage::{Setting, Stage};
-use crate::support::client::{Ask, Proto};
+use super::stage::{EngineSettings, TestEngine};
+use crate::support::client::{Proto, TestRequest};
 use harproxy_tls::authority::Alpn;
 
 #[test]
-fn a_connection_is_kept_and_pipelined_requests_are_answered_in_order() {
-    let stage = Stage::start();
+fn connection_is_kept_and_pipelined_requests_are_answered_in_order() {
+    let stage = TestEngine::start();
     let mut raw = stage.raw();
     let requests: String = (0..3).map(|n| format!("GET http://a.test/{n} HTTP/1.1\r\n\r\n")).collect();
     raw.send(requests);
@@ -23,8 +23,8 @@ fn a_connection_is_kept_and_pipelined_requests_are_answered_in_order() {
 }
 
 #[test]
-fn an_upload_waits_for_the_hundred() {
-    let stage = Stage::start();
+fn upload_waits_for_100_continue() {
+    let stage = TestEngine::start();
     let mut raw = stage.raw();
     raw.send("POST http://a.test/ HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
     assert_eq!(raw.head(), "HTTP/1.1 100 Continue\r\n\r\n");
@@ -32,12 +32,12 @@ fn an_upload_waits_for_the_hundred() {
     assert_eq!(raw.echo()["body"], "body");
 
     raw.send("POST http://a.test/unread HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
-    assert!(raw.answer().0.starts_with("HTTP/1.1 501 "), "an answer without a look at the body spares the upload");
+    assert!(raw.answer().0.starts_with("HTTP/1.1 501 "), "no 100 if the handler does not read the body");
 }
 
 #[test]
-fn chunks_and_trailers_of_a_request_arrive() {
-    let stage = Stage::start();
+fn chunks_and_trailers_of_a_request_are_read() {
+    let stage = TestEngine::start();
     let mut raw = stage.raw();
     raw.send("POST http://a.test/ HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n");
     let echo = raw.echo();
@@ -46,8 +46,8 @@ fn chunks_and_trailers_of_a_request_arrive() {
 }
 
 #[test]
-fn trailers_go_to_those_who_ask_for_them() {
-    let stage = Stage::with(Setting { alpn: Alpn::Http2, ..Setting::default() });
+fn trailers_are_sent_to_clients_with_te_trailers() {
+    let stage = TestEngine::with(EngineSettings { alpn: Alpn::Http2, ..EngineSettings::default() });
     let mut raw = stage.raw();
     raw.send("GET http://a.test/trailers HTTP/1.1\r\nTE: trailers\r\nConnection: TE, close\r\n\r\n");
     let answer = raw.rest_text();
@@ -64,7 +64,7 @@ fn trailers_go_to_those_who_ask_for_them() {
 
 #[test]
 fn answers_without_a_body_have_none() {
-    let stage = Stage::start();
+    let stage = TestEngine::start();
     let mut raw = stage.raw();
     raw.send("HEAD http://a.test/some/length HTTP/1.1\r\n\r\n");
     let head = raw.head();
@@ -78,17 +78,17 @@ fn answers_without_a_body_have_none() {
     raw.send("GET http://a.test/next HTTP/1.1\r\n\r\n");
     raw.echo();
 
-    let stage = Stage::with(Setting { alpn: Alpn::Http2, ..Setting::default() });
+    let stage = TestEngine::with(EngineSettings { alpn: Alpn::Http2, ..EngineSettings::default() });
     let client = stage.client(Proto::H2);
     for (method, path, status) in [("HEAD", "x", 200), ("GET", "204", 204), ("GET", "304", 304)] {
-        let got = client.ask(Ask::new(method, &format!("https://a.test/{path}")));
+        let got = client.send(TestRequest::new(method, &format!("https://a.test/{path}")));
         assert_eq!((got.status, got.body.len()), (status, 0), "{path}");
     }
 }
 
 #[test]
-fn clients_of_http_10_are_served() {
-    let stage = Stage::start();
+fn http_10_clients_are_served() {
+    let stage = TestEngine::start();
     let mut raw = stage.raw();
     raw.send("GET http://a.test/trailers HTTP/1.0\r\n\r\n");
     let answer = raw.rest_text();
@@ -103,8 +103,8 @@ fn clients_of_http_10_are_served() {
 }
 
 #[test]
-fn nothing_is_added_that_the_handler_did_not_say() {
-    let stage = Stage::start();
+fn engine_adds_no_headers() {
+    let stage = TestEngine::start();
     let mut raw = stage.raw();
     raw.send("GET http://a.test/ HTTP/1.1\r\n\r\n");
     let (head, _) = raw.answer();
@@ -113,11 +113,11 @@ fn nothing_is_added_that_the_handler_did_not_say() {
 }
 
 #[test]
-fn a_head_has_one_meaning_or_none() {
-    let stage = Stage::start();
+fn ambiguous_heads_are_refused() {
+    let stage = TestEngine::start();
     let refused = [
         ("two lengths", "POST http://a.test/ HTTP/1.1\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nbody!"),
-        ("no length at all", "POST http://a.test/ HTTP/1.1\r\nContent-Length: x\r\n\r\n"),
+        ("an invalid length", "POST http://a.test/ HTTP/1.1\r\nContent-Length: x\r\n\r\n"),
         ("a signed length", "POST http://a.test/ HTTP/1.1\r\nContent-Length: +4\r\n\r\nbody"),
         ("an unknown last coding", "POST http://a.test/ HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n"),
         ("codings in HTTP/1.0", "POST http://a.test/ HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
@@ -126,7 +126,7 @@ fn a_head_has_one_meaning_or_none() {
         ("no version", "GET http://a.test/\r\n\r\n"),
         ("no method", " http://a.test/ HTTP/1.1\r\n\r\n"),
         ("a NUL", "GET http://a.test/ HTTP/1.1\r\nX-A: \0\r\n\r\n"),
-        ("a port that is none", "GET http://a.test:x/ HTTP/1.1\r\nConnection: close\r\n\r\n"),
+        ("an invalid port", "GET http://a.test:x/ HTTP/1.1\r\nConnection: close\r\n\r\n"),
         ("another scheme", "GET ftp://a.test/ HTTP/1.1\r\nConnection: close\r\n\r\n"),
         ("neither TLS nor HTTP", "\x00\x01\x02\x03\r\n\r\n"),
     ];
@@ -137,7 +137,7 @@ fn a_head_has_one_meaning_or_none() {
         assert!(answer.starts_with("HTTP/1.1 400 ") || answer.starts_with("HTTP/1.0 400 "), "{what}: {answer}");
     }
 
-    // A chunked body wins over a length, and the connection does not outlive the doubt.
+    // A chunked body wins over a length, and the connection is closed.
     let mut raw = stage.raw();
     raw.send("POST http://a.test/ HTTP/1.1\r\nContent-Length: 30\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\nGET");
     let echo = raw.echo();
@@ -149,7 +149,7 @@ fn a_head_has_one_meaning_or_none() {
     raw.send("POST http://a.test/ HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\nConnection: close\r\n\r\n0\r\n\r\n");
     assert!(raw.rest_text().starts_with("HTTP/1.1 501 "));
 
-    // Line ends without CR are read as RFC 9112 section 2.2 allows, and are gone behind the parser.
+    // Line ends without CR are accepted (RFC 9112 section 2.2) and normalised.
     let mut raw = stage.raw();
     raw.send("GET http://a.test/lf HTTP/1.1\nX-A: 1\n\n");
     let echo = raw.echo();
@@ -157,8 +157,8 @@ fn a_head_has_one_meaning_or_none() {
 }
 
 #[test]
-fn a_broken_body_is_an_error_and_not_an_end() {
-    let stage = Stage::start();
+fn malformed_chunked_body_is_an_error() {
+    let stage = TestEngine::start();
     let mut raw = stage.raw();
     raw.send("POST http://a.test/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n0\r\n\r\n");
     let (_, body) = raw.answer();
@@ -166,8 +166,8 @@ fn a_broken_body_is_an_error_and_not_an_end() {
 }
 
 #[test]
-fn heads_may_be_long_but_not_without_end() {
-    let stage = Stage::start();
+fn long_heads_are_accepted_up_to_a_limit() {
+    let stage = TestEngine::start();
     let mut raw = stage.raw();
     let long = "x".repeat(200 * 1024);
     raw.send(format!("GET http://a.test/ HTTP/1.1\r\nX-Long: {long}\r\nX-Longer: {long}\r\n\r\n"));
@@ -186,15 +186,15 @@ fn heads_may_be_long_but_not_without_end() {
     raw.send(format!("GET http://a.test/{} HTTP/1.1\r\n\r\n", "x".repeat(70 * 1024)));
     assert!(raw.rest_text().starts_with("HTTP/1.1 414 "));
 
-    let stage = Stage::with(Setting { alpn: Alpn::Http2, ..Setting::default() });
-    let got = stage.client(Proto::H2).ask(Ask::new("GET", "https://a.test/").header("x-long", &long));
+    let stage = TestEngine::with(EngineSettings { alpn: Alpn::Http2, ..EngineSettings::default() });
+    let got = stage.client(Proto::H2).send(TestRequest::new("GET", "https://a.test/").header("x-long", &long));
     assert!(got.text().contains(&long));
 }
 
 #[test]
-fn a_slow_head_is_cut_and_an_idle_connection_closed() {
+fn slow_heads_and_idle_connections_are_closed() {
     let short = Duration::from_millis(50);
-    let stage = Stage::with(Setting { head_timeout: short, ..Setting::default() });
+    let stage = TestEngine::with(EngineSettings { head_timeout: short, ..EngineSettings::default() });
     for begun in ["G", "GET http://a.test/ HTTP/1.1\r\nX-A"] {
         let mut raw = stage.raw();
         raw.send(begun);
@@ -204,12 +204,13 @@ fn a_slow_head_is_cut_and_an_idle_connection_closed() {
     raw.send("GET http://a.test/ HTTP/1.1\r\n\r\n");
     raw.echo();
     raw.send("GET http://a.test/ HTTP/1.1\r\n");
-    assert_eq!(raw.rest(), b"", "the second head came too slowly");
+    assert_eq!(raw.rest(), b"", "the second head was too slow");
     let mut raw = stage.tunnel("a.test:443");
     raw.send([0x16, 3, 1, 2, 0, 1]);
     assert_eq!(raw.rest(), b"", "the rest of the ClientHello did not come");
 
-    let stage = Stage::with(Setting { idle_timeout: short, head_timeout: short, ..Setting::default() });
+    let stage =
+        TestEngine::with(EngineSettings { idle_timeout: short, head_timeout: short, ..EngineSettings::default() });
     assert_eq!(stage.raw().rest(), b"");
     let mut raw = stage.raw();
     raw.send("GET http://a.test/ HTTP/1.1\r\n\r\n");
@@ -217,33 +218,33 @@ fn a_slow_head_is_cut_and_an_idle_connection_closed() {
     assert_eq!(raw.rest(), b"");
     assert_eq!(stage.tunnel("a.test:443").rest(), b"");
     let mut raw = stage.tunnel("a.test:80");
-    // The preface and empty SETTINGS (RFC 9113 section 3.4): ours come back, and in the end GOAWAY.
+    // Preface and empty SETTINGS (RFC 9113 section 3.4). The answer is SETTINGS and finally GOAWAY.
     raw.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0");
     let frames = raw.rest();
     assert!(frames.windows(5).any(|frame| frame == [8, 7, 0, 0, 0]), "{frames:?}");
 }
 
 #[test]
-fn an_answer_survives_an_upload_that_nobody_reads() {
-    let stage = Stage::start();
+fn answer_reaches_the_client_despite_an_unread_upload() {
+    let stage = TestEngine::start();
     let mut raw = stage.raw();
     let upload = vec![b'x'; 8 * 1024 * 1024];
     raw.send(format!("POST http://a.test/unread HTTP/1.1\r\nContent-Length: {}\r\n\r\n", upload.len()));
-    // Like a client that reads only when it has sent all.
+    // The client reads only after it has sent the whole upload.
     raw.send(&upload);
     let (head, body) = raw.answer();
     assert!(head.starts_with("HTTP/1.1 501 ") && body == "not read", "{head}{body}");
 }
 
 #[test]
-fn a_close_is_an_end_without_a_byte() {
-    let stage = Stage::with(Setting { alpn: Alpn::Http2, ..Setting::default() });
+fn close_ends_the_connection_without_a_byte() {
+    let stage = TestEngine::with(EngineSettings { alpn: Alpn::Http2, ..EngineSettings::default() });
     let mut raw = stage.raw();
     raw.send("GET http://a.test/close HTTP/1.1\r\n\r\n");
     let mut byte = [0];
     assert_eq!(raw.0.read(&mut byte).unwrap(), 0);
 
-    // Over HTTP/2 only the stream ends.
+    // Over HTTP/2 only the stream is reset.
     let (closed, after) = crate::support::block_on(async {
         let mut send = h2(&stage).await;
         let ask = |path: &str| http::Request::get(format!("https://a.test{path}")).body(String::new()).unwrap();
@@ -255,7 +256,7 @@ fn a_close_is_an_end_without_a_byte() {
 }
 
 /// An HTTP/2 connection inside a CONNECT.
-async fn h2(stage: &Stage) -> hyper::client::conn::http2::SendRequest<String> {
+async fn h2(stage: &TestEngine) -> hyper::client::conn::http2::SendRequest<String> {
     let tcp = tokio::net::TcpStream::connect(stage.addr).await.unwrap();
     let client = stage.client(Proto::H2);
     let url: url::Url = "https://a.test/".parse().unwrap();
@@ -268,14 +269,14 @@ async fn h2(stage: &Stage) -> hyper::client::conn::http2::SendRequest<String> {
 }
 
 #[test]
-fn a_body_that_breaks_off_cuts_the_connection_behind_what_there_was() {
-    let stage = Stage::with(Setting { alpn: Alpn::Http2, ..Setting::default() });
+fn failed_body_closes_the_connection_after_its_data() {
+    let stage = TestEngine::with(EngineSettings { alpn: Alpn::Http2, ..EngineSettings::default() });
     let mut raw = stage.raw();
     raw.send("GET http://a.test/broken HTTP/1.1\r\n\r\n");
     let answer = raw.rest_text();
     assert!(answer.ends_with("\r\n\r\n4\r\nhalf\r\n"), "{answer}");
 
-    // Over HTTP/2 it is no other when all there was has long been written.
+    // Over HTTP/2 the data also arrives if it was flushed before the failure.
     let results = ["/broken", "/broken-later"].map(|path| {
         crate::support::block_on(async {
             let mut send = h2(&stage).await;
@@ -286,8 +287,9 @@ fn a_body_that_breaks_off_cuts_the_connection_behind_what_there_was() {
                 stage.echo.gate.notify_one();
             }
             let rest = http_body_util::BodyExt::collect(body);
-            let rest =
-                tokio::time::timeout(std::time::Duration::from_secs(20), rest).await.expect("it is told at once");
+            let rest = tokio::time::timeout(std::time::Duration::from_secs(20), rest)
+                .await
+                .expect("the failure arrives at once");
             (data, rest.map(drop))
         })
     });

@@ -1,19 +1,19 @@
-//! How the engine ends, and what it survives.
+//! Shutdown, panics and resource limits of the engine.
 
 use std::net::TcpStream;
 use std::time::Duration;
 
 use harproxy_tls::authority::{Alpn, Authority};
 
-use super::stage::{Setting, Stage};
+use super::stage::{EngineSettings, TestEngine};
 use crate::support::client::Proto;
 
-/// No test waits for it: what is tested ends before, or is ended by a shorter one.
+/// A time limit that does not pass within a test.
 const LONG: Duration = Duration::from_secs(600);
 
 #[test]
-fn a_drain_lets_requests_in_flight_finish_and_ends_idle_connections() {
-    let mut stage = Stage::start();
+fn drain_completes_requests_in_progress_and_closes_idle_connections() {
+    let mut stage = TestEngine::start();
     let mut busy = stage.raw();
     busy.send("GET http://a.test/gate HTTP/1.1\r\n\r\n");
     stage.entered.recv().unwrap();
@@ -33,9 +33,9 @@ fn a_drain_lets_requests_in_flight_finish_and_ends_idle_connections() {
 }
 
 #[test]
-fn a_drain_ends_what_was_upgraded_and_tunnels() {
+fn drain_closes_upgraded_connections_and_tunnels() {
     let upstream = harproxy_proxy::upstream::Upstream::loopback(harproxy_proxy::upstream::Timeouts::default());
-    let mut stage = Stage::with(Setting { upstream: Some(upstream), ..Setting::default() });
+    let mut stage = TestEngine::with(EngineSettings { upstream: Some(upstream), ..EngineSettings::default() });
     let mut upgraded = stage.raw();
     upgraded.send("GET http://a.test/upgrade HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: twice\r\n\r\nabcd");
     upgraded.head();
@@ -49,12 +49,12 @@ fn a_drain_ends_what_was_upgraded_and_tunnels() {
 
     stage.drain(LONG);
     assert_eq!((upgraded.rest(), tunnel.rest()), (vec![], vec![]));
-    assert!(matches!(stage.notice(), harproxy_proxy::ConnectionEvent::TunnelClosed { sent: 0, received: 5, .. }));
+    assert!(matches!(stage.next_event(), harproxy_proxy::ConnectionEvent::TunnelClosed { sent: 0, received: 5, .. }));
 }
 
 #[test]
-fn a_drain_over_http2_lets_streams_finish() {
-    let mut stage = Stage::with(Setting { alpn: Alpn::Http2, ..Setting::default() });
+fn drain_completes_http2_streams() {
+    let mut stage = TestEngine::with(EngineSettings { alpn: Alpn::Http2, ..EngineSettings::default() });
     let client = stage.client(Proto::H2);
     let asking = std::thread::spawn(move || client.get("https://a.test/gate"));
     stage.entered.recv().unwrap();
@@ -65,20 +65,20 @@ fn a_drain_over_http2_lets_streams_finish() {
 }
 
 #[test]
-fn after_the_grace_every_watched_body_has_reported_its_end() {
+fn observed_bodies_have_reported_their_end_after_a_drain() {
     for (alpn, proto) in [(Alpn::Http1, Proto::H1), (Alpn::Http2, Proto::H2)] {
-        let mut stage = Stage::with(Setting { alpn, ..Setting::default() });
+        let mut stage = TestEngine::with(EngineSettings { alpn, ..EngineSettings::default() });
         let mut raw = stage.raw();
         raw.send("GET http://a.test/endless HTTP/1.1\r\n\r\n");
         assert!(raw.head().starts_with("HTTP/1.1 200 "));
         let client = stage.client(proto);
         let asking = std::thread::spawn(move || {
-            client.try_ask(crate::support::client::Ask::new("GET", "https://a.test/endless")).is_err()
+            client.try_send(crate::support::client::TestRequest::new("GET", "https://a.test/endless")).is_err()
         });
         let mut gate = stage.raw();
         gate.send("GET http://a.test/gate HTTP/1.1\r\n\r\n");
         stage.entered.recv().unwrap();
-        // The endless one over TLS has begun when its body is being watched; nothing tells but its end.
+        // The endless answer over TLS has begun, too: its end is reported below.
         raw.exactly(10);
         stage.drain(Duration::from_millis(300));
         let ends: Vec<String> = stage.ends.try_iter().collect();
@@ -89,8 +89,8 @@ fn after_the_grace_every_watched_body_has_reported_its_end() {
 }
 
 #[test]
-fn a_client_that_leaves_cancels_its_body() {
-    let stage = Stage::start();
+fn client_that_leaves_cancels_its_body() {
+    let stage = TestEngine::start();
     let mut raw = stage.raw();
     raw.send("GET http://a.test/endless HTTP/1.1\r\n\r\n");
     raw.head();
@@ -100,8 +100,8 @@ fn a_client_that_leaves_cancels_its_body() {
 }
 
 #[test]
-fn a_panic_takes_only_its_connection_along() {
-    let stage = Stage::start();
+fn panic_closes_only_its_connection() {
+    let stage = TestEngine::start();
     let mut raw = stage.raw();
     raw.send("GET http://a.test/panic HTTP/1.1\r\n\r\n");
     assert_eq!(raw.rest(), b"");
@@ -111,8 +111,8 @@ fn a_panic_takes_only_its_connection_along() {
 }
 
 #[test]
-fn idle_connections_do_not_keep_others_out() {
-    let stage = Stage::start();
+fn idle_connections_do_not_block_other_clients() {
+    let stage = TestEngine::start();
     let idle: Vec<_> = (0..300).map(|_| stage.raw()).collect();
     assert_eq!(stage.client(Proto::H1).get("https://a.test/").status, 200);
     drop(idle);
@@ -120,13 +120,13 @@ fn idle_connections_do_not_keep_others_out() {
 
 const FEW_FILES: &str = "HARPROXY_IT_FEW_FILES";
 
-/// Not a test of its own: what the process of the next one runs.
+/// The body of the next test, in a process of its own.
 #[test]
-fn survive_with_few_files() {
+fn serve_with_few_descriptors() {
     if std::env::var_os(FEW_FILES).is_none() {
         return;
     }
-    let stage = Stage::start();
+    let stage = TestEngine::start();
     let mut clients = Vec::new();
     while let Ok(client) = TcpStream::connect(stage.addr) {
         clients.push(client);
@@ -140,9 +140,9 @@ fn survive_with_few_files() {
 
 #[cfg(unix)]
 #[test]
-fn without_file_descriptors_left_clients_wait() {
+fn clients_wait_when_no_file_descriptors_are_left() {
     let status = std::process::Command::new("sh")
-        .args(["-c", "ulimit -n 100 && exec \"$0\" --exact engine::life::survive_with_few_files --quiet"])
+        .args(["-c", "ulimit -n 100 && exec \"$0\" --exact engine::life::serve_with_few_descriptors --quiet"])
         .arg(std::env::current_exe().unwrap())
         .env(FEW_FILES, "1")
         .stdout(std::process::Stdio::null())
@@ -152,22 +152,22 @@ fn without_file_descriptors_left_clients_wait() {
 
 const CA_DIR: &str = "HARPROXY_IT_CA_DIR";
 
-/// Not a test of its own: what the processes of the next one run.
+/// The body of the next test, in processes of its own.
 #[test]
-fn make_a_ca_where_told() {
+fn create_ca_in_given_folder() {
     if let Some(dir) = std::env::var_os(CA_DIR) {
         Authority::load_or_create(dir.as_ref()).unwrap();
     }
 }
 
 #[test]
-fn processes_that_start_together_share_one_ca() {
+fn concurrent_processes_share_one_ca() {
     let dir = tempfile::tempdir().unwrap();
     let ca = dir.path().join("data");
     let mut runs: Vec<_> = (0..6)
         .map(|_| {
             std::process::Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", "engine::life::make_a_ca_where_told", "--quiet"])
+                .args(["--exact", "engine::life::create_ca_in_given_folder", "--quiet"])
                 .env(CA_DIR, &ca)
                 .stdout(std::process::Stdio::null())
                 .spawn()

@@ -1,4 +1,4 @@
-//! The engine's client side, driven through sockets with a handler that says what it was given.
+//! The client side of the engine, tested through sockets with a handler that echoes requests.
 
 mod connect;
 mod dialled;

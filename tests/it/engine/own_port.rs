@@ -1,11 +1,11 @@
-//! The proxy port: absolute form, sessions and credentials, its own pages.
+//! The proxy port: absolute form, sessions, credentials and the proxy's own pages.
 
-use super::stage::{Setting, Stage, authorization};
-use crate::support::client::{Ask, Proto};
+use super::stage::{EngineSettings, TestEngine, authorization};
+use crate::support::client::{Proto, TestRequest};
 
 #[test]
-fn absolute_form_says_where_to_and_the_host_header_does_not() {
-    let stage = Stage::start();
+fn absolute_form_wins_over_the_host_header() {
+    let stage = TestEngine::start();
     let mut raw = stage.raw();
     raw.send(
         "GET http://User:pw@API.example.com:80/a%2Fb//c?q=%41#x HTTP/1.1\r\nHost: other.test\r\nX-MiXed: 1\r\n\r\n",
@@ -26,8 +26,8 @@ fn absolute_form_says_where_to_and_the_host_header_does_not() {
 }
 
 #[test]
-fn http2_with_prior_knowledge_is_understood_on_the_proxy_port() {
-    let stage = Stage::start();
+fn proxy_port_accepts_http2_with_prior_knowledge() {
+    let stage = TestEngine::start();
     let answer = crate::support::block_on(async {
         let tcp = tokio::net::TcpStream::connect(stage.addr).await.unwrap();
         let io = hyper_util::rt::TokioIo::new(tcp);
@@ -43,8 +43,8 @@ fn http2_with_prior_knowledge_is_understood_on_the_proxy_port() {
 }
 
 #[test]
-fn a_proxy_url_with_https_works_too() {
-    let stage = Stage::start();
+fn proxy_port_accepts_tls() {
+    let stage = TestEngine::start();
     let client = stage.client(Proto::H1);
     let (direct, inside) = crate::support::block_on(async {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -71,8 +71,8 @@ fn a_proxy_url_with_https_works_too() {
 }
 
 #[test]
-fn the_user_name_names_the_session_and_goes_no_further() {
-    let stage = Stage::start();
+fn user_name_is_the_session_and_is_not_forwarded() {
+    let stage = TestEngine::start();
     let mut raw = stage.raw();
     for (credentials, session) in [(Some("worker-3:x"), Some("worker-3")), (None, None), (Some("w4:"), Some("w4"))] {
         let header = credentials.map(authorization).unwrap_or_default();
@@ -84,16 +84,16 @@ fn the_user_name_names_the_session_and_goes_no_further() {
 }
 
 #[test]
-fn a_connect_names_the_session_of_all_requests_inside() {
-    let stage = Stage::start();
+fn connect_sets_the_session_of_all_requests_inside() {
+    let stage = TestEngine::start();
     let mut client = stage.client(Proto::H1);
     client.user = Some("worker-5".into());
     assert_eq!(client.get("https://a.test/").json()["session"], "worker-5");
 }
 
 #[test]
-fn with_auth_only_the_right_credentials_are_let_in() {
-    let stage = Stage::with(Setting { auth: Some("me:secret"), ..Setting::default() });
+fn auth_requires_the_right_credentials() {
+    let stage = TestEngine::with(EngineSettings { auth: Some("me:secret"), ..EngineSettings::default() });
     let mut raw = stage.raw();
     for wrong in ["", "me:wrong", "you:secret", "me+x:wrong"] {
         let header = if wrong.is_empty() { String::new() } else { authorization(wrong) };
@@ -113,8 +113,8 @@ fn with_auth_only_the_right_credentials_are_let_in() {
 }
 
 #[test]
-fn its_own_pages_are_for_its_own_names() {
-    let stage = Stage::start();
+fn own_pages_require_an_own_host_name() {
+    let stage = TestEngine::start();
     let port = stage.addr.port();
     let get = |path: &str, headers: &str| {
         let mut raw = stage.raw();
@@ -134,7 +134,7 @@ fn its_own_pages_are_for_its_own_names() {
             let answer = get(path, rebound);
             assert!(answer.starts_with("HTTP/1.1 421 ") && answer.contains("HTTP_PROXY=http://127.0.0.1"), "{answer}");
         }
-        // That something answers is no secret, and a container's health check knows it by the name of its service.
+        // The health check answers under any name: a container knows the proxy by the name of its service.
         assert!(get("/healthz", rebound).ends_with("{\"status\":\"ok\"}\n"), "{rebound}");
     }
     let other_site = format!("{own}Origin: https://evil.test\r\n");
@@ -148,13 +148,13 @@ fn its_own_pages_are_for_its_own_names() {
 }
 
 #[test]
-fn the_proxy_does_not_forward_to_itself() {
-    let stage = Stage::start();
+fn proxy_does_not_forward_to_itself() {
+    let stage = TestEngine::start();
     let client = stage.client(Proto::H1);
     assert_eq!(client.get(&format!("http://{}/healthz", stage.addr)).text(), "{\"status\":\"ok\"}\n");
-    let looped = client.ask(Ask::new("POST", &format!("http://localhost:{}/healthz", stage.addr.port())));
+    let looped = client.send(TestRequest::new("POST", &format!("http://localhost:{}/healthz", stage.addr.port())));
     assert_eq!(looped.status, 508);
     assert!(looped.text().contains("own address"), "{}", looped.text());
-    let error = client.try_ask(Ask::new("GET", &format!("https://{}/", stage.addr))).unwrap_err().to_string();
+    let error = client.try_send(TestRequest::new("GET", &format!("https://{}/", stage.addr))).unwrap_err().to_string();
     assert!(error.starts_with("HTTP/1.1 508 "), "{error}");
 }

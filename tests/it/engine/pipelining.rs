@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::stage::{LONG, Stage};
+use super::stage::{LONG, TestEngine};
 
 const FIRST: &str = "GET http://a.test/first HTTP/1.1\r\nHost: a.test\r\n\r\n";
 const SECOND: &str = "GET http://a.test/second HTTP/1.1\r\nHost: a.test\r\n\r\n";
 
 #[test]
 fn pipelined_requests_are_answered_in_order() {
-    let stage = Stage::start();
+    let stage = TestEngine::start();
     let mut raw = stage.raw();
     raw.send("GET http://a.test/gate HTTP/1.1\r\nHost: a.test\r\n\r\n");
     stage.entered.recv().unwrap();
@@ -22,7 +22,7 @@ fn pipelined_requests_are_answered_in_order() {
 
 #[test]
 fn long_answer_is_complete_before_the_next_answer() {
-    let stage = Stage::start();
+    let stage = TestEngine::start();
     let mut raw = stage.raw();
     raw.send("GET http://a.test/long HTTP/1.1\r\nHost: a.test\r\n\r\n");
     // The client does not read the payload yet, so most of it is still to be written.
@@ -34,7 +34,7 @@ fn long_answer_is_complete_before_the_next_answer() {
 
 #[test]
 fn long_answer_is_complete_when_the_engine_drains() {
-    let mut stage = Stage::start();
+    let mut stage = TestEngine::start();
     let mut raw = stage.raw();
     raw.send("GET http://a.test/long HTTP/1.1\r\nHost: a.test\r\n\r\n");
     raw.head();
@@ -45,7 +45,7 @@ fn long_answer_is_complete_when_the_engine_drains() {
 
 #[test]
 fn header_value_that_looks_like_a_request_line_is_not_a_request() {
-    let stage = Stage::start();
+    let stage = TestEngine::start();
     for before in
         ["GET http://a.test/a HTTP/1.1\r\n\r\n", "POST http://a.test/a HTTP/1.1\r\nContent-Length: 1\r\n\r\nx"]
     {
@@ -62,7 +62,7 @@ fn header_value_that_looks_like_a_request_line_is_not_a_request() {
 #[test]
 fn request_sent_with_its_connect_arrives_complete() {
     let long = "x".repeat(12 << 10);
-    let stage = Stage::start();
+    let stage = TestEngine::start();
     let mut raw = stage.raw();
     raw.send(FIRST);
     raw.send(format!(

@@ -1,11 +1,12 @@
-//! `--reverse`: listening as an origin would.
+//! `--reverse` ports.
 
 use std::net::SocketAddr;
 
 use harproxy_proxy::{Origin, ReversePlan, Scheme};
 
-use super::stage::{Raw, Setting, Stage};
-use crate::support::client::{Ask, Proto};
+use super::stage::{EngineSettings, TestEngine};
+use crate::support::client::{Proto, TestRequest};
+use crate::support::raw::Raw;
 
 fn reverse(name: &str, prefix: Option<&str>, url: &str) -> ReversePlan {
     let url: url::Url = url.parse().unwrap();
@@ -21,16 +22,16 @@ fn reverse(name: &str, prefix: Option<&str>, url: &str) -> ReversePlan {
     }
 }
 
-fn stage(tls: bool) -> Stage {
+fn stage(tls: bool) -> TestEngine {
     let reverse = vec![
         reverse("API", None, "https://api.test/v1"),
         reverse("A", Some("/a"), "https://a.test"),
         reverse("AB", Some("/a/b"), "http://b.test:8080/base"),
     ];
-    Stage::with(Setting { reverse, reverse_tls: tls, ..Setting::default() })
+    TestEngine::with(EngineSettings { reverse, reverse_tls: tls, ..EngineSettings::default() })
 }
 
-fn url(stage: &Stage, name: &str) -> url::Url {
+fn url(stage: &TestEngine, name: &str) -> url::Url {
     stage.urls.iter().find(|(n, _)| n == name).unwrap().1.parse().unwrap()
 }
 
@@ -39,7 +40,7 @@ fn addr(url: &url::Url) -> SocketAddr {
 }
 
 #[test]
-fn each_origin_has_its_url_and_those_with_a_prefix_share_a_port() {
+fn origins_have_urls_and_share_a_port_if_they_have_a_prefix() {
     let stage = stage(false);
     let (api, a, ab) = (url(&stage, "API"), url(&stage, "A"), url(&stage, "AB"));
     assert_eq!((a.path(), ab.path()), ("/a", "/a/b"));
@@ -71,7 +72,7 @@ fn each_origin_has_its_url_and_those_with_a_prefix_share_a_port() {
 }
 
 #[test]
-fn tls_has_a_certificate_for_the_name_asked() {
+fn reverse_port_has_a_certificate_for_the_requested_name() {
     let stage = stage(true);
     let api = url(&stage, "API");
     assert_eq!(api.scheme(), "https");
@@ -102,11 +103,11 @@ fn tls_has_a_certificate_for_the_name_asked() {
 }
 
 #[test]
-fn a_client_that_asks_the_proxy_for_a_reverse_port_gets_the_origin() {
+fn reverse_port_is_reachable_through_the_proxy_port() {
     let stage = stage(false);
     let client = stage.client(Proto::H1);
     let api = url(&stage, "API");
     assert_eq!(client.get(&format!("{api}users")).json()["uri"], "https://api.test/v1/users");
-    let tunnelled = stage.client(Proto::H2).ask(Ask::new("GET", &format!("{api}users")));
+    let tunnelled = stage.client(Proto::H2).send(TestRequest::new("GET", &format!("{api}users")));
     assert_eq!(tunnelled.json()["uri"], "https://api.test/v1/users");
 }

@@ -1,7 +1,6 @@
-//! An engine on a runtime of its own, with a handler whose answers show the request, and raw connections to it.
+//! An engine with a handler that echoes requests, and raw connections to it.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -24,17 +23,17 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::support::client::{self, Proto};
-use crate::support::raw::read_head;
+use crate::support::raw::Raw;
 
-/// Long enough for any machine; nothing waits for it unless a test fails.
+/// A time limit that passes only if a test fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// More than what is between two ends of a connection takes.
+/// More than the socket buffers of a connection hold.
 pub static LONG: &[u8] = &[b'l'; 32 << 20];
 
 /// Answers by the path of the request; see [`Echo::answer`].
 pub struct Echo {
-    notices: Mutex<Sender<ConnectionEvent>>,
+    events: Mutex<Sender<ConnectionEvent>>,
     ends: Mutex<Sender<String>>,
     pub gate: Arc<Notify>,
     pub entered: Mutex<Sender<()>>,
@@ -76,7 +75,7 @@ impl Handler for Echo {
     }
 
     fn event(&self, event: ConnectionEvent) {
-        let _ = self.notices.lock().unwrap().send(event);
+        let _ = self.events.lock().unwrap().send(event);
     }
 }
 
@@ -85,7 +84,7 @@ impl Echo {
         let plain = |status: u16, body: Body| Response::builder().status(status).body(body).unwrap();
         match exchange.request.uri().path() {
             "/close" => Err(Close),
-            "/panic" => panic!("a handler's mistake"),
+            "/panic" => panic!("a panic in the handler"),
             "/long" => Ok(plain(200, Body::full(Bytes::from_static(LONG)))),
             "/unread" => Ok(plain(501, Body::full("not read"))),
             "/204" => Ok(plain(204, Body::Empty)),
@@ -106,7 +105,7 @@ impl Echo {
                 let frames = [Ok(Frame::data(Bytes::from("half"))), Err(Close)];
                 Ok(plain(200, Body::boxed(StreamBody::new(stream::iter(frames)))))
             }
-            // Breaks off when the gate opens.
+            // Fails when the gate opens.
             "/broken-later" => {
                 let gate = self.gate.clone();
                 let first = stream::iter([Ok(Frame::data(Bytes::from("half")))]);
@@ -117,7 +116,7 @@ impl Echo {
                 let frames = Box::pin(futures_util::StreamExt::chain(first, then));
                 Ok(plain(200, Body::boxed(StreamBody::new(frames))))
             }
-            // Sends a piece, then nothing until the gate opens.
+            // Answers when the gate opens.
             "/gate" => {
                 let _ = self.entered.lock().unwrap().send(());
                 self.gate.notified().await;
@@ -130,7 +129,7 @@ impl Echo {
                     }
                     Some((Ok::<_, Close>(Frame::data(Bytes::from("first"))), n + 1))
                 });
-                let watch = Box::new(Ends(self.ends.lock().unwrap().clone()));
+                let watch = Box::new(EndReporter(self.ends.lock().unwrap().clone()));
                 let body = ObservedBody::new(Body::boxed(StreamBody::new(pieces)), watch);
                 Ok(plain(200, Body::boxed(body)))
             }
@@ -140,7 +139,7 @@ impl Echo {
     }
 }
 
-/// Everything that the handler was given, as JSON.
+/// The request that the handler received, as JSON.
 async fn echo(connection: &Connection, exchange: Exchange) -> Response<Body> {
     let (parts, body) = exchange.request.into_parts();
     let body = match body.collect().await {
@@ -168,7 +167,7 @@ async fn echo(connection: &Connection, exchange: Exchange) -> Response<Body> {
     Response::builder().header("content-type", "application/json").body(Body::full(text.to_string())).unwrap()
 }
 
-/// Switches to a protocol that says everything twice.
+/// Switches to a protocol that repeats every four bytes.
 fn upgrade(mut exchange: Exchange) -> Response<Body> {
     let upgrade = hyper::upgrade::on(&mut exchange.request);
     tokio::spawn(async move {
@@ -187,22 +186,22 @@ fn upgrade(mut exchange: Exchange) -> Response<Body> {
         .unwrap()
 }
 
-struct Ends(Sender<String>);
+struct EndReporter(Sender<String>);
 
-impl BodyObserver for Ends {
+impl BodyObserver for EndReporter {
     fn data(&mut self, _: &Bytes) {}
 
     fn end(self: Box<Self>, end: BodyEnd) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
-            // Not done at the first poll: a drain has to wait for it.
+            // Pending at the first poll, so that a drain has to wait for it.
             tokio::task::yield_now().await;
             let _ = self.0.send(format!("{end:?}"));
         })
     }
 }
 
-/// What to set otherwise than usual.
-pub struct Setting {
+/// The settings of an engine under test.
+pub struct EngineSettings {
     pub auth: Option<&'static str>,
     pub alpn: Alpn,
     pub head_timeout: Duration,
@@ -212,9 +211,9 @@ pub struct Setting {
     pub upstream: Option<Upstream>,
 }
 
-impl Default for Setting {
+impl Default for EngineSettings {
     fn default() -> Self {
-        Setting {
+        EngineSettings {
             auth: None,
             alpn: Alpn::Http1,
             head_timeout: PATIENCE,
@@ -226,13 +225,13 @@ impl Default for Setting {
     }
 }
 
-/// The running engine and what it reports.
-pub struct Stage {
+/// A running engine, with the events and body ends that it reports.
+pub struct TestEngine {
     pub addr: SocketAddr,
     pub urls: Vec<(String, String)>,
     pub ca: String,
     pub echo: Arc<Echo>,
-    pub notices: Receiver<ConnectionEvent>,
+    pub events: Receiver<ConnectionEvent>,
     pub ends: Receiver<String>,
     pub entered: Receiver<()>,
     running: Option<Running>,
@@ -240,12 +239,12 @@ pub struct Stage {
     _dir: tempfile::TempDir,
 }
 
-impl Stage {
+impl TestEngine {
     pub fn start() -> Self {
-        Self::with(Setting::default())
+        Self::with(EngineSettings::default())
     }
 
-    pub fn with(setting: Setting) -> Self {
+    pub fn with(setting: EngineSettings) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let authority = Arc::new(Authority::load_or_create(dir.path()).unwrap());
         let ca = authority.cert_pem().to_owned();
@@ -261,11 +260,11 @@ impl Stage {
             head_timeout: setting.head_timeout,
             idle_timeout: setting.idle_timeout,
         };
-        let (notice, notices) = channel();
+        let (event, events) = channel();
         let (end, ends) = channel();
         let (enter, entered) = channel();
         let echo = Arc::new(Echo {
-            notices: Mutex::new(notice),
+            events: Mutex::new(event),
             ends: Mutex::new(end),
             gate: Arc::default(),
             entered: Mutex::new(enter),
@@ -278,7 +277,7 @@ impl Stage {
             let proxy = Proxy::bind(plan).await.unwrap();
             (proxy.addr(), proxy.urls(), proxy.serve(handler))
         });
-        Stage { addr, urls, ca, echo, notices, ends, entered, running: Some(running), runtime, _dir: dir }
+        TestEngine { addr, urls, ca, echo, events, ends, entered, running: Some(running), runtime, _dir: dir }
     }
 
     pub fn drain(&mut self, grace: Duration) {
@@ -286,13 +285,13 @@ impl Stage {
         self.runtime.block_on(running.drain(grace));
     }
 
-    /// Drains in the background; the answer says when it is done.
+    /// Drains in the background and reports the end.
     pub fn start_drain(&mut self, grace: Duration) -> Receiver<()> {
         let running = self.running.take().unwrap();
-        let (tell, done) = channel();
+        let (report, done) = channel();
         self.runtime.spawn(async move {
             running.drain(grace).await;
-            let _ = tell.send(());
+            let _ = report.send(());
         });
         done
     }
@@ -314,65 +313,13 @@ impl Stage {
         raw
     }
 
-    pub fn notice(&self) -> ConnectionEvent {
-        self.notices.recv_timeout(PATIENCE).expect("a notice")
+    pub fn next_event(&self) -> ConnectionEvent {
+        self.events.recv_timeout(PATIENCE).expect("an event")
     }
 }
 
-/// A connection on which everything is written by hand.
-pub struct Raw(pub TcpStream);
-
 impl Raw {
-    pub fn to(addr: SocketAddr) -> Self {
-        let stream = TcpStream::connect(addr).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Raw(stream)
-    }
-
-    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.0.write_all(bytes.as_ref()).unwrap();
-    }
-
-    /// A head, up to its empty line.
-    pub fn head(&mut self) -> String {
-        String::from_utf8(read_head(&mut self.0)).unwrap()
-    }
-
-    pub fn exactly(&mut self, n: usize) -> Vec<u8> {
-        let mut bytes = vec![0; n];
-        self.0.read_exact(&mut bytes).unwrap();
-        bytes
-    }
-
-    /// Everything up to the end of the connection, or to what broke it.
-    pub fn rest(&mut self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        let mut piece = [0; 4096];
-        loop {
-            match self.0.read(&mut piece) {
-                Ok(0) => return bytes,
-                Ok(n) => bytes.extend_from_slice(&piece[..n]),
-                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return bytes,
-                Err(error) => panic!("{error} after {:?}", String::from_utf8_lossy(&bytes)),
-            }
-        }
-    }
-
-    pub fn rest_text(&mut self) -> String {
-        String::from_utf8_lossy(&self.rest()).into_owned()
-    }
-
-    /// An answer with a length, and its body.
-    pub fn answer(&mut self) -> (String, String) {
-        let head = self.head();
-        let length = head
-            .lines()
-            .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok())
-            .unwrap_or_else(|| panic!("no length in {head}"));
-        (head, String::from_utf8(self.exactly(length)).unwrap())
-    }
-
-    /// The echo of a request.
+    /// Reads the echo of a request.
     #[track_caller]
     pub fn echo(&mut self) -> Value {
         let (head, body) = self.answer();
@@ -381,7 +328,7 @@ impl Raw {
     }
 }
 
-/// `Proxy-Authorization` for these credentials, as a header line.
+/// A `Proxy-Authorization` header line.
 pub fn authorization(credentials: &str) -> String {
     format!("Proxy-Authorization: Basic {}\r\n", base64::engine::general_purpose::STANDARD.encode(credentials))
 }

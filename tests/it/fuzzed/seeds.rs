@@ -1,4 +1,4 @@
-//! What each target begins with: real files and the rows of other tests.
+//! The seeds of each target: real files and the inputs of other tests.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use flate2::read::GzDecoder;
 use serde_json::Value;
 
-/// Longer files say little more to a mutation, and cost.
+/// Limits the size of seeds, since long ones make mutation slow.
 const LONGEST: u64 = 9000;
 
 pub fn seeds(target: &str) -> Vec<Vec<u8>> {
@@ -31,7 +31,7 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
         "multipart" => multiparts(),
         "pieces" => payloads().into_iter().map(|payload| [&b"\x10"[..], &payload].concat()).collect(),
         "chunked" => chunks(),
-        // One was recorded; it is kept beside what fuzzing found.
+        // The recorded journal is stored with the results of fuzzing.
         "journal_tail" => Vec::new(),
         _ => panic!("no seeds for {target}"),
     }
@@ -41,7 +41,7 @@ fn corpus(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(path)
 }
 
-/// Small files of many producers.
+/// Small HARs of many tools.
 fn hars() -> Vec<PathBuf> {
     let folder = fs::read_dir(corpus("hars-foreign")).unwrap();
     let mut files: Vec<_> = folder.map(|file| file.unwrap().path()).collect();
@@ -50,7 +50,7 @@ fn hars() -> Vec<PathBuf> {
     files
 }
 
-/// One row of a corpus in so many.
+/// A sample of the rows of a corpus.
 fn rows(path: &str, seed: impl Fn(&Value) -> Option<String>) -> Vec<Vec<u8>> {
     let mut lines = String::new();
     GzDecoder::new(File::open(corpus(path)).unwrap()).read_to_string(&mut lines).unwrap();
@@ -62,7 +62,7 @@ fn text<'r>(row: &'r Value, name: &str) -> Option<&'r str> {
     row[name].as_str()
 }
 
-/// The blocks of code in the documentation that are of this language.
+/// The code blocks of a language in the documentation.
 fn documented(language: &str) -> Vec<Vec<u8>> {
     let (mut pages, mut folders) = (Vec::new(), vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")]);
     while let Some(folder) = folders.pop() {
@@ -126,7 +126,7 @@ fn multiparts() -> Vec<Vec<u8>> {
     .into()
 }
 
-/// Payloads as they pass: JSON, events, forms, and each of the codings.
+/// Payloads of each type and content coding.
 fn payloads() -> Vec<Vec<u8>> {
     use harproxy_http::coding::{Coding, encode};
     let plain = [

@@ -1,27 +1,27 @@
-//! Heads without end and frames without sense: the connection ends, and nothing is kept of it.
+//! Endless heads and abusive HTTP/2 frames: the connection is closed, and memory stays bounded.
 
 use super::frames::{
     CONTINUATION, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, GOAWAY, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS,
     frame, get,
 };
-use super::{Raw, Shop, peak};
+use super::{Raw, ReplayServer, peak};
 
 const MIB: usize = 1024 * 1024;
 
 #[test]
-fn floods_of_headers_are_refused() {
-    let shop = Shop::open(&[]);
-    shop.serves();
-    let before = peak(&shop.server);
+fn endless_heads_are_refused() {
+    let replay = ReplayServer::start(&[]);
+    replay.serves();
+    let before = peak(&replay.server);
     let begin = "GET http://api.test/api/good HTTP/1.1\r\nHost: api.test\r\n";
-    let mut raw = shop.raw();
+    let mut raw = replay.raw();
     let many: String = (0..2050).map(|n| format!("X-{n}: {n}\r\n")).collect();
     raw.send(format!("{begin}{many}\r\n"));
     assert!(raw.rest_text().starts_with("HTTP/1.1 431 "));
-    let mut raw = shop.raw();
+    let mut raw = replay.raw();
     raw.send(format!("{begin}X-Long: {}\r\n\r\n", "x".repeat(513 * 1024)));
     assert!(raw.rest_text().starts_with("HTTP/1.1 431 "));
-    // Lines without end, one line without end, trailers without end.
+    // Endless lines, an endless line, endless trailers.
     let chunked = "POST http://api.test/api/upload HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n";
     let post = "POST http://api.test/api/upload HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
     for (begin, more) in [
@@ -31,20 +31,20 @@ fn floods_of_headers_are_refused() {
         (format!("{post}5;"), "x".repeat(64 * 1024)),
         ("GET http://api.test/".to_owned(), "x".repeat(64 * 1024)),
     ] {
-        let mut raw = shop.raw();
+        let mut raw = replay.raw();
         raw.send(&begin);
-        // What is refused is still read for a while, so that the answer gets through.
+        // A refused request is still read for a while, so that the answer arrives.
         let taken = raw.flood(more.as_bytes(), 64 * 1024 * MIB);
-        assert!(taken < 64 * 1024 * MIB, "{begin:?} may go on for ever");
-        shop.serves();
+        assert!(taken < 64 * 1024 * MIB, "{begin:?} is not limited");
+        replay.serves();
     }
-    let grown = peak(&shop.server) - before;
+    let grown = peak(&replay.server) - before;
     assert!(grown < 64, "{grown} MiB");
-    shop.server.stop().expect(0);
+    replay.server.stop().expect(0);
 }
 
-fn http2(shop: &Shop) -> Raw {
-    let mut raw = shop.raw();
+fn http2(replay: &ReplayServer) -> Raw {
+    let mut raw = replay.raw();
     raw.send(PREFACE);
     raw.send(frame(SETTINGS, 0, 0, &[]));
     raw
@@ -63,10 +63,10 @@ fn goaway(mut frames: &[u8]) -> Option<u8> {
 }
 
 #[test]
-fn streams_that_are_reset_as_soon_as_they_are_opened_end_the_connection() {
-    let shop = Shop::open(&[]);
-    shop.serves();
-    let before = peak(&shop.server);
+fn rapid_stream_resets_close_the_connection() {
+    let replay = ReplayServer::start(&[]);
+    replay.serves();
+    let before = peak(&replay.server);
     let pair = |n: u32| {
         let stream = 2 * n + 1;
         [
@@ -76,45 +76,45 @@ fn streams_that_are_reset_as_soon_as_they_are_opened_end_the_connection() {
         .concat()
     };
     let storm: Vec<u8> = (0..100_000).flat_map(pair).collect();
-    let mut raw = http2(&shop);
-    // It is closed before all of it is sent.
+    let mut raw = http2(&replay);
+    // The connection is closed before all is sent.
     let _ = std::io::Write::write_all(&mut raw.0, &storm);
-    let told = goaway(&raw.rest());
-    assert!(matches!(told, None | Some(ENHANCE_YOUR_CALM)), "{told:?}");
-    shop.serves();
-    let grown = peak(&shop.server) - before;
+    let error = goaway(&raw.rest());
+    assert!(matches!(error, None | Some(ENHANCE_YOUR_CALM)), "{error:?}");
+    replay.serves();
+    let grown = peak(&replay.server) - before;
     assert!(grown < 64, "{grown} MiB");
-    shop.server.stop().expect(0);
+    replay.server.stop().expect(0);
 }
 
 #[test]
-fn a_head_of_http2_that_never_ends_ends_the_connection() {
-    let shop = Shop::open(&[]);
-    shop.serves();
-    let before = peak(&shop.server);
-    // A header that is not indexed, x: 8000 times x; then the same without a name, and frames without anything.
+fn endless_http2_head_closes_the_connection() {
+    let replay = ReplayServer::start(&[]);
+    replay.serves();
+    let before = peak(&replay.server);
+    // Frames with a header `x` of 8000 bytes that is not indexed, and empty frames.
     let header = [&[0x00, 1, b'x', 0x7f, 0xc1, 0x3d][..], &[b'x'; 8000]].concat();
     for more in [header.clone(), Vec::new()] {
-        let mut raw = http2(&shop);
+        let mut raw = http2(&replay);
         raw.send(frame(HEADERS, END_STREAM, 1, &get("/api/good")));
         let taken = raw.flood(&frame(CONTINUATION, 0, 1, &more).repeat(100), 64 * MIB);
-        assert!(taken < 64 * MIB, "it may go on for ever");
-        shop.serves();
+        assert!(taken < 64 * MIB, "the head is not limited");
+        replay.serves();
     }
-    let grown = peak(&shop.server) - before;
+    let grown = peak(&replay.server) - before;
     assert!(grown < 64, "{grown} MiB");
-    shop.server.stop().expect(0);
+    replay.server.stop().expect(0);
 }
 
-/// A client that makes us talk and does not listen: we stop listening, too.
+/// A client that does not read the answers to its PING frames is no longer read.
 #[test]
-fn pings_that_nobody_reads_the_answers_of_are_not_piled_up() {
-    let shop = Shop::open(&[]);
-    shop.serves();
-    let before = peak(&shop.server);
+fn unread_ping_answers_do_not_accumulate() {
+    let replay = ReplayServer::start(&[]);
+    replay.serves();
+    let before = peak(&replay.server);
     for kind in [PING, SETTINGS] {
         let payload: &[u8] = if kind == PING { &[0; 8] } else { &[] };
-        let mut raw = http2(&shop);
+        let mut raw = http2(&replay);
         raw.0.set_nonblocking(true).unwrap();
         let flood = frame(kind, 0, 0, payload).repeat(4096);
         let (mut sent, mut stuck) = (0, 0);
@@ -123,13 +123,13 @@ fn pings_that_nobody_reads_the_answers_of_are_not_piled_up() {
                 Ok(n) => sent += n,
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
                     stuck += 1;
-                    shop.serves();
+                    replay.serves();
                 }
                 Err(_) => break,
             }
         }
     }
-    let grown = peak(&shop.server) - before;
+    let grown = peak(&replay.server) - before;
     assert!(grown < 64, "{grown} MiB");
-    shop.server.stop().expect(0);
+    replay.server.stop().expect(0);
 }

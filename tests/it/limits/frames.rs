@@ -1,4 +1,4 @@
-//! HTTP/2 down to its frames, for clients that no library would make.
+//! HTTP/2 frames, for clients that no library implements.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -21,11 +21,11 @@ pub const END_HEADERS: u8 = 4;
 pub const ENHANCE_YOUR_CALM: u8 = 11;
 const INITIAL_WINDOW_SIZE: u16 = 4;
 
-/// What a stream, and a connection, may be sent before anything is said of it (RFC 9113 section 6.9.2).
+/// The initial flow-control window of streams and connections (RFC 9113 section 6.9.2).
 pub const DEFAULT_WINDOW: u32 = 65_535;
 const LARGEST_WINDOW: u32 = (1 << 31) - 1;
 
-/// A frame of HTTP/2 (RFC 9113 section 4.1).
+/// An HTTP/2 frame (RFC 9113 section 4.1).
 pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
@@ -34,35 +34,35 @@ pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 /// The header block of a GET of this path of `http://api.test` (RFC 7541).
 pub fn get(path: &str) -> Vec<u8> {
     let literal = |name: u8, value: &str| [&[name, u8::try_from(value.len()).unwrap()], value.as_bytes()].concat();
-    // :method GET, :scheme http, then :path and :authority by the names of the static table, not indexed.
+    // :method GET, :scheme http, then :path and :authority with names from the static table, not indexed.
     [vec![0x82, 0x86], literal(0x04, path), literal(0x01, "api.test")].concat()
 }
 
-/// What came on a stream.
+/// The data received on a stream.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Came {
+pub struct StreamReceived {
     pub heads: usize,
     pub bytes: usize,
     pub ended: bool,
 }
 
-/// A client that takes what its windows allow and never widens them.
-pub struct Stingy {
+/// A client that never extends its flow-control windows.
+pub struct WindowedClient {
     raw: Raw,
     streams: u32,
-    came: HashMap<u32, Came>,
+    received: HashMap<u32, StreamReceived>,
 }
 
-impl Stingy {
-    /// With the windows that HTTP/2 begins with.
+impl WindowedClient {
+    /// A client with the initial windows.
     pub fn new(proxy: SocketAddr) -> Self {
-        Stingy::begin(proxy, &[])
+        WindowedClient::begin(proxy, &[])
     }
 
-    /// With this window for each stream, and a connection that is never too narrow.
+    /// A client with this window for each stream and the largest window for the connection.
     pub fn with_window(proxy: SocketAddr, window: u32) -> Self {
         let setting = [&INITIAL_WINDOW_SIZE.to_be_bytes()[..], &window.to_be_bytes()].concat();
-        let mut client = Stingy::begin(proxy, &setting);
+        let mut client = WindowedClient::begin(proxy, &setting);
         client.raw.send(frame(WINDOW_UPDATE, 0, 0, &(LARGEST_WINDOW - DEFAULT_WINDOW).to_be_bytes()));
         client
     }
@@ -71,47 +71,47 @@ impl Stingy {
         let mut raw = Raw::to(proxy);
         raw.send(PREFACE);
         raw.send(frame(SETTINGS, 0, 0, settings));
-        Stingy { raw, streams: 0, came: HashMap::new() }
+        WindowedClient { raw, streams: 0, received: HashMap::new() }
     }
 
     /// Opens a stream.
-    pub fn ask(&mut self, path: &str) -> u32 {
+    pub fn send(&mut self, path: &str) -> u32 {
         let stream = 2 * self.streams + 1;
         self.streams += 1;
         self.raw.send(frame(HEADERS, END_STREAM | END_HEADERS, stream, &get(path)));
         stream
     }
 
-    /// What came on a stream so far.
-    pub fn came(&self, stream: u32) -> Came {
-        self.came.get(&stream).copied().unwrap_or_default()
+    /// The data received on a stream so far.
+    pub fn received(&self, stream: u32) -> StreamReceived {
+        self.received.get(&stream).copied().unwrap_or_default()
     }
 
-    /// Reads until this is so.
+    /// Reads until the condition holds.
     #[track_caller]
-    pub fn until(&mut self, done: impl Fn(&Stingy) -> bool) {
+    pub fn until(&mut self, done: impl Fn(&WindowedClient) -> bool) {
         while !done(self) {
             let mut head = [0; 9];
-            self.raw.0.read_exact(&mut head).unwrap_or_else(|error| panic!("{error}: {:?}", self.came));
+            self.raw.0.read_exact(&mut head).unwrap_or_else(|error| panic!("{error}: {:?}", self.received));
             let [a, b, c, kind, flags, stream @ ..] = head;
             let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
             self.raw.0.read_exact(&mut payload).unwrap();
             assert!(kind != GOAWAY && kind != RST_STREAM, "{head:?} {payload:?}");
-            let came = self.came.entry(u32::from_be_bytes(stream)).or_default();
+            let received = self.received.entry(u32::from_be_bytes(stream)).or_default();
             match kind {
-                HEADERS => came.heads += 1,
-                DATA => came.bytes += payload.len(),
+                HEADERS => received.heads += 1,
+                DATA => received.bytes += payload.len(),
                 _ => continue,
             }
-            came.ended |= flags & END_STREAM != 0;
+            received.ended |= flags & END_STREAM != 0;
         }
     }
 
-    /// Asks for something small and gets all of it.
+    /// Asserts that a small answer arrives.
     #[track_caller]
     pub fn is_served(&mut self, path: &str, length: usize) {
-        let stream = self.ask(path);
-        self.until(|client| client.came(stream).ended);
-        assert_eq!(self.came(stream).bytes, length);
+        let stream = self.send(path);
+        self.until(|client| client.received(stream).ended);
+        assert_eq!(self.received(stream).bytes, length);
     }
 }

@@ -1,18 +1,18 @@
-//! Bodies that are longer than memory.
+//! Bodies that are larger than memory.
 
 use std::io::{Read, Write};
 
 use serde_json::json;
 
-use super::{Raw, Shop, peak, serves};
+use super::{Raw, ReplayServer, peak, serves};
 use crate::replay::stage::{entry, own, text};
 use crate::support::raw::{RawOrigin, read_head};
 use crate::support::sandbox::{Sandbox, Server};
 
-/// Four GiB and a byte: more than 32 bits can count.
+/// Four GiB and a byte: more than 32 bits can hold.
 const LONG: u64 = (4 << 30) + 1;
 
-/// Reads a body of this length, and in the middle of it has somebody else served.
+/// Reads a body of [`LONG`] bytes, and asserts in the middle that another client is served.
 fn receive(server: &Server, path: &str, url: &str) {
     let mut raw = Raw::to(server.proxy());
     raw.send(format!("GET http://api.test{path} HTTP/1.1\r\nHost: api.test\r\n\r\n"));
@@ -21,7 +21,7 @@ fn receive(server: &Server, path: &str, url: &str) {
     let (mut buffer, mut got) = (vec![0; 1 << 20], 0);
     while got < LONG {
         let n = raw.0.read(&mut buffer).unwrap() as u64;
-        assert!(n > 0, "it ends at {got}");
+        assert!(n > 0, "the body ends at {got}");
         if got < LONG / 2 && got + n >= LONG / 2 {
             serves(server, url);
         }
@@ -31,7 +31,7 @@ fn receive(server: &Server, path: &str, url: &str) {
 }
 
 #[test]
-fn a_response_of_four_gigabytes_passes_and_is_kept_as_far_as_asked() {
+fn response_of_four_gigabytes_is_forwarded_and_recorded_up_to_max_body() {
     let origin = RawOrigin::start(|head, stream| {
         if !head.starts_with(b"GET /api/long ") {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\ngood");
@@ -66,16 +66,16 @@ fn a_response_of_four_gigabytes_passes_and_is_kept_as_far_as_asked() {
 }
 
 #[test]
-fn a_payload_of_four_gigabytes_is_served_from_its_file() {
-    let shop = Shop::open(&[]);
-    let sandbox = &shop.sandbox;
+fn payload_of_four_gigabytes_is_served_from_its_file() {
+    let replay = ReplayServer::start(&[]);
+    let sandbox = &replay.sandbox;
     let long = entry(
         "GET http://api.test/api/long",
         json!({"content": {"size": LONG, "mimeType": "application/octet-stream", "_file": "long/x.bin"}}),
     );
     let entries = [text("GET http://api.test/api/good", "good"), long];
     sandbox.write("hars/long.har", own(&["**/api/**"], &entries).to_string());
-    // A hole takes no room on the disk.
+    // A sparse file.
     std::fs::File::create(sandbox.write("hars/long/x.bin", "")).unwrap().set_len(LONG).unwrap();
     let server = sandbox.start(["replay", "hars/long.har"]);
     serves(&server, "http://api.test/api/good");
@@ -86,9 +86,9 @@ fn a_payload_of_four_gigabytes_is_served_from_its_file() {
     server.stop().expect(0);
 }
 
-/// A reader that stops reading stops the origin, and nobody else.
+/// Backpressure reaches the origin, and other clients are served.
 #[test]
-fn a_client_that_does_not_read_costs_no_memory() {
+fn client_that_does_not_read_costs_no_memory() {
     let sandbox = Sandbox::new();
     let origin = RawOrigin::start(|head, stream| {
         let mut stream = stream.try_clone().unwrap();

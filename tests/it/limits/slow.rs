@@ -1,84 +1,84 @@
-//! Clients and origins that take their time: what has a limit, and what has none because it may be meant so.
+//! Slow clients and origins, and the time limits that apply to them.
 
 use std::io::Write;
 use std::net::TcpListener;
 use std::sync::mpsc::channel;
 
-use super::{GOOD, Raw, Shop, descriptors, serves};
-use crate::support::client::{Ask, Client, Proto};
-use crate::support::origin::{Origin, Page};
+use super::{GOOD, Raw, ReplayServer, descriptors, serves};
+use crate::support::client::{Proto, TestRequest};
+use crate::support::origin::{Origin, OriginResponse};
 use crate::support::raw::{RawOrigin, read_head};
 use crate::support::sandbox::{Sandbox, Server};
 
-/// Waits until `limit`, which both have, has passed: until the server has closed a connection that says nothing.
+/// Waits until the server has closed a silent connection: the idle timeout has passed.
 fn pass_the_idle_timeout(server: &Server) {
     assert_eq!(Raw::to(server.proxy()).rest(), b"");
 }
 
 #[test]
-fn a_head_and_a_handshake_that_do_not_come_are_given_up() {
-    let shop = Shop::open(&["--head-timeout", "2s"]);
-    let open = descriptors(&shop.server);
+fn slow_heads_and_handshakes_are_closed() {
+    let replay = ReplayServer::start(&["--head-timeout", "2s"]);
+    let open = descriptors(&replay.server);
     let mut slow = Vec::new();
     for begun in ["G", "GET http://api.test/api/good HTTP/1.1\r\nX-A: ", "PRI * HTTP/2.0\r\n", "\x16\x03\x01\x02"] {
         for _ in 0..50 {
-            let mut raw = shop.raw();
+            let mut raw = replay.raw();
             raw.send(begun);
             slow.push(raw);
         }
     }
     for _ in 0..50 {
-        let mut raw = shop.raw();
+        let mut raw = replay.raw();
         raw.send("CONNECT api.test:443 HTTP/1.1\r\n\r\n");
         raw.answer();
-        // The beginning of a ClientHello.
+        // The first bytes of a ClientHello.
         raw.send([0x16, 3, 1, 2, 0, 1]);
         slow.push(raw);
     }
-    shop.serves();
+    replay.serves();
     for raw in &mut slow {
         let rest = raw.rest_text();
         assert!(rest.is_empty() || rest.starts_with("HTTP/1.1 400 "), "{rest}");
     }
     drop(slow);
-    shop.serves();
-    assert!(descriptors(&shop.server) <= open + 4, "{} descriptors are left", descriptors(&shop.server));
-    shop.server.stop().expect(0);
+    replay.serves();
+    assert!(descriptors(&replay.server) <= open + 4, "{} descriptors are left", descriptors(&replay.server));
+    replay.server.stop().expect(0);
 }
 
 #[test]
-fn a_payload_that_stops_is_refused_at_replay() {
-    let shop = Shop::open(&["--idle-timeout", "2s"]);
+fn payload_that_stops_is_refused_at_replay() {
+    let replay = ReplayServer::start(&["--idle-timeout", "2s"]);
     let post = "POST http://api.test/api/upload HTTP/1.1\r\nHost: api.test\r\nContent-Type: application/json\r\n";
-    let mut slow: Vec<Raw> = (0..50).map(|_| shop.raw()).collect();
+    let mut slow: Vec<Raw> = (0..50).map(|_| replay.raw()).collect();
     for raw in &mut slow {
         raw.send(format!("{post}Content-Length: 10\r\n\r\n01234"));
     }
-    shop.serves();
+    replay.serves();
     for raw in &mut slow {
         let (head, body) = raw.answer();
         assert!(head.starts_with("HTTP/1.1 408 ") && body.contains("--idle-timeout"), "{head}{body}");
     }
-    let mut raw = shop.raw();
+    let mut raw = replay.raw();
     raw.send(format!("{post}Content-Length: 10\r\n\r\n0123456789"));
     assert_eq!(raw.answer().1, "taken");
-    shop.server.stop().expect(0);
+    replay.server.stop().expect(0);
 }
 
-/// An upload and an event stream that pause for longer than any limit go on all the same: somebody may be thinking.
+/// Uploads and event streams have no time limit.
 #[test]
-fn a_body_that_pauses_goes_on_while_recording() {
-    let (tell, told) = channel();
-    let (go, gone) = channel::<()>();
+fn body_that_pauses_continues_while_recording() {
+    let (report, read) = channel();
+    let (go, gate) = channel::<()>();
     let raw = RawOrigin::start(move |head, stream| {
         let (mut five, slow) = ([0; 5], head.starts_with(b"POST "));
         if slow {
             std::io::Read::read_exact(stream, &mut five).unwrap();
-            tell.send(()).unwrap();
+            report.send(()).unwrap();
             std::io::Read::read_exact(stream, &mut five).unwrap();
         }
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n").unwrap();
-        gone.recv().unwrap();
+        gate.recv().unwrap();
         stream.write_all(b"data: 2\n\n").unwrap();
     });
     let sandbox = Sandbox::new();
@@ -87,7 +87,7 @@ fn a_body_that_pauses_goes_on_while_recording() {
     let recorder = sandbox.start(["record", "-o", "hars/api.har", "--map", &map].iter().chain(&limits));
     let mut client = Raw::to(recorder.proxy());
     client.send("POST http://api.test/api/events HTTP/1.1\r\nHost: api.test\r\nContent-Length: 10\r\n\r\n01234");
-    told.recv().unwrap();
+    read.recv().unwrap();
     pass_the_idle_timeout(&recorder);
     client.send("56789");
     let head = String::from_utf8(read_head(&mut client.0)).unwrap();
@@ -105,7 +105,7 @@ fn a_body_that_pauses_goes_on_while_recording() {
     assert_eq!(har["log"]["entries"][0]["response"]["content"]["_truncated"], serde_json::Value::Null, "{har}");
 }
 
-/// An origin that takes connections and requests and says nothing, for ever.
+/// An origin that accepts connections and never answers.
 fn silent() -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
@@ -119,10 +119,10 @@ fn silent() -> std::net::SocketAddr {
 }
 
 #[test]
-fn an_upstream_that_never_answers_is_a_failure_with_a_name() {
-    let origin = Origin::answering(|asked| {
-        let page = Page { status: 200, body: b"good".to_vec(), ..Page::default() };
-        (asked.path == "/api/good").then_some(page)
+fn upstream_that_never_answers_is_a_504() {
+    let origin = Origin::answering(|request| {
+        let page = OriginResponse { status: 200, body: b"good".to_vec(), ..OriginResponse::default() };
+        (request.path == "/api/good").then_some(page)
     });
     let never = silent().to_string();
     let sandbox = Sandbox::new();
@@ -131,18 +131,18 @@ fn an_upstream_that_never_answers_is_a_failure_with_a_name() {
     let limits = ["--answer-timeout", "2s", "--connect-timeout", "2s"].map(String::from);
     let maps = maps.iter().flat_map(|map| ["--map".to_owned(), map.clone()]);
     let recorder = sandbox.start(args.into_iter().chain(limits).chain(maps).chain(origin.args()));
-    let client = Client::new(recorder.proxy(), recorder.ca(), Proto::H1);
+    let client = recorder.client(Proto::H1);
     let asks = [
-        (Ask::new("GET", "http://never.test/api/x"), "--answer-timeout"),
-        (Ask::new("POST", "http://never.test/api/x").body("hello"), "--answer-timeout"),
-        // It does not even speak TLS.
-        (Ask::new("GET", "https://never.test/api/x"), "--connect-timeout"),
+        (TestRequest::new("GET", "http://never.test/api/x"), "--answer-timeout"),
+        (TestRequest::new("POST", "http://never.test/api/x").body("hello"), "--answer-timeout"),
+        // No answer to the ClientHello.
+        (TestRequest::new("GET", "https://never.test/api/x"), "--connect-timeout"),
     ];
     std::thread::scope(|scope| {
         for (ask, option) in asks {
             let client = &client;
             scope.spawn(move || {
-                let got = client.ask(ask);
+                let got = client.send(ask);
                 assert_eq!((got.status, got.json()["kind"].as_str()), (504, Some("timeout")), "{}", got.text());
                 assert!(got.text().contains(option), "{}", got.text());
             });
@@ -160,21 +160,21 @@ fn an_upstream_that_never_answers_is_a_failure_with_a_name() {
 }
 
 #[test]
-fn a_local_server_that_never_answers_is_a_failure_with_a_name_at_replay() {
-    let shop = Shop::open(&["--answer-timeout", "2s"]);
-    let got = Client::new(shop.server.proxy(), shop.server.ca(), Proto::H1).get(&format!("http://{}/x", silent()));
+fn local_server_that_never_answers_is_a_504_at_replay() {
+    let replay = ReplayServer::start(&["--answer-timeout", "2s"]);
+    let got = replay.server.client(Proto::H1).get(&format!("http://{}/x", silent()));
     assert_eq!((got.status, got.json()["kind"].as_str()), (504, Some("timeout")), "{}", got.text());
     assert_eq!(got.header("x-harproxy"), Some("local"));
-    shop.serves();
-    shop.server.stop().expect(0);
+    replay.serves();
+    replay.server.stop().expect(0);
 }
 
-/// A client that closes its half: between requests it has gone, in a tunnel it has only said all that it had to say.
+/// A client that closes its half of a connection has left, except in a tunnel.
 #[test]
-fn sockets_that_are_half_closed() {
-    let shop = Shop::open(&[]);
-    let open = descriptors(&shop.server);
-    let mut halves: Vec<Raw> = (0..200).map(|_| shop.raw()).collect();
+fn half_closed_connections_end_and_half_closed_tunnels_continue() {
+    let replay = ReplayServer::start(&[]);
+    let open = descriptors(&replay.server);
+    let mut halves: Vec<Raw> = (0..200).map(|_| replay.raw()).collect();
     for (n, raw) in halves.iter_mut().enumerate() {
         if n % 2 == 0 {
             raw.send(GOOD);
@@ -182,11 +182,11 @@ fn sockets_that_are_half_closed() {
         }
         raw.finish();
     }
-    shop.serves();
+    replay.serves();
     for raw in &mut halves {
         assert_eq!(raw.rest(), b"");
     }
-    assert!(descriptors(&shop.server) <= open + 4, "{} descriptors are left", descriptors(&shop.server));
+    assert!(descriptors(&replay.server) <= open + 4, "{} descriptors are left", descriptors(&replay.server));
 
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = server.local_addr().unwrap();
@@ -196,12 +196,12 @@ fn sockets_that_are_half_closed() {
         std::io::Read::read_to_end(&mut stream, &mut all).unwrap();
         stream.write_all(&all).unwrap();
     });
-    let mut tunnel = shop.raw();
+    let mut tunnel = replay.raw();
     tunnel.send(format!("CONNECT {addr} HTTP/1.1\r\n\r\n"));
     tunnel.answer();
     tunnel.send("\x01all of it");
     tunnel.finish();
     assert_eq!(tunnel.rest(), b"\x01all of it");
     answering.join().unwrap();
-    shop.server.stop().expect(0);
+    replay.server.stop().expect(0);
 }

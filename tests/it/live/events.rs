@@ -1,4 +1,4 @@
-//! `--log-format json`: whatever stands on standard error is one object a line with an `event`, as `docs/reference/events.md` has it.
+//! `--log-format json`: each line on standard error is an object with an `event`, as in `docs/reference/events.md`.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -7,13 +7,13 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 
 use super::{client, two_entries};
-use crate::cli::{CURL, Stage};
-use crate::support::client::Ask;
+use crate::cli::{CURL, CliSandbox};
+use crate::support::client::TestRequest;
 use crate::support::raw::RawOrigin;
 use crate::support::repo;
 use crate::support::sandbox::{Output, Sandbox, finish};
 
-/// Every line as an event.
+/// The events of all lines.
 #[track_caller]
 fn events(output: &Output) -> Vec<Value> {
     let event = |line: &str| -> Value {
@@ -35,8 +35,8 @@ fn of<'e>(events: &'e [Value], name: &str) -> Vec<&'e Value> {
 }
 
 #[test]
-fn each_line_in_every_situation_is_an_event() {
-    let stage = Stage::new();
+fn each_log_line_is_an_event() {
+    let stage = CliSandbox::new();
     let json = ["--log-format", "json"];
     let run = |command: &str, options: &[&str], cmd: &[&str]| {
         let options = [&json[..], options].concat();
@@ -77,7 +77,7 @@ fn each_line_in_every_situation_is_an_event() {
 }
 
 #[test]
-fn a_replay_tells_each_request_with_what_answered_and_why_not() {
+fn replay_events_have_the_entry_or_the_reason_of_a_miss() {
     let sandbox = Sandbox::new();
     sandbox.write("hars/api.har", two_entries("first"));
     let server = sandbox.start(["replay"]);
@@ -116,8 +116,8 @@ fn a_replay_tells_each_request_with_what_answered_and_why_not() {
 }
 
 #[test]
-fn a_recording_tells_what_was_recorded_passed_and_tunnelled() {
-    let stage = Stage::new();
+fn recording_events_mark_recorded_forwarded_and_tunnelled_requests() {
+    let stage = CliSandbox::new();
     let server = stage.sandbox.start(stage.args("record", &["-g", "https://api.test/api/**"], &[]));
     let client = client(&server);
     for path in ["/api/json", "/page"] {
@@ -146,7 +146,7 @@ fn a_recording_tells_what_was_recorded_passed_and_tunnelled() {
 }
 
 #[test]
-fn a_client_that_refuses_our_certificate_is_an_event() {
+fn refused_certificate_is_an_event() {
     let sandbox = Sandbox::new();
     sandbox.write("hars/api.har", two_entries("first"));
     let server = sandbox.start(["replay"]);
@@ -155,27 +155,27 @@ fn a_client_that_refuses_our_certificate_is_an_event() {
         std::fs::read_to_string(repo("certs/ca.pem")).unwrap(),
         crate::support::client::Proto::H1,
     );
-    assert!(distrusting.try_ask(Ask::new("GET", "https://api.test/two")).is_err());
-    let refused = server.said().event("tls-refused", |_| true);
+    assert!(distrusting.try_send(TestRequest::new("GET", "https://api.test/two")).is_err());
+    let refused = server.stderr().event("tls-refused", |_| true);
     assert_eq!((&refused["host"], &refused["port"]), (&json!("api.test"), &json!(443)));
     assert!(!refused["reason"].as_str().unwrap().is_empty());
     events(&server.stop());
 }
 
 #[test]
-fn an_answer_that_goes_on_is_told_when_its_head_is_there() {
+fn running_response_is_an_event_at_its_head() {
     let origin = RawOrigin::start(|_, stream| {
         let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: 1\n\n";
         let _ = stream.write_all(head.as_bytes());
-        // Until the other side goes away.
+        // Waits until the client closes the connection.
         let _ = std::io::Read::read(stream, &mut [0]);
     });
     let sandbox = Sandbox::new();
     let map = format!("sse.test:80={}", origin.addr);
     let server = sandbox.start(["record", "-o", "hars/a.har", "--map", &map, "--grace", "0s"]);
     let client = client(&server);
-    let waiting = std::thread::spawn(move || client.try_ask(Ask::new("GET", "http://sse.test/events")));
-    let answered = server.said().event("answered", |_| true);
+    let waiting = std::thread::spawn(move || client.try_send(TestRequest::new("GET", "http://sse.test/events")));
+    let answered = server.stderr().event("answered", |_| true);
     assert_eq!(
         (&answered["status"], &answered["complete"], &answered["tookMs"]),
         (&json!(200), &json!(false), &json!(null))
@@ -188,8 +188,8 @@ fn an_answer_that_goes_on_is_told_when_its_head_is_there() {
 }
 
 #[test]
-fn progress_and_quiet_leave_requests_out() {
-    let stage = Stage::new();
+fn progress_never_and_quiet_omit_request_events() {
+    let stage = CliSandbox::new();
     stage.record(&[], CURL).expect(0);
     for options in [&["--progress", "never"][..], &["-q"]] {
         let output = stage.replay(&[&["--log-format", "json"], options].concat(), CURL).expect(0);
@@ -200,11 +200,11 @@ fn progress_and_quiet_leave_requests_out() {
 }
 
 #[test]
-fn a_run_ends_though_nobody_reads_what_it_tells() {
+fn run_ends_when_its_output_is_not_read() {
     let sandbox = Sandbox::new();
     sandbox.write("hars/api.har", two_entries("first"));
     let mut command = sandbox.command(["replay", "--log-format", "json", "--report", "report.json", "--"]);
-    // More than a pipe holds.
+    // The output is larger than the buffer of a pipe.
     let script = "curl -s -o /dev/null 'http://api.test/[1-600]' 2>/dev/null; true";
     command.args(["sh", "-c", script]).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
@@ -213,7 +213,7 @@ fn a_run_ends_though_nobody_reads_what_it_tells() {
     assert_eq!(status.code(), Some(1));
     drop(unread);
     assert!(sandbox.har("report.json")["counts"]["requests"].as_u64().unwrap() > 400);
-    // And where standard error is closed, nothing else changes.
+    // A closed standard error changes nothing else.
     let mut command = sandbox.command(["replay", "--log-format", "json", "--", "curl", "-s", "https://api.test/two"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stderr.take());

@@ -9,18 +9,18 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::two_entries;
-use crate::cli::{CURL, Stage};
+use crate::cli::{CURL, CliSandbox};
 use crate::secrets::{Secrets, holds_none};
 use crate::support::client::{Client, Proto};
-use crate::support::sandbox::{Said, Sandbox};
+use crate::support::sandbox::{CapturedOutput, Sandbox};
 
 /// harproxy whose standard error is a terminal.
 struct Seat {
     child: Child,
-    stdout: Said,
-    said: Said,
+    stdout: CapturedOutput,
+    said: CapturedOutput,
     readers: Vec<JoinHandle<()>>,
-    /// The program's side, to resize it.
+    /// The terminal of the program, to resize it.
     terminal: Option<File>,
 }
 
@@ -32,8 +32,8 @@ impl Seat {
         let mut child =
             command.stdout(Stdio::piped()).stderr(Stdio::from(theirs.try_clone().unwrap())).spawn().unwrap();
         drop(command);
-        let (stdout, out) = Said::by(child.stdout.take().unwrap());
-        let (said, err) = Said::by(ours);
+        let (stdout, out) = CapturedOutput::by(child.stdout.take().unwrap());
+        let (said, err) = CapturedOutput::by(ours);
         Seat { child, stdout, said, readers: vec![out, err], terminal: Some(theirs) }
     }
 
@@ -52,7 +52,7 @@ impl Seat {
         assert!(set.success());
     }
 
-    /// Waits for a line that holds this.
+    /// Waits for a line that contains `part`.
     #[track_caller]
     fn line(&self, part: &str) -> String {
         self.said.wait_for(part, |text| {
@@ -85,7 +85,7 @@ fn replay(options: &[&str], columns: u16) -> (Sandbox, Seat) {
 }
 
 #[test]
-fn each_request_is_a_line_and_a_miss_says_what_is_nearest_and_what_helps() {
+fn each_request_is_a_line_and_a_miss_has_the_nearest_entry_and_a_hint() {
     let (sandbox, seat) = replay(&[], 120);
     let client = seat.client(&sandbox);
     client.get("https://api.test/two");
@@ -110,8 +110,8 @@ fn each_request_is_a_line_and_a_miss_says_what_is_nearest_and_what_helps() {
 }
 
 #[test]
-fn a_recording_shows_what_was_recorded_and_what_passed() {
-    let stage = Stage::new();
+fn recording_list_marks_recorded_and_forwarded_requests() {
+    let stage = CliSandbox::new();
     let args = stage.args("record", &["-p", "0", "-g", "https://api.test/api/**"], &[]);
     let seat = Seat::start(stage.sandbox.command(args), 100);
     let client = seat.client(&stage.sandbox);
@@ -123,7 +123,7 @@ fn a_recording_shows_what_was_recorded_and_what_passed() {
 }
 
 #[test]
-fn lines_fit_a_narrow_terminal_and_one_that_was_resized() {
+fn lines_fit_a_narrow_or_resized_terminal() {
     let (sandbox, seat) = replay(&[], 40);
     let client = seat.client(&sandbox);
     let long = "https://api.test/one/that/is/much/too/long/for/a/line/of/this/terminal?page=1&size=20";
@@ -142,7 +142,7 @@ fn lines_fit_a_narrow_terminal_and_one_that_was_resized() {
 }
 
 #[test]
-fn the_same_again_is_told_by_its_number() {
+fn repeated_request_is_shown_with_its_count() {
     let (sandbox, seat) = replay(&["--repeat", "first"], 100);
     let client = seat.client(&sandbox);
     for _ in 0..13 {
@@ -158,7 +158,7 @@ fn the_same_again_is_told_by_its_number() {
 }
 
 #[test]
-fn colours_where_they_are_wanted() {
+fn color_follows_option_and_terminal() {
     let sandbox = Sandbox::new();
     sandbox.write("hars/api.har", two_entries("first"));
     let mut command = sandbox.command(["replay", "-p", "0"]);
@@ -170,9 +170,9 @@ fn colours_where_they_are_wanted() {
 }
 
 #[test]
-fn a_url_can_not_command_the_terminal() {
+fn control_characters_of_a_url_are_not_printed() {
     let (sandbox, seat) = replay(&[], 200);
-    // A method of its own, and a path with what a terminal might take for an order.
+    // An unknown method, and a path with terminal control characters.
     let client = seat.client(&sandbox);
     client.get("https://api.test/%1b%5b2J/\u{202e}x");
     seat.line("miss");
@@ -181,7 +181,7 @@ fn a_url_can_not_command_the_terminal() {
 }
 
 #[test]
-fn neither_list_nor_events_hold_a_secret() {
+fn list_and_events_contain_no_secret() {
     let secrets = Secrets::of(7);
     let origin = secrets.origin();
     let (sandbox, fixture) = (Sandbox::new(), "hars/api.har");
@@ -211,8 +211,8 @@ fn neither_list_nor_events_hold_a_secret() {
 }
 
 #[test]
-fn with_cmd_nothing_is_told_until_the_end_unless_it_is_asked_for() {
-    let stage = Stage::new();
+fn list_is_off_with_cmd_unless_progress_is_always() {
+    let stage = CliSandbox::new();
     stage.record(&[], CURL).expect(0);
     for (options, told) in [(&[][..], false), (&["--progress", "always"], true)] {
         let mut seat = Seat::start(stage.sandbox.command(stage.args("replay", options, CURL)), 100);
@@ -229,14 +229,14 @@ fn with_cmd_nothing_is_told_until_the_end_unless_it_is_asked_for() {
 }
 
 #[test]
-fn without_a_terminal_there_is_no_list() {
+fn list_is_off_without_a_terminal_unless_progress_is_always() {
     let sandbox = Sandbox::new();
     sandbox.write("hars/api.har", two_entries("first"));
     for (options, told) in [(&[][..], false), (&["--progress", "always"], true)] {
         let mut command = sandbox.command([&["replay", "-p", "0"], options].concat());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (stdout, out) = Said::by(child.stdout.take().unwrap());
-        let (said, err) = Said::by(child.stderr.take().unwrap());
+        let (stdout, out) = CapturedOutput::by(child.stdout.take().unwrap());
+        let (said, err) = CapturedOutput::by(child.stderr.take().unwrap());
         let mut seat = Seat { child, stdout, said, readers: vec![out, err], terminal: None };
         seat.client(&sandbox).get("https://api.test/two");
         kill(Pid::from_raw(i32::try_from(seat.child.id()).unwrap()), Signal::SIGINT).unwrap();

@@ -1,5 +1,6 @@
-//! A run told as it goes: the list on a terminal, the events of `--log-format json`, and fixtures that are loaded again.
+//! Output during a run: the list on a terminal, the events of `--log-format json`, and reloads of fixtures.
 
+mod accounts;
 mod events;
 mod list;
 mod reload;
@@ -11,7 +12,7 @@ pub fn client(server: &Server) -> Client {
     Client::new(server.proxy(), server.ca(), Proto::H1)
 }
 
-/// Two entries of `api.test`, in a form that a person writes.
+/// Two entries of `api.test`, formatted as if by hand.
 pub fn two_entries(first: &str) -> String {
     let entry = |path: &str, text: &str| {
         serde_json::json!({

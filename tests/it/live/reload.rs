@@ -1,11 +1,11 @@
-//! A replay without CMD loads fixtures again that were edited, whole or not at all.
+//! A replay without CMD reloads edited fixtures, completely or not at all.
 
 use std::fs;
 
 use serde_json::{Value, json};
 
 use super::{client, two_entries};
-use crate::cli::{CURL, Stage};
+use crate::cli::{CURL, CliSandbox};
 use crate::support::client::Client;
 use crate::support::origin::Origin;
 use crate::support::sandbox::{Sandbox, Server};
@@ -26,17 +26,16 @@ fn edited(sandbox: &Sandbox, edit: impl FnOnce(&mut Value)) -> String {
     serde_json::to_string_pretty(&har).unwrap()
 }
 
-/// Puts a file in place at once, as most editors do: a test that is held up in the midst of writing is not what is
-/// tested.
+/// Replaces a file atomically, as most editors do, so that no test depends on an incomplete write.
 fn replace(sandbox: &Sandbox, path: &str, content: impl AsRef<[u8]>) {
     let new = sandbox.write("new", content);
     fs::rename(new, sandbox.join(path)).unwrap();
 }
 
-/// Waits until so many reloads of a fixture were told.
+/// Waits for `number` reloads of a fixture, and returns their events.
 #[track_caller]
 fn reloads(server: &Server, name: &str, number: usize) -> Vec<Value> {
-    server.said().wait_for(&format!("{number} {name}"), |text| {
+    server.stderr().wait_for(&format!("{number} {name}"), |text| {
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         let events = whole.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let events: Vec<Value> = events.filter(|event| event["event"] == name).collect();
@@ -45,7 +44,7 @@ fn reloads(server: &Server, name: &str, number: usize) -> Vec<Value> {
 }
 
 #[test]
-fn an_edit_in_place_and_one_by_renaming_are_loaded_and_told() {
+fn edited_and_replaced_fixtures_are_reloaded_and_logged() {
     let sandbox = Sandbox::new();
     sandbox.write(HAR, two_entries("first"));
     let (server, client) = start(&sandbox, &[]);
@@ -64,7 +63,7 @@ fn an_edit_in_place_and_one_by_renaming_are_loaded_and_told() {
 }
 
 #[test]
-fn a_broken_edit_leaves_what_was_loaded_and_is_told_once_with_its_reason() {
+fn invalid_edit_keeps_the_loaded_fixture_and_is_logged_once() {
     let sandbox = Sandbox::new();
     let whole = two_entries("first");
     sandbox.write(HAR, &whole);
@@ -83,16 +82,16 @@ fn a_broken_edit_leaves_what_was_loaded_and_is_told_once_with_its_reason() {
         (&unusable, "api.har#1"),
         ("", "empty"),
     ] {
-        // In place, so that what is open changes as well.
+        // The file is written in place, so that open descriptors see the change.
         sandbox.write(HAR, broken);
-        server.said().event("reload-failed", |event| event["because"].as_str().unwrap().contains(why));
+        server.stderr().event("reload-failed", |event| event["because"].as_str().unwrap().contains(why));
         for (url, text) in [(ONE, "first"), (TWO, "second")] {
             assert_eq!(client.get(url).text(), text, "{why}");
         }
     }
-    // Nothing is left in the folder, which then is no folder of fixtures.
+    // The folder is empty, so it is not a folder of fixtures any more.
     fs::remove_file(sandbox.join(HAR)).unwrap();
-    server.said().event("reload-failed", |event| event["because"].as_str().unwrap().contains("no fixture in"));
+    server.stderr().event("reload-failed", |event| event["because"].as_str().unwrap().contains("no fixture in"));
     assert_eq!(client.get(ONE).text(), "first");
     replace(&sandbox, HAR, two_entries("mended"));
     reloads(&server, "reloaded", 1);
@@ -104,8 +103,8 @@ fn a_broken_edit_leaves_what_was_loaded_and_is_told_once_with_its_reason() {
 }
 
 #[test]
-fn payload_files_are_part_of_their_fixture() {
-    let stage = Stage::new();
+fn edited_payload_file_reloads_its_fixture() {
+    let stage = CliSandbox::new();
     stage.record(&["-o", HAR], CURL).expect(0);
     let (server, client) = start(&stage.sandbox, &[]);
     let url = "https://api.test/api/json";
@@ -126,7 +125,7 @@ fn payload_files_are_part_of_their_fixture() {
 }
 
 #[test]
-fn files_come_to_a_folder_and_go() {
+fn fixtures_added_to_or_removed_from_a_folder_are_reloaded() {
     let sandbox = Sandbox::new();
     sandbox.write(HAR, two_entries("first"));
     let (server, client) = start(&sandbox, &["hars"]);
@@ -148,7 +147,7 @@ fn files_come_to_a_folder_and_go() {
 }
 
 #[test]
-fn many_files_at_once_are_each_loaded_once() {
+fn simultaneous_edits_load_each_file_once() {
     let sandbox = Sandbox::new();
     let har = |n: usize, text: &str| two_entries(text).replace("api.test", &format!("h{n}.test"));
     (0..40).for_each(|n| drop(sandbox.write(&format!("hars/{n}.har"), har(n, "before"))));
@@ -164,8 +163,8 @@ fn many_files_at_once_are_each_loaded_once() {
 }
 
 #[test]
-fn an_archive_and_what_harproxy_itself_writes_are_loaded() {
-    let stage = Stage::new();
+fn archives_and_fixtures_written_by_harproxy_are_reloaded() {
+    let stage = CliSandbox::new();
     let origin = &stage.origin;
     for output in ["zips/api.zip", HAR] {
         let folder = output.split('/').next().unwrap();
@@ -173,14 +172,14 @@ fn an_archive_and_what_harproxy_itself_writes_are_loaded() {
         let (server, client) = start(&stage.sandbox, &[folder]);
         assert!(client.get("https://api.test/api/json").text().contains("Ada"));
         assert_eq!(client.get("https://api.test/api/text").status, 501);
-        // A second recording is put in place while the first one answers.
+        // A second recording replaces the fixture while the first one is served.
         let again = ["curl", "-sS", "-o", "a", "https://api.test/api/text", "-o", "b", "https://api.test/api/json"];
         record(&stage.sandbox, origin, output, &again);
         reloads(&server, "reloaded", 1);
         assert_eq!(client.get("https://api.test/api/text").text(), "Grüße\n");
-        // An archive that somebody writes into.
+        // An archive that is being written.
         stage.sandbox.write(output, "PK\u{3}\u{4} and no more");
-        server.said().event("reload-failed", |event| event["fixture"] == output);
+        server.stderr().event("reload-failed", |event| event["fixture"] == output);
         assert!(client.get("https://api.test/api/json").text().contains("Ada"));
         let output = server.stop().expect(1);
         let unused: Vec<&str> = output.stderr.lines().filter(|line| line.contains("\"verdict\"")).collect();
@@ -196,7 +195,7 @@ fn record(sandbox: &Sandbox, origin: &Origin, output: &str, cmd: &[&str]) {
 }
 
 #[test]
-fn what_has_answered_stays_so_and_turns_begin_anew_only_where_something_changed() {
+fn reload_keeps_used_entries_and_restarts_only_changed_sequences() {
     let sandbox = Sandbox::new();
     let poll = |host: &str, texts: &[&str]| {
         let mut har: Value = serde_json::from_str(&two_entries("x").replace("api.test", host)).unwrap();
@@ -231,7 +230,7 @@ fn what_has_answered_stays_so_and_turns_begin_anew_only_where_something_changed(
 }
 
 #[test]
-fn with_cmd_nothing_is_loaded_again() {
+fn fixtures_are_not_reloaded_with_cmd() {
     let sandbox = Sandbox::new();
     sandbox.write(HAR, two_entries("first"));
     sandbox.write("other.har", two_entries("edited"));
@@ -241,12 +240,12 @@ fn with_cmd_nothing_is_loaded_again() {
 }
 
 #[test]
-fn the_last_fixture_of_a_folder_is_told_to_be_removed_and_goes_on_answering() {
+fn removed_last_fixture_is_logged_and_stays_loaded() {
     let sandbox = Sandbox::new();
     sandbox.write(HAR, two_entries("first"));
     let (server, client) = start(&sandbox, &["hars"]);
     fs::remove_file(sandbox.join(HAR)).unwrap();
-    let told = server.said().event("reload-failed", |event| event["fixture"] == HAR);
+    let told = server.stderr().event("reload-failed", |event| event["fixture"] == HAR);
     let message = told["message"].as_str().unwrap();
     assert!(message.contains("hars/api.har was removed; its previous version stays in use"), "{message}");
     assert_eq!(client.get(ONE).text(), "first");

@@ -1,4 +1,4 @@
-//! The corpus as data: cases, their files, and what Playwright answers.
+//! The cases of the corpus, their files, and Playwright's responses.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -56,7 +56,7 @@ pub struct Expect {
     pub error_kind: Option<String>,
 }
 
-/// What an answer comes down to.
+/// The compared part of a response.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     Serve { entry: usize, status: i32, body: String },
@@ -93,7 +93,7 @@ pub fn cases() -> Vec<Case> {
 }
 
 impl Case {
-    /// Puts the case's files on disk as it says; the one to open.
+    /// Writes the files of a case and returns the path to open.
     pub fn put(&self, folder: &Path) -> PathBuf {
         let members = self.har.as_ref().map_or("}", |har| har.get().trim_start().strip_prefix('{').unwrap());
         let comma = if members.trim_start().starts_with('}') { "" } else { "," };

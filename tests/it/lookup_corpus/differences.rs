@@ -1,4 +1,4 @@
-//! Where harproxy answers otherwise than Playwright, and why: each difference has a name, and none is without one.
+//! The named differences between harproxy's and Playwright's responses. Each difference must have a name.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use harproxy_http::NormalUrl;
 use super::Reply;
 use super::case::{Case, Request};
 
-/// Why harproxy may answer otherwise, in the order in which they are looked for. docs/reference/matching.md lists them.
+/// The reasons for differences, in the order in which they are tested. docs/reference/matching.md lists them.
 pub const DIFFERENCES: &[(&str, Explains)] = &[
     ("pw-bug: the corpus says that Playwright's answer is a defect", |d| d.case.bug.is_some()),
     ("URLs are compared in normal form, as browsers send them", |d| {
@@ -40,10 +40,10 @@ pub const DIFFERENCES: &[(&str, Explains)] = &[
     ("reading: a `text` that is a number is the text of that number", |d| d.har_says(r#""text":0"#)),
 ];
 
-/// Whether a difference is of one kind.
+/// Returns true if a difference has this reason.
 pub type Explains = fn(&Difference<'_>) -> bool;
 
-/// An answer that differs.
+/// A response that differs.
 pub struct Difference<'a> {
     pub case: &'a Case,
     pub request: &'a Request,
@@ -61,12 +61,12 @@ impl Difference<'_> {
         self.case.har.as_ref().is_some_and(|har| har.get().contains(text))
     }
 
-    /// Whether an entry is so that the request can come to, by redirects or by itself.
+    /// Returns true if an entry that the request can reach, directly or by redirects, fulfils the condition.
     fn reaches(&self, is_so: impl Fn(&Entry) -> bool) -> bool {
         self.reachable().iter().any(|entry| is_so(entry))
     }
 
-    /// Whether a payload was there that nobody kept; the reader leaves such a `postData` out.
+    /// Returns true if an entry had a payload that was not stored. The reader leaves out such a `postData`.
     fn reaches_dropped_payload(&self) -> bool {
         self.har_says(r#""text":"","params""#) && self.request.body().is_some()
     }

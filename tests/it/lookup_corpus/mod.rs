@@ -1,5 +1,5 @@
-//! What Playwright's own HAR replay answers, case by case, beside what harproxy does: equal but for the named differences.
-//! Asked twice: of the core, and of the binary by `explain`.
+//! The responses of Playwright's own HAR replay, compared with harproxy's. They are equal except for named differences.
+//! The core and `explain` of the binary are tested.
 
 mod case;
 mod differences;
@@ -26,7 +26,7 @@ use sha2::{Digest, Sha256};
 
 use crate::support::sandbox::Sandbox;
 
-/// An answer as `explain --json` gives it.
+/// A response in the form of `explain --json`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Reply {
@@ -52,12 +52,12 @@ impl Reply {
     }
 }
 
-/// Who is asked.
+/// A component that answers requests from a fixture.
 trait Replies {
     fn reply(&mut self, method: &str, url: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> Reply;
 }
 
-/// The core.
+/// The matcher of the core crates.
 struct Core(Matcher);
 
 impl Core {
@@ -79,7 +79,7 @@ impl Replies for Core {
     fn reply(&mut self, method: &str, url: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> Reply {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
-            // A name that no client can send (`:authority`) is not sent.
+            // Skips names that clients cannot send, such as `:authority`.
             if let Ok(name) = HeaderName::from_bytes(name.as_bytes()) {
                 map.append(name, HeaderValue::from_str(value).unwrap());
             }
@@ -103,7 +103,7 @@ impl Replies for Core {
     }
 }
 
-/// `harproxy explain`, a line in and a line out.
+/// A `harproxy explain` process. It reads a request and writes a response per line.
 struct Explain {
     child: Child,
     requests: ChildStdin,
@@ -111,7 +111,7 @@ struct Explain {
 }
 
 impl Explain {
-    /// Starts it. `Err` is what it says when it does not take the fixture.
+    /// Starts the process. `Err` has its message if it refuses the fixture.
     fn open(sandbox: &Sandbox, path: &Path) -> Result<Self, String> {
         let args = ["explain", "--json", "--repeat", "first", "--score-all-headers", "--requests", "-"];
         let mut command = sandbox.command(args);
@@ -133,7 +133,7 @@ impl Explain {
 
     fn try_reply(&mut self, request: &str) -> Option<Reply> {
         let mut line = String::new();
-        // It may be gone before it reads: then the answer is missing, too.
+        // The process may have ended. The response is missing then, too.
         let _ = writeln!(self.requests, "{request}");
         self.answers.read_line(&mut line).unwrap();
         (!line.is_empty()).then(|| serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}")))
@@ -154,7 +154,7 @@ impl Replies for Explain {
     }
 }
 
-/// Asks, and where the browser is sent on asks again as it would.
+/// Sends a request, and follows redirects like the browser.
 fn ask(whom: &mut dyn Replies, request: &Request) -> (Answer, Reply) {
     let mut headers: Vec<(&str, &str)> =
         request.headers.iter().map(|Header { name, value }| (&**name, &**value)).collect();
@@ -186,11 +186,11 @@ fn ask(whom: &mut dyn Replies, request: &Request) -> (Answer, Reply) {
             (answer, None) => return (answer, reply),
         }
     }
-    // `--repeat first` gives the same hop again and again; the browser gives up.
+    // `--repeat first` serves the same redirect again and again. The browser gives up.
     (Answer::Nothing, Reply::default())
 }
 
-/// How many answers agree, and those that differ, by reason.
+/// The number of equal responses, and of different ones by reason.
 #[derive(Default)]
 struct Tally {
     agreed: usize,
@@ -199,7 +199,7 @@ struct Tally {
 }
 
 impl Tally {
-    /// Asks all of a case; `whom` is nobody when the fixture was refused.
+    /// Sends all requests of a case. `whom` is `None` if the fixture was refused.
     fn case(&mut self, case: &Case, path: &Path, whom: Option<&mut dyn Replies>) {
         let Some(whom) = whom else {
             match &*case.load {
@@ -258,7 +258,7 @@ impl Tally {
 }
 
 #[test]
-fn answers_as_playwright_does() {
+fn matcher_answers_like_playwright() {
     let mut tally = Tally::default();
     for case in &cases() {
         let folder = tempfile::tempdir().unwrap();
@@ -270,7 +270,7 @@ fn answers_as_playwright_does() {
 }
 
 #[test]
-fn explain_answers_as_playwright_does() {
+fn explain_answers_like_playwright() {
     let (cases, next, tally) = (cases(), AtomicUsize::new(0), Mutex::new(Tally::default()));
     let work = || {
         let mut mine = Tally::default();
@@ -298,11 +298,11 @@ fn explain_answers_as_playwright_does() {
 }
 
 #[test]
-fn the_reference_lists_each_difference() {
+fn reference_lists_each_difference() {
     let reference = include_str!("../../../docs/reference/matching.md");
     let quirks: BTreeSet<String> =
         cases().into_iter().flat_map(|case| case.requests).flat_map(|request| request.quirks).collect();
-    // An entry without a payload in a HAR of another tool matches any: there the two agree.
+    // In a foreign HAR, an entry without a payload matches any payload, as in Playwright.
     for quirk in quirks.iter().filter(|quirk| *quirk != "bodyless-entry-matched-body") {
         assert!(reference.contains(&format!("`{quirk}`")), "{quirk}");
     }

@@ -6,9 +6,9 @@ use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
 use super::dice::say;
-use crate::cli::Stage;
-use crate::support::client::{Client, Proto};
-use crate::support::origin::{Origin, Page};
+use crate::cli::CliSandbox;
+use crate::support::client::Proto;
+use crate::support::origin::{Origin, OriginResponse};
 use crate::support::sandbox::{Output, Sandbox, Server, finish};
 
 const FILE: &str = "hars/a.har";
@@ -20,7 +20,12 @@ fn long(len: usize) -> Origin {
             let line = format!("a line of {}\n", asked.path);
             line.bytes().cycle().take(len).collect()
         })?;
-        Some(Page { status: 200, headers: vec![("content-type", "text/plain".into())], body, trailers: Vec::new() })
+        Some(OriginResponse {
+            status: 200,
+            headers: vec![("content-type", "text/plain".into())],
+            body,
+            trailers: Vec::new(),
+        })
     })
 }
 
@@ -161,7 +166,7 @@ fn folder_that_becomes_read_only_keeps_fixture_and_journal() {
 #[test]
 fn removed_folder_fails_the_run_and_journal_is_restored() {
     for (first, held) in [(true, "; exit 0"), (false, "; exit 0"), (false, "; exit 7")] {
-        let stage = Stage::new();
+        let stage = CliSandbox::new();
         let curl = |path: &str| format!("curl -sS http://api.test/api/{path} >/dev/null");
         if !first {
             stage.record(&["-o", FILE], &["sh", "-c", &curl("json")]).expect(0);
@@ -179,7 +184,7 @@ fn removed_folder_fails_the_run_and_journal_is_restored() {
 
 #[test]
 fn journal_removed_during_a_recording_is_restored() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     stage.record(&["-o", FILE], &["curl", "-sS", "http://api.test/api/json"]).expect(0);
     let cmd = "curl -sS http://api.test/api/text; rm hars/.a.har.journal; curl -sS http://api.test/api/chunked";
     stage.record(&["-o", FILE], &["sh", "-c", cmd]).expect(0).says("2 added");
@@ -202,7 +207,7 @@ fn recording_finishes_when_file_descriptors_run_out() {
     command.envs(harproxy.get_envs().filter_map(|(name, value)| Some((name, value?))));
     command.stdin(Stdio::null());
     let server = Server::spawn(command);
-    let client = Client::new(server.proxy(), server.ca(), Proto::H1);
+    let client = server.client(Proto::H1);
     client.get("http://api.test/api/json");
     // More connections than descriptors: the others wait in the backlog.
     let crowd: Vec<_> = (0..100).map(|_| TcpStream::connect(server.proxy()).unwrap()).collect();

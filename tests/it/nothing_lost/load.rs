@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 
 use super::dice::{Dice, dawdle, fate, say};
 use crate::support::client::{Client, Proto};
-use crate::support::origin::{Asked, Origin, Page};
+use crate::support::origin::{Origin, OriginRequest, OriginResponse};
 use crate::support::sandbox::Sandbox;
 
 type Upload = BoxBody<Bytes, Infallible>;
@@ -29,7 +29,7 @@ type Wrong = Box<dyn std::error::Error + Send + Sync>;
 
 /// An exchange that a client saw complete.
 #[derive(Clone, Debug)]
-struct Done {
+struct SeenExchange {
     method: &'static str,
     url: String,
     status: u16,
@@ -39,7 +39,7 @@ struct Done {
 
 /// The state that the clients of one round share.
 struct Clients {
-    log: Mutex<Vec<Done>>,
+    log: Mutex<Vec<SeenExchange>>,
     /// The number of complete exchanges.
     done: AtomicU64,
     /// The number of complete exchanges at which harproxy is killed.
@@ -65,12 +65,12 @@ fn text(name: &str, len: usize) -> Vec<u8> {
 }
 
 /// Answers with a payload of the requested length, with trailers and chunked if requested.
-fn answer(asked: &Asked) -> Option<Page> {
+fn answer(asked: &OriginRequest) -> Option<OriginResponse> {
     let (path, query) = asked.path.split_once('?')?;
     let len = query.split('&').find_map(|pair| pair.strip_prefix("len=")?.parse().ok())?;
     let trailers = if path == "/api/trailing" { vec![("x-end", "here")] } else { Vec::new() };
     let headers = vec![("content-type", "text/plain".to_owned())];
-    ["/api/long", "/api/trailing", "/api/upload"].contains(&path).then(|| Page {
+    ["/api/long", "/api/trailing", "/api/upload"].contains(&path).then(|| OriginResponse {
         status: 200,
         headers,
         body: text(query, len),
@@ -80,7 +80,7 @@ fn answer(asked: &Asked) -> Option<Page> {
 
 impl Clients {
     /// Sends one request and logs it when its response is complete.
-    async fn ask(&self, sender: &mut Sender, base: &str, dice: &mut Dice, name: &str) -> Result<(), Wrong> {
+    async fn send(&self, sender: &mut Sender, base: &str, dice: &mut Dice, name: &str) -> Result<(), Wrong> {
         let len = [0, 1, 700, 70_000, 400_000][usize::try_from(dice.below(5)).unwrap()];
         let (method, path) = [
             ("GET", format!("/api/long?len={len}&n={name}")),
@@ -122,7 +122,7 @@ impl Clients {
             }
             false => digest(&body),
         };
-        let done = Done { method, url, status: head.status.as_u16(), sent: sent_digest, body };
+        let done = SeenExchange { method, url, status: head.status.as_u16(), sent: sent_digest, body };
         self.log.lock().unwrap().push(done);
         if self.done.fetch_add(1, Ordering::SeqCst) + 1 == self.fatal {
             self.kill();
@@ -170,7 +170,13 @@ async fn connect(client: &Client, secure: bool) -> Result<Sender, Wrong> {
 }
 
 /// Runs clients of every kind until the recording is killed. Returns the exchanges that they saw complete.
-fn work_until_killed(sandbox: &Sandbox, origin: &Origin, output: &str, dice: &mut Dice, tag: &str) -> Vec<Done> {
+fn work_until_killed(
+    sandbox: &Sandbox,
+    origin: &Origin,
+    output: &str,
+    dice: &mut Dice,
+    tag: &str,
+) -> Vec<SeenExchange> {
     let server = sandbox.start(["record".to_owned(), "-o".into(), output.into()].into_iter().chain(origin.args()));
     let clients = Arc::new(Clients {
         log: Mutex::default(),
@@ -197,7 +203,7 @@ fn work_until_killed(sandbox: &Sandbox, origin: &Origin, output: &str, dice: &mu
                         streams.spawn(async move {
                             for turn in 0.. {
                                 let name = format!("{tag}-{n}-{stream}-{turn}");
-                                if clients.ask(&mut sender, base, &mut dice, &name).await.is_err() {
+                                if clients.send(&mut sender, base, &mut dice, &name).await.is_err() {
                                     break;
                                 }
                             }
@@ -206,7 +212,7 @@ fn work_until_killed(sandbox: &Sandbox, origin: &Origin, output: &str, dice: &mu
                 }
                 for turn in 0.. {
                     let name = format!("{tag}-{n}-{turn}");
-                    if clients.ask(&mut sender, base, &mut dice, &name).await.is_err() {
+                    if clients.send(&mut sender, base, &mut dice, &name).await.is_err() {
                         break;
                     }
                 }
@@ -226,14 +232,14 @@ fn work_until_killed(sandbox: &Sandbox, origin: &Origin, output: &str, dice: &mu
 }
 
 /// The parts of an entry that a client can see.
-struct Kept {
+struct StoredExchange {
     status: i32,
     sent: [u8; 32],
     body: Vec<u8>,
     cut: bool,
 }
 
-fn kept(fixture: &Fixture) -> HashMap<(String, String), Kept> {
+fn kept(fixture: &Fixture) -> HashMap<(String, String), StoredExchange> {
     let entry = |at: usize| {
         let entry = fixture.entry(at).unwrap();
         let bytes = |body| fixture.payload(at, body).unwrap().bytes().unwrap().to_vec();
@@ -242,7 +248,7 @@ fn kept(fixture: &Fixture) -> HashMap<(String, String), Kept> {
         let cut = entry.response.content.truncated.is_some();
         (
             (entry.request.method.clone(), entry.request.url.clone()),
-            Kept { status: entry.response.status, sent, body, cut },
+            StoredExchange { status: entry.response.status, sent, body, cut },
         )
     };
     let all: HashMap<_, _> = (0..fixture.entries()).map(entry).collect();
@@ -250,8 +256,9 @@ fn kept(fixture: &Fixture) -> HashMap<(String, String), Kept> {
     all
 }
 
-/// Compares a fixture with the clients' log. Returns the number of other exchanges, and how many of those are truncated.
-fn judge(sandbox: &Sandbox, output: &str, log: &[Done], told: &str) -> (usize, usize) {
+/// Compares a fixture with the clients' log. Returns the number of other exchanges, and how many of those are
+/// truncated.
+fn judge(sandbox: &Sandbox, output: &str, log: &[SeenExchange], told: &str) -> (usize, usize) {
     if !sandbox.join(output).exists() {
         assert!(log.is_empty(), "{told}: no fixture, and {} exchanges were seen", log.len());
         return (0, 0);
@@ -263,8 +270,9 @@ fn judge(sandbox: &Sandbox, output: &str, log: &[Done], told: &str) -> (usize, u
         let whole = found.status == i32::from(done.status) && digest(&found.body) == done.body;
         assert!(whole && found.sent == done.sent && !found.cut, "{told}: {} {} differs", done.method, done.url);
     }
-    for ((method, url), Kept { body, cut, .. }) in &kept {
-        // An exchange that no client saw complete holds the beginning of its response, and is marked if that is not all.
+    for ((method, url), StoredExchange { body, cut, .. }) in &kept {
+        // An exchange that no client saw complete holds the beginning of its response, and is marked if that is not
+        // all.
         let Some((_, query)) = url.split_once('?').filter(|(path, _)| path.contains("/api/long")) else { continue };
         let len = query.split('&').find_map(|pair| pair.strip_prefix("len=")).unwrap().parse().unwrap();
         let whole = if method == "HEAD" { Vec::new() } else { text(query, len) };
@@ -274,9 +282,9 @@ fn judge(sandbox: &Sandbox, output: &str, log: &[Done], told: &str) -> (usize, u
 }
 
 /// Checks that replay serves the logged exchanges.
-fn serves(sandbox: &Sandbox, output: &str, log: &[Done], dice: &mut Dice, told: &str) {
+fn serves(sandbox: &Sandbox, output: &str, log: &[SeenExchange], dice: &mut Dice, told: &str) {
     let replay = sandbox.start(["replay", output]);
-    let client = Client::new(replay.proxy(), replay.ca(), Proto::H1);
+    let client = replay.client(Proto::H1);
     for _ in 0..3 {
         let done = &log[usize::try_from(dice.below(log.len() as u64)).unwrap()];
         if done.method == "GET" {

@@ -10,8 +10,8 @@ use harproxy_har::Fixture;
 use harproxy_har::model::{Body, Entry};
 use harproxy_har::write::{ContentMode, FixtureWriter, PayloadSource};
 
-use crate::cli::{CURL, Stage};
-use crate::support::client::{Client, Proto};
+use crate::cli::{CURL, CliSandbox};
+use crate::support::client::Proto;
 use crate::support::sandbox::Sandbox;
 use crate::upkeep::{fixture, tree};
 
@@ -19,21 +19,21 @@ const FILE: &str = "hars/a.har";
 
 #[test]
 fn second_recorder_names_the_first_and_runs_nothing() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     let first = stage.sandbox.start(stage.args("record", &["-o", FILE], &[]));
     let told = format!("hars/a.har is being recorded by another harproxy (process {})", first.pid());
     let second = stage.record(&["-o", FILE], &["echo", "ran"]).expect(3).says(&told).says("hint: ");
     assert_eq!(second.stdout, "");
     // Recording into another file of the folder is possible.
     stage.record(&["-o", "hars/b.har"], CURL).expect(0);
-    Client::new(first.proxy(), first.ca(), Proto::H1).get("http://api.test/api/json");
+    first.client(Proto::H1).get("http://api.test/api/json");
     first.stop().expect(0);
     stage.record(&["-o", FILE], CURL).expect(0);
 }
 
 #[test]
 fn one_of_several_simultaneous_recorders_records() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     let cmd = "test -e ran && exit 9; touch ran; curl -sS http://api.test/api/json; read -r line <fifo";
     assert!(std::process::Command::new("mkfifo").arg(stage.sandbox.join("fifo")).status().unwrap().success());
     let start = |_| {
@@ -97,7 +97,7 @@ fn writing_tools_are_refused_during_a_recording_and_reading_tools_are_not() {
 
 #[test]
 fn recorder_is_refused_while_a_tool_writes() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     stage.record(&["-o", FILE], CURL).expect(0);
     let hold = record::lock_fixture(&stage.sandbox.join(FILE)).unwrap();
     stage.record(&["-o", FILE], &["echo", "ran"]).expect(3).says("hars/a.har is being written by another harproxy");
@@ -107,7 +107,7 @@ fn recorder_is_refused_while_a_tool_writes() {
 
 #[test]
 fn simultaneous_first_runs_create_one_ca() {
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     let start = |n: usize| {
         let output = format!("hars/{n}.har");
         let mut command = stage.sandbox.command(stage.args("record", &["-o", &output], CURL));

@@ -1,7 +1,7 @@
 //! Crash safety: kills at any moment, a full disk, a second harproxy, a terminal that closes.
 //!
-//! Two guarantees are tested: an exchange that a client saw complete is not lost, and a fixture is the old one or the new
-//! one.
+//! Two guarantees are tested: an exchange that a client saw complete is not lost, and a fixture is the old one or the
+//! new one.
 
 mod dice;
 mod faults;

@@ -1,5 +1,5 @@
-//! Ends of a recording: a signal, a second signal, a closed terminal, a killed parent. A long response and an event stream
-//! are in progress each time and are stored as truncated.
+//! Ends of a recording: a signal, a second signal, a closed terminal, a killed parent. A long response and an event
+//! stream are in progress each time and are stored as truncated.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -15,18 +15,18 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::cli::Stage;
+use crate::cli::CliSandbox;
 use crate::support::client::{Client, Proto};
 use crate::support::raw::RawOrigin;
-use crate::support::sandbox::{Said, Sandbox, code};
+use crate::support::sandbox::{CapturedOutput, Sandbox, code};
 
 const FILE: &str = "hars/a.har";
 const EVENT: &str = "data: first\n\n";
 const PART: &str = "the beginning";
 
-/// A stage with two origins whose responses never end.
-struct Scene {
-    stage: Stage,
+/// A sandbox with two origins whose responses never end.
+struct EndlessSetup {
+    stage: CliSandbox,
     events: RawOrigin,
     long: RawOrigin,
 }
@@ -39,11 +39,11 @@ fn endless(head: &'static str, body: &'static str) -> RawOrigin {
     })
 }
 
-impl Scene {
+impl EndlessSetup {
     fn new() -> Self {
         let events = endless("Content-Type: text/event-stream", EVENT);
         let long = endless("Content-Type: text/plain\r\nContent-Length: 1000000", PART);
-        Scene { stage: Stage::new(), events, long }
+        EndlessSetup { stage: CliSandbox::new(), events, long }
     }
 
     fn options(&self, grace: &str) -> Vec<String> {
@@ -123,7 +123,7 @@ fn first_signal_without_cmd_finishes_and_truncates_exchanges_in_progress() {
         if is_ignored(signal) {
             continue;
         }
-        let scene = Scene::new();
+        let scene = EndlessSetup::new();
         let server = scene.stage.sandbox.start(scene.args("50ms", &[]));
         let in_flight = scene.busy(server.proxy());
         server.signal(signal);
@@ -143,7 +143,7 @@ fn second_signal_without_cmd_ends_at_once_and_keeps_the_journal() {
         if is_ignored(second) {
             continue;
         }
-        let scene = Scene::new();
+        let scene = EndlessSetup::new();
         let server = scene.stage.sandbox.start(scene.args("1h", &[]));
         let in_flight = scene.busy(server.proxy());
         server.signal(first);
@@ -159,10 +159,10 @@ fn second_signal_without_cmd_ends_at_once_and_keeps_the_journal() {
 }
 
 /// harproxy with CMD, in its own session on its own terminal.
-struct Seat {
+struct TerminalRun {
     child: Child,
     terminal: File,
-    said: Said,
+    said: CapturedOutput,
 }
 
 /// Starts harproxy as a session leader on a pseudo-terminal. Returns the other side of it.
@@ -184,11 +184,11 @@ fn on_a_terminal(sandbox: &Sandbox, args: Vec<String>) -> (Child, File) {
     (child, File::from(OwnedFd::from(master)))
 }
 
-impl Seat {
+impl TerminalRun {
     fn start(sandbox: &Sandbox, args: Vec<String>) -> Self {
         let (child, terminal) = on_a_terminal(sandbox, args);
-        let (said, _) = Said::by(terminal.try_clone().unwrap());
-        Seat { child, terminal, said }
+        let (said, _) = CapturedOutput::by(terminal.try_clone().unwrap());
+        TerminalRun { child, terminal, said }
     }
 
     /// The proxy address that CMD prints.
@@ -216,10 +216,10 @@ fn fifo(sandbox: &Sandbox) {
 
 #[test]
 fn ctrl_c_in_a_terminal_reaches_cmd_once() {
-    let scene = Scene::new();
+    let scene = EndlessSetup::new();
     fifo(&scene.stage.sandbox);
     let cmd = noting("INT");
-    let mut seat = Seat::start(&scene.stage.sandbox, scene.args("50ms", &["sh", "-c", &cmd]));
+    let mut seat = TerminalRun::start(&scene.stage.sandbox, scene.args("50ms", &["sh", "-c", &cmd]));
     let in_flight = scene.busy(seat.proxy());
     seat.terminal.write_all(b"\x03").unwrap();
     assert_eq!(code(seat.child.wait().unwrap()), 3, "{}", seat.said.text());
@@ -230,7 +230,7 @@ fn ctrl_c_in_a_terminal_reaches_cmd_once() {
 
 #[test]
 fn closed_terminal_ends_cmd_and_finishes_the_recording() {
-    let scene = Scene::new();
+    let scene = EndlessSetup::new();
     let cmd = format!("{TELL} exec sleep 600");
     let (mut child, terminal) = on_a_terminal(&scene.stage.sandbox, scene.args("50ms", &["sh", "-c", &cmd]));
     let mut terminal = BufReader::new(terminal);
@@ -251,11 +251,11 @@ fn closed_terminal_ends_cmd_and_finishes_the_recording() {
 
 #[test]
 fn sigterm_is_forwarded_to_cmd_and_its_status_returned() {
-    let scene = Scene::new();
+    let scene = EndlessSetup::new();
     fifo(&scene.stage.sandbox);
     for (cmd, status) in [(noting("TERM"), 3), (format!("{TELL} exec sleep 600"), 143)] {
         let _ = fs::remove_dir_all(scene.stage.sandbox.join("hars"));
-        let mut run = Piped::start(&scene, "50ms", &cmd);
+        let mut run = PipedRun::start(&scene, "50ms", &cmd);
         let in_flight = scene.busy(run.proxy);
         run.signal(Signal::SIGTERM);
         assert_eq!(code(run.child.wait().unwrap()), status, "{}", run.said.text());
@@ -267,10 +267,10 @@ fn sigterm_is_forwarded_to_cmd_and_its_status_returned() {
 
 #[test]
 fn second_signal_kills_cmd_and_keeps_the_journal() {
-    let scene = Scene::new();
+    let scene = EndlessSetup::new();
     fifo(&scene.stage.sandbox);
     let cmd = format!("trap 'echo told' TERM; trap '' HUP INT; {TELL} while :; do read -r line <fifo; done");
-    let mut run = Piped::start(&scene, "1h", &cmd);
+    let mut run = PipedRun::start(&scene, "1h", &cmd);
     let in_flight = scene.busy(run.proxy);
     run.signal(Signal::SIGTERM);
     run.out.wait_for("word of CMD", |text| text.contains("told").then_some(()));
@@ -282,24 +282,24 @@ fn second_signal_kills_cmd_and_keeps_the_journal() {
 }
 
 /// A harproxy with CMD, without a terminal.
-struct Piped {
+struct PipedRun {
     child: Child,
     proxy: SocketAddr,
-    out: Said,
-    said: Said,
+    out: CapturedOutput,
+    said: CapturedOutput,
 }
 
-impl Piped {
-    fn start(scene: &Scene, grace: &str, cmd: &str) -> Self {
+impl PipedRun {
+    fn start(scene: &EndlessSetup, grace: &str, cmd: &str) -> Self {
         let mut command = scene.stage.sandbox.command(scene.args(grace, &["sh", "-c", cmd]));
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (said, _) = Said::by(child.stderr.take().unwrap());
-        let (out, _) = Said::by(child.stdout.take().unwrap());
+        let (said, _) = CapturedOutput::by(child.stderr.take().unwrap());
+        let (out, _) = CapturedOutput::by(child.stdout.take().unwrap());
         let proxy = out.wait_for("proxy", |text| {
             let line = text.split("proxy=http://").nth(1)?.split_once('\n')?.0;
             line.trim_end_matches('/').parse().ok()
         });
-        Piped { child, proxy, out, said }
+        PipedRun { child, proxy, out, said }
     }
 
     fn signal(&self, signal: Signal) {
@@ -310,7 +310,7 @@ impl Piped {
 /// The parent was killed and closed the pipes. The recording goes on, and a signal finishes it.
 #[test]
 fn recording_finishes_when_its_parent_was_killed() {
-    let scene = Scene::new();
+    let scene = EndlessSetup::new();
     let args = scene.args("50ms", &[]);
     let harproxy = scene
         .stage

@@ -1,8 +1,8 @@
 //! `kill -9` while a command writes a fixture: afterwards the fixture is the old one or the new one, and repeating the
 //! command succeeds.
 //!
-//! With `strace`, the command is killed at system calls that change files: at every one with `HARPROXY_KILLS=200`, else at
-//! a random choice. Without it, the kills are spread over the run time.
+//! With `strace`, the command is killed at system calls that change files: at every one with `HARPROXY_KILLS=200`, else
+//! at a random choice. Without it, the kills are spread over the run time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -16,8 +16,8 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use super::dice::{Dice, fate, say};
-use crate::support::client::{Client, Proto};
-use crate::support::origin::{Origin, Page};
+use crate::support::client::Proto;
+use crate::support::origin::{Origin, OriginResponse};
 use crate::support::sandbox::{Sandbox, code};
 use crate::upkeep::{entry, named, own, tree};
 
@@ -231,7 +231,7 @@ fn recorded(again: bool) -> Files {
         move |asked| {
             let version = version.load(Ordering::SeqCst);
             let changes = if asked.path.contains("changing") { version } else { 0 };
-            Some(Page {
+            Some(OriginResponse {
                 status: 200,
                 headers: vec![("content-type", "application/json".into())],
                 body: format!("{{\"path\":\"{}\",\"version\":{changes}}}", asked.path).into_bytes(),
@@ -242,7 +242,7 @@ fn recorded(again: bool) -> Files {
     let sandbox = Sandbox::new();
     let record = |paths: &[&str]| {
         let server = sandbox.start(["record", "-o", "hars/a.har"].map(String::from).into_iter().chain(origin.args()));
-        let client = Client::new(server.proxy(), server.ca(), Proto::H1);
+        let client = server.client(Proto::H1);
         paths.iter().for_each(|path| drop(client.get(&format!("http://api.test{path}"))));
         server
     };
@@ -340,7 +340,8 @@ fn recover_killed_at_any_call_leaves_a_whole_fixture() {
     }
 }
 
-/// The kill comes between the signal that ends the recording and the exit. The exchanges are in the fixture, or are after
+/// The kill comes between the signal that ends the recording and the exit. The exchanges are in the fixture, or are
+/// after
 /// `recover`.
 #[test]
 fn record_killed_while_finishing_loses_no_exchange() {
@@ -353,11 +354,11 @@ fn record_killed_while_finishing_loses_no_exchange() {
         let sandbox = Sandbox::new();
         if round % 2 == 1 {
             let first = sandbox.record(&origin);
-            Client::new(first.proxy(), first.ca(), Proto::H1).get("http://api.test/api/login");
+            first.client(Proto::H1).get("http://api.test/api/login");
             first.stop().expect(0);
         }
         let server = sandbox.record(&origin);
-        let client = Client::new(server.proxy(), server.ca(), Proto::H1);
+        let client = server.client(Proto::H1);
         let seen: Vec<_> = paths.iter().map(|path| client.get(&format!("http://api.test{path}"))).collect();
         server.signal(Signal::SIGINT);
         let (start, time) = (Instant::now(), Duration::from_micros(dice.below(60_000)));
@@ -369,7 +370,7 @@ fn record_killed_while_finishing_loses_no_exchange() {
         sandbox.run(["recover", "hars/api.har"]).expect(0);
         assert_eq!(hidden(&sandbox), [""; 0], "{told}");
         let replay = sandbox.start(["replay"]);
-        let client = Client::new(replay.proxy(), replay.ca(), Proto::H1);
+        let client = replay.client(Proto::H1);
         for (path, live) in paths.iter().zip(seen) {
             let got = client.get(&format!("http://api.test{path}"));
             assert_eq!((got.status, got.decoded()), (live.status, live.decoded()), "{told}: {path}");

@@ -7,7 +7,7 @@ use harproxy::verdict::CheckId;
 use serde_json::json;
 
 use super::stage::{Stage, entry, found, globs, own, posted, text};
-use crate::support::client::{Ask, Got, Proto};
+use crate::support::client::{Proto, TestRequest, TestResponse};
 use crate::support::raw::read_head;
 
 #[test]
@@ -51,20 +51,20 @@ fn repeated_request_gets_the_same_response_and_counts_the_same() {
         from_a_page,
     ];
     let asks = [
-        Ask::new("GET", "https://api.test/dates"),
-        Ask::new("GET", "https://api.test/coded"),
-        Ask::new("GET", "https://api.test/coded").header("accept-encoding", "gzip"),
-        Ask::new("GET", "https://api.test/none"),
-        Ask::new("GET", "https://api.test/empty"),
-        Ask::new("GET", "https://api.test/sum").header("te", "trailers"),
-        Ask::new("HEAD", "https://api.test/dates"),
-        Ask::new("DELETE", "https://api.test/a%20b?q=1&q=2"),
-        Ask::new("POST", "https://api.test/post").body("{}"),
-        Ask::new("GET", "https://api.test/same"),
-        Ask::new("GET", "https://api.test/same/2"),
-        Ask::new("GET", "https://api.test/gone").header("if-none-match", "*").header("range", "bytes=0-0"),
-        Ask::new("GET", "https://api.test/trailer"),
-        Ask::new("GET", "https://api.test/page").header("origin", "http://localhost:5173"),
+        TestRequest::new("GET", "https://api.test/dates"),
+        TestRequest::new("GET", "https://api.test/coded"),
+        TestRequest::new("GET", "https://api.test/coded").header("accept-encoding", "gzip"),
+        TestRequest::new("GET", "https://api.test/none"),
+        TestRequest::new("GET", "https://api.test/empty"),
+        TestRequest::new("GET", "https://api.test/sum").header("te", "trailers"),
+        TestRequest::new("HEAD", "https://api.test/dates"),
+        TestRequest::new("DELETE", "https://api.test/a%20b?q=1&q=2"),
+        TestRequest::new("POST", "https://api.test/post").body("{}"),
+        TestRequest::new("GET", "https://api.test/same"),
+        TestRequest::new("GET", "https://api.test/same/2"),
+        TestRequest::new("GET", "https://api.test/gone").header("if-none-match", "*").header("range", "bytes=0-0"),
+        TestRequest::new("GET", "https://api.test/trailer"),
+        TestRequest::new("GET", "https://api.test/page").header("origin", "http://localhost:5173"),
     ];
     for proto in [Proto::H1, Proto::H2] {
         let entries = entries.clone().map(|mut entry| {
@@ -76,10 +76,10 @@ fn repeated_request_gets_the_same_response_and_counts_the_same() {
         let client = stage.client(proto);
         let mut bytes = 0;
         for ask in &asks {
-            let parts = |got: Got| (got.status, got.reason, got.headers, got.body, got.trailers);
-            let first = parts(client.ask(ask.clone()));
+            let parts = |got: TestResponse| (got.status, got.reason, got.headers, got.body, got.trailers);
+            let first = parts(client.send(ask.clone()));
             for _ in 0..3 {
-                assert_eq!(parts(client.ask(ask.clone())), first, "{proto:?} {ask:?}");
+                assert_eq!(parts(client.send(ask.clone())), first, "{proto:?} {ask:?}");
             }
             assert!(first.2.iter().any(|(name, _)| name == "x-harproxy"), "{proto:?} {ask:?}: {first:?}");
             bytes += 4 * first.3.len() as u64;
@@ -98,15 +98,16 @@ fn cached_response_is_not_sent_to_a_request_that_differs() {
     });
     let client = stage.h1();
     assert_eq!([(); 2].map(|()| client.get("https://api.test/a").status), [200; 2]);
-    let upgrade = Ask::new("GET", "https://api.test/a").header("connection", "upgrade").header("upgrade", "websocket");
-    assert_eq!(client.ask(upgrade).status, 501, "no entry is a WebSocket");
+    let upgrade =
+        TestRequest::new("GET", "https://api.test/a").header("connection", "upgrade").header("upgrade", "websocket");
+    assert_eq!(client.send(upgrade).status, 501, "no entry is a WebSocket");
     assert_eq!(
-        client.ask(Ask::new("GET", "https://api.test/a").body("x")).status,
+        client.send(TestRequest::new("GET", "https://api.test/a").body("x")).status,
         501,
         "it was recorded without a payload"
     );
     assert_eq!(client.get("https://api.test/a?").status, 501, "another URL");
-    assert_eq!(client.ask(Ask::new("POST", "https://api.test/a")).status, 501, "another method");
+    assert_eq!(client.send(TestRequest::new("POST", "https://api.test/a")).status, 501, "another method");
     assert_eq!(client.get("https://api.test/x/../a").status, 200, "the same URL, written differently");
     let verdict = stage.verdict();
     assert_eq!((verdict.counts.served, verdict.counts.misses, verdict.counts.refused), (3, 3, 1));

@@ -8,7 +8,7 @@ use harproxy_matching::Redirects;
 use serde_json::json;
 
 use super::stage::{Stage, entry, foreign, found, own, posted, text};
-use crate::support::client::{Ask, Proto};
+use crate::support::client::{Proto, TestRequest};
 
 fn over(proto: Proto, mut entry: serde_json::Value) -> Stage {
     entry["response"]["httpVersion"] = json!(if proto == Proto::H2 { "HTTP/2" } else { "HTTP/1.1" });
@@ -56,9 +56,9 @@ fn trailers_reach_http2_clients_and_http1_clients_with_te_trailers() {
         [(Proto::H2, None, &with), (Proto::H1, Some("trailers"), &with), (Proto::H1, None, &Vec::new())]
     {
         let stage = over(proto, entry("GET https://api.test/a", answer.clone()));
-        let ask = Ask::new("GET", "https://api.test/a");
+        let ask = TestRequest::new("GET", "https://api.test/a");
         let ask = te.into_iter().fold(ask, |ask, te| ask.header("te", te));
-        let got = stage.client(proto).ask(ask);
+        let got = stage.client(proto).send(ask);
         assert_eq!((got.text().as_str(), &got.trailers), ("hi", trailers), "{proto:?} {te:?}");
     }
 }
@@ -108,7 +108,7 @@ fn recorded_failure_closes_the_connection_and_is_a_warning() {
         ok["response"]["httpVersion"] = json!("HTTP/2");
         let failed = entry("GET https://api.test/a", json!({"status": 0, "statusText": ""}));
         let stage = Stage::of(&own(&["**"], &[failed, ok]));
-        assert!(stage.client(proto).try_ask(Ask::new("GET", "https://api.test/a")).is_err(), "{proto:?}");
+        assert!(stage.client(proto).try_send(TestRequest::new("GET", "https://api.test/a")).is_err(), "{proto:?}");
         let verdict = stage.verdict();
         assert_eq!((verdict.counts.served, verdict.counts.failures), (1, 1));
         assert_eq!(found(&verdict, CheckId::FAILED_SERVED)[0].at.entry, Some(0));
@@ -148,7 +148,7 @@ fn truncated_response_breaks_off_after_the_recorded_bytes_and_fails_the_run() {
     over_h2["request"]["url"] = json!("https://api.test/a");
     over_h2["response"]["httpVersion"] = json!("HTTP/2");
     let stage = Stage::of(&own(&["**"], &[over_h2]));
-    let broken = stage.client(Proto::H2).try_ask(Ask::new("GET", "https://api.test/a"));
+    let broken = stage.client(Proto::H2).try_send(TestRequest::new("GET", "https://api.test/a"));
     assert!(broken.unwrap_err().to_string().contains("body"), "the head came, then the stream is reset");
 
     let stage = Stage::of(&own(&["**"], &[truncated("max-body", json!([]))]));
@@ -181,9 +181,9 @@ fn long_payload_file_is_streamed_completely() {
     let stage = Stage::in_folder(folder, |_| {});
     let plain = stage.h1().get("https://api.test/plain");
     assert!(plain.body == payload);
-    let ask = Ask::new("GET", "https://api.test/coded").header("accept-encoding", "gzip");
+    let ask = TestRequest::new("GET", "https://api.test/coded").header("accept-encoding", "gzip");
     for _ in 0..2 {
-        let coded = stage.h1().ask(ask.clone());
+        let coded = stage.h1().send(ask.clone());
         assert_eq!(coded.header("content-encoding"), Some("gzip"));
         let mut decoded = Vec::new();
         flate2::read::GzDecoder::new(&coded.body[..]).read_to_end(&mut decoded).unwrap();
@@ -236,7 +236,7 @@ fn payloads_are_compared_independently_of_their_framing() {
         posted(text("POST http://api.test/a", "two"), r#"{"n":2}"#),
     ];
     let stage = Stage::of(&own(&["**"], &entries));
-    let got = stage.h1().ask(Ask::new("POST", "http://api.test/a").body(r#"{"n":2}"#));
+    let got = stage.h1().send(TestRequest::new("POST", "http://api.test/a").body(r#"{"n":2}"#));
     assert_eq!(got.text(), "two");
     let chunked = raw(
         &stage,

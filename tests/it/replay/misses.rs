@@ -9,14 +9,14 @@ use harproxy_matching::Repeat;
 use serde_json::json;
 
 use super::stage::{Stage, entry, found, own, posted, text};
-use crate::support::client::{Ask, Proto};
+use crate::support::client::{Proto, TestRequest};
 
 const PAGE: &str = "https://app.test";
 
 #[test]
 fn miss_is_explained_to_the_client_and_in_the_verdict() {
     let stage = Stage::of(&own(&["**"], &[text("GET https://api.test/users?page=2", "two")]));
-    let got = stage.h1().ask(Ask::new("GET", "https://api.test/users?page=3").header("origin", PAGE));
+    let got = stage.h1().send(TestRequest::new("GET", "https://api.test/users?page=3").header("origin", PAGE));
     assert_eq!((got.status, got.header("x-harproxy")), (501, Some("miss")));
     assert_eq!(got.header("cache-control"), Some("no-store"));
     assert_eq!(got.header("content-type"), Some("application/problem+json"));
@@ -47,7 +47,7 @@ fn miss_names_the_recorded_method_or_payload_of_the_same_url() {
     let problem = stage.h1().get("https://api.test/a").json();
     assert_eq!(problem["urlRecorded"], true);
     assert!(problem["detail"].as_str().unwrap().contains("only recorded as POST"), "{problem}");
-    let problem = stage.h1().ask(Ask::new("POST", "https://api.test/a").body(r#"{"user":{"id":7}}"#)).json();
+    let problem = stage.h1().send(TestRequest::new("POST", "https://api.test/a").body(r#"{"user":{"id":7}}"#)).json();
     let detail = problem["detail"].as_str().unwrap();
     assert!(detail.contains("`$.user.id` is `7`, recorded `5`"), "{detail}");
 }
@@ -59,7 +59,7 @@ fn miss_status_option_sets_the_status_or_closes_the_connection() {
     let got = stage.h1().get("https://api.test/b");
     assert_eq!((got.status, got.json()["status"].as_u64(), got.header("x-harproxy")), (404, Some(404), Some("miss")));
     let stage = Stage::with(&har, |plan| plan.miss = MissAnswer::Abort);
-    assert!(stage.h1().try_ask(Ask::new("GET", "https://api.test/b")).is_err());
+    assert!(stage.h1().try_send(TestRequest::new("GET", "https://api.test/b")).is_err());
     let verdict = stage.verdict();
     assert_eq!(verdict.counts.misses, 1, "it is still counted");
     assert!(!verdict.passed());
@@ -94,8 +94,8 @@ fn entry_without_its_payload_is_a_miss_and_not_an_empty_response() {
     assert!(problem["detail"].as_str().unwrap().contains("0.bin"), "{problem}");
 }
 
-fn preflight(url: &str) -> Ask {
-    Ask::new("OPTIONS", url)
+fn preflight(url: &str) -> TestRequest {
+    TestRequest::new("OPTIONS", url)
         .header("origin", PAGE)
         .header("access-control-request-method", "PUT")
         .header("access-control-request-headers", "content-type")
@@ -105,13 +105,13 @@ fn preflight(url: &str) -> Ask {
 fn preflight_without_an_entry_is_generated_and_leaves_the_sequence() {
     let entries = [text("PUT https://api.test/a", "put")];
     let stage = Stage::with(&own(&["**"], &entries), |plan| plan.matching.repeat = Repeat::Once);
-    let got = stage.h1().ask(preflight("https://api.test/a"));
+    let got = stage.h1().send(preflight("https://api.test/a"));
     assert_eq!((got.status, got.header("x-harproxy")), (204, Some("preflight")));
     assert_eq!(got.header("access-control-allow-origin"), Some(PAGE));
     assert_eq!(got.header("access-control-allow-methods"), Some("PUT"));
     assert_eq!(got.header("access-control-allow-headers"), Some("content-type"));
     assert_eq!(got.header("access-control-allow-credentials"), Some("true"));
-    assert_eq!(stage.h1().ask(Ask::new("PUT", "https://api.test/a")).text(), "put");
+    assert_eq!(stage.h1().send(TestRequest::new("PUT", "https://api.test/a")).text(), "put");
     let verdict = stage.verdict();
     assert_eq!((verdict.counts.preflights, verdict.counts.served, verdict.counts.misses), (1, 1, 0));
     assert!(verdict.passed());
@@ -123,7 +123,7 @@ fn recorded_preflight_is_served_from_its_entry() {
         "OPTIONS https://api.test/a",
         json!({"status": 200, "headers": [{"name": "access-control-allow-origin", "value": "*"}]}),
     );
-    let got = Stage::of(&own(&["**"], &[recorded])).h1().ask(preflight("https://api.test/a"));
+    let got = Stage::of(&own(&["**"], &[recorded])).h1().send(preflight("https://api.test/a"));
     assert_eq!((got.status, got.header("access-control-allow-origin")), (200, Some("*")));
     assert!(got.header("x-harproxy").unwrap().starts_with("replay"));
 }
@@ -131,8 +131,8 @@ fn recorded_preflight_is_served_from_its_entry() {
 #[test]
 fn plain_options_request_and_preflight_out_of_scope_are_refused() {
     let stage = Stage::of(&own(&["https://api.test/**"], &[text("GET https://api.test/a", "a")]));
-    assert_eq!(stage.h1().ask(Ask::new("OPTIONS", "https://api.test/a")).header("x-harproxy"), Some("miss"));
-    let outside = stage.h1().ask(preflight("https://other.test/a"));
+    assert_eq!(stage.h1().send(TestRequest::new("OPTIONS", "https://api.test/a")).header("x-harproxy"), Some("miss"));
+    let outside = stage.h1().send(preflight("https://other.test/a"));
     assert_eq!((outside.status, outside.header("x-harproxy")), (501, Some("out-of-scope")));
     assert_eq!(outside.header("access-control-allow-methods"), Some("PUT"));
 }
@@ -142,13 +142,13 @@ fn websocket_in_scope_is_refused_with_a_warning() {
     let stage = Stage::of(&own(&["**"], &[text("GET https://api.test/a", "a")]));
     stage.h1().get("https://api.test/a");
     let ask = |url: &str| {
-        Ask::new("GET", url)
+        TestRequest::new("GET", url)
             .header("connection", "Upgrade")
             .header("upgrade", "websocket")
             .header("sec-websocket-version", "13")
             .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
     };
-    let got = stage.h1().ask(ask("https://api.test/live"));
+    let got = stage.h1().send(ask("https://api.test/live"));
     assert_eq!((got.status, got.header("x-harproxy")), (501, Some("miss")));
     assert_eq!(got.json()["kind"], "websocket");
     let verdict = stage.verdict();
@@ -175,18 +175,20 @@ fn recorded_refusal_of_a_websocket_is_served_to_websocket_requests() {
     forbidden["request"]["headers"] = json!([{"name": "upgrade", "value": "websocket"}]);
     let stage = Stage::of(&own(&["**"], &[text("GET https://api.test/live", "plain"), forbidden]));
     assert_eq!(stage.h1().get("https://api.test/live").text(), "plain");
-    let upgrade =
-        || Ask::new("GET", "https://api.test/live").header("connection", "Upgrade").header("upgrade", "websocket");
-    assert_eq!(stage.h1().ask(upgrade()).status, 403);
+    let upgrade = || {
+        TestRequest::new("GET", "https://api.test/live").header("connection", "Upgrade").header("upgrade", "websocket")
+    };
+    assert_eq!(stage.h1().send(upgrade()).status, 403);
     assert_eq!(stage.h1().get("https://api.test/live").text(), "plain");
 }
 
 #[test]
 fn offer_of_h2c_does_not_change_the_response() {
     let stage = Stage::of(&own(&["**"], &[text("GET http://api.test/a", "a")]));
-    let ask =
-        Ask::new("GET", "http://api.test/a").header("connection", "Upgrade, HTTP2-Settings").header("upgrade", "h2c");
-    assert_eq!(stage.h1().ask(ask).text(), "a");
+    let ask = TestRequest::new("GET", "http://api.test/a")
+        .header("connection", "Upgrade, HTTP2-Settings")
+        .header("upgrade", "h2c");
+    assert_eq!(stage.h1().send(ask).text(), "a");
 }
 
 #[test]
@@ -194,7 +196,7 @@ fn upload_that_matching_ignores_does_not_break_the_connection() {
     let stage = Stage::of(&own(&["**"], &[text("GET https://api.test/a", "a")]));
     for proto in [Proto::H1, Proto::H2] {
         let url = if proto == Proto::H1 { "https://api.test/upload" } else { "http://api.test/upload" };
-        let got = stage.client(proto).ask(Ask::new("POST", url).body(vec![b'x'; 4 << 20]));
+        let got = stage.client(proto).send(TestRequest::new("POST", url).body(vec![b'x'; 4 << 20]));
         assert_eq!((got.status, got.header("x-harproxy")), (501, Some("miss")), "{proto:?}");
     }
 }

@@ -7,7 +7,7 @@ use harproxy::verdict::{CheckId, Severity};
 use serde_json::json;
 
 use super::stage::{Stage, foreign, found, globs, own, text};
-use crate::support::client::{Ask, Proto};
+use crate::support::client::{Proto, TestRequest};
 use crate::support::origin::Origin;
 use crate::support::raw::RawOrigin;
 
@@ -185,7 +185,7 @@ fn recorded_noise_is_served() {
 fn request_out_of_scope_is_refused_inside_tls_and_fails_the_run() {
     let stage = Stage::of(&own(&[API], &[text("GET https://api.test/a", "a")]));
     stage.h1().get("https://api.test/a");
-    let got = stage.h1().ask(Ask::new("POST", "https://other.test/x").body("hello"));
+    let got = stage.h1().send(TestRequest::new("POST", "https://other.test/x").body("hello"));
     assert_eq!((got.status, got.header("x-harproxy")), (501, Some("out-of-scope")));
     assert_eq!(got.json()["scope"], json!([API]));
     let verdict = stage.verdict();
@@ -199,13 +199,13 @@ fn request_out_of_scope_is_refused_inside_tls_and_fails_the_run() {
 fn subresource_out_of_scope_is_a_warning() {
     let stage = Stage::of(&own(&[API], &[text("GET https://api.test/a", "a")]));
     stage.h1().get("https://api.test/a");
-    let ask = |dest: &str| Ask::new("GET", "https://fonts.test/x").header("sec-fetch-dest", dest);
-    assert_eq!(stage.h1().ask(ask("font")).status, 501);
+    let ask = |dest: &str| TestRequest::new("GET", "https://fonts.test/x").header("sec-fetch-dest", dest);
+    assert_eq!(stage.h1().send(ask("font")).status, 501);
     let verdict = stage.verdict();
     assert_eq!(found(&verdict, CheckId::OUT_OF_SCOPE)[0].severity, Severity::Warning);
     assert!(verdict.passed());
     let stage = Stage::of(&own(&[API], &[text("GET https://api.test/a", "a")]));
-    stage.h1().ask(ask("empty"));
+    stage.h1().send(ask("empty"));
     assert_eq!(
         found(&stage.verdict(), CheckId::OUT_OF_SCOPE)[0].severity,
         Severity::Error,
@@ -218,7 +218,7 @@ fn refused_certificate_is_a_finding_with_the_glob_that_excludes_the_host() {
     let stage = Stage::of(&own(&["**/v1/**"], &[text("GET https://api.test/v1/a", "a")]));
     let mut distrusting = stage.h1();
     distrusting.ca = std::fs::read_to_string(crate::support::repo("certs/ca.pem")).unwrap();
-    assert!(distrusting.try_ask(Ask::new("GET", "https://pinned.test/v1/a")).is_err());
+    assert!(distrusting.try_send(TestRequest::new("GET", "https://pinned.test/v1/a")).is_err());
     stage.wait_for(|verdict| !found(verdict, CheckId::TLS_REFUSED).is_empty());
     let verdict = stage.verdict();
     let finding = found(&verdict, CheckId::TLS_REFUSED)[0];

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::support::client::{Client, Proto};
 
-/// An entry: `METHOD URL` and the members of its response that matter.
+/// An entry: `METHOD URL` and members of its response.
 pub fn entry(request: &str, response: Value) -> Value {
     let (method, url) = request.split_once(' ').unwrap();
     let mut entry = json!({
@@ -47,14 +47,14 @@ pub fn posted(mut entry: Value, body: &str) -> Value {
     entry
 }
 
-/// A HAR of harproxy's own with this scope.
+/// An own HAR with this scope.
 pub fn own(scope: &[&str], entries: &[Value]) -> Value {
     let mut har = foreign(entries);
     har["log"]["_harproxy"] = json!({"version": 1, "scope": scope});
     har
 }
 
-/// A HAR of another tool.
+/// A foreign HAR.
 pub fn foreign(entries: &[Value]) -> Value {
     json!({"log": {"version": "1.2", "creator": {"name": "test", "version": "1"}, "entries": entries}})
 }
@@ -86,7 +86,7 @@ impl Stage {
         })
     }
 
-    /// Replays the fixtures in `folder` with changed options. The folder lives as long as the stage.
+    /// Replays the fixtures in `folder` with changed options. The folder is removed with the stage.
     pub fn in_folder(folder: tempfile::TempDir, change: impl FnOnce(&mut ReplayPlan)) -> Self {
         let mut plan = plan(folder.path());
         change(&mut plan);

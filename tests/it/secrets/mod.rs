@@ -1,4 +1,4 @@
-//! Secrets never reach the disk: not the fixture, not the journal, no log and no report; and new ones next time change nothing.
+//! Secrets are written to no fixture, journal, log or report. Different secrets in the next recording change no byte.
 
 mod own;
 mod payloads;
@@ -13,14 +13,14 @@ use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-use crate::support::client::{Ask, Client, Got, Proto};
-use crate::support::origin::{Asked, Origin, Page};
+use crate::support::client::{Client, TestRequest, TestResponse};
+use crate::support::origin::{Origin, OriginRequest, OriginResponse};
 use crate::support::sandbox::{Sandbox, Server};
 
 const HAR: &str = "hars/api.har";
 const JOURNAL: &str = "hars/.api.har.journal";
 
-/// What nobody may find, of one run.
+/// The secrets of one run.
 #[derive(Clone)]
 pub struct Secrets {
     password: String,
@@ -64,7 +64,7 @@ impl Secrets {
         BASE64_STANDARD.encode(format!("ada:{}", self.password))
     }
 
-    /// As they may stand anywhere.
+    /// All spellings of the secrets that outputs are searched for.
     fn needles(&self) -> Vec<String> {
         let mut parts = self.jwt.split('.').skip(1).map(str::to_owned).collect::<Vec<_>>();
         parts.extend([self.basic(), self.password.clone(), self.refresh.clone(), self.second.clone()]);
@@ -74,12 +74,12 @@ impl Secrets {
         parts.into_iter().chain(encoded).collect()
     }
 
-    fn answer(&self, asked: &Asked) -> Option<Page> {
-        let page = |media: &str, body: Vec<u8>| Page {
+    fn answer(&self, asked: &OriginRequest) -> Option<OriginResponse> {
+        let page = |media: &str, body: Vec<u8>| OriginResponse {
             status: 200,
             headers: vec![("content-type", media.to_owned())],
             body,
-            ..Page::default()
+            ..OriginResponse::default()
         };
         let json = |value: Value| page("application/json", value.to_string().into_bytes());
         let cookie = ("set-cookie", format!("sid={}; Path=/; HttpOnly", self.session));
@@ -90,12 +90,12 @@ impl Secrets {
                 page.headers.push(cookie);
                 page
             }
-            "/login" => Page { status: 401, ..json(json!({ "error": "wrong" })) },
+            "/login" => OriginResponse { status: 401, ..json(json!({ "error": "wrong" })) },
             "/refresh" => json(json!({ "access_token": self.second, "token_type": "bearer" })),
             "/me" => json(json!({ "name": "Ada", "seen": ["with", self.refresh], "next_token": "page-2" })),
             "/oauth" => {
                 let to = format!("https://app.test/cb?code={}&state={}", escaped(&self.code), escaped(&self.state));
-                Page { status: 302, headers: vec![("location", to)], ..Page::default() }
+                OriginResponse { status: 302, headers: vec![("location", to)], ..OriginResponse::default() }
             }
             "/packed" => {
                 let mut page = json(json!({ "secret": self.packed, "n": 1 }));
@@ -123,12 +123,12 @@ impl Secrets {
         Origin::answering(move |asked| own.answer(asked))
     }
 
-    /// What a program does with them.
-    pub fn visit(&self, client: &Client) -> Vec<Got> {
+    /// Sends requests that contain the secrets, like a program would.
+    pub fn visit(&self, client: &Client) -> Vec<TestResponse> {
         let url = |path: &str| format!("https://api.test{path}");
-        let get = |path: &str| Ask::new("GET", &url(path));
+        let get = |path: &str| TestRequest::new("GET", &url(path));
         let post = |path: &str, media: &str, body: String| {
-            Ask::new("POST", &url(path)).header("content-type", media).body(body.into_bytes())
+            TestRequest::new("POST", &url(path)).header("content-type", media).body(body.into_bytes())
         };
         let form = format!("grant_type=refresh_token&refresh_token={}", escaped(&self.refresh));
         let login = json!({ "username": "ada", "password": self.password }).to_string();
@@ -147,7 +147,7 @@ impl Secrets {
             get("/events"),
             get("/image"),
         ];
-        asks.into_iter().map(|ask| client.ask(ask)).collect()
+        asks.into_iter().map(|ask| client.send(ask)).collect()
     }
 }
 
@@ -160,11 +160,7 @@ fn record(sandbox: &Sandbox, origin: &Origin, output: &str, options: &[&str]) ->
     sandbox.start(args.chain(origin.args()))
 }
 
-fn client(server: &Server) -> Client {
-    Client::new(server.proxy(), server.ca(), Proto::H1)
-}
-
-/// Every file below a folder, archives with their members.
+/// All files below a folder, including the members of archives.
 fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();
     for item in std::fs::read_dir(folder).unwrap() {

@@ -1,12 +1,12 @@
-//! What harproxy itself is given: credentials of its clients and of the proxy that it goes through, keys, what is known by
-//! `[redact.values]`. It needs them, and tells them to nobody, however much it says and whatever goes wrong.
+//! Secrets that harproxy receives itself: credentials of clients and of the upstream proxy, keys, and
+//! `[redact.values]`. No output contains them, at any log level and after any error.
 
 use std::io::Write;
 use std::net::TcpListener;
 use std::path::Path;
 
 use super::{HAR, base64_inside, files};
-use crate::support::client::{Ask, Client, Proto};
+use crate::support::client::{Client, Proto, TestRequest};
 use crate::support::origin::Origin;
 use crate::support::raw::RawOrigin;
 use crate::support::repo;
@@ -17,12 +17,12 @@ const UPSTREAM: &str = "upstr3am-Qz4f1-proxy";
 const GIVEN: &str = "g1ven-Qz4f1-value";
 const USERINFO: &str = "userinf0-Qz4f1-of-url";
 const SENT: &str = "s3nt-Qz4f1-by-client";
-/// What all of them have in common, and no form of writing has to escape.
+/// A part of each secret, which needs no escaping in any format.
 const COMMON: &str = "Qz4f1";
 
 type Variables = &'static [(&'static str, &'static str)];
 
-/// Every way to have more said.
+/// All options and variables that increase the output.
 const TALK: [(&[&str], Variables); 5] = [
     (&[], &[]),
     (&["-v"], &[]),
@@ -34,10 +34,10 @@ const TALK: [(&[&str], Variables); 5] = [
 const REPORTS: [&str; 8] =
     ["--report", "report.json", "--report", "report.xml", "--report", "report.md", "--report", "report.html"];
 
-/// The files that hold what is secret because somebody put it there.
+/// Files that contain secrets on purpose.
 const OWN: [&str; 4] = ["harproxy.toml", "own.sh", "client-pair.pem", "ca-key.pem"];
 
-/// Lines of the keys in this folder and of the tests' own.
+/// The lines of the private keys in this folder and of the test certificates.
 fn keys(sandbox: &Sandbox) -> Vec<String> {
     let mut keys = vec![repo("certs/client-key.pem")];
     let found = files(sandbox.path()).into_iter().map(|(name, _)| name);
@@ -58,7 +58,7 @@ fn tells_none(what: &str, text: &[u8], keys: &[String]) {
     }
 }
 
-/// Nothing that was said, and no file but those that hold it because they must.
+/// Asserts that neither the output nor any file except those in [`OWN`] contains a secret.
 #[track_caller]
 fn run_tells_none(sandbox: &Sandbox, said: &Output) {
     let keys = keys(sandbox);
@@ -71,7 +71,7 @@ fn run_tells_none(sandbox: &Sandbox, said: &Output) {
     }
 }
 
-/// What `record`, `replay` and `doctor` are given, all at once.
+/// All options of `record`, `replay` and `doctor` that have secrets.
 fn given(sandbox: &Sandbox, upstream: &str) -> Vec<String> {
     let pair = sandbox.write("client-pair.pem", std::fs::read(repo("certs/client-pair.pem")).unwrap());
     let pair = format!("api.test={}", pair.display());
@@ -86,10 +86,10 @@ fn args(command: &str, more: &[&[&str]], given: Vec<String>) -> Vec<String> {
 }
 
 fn client(server: &Server, proto: Proto) -> Client {
-    Client { user: Some(format!("ada:{AUTH}")), ..Client::new(server.proxy(), server.ca(), proto) }
+    Client { user: Some(format!("ada:{AUTH}")), ..server.client(proto) }
 }
 
-/// Requests with a secret wherever one may be.
+/// Sends requests with a secret in every place.
 fn visit(client: &Client, host: &str) {
     let bearer = format!("Bearer {SENT}");
     let part = format!("--b\r\ncontent-disposition: form-data; name=\"password\"\r\n\r\n{SENT}\r\n--b--\r\n");
@@ -105,22 +105,23 @@ fn visit(client: &Client, host: &str) {
         format!("https://user:{USERINFO}@{host}/c"),
     ];
     for (url, (media, body)) in urls.iter().zip(bodies.iter().cycle()) {
-        let ask = Ask::new("POST", url).header("authorization", &bearer).header("cookie", &format!("sid={SENT}"));
-        if let Ok(got) = client.try_ask(ask.header("content-type", media).body(body.as_str())) {
+        let ask =
+            TestRequest::new("POST", url).header("authorization", &bearer).header("cookie", &format!("sid={SENT}"));
+        if let Ok(got) = client.try_send(ask.header("content-type", media).body(body.as_str())) {
             tells_none("an answer", &got.body, &[]);
             tells_none("its headers", format!("{:?}", got.headers).as_bytes(), &[]);
         }
     }
 }
 
-/// A port that nobody listens at.
+/// The address of an unused port.
 fn nobody() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 
-/// An upstream proxy that answers, one that refuses its credentials, one that breaks off, one that isn't there.
+/// The upstream proxy answers, refuses the credentials, breaks off, or is not running.
 #[test]
-fn no_recording_tells_what_it_was_given_whatever_the_upstream_proxy_does() {
+fn recording_output_contains_no_option_secret_whatever_the_upstream_proxy_does() {
     let good = RawOrigin::start(|head, stream| {
         assert!(String::from_utf8_lossy(head).to_lowercase().contains("proxy-authorization: basic"));
         let _ = match head.starts_with(b"CONNECT") {
@@ -142,7 +143,7 @@ fn no_recording_tells_what_it_was_given_whatever_the_upstream_proxy_does() {
         let server = sandbox.start_with(&args, variables);
         tells_none("the ready line", server.ready().to_string().as_bytes(), &[]);
         visit(&client(&server, Proto::H1), "api.test");
-        // Those who are nobody are told nothing, and nothing of them is.
+        // Refused clients get no secret, and their own secrets are not logged.
         let stranger = Client { user: Some(format!("eve:{SENT}")), ..client(&server, Proto::H1) };
         visit(&stranger, "api.test");
         for path in ["/", "/healthz", "/ca.pem", "/nothing"] {
@@ -153,14 +154,14 @@ fn no_recording_tells_what_it_was_given_whatever_the_upstream_proxy_does() {
     }
 }
 
-/// TLS that does not come about names hosts and reasons, and no more.
+/// A failed handshake is reported with host and reason only.
 #[test]
-fn no_error_of_tls_tells_what_was_asked_for() {
+fn tls_errors_contain_no_secret_of_the_request() {
     for (certificate, proto) in [("self-signed", Proto::H1), ("expired", Proto::H2), ("wrong-name", Proto::H1)] {
         let (sandbox, origin) = (Sandbox::new(), Origin::with_certificate(certificate));
         let options = args("record", &[&["-o", HAR, "-vvv"], &REPORTS], origin.args());
         let server = sandbox.start(&options);
-        visit(&Client::new(server.proxy(), server.ca(), proto), "api.test");
+        visit(&server.client(proto), "api.test");
         let said = server.stop();
         assert!(said.stderr.contains("certificate"), "{}", said.stderr);
         run_tells_none(&sandbox, &said);
@@ -168,7 +169,7 @@ fn no_error_of_tls_tells_what_was_asked_for() {
 }
 
 #[test]
-fn doctor_tells_none() {
+fn doctor_output_contains_no_secret() {
     for (talk, variables) in TALK {
         let sandbox = Sandbox::new();
         sandbox.write("own.sh", format!("curl -sk -H 'authorization: Bearer {SENT}' 'https://u:{USERINFO}@api.test/?token={SENT}' -o /dev/null; true"));
@@ -179,12 +180,12 @@ fn doctor_tells_none() {
     }
 }
 
-/// What answers, and what nothing does: in words and as JSON.
+/// Requests that match and requests that miss, as text and as JSON.
 #[test]
-fn explain_tells_none() {
+fn explain_output_contains_no_secret() {
     let (sandbox, origin) = (Sandbox::new(), Origin::start());
     let server = sandbox.record(&origin);
-    Client::new(server.proxy(), server.ca(), Proto::H1).get(&format!("https://api.test/api/json?token={SENT}"));
+    server.client(Proto::H1).get(&format!("https://api.test/api/json?token={SENT}"));
     server.stop().expect(0);
     let header = format!("Authorization: Bearer {SENT}");
     let data = format!("password={SENT}");
@@ -205,9 +206,9 @@ fn explain_tells_none() {
     }
 }
 
-/// A value that is none may be one with a slip in it: the complaint does without.
+/// An invalid value may be a mistyped secret, so the message does not repeat it.
 #[test]
-fn wrong_usage_is_told_without_the_value() {
+fn usage_errors_do_not_repeat_values() {
     let auth = format!("nocolon{AUTH}");
     let upstream = [format!("ftp://bob:{UPSTREAM}@proxy.test"), format!("bob:{UPSTREAM}@proxy.test:99999")];
     let reverse = [format!("api=https://u:{USERINFO}@h.test:999999"), format!("https://u:{USERINFO}@h.test/")];
@@ -246,9 +247,9 @@ fn wrong_usage_is_told_without_the_value() {
     }
 }
 
-/// `config` shows where each setting is from.
+/// `config` shows the origin of each setting.
 #[test]
-fn config_tells_that_there_is_one_and_not_which() {
+fn config_shows_that_a_secret_is_set_without_its_value() {
     let sandbox = Sandbox::new();
     let lines = format!("auth = \"ada:{AUTH}\"\nupstream-proxy = \"http://bob:{UPSTREAM}@proxy.test\"\n");
     sandbox.write(
@@ -266,10 +267,10 @@ fn config_tells_that_there_is_one_and_not_which() {
     run_tells_none(&sandbox, &said);
 }
 
-/// An authority that is refused is refused by its name.
+/// The message names the files of the refused CA only.
 #[cfg(unix)]
 #[test]
-fn a_key_that_others_can_read_is_not_shown_to_them_either() {
+fn error_about_a_readable_ca_key_does_not_print_it() {
     use std::os::unix::fs::PermissionsExt;
     let sandbox = Sandbox::new();
     sandbox.run(["ca", "path"]).expect(0);
@@ -287,9 +288,9 @@ fn a_key_that_others_can_read_is_not_shown_to_them_either() {
     }
 }
 
-/// What holds a secret prints as something else: a `{:?}` in a log line is soon written.
+/// `{:?}` of types with secrets may be used in log lines.
 #[test]
-fn types_that_hold_one_print_without_it() {
+fn debug_output_contains_no_secret() {
     use harproxy_proxy::Credentials;
     use harproxy_proxy::upstream::{UpstreamPlan, UpstreamProxy};
     use harproxy_redact::{Placeholder, PlaceholderName, RunId, Secret, SecretStore};
@@ -306,7 +307,7 @@ fn types_that_hold_one_print_without_it() {
         format!("{:?}", Credentials { user: "ada".into(), password: AUTH.into() }),
         format!("{plan:?}"),
         format!("{:?}", harproxy_proxy::upstream::Upstream::anywhere(plan.clone()).unwrap()),
-        format!("{:?}", harproxy::doctor::Doctor::new(plan).unwrap()),
+        format!("{:?}", harproxy::diagnose::doctor::Doctor::new(plan).unwrap()),
         format!("{values:?} {options:?}"),
         format!("{:?}", SecretStore::new(RunId::random(), &values)),
         format!("{:?}", harproxy_matching::Matcher::new(Vec::new(), None, options.clone())),

@@ -1,17 +1,17 @@
-//! Payloads that can't be looked into as a whole: too long, cut, broken.
+//! Payloads that cannot be parsed as a whole: too long, truncated or malformed.
 
 use std::io::Write;
 
 use serde_json::json;
 
-use super::{HAR, Secrets, client, folder_holds_none, record};
-use crate::support::client::Ask;
-use crate::support::origin::{Origin, Page};
+use super::{HAR, Secrets, folder_holds_none, record};
+use crate::support::client::{Proto, TestRequest};
+use crate::support::origin::{Origin, OriginResponse};
 use crate::support::sandbox::Sandbox;
 
-/// Longer than is held: they pass through a window, coded or not, both ways.
+/// Payloads beyond the memory limit are redacted in windows: requests and responses, with and without a content coding.
 #[test]
-fn a_payload_that_is_too_long_to_be_held_holds_none() {
+fn long_payload_is_redacted() {
     const ROWS: usize = 16_000;
     let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
     let long = |secret: &str| {
@@ -29,12 +29,12 @@ fn a_payload_that_is_too_long_to_be_held_holds_none() {
             _ => ("identity", b"{}".to_vec()),
         };
         let headers = vec![("content-type", "application/json".to_owned()), ("content-encoding", coding.to_owned())];
-        Some(Page { status: 200, headers, body, ..Page::default() })
+        Some(OriginResponse { status: 200, headers, body, ..OriginResponse::default() })
     });
     let server = record(&sandbox, &origin, HAR, &[]);
-    let client = client(&server);
-    let upload = Ask::new("POST", "https://api.test/plain").header("content-type", "application/json");
-    client.ask(upload.body(plain.clone()));
+    let client = server.client(Proto::H1);
+    let upload = TestRequest::new("POST", "https://api.test/plain").header("content-type", "application/json");
+    client.send(upload.body(plain.clone()));
     assert!(client.get("https://api.test/coded").decoded() == packed.as_bytes());
     server.stop().expect(0);
     folder_holds_none(&sandbox, &secrets);
@@ -47,18 +47,18 @@ fn a_payload_that_is_too_long_to_be_held_holds_none() {
     assert!(sent["_file"].is_string() && sent.get("_truncated").is_none(), "{sent}");
 }
 
-/// Half a document can't be parsed, and is looked into all the same.
+/// Half of a document cannot be parsed, but is redacted.
 #[test]
-fn a_payload_that_was_cut_holds_none() {
+fn truncated_payload_is_redacted() {
     let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
     let own = secrets.clone();
     let origin = Origin::answering(move |_| {
         let body = json!({ "a_token": 1, "token": own.query, "text": "x".repeat(5000) }).to_string();
         let headers = vec![("content-type", "application/json".to_owned())];
-        Some(Page { status: 200, headers, body: body.into(), ..Page::default() })
+        Some(OriginResponse { status: 200, headers, body: body.into(), ..OriginResponse::default() })
     });
     let server = record(&sandbox, &origin, HAR, &["--content", "embed", "--max-body", "1000"]);
-    client(&server).get("https://api.test/cut");
+    server.client(Proto::H1).get("https://api.test/cut");
     server.stop().expect(0);
     folder_holds_none(&sandbox, &secrets);
     let content = sandbox.har(HAR)["log"]["entries"][0]["response"]["content"].clone();
@@ -66,9 +66,9 @@ fn a_payload_that_was_cut_holds_none() {
     assert_eq!(content["_truncated"]["reason"], "max-body");
 }
 
-/// A coding that breaks off, or goes on behind its end, hides nothing: whoever has the bytes reads them all the same.
+/// Truncated compressed data and data behind the end of a stream are redacted, too, since readers can decode them.
 #[test]
-fn a_payload_that_does_not_quite_decode_holds_none() {
+fn undecodable_payload_is_redacted() {
     let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
     let own = secrets.clone();
     let origin = Origin::answering(move |asked| {
@@ -80,11 +80,11 @@ fn a_payload_that_does_not_quite_decode_holds_none() {
             _ => body.extend(b"behind the end"),
         }
         let headers = vec![("content-type", "application/json".to_owned()), ("content-encoding", "gzip".to_owned())];
-        Some(Page { status: 200, headers, body, ..Page::default() })
+        Some(OriginResponse { status: 200, headers, body, ..OriginResponse::default() })
     });
     let server = record(&sandbox, &origin, HAR, &["--content", "embed"]);
     for path in ["/short", "/long"] {
-        client(&server).get(&format!("https://api.test{path}"));
+        server.client(Proto::H1).get(&format!("https://api.test{path}"));
     }
     server.stop().expect(0);
     for entry in sandbox.har(HAR)["log"]["entries"].as_array().unwrap() {

@@ -1,4 +1,4 @@
-//! What a recording leaves on the disk.
+//! The files that a recording writes.
 
 use std::io::Write;
 
@@ -6,21 +6,21 @@ use harproxy::record::CmdEnd;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use super::{HAR, JOURNAL, Secrets, client, files, folder_holds_none, holds_none, record};
-use crate::support::client::{Ask, Client, Proto};
-use crate::support::origin::{Origin, Page};
+use super::{HAR, JOURNAL, Secrets, files, folder_holds_none, holds_none, record};
+use crate::support::client::{Proto, TestRequest};
+use crate::support::origin::{Origin, OriginResponse};
 use crate::support::rig::setup;
 use crate::support::sandbox::Sandbox;
 
 #[test]
-fn no_file_no_log_and_no_report_holds_a_secret_and_the_client_works_with_the_real_ones() {
+fn secrets_are_in_no_output_and_the_client_gets_real_values() {
     for (output, options) in [(HAR, &[][..]), (HAR, &["--content", "embed"]), ("hars/api.zip", &[])] {
         let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
         let origin = secrets.origin();
         let options = [options, &["-vvv", "--report", "report.json"]].concat();
         let server = record(&sandbox, &origin, output, &options);
         let proto = if options.contains(&"embed") { Proto::H2 } else { Proto::H1 };
-        let live = secrets.visit(&Client::new(server.proxy(), server.ca(), proto));
+        let live = secrets.visit(&server.client(proto));
         let said = server.stop().expect(0);
         assert_eq!(live[0].json()["access_token"], secrets.jwt);
         assert!(live[0].header("set-cookie").unwrap().contains(&secrets.session));
@@ -34,11 +34,11 @@ fn no_file_no_log_and_no_report_holds_a_secret_and_the_client_works_with_the_rea
 }
 
 #[test]
-fn what_stands_for_a_value_is_the_same_wherever_it_stood() {
+fn equal_values_get_equal_placeholders_everywhere() {
     let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
     let origin = secrets.origin();
     let server = record(&sandbox, &origin, HAR, &["--content", "embed"]);
-    secrets.visit(&client(&server));
+    secrets.visit(&server.client(Proto::H1));
     server.stop().expect(0);
     let har = sandbox.har(HAR);
     let entries = har["log"]["entries"].as_array().unwrap();
@@ -69,14 +69,14 @@ fn what_stands_for_a_value_is_the_same_wherever_it_stood() {
 }
 
 #[test]
-fn entirely_new_secrets_change_no_byte() {
+fn different_secrets_change_no_byte_of_the_fixture() {
     for (output, options) in [(HAR, &[][..]), (HAR, &["--content", "embed"]), ("hars/api.zip", &[])] {
         let sandbox = Sandbox::new();
         let run = |run: u64| {
             let secrets = Secrets::of(run);
             let origin = secrets.origin();
             let server = record(&sandbox, &origin, output, options);
-            secrets.visit(&client(&server));
+            secrets.visit(&server.client(Proto::H1));
             (server.stop().expect(0), files(&sandbox.join("hars")))
         };
         let (_, first) = run(7);
@@ -94,7 +94,7 @@ fn journal_and_recovered_fixture_hold_no_secret() {
     let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
     let origin = secrets.origin();
     let server = record(&sandbox, &origin, HAR, &[]);
-    secrets.visit(&client(&server));
+    secrets.visit(&server.client(Proto::H1));
     server.signal(Signal::SIGKILL);
     server.wait();
     let journal = std::fs::read(sandbox.join(JOURNAL)).unwrap();
@@ -120,14 +120,14 @@ fn held_recording_holds_no_secret() {
     folder_holds_none(&sandbox, &secrets);
 }
 
-/// Says a value where nobody takes it for a secret, in a header and in a text, before it stands where it is one.
+/// An origin that sends a value in an unsuspicious header and text before the value is known as a secret.
 fn early(secrets: &Secrets) -> Origin {
     let (early, own) = (secrets.refresh.clone(), secrets.clone());
     Origin::answering(move |asked| {
         let text = format!("the value is {early}.");
         let page = |mime: &str, body: Vec<u8>| {
             let headers = vec![("content-type", mime.to_owned()), ("x-hint", early.clone())];
-            Page { status: 200, headers, body, ..Page::default() }
+            OriginResponse { status: 200, headers, body, ..OriginResponse::default() }
         };
         let encoded = |body: Vec<u8>| {
             let mut page = page("text/plain", body);
@@ -139,7 +139,7 @@ fn early(secrets: &Secrets) -> Origin {
             "/early.gz" => encoded(gzip(early.as_bytes())),
             "/early.cut" => encoded([&gzip(text.as_bytes())[..20], text.as_bytes()].concat()),
             "/early.bin" => page("application/octet-stream", vec![0, 1, 2]),
-            "/none" => Page { status: 204, ..Page::default() },
+            "/none" => OriginResponse { status: 204, ..OriginResponse::default() },
             _ => return own.answer(asked),
         })
     })
@@ -151,7 +151,7 @@ fn gzip(text: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// The text in the fixture, after all of a visit.
+/// The text of that response in the fixture.
 fn hint(sandbox: &Sandbox) -> String {
     let har = sandbox.har(HAR);
     har["log"]["entries"][0]["response"]["content"]["text"].as_str().unwrap().to_owned()
@@ -160,12 +160,12 @@ fn hint(sandbox: &Sandbox) -> String {
 const KNOWN: &str = "the value is REDACTED-refresh_token-1";
 const EMBED: [&str; 2] = ["--content", "embed"];
 
-/// Kills a recording after a value became known that it had written down before.
+/// Kills a recording after a value became known that was already in the journal.
 fn killed(sandbox: &Sandbox, secrets: &Secrets) {
     let origin = early(secrets);
     let server = record(sandbox, &origin, HAR, &EMBED);
-    client(&server).get("https://api.test/early");
-    secrets.visit(&client(&server));
+    server.client(Proto::H1).get("https://api.test/early");
+    secrets.visit(&server.client(Proto::H1));
     server.signal(Signal::SIGKILL);
     server.wait();
 }
@@ -175,16 +175,16 @@ fn value_journalled_before_it_was_known_is_redacted_in_the_fixture() {
     let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
     let origin = early(&secrets);
     let server = record(&sandbox, &origin, HAR, &EMBED);
-    client(&server).get("https://api.test/early");
-    secrets.visit(&client(&server));
+    server.client(Proto::H1).get("https://api.test/early");
+    secrets.visit(&server.client(Proto::H1));
     server.stop().expect(0);
     folder_holds_none(&sandbox, &secrets);
     assert!(hint(&sandbox).starts_with(KNOWN), "{}", hint(&sandbox));
 }
 
-/// A value that a killed recording had journalled before it was known may stay. `recover` checks the entries.
+/// The journal of a killed recording may contain a value that was not known yet. `recover` checks the entries.
 #[test]
-fn recover_names_what_looks_like_a_secret_in_a_killed_recording_and_fails() {
+fn recover_fails_and_names_possible_secrets_of_a_killed_recording() {
     let (sandbox, refresh) = (Sandbox::new(), "q7Zt0WmXv4Lr9KdB2nYcJ8hUeG5sPaF3".to_owned());
     let secrets = Secrets { refresh, ..Secrets::of(7) };
     killed(&sandbox, &secrets);
@@ -195,7 +195,7 @@ fn recover_names_what_looks_like_a_secret_in_a_killed_recording_and_fails() {
 }
 
 #[test]
-fn recording_that_takes_a_killed_one_over_says_how_to_check_it() {
+fn recording_that_recovers_a_killed_one_recommends_check() {
     let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
     killed(&sandbox, &secrets);
     record(&sandbox, &early(&secrets), HAR, &EMBED)
@@ -218,8 +218,11 @@ fn held_recording_holds_no_value_that_became_known_late() {
         for path in ["early", "early.gz", "early.cut", "early.bin"] {
             client.get(&format!("https://api.test/{path}"));
         }
-        client
-            .ask(Ask::new("POST", "https://api.test/early").header("x-hint", &secrets.refresh).body(&*secrets.refresh));
+        client.send(
+            TestRequest::new("POST", "https://api.test/early")
+                .header("x-hint", &secrets.refresh)
+                .body(&*secrets.refresh),
+        );
         secrets.visit(&client);
         rig.finish(ending);
         if ending == CmdEnd::Failed {
@@ -246,7 +249,7 @@ fn held_recording_holds_no_value_that_became_known_late() {
 }
 
 #[test]
-fn a_changed_answer_keeps_the_placeholders_of_its_neighbours() {
+fn changed_response_keeps_placeholders_of_other_values() {
     let sandbox = Sandbox::new();
     let run = |run: u64, extra: bool| {
         let secrets = Secrets::of(run);
@@ -259,7 +262,7 @@ fn a_changed_answer_keeps_the_placeholders_of_its_neighbours() {
             Some(page)
         });
         let server = record(&sandbox, &origin, HAR, &["--content", "embed"]);
-        secrets.visit(&client(&server));
+        secrets.visit(&server.client(Proto::H1));
         server.stop().expect(0);
         sandbox.read(HAR)
     };
@@ -272,11 +275,11 @@ fn a_changed_answer_keeps_the_placeholders_of_its_neighbours() {
 }
 
 #[test]
-fn without_redaction_everything_is_stored_as_it_came() {
+fn no_redact_stores_values_unchanged() {
     let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
     let origin = secrets.origin();
     let server = record(&sandbox, &origin, HAR, &["--content", "embed", "--no-redact"]);
-    secrets.visit(&client(&server));
+    secrets.visit(&server.client(Proto::H1));
     let said = server.stop().expect(0);
     assert!(sandbox.read(HAR).contains(&secrets.jwt) && !said.stderr.contains("redacted 1"), "{}", said.stderr);
 }

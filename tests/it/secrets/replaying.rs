@@ -1,23 +1,23 @@
-//! What was taken out, at replay: other values fit, and what fits none is told without them.
+//! Replay of redacted values: other values match, and messages about misses do not contain them.
 
 use serde_json::json;
 
-use super::{HAR, Secrets, client, record};
-use crate::support::client::Ask;
-use crate::support::origin::{Origin, Page};
+use super::{HAR, Secrets, record};
+use crate::support::client::{Proto, TestRequest};
+use crate::support::origin::{Origin, OriginResponse};
 use crate::support::sandbox::Sandbox;
 
 #[test]
-fn right_and_wrong_password_are_told_with_the_remedy() {
+fn right_and_wrong_password_are_ambiguous_with_a_hint() {
     let (sandbox, secrets) = (Sandbox::new(), Secrets::of(7));
     let origin = secrets.origin();
     let server = record(&sandbox, &origin, HAR, &[]);
     let login = |password: &str| {
         let body = json!({ "username": "ada", "password": password }).to_string();
-        Ask::new("POST", "https://api.test/login").header("content-type", "application/json").body(body)
+        TestRequest::new("POST", "https://api.test/login").header("content-type", "application/json").body(body)
     };
-    assert_eq!(client(&server).ask(login(&secrets.password)).status, 200);
-    assert_eq!(client(&server).ask(login("wr0ng-one")).status, 401);
+    assert_eq!(server.client(Proto::H1).send(login(&secrets.password)).status, 200);
+    assert_eq!(server.client(Proto::H1).send(login("wr0ng-one")).status, 401);
     let said = server.stop().expect(0).says("ambiguous").says("REDACTED-password-2").says("[redact.values]");
     assert!(!said.stderr.contains("wr0ng-one"), "{}", said.stderr);
 
@@ -25,17 +25,17 @@ fn right_and_wrong_password_are_told_with_the_remedy() {
     let args = ["record", "-o", HAR, "--update", "replace", "--config", config.to_str().unwrap()].map(str::to_owned);
     let args: Vec<String> = args.into_iter().chain(origin.args()).collect();
     let server = sandbox.start_with(&args, &[("BAD_PW", "wr0ng-one")]);
-    client(&server).ask(login("wr0ng-one"));
-    client(&server).ask(login(&secrets.password));
+    server.client(Proto::H1).send(login("wr0ng-one"));
+    server.client(Proto::H1).send(login(&secrets.password));
     let said = server.stop().expect(0);
     assert!(!said.stderr.contains("ambiguous"), "{}", said.stderr);
     let text = sandbox.read(HAR);
     assert!(text.contains("REDACTED-password-2") && text.contains("REDACTED-password-1"), "{text}");
 }
 
-/// What a project adds to the table and takes from it, and what is personal: found again by whatever else stands there.
+/// Names that the policy adds and removes, and personal data. Other values match in the same places.
 #[test]
-fn what_the_policy_names_is_taken_out_and_replays_with_other_values() {
+fn values_named_by_the_policy_are_redacted_and_match_any_value() {
     const POLICY: &str = r#"
 [redact]
 headers  = ["x-internal-token"]
@@ -49,19 +49,19 @@ personal = true
     sandbox.write("harproxy.toml", POLICY);
     let origin = Origin::answering(|asked| {
         let headers = vec![("content-type", asked.headers["content-type"].to_str().unwrap().to_owned())];
-        Some(Page { status: 200, headers, body: asked.body.clone(), ..Page::default() })
+        Some(OriginResponse { status: 200, headers, body: asked.body.clone(), ..OriginResponse::default() })
     });
     let ask = |run: &str, number: u64, mail: &str| {
         let person = json!({ "ssn": format!("ssn{run}"), "mail": mail, "note": format!("see acme_{run}.") });
         let body = json!({ "card": { "number": number }, "people": [person], "plan": "free" });
-        Ask::new("POST", &format!("https://api.test/orders?sig2=sig{run}&page=1"))
+        TestRequest::new("POST", &format!("https://api.test/orders?sig2=sig{run}&page=1"))
             .header("content-type", "application/json")
             .header("x-internal-token", &format!("internal{run}"))
             .header("cookie", "theme=dark")
             .body(body.to_string().into_bytes())
     };
     let server = record(&sandbox, &origin, HAR, &["--content", "embed", "-vvv"]);
-    client(&server).ask(ask("Real1", 4_111_111_111_111_111, "ada@lovelace.test"));
+    server.client(Proto::H1).send(ask("Real1", 4_111_111_111_111_111, "ada@lovelace.test"));
     let said = server.stop().expect(0).stderr;
     let har = sandbox.read(HAR);
     for text in [&har, &said] {
@@ -74,60 +74,65 @@ personal = true
     }
     drop(origin);
     let server = sandbox.start(["replay", HAR]);
-    let got = client(&server).ask(ask("Other22", 7, "eve@elsewhere.test"));
+    let got = server.client(Proto::H1).send(ask("Other22", 7, "eve@elsewhere.test"));
     assert_eq!(got.status, 200, "{}", got.text());
     server.stop().expect(0);
 }
 
-/// Not in the variables, where it belongs, but in the document itself.
+/// The password is in the document, not in its variables.
 #[test]
-fn a_password_in_a_graphql_document_is_taken_out_and_another_fits() {
+fn password_in_a_graphql_document_is_redacted_and_matches_any_value() {
     let sandbox = Sandbox::new();
     let origin = Origin::answering(|_| {
         let headers = vec![("content-type", "application/json".to_owned())];
-        Some(Page { status: 200, headers, body: br#"{"data":{"ok":true}}"#.to_vec(), ..Page::default() })
+        Some(OriginResponse {
+            status: 200,
+            headers,
+            body: br#"{"data":{"ok":true}}"#.to_vec(),
+            ..OriginResponse::default()
+        })
     });
     let login = |user: &str, password: &str| {
         let document = format!("mutation {{ login(user: \"{user}\", password: \"{password}\") {{ ok }} }}");
-        let ask = Ask::new("POST", "https://api.test/graphql").header("content-type", "application/json");
+        let ask = TestRequest::new("POST", "https://api.test/graphql").header("content-type", "application/json");
         ask.body(json!({ "query": document }).to_string())
     };
     let server = record(&sandbox, &origin, HAR, &[]);
-    client(&server).ask(login("ada", "correct horse"));
+    server.client(Proto::H1).send(login("ada", "correct horse"));
     server.stop().expect(0);
     drop(origin);
     let har = sandbox.read(HAR);
     assert!(!har.contains("correct horse") && har.contains("REDACTED-password-1"), "{har}");
     let server = sandbox.start(["replay", HAR]);
-    let client = client(&server);
-    assert_eq!(client.ask(login("ada", "of the CI")).status, 200);
-    let missed = client.ask(login("bob", "hidden from all"));
+    let client = server.client(Proto::H1);
+    assert_eq!(client.send(login("ada", "of the CI")).status, 200);
+    let missed = client.send(login("bob", "hidden from all"));
     assert_eq!(missed.status, 501);
     assert!(!missed.text().contains("hidden from all"), "{}", missed.text());
     let told = server.stop().expect(1).stderr;
     assert!(!told.contains("hidden from all"), "{told}");
 }
 
-/// As `curl -d` sends it.
+/// `curl -d` sends JSON with the content type of a form.
 #[test]
-fn a_password_in_json_that_is_called_a_form_is_taken_out_and_another_fits() {
+fn password_in_json_with_a_form_content_type_is_redacted_and_matches_any_value() {
     let sandbox = Sandbox::new();
     let origin = Secrets::of(7).origin();
     let login = |user: &str, password: &str| {
-        Ask::new("POST", "https://api.test/session")
+        TestRequest::new("POST", "https://api.test/session")
             .header("content-type", "application/x-www-form-urlencoded")
             .body(json!({ "user": user, "password": password }).to_string())
     };
     let server = record(&sandbox, &origin, HAR, &["--content", "embed"]);
-    client(&server).ask(login("ada", "correct horse"));
+    server.client(Proto::H1).send(login("ada", "correct horse"));
     server.stop().expect(0);
     drop(origin);
     let har = sandbox.read(HAR);
     assert!(!har.contains("correct") && har.contains("REDACTED-password-1"), "{har}");
     for mode in ["exact", "json", "form"] {
         let server = sandbox.start(["replay", HAR, "--match-body", mode]);
-        assert_eq!(client(&server).ask(login("ada", "of the CI")).status, 200, "{mode}");
-        let missed = client(&server).ask(login("bob", "hidden from all"));
+        assert_eq!(server.client(Proto::H1).send(login("ada", "of the CI")).status, 200, "{mode}");
+        let missed = server.client(Proto::H1).send(login("bob", "hidden from all"));
         assert_eq!((missed.status, missed.text().contains("hidden")), (501, false), "{mode}: {}", missed.text());
         server.stop().expect(1);
     }

@@ -1,12 +1,12 @@
-//! What is told of a run: every form of report, what CI systems are handed, logs and events, and the refusal itself, when
-//! requests that nothing answers are full of secrets, and CMD's own words too.
+//! All outputs about a run: reports, CI files, logs, events and refusals. The missed requests and the words of CMD
+//! contain secrets.
 
 use std::process::Command;
 
 use serde_json::json;
 
-use super::{HAR, Secrets, base64_inside, client, escaped, files, holds_none, record};
-use crate::support::client::Ask;
+use super::{HAR, Secrets, base64_inside, escaped, files, holds_none, record};
+use crate::support::client::{Proto, TestRequest};
 use crate::support::sandbox::{Output, Sandbox, finish};
 
 const REPORTS: [&str; 4] = ["report.json", "report.xml", "report.md", "report.html"];
@@ -15,22 +15,22 @@ const GITHUB: [(&str, &str); 3] =
 const GITLAB: [(&str, &str); 1] = [("GITLAB_CI", "true")];
 const JSON_LOG: [&str; 2] = ["--log-format", "json"];
 
-/// A folder with a recording of what a program did with these.
+/// A sandbox with a recording of a program that used these secrets.
 fn recorded(secrets: &Secrets) -> Sandbox {
     let sandbox = Sandbox::new();
     let origin = secrets.origin();
     let server = record(&sandbox, &origin, HAR, &[]);
-    secrets.visit(&client(&server));
+    secrets.visit(&server.client(Proto::H1));
     server.stop().expect(0);
     sandbox
 }
 
-/// Requests that nothing answers, with a secret wherever one may be, some of them near to an entry.
-fn missing(secrets: &Secrets) -> Vec<Ask> {
+/// Requests without an entry, with a secret in every place. Some are similar to an entry.
+fn missing(secrets: &Secrets) -> Vec<TestRequest> {
     let url = |path: &str| format!("https://api.test{path}");
-    let get = |path: &str| Ask::new("GET", &url(path));
+    let get = |path: &str| TestRequest::new("GET", &url(path));
     let post = |path: &str, media: &str, body: String| {
-        Ask::new("POST", &url(path)).header("content-type", media).body(body.into_bytes())
+        TestRequest::new("POST", &url(path)).header("content-type", media).body(body.into_bytes())
     };
     let form = |kind: &str| format!("grant_type={kind}&refresh_token={}", escaped(&secrets.refresh));
     let part =
@@ -42,7 +42,7 @@ fn missing(secrets: &Secrets) -> Vec<Ask> {
         get("/missing/bearer").header("authorization", &format!("Bearer {}", secrets.jwt)),
         get("/missing/basic").header("authorization", &format!("Basic {}", secrets.basic())),
         get("/missing/cookie").header("cookie", &format!("sid={}; theme=dark", secrets.session)),
-        // What a header calls secret stands in the URL and in the payload again.
+        // The value of a secret header is repeated in the URL and in the payload.
         post(&format!("/missing/again?q={}", escaped(&secrets.key)), "text/plain", format!("is {}.", secrets.key))
             .header("x-api-key", &secrets.key),
         post("/login", "application/json", json!({ "username": "eve", "password": secrets.password }).to_string()),
@@ -54,7 +54,7 @@ fn missing(secrets: &Secrets) -> Vec<Ask> {
     ]
 }
 
-/// The secrets as they are, and the part that all words have in common and no form has to escape.
+/// Asserts that a text contains neither a secret nor the common part of all secrets.
 #[track_caller]
 fn tells_none(what: &str, text: &[u8], secrets: &Secrets) {
     let common = secrets.password.rsplit('/').next().unwrap();
@@ -66,7 +66,7 @@ fn tells_none(what: &str, text: &[u8], secrets: &Secrets) {
     }
 }
 
-/// Nothing that was said, and no file but those of CMD's own.
+/// Asserts that neither the output nor any file except those of CMD contains a secret.
 #[track_caller]
 fn run_tells_none(sandbox: &Sandbox, said: &Output, secrets: &Secrets) {
     tells_none("stderr", said.stderr.as_bytes(), secrets);
@@ -76,7 +76,7 @@ fn run_tells_none(sandbox: &Sandbox, said: &Output, secrets: &Secrets) {
     }
 }
 
-/// There is something to be told.
+/// Asserts that the reports contain the misses.
 #[track_caller]
 fn tell(sandbox: &Sandbox, reports: &[&str]) {
     for report in reports {
@@ -96,7 +96,7 @@ fn run(mut command: Command, variables: &[(&str, &str)]) -> Output {
     finish(command.envs(variables.iter().copied()).output().unwrap())
 }
 
-/// A script that asks for all that is missing: the answers are put beside the reports.
+/// Writes a script that sends all missing requests and stores the responses beside the reports.
 fn script(sandbox: &Sandbox, secrets: &Secrets) {
     let mut script = String::new();
     for (n, ask) in missing(secrets).iter().enumerate() {
@@ -113,7 +113,7 @@ fn script(sandbox: &Sandbox, secrets: &Secrets) {
 }
 
 #[test]
-fn no_report_no_log_and_no_refusal_holds_a_secret_of_a_request_that_was_missed() {
+fn reports_logs_and_refusals_contain_no_secret_of_a_missed_request() {
     for (variables, options) in [(&GITHUB[..], &["-vv"][..]), (&GITLAB, &["-vv"]), (&GITHUB, &JSON_LOG)] {
         let secrets = Secrets::of(7);
         let sandbox = recorded(&secrets);
@@ -136,15 +136,15 @@ fn no_report_no_log_and_no_refusal_holds_a_secret_of_a_request_that_was_missed()
     }
 }
 
-/// Each request is told as it comes.
+/// Each request is logged when it arrives.
 #[test]
-fn no_event_and_no_line_of_a_live_list_holds_one() {
+fn events_and_live_list_contain_no_secret() {
     let secrets = Secrets::of(7);
     let sandbox = recorded(&secrets);
     let server = sandbox.start(args(&[&["replay", HAR, "-vv"]]));
-    let client = client(&server);
+    let client = server.client(Proto::H1);
     for ask in missing(&secrets) {
-        let got = client.ask(ask);
+        let got = client.send(ask);
         assert_eq!((got.status, got.header("content-type")), (501, Some("application/problem+json")));
         tells_none("the refusal", &got.body, &secrets);
         tells_none("its headers", format!("{:?}", got.headers).as_bytes(), &secrets);
@@ -154,9 +154,9 @@ fn no_event_and_no_line_of_a_live_list_holds_one() {
     tell(&sandbox, &REPORTS);
 }
 
-/// What `record` ends with, the line to type next, is what was typed: it alone.
+/// `record` prints the next command with the words of CMD.
 #[test]
-fn the_words_of_cmd_are_told_without_theirs() {
+fn printed_cmd_contains_no_secret() {
     let secrets = Secrets::of(7);
     let url = format!("https://api.test/list?token={}&page=1", escaped(&secrets.query));
     let bearer = format!("authorization: Bearer {}", secrets.jwt);

@@ -1,4 +1,4 @@
-//! From the origin to the client.
+//! Answers of the origin.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -8,7 +8,7 @@ use super::wire::{Message, answer};
 use crate::support::raw::RawOrigin;
 use crate::support::sandbox::Sandbox;
 
-/// What hides behind an answer.
+/// The smuggled answer.
 const HIDDEN: &str = "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nsmuggled";
 
 const CORPUS: &[&str] = &[
@@ -43,12 +43,12 @@ const CORPUS: &[&str] = &[
 ];
 
 #[test]
-fn the_client_sees_one_answer_with_one_meaning_or_a_502() {
+fn client_gets_one_unambiguous_answer_or_a_502() {
     let origin = RawOrigin::start(|head, stream| {
         let path = String::from_utf8_lossy(head).split(' ').nth(1).unwrap_or_default().to_owned();
         let case: Option<usize> = path.strip_prefix("/api/").and_then(|n| n.parse().ok());
-        let said = case.map_or("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood", |n| CORPUS[n]);
-        let _ = stream.write_all(said.replace("{hidden}", HIDDEN).as_bytes());
+        let text = case.map_or("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood", |n| CORPUS[n]);
+        let _ = stream.write_all(text.replace("{hidden}", HIDDEN).as_bytes());
     });
     let sandbox = Sandbox::new();
     let map = format!("api.test:80={}", origin.addr);
@@ -59,7 +59,7 @@ fn the_client_sees_one_answer_with_one_meaning_or_a_502() {
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         let request = format!("GET http://api.test/api/{n} HTTP/1.1\r\nHost: api.test\r\n\r\n");
         stream.write_all(request.as_bytes()).unwrap();
-        // Strict: `answer` fails the test at a message that could be read in two ways.
+        // `answer` fails the test at an ambiguous message.
         let (status, body) = answer(&mut stream, case.as_bytes());
         let body = String::from_utf8_lossy(&body).into_owned();
         assert!(!body.contains("smuggled"), "{case:?}: {body}");
@@ -67,28 +67,28 @@ fn the_client_sees_one_answer_with_one_meaning_or_a_502() {
             200 => assert_eq!(body, "ok", "{case:?}"),
             204 | 304 => assert_eq!(body, "", "{case:?}"),
             502 => assert!(body.contains("no answer from http://api.test"), "{case:?}: {body}"),
-            // Broken off in the middle of its body.
+            // The body is incomplete.
             0 => {}
             _ => panic!("{case:?}: {status} {body}"),
         }
         passed += usize::from(status == 200);
-        // What hid behind it is nobody's answer.
+        // The smuggled bytes answer no later request.
         let next = "GET http://api.test/good HTTP/1.1\r\nHost: api.test\r\nConnection: close\r\n\r\n";
         if stream.write_all(next.as_bytes()).is_ok() && status != 0 {
             let (status, body) = answer(&mut stream, case.as_bytes());
             assert!(status == 0 || (status == 200 && body == b"good"), "{case:?}: {status} {body:?}");
         }
     }
-    assert!(passed >= 5, "plain ones pass: {passed}");
+    assert!(passed >= 5, "valid answers pass: {passed}");
     recorder.stop();
 }
 
-/// Headers of a fixture that would frame the answer otherwise than its body is.
+/// Headers of a fixture cannot change the framing of its answer.
 #[test]
-fn a_fixture_frames_nothing_by_its_headers() {
+fn headers_of_a_fixture_do_not_change_the_framing() {
     use crate::replay::stage::{entry, foreign};
     use serde_json::json;
-    let lies = [
+    let headers = [
         ("Content-Length", "0"),
         ("Content-Length", "99999999999999999999"),
         ("Content-Length", "-1"),
@@ -106,19 +106,19 @@ fn a_fixture_frames_nothing_by_its_headers() {
         ("", "nameless"),
         ("X Space", "1"),
     ];
-    let mut entries: Vec<_> = lies
+    let mut entries: Vec<_> = headers
         .iter()
         .enumerate()
         .map(|(n, (name, value))| {
-            let headers = json!([{"name": name, "value": value}, {"name": "X-Good", "value": "yes"}]);
+            let fields = json!([{"name": name, "value": value}, {"name": "X-Good", "value": "yes"}]);
             let content = json!({"size": 2, "mimeType": "text/plain", "text": "ok"});
-            entry(&format!("GET http://api.test/api/{n}"), json!({"headers": headers, "content": content}))
+            entry(&format!("GET http://api.test/api/{n}"), json!({"headers": fields, "content": content}))
         })
         .collect();
-    let all: Vec<_> = lies.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+    let all: Vec<_> = headers.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
     let content = json!({"size": 2, "mimeType": "text/plain", "text": "ok"});
     entries.push(entry(
-        &format!("GET http://api.test/api/{}", lies.len()),
+        &format!("GET http://api.test/api/{}", headers.len()),
         json!({"statusText": "OK\r\nSet-Cookie: stolen=1", "headers": all, "content": content}),
     ));
     let sandbox = Sandbox::new();
@@ -130,10 +130,15 @@ fn a_fixture_frames_nothing_by_its_headers() {
         stream.write_all(request.as_bytes()).unwrap();
         let mut got = Vec::new();
         std::io::Read::read_to_end(&mut stream, &mut got).unwrap();
-        let message = Message::only(&got).unwrap_or_else(|why| panic!("{:?}: {why}", lies.get(n)));
-        assert_eq!((message.start.as_str(), &message.body[..]), ("HTTP/1.1 200 OK", &b"ok"[..]), "{:?}", lies.get(n));
-        for gone in ["set-cookie", "upgrade", "keep-alive", "proxy-connection", "te"] {
-            assert!(message.header(gone).is_empty(), "{gone}: {message:?}");
+        let message = Message::only(&got).unwrap_or_else(|error| panic!("{:?}: {error}", headers.get(n)));
+        assert_eq!(
+            (message.start.as_str(), &message.body[..]),
+            ("HTTP/1.1 200 OK", &b"ok"[..]),
+            "{:?}",
+            headers.get(n)
+        );
+        for removed in ["set-cookie", "upgrade", "keep-alive", "proxy-connection", "te"] {
+            assert!(message.header(removed).is_empty(), "{removed}: {message:?}");
         }
     }
     server.stop().expect(0);

@@ -1,10 +1,10 @@
-//! HTTP/2 from the client, HTTP/1.1 to the origin: what is but a value in the one must not become a line in the other.
+//! HTTP/2 requests to an HTTP/1.1 origin: bytes of a value must not become lines.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use super::wire::{Message, Recorder};
+use super::wire::{ByteLog, Message};
 use crate::support::sandbox::Sandbox;
 
 /// Header fields as they are sent, beyond `:method POST`, `:scheme https`, `:authority api.test` and `:path /api/N`.
@@ -24,20 +24,20 @@ const CORPUS: &[(&str, Fields)] = &[
     ("a connection", &[("connection", "keep-alive")]),
     ("an upgrade", &[("upgrade", "h2c")]),
     ("a proxy's connection", &[("proxy-connection", "keep-alive")]),
-    ("te that is none", &[("te", "gzip")]),
-    ("a length that lies", &[("content-length", "99")]),
-    ("a length that is less", &[("content-length", "1")]),
+    ("an invalid te", &[("te", "gzip")]),
+    ("a length that is too long", &[("content-length", "99")]),
+    ("a length that is too short", &[("content-length", "1")]),
     ("two lengths", &[("content-length", "4"), ("content-length", "0")]),
-    ("a length that is none", &[("content-length", "+4")]),
-    ("a true length", &[("content-length", "4")]),
+    ("an invalid length", &[("content-length", "+4")]),
+    ("a valid length", &[("content-length", "4")]),
     ("another host", &[("host", "evil.test")]),
     ("a second path", &[(":path", "/api/hidden")]),
     ("a second method", &[(":method", "GET")]),
-    ("a pseudo-header behind headers", &[("x-a", "1"), (":path", "/api/hidden")]),
-    ("a pseudo-header that is none", &[(":x", "1")]),
+    ("a pseudo-header after headers", &[("x-a", "1"), (":path", "/api/hidden")]),
+    ("an unknown pseudo-header", &[(":x", "1")]),
 ];
 
-/// Paths and methods that would break the first line.
+/// Methods and paths that are not valid in a request line.
 const STARTS: &[(&str, &str)] = &[
     ("POST", "/api/x HTTP/1.1\r\nHost: evil.test\r\n\r\nGET /api/hidden"),
     ("POST", "/api/x HTTP/1.1"),
@@ -56,13 +56,13 @@ fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// A field that is not indexed, by a name of its own (RFC 7541 section 6.2.2).
+/// A literal header field that is not indexed (RFC 7541 section 6.2.2).
 fn field(name: &str, value: &str) -> Vec<u8> {
     let length = |text: &str| u8::try_from(text.len()).ok().filter(|n| *n < 127).unwrap();
     [&[0, length(name)], name.as_bytes(), &[length(value)], value.as_bytes()].concat()
 }
 
-/// A connection's worth of frames: a POST with the body `body`.
+/// The frames of a connection with one POST, whose body is `body`.
 fn post(method: &str, path: &str, fields: &[(&str, &str)]) -> Vec<u8> {
     let usual = [(":method", method), (":scheme", "https"), (":authority", "api.test"), (":path", path)];
     let block: Vec<u8> = usual.iter().chain(fields).flat_map(|(name, value)| field(name, value)).collect();
@@ -70,7 +70,7 @@ fn post(method: &str, path: &str, fields: &[(&str, &str)]) -> Vec<u8> {
     [&preface[..], &frame(4, 0, &[]), &frame(1, 4, &block), &frame(0, 1, b"body")].concat()
 }
 
-/// Sends it and waits until the stream or the connection has ended.
+/// Sends the frames and waits for the end of the stream or connection.
 fn ask(proxy: std::net::SocketAddr, frames: &[u8]) {
     let mut stream = TcpStream::connect(proxy).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
@@ -93,8 +93,8 @@ fn ask(proxy: std::net::SocketAddr, frames: &[u8]) {
 }
 
 #[test]
-fn an_origin_of_http1_sees_one_request_with_one_meaning_or_none() {
-    let origin = Recorder::start();
+fn http1_origin_gets_one_unambiguous_request_or_none() {
+    let origin = ByteLog::start();
     let sandbox = Sandbox::new();
     let begin = ["record", "-o", "hars/api.har"].map(String::from);
     let recorder = sandbox.start(begin.into_iter().chain(origin.args()));
@@ -107,17 +107,17 @@ fn an_origin_of_http1_sees_one_request_with_one_meaning_or_none() {
     recorder.stop();
     let mut passed = Vec::new();
     for bytes in origin.seen() {
-        let said = String::from_utf8_lossy(&bytes).into_owned();
-        assert!(!said.contains("hidden"), "{said}");
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        assert!(!text.contains("hidden"), "{text}");
         let Some(first) = Message::first(&bytes) else { continue };
-        let message = first.unwrap_or_else(|why| panic!("{why}: {said}"));
-        assert_eq!(message.len, bytes.len(), "more behind it: {said}");
-        assert_eq!(message.header("host").len(), 1, "{said}");
-        assert!(message.header("connection").is_empty() && message.header("upgrade").is_empty(), "{said}");
+        let message = first.unwrap_or_else(|error| panic!("{error}: {text}"));
+        assert_eq!(message.len, bytes.len(), "more bytes follow: {text}");
+        assert_eq!(message.header("host").len(), 1, "{text}");
+        assert!(message.header("connection").is_empty() && message.header("upgrade").is_empty(), "{text}");
         let start = message.start.strip_prefix("POST /api/").and_then(|rest| rest.strip_suffix(" HTTP/1.1"));
-        let case = start.unwrap_or_else(|| panic!("{said}"));
-        assert_eq!(message.body, b"body", "{case}: {said}");
+        let case = start.unwrap_or_else(|| panic!("{text}"));
+        assert_eq!(message.body, b"body", "{case}: {text}");
         passed.extend(case.parse::<usize>().map(|n| CORPUS[n].0));
     }
-    assert!(passed.contains(&"nothing") && passed.contains(&"a true length"), "{passed:?}");
+    assert!(passed.contains(&"nothing") && passed.contains(&"a valid length"), "{passed:?}");
 }

@@ -1,5 +1,5 @@
-//! Requests and answers that one reader takes for another thing than the next: behind harproxy each has one meaning, or there is a
-//! 400 (502 for an answer). Read off the wire, byte by byte.
+//! Request smuggling: ambiguous requests and answers are normalised, or refused with a 400 (502 for an answer). The
+//! tests read the bytes on the wire.
 
 mod answers;
 mod downgrade;

@@ -1,13 +1,13 @@
-//! From the client to the origin.
+//! Requests of the client.
 
-use super::wire::{Message, Recorder, ask};
+use super::wire::{ByteLog, Message, ask};
 use crate::replay::stage::{foreign, posted, text};
 use crate::support::sandbox::Sandbox;
 
-/// What hides behind a request, for whoever reads it otherwise.
+/// The smuggled request.
 const HIDDEN: &str = "GET http://api.test/api/hidden HTTP/1.1\r\nHost: api.test\r\n\r\n";
 
-/// Heads and bodies of `POST /api/N`; `{hidden}` stands for a request that must never be one.
+/// Heads and bodies of `POST /api/N`; `{hidden}` is the smuggled request.
 const CORPUS: &[(&str, &str)] = &[
     ("two lengths", "Content-Length: 4\r\nContent-Length: 0\r\n\r\nbody{hidden}"),
     ("two lengths in one", "Content-Length: 4, 0\r\n\r\nbody{hidden}"),
@@ -16,13 +16,13 @@ const CORPUS: &[(&str, &str)] = &[
     ("a negative length", "Content-Length: -4\r\n\r\nbody{hidden}"),
     ("a length in hexadecimal", "Content-Length: 0x4\r\n\r\nbody{hidden}"),
     ("a length with spaces", "Content-Length: 4 0\r\n\r\nbody{hidden}"),
-    ("a length beyond numbers", "Content-Length: 18446744073709551620\r\n\r\nbody{hidden}"),
+    ("a length beyond 64 bits", "Content-Length: 18446744073709551620\r\n\r\nbody{hidden}"),
     ("an empty length", "Content-Length:\r\n\r\n{hidden}"),
     ("length and chunks", "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{hidden}"),
     ("chunks and length", "Transfer-Encoding: chunked\r\nContent-Length: 200\r\n\r\n0\r\n\r\n{hidden}"),
     ("chunks twice", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{hidden}"),
     ("chunks and nothing", "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n{hidden}"),
-    ("chunks that are none", "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n{hidden}"),
+    ("an unknown coding", "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n{hidden}"),
     ("chunks in capitals", "Transfer-Encoding: CHUNKED\r\n\r\n4\r\nbody\r\n0\r\n\r\n"),
     ("chunks in a list", "Transfer-Encoding: identity, chunked\r\n\r\n0\r\n\r\n{hidden}"),
     ("chunks in quotes", "Transfer-Encoding: \"chunked\"\r\n\r\n0\r\n\r\n{hidden}"),
@@ -32,8 +32,8 @@ const CORPUS: &[(&str, &str)] = &[
     ("chunks by an underscore", "Transfer_Encoding: chunked\r\nContent-Length: 4\r\n\r\nbody"),
     ("chunks in a folded line", "X-A: 1\r\n Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\nbody{hidden}"),
     ("a folded coding", "Transfer-Encoding:\r\n chunked\r\nContent-Length: 4\r\n\r\nbody{hidden}"),
-    ("chunks behind a bare LF", "X-A: 1\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n"),
-    ("chunks behind a bare CR", "X-A: 1\rTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\nbody{hidden}"),
+    ("chunks after a bare LF", "X-A: 1\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n"),
+    ("chunks after a bare CR", "X-A: 1\rTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\nbody{hidden}"),
     ("a NUL in a name", "X\0A: 1\r\nContent-Length: 4\r\n\r\nbody{hidden}"),
     ("a NUL in a value", "X-A: 1\0Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\nbody{hidden}"),
     ("an empty name", ": 1\r\nContent-Length: 4\r\n\r\nbody{hidden}"),
@@ -44,7 +44,7 @@ const CORPUS: &[(&str, &str)] = &[
     ("a chunk size with zeros", "Transfer-Encoding: chunked\r\n\r\n0004\r\nbody\r\n0000\r\n\r\n"),
     ("a chunk size with 0x", "Transfer-Encoding: chunked\r\n\r\n0x4\r\nbody\r\n0\r\n\r\n{hidden}"),
     ("a chunk size with a sign", "Transfer-Encoding: chunked\r\n\r\n+4\r\nbody\r\n0\r\n\r\n{hidden}"),
-    ("a chunk size beyond numbers", "Transfer-Encoding: chunked\r\n\r\n10000000000000004\r\nbody\r\n0\r\n\r\n{hidden}"),
+    ("a chunk size beyond 64 bits", "Transfer-Encoding: chunked\r\n\r\n10000000000000004\r\nbody\r\n0\r\n\r\n{hidden}"),
     ("a chunk size with spaces", "Transfer-Encoding: chunked\r\n\r\n4  \r\nbody\r\n0\r\n\r\n"),
     ("an empty chunk size", "Transfer-Encoding: chunked\r\n\r\n\r\nbody\r\n0\r\n\r\n{hidden}"),
     ("a chunk that is longer", "Transfer-Encoding: chunked\r\n\r\n2\r\nbody\r\n0\r\n\r\n{hidden}"),
@@ -63,7 +63,7 @@ const CORPUS: &[(&str, &str)] = &[
     ),
 ];
 
-/// First lines that are not what they seem.
+/// Ambiguous request lines.
 const STARTS: &[(&str, &str)] = &[
     ("a tab", "GET\thttp://api.test/api/start\tHTTP/1.1"),
     ("a space in the target", "GET http://api.test/api/start HTTP/1.1 HTTP/1.1"),
@@ -76,7 +76,7 @@ const STARTS: &[(&str, &str)] = &[
     ("credentials in the target", "GET http://evil.test@api.test/api/start HTTP/1.1"),
     ("a fragment", "GET http://api.test/api/start#x HTTP/1.1"),
     ("a backslash", "GET http://api.test\\@evil.test/api/start HTTP/1.1"),
-    ("a port that is none", "GET http://api.test:80x/api/start HTTP/1.1"),
+    ("an invalid port", "GET http://api.test:80x/api/start HTTP/1.1"),
     ("two hosts", "GET http://api.test,evil.test/api/start HTTP/1.1"),
     ("a method with a colon", "GE:T http://api.test/api/start HTTP/1.1"),
 ];
@@ -86,8 +86,8 @@ fn bytes(n: usize, rest: &str) -> Vec<u8> {
 }
 
 #[test]
-fn the_origin_sees_one_request_with_one_meaning_or_none() {
-    let origin = Recorder::start();
+fn origin_gets_one_unambiguous_request_or_none() {
+    let origin = ByteLog::start();
     let sandbox = Sandbox::new();
     let begin = ["record", "-o", "hars/api.har"].map(String::from);
     let recorder = sandbox.start(begin.into_iter().chain(origin.args()));
@@ -95,7 +95,7 @@ fn the_origin_sees_one_request_with_one_meaning_or_none() {
     for (n, (what, rest)) in CORPUS.iter().enumerate() {
         match ask(recorder.proxy(), &bytes(n, rest)) {
             (200, body) if body == b"ok" => passed.push(n),
-            // A connection that breaks in the middle of a body may be closed without a word.
+            // A connection with an incomplete body may be closed without an answer.
             (0 | 400 | 431 | 501 | 502, _) => {}
             (status, body) => panic!("{what}: {status} {}", String::from_utf8_lossy(&body)),
         }
@@ -111,14 +111,14 @@ fn the_origin_sees_one_request_with_one_meaning_or_none() {
     let seen = origin.seen();
     let mut whole = Vec::new();
     for bytes in &seen {
-        let said = String::from_utf8_lossy(bytes);
-        assert!(!said.contains("api/hidden HTTP"), "a request was smuggled: {said}");
-        // A request that broke off on its way is none: its length was said, and it did not come.
+        let text = String::from_utf8_lossy(bytes);
+        assert!(!text.contains("api/hidden HTTP"), "a request was smuggled: {text}");
+        // An incomplete request is ignored: its declared length was not sent.
         let Some(first) = Message::first(bytes) else { continue };
-        let message = first.unwrap_or_else(|why| panic!("{why}: {said}"));
-        assert_eq!(message.len, bytes.len(), "more behind it: {said}");
-        assert_eq!(message.header("host"), ["api.test"], "{said}");
-        assert!(message.header("upgrade").is_empty() || said.contains("h2c"), "{said}");
+        let message = first.unwrap_or_else(|error| panic!("{error}: {text}"));
+        assert_eq!(message.len, bytes.len(), "more bytes follow: {text}");
+        assert_eq!(message.header("host"), ["api.test"], "{text}");
+        assert!(message.header("upgrade").is_empty() || text.contains("h2c"), "{text}");
         whole.push(message);
     }
     for (n, what) in passed.iter().map(|n| (*n, CORPUS[*n].0)) {
@@ -131,11 +131,11 @@ fn the_origin_sees_one_request_with_one_meaning_or_none() {
         assert_eq!(message.start, "GET /api/start HTTP/1.1");
         assert!(starts.contains(&message.header("x-case")[0]), "{message:?}");
     }
-    assert!(passed.len() >= 8, "plain ones pass: {passed:?}");
+    assert!(passed.len() >= 8, "valid requests pass: {passed:?}");
 }
 
 #[test]
-fn a_replay_answers_one_request_with_one_meaning_or_none() {
+fn replay_answers_one_unambiguous_request_or_none() {
     let sandbox = Sandbox::new();
     let mut entries =
         vec![text("GET http://api.test/api/hidden", "smuggled"), text("GET http://api.test/api/start", "ok")];
@@ -162,7 +162,7 @@ fn a_replay_answers_one_request_with_one_meaning_or_none() {
 }
 
 #[test]
-fn connect_takes_a_host_and_a_port_and_nothing_else() {
+fn connect_target_must_be_a_host_and_a_port() {
     let sandbox = Sandbox::new();
     sandbox.write("hars/api.har", foreign(&[text("GET http://api.test/api/good", "good")]).to_string());
     let server = sandbox.start(["replay", "hars/api.har"]);
@@ -192,7 +192,7 @@ fn connect_takes_a_host_and_a_port_and_nothing_else() {
         let (status, _) = ask(server.proxy(), format!("CONNECT {target} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes());
         assert_eq!(status, 400, "{target}");
     }
-    // To itself it would go round for ever.
+    // A CONNECT to the proxy itself would loop.
     let own = server.proxy();
     assert_eq!(ask(own, format!("CONNECT {own} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).0, 508);
     server.stop();

@@ -1,4 +1,4 @@
-//! An origin that writes down what it gets, and a reader of messages that knows no mercy.
+//! An origin that logs the bytes it receives, and a strict parser of messages.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -10,23 +10,23 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
 use crate::support::repo;
 
-/// Answers the first request of each connection, and keeps all that came on it.
-pub struct Recorder {
+/// An origin that answers the first request of each connection and logs all bytes.
+pub struct ByteLog {
     pub http: SocketAddr,
     pub https: SocketAddr,
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Mutex<LoggedConnections>>,
 }
 
 #[derive(Default)]
-struct Seen {
+struct LoggedConnections {
     connections: Vec<JoinHandle<Vec<u8>>>,
 }
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
 
-impl Recorder {
+impl ByteLog {
     pub fn start() -> Self {
-        let seen = Arc::<Mutex<Seen>>::default();
+        let seen = Arc::<Mutex<LoggedConnections>>::default();
         let listen = |tls: Option<Arc<rustls::ServerConfig>>| {
             let (listener, seen) = (TcpListener::bind("127.0.0.1:0").unwrap(), seen.clone());
             let addr = listener.local_addr().unwrap();
@@ -46,7 +46,7 @@ impl Recorder {
             });
             addr
         };
-        Recorder { http: listen(None), https: listen(Some(http1_alone())), seen }
+        ByteLog { http: listen(None), https: listen(Some(http1_alone())), seen }
     }
 
     pub fn args(&self) -> Vec<String> {
@@ -55,7 +55,7 @@ impl Recorder {
         maps.into_iter().flat_map(|map| ["--map".to_owned(), map]).chain(["--upstream-ca".to_owned(), ca]).collect()
     }
 
-    /// All that came, connection by connection. Call it when harproxy has ended.
+    /// The received bytes by connection. Call it after harproxy has ended.
     pub fn seen(self) -> Vec<Vec<u8>> {
         let connections = std::mem::take(&mut self.seen.lock().unwrap().connections);
         connections.into_iter().map(|connection| connection.join().unwrap()).filter(|bytes| !bytes.is_empty()).collect()
@@ -75,7 +75,7 @@ fn http1_alone() -> Arc<rustls::ServerConfig> {
     Arc::new(config)
 }
 
-/// Answers once there is a whole request, and reads on to the end.
+/// Answers the first complete request and reads to the end.
 fn note(mut stream: impl Read + Write) -> Vec<u8> {
     let (mut all, mut piece, mut answered) = (Vec::new(), [0; 4096], false);
     while let Ok(n @ 1..) = stream.read(&mut piece) {
@@ -87,13 +87,13 @@ fn note(mut stream: impl Read + Write) -> Vec<u8> {
     all
 }
 
-/// One message, taken at its word only where every reader would take it so.
+/// A message that every parser reads in the same way.
 #[derive(Debug)]
 pub struct Message {
     pub start: String,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
-    /// Its length, all in all.
+    /// The length of head and body on the wire.
     pub len: usize,
 }
 
@@ -102,12 +102,12 @@ impl Message {
         self.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str()).collect()
     }
 
-    /// The first message of these bytes: `None` while it is not complete, an error when it could be read in two ways.
+    /// The first message of these bytes: `None` while it is incomplete, an error if it is ambiguous.
     pub fn first(bytes: &[u8]) -> Option<Result<Message, String>> {
         let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
         let head = match head(&bytes[..end]) {
             Ok(head) => head,
-            Err(why) => return Some(Err(why)),
+            Err(error) => return Some(Err(error)),
         };
         let mut message = Message { start: head.0, headers: head.1, body: Vec::new(), len: end + 4 };
         let length = message.header("content-length").into_iter().map(str::to_owned).collect::<Vec<_>>();
@@ -124,7 +124,7 @@ impl Message {
             ([], [coding]) if coding == "chunked" => {
                 let (body, len) = match chunks(&bytes[end + 4..])? {
                     Ok(chunks) => chunks,
-                    Err(why) => return Some(Err(why)),
+                    Err(error) => return Some(Err(error)),
                 };
                 message.body = body;
                 message.len += len;
@@ -136,11 +136,11 @@ impl Message {
 
     /// The only message of these bytes.
     pub fn only(bytes: &[u8]) -> Result<Message, String> {
-        let said = String::from_utf8_lossy(bytes);
+        let text = String::from_utf8_lossy(bytes);
         match Message::first(bytes) {
-            None => Err(format!("not complete: {said}")),
-            Some(Err(why)) => Err(format!("{why}: {said}")),
-            Some(Ok(message)) if message.len < bytes.len() => Err(format!("more behind it: {said}")),
+            None => Err(format!("not complete: {text}")),
+            Some(Err(error)) => Err(format!("{error}: {text}")),
+            Some(Ok(message)) if message.len < bytes.len() => Err(format!("more bytes follow: {text}")),
             Some(Ok(message)) => Ok(message),
         }
     }
@@ -149,18 +149,18 @@ impl Message {
 type Head = (String, Vec<(String, String)>);
 
 fn head(bytes: &[u8]) -> Result<Head, String> {
-    let text = std::str::from_utf8(bytes).map_err(|_| "a head of odd bytes".to_owned())?;
+    let text = std::str::from_utf8(bytes).map_err(|_| "a head that is not UTF-8".to_owned())?;
     let mut lines = text.split("\r\n");
     let start = lines.next().unwrap_or_default().to_owned();
     if start.contains(['\r', '\n', '\0', '\t']) || start.split(' ').count() < 3 {
-        return Err(format!("an odd first line {start:?}"));
+        return Err(format!("an invalid first line {start:?}"));
     }
     let mut headers = Vec::new();
     for line in lines {
-        let Some((name, value)) = line.split_once(':') else { return Err(format!("no header: {line:?}")) };
+        let Some((name, value)) = line.split_once(':') else { return Err(format!("a line without a colon: {line:?}")) };
         let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
         if name.is_empty() || !name.bytes().all(token) || value.contains(['\r', '\n', '\0']) {
-            return Err(format!("an odd header: {line:?}"));
+            return Err(format!("an invalid header: {line:?}"));
         }
         headers.push((name.to_owned(), value.trim_matches([' ', '\t']).to_owned()));
     }
@@ -174,7 +174,7 @@ fn chunks(mut bytes: &[u8]) -> Option<Result<(Vec<u8>, usize), String>> {
         let end = bytes.windows(2).position(|two| two == b"\r\n")?;
         let size = std::str::from_utf8(&bytes[..end]).unwrap_or("?");
         if size.is_empty() || !size.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Some(Err(format!("an odd chunk size {size:?}")));
+            return Some(Err(format!("an invalid chunk size {size:?}")));
         }
         let Ok(size) = usize::from_str_radix(size, 16) else { return Some(Err("a huge chunk".to_owned())) };
         bytes = &bytes[end + 2..];
@@ -194,13 +194,13 @@ fn chunks(mut bytes: &[u8]) -> Option<Result<(Vec<u8>, usize), String>> {
         if trailer.is_empty() {
             return Some(Ok((body, all - bytes.len())));
         }
-        if let Err(why) = head(&[b"X Y Z\r\n", trailer].concat()) {
-            return Some(Err(why));
+        if let Err(error) = head(&[b"X Y Z\r\n", trailer].concat()) {
+            return Some(Err(error));
         }
     }
 }
 
-/// Sends these bytes and reads the first answer: status and body; 0 when there is none.
+/// Sends bytes and reads the first answer: status and body; status 0 without an answer.
 pub fn ask(proxy: SocketAddr, request: &[u8]) -> (u16, Vec<u8>) {
     let mut stream = TcpStream::connect(proxy).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
@@ -208,12 +208,12 @@ pub fn ask(proxy: SocketAddr, request: &[u8]) -> (u16, Vec<u8>) {
     answer(&mut stream, request)
 }
 
-/// The next answer on this connection.
+/// Reads the next answer on a connection.
 pub fn answer(stream: &mut TcpStream, request: &[u8]) -> (u16, Vec<u8>) {
     let (mut got, mut piece) = (Vec::new(), [0; 4096]);
     loop {
         if let Some(message) = Message::first(&got) {
-            let message = message.unwrap_or_else(|why| panic!("{why} for {:?}", String::from_utf8_lossy(request)));
+            let message = message.unwrap_or_else(|error| panic!("{error} for {:?}", String::from_utf8_lossy(request)));
             return (message.start.split(' ').nth(1).unwrap().parse().unwrap(), message.body);
         }
         match stream.read(&mut piece) {

@@ -1,4 +1,4 @@
-//! A client that goes through the proxy and shows everything it got: version, reason, every header, trailers.
+//! A client that uses the proxy and returns complete responses: reason, all headers, trailers.
 
 use std::io::Read;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 
 use super::block_on;
 
-/// Which protocol to speak.
+/// The HTTP version of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proto {
     H1,
@@ -35,23 +35,23 @@ pub struct Client {
     pub user: Option<String>,
 }
 
-/// An answer, as it was seen.
+/// A response as the client received it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Got {
+pub struct TestResponse {
     pub status: u16,
     pub reason: String,
-    /// Lower case names, in order; hop-by-hop ones and framing left out, for they are each hop's own.
+    /// Headers in order, with lower-case names and without hop-by-hop and framing headers.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
     pub trailers: Vec<(String, String)>,
 }
 
-impl Got {
+impl TestResponse {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 
-    /// The body without its content codings; as it is when it does not decode as they say.
+    /// The body without its content codings, or unchanged if it cannot be decoded.
     pub fn decoded(&self) -> Vec<u8> {
         let values = self.header("content-encoding").map(str::as_bytes);
         let Some(codings) = coding::codings(values) else { return self.body.clone() };
@@ -70,7 +70,7 @@ impl Got {
         serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.text()))
     }
 
-    /// Decoded, without harproxy's own mark and the dates that replay moves, for comparing with the live answer.
+    /// The decoded response without `x-harproxy` and `date`, for a comparison with the live response.
     pub fn unmarked(mut self) -> Self {
         self.body = self.decoded();
         self.headers.retain(|(name, _)| name != "x-harproxy" && name != "date");
@@ -80,16 +80,16 @@ impl Got {
 
 /// A request to send.
 #[derive(Clone, Debug)]
-pub struct Ask {
+pub struct TestRequest {
     pub method: String,
     pub url: String,
     pub headers: Vec<(String, String)>,
     pub body: Option<Vec<u8>>,
 }
 
-impl Ask {
+impl TestRequest {
     pub fn new(method: &str, url: &str) -> Self {
-        Ask { method: method.into(), url: url.into(), headers: Vec::new(), body: None }
+        TestRequest { method: method.into(), url: url.into(), headers: Vec::new(), body: None }
     }
 
     pub fn header(mut self, name: &str, value: &str) -> Self {
@@ -108,25 +108,25 @@ impl Client {
         Client { proxy, ca, proto, user: None }
     }
 
-    pub fn get(&self, url: &str) -> Got {
-        self.ask(Ask::new("GET", url))
+    pub fn get(&self, url: &str) -> TestResponse {
+        self.send(TestRequest::new("GET", url))
     }
 
     /// Sends one request on a connection of its own.
     #[track_caller]
-    pub fn ask(&self, ask: Ask) -> Got {
-        self.try_ask(ask.clone()).unwrap_or_else(|e| panic!("{} {}: {e}", ask.method, ask.url))
+    pub fn send(&self, request: TestRequest) -> TestResponse {
+        self.try_send(request.clone()).unwrap_or_else(|e| panic!("{} {}: {e}", request.method, request.url))
     }
 
-    /// The same, when it may fail.
-    pub fn try_ask(&self, ask: Ask) -> Result<Got, Box<dyn std::error::Error + Send + Sync>> {
-        block_on(self.send(ask))
+    /// Like [`Client::send`], but returns errors.
+    pub fn try_send(&self, request: TestRequest) -> Result<TestResponse, Box<dyn std::error::Error + Send + Sync>> {
+        block_on(self.exchange(request))
     }
 
-    async fn send(&self, ask: Ask) -> Result<Got, Box<dyn std::error::Error + Send + Sync>> {
-        let url: url::Url = ask.url.parse()?;
+    async fn exchange(&self, test: TestRequest) -> Result<TestResponse, Box<dyn std::error::Error + Send + Sync>> {
+        let url: url::Url = test.url.parse()?;
         let tcp = TcpStream::connect(self.proxy).await?;
-        let request = self.request(&ask, &url)?;
+        let request = self.request(&test, &url)?;
         let response = match (url.scheme(), self.proto) {
             ("http", Proto::H1) => h1(tcp, request).await?,
             ("http", Proto::H2) => h2(self.tunnel(tcp, &url).await?, request).await?,
@@ -142,23 +142,23 @@ impl Client {
         gather(response).await
     }
 
-    fn request(&self, ask: &Ask, url: &url::Url) -> Result<Request<Full<Bytes>>, http::Error> {
+    fn request(&self, test: &TestRequest, url: &url::Url) -> Result<Request<Full<Bytes>>, http::Error> {
         let absolute = url.scheme() == "http" || self.proto == Proto::H2;
         let target = if absolute { url.as_str() } else { &url[url::Position::BeforePath..url::Position::AfterQuery] };
-        let mut request = Request::builder().method(ask.method.as_str()).uri(target);
+        let mut request = Request::builder().method(test.method.as_str()).uri(target);
         if self.proto == Proto::H1 {
             request = request.header("host", &url[url::Position::BeforeHost..url::Position::AfterPort]);
             if let (Some(user), "http") = (&self.user, url.scheme()) {
                 request = request.header("proxy-authorization", basic(user));
             }
         }
-        for (name, value) in &ask.headers {
+        for (name, value) in &test.headers {
             request = request.header(name, value);
         }
-        request.body(Full::new(Bytes::from(ask.body.clone().unwrap_or_default())))
+        request.body(Full::new(Bytes::from(test.body.clone().unwrap_or_default())))
     }
 
-    /// A CONNECT tunnel.
+    /// Opens a CONNECT tunnel.
     pub async fn tunnel(&self, mut tcp: TcpStream, url: &url::Url) -> std::io::Result<TcpStream> {
         let port = url.port_or_known_default().unwrap();
         let host = url.host_str().unwrap();
@@ -180,7 +180,7 @@ impl Client {
         Ok(tcp)
     }
 
-    /// TLS that trusts this client's CA alone.
+    /// Starts TLS with the CA of this client as the only root.
     pub async fn tls<S>(&self, stream: S, url: &url::Url) -> std::io::Result<tokio_rustls::client::TlsStream<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -228,7 +228,7 @@ where
     send.send_request(request).await
 }
 
-async fn gather(response: Response<Incoming>) -> Result<Got, Box<dyn std::error::Error + Send + Sync>> {
+async fn gather(response: Response<Incoming>) -> Result<TestResponse, Box<dyn std::error::Error + Send + Sync>> {
     let (parts, body) = response.into_parts();
     let reason = parts.extensions.get::<hyper::ext::ReasonPhrase>().map_or_else(
         || parts.status.canonical_reason().unwrap_or_default().to_owned(),
@@ -236,7 +236,7 @@ async fn gather(response: Response<Incoming>) -> Result<Got, Box<dyn std::error:
     );
     let body = body.collect().await?;
     let trailers = body.trailers().map(list).unwrap_or_default();
-    Ok(Got {
+    Ok(TestResponse {
         status: parts.status.as_u16(),
         reason,
         headers: list(&parts.headers),
@@ -245,7 +245,7 @@ async fn gather(response: Response<Incoming>) -> Result<Got, Box<dyn std::error:
     })
 }
 
-/// Header bytes as characters, one each, as a HAR has them.
+/// Headers whose bytes are converted to one character each, as in a HAR.
 fn list(map: &HeaderMap) -> Vec<(String, String)> {
     const FRAMING: [&str; 4] = ["connection", "keep-alive", "transfer-encoding", "content-length"];
     map.iter()

@@ -1,5 +1,6 @@
-//! What the tests stand on: an origin that can misbehave, a client that shows all it got, and a sandbox for the binary.
+//! Support for the tests: origins, a client that reports complete responses, and a sandbox for the binary.
 
+pub mod archive;
 pub mod client;
 pub mod origin;
 pub mod raw;
@@ -9,12 +10,12 @@ pub mod terminal;
 
 use std::path::PathBuf;
 
-/// A file of the repository.
+/// The path of a file in the repository.
 pub fn repo(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// Runs a future to its end on a runtime of its own.
+/// Runs a future to completion on a new runtime.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }

@@ -1,4 +1,4 @@
-//! An HTTP origin over TLS (HTTP/1.1 and HTTP/2 by ALPN) and in the clear, with an API that has every form worth recording.
+//! An HTTP origin over TLS (HTTP/1.1 and HTTP/2 by ALPN) and cleartext, whose API has every kind of response.
 
 use std::convert::Infallible;
 use std::io::Write;
@@ -27,24 +27,24 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 type Reply = Response<BoxBody<Bytes, Error>>;
 
 /// A request that reached the origin.
-pub struct Asked {
+pub struct OriginRequest {
     pub method: String,
-    /// With its query.
+    /// Path and query.
     pub path: String,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
 }
 
-/// An answer that a test makes up.
+/// A response that a test defines.
 #[derive(Clone, Debug, Default)]
-pub struct Page {
+pub struct OriginResponse {
     pub status: u16,
     pub headers: Vec<(&'static str, String)>,
     pub body: Vec<u8>,
     pub trailers: Vec<(&'static str, &'static str)>,
 }
 
-type Extra = Arc<dyn Fn(&Asked) -> Option<Page> + Send + Sync>;
+type Extra = Arc<dyn Fn(&OriginRequest) -> Option<OriginResponse> + Send + Sync>;
 
 /// A running origin; dropping it stops it.
 pub struct Origin {
@@ -55,23 +55,23 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// With a good certificate for `api.test`, `app.test`, `localhost` and the loopback addresses.
+    /// Starts an origin with a valid certificate for `api.test`, `app.test`, `localhost` and the loopback addresses.
     pub fn start() -> Self {
         Origin::with_certificate("origin")
     }
 
-    /// With one of the certificates under certs/.
+    /// Starts an origin with one of the certificates in certs/.
     pub fn with_certificate(name: &str) -> Self {
         Origin::begin(server_config(name, false), Arc::new(|_| None))
     }
 
-    /// One that answers only clients with a certificate of the test CA.
+    /// Starts an origin that requires a client certificate of the test CA.
     pub fn for_known_clients() -> Self {
         Origin::begin(server_config("origin", true), Arc::new(|_| None))
     }
 
-    /// With answers of the test's own before those of the API.
-    pub fn answering(extra: impl Fn(&Asked) -> Option<Page> + Send + Sync + 'static) -> Self {
+    /// Starts an origin whose API is preceded by responses of the test.
+    pub fn answering(extra: impl Fn(&OriginRequest) -> Option<OriginResponse> + Send + Sync + 'static) -> Self {
         Origin::begin(server_config("origin", false), Arc::new(extra))
     }
 
@@ -95,7 +95,7 @@ impl Origin {
         Origin { http, https, stop: Some(stop), thread: Some(thread) }
     }
 
-    /// Arguments that lead `api.test` here and trust its certificate.
+    /// The options that map `api.test` to this origin and trust its certificate.
     pub fn args(&self) -> Vec<String> {
         vec![
             "--map".into(),
@@ -172,20 +172,20 @@ async fn answer(mut request: Request<Incoming>, extra: Extra) -> Result<Reply, E
         return Ok(upgrade(request));
     }
     let body = match request.uri().path() {
-        // Answers before it has read the upload.
+        // The response is sent before the upload is read.
         "/api/refuse-upload" => Vec::new(),
         _ => request.body_mut().collect().await?.to_bytes().to_vec(),
     };
     let path = request.uri().path_and_query().map_or("/", |p| p.as_str()).to_owned();
     let (method, headers) = (request.method().to_string(), request.headers().clone());
-    let asked = Asked { method, path, headers, body };
+    let asked = OriginRequest { method, path, headers, body };
     match extra(&asked) {
         Some(page) => Ok(page.reply()),
         None => route(&asked).await,
     }
 }
 
-impl Page {
+impl OriginResponse {
     fn reply(self) -> Reply {
         let mut response = reply(self.status, &[], Vec::new());
         *response.body_mut() = match self.trailers[..] {
@@ -203,8 +203,8 @@ impl Page {
     }
 }
 
-/// Every path that a test can ask for; anything else is a 404.
-async fn route(request: &Asked) -> Result<Reply, Error> {
+/// The paths of the API. Other paths are a 404.
+async fn route(request: &OriginRequest) -> Result<Reply, Error> {
     let path = request.path.split('?').next().unwrap_or_default();
     let query = request.path.split_once('?').map_or("", |(_, query)| query);
     let json = |text: &str| reply(200, &[("content-type", "application/json")], text.as_bytes().to_vec());
@@ -273,7 +273,7 @@ async fn route(request: &Asked) -> Result<Reply, Error> {
     })
 }
 
-/// A session that ends in an hour: a cookie, and a token as a fixture has it, with a placeholder for its signature.
+/// A login that is valid for an hour: a cookie, and a token whose signature is a placeholder.
 fn login() -> Reply {
     let now = std::time::SystemTime::now();
     let expires = now + Duration::from_secs(3600);
@@ -285,8 +285,8 @@ fn login() -> Reply {
     reply(200, &[("content-type", "application/json"), ("set-cookie", &cookie)], body.into())
 }
 
-/// What the origin saw, as JSON.
-fn echo(request: &Asked) -> String {
+/// The received request as JSON.
+fn echo(request: &OriginRequest) -> String {
     let headers: Vec<_> = request
         .headers
         .iter()
@@ -330,7 +330,7 @@ fn big(mib: usize) -> Reply {
     response
 }
 
-/// Switches to a protocol that sends back every byte.
+/// Switches to an echo protocol.
 fn upgrade(request: Request<Incoming>) -> Reply {
     tokio::spawn(async move {
         let Ok(upgraded) = hyper::upgrade::on(request).await else { return };
@@ -350,7 +350,7 @@ fn gzip(data: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// As servers send it; what harproxy encodes itself is not compressed.
+/// Compresses data with brotli like a server. harproxy itself encodes without compression.
 pub fn brotli(data: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     brotli::CompressorWriter::new(&mut out, 4096, 5, 20).write_all(data).unwrap();

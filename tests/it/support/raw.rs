@@ -1,15 +1,16 @@
-//! An origin that sends exactly the bytes it is told to, for what no HTTP library would send.
+//! Origins and clients that send exact bytes, for messages that HTTP libraries refuse to send.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
 
-/// A listener that answers each connection with a closure over the raw stream, one after the other.
+/// An origin that handles one connection at a time with a closure over the raw stream.
 pub struct RawOrigin {
     pub addr: SocketAddr,
 }
 
 impl RawOrigin {
-    /// Reads the head of one request of each connection, then lets `answer` do what it likes with the stream.
+    /// Reads the head of the first request of each connection, and passes it to `answer` with the stream.
     pub fn start(answer: impl Fn(&[u8], &mut TcpStream) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
@@ -25,6 +26,13 @@ impl RawOrigin {
         RawOrigin { addr }
     }
 
+    /// Reads requests and never answers. Clients keep their connections until they give up.
+    pub fn silent() -> Self {
+        RawOrigin::start(|_, stream| {
+            let _ = stream.read(&mut [0]);
+        })
+    }
+
     /// Answers every request with these bytes and closes.
     pub fn saying(bytes: impl Into<Vec<u8>>) -> Self {
         let bytes = bytes.into();
@@ -34,7 +42,7 @@ impl RawOrigin {
     }
 }
 
-/// Reads up to and including the empty line.
+/// Reads a head, up to and including its empty line.
 pub fn read_head(stream: &mut impl Read) -> Vec<u8> {
     let mut head = Vec::new();
     let mut byte = [0];
@@ -45,4 +53,76 @@ pub fn read_head(stream: &mut impl Read) -> Vec<u8> {
         }
     }
     head
+}
+
+/// A connection for requests that are written byte by byte.
+pub struct Raw(pub TcpStream);
+
+impl Raw {
+    pub fn to(addr: SocketAddr) -> Self {
+        let stream = TcpStream::connect(addr).unwrap();
+        // Time limits that pass only if a test fails.
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.set_write_timeout(Some(Duration::from_secs(60))).unwrap();
+        Raw(stream)
+    }
+
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.0.write_all(bytes.as_ref()).unwrap();
+    }
+
+    /// Sends the same bytes until the other side closes, up to `max` bytes. Returns the number of bytes sent.
+    pub fn flood(&mut self, bytes: &[u8], max: usize) -> usize {
+        let mut sent = 0;
+        while sent < max && self.0.write_all(bytes).is_ok() {
+            sent += bytes.len();
+        }
+        sent
+    }
+
+    pub fn finish(&self) {
+        self.0.shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// Reads a head, up to its empty line.
+    pub fn head(&mut self) -> String {
+        String::from_utf8(read_head(&mut self.0)).unwrap()
+    }
+
+    pub fn exactly(&mut self, n: usize) -> Vec<u8> {
+        let mut bytes = vec![0; n];
+        self.0.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+
+    /// Reads up to the end of the connection, or up to its reset.
+    #[track_caller]
+    pub fn rest(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut piece = vec![0; 64 * 1024];
+        loop {
+            match self.0.read(&mut piece) {
+                Ok(0) => return bytes,
+                Ok(n) => bytes.extend_from_slice(&piece[..n]),
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return bytes,
+                Err(error) => panic!("{error} after {:?}", String::from_utf8_lossy(&bytes)),
+            }
+        }
+    }
+
+    #[track_caller]
+    pub fn rest_text(&mut self) -> String {
+        String::from_utf8_lossy(&self.rest()).into_owned()
+    }
+
+    /// Reads an answer with a Content-Length: head and body.
+    #[track_caller]
+    pub fn answer(&mut self) -> (String, String) {
+        let head = self.head();
+        let length = head
+            .lines()
+            .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok())
+            .unwrap_or_else(|| panic!("no length in {head}"));
+        (head, String::from_utf8(self.exactly(length)).unwrap())
+    }
 }

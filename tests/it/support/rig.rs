@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use harproxy::pipeline::EventBus;
-use harproxy::record::{CmdEnd, Error, OnFailure, RecordPlan, Recorder, RecordingOutcome, UpdateMode, Volatile};
+use harproxy::record::{CmdEnd, Error, OnFailure, RecordPlan, Recorder, RecordingResult, UpdateMode, Volatile};
 use harproxy_glob::Globs;
 use harproxy_har::Fixture;
 use harproxy_har::write::{ContentMode, JsonLayout};
@@ -21,7 +21,7 @@ use super::sandbox::Sandbox;
 
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A recording under way.
+/// A running recording.
 pub struct Rig {
     runtime: tokio::runtime::Runtime,
     running: Running,
@@ -30,13 +30,13 @@ pub struct Rig {
     pub ca: String,
 }
 
-/// What is recorded, and from where.
+/// The settings of a recording.
 pub struct Setup {
     pub record: RecordPlan,
     pub upstream: UpstreamPlan,
 }
 
-/// Records `api.test` into `hars/api.har` of this folder; `api.test` and `app.test` are nowhere yet.
+/// Settings that record `api.test` into `hars/api.har` of this folder. No host is mapped yet.
 pub fn setup(sandbox: &Sandbox) -> Setup {
     Setup {
         record: RecordPlan {
@@ -63,12 +63,12 @@ pub fn setup(sandbox: &Sandbox) -> Setup {
 }
 
 impl Setup {
-    /// Leads `api.test` and `app.test` to this origin.
+    /// Maps `api.test` and `app.test` to this origin.
     pub fn to(self, origin: &Origin) -> Self {
         self.map("api.test", origin.http, origin.https).map("app.test", origin.http, origin.https)
     }
 
-    /// Leads a host to these addresses.
+    /// Maps a host to these addresses.
     pub fn map(mut self, host: &str, http: SocketAddr, https: SocketAddr) -> Self {
         for (port, addr) in [(80, http), (443, https)] {
             self.upstream.map.push(Mapping {
@@ -116,17 +116,17 @@ impl Rig {
     }
 
     /// Ends the recording.
-    pub fn finish(self, ending: CmdEnd) -> RecordingOutcome {
+    pub fn finish(self, ending: CmdEnd) -> RecordingResult {
         self.finish_within(Duration::from_millis(200), ending)
     }
 
-    /// The same, where what is under way is waited for.
-    pub fn finish_within(self, limit: Duration, ending: CmdEnd) -> RecordingOutcome {
+    /// Like [`Rig::finish`], but waits up to `limit` for exchanges in progress.
+    pub fn finish_within(self, limit: Duration, ending: CmdEnd) -> RecordingResult {
         self.runtime.block_on(self.running.drain(limit));
         self.recorder.finalise(ending).unwrap()
     }
 
-    /// Ends it as a kill would: nothing is finalised.
+    /// Ends the recording without finalising it, like a kill.
     pub fn kill(self) {
         self.runtime.block_on(self.running.drain(Duration::ZERO));
     }

@@ -1,4 +1,4 @@
-//! The real binary in a folder of its own, with an environment that holds nothing of the machine's.
+//! The real binary in a temporary folder, with an environment that does not depend on the machine.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -11,31 +11,32 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::client::{Client, Proto};
 use super::origin::Origin;
 
-/// A temporary folder: working directory, home and data folder of what runs in it.
+/// A temporary folder, which is the working directory, home and data folder of the binary.
 pub struct Sandbox {
     dir: tempfile::TempDir,
 }
 
-/// What a finished command said.
+/// The status and the output of a finished command.
 #[derive(Debug)]
 pub struct Output {
-    /// Its exit status; 128 + signal when it was killed.
+    /// The exit status, or 128 + signal.
     pub status: i32,
     pub stdout: String,
     pub stderr: String,
 }
 
 impl Output {
-    /// Fails the test with everything that was said unless the status is this.
+    /// Asserts the status. A failure prints the output.
     #[track_caller]
     pub fn expect(self, status: i32) -> Self {
         assert_eq!(self.status, status, "\n--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
         self
     }
 
-    /// Fails the test unless standard error says this.
+    /// Asserts that standard error contains `text`.
     #[track_caller]
     pub fn says(self, text: &str) -> Self {
         assert!(self.stderr.contains(text), "`{text}` is not in\n--- stderr\n{}", self.stderr);
@@ -67,12 +68,12 @@ impl Sandbox {
         std::fs::read_to_string(self.join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
     }
 
-    /// A fixture as JSON.
+    /// Reads a fixture as JSON.
     pub fn har(&self, path: &str) -> Value {
         serde_json::from_str(&self.read(path)).unwrap()
     }
 
-    /// The binary with these arguments.
+    /// A command that runs the binary with these arguments.
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_harproxy"));
         command
@@ -92,18 +93,18 @@ impl Sandbox {
         finish(self.command(args).output().unwrap())
     }
 
-    /// Starts recording everything into `hars/api.har`, with `api.test` led to the origin.
+    /// Starts a recording into `hars/api.har`, with `api.test` mapped to the origin.
     pub fn record(&self, origin: &Origin) -> Server {
         let begin = ["record", "-o", "hars/api.har"].map(String::from);
         self.start(begin.into_iter().chain(origin.args()))
     }
 
-    /// Starts the binary without CMD, on a free port, and waits for its ready line.
+    /// Starts the binary without CMD on a free port, and waits for its ready line.
     pub fn start<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Server {
         self.start_with(args, &[])
     }
 
-    /// The same with variables.
+    /// Like [`Sandbox::start`], with environment variables.
     pub fn start_with<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>, variables: &[(&str, &str)]) -> Server {
         let mut command = self.command(args);
         command.envs(variables.iter().copied());
@@ -112,24 +113,24 @@ impl Sandbox {
     }
 }
 
-/// What a running program says, as it says it.
+/// The output of a running program.
 #[derive(Clone, Default)]
-pub struct Said(Arc<(Mutex<Heard>, Condvar)>);
+pub struct CapturedOutput(Arc<(Mutex<OutputBuffer>, Condvar)>);
 
 #[derive(Default)]
-struct Heard {
+struct OutputBuffer {
     text: Vec<u8>,
     ended: bool,
 }
 
-impl Said {
-    /// Listens on a thread until there is no more.
+impl CapturedOutput {
+    /// Reads a stream on a thread until it ends.
     pub fn by(mut stream: impl Read + Send + 'static) -> (Self, JoinHandle<()>) {
-        let said = Said::default();
+        let said = CapturedOutput::default();
         let listening = said.clone();
         let thread = std::thread::spawn(move || {
             let mut piece = [0; 4096];
-            // A terminal whose other side is gone ends with an error.
+            // Reading from a closed terminal returns an error.
             while let Ok(n @ 1..) = stream.read(&mut piece) {
                 listening.change(|heard| heard.text.extend_from_slice(&piece[..n]));
             }
@@ -138,17 +139,17 @@ impl Said {
         (said, thread)
     }
 
-    fn change(&self, change: impl FnOnce(&mut Heard)) {
+    fn change(&self, change: impl FnOnce(&mut OutputBuffer)) {
         change(&mut self.0.0.lock().unwrap());
         self.0.1.notify_all();
     }
 
-    /// All of it so far.
+    /// The output so far.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.0.lock().unwrap().text).into_owned()
     }
 
-    /// Waits until something can be found in it.
+    /// Waits until `find` returns a value for the output.
     #[track_caller]
     pub fn wait_for<T>(&self, what: &str, find: impl Fn(&str) -> Option<T>) -> T {
         let (said, more) = &*self.0;
@@ -166,7 +167,7 @@ impl Said {
         }
     }
 
-    /// Waits for an event with this name of which something is true.
+    /// Waits for an event with this name that fulfils a condition.
     #[track_caller]
     pub fn event(&self, name: &str, is: impl Fn(&Value) -> bool) -> Value {
         self.wait_for(&format!("event {name}"), |text| {
@@ -182,15 +183,15 @@ pub struct Server {
     child: Child,
     ready: Value,
     stdout: BufReader<std::process::ChildStdout>,
-    said: Said,
+    said: CapturedOutput,
     stderr: Option<JoinHandle<()>>,
 }
 
 impl Server {
-    /// Starts a command that says when it is ready as JSON, and waits for that.
+    /// Starts a command that prints a ready line as JSON, and waits for the line.
     pub fn spawn(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (said, stderr) = Said::by(child.stderr.take().unwrap());
+        let (said, stderr) = CapturedOutput::by(child.stderr.take().unwrap());
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
@@ -202,8 +203,8 @@ impl Server {
         Server { child, ready, stdout, said, stderr: Some(stderr) }
     }
 
-    /// What it says on standard error.
-    pub fn said(&self) -> &Said {
+    /// The output on standard error.
+    pub fn stderr(&self) -> &CapturedOutput {
         &self.said
     }
 
@@ -221,6 +222,11 @@ impl Server {
         std::fs::read_to_string(self.ready["ca"].as_str().unwrap()).unwrap()
     }
 
+    /// A client that trusts the CA.
+    pub fn client(&self, proto: Proto) -> Client {
+        Client::new(self.proxy(), self.ca(), proto)
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -232,7 +238,7 @@ impl Server {
         nix::sys::signal::kill(pid, signal).unwrap();
     }
 
-    /// Ctrl-C, and what was said by the end.
+    /// Sends SIGINT and waits for the end.
     pub fn stop(self) -> Output {
         self.signal(nix::sys::signal::Signal::SIGINT);
         self.wait()
@@ -263,7 +269,7 @@ impl Drop for Server {
     }
 }
 
-/// What a command said that a test has run by itself.
+/// Converts the output of a command that a test ran itself.
 pub fn finish(output: std::process::Output) -> Output {
     Output {
         status: code(output.status),

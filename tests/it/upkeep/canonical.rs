@@ -1,10 +1,10 @@
-//! The canonical form over real HARs of many producers and over fixtures of our own: nothing is lost, and once is enough.
+//! The canonical form of HARs of other tools and of own fixtures: no data is lost, and formatting is idempotent.
 
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use harproxy::upkeep::fmt::{self, Formatted};
+use harproxy::fixtures::fmt::{self, FormatResult};
 use harproxy_har::Fixture;
 use harproxy_json::compact;
 use proptest::prelude::*;
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::support::repo;
 
-/// A HAR's text, unpacked.
+/// The decompressed text of a HAR.
 fn text_of(path: &Path) -> Vec<u8> {
     let bytes = fs::read(path).unwrap();
     if !bytes.starts_with(b"\x1f\x8b") {
@@ -37,7 +37,7 @@ fn corpus() -> Vec<PathBuf> {
     files
 }
 
-/// The numbers and strings of a JSON text as they are spelled, sorted; what an escape stands for is what counts.
+/// The numbers and strings of a JSON text, sorted, with escapes decoded.
 fn leaves(text: &[u8]) -> Vec<String> {
     let text = String::from_utf8(compact(text)).unwrap();
     let (mut leaves, mut rest) = (Vec::new(), text.trim_start_matches('\u{feff}'));
@@ -56,7 +56,7 @@ fn leaves(text: &[u8]) -> Vec<String> {
             _ => rest.find([',', '}', ']']).unwrap_or(rest.len()),
         };
         let leaf = &rest[..end];
-        // Names of header fields are the one thing that may change.
+        // Only the case of header names may change.
         leaves.push(serde_json::from_str::<String>(leaf).unwrap_or_else(|_| leaf.to_owned()).to_ascii_lowercase());
         rest = &rest[end..];
     }
@@ -84,11 +84,11 @@ fn entries(text: &[u8]) -> Vec<Value> {
 }
 
 #[test]
-fn real_hars_lose_nothing_and_twice_is_once() {
+fn fmt_of_real_hars_loses_no_data_and_is_idempotent() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.har");
     let (mut formatted, mut refused) = (0, Vec::new());
-    // What entries of some of them refer to.
+    // Copies the payload files that some HARs refer to.
     for item in fs::read_dir(repo("tests/corpus/hars-foreign")).unwrap() {
         let item = item.unwrap();
         if !item.file_name().to_string_lossy().contains(".har") {
@@ -97,7 +97,7 @@ fn real_hars_lose_nothing_and_twice_is_once() {
     }
     for file in corpus() {
         let before = text_of(&file);
-        // More of the same, and slow in a debug build.
+        // Large files have no other content, and are slow in a debug build.
         if before.len() > 600_000 {
             continue;
         }
@@ -108,7 +108,7 @@ fn real_hars_lose_nothing_and_twice_is_once() {
             continue;
         }
         let after = fs::read(&path).unwrap();
-        assert_eq!(fmt::check(&path).unwrap(), Formatted::Canonical, "{file:?}");
+        assert_eq!(fmt::check(&path).unwrap(), FormatResult::Canonical, "{file:?}");
         assert!(!after.contains(&b'\r') && after.ends_with(b"\n}\n"), "{file:?}");
         let as_read = String::from_utf8_lossy(&before);
         assert!(leaves(as_read.as_bytes()) == leaves(&after), "{file:?}");
@@ -126,10 +126,10 @@ fn real_hars_lose_nothing_and_twice_is_once() {
 
 #[test]
 fn fixtures_of_the_repository_are_in_canonical_form() {
-    assert_eq!(fmt::check(&repo("hars/demo.har")).unwrap(), Formatted::Canonical);
+    assert_eq!(fmt::check(&repo("hars/demo.har")).unwrap(), FormatResult::Canonical);
 }
 
-/// JSON as strange as it gets, as text: odd numbers, lone surrogates, names that stand twice.
+/// JSON texts with unusual numbers, lone surrogates and duplicate names.
 fn json() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         prop::sample::select(
@@ -168,7 +168,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_a_har_holds_stays_and_twice_is_once(
+    fn fmt_of_arbitrary_hars_loses_no_data_and_is_idempotent(
         entries in prop::collection::vec(entry(), 0..4),
         log in members(json()),
         beside in members(json()),
@@ -182,7 +182,7 @@ proptest! {
         fs::write(&path, &before).unwrap();
         fmt::format(&path).unwrap();
         let after = fs::read(&path).unwrap();
-        prop_assert_eq!(fmt::check(&path).unwrap(), Formatted::Canonical);
+        prop_assert_eq!(fmt::check(&path).unwrap(), FormatResult::Canonical);
         prop_assert_eq!(leaves(&after), leaves(before.as_bytes()));
         prop_assert_eq!(Fixture::open(&path).unwrap().entries(), entries.len());
     }

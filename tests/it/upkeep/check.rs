@@ -16,7 +16,7 @@ fn of_kind<'f>(findings: &'f [Value], kind: &str) -> Vec<&'f Value> {
     findings.iter().filter(|finding| finding["kind"] == kind).collect()
 }
 
-/// The hash of a value as it is told.
+/// The hash of a value as `check` prints it.
 fn told(value: &str) -> String {
     use sha2::{Digest, Sha256};
     Sha256::digest(value).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
@@ -27,8 +27,8 @@ fn says(output: &Output, line: &str) {
 }
 
 #[test]
-fn what_record_writes_is_nothing_to_complain_of() {
-    let stage = crate::cli::Stage::new();
+fn recorded_fixtures_have_no_findings() {
+    let stage = crate::cli::CliSandbox::new();
     let script = "curl -sS https://api.test/api/json https://api.test/api/users -d a=1 https://api.test/api/gzip \
          -H 'authorization: Bearer s3cret-token-1' -o /dev/null";
     for options in [&["-o", "hars/a.har"][..], &["-o", "hars/b.zip"], &["-o", "hars/c.har", "--content", "embed"]] {
@@ -46,7 +46,7 @@ fn what_record_writes_is_nothing_to_complain_of() {
 }
 
 #[test]
-fn each_secret_is_told_by_entry_line_and_place_and_never_itself() {
+fn secrets_are_reported_by_entry_line_and_location_without_their_value() {
     for (storage, is_own) in [(Storage::Files, true), (Storage::Inside, false)] {
         let sandbox = Sandbox::new();
         write(&sandbox, storage, is_own);
@@ -111,7 +111,7 @@ fn each_secret_is_told_by_entry_line_and_place_and_never_itself() {
 }
 
 #[test]
-fn a_list_of_hashes_allows_values() {
+fn listed_hashes_allow_their_values() {
     let sandbox = Sandbox::new();
     let mut one = entry("/a?token=well-known-value", json!({"size": 0, "mimeType": ""}));
     one["request"]["headers"] = json!([{"name": "authorization", "value": "Bearer other-value-2"}]);
@@ -128,7 +128,7 @@ fn a_list_of_hashes_allows_values() {
 }
 
 #[test]
-fn payloads_that_are_not_what_the_entry_says() {
+fn payloads_that_contradict_their_entry_are_findings() {
     let sandbox = Sandbox::new();
     let [user, text] = fixture(&sandbox);
     let [edited] = &findings(&sandbox, &[], 0)[..] else { panic!() };
@@ -175,7 +175,7 @@ fn payloads_that_are_not_what_the_entry_says() {
 
 #[cfg(unix)]
 #[test]
-fn a_payload_behind_a_link_is_refused() {
+fn payload_behind_a_symbolic_link_is_refused() {
     let sandbox = Sandbox::new();
     let [_, text] = fixture(&sandbox);
     std::fs::remove_file(sandbox.join(format!("hars/api/{text}"))).unwrap();
@@ -187,7 +187,7 @@ fn a_payload_behind_a_link_is_refused() {
 }
 
 #[test]
-fn warnings_alone_are_no_failure() {
+fn warnings_alone_do_not_fail() {
     let sandbox = Sandbox::new();
     let random = "q7Lx0PzR4vTn8KcWbY2mJd6HsF1gAe5U";
     let body = json!({"apiv": random, "sha": "da39a3ee5e6b4b0d3255bfef95601890afd80709"}).to_string();
@@ -210,7 +210,7 @@ fn warnings_alone_are_no_failure() {
 }
 
 #[test]
-fn broken_fixtures_are_problems_and_unreadable_ones_are_told_at_the_end() {
+fn malformed_entries_are_findings_and_unreadable_fixtures_are_listed_last() {
     let sandbox = Sandbox::new();
     let good = own(&[entry("/x", json!({"size": 0, "mimeType": ""}))]);
     let at = good.lines().position(|line| line.contains("\"method\"")).unwrap();
@@ -236,7 +236,7 @@ fn broken_fixtures_are_problems_and_unreadable_ones_are_told_at_the_end() {
 }
 
 #[test]
-fn archives_compressed_hars_and_those_of_other_tools() {
+fn archives_compressed_and_foreign_hars_are_checked() {
     let sandbox = Sandbox::new();
     write(&sandbox, Storage::Files, true);
     sandbox.run(["pack", "hars/api.har", "-o", "other/api.zip"]).expect(0);
@@ -255,7 +255,7 @@ fn archives_compressed_hars_and_those_of_other_tools() {
 }
 
 #[test]
-fn what_had_to_be_guessed_is_told_to_who_asks() {
+fn notes_of_the_reader_are_printed_on_request() {
     let sandbox = Sandbox::new();
     let lost = json!({"size": 4, "mimeType": "text/plain", "text": "a\u{fffd}b"});
     let mut har: Value = serde_json::from_str(&own(&[entry("/a", lost)])).unwrap();
@@ -268,7 +268,7 @@ fn what_had_to_be_guessed_is_told_to_who_asks() {
 }
 
 #[test]
-fn a_name_that_says_nothing_is_no_secret() {
+fn names_that_only_resemble_secrets_are_not_findings() {
     let sandbox = Sandbox::new();
     let body =
         json!({"max_tokens": 5, "next_token": "abcdefgh", "password": "", "token": null, "pageToken": "x"}).to_string();

@@ -1,13 +1,13 @@
-//! The examples in the help of these tools work on what record wrote.
+//! The examples in the help of these commands work on recorded fixtures.
 
-use crate::cli::Stage;
+use crate::cli::CliSandbox;
 use crate::cli::help::{examples, type_in};
 use crate::support::sandbox::Sandbox;
 
 #[test]
-fn the_examples_work_on_what_record_wrote() {
+fn help_examples_work_on_recorded_fixtures() {
     let help = Sandbox::new();
-    let stage = Stage::new();
+    let stage = CliSandbox::new();
     type_in(&stage, "harproxy record -o hars/api.har -- ./run-the-tests.sh").expect(0);
     type_in(&stage, "harproxy pack hars/api.har -o hars/packed.zip").expect(0);
     for command in ["ls", "show", "check", "redact", "fmt", "pack", "unpack"] {

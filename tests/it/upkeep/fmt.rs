@@ -6,8 +6,8 @@ use super::{entry, fixture, named, own, tree};
 use crate::support::sandbox::Sandbox;
 
 #[test]
-fn what_record_writes_is_in_canonical_form() {
-    let stage = crate::cli::Stage::new();
+fn recorded_fixtures_are_canonical() {
+    let stage = crate::cli::CliSandbox::new();
     let script =
         "curl -sS https://api.test/api/json https://api.test/api/image -d a=1 https://api.test/api/gzip -o /dev/null";
     for options in [&["-o", "hars/a.har"][..], &["-o", "hars/b.zip"], &["-o", "hars/c.har", "--content", "embed"]] {
@@ -21,7 +21,7 @@ fn what_record_writes_is_in_canonical_form() {
 }
 
 #[test]
-fn check_names_the_first_line_that_differs_and_writes_nothing() {
+fn check_option_names_the_first_different_line_and_writes_nothing() {
     let sandbox = Sandbox::new();
     fixture(&sandbox);
     sandbox.run(["fmt", "--check"]).expect(0);
@@ -41,7 +41,7 @@ fn check_names_the_first_line_that_differs_and_writes_nothing() {
 }
 
 #[test]
-fn members_get_their_order_and_header_names_their_case() {
+fn members_are_ordered_and_header_names_get_their_case() {
     let sandbox = Sandbox::new();
     fixture(&sandbox);
     let canonical = sandbox.read("hars/api.har");
@@ -59,7 +59,7 @@ fn members_get_their_order_and_header_names_their_case() {
 }
 
 #[test]
-fn the_hars_of_other_tools_stay_theirs() {
+fn foreign_hars_keep_their_members() {
     let sandbox = Sandbox::new();
     let mut first = entry("/b", json!({"size": 2, "mimeType": "text/html", "_file": "pages/b.html", "x": 1.0}));
     first["_order"] = json!(1);
@@ -83,7 +83,7 @@ fn the_hars_of_other_tools_stay_theirs() {
 }
 
 #[test]
-fn an_edited_payload_gets_its_name_and_size() {
+fn edited_payload_file_is_renamed_and_its_size_updated() {
     let sandbox = Sandbox::new();
     let [user, text] = fixture(&sandbox);
     let edited = "{\n  \"name\": \"Grace\"\n}\n";
@@ -105,7 +105,7 @@ fn an_edited_payload_gets_its_name_and_size() {
 }
 
 #[test]
-fn payloads_that_are_not_ours_to_name_are_left_alone() {
+fn payload_files_with_other_names_are_kept() {
     let sandbox = Sandbox::new();
     let body = |file: &str| json!({"size": 2, "mimeType": "text/plain", "_file": file});
     sandbox.write("hars/api/by-hand.txt", "hi");
@@ -116,7 +116,7 @@ fn payloads_that_are_not_ours_to_name_are_left_alone() {
 }
 
 #[test]
-fn a_file_that_still_goes_by_another_spelling_is_not_removed() {
+fn payload_file_referenced_by_another_path_spelling_is_not_removed() {
     let sandbox = Sandbox::new();
     let body = |file: &str| json!({"size": 2, "mimeType": "text/plain", "_file": file});
     sandbox.write("hars/api/0123456789abcdef.txt", "hi");
@@ -128,7 +128,7 @@ fn a_file_that_still_goes_by_another_spelling_is_not_removed() {
 }
 
 #[test]
-fn a_bad_file_is_told_left_alone_and_the_others_done() {
+fn invalid_file_is_reported_and_the_others_are_formatted() {
     let sandbox = Sandbox::new();
     let good = own(&[entry("/x", json!({"size": 0, "mimeType": ""}))]).replace("  ", " ");
     let gone = json!({"size": 2, "mimeType": "text/plain", "_file": "d/0123456789abcdef.txt"});
@@ -165,7 +165,7 @@ fn a_bad_file_is_told_left_alone_and_the_others_done() {
 }
 
 #[test]
-fn what_can_not_be_written_is_told() {
+fn unwritable_fixture_is_reported() {
     let sandbox = Sandbox::new();
     let [user, _] = fixture(&sandbox);
     let edited = "{\n  \"name\": \"Grace\"\n}\n";
@@ -178,7 +178,7 @@ fn what_can_not_be_written_is_told() {
 }
 
 #[test]
-fn compressed_hars_are_left_alone_and_without_fixtures_it_says_so() {
+fn compressed_hars_are_unchanged_and_no_fixture_is_an_error() {
     let sandbox = Sandbox::new();
     sandbox.run(["fmt"]).expect(2).says("hars");
     let gz = crate::support::repo("tests/corpus/recorded/minimal-embed/rec.har.gz");
@@ -189,12 +189,12 @@ fn compressed_hars_are_left_alone_and_without_fixtures_it_says_so() {
 }
 
 #[test]
-fn an_archive_is_laid_out_like_a_har() {
+fn archive_is_formatted_like_a_har() {
     let sandbox = Sandbox::new();
     let [user, text] = fixture(&sandbox);
     sandbox.run(["pack", "hars/api.har"]).expect(0);
     let before = std::fs::read(sandbox.join("hars/api.zip")).unwrap();
-    // Somebody's own zip of the same, with a payload edited.
+    // The same fixture in an archive of another tool, with an edited payload.
     let har = sandbox.read("hars/api.har").replace("\"api/", "\"");
     let edited = "{\n  \"name\": \"Grace\"\n}\n";
     super::pack::zip(&sandbox.join("a.zip"), &[(&text, "hello\n"), ("har.har", &har), (&user, edited)]);
@@ -213,7 +213,7 @@ fn an_archive_is_laid_out_like_a_har() {
 }
 
 #[test]
-fn text_in_another_encoding_becomes_utf8() {
+fn utf16_har_becomes_utf8() {
     let sandbox = Sandbox::new();
     fixture(&sandbox);
     let canonical = sandbox.read("hars/api.har");

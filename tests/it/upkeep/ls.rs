@@ -8,7 +8,7 @@ use super::{entry, fixture, own};
 use crate::support::sandbox::{Sandbox, finish};
 
 #[test]
-fn an_entry_a_line() {
+fn each_entry_is_a_line() {
     let sandbox = Sandbox::new();
     let [user, _] = fixture(&sandbox);
     let mut failed = entry("/down", json!({"size": 0, "mimeType": ""}));
@@ -38,7 +38,7 @@ fn an_entry_a_line() {
 }
 
 #[test]
-fn what_can_not_be_listed_is_told_and_the_rest_listed() {
+fn unlistable_entries_are_reported_and_the_rest_is_listed() {
     let sandbox = Sandbox::new();
     fixture(&sandbox);
     sandbox.write("hars/0.har", "{");

@@ -1,4 +1,4 @@
-//! The tools that look after fixtures, through the binary.
+//! Commands that read and change fixtures.
 
 mod canonical;
 mod check;
@@ -23,7 +23,7 @@ pub fn named(bytes: &[u8], ending: &str) -> String {
     format!("{hex}.{ending}")
 }
 
-/// An entry in canonical form, its payload in this file.
+/// An entry in canonical form with this content.
 pub fn entry(path: &str, content: Value) -> Value {
     json!({
         "startedDateTime": "2026-01-02T03:04:05.678Z",
@@ -42,7 +42,7 @@ pub fn entry(path: &str, content: Value) -> Value {
     })
 }
 
-/// A fixture of harproxy's own, as it writes them.
+/// A fixture as harproxy writes it.
 pub fn own(entries: &[Value]) -> String {
     let log = json!({
         "version": "1.2",
@@ -67,7 +67,7 @@ pub fn fixture(sandbox: &Sandbox) -> [String; 2] {
     files
 }
 
-/// Every file below a folder with its bytes, by path.
+/// All files below a folder: path and bytes.
 pub fn tree(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use harproxy::upkeep::pack;
+use harproxy::fixtures::pack;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::support::repo;
 use crate::support::sandbox::Sandbox;
 
 #[test]
-fn a_har_becomes_an_archive_and_back_byte_for_byte() {
+fn har_is_unchanged_after_pack_and_unpack() {
     let sandbox = Sandbox::new();
     fixture(&sandbox);
     let before = tree(&sandbox.join("hars"));
@@ -31,8 +31,8 @@ fn a_har_becomes_an_archive_and_back_byte_for_byte() {
 }
 
 #[test]
-fn what_record_writes_comes_back() {
-    let stage = crate::cli::Stage::new();
+fn recorded_fixtures_are_unchanged_after_pack_and_unpack() {
+    let stage = crate::cli::CliSandbox::new();
     let script = "curl -sS https://api.test/api/json https://api.test/api/image -o /dev/null -o /dev/null";
     for output in ["hars/api.har", "zips/api.zip"] {
         stage.record(&["-o", output], &["sh", "-c", script]).expect(0);
@@ -47,7 +47,7 @@ fn what_record_writes_comes_back() {
 }
 
 #[test]
-fn another_tools_archive_keeps_its_layout() {
+fn foreign_archive_keeps_its_layout() {
     let sandbox = Sandbox::new();
     let zip = fs::read(repo("tests/corpus/recorded/attach-full-zip/rec.zip")).unwrap();
     sandbox.write("rec.zip", zip);
@@ -60,7 +60,7 @@ fn another_tools_archive_keeps_its_layout() {
 }
 
 #[test]
-fn nothing_is_written_over_unless_it_is_asked_for() {
+fn existing_files_are_not_overwritten_without_force() {
     let sandbox = Sandbox::new();
     fixture(&sandbox);
     sandbox.run(["pack", "hars/api.har"]).expect(0);
@@ -78,7 +78,7 @@ fn nothing_is_written_over_unless_it_is_asked_for() {
 }
 
 #[test]
-fn force_takes_the_place_of_a_har_and_its_payloads() {
+fn force_replaces_a_har_and_its_payloads() {
     let sandbox = Sandbox::new();
     fixture(&sandbox);
     sandbox.run(["pack", "hars/api.har", "-o", "api.zip"]).expect(0);
@@ -95,7 +95,7 @@ fn with(file: &str) -> Value {
 }
 
 #[test]
-fn payloads_that_can_not_be_packed_are_named_and_nothing_is_written() {
+fn unpackable_payloads_are_named_and_nothing_is_written() {
     let sandbox = Sandbox::new();
     sandbox.write("hars/api/0123456789abcdef.txt", "1");
     sandbox.write("hars/0123456789abcdef.txt", "2");
@@ -125,7 +125,7 @@ pub fn zip(path: &Path, members: &[(&str, &str)]) {
 }
 
 #[test]
-fn an_archive_that_means_harm_is_not_unpacked() {
+fn malicious_archive_is_not_unpacked() {
     let foreign = |file: &str| json!({"log": {"version": "1.2", "entries": [with(file)]}}).to_string();
     for (file, says) in [
         (".git/hooks/pre-commit", "hidden"),
@@ -149,7 +149,7 @@ fn an_archive_that_means_harm_is_not_unpacked() {
 }
 
 #[test]
-fn members_that_nothing_refers_to_are_told() {
+fn unreferenced_members_are_reported() {
     let sandbox = Sandbox::new();
     let har = json!({"log": {"version": "1.2", "entries": [with("a.txt")]}}).to_string();
     zip(&sandbox.join("a.zip"), &[("har.har", &har), ("a.txt", "x"), ("readme.md", "y")]);
@@ -163,9 +163,9 @@ fn members_that_nothing_refers_to_are_told() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// However the HAR is laid out, and whatever is in its payloads.
+    /// The layout of the HAR and its payloads are arbitrary.
     #[test]
-    fn any_har_comes_back(
+    fn arbitrary_hars_are_unchanged_after_pack_and_unpack(
         payloads in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 1..4),
         ours in any::<bool>(),
         (crlf, compact, bom) in any::<(bool, bool, bool)>(),

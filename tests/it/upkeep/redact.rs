@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{entry, named, own, tree};
 use crate::support::sandbox::Sandbox;
 
-/// Every secret of [`har`], as it is valid.
+/// The secrets in the entries, unescaped.
 pub const SECRETS: [&str; 22] = [
     "bearer-s3cret-one",
     "dXNlcjpoZW1saWNo",
@@ -35,26 +35,26 @@ pub const SECRETS: [&str; 22] = [
     "fragment-token-18",
 ];
 
-/// Put together here, so that no scanner takes this file for a leak.
+/// Composed at run time, so that secret scanners ignore this file.
 pub fn shapes() -> [String; 2] {
     let random = "0aZ9bY8cX7dW6eV5fU4gT3hS2iR1jQ0kP9lO";
     [format!("ghp_{random}"), format!("sk_live_{random}")]
 }
 
-/// A token that says who.
+/// A token with personal claims.
 pub fn jwt() -> String {
     let part = |json: &str| BASE64_URL_SAFE_NO_PAD.encode(json);
     format!("{}.{}.{}", part(r#"{"alg":"HS256"}"#), part(r#"{"sub":"heinz-the-user","exp":1000}"#), "c2lnbmVkLWhlcmU")
 }
 
-/// How payloads are stored.
+/// The storage of payloads.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Storage {
     Files,
     Inside,
 }
 
-/// A payload as an entry has it; `bytes` go into a file of `files`, or inside.
+/// The content of an entry with this payload. `bytes` are added to `files` or stored inside.
 fn stored(storage: Storage, mime: &str, bytes: &[u8], files: &mut Vec<(String, Vec<u8>)>) -> Value {
     let mut content = json!({"size": bytes.len(), "mimeType": mime});
     match (storage, std::str::from_utf8(bytes)) {
@@ -72,7 +72,7 @@ fn stored(storage: Storage, mime: &str, bytes: &[u8], files: &mut Vec<(String, V
     content
 }
 
-/// Entries with a secret of every kind in every place, and payload files of theirs.
+/// Entries with a secret of every kind in every place, and their payload files.
 pub fn entries(storage: Storage) -> (Vec<Value>, Vec<(String, Vec<u8>)>) {
     let mut files = Vec::new();
     let [github, stripe] = shapes();
@@ -130,7 +130,7 @@ pub fn entries(storage: Storage) -> (Vec<Value>, Vec<(String, Vec<u8>)>) {
     (vec![login, events, multipart, wide, image, plain], files)
 }
 
-/// The fixture with all of them: `hars/api.har`, harproxy's own or another tool's.
+/// Writes `hars/api.har` with these entries, as an own or a foreign HAR.
 pub fn write(sandbox: &Sandbox, storage: Storage, is_own: bool) {
     let (entries, files) = entries(storage);
     let mut har: Value = serde_json::from_str(&own(&entries)).unwrap();
@@ -145,7 +145,7 @@ pub fn write(sandbox: &Sandbox, storage: Storage, is_own: bool) {
     }
 }
 
-/// No secret is in any file below `hars`, however it may be written there.
+/// Asserts that no file below `hars` contains a secret in any spelling.
 #[track_caller]
 pub fn assert_clean(sandbox: &Sandbox) {
     let mut texts = Vec::new();
@@ -186,7 +186,7 @@ pub fn assert_clean(sandbox: &Sandbox) {
     }
 }
 
-/// What the base64 texts of a HAR hold.
+/// The decoded base64 texts of a HAR.
 fn base64_inside(name: &str, bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
     let Ok(har) = serde_json::from_slice::<Value>(bytes) else { return Vec::new() };
     let entries = har["log"]["entries"].as_array().cloned().unwrap_or_default();
@@ -197,7 +197,7 @@ fn base64_inside(name: &str, bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn nothing_secret_is_left_wherever_it_is_stored_and_whoever_wrote_it() {
+fn secrets_are_redacted_in_every_storage_of_own_and_foreign_hars() {
     for (storage, is_own) in [Storage::Files, Storage::Inside].into_iter().flat_map(|s| [(s, true), (s, false)]) {
         let sandbox = Sandbox::new();
         write(&sandbox, storage, is_own);
@@ -219,7 +219,7 @@ fn nothing_secret_is_left_wherever_it_is_stored_and_whoever_wrote_it() {
 }
 
 #[test]
-fn every_other_byte_stays() {
+fn other_bytes_are_unchanged() {
     let sandbox = Sandbox::new();
     write(&sandbox, Storage::Files, false);
     let before = sandbox.read("hars/api.har").replace("Ada", "\\u0041da\\/").replace("\n", "\r\n");
@@ -236,7 +236,7 @@ fn every_other_byte_stays() {
 }
 
 #[test]
-fn equal_values_are_one_placeholder_and_those_that_stand_there_stay() {
+fn equal_values_share_a_placeholder_and_existing_placeholders_are_kept() {
     let sandbox = Sandbox::new();
     let body = r#"{"token": "new-token-value-1", "old": "REDACTED-token-1", "again": "new-token-value-1"}"#;
     let mut first = entry("/a", json!({"size": body.len(), "mimeType": "application/json", "text": body}));
@@ -262,7 +262,7 @@ fn equal_values_are_one_placeholder_and_those_that_stand_there_stay() {
 }
 
 #[test]
-fn the_policy_of_the_project_counts() {
+fn policy_of_the_project_applies() {
     let sandbox = Sandbox::new();
     sandbox.write(
         "harproxy.toml",
@@ -283,7 +283,7 @@ fn the_policy_of_the_project_counts() {
 }
 
 #[test]
-fn archives_and_compressed_hars() {
+fn archives_and_compressed_hars_are_redacted() {
     let sandbox = Sandbox::new();
     write(&sandbox, Storage::Files, true);
     sandbox.run(["fmt"]).expect(0);
@@ -302,7 +302,7 @@ fn archives_and_compressed_hars() {
     assert_eq!(tree(&sandbox.join("hars")), after);
     sandbox.run(["check"]).expect(0);
     sandbox.run(["fmt", "--check", "hars/api.zip"]).expect(0);
-    // It is what redacting the HAR itself would have made of it.
+    // Redacting the HAR itself gives the same result.
     let plain = Sandbox::new();
     write(&plain, Storage::Files, true);
     plain.run(["fmt"]).expect(0);
@@ -315,9 +315,9 @@ fn archives_and_compressed_hars() {
     );
 }
 
-/// Some tools leave the content coding on; and what did not decode may be plain text all the same.
+/// Some tools store payloads encoded. Payloads that cannot be decoded may contain plain text.
 #[test]
-fn payloads_are_looked_into_whatever_is_left_on_them() {
+fn encoded_and_undecodable_payloads_are_redacted() {
     let sandbox = Sandbox::new();
     let body = r#"{"password": "hidden-pw-1", "user": "hidden-pw-1"}"#;
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
@@ -345,7 +345,7 @@ fn payloads_are_looked_into_whatever_is_left_on_them() {
 }
 
 #[test]
-fn a_payload_that_another_har_needs_stays_and_is_told() {
+fn payload_that_another_har_refers_to_is_kept_and_reported() {
     let sandbox = Sandbox::new();
     let body = r#"{"password": "hidden-pw-1"}"#;
     let content = json!({"size": body.len(), "mimeType": "application/json", "_file": "shared/body.json"});
@@ -369,7 +369,7 @@ fn a_payload_that_another_har_needs_stays_and_is_told() {
 }
 
 #[test]
-fn a_bad_file_is_told_left_alone_and_the_others_done() {
+fn invalid_file_is_reported_and_the_others_are_redacted() {
     let sandbox = Sandbox::new();
     write(&sandbox, Storage::Inside, true);
     let gone = own(&[entry("/x?token=still-here-1", json!({"_file": "bad/0123456789abcdef.txt"}))]);
@@ -384,7 +384,7 @@ fn a_bad_file_is_told_left_alone_and_the_others_done() {
 }
 
 #[test]
-fn what_is_redacted_is_served_to_whoever_sends_something_there() {
+fn redacted_entry_matches_requests_with_any_value() {
     let sandbox = Sandbox::new();
     let body = r#"{"access_token": "acc3ss-token-seven"}"#;
     let content = json!({"size": body.len(), "mimeType": "application/json", "text": body});
@@ -401,14 +401,14 @@ fn what_is_redacted_is_served_to_whoever_sends_something_there() {
 }
 
 #[test]
-fn real_hars_stay_hars_and_a_second_time_changes_nothing() {
+fn redact_of_real_hars_is_valid_and_idempotent() {
     let sandbox = Sandbox::new();
     let folder = crate::support::repo("tests/corpus/hars-foreign");
     let mut names = Vec::new();
     for item in std::fs::read_dir(folder).unwrap() {
         let path = item.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        // The largest take too long without optimisation, and are like the others.
+        // Large files take too long without optimisation.
         if name.contains(".har") && std::fs::metadata(&path).unwrap().len() < 60_000 {
             sandbox.write(&format!("hars/{name}"), std::fs::read(&path).unwrap());
             names.push(name);

@@ -9,7 +9,7 @@ use super::{entry, fixture, own};
 use crate::support::sandbox::Sandbox;
 
 #[test]
-fn an_entry_decoded_and_laid_out() {
+fn entry_is_decoded_and_formatted() {
     let sandbox = Sandbox::new();
     let [user, _] = fixture(&sandbox);
     let shown = sandbox.run(["show", "hars/api.har#0"]).expect(0);
@@ -28,7 +28,7 @@ fn an_entry_decoded_and_laid_out() {
 }
 
 #[test]
-fn bodies_by_what_they_are() {
+fn payload_is_shown_by_its_type() {
     let sandbox = Sandbox::new();
     let body = |mime: &str, text: &str| json!({"size": text.len(), "mimeType": mime, "text": text});
     let mut posted = entry("/form", body("text/html", "<p>hi\u{1b}[2J</p>\r\n"));
@@ -72,7 +72,7 @@ fn bodies_by_what_they_are() {
 }
 
 #[test]
-fn body_is_what_replay_would_send_and_json_holds_it() {
+fn body_option_prints_the_replayed_payload_and_json_contains_it() {
     let sandbox = Sandbox::new();
     let [user, _] = fixture(&sandbox);
     assert_eq!(sandbox.run(["show", "--body", "hars/api.har#0"]).expect(0).stdout, r#"{"name":"Ada"}"#);
@@ -86,7 +86,7 @@ fn body_is_what_replay_would_send_and_json_holds_it() {
 }
 
 #[test]
-fn all_is_the_same_wherever_and_whenever_it_was_recorded() {
+fn all_option_output_is_independent_of_time_and_machine() {
     let sandbox = Sandbox::new();
     let [user, _] = fixture(&sandbox);
     sandbox.run(["pack", "hars/api.har"]).expect(0);
@@ -97,7 +97,7 @@ fn all_is_the_same_wherever_and_whenever_it_was_recorded() {
     let other = sandbox.read("hars/api.har").replace("2026-01-02", "2027-01-02").replace("12.5", "99");
     sandbox.write("hars/later.har", other);
     assert_eq!(all(&["hars/later.har"]), shown);
-    // As git hands over what was committed: alone.
+    // Git passes a committed file without its folder.
     sandbox.write("alone/api.har", sandbox.read("hars/api.har"));
     let alone = all(&["alone/api.har"]);
     assert!(alone.contains(&format!("[api/{user}, which is not here]")), "{alone}");
@@ -105,7 +105,7 @@ fn all_is_the_same_wherever_and_whenever_it_was_recorded() {
 }
 
 #[test]
-fn what_can_not_be_shown_is_told() {
+fn unshowable_entries_are_reported() {
     let sandbox = Sandbox::new();
     let [user, _] = fixture(&sandbox);
     sandbox.run(["show", "hars/api.har#3"]).expect(2).says("the fixture has 3 entries, #0 to #2");
@@ -123,23 +123,23 @@ fn what_can_not_be_shown_is_told() {
     assert!(all.contains("cannot be shown") && all.contains("https://api.test/x"), "{all}");
 }
 
-/// What a command writes when standard output is a terminal.
+/// The output of a command on a terminal.
 fn at_a_terminal(sandbox: &Sandbox, args: &[&str], variables: &[(&str, &str)]) -> String {
     let nix::pty::OpenptyResult { master, slave } = nix::pty::openpty(None, None).unwrap();
     let mut command = sandbox.command(args);
     command.env("TERM", "xterm").env_remove("NO_COLOR").envs(variables.iter().copied()).stdout(slave);
     let status = command.status().unwrap();
-    // Its copy of the terminal's end is the last.
+    // Closes the last descriptor of the terminal in this process.
     drop(command);
     let mut seen = Vec::new();
-    // The end of a terminal is an error.
+    // Reading from a closed terminal returns an error.
     let _ = File::from(master).read_to_end(&mut seen);
     assert!(status.success());
     String::from_utf8(seen).unwrap().replace("\r\n", "\n")
 }
 
 #[test]
-fn a_terminal_gets_a_pager_and_colour() {
+fn terminal_gets_a_pager_and_color() {
     let sandbox = Sandbox::new();
     fixture(&sandbox);
     let show = |variables: &[(&str, &str)]| at_a_terminal(&sandbox, &["show", "hars/api.har#0"], variables);

@@ -72,7 +72,7 @@ impl<'v> JsonVisitor<'v> for WeightedDifferences {
         let right = right.and_then(value);
         self.differing += weight(left, right);
         if self.differences.len() < MAX_DIFFERENCES {
-            // Quotes are shown only where they tell a string from another kind of value.
+            // Quotes are shown only if one value is a string and the other is not.
             let is_quoted =
                 left.zip(right).is_some_and(|(a, b)| std::mem::discriminant(a) != std::mem::discriminant(b));
             let [left, right] = [left, right].map(|value| value.map(|value| Cow::Owned(shown(value, is_quoted))));

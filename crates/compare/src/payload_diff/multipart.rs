@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use harproxy_http::MediaType;
-use harproxy_http::multipart::{self, Part};
+use harproxy_http::multipart::{self, BodyPart};
 use sha2::{Digest as _, Sha256};
 
 use super::super::difference::{BodyLocation, Difference, DifferenceKind, Location};
@@ -30,7 +30,7 @@ pub(super) fn diff<'a>(left: &'a [u8], right: &'a [u8], types: &[MediaType; 2]) 
             names.iter().flat_map(|one| diff_namesakes(&one.name, &one.left, &one.right)).collect()
         }
         ListDifferences::Order => {
-            let names = |parts: &[(Cow<'_, str>, Part<'_>)]| {
+            let names = |parts: &[(Cow<'_, str>, BodyPart<'_>)]| {
                 let names: Vec<&str> = parts.iter().map(|(name, _)| name.as_ref()).collect();
                 Some(Cow::Owned(names.join(", ")))
             };
@@ -45,24 +45,24 @@ pub(super) fn diff<'a>(left: &'a [u8], right: &'a [u8], types: &[MediaType; 2]) 
 }
 
 /// Adds the names of the parts. Parts without a name are numbered.
-fn with_names(parts: Vec<Part<'_>>) -> Vec<(Cow<'_, str>, Part<'_>)> {
+fn with_names(parts: Vec<BodyPart<'_>>) -> Vec<(Cow<'_, str>, BodyPart<'_>)> {
     let names: Vec<_> = (1..).zip(&parts).map(|(n, part)| part.name().unwrap_or_else(|| format!("part {n}"))).collect();
     names.into_iter().map(Cow::Owned).zip(parts).collect()
 }
 
-fn are_same(left: &Part<'_>, right: &Part<'_>) -> bool {
+fn are_same(left: &BodyPart<'_>, right: &BodyPart<'_>) -> bool {
     left.headers == right.headers && have_same_content(left, right)
 }
 
 /// Returns true if the contents differ in nothing but placeholders of the right one.
-fn have_same_content(left: &Part<'_>, right: &Part<'_>) -> bool {
+fn have_same_content(left: &BodyPart<'_>, right: &BodyPart<'_>) -> bool {
     let pattern = || TextPattern::parse(right.header("content-type").unwrap_or_default(), right.body);
     left.body == right.body
         || pattern().is_some_and(|pattern| pattern.score(left.body, &PlaceholderValues::default()).is_some())
 }
 
 /// Returns the differences of the parts with one name, in order.
-fn diff_namesakes<'a>(name: &str, left: &[Part<'a>], right: &[Part<'a>]) -> Vec<Difference<'a>> {
+fn diff_namesakes<'a>(name: &str, left: &[BodyPart<'a>], right: &[BodyPart<'a>]) -> Vec<Difference<'a>> {
     let place = || BodyLocation::Field(name.to_owned());
     let pairs = (0..left.len().max(right.len())).map(|n| (left.get(n), right.get(n)));
     let differences = pairs.filter_map(|pair| match pair {
@@ -79,7 +79,7 @@ fn diff_namesakes<'a>(name: &str, left: &[Part<'a>], right: &[Part<'a>]) -> Vec<
 }
 
 /// Returns true if a part is a file that is not a short text.
-fn is_file(part: &Part<'_>) -> bool {
+fn is_file(part: &BodyPart<'_>) -> bool {
     let disposition = part.header("content-disposition").map(MediaType::parse);
     let has_file_name = disposition.is_some_and(|disposition| disposition.parameter("filename").is_some());
     let is_short_text = part.body.len() <= SHOWN_FILE_BYTES && std::str::from_utf8(part.body).is_ok();
@@ -87,7 +87,7 @@ fn is_file(part: &Part<'_>) -> bool {
 }
 
 /// Describes a file: `1234 bytes (SHA-256 9f86d081…), from byte 12 on another`.
-fn describe_file(part: &Part<'_>, differs_from: Option<usize>) -> String {
+fn describe_file(part: &BodyPart<'_>, differs_from: Option<usize>) -> String {
     let digest = Sha256::digest(part.body).into();
     let from = differs_from.map_or_else(String::new, |at| format!(", from byte {at} on another"));
     format!("{}{from}", summarise(part.body.len() as u64, &digest))

@@ -96,7 +96,10 @@ pub(crate) fn has_content(path: &Path, bytes: impl Read, len: u64) -> bool {
 }
 
 /// True if two streams have the same bytes.
-pub(crate) fn is_same(mut a: impl io::BufRead, mut b: impl io::BufRead) -> io::Result<bool> {
+///
+/// # Errors
+/// When reading fails.
+pub fn is_same(mut a: impl io::BufRead, mut b: impl io::BufRead) -> io::Result<bool> {
     loop {
         let (left, right) = (a.fill_buf()?, b.fill_buf()?);
         let n = left.len().min(right.len());
@@ -129,5 +132,11 @@ pub fn sha256_hex(read: &mut dyn Read) -> io::Result<(String, u64)> {
     }
     let mut hash = Hash(Sha256::new());
     let len = io::copy(read, &mut hash)?;
-    Ok((hash.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect(), len))
+    Ok((hex(&hash.0.finalize()), len))
+}
+
+/// Bytes as hex digits in lower case.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

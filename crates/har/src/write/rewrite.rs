@@ -16,7 +16,7 @@ use crate::read::entry::{self, payload_files};
 use crate::read::values::HarValue;
 use crate::read::{Fixture, find};
 use crate::store::archive::{Archive, ReadSeek};
-use crate::store::digest::{HashWriter, sha256_hex};
+use crate::store::digest::{HashWriter, hex, sha256_hex};
 use crate::store::payload_path::{self, normal_name};
 use crate::store::staging::{self, Staging};
 
@@ -86,7 +86,7 @@ impl<'a> Rewrite<'a> {
         let mut file = HashWriter::create(&staged)?;
         io::copy(content, &mut file).map_err(|source| writing(&staged, source))?;
         let (bytes, _) = file.finish()?;
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = hex(&bytes);
         let old = normal_name(name);
         let folder = old.rfind('/').map_or("", |at| &old[..=at]);
         let ending = payload_path::extension(&old);

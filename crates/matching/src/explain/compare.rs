@@ -15,19 +15,20 @@ use harproxy_compare::{
 use harproxy_har::{Entry, Payload};
 use harproxy_http::url::normal;
 
-use super::super::candidate::{Required, Rules};
+use super::super::candidate::{RequiredValue, Rules};
 use super::super::conditional::Condition;
 use super::super::index::Ordinal;
 use super::super::key::View;
 use super::super::matcher::Matcher;
-use super::super::payload::read_recorded;
-use super::super::{EntryRef, Near, Query, What, choice, score};
+use super::super::payload::{content_type, read_recorded};
+use super::super::score::{RecordedFields, SentFields};
+use super::super::{EntryRef, NearMiss, Query, RequestPart, choice};
 
 /// An entry that was compared with a request.
 #[derive(Debug)]
 pub(super) struct ComparedEntry {
     pub(super) rank: NearRank,
-    pub(super) near: Near,
+    pub(super) near: NearMiss,
     /// The kind of difference of the payloads.
     pub(super) payload_kind: PayloadDiffKind,
 }
@@ -91,12 +92,12 @@ impl<'a> RequestLine<'a> {
 }
 
 /// Returns the segments of a path, as they are written and as the rules see them.
-pub(super) fn path_segments<'u>(seen: &View<'_, 'u>) -> PathSegments<'u> {
-    let by_rules = match seen.path() {
+pub(super) fn path_segments<'u>(view: &View<'_, 'u>) -> PathSegments<'u> {
+    let by_rules = match view.path() {
         Cow::Borrowed(_) => None,
         Cow::Owned(path) => Some(path.split('/').skip(1).map(str::to_owned).collect()),
     };
-    PathSegments::new(seen.parts.segments().collect(), by_rules)
+    PathSegments::new(view.parts.segments().collect(), by_rules)
 }
 
 impl Matcher {
@@ -144,12 +145,12 @@ impl Matcher {
         differences.extend(body.differences.iter().map(report));
 
         let line = RequestLine::new(query.method, &sent).distance(&entry.request.method, &recorded);
-        let scored_headers = score::Recorded::new(&entry.request.headers, rules.score_all_headers);
-        let score = score::Sent::new(query.headers).score(&scored_headers);
+        let scored_headers = RecordedFields::new(&entry.request.headers, rules.score_all_headers);
+        let score = SentFields::new(query.headers).score(&scored_headers);
         let distance = line.saturating_add(headers_distance).saturating_add(body.distance);
         Some(ComparedEntry {
             rank: NearRank { distance, score: Reverse(score), ordinal },
-            near: Near { at, differences, operation: body.operation },
+            near: NearMiss { at, differences, operation: body.operation },
             payload_kind: body.kind,
         })
     }
@@ -185,10 +186,6 @@ impl Matcher {
     }
 }
 
-fn content_type(entry: &Entry) -> Cow<'_, str> {
-    entry.request.headers.get("content-type").map(String::from_utf8_lossy).unwrap_or_default()
-}
-
 /// Returns the first byte that differs between a sent payload and a stored one, which is read in chunks.
 fn first_difference(sent: &[u8], stored: &Payload) -> Option<u64> {
     const CHUNK: usize = 64 * 1024;
@@ -217,7 +214,7 @@ fn path_differences<'a>(diff: &PathDiff, sent: &View<'_, 'a>, recorded: &View<'_
     let count = |step: PathStep| diff.steps.iter().filter(|other| **other == step).count();
     let (same, changed) = (count(PathStep::Same), count(PathStep::Changed));
     let moved = diff.steps.len() - same - changed;
-    let [mut left, mut right] = [sent, recorded].map(|seen| seen.parts.segments().enumerate());
+    let [mut left, mut right] = [sent, recorded].map(|view| view.parts.segments().enumerate());
     let mut found = Vec::new();
     for step in &diff.steps {
         let left = if *step == PathStep::OnlyRight { None } else { left.next() };
@@ -244,13 +241,14 @@ fn path_differences<'a>(diff: &PathDiff, sent: &View<'_, 'a>, recorded: &View<'_
     }
 }
 
-/// Returns the differences of the headers that must be equal, and of those that a conditional or range request is about.
+/// Returns the differences of the headers that must be equal, and of those that a conditional or range request is
+/// about.
 fn header_differences(query: &Query<'_>, entry: &Entry, rules: &Rules) -> Vec<Difference<'static>> {
     let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
     let joined = |values: Vec<String>| (!values.is_empty()).then(|| Cow::Owned(values.join(", ")));
     let mut found = Vec::new();
     for name in &rules.match_headers {
-        let recorded: Vec<_> = entry.request.headers.get_all(name).map(Required::new).collect();
+        let recorded: Vec<_> = entry.request.headers.get_all(name).map(RequiredValue::new).collect();
         if !choice::same_values(query.headers, name, &recorded) {
             let sent = query.headers.get_all(name).iter().map(|value| text(value.as_bytes())).collect();
             let recorded = recorded.iter().map(|recorded| text(&recorded.value)).collect();
@@ -281,9 +279,9 @@ impl<'a> QueryDiff<'a> {
         if sent.parts.query == recorded.parts.query {
             return QueryDiff::Same;
         }
-        let parameters = |seen: &View<'_, 'a>| -> Vec<Parameter<'a>> {
-            let all = fields::parameters(seen.parts.query.unwrap_or_default());
-            all.filter(|(_, raw)| !seen.ignores(raw)).collect()
+        let parameters = |view: &View<'_, 'a>| -> Vec<Parameter<'a>> {
+            let all = fields::parameters(view.parts.query.unwrap_or_default());
+            all.filter(|(_, raw)| !view.ignores(raw)).collect()
         };
         let (left, right) = (parameters(sent), parameters(recorded));
         let filled = fields::fill_placeholders(&left, &right);
@@ -307,7 +305,7 @@ impl<'a> QueryDiff<'a> {
 
     fn differences(&self, sent: &View<'_, 'a>, recorded: &View<'_, 'a>) -> Vec<Difference<'a>> {
         let whole = || {
-            let [left, right] = [sent, recorded].map(|seen| seen.parts.query.map(Cow::Borrowed));
+            let [left, right] = [sent, recorded].map(|view| view.parts.query.map(Cow::Borrowed));
             Difference::new(Location::Query, left, right)
         };
         match self {
@@ -329,8 +327,8 @@ impl<'a> QueryDiff<'a> {
 }
 
 /// Returns which of the compared parameters are empty; `None` if there is no query.
-fn empty_parameters(seen: &View<'_, '_>) -> Option<Vec<bool>> {
-    let query = seen.query()?;
+fn empty_parameters(view: &View<'_, '_>) -> Option<Vec<bool>> {
+    let query = view.query()?;
     Some(query.split('&').map(str::is_empty).collect())
 }
 
@@ -340,17 +338,17 @@ const MAX_VALUE_CHARS: usize = 400;
 /// Returns a difference as it is reported. Long values are cut around the place where they begin to differ.
 fn report(difference: &Difference<'_>) -> super::super::Difference {
     let (what, name) = match &difference.location {
-        Location::Method => (What::Method, String::new()),
-        Location::Origin => (What::Host, String::new()),
-        Location::Segment(index) => (What::Path, (index + 1).to_string()),
-        Location::Query => (What::Query, String::new()),
-        Location::Parameter(name) => (What::Query, name.clone()),
-        Location::RequestHeader(name) => (What::Header, name.clone()),
-        Location::RequestBody(BodyLocation::Json(pointer)) => (What::Body, pointer.to_path()),
-        Location::RequestBody(BodyLocation::Field(name)) => (What::Body, name.clone()),
-        Location::RequestBody(BodyLocation::Whole) => (What::Body, String::new()),
+        Location::Method => (RequestPart::Method, String::new()),
+        Location::Origin => (RequestPart::Host, String::new()),
+        Location::Segment(index) => (RequestPart::Path, (index + 1).to_string()),
+        Location::Query => (RequestPart::Query, String::new()),
+        Location::Parameter(name) => (RequestPart::Query, name.clone()),
+        Location::RequestHeader(name) => (RequestPart::Header, name.clone()),
+        Location::RequestBody(BodyLocation::Json(pointer)) => (RequestPart::Body, pointer.to_path()),
+        Location::RequestBody(BodyLocation::Field(name)) => (RequestPart::Body, name.clone()),
+        Location::RequestBody(BodyLocation::Whole) => (RequestPart::Body, String::new()),
         // Responses do not match requests.
-        _ => (What::Path, String::new()),
+        _ => (RequestPart::Path, String::new()),
     };
     let with_length =
         |whole: &str, cut: String| if cut == whole { cut } else { format!("{cut} ({} bytes)", whole.len()) };

@@ -14,8 +14,8 @@ use harproxy_compare::{PayloadDiffKind, SentPayload, graphql};
 use self::compare::{ComparedEntry, ReadBudget};
 use super::index::Ordinal;
 use super::matcher::Matcher;
-use super::shown::RedactedRequest;
-use super::{Difference, EntryRef, Miss, MissKind, Near, Query, What};
+use super::redacted_request::RedactedRequest;
+use super::{Difference, EntryRef, Miss, MissKind, NearMiss, Query, RequestPart};
 
 /// The most near entries that are reported.
 const MAX_NEAR: usize = 3;
@@ -26,7 +26,8 @@ pub(super) struct Explainer {
     neighbours: OnceLock<near::Neighbours>,
 }
 
-/// Above this number of entries the index is built for the first miss only: a run without misses does not need its memory.
+/// Above this number of entries the index is built for the first miss only: a run without misses does not need its
+/// memory.
 const MAX_WARMED_UP: usize = 250_000;
 
 impl Matcher {
@@ -40,8 +41,8 @@ impl Matcher {
     /// Explains a miss. Secrets of the request are replaced.
     pub(super) fn explain(&self, query: &Query<'_>, payload: &SentPayload<'_>, kind: MissKind) -> Miss {
         let asked = self.form.view(query.url.as_str());
-        let same_path = self.index.at_place(&asked).len();
-        let mut redacted = RedactedRequest::new(query, payload, &self.telling);
+        let same_path = self.index.with_path(&asked).len();
+        let mut redacted = RedactedRequest::new(query, payload, &self.redaction);
         let shown_url = redacted.as_ref().map_or(query.url, |redacted| &redacted.url).clone();
         let budget = ReadBudget::new();
         let mut compared: Vec<(ComparedEntry, Ordinal)> = Vec::new();
@@ -68,15 +69,15 @@ impl Matcher {
         // Names may be secrets, too. A remedy with a placeholder would not work.
         let remedy = remedy.filter(|remedy| redacted.as_mut().is_none_or(|redacted| redacted.is_clean(remedy)));
         let redact = |(compared, at)| self.redact_near(compared, query, payload, at, redacted.as_mut(), &budget);
-        let near: Vec<Near> = compared.into_iter().map(redact).collect();
+        let near: Vec<NearMiss> = compared.into_iter().map(redact).collect();
         let operation = operation(query, payload, redacted.as_ref());
         let recordable = if remedy.is_none() && kind == MissKind::NoEntry { self.recordable(&near) } else { None };
         Miss { kind, near, same_path, remedy, recordable, operation }
     }
 
-    /// Returns an entry of a fixture that harproxy wrote, to which a recording of the request could be added. The fixture of the
-    /// nearest entry is preferred.
-    fn recordable(&self, near: &[Near]) -> Option<EntryRef> {
+    /// Returns an entry of a fixture that harproxy wrote, to which a recording of the request could be added. The
+    /// fixture of the nearest entry is preferred.
+    fn recordable(&self, near: &[NearMiss]) -> Option<EntryRef> {
         let first = (0..self.fixtures.len()).map(|fixture| EntryRef { fixture, entry: 0 });
         near.iter().map(|near| near.at).chain(first).find(|at| self.fixtures[at.fixture].is_own())
     }
@@ -90,7 +91,7 @@ impl Matcher {
         ordinal: Ordinal,
         redacted: Option<&mut RedactedRequest<'_>>,
         budget: &ReadBudget,
-    ) -> Near {
+    ) -> NearMiss {
         let ComparedEntry { mut near, payload_kind, .. } = live;
         let Some(redacted) = redacted else { return near };
         let is_long = payload_kind == PayloadDiffKind::Long;
@@ -102,15 +103,15 @@ impl Matcher {
         });
         let mut shown = shown.unwrap_or_default();
         if is_long {
-            shown.retain(|difference| difference.what != What::Body);
-            shown.extend(near.differences.iter().filter(|difference| difference.what == What::Body).cloned());
+            shown.retain(|difference| difference.what != RequestPart::Body);
+            shown.extend(near.differences.iter().filter(|difference| difference.what == RequestPart::Body).cloned());
         }
         near.differences = redacted.redact_values(near.differences, shown);
         near
     }
 
-    /// Returns all differences between a request and an entry, without the secrets of the request. An entry that can't be read
-    /// has none.
+    /// Returns all differences between a request and an entry, without the secrets of the request. An entry that can't
+    /// be read has none.
     pub(super) fn differences(
         &self,
         query: &Query<'_>,
@@ -119,7 +120,7 @@ impl Matcher {
     ) -> Vec<Difference> {
         let budget = ReadBudget::new();
         let Some(live) = self.compare(query, payload, ordinal, &budget) else { return Vec::new() };
-        let mut redacted = RedactedRequest::new(query, payload, &self.telling);
+        let mut redacted = RedactedRequest::new(query, payload, &self.redaction);
         self.redact_near(live, query, payload, ordinal, redacted.as_mut(), &budget).differences
     }
 }

@@ -1,5 +1,6 @@
-//! Finds the entries that may be nearest to a request: those with the same URL up to the query; those whose path differs in one
-//! segment, on this host or another; else those that share the rarest segments; else entries of the host.
+//! Finds the entries that may be nearest to a request: those with the same URL up to the query; those whose path
+//! differs in one segment, on this host or another; else those that share the rarest segments; else entries of the
+//! host.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +11,7 @@ use harproxy_compare::path_diff::VARIABLE;
 use harproxy_compare::{Encoding, Template};
 use harproxy_http::url::normal;
 
-use super::super::index::{Groups, Ordinal};
+use super::super::index::{HashIndex, Ordinal};
 use super::super::key::View;
 use super::super::matcher::Matcher;
 use super::MAX_WARMED_UP;
@@ -18,23 +19,24 @@ use super::compare::RequestLine;
 
 /// The most entries of the request's own path whose method and URL are compared.
 const MAX_SAME_PATH: usize = 2048;
-/// The most entries of other paths whose method and URL are compared: if the request's own path has no entry, and if it has.
+/// The most entries of other paths whose method and URL are compared: if the request's own path has no entry, and if it
+/// has.
 const MAX_OTHER_PATHS: [usize; 2] = [384, 64];
 /// The most entries that are read and compared as a whole.
 const MAX_COMPARED: usize = 24;
-/// The same among entries with equally near method and URL, if the request has a payload. Where one URL serves everything, only
-/// payloads tell entries apart.
+/// The same for entries with equally near method and URL, if the request has a payload. Where one URL serves
+/// everything, entries differ in their payloads only.
 const MAX_COMPARED_BY_PAYLOAD: usize = 96;
 /// The segments by which longer paths are found.
 const MAX_SEGMENTS: usize = 16;
 /// The most sets of variable segments that are remembered for paths of one length.
 const MAX_VARIABLE_SETS: usize = 32;
 
-/// One entry of each path, by the features that its path shares with others. Case, percent-encoding and empty segments do not
-/// count.
+/// One entry of each path, by the features that its path shares with others. Case, percent-encoding and empty segments
+/// do not count.
 #[derive(Debug, Default)]
 pub(super) struct Neighbours {
-    groups: Groups,
+    groups: HashIndex,
     /// The sets of segments that vary, by a rule or because of a placeholder, by the length of the path.
     variable_sets: BTreeMap<usize, BTreeSet<Vec<usize>>>,
 }
@@ -74,10 +76,10 @@ impl PathFeature<'_> {
 }
 
 /// Returns the segments of a path, decoded and in lower case, with [`VARIABLE`] for those that vary.
-fn folded_segments<'u>(seen: &'u View<'_, '_>) -> Vec<Cow<'u, str>> {
-    let path = seen.path();
+fn folded_segments<'u>(view: &'u View<'_, '_>) -> Vec<Cow<'u, str>> {
+    let path = view.path();
     let by_rules = path.strip_prefix('/').unwrap_or(&path).split('/');
-    let written = seen.parts.segments().zip(by_rules).filter(|(written, _)| !written.is_empty());
+    let written = view.parts.segments().zip(by_rules).filter(|(written, _)| !written.is_empty());
     let has_placeholder = |segment: &str| Template::parse(segment.as_bytes(), Encoding::Percent).is_some();
     let segment = |(written, by_rules): (&'u str, &str)| match by_rules == VARIABLE || has_placeholder(written) {
         true => Cow::Borrowed(VARIABLE),
@@ -89,10 +91,10 @@ fn folded_segments<'u>(seen: &'u View<'_, '_>) -> Vec<Cow<'u, str>> {
 impl Neighbours {
     fn new(matcher: &Matcher) -> Self {
         let (mut found, mut variable_sets) = (Vec::new(), BTreeMap::<usize, BTreeSet<Vec<usize>>>::new());
-        for ordinal in matcher.index.one_of_each_place() {
+        for ordinal in matcher.index.one_of_each_path() {
             let Some(url) = matcher.url_of(ordinal) else { continue };
-            let seen = matcher.form.view(&url);
-            let (host, path) = (seen.host(), folded_segments(&seen));
+            let view = matcher.form.view(&url);
+            let (host, path) = (view.host(), folded_segments(&view));
             let mut add = |feature: PathFeature<'_>| found.push((feature.hash(), ordinal));
             add(PathFeature::Whole(&path));
             for (n, segment) in path.iter().enumerate() {
@@ -108,7 +110,7 @@ impl Neighbours {
             }
         }
         variable_sets.retain(|_, known| !known.is_empty());
-        Neighbours { groups: Groups::new(found), variable_sets }
+        Neighbours { groups: HashIndex::new(found), variable_sets }
     }
 
     /// Returns the path as it is, and as entries with variable segments see it.
@@ -131,7 +133,7 @@ impl Matcher {
 
     /// Returns the entries to compare with a request, the nearest by method and URL first, each with this distance.
     pub(super) fn nearest(&self, method: &str, asked: &View<'_, '_>, has_payload: bool) -> Vec<(u32, Ordinal)> {
-        let same_path = self.index.at_place(asked);
+        let same_path = self.index.with_path(asked);
         let mut found: Vec<Ordinal> = same_path.iter().take(MAX_SAME_PATH).copied().collect();
         // Entries of the same path are enough if the index of a large fixture would have to be built first.
         let is_built = self.explainer.neighbours.get().is_some();
@@ -201,6 +203,6 @@ impl Matcher {
     /// Returns the entries with the same path as this one.
     fn same_path(&self, ordinal: Ordinal) -> Option<Cow<'_, [Ordinal]>> {
         let url = self.url_of(ordinal)?;
-        Some(self.index.at_place(&self.form.view(&url)))
+        Some(self.index.with_path(&self.form.view(&url)))
     }
 }

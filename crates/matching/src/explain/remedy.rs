@@ -1,5 +1,5 @@
-//! Suggests what to write so that the nearest entry matches: options, or a `[[match]]` rule of `harproxy.toml`. A suggestion is
-//! tried before it is reported.
+//! Suggests what to write so that the nearest entry matches: options, or a `[[match]]` rule of `harproxy.toml`. A
+//! suggestion is tried before it is reported.
 
 use harproxy_compare::path_diff::PathStep;
 use harproxy_compare::{MatchBody, PathDiff, PayloadDiffKind, SentPayload};
@@ -10,13 +10,14 @@ use harproxy_json::{JsonPath, Pointer, PointerStep};
 use harproxy_support::shell_quote;
 
 use super::super::candidate::Candidate;
-use super::super::choice::{self, Asked};
+use super::super::choice::{self, LiveRequest};
 use super::super::index::Ordinal;
 use super::super::key::KeyForm;
 use super::super::matcher::Matcher;
 use super::super::policy::Policy;
-use super::super::redacted::{UrlPlaces, UrlShape};
-use super::super::{Difference, MatchRule, Options, OriginPattern, PathPattern, Query, What, score};
+use super::super::redacted_places::{UrlPlaces, UrlShape};
+use super::super::score::SentFields;
+use super::super::{Difference, MatchRule, Options, OriginPattern, PathPattern, Query, RequestPart};
 use super::compare::{ComparedEntry, path_segments};
 
 /// Options that let an entry match.
@@ -34,12 +35,12 @@ struct Remedy {
     glob: Option<String>,
 }
 
-/// A remedy with more JSON paths is not reported: nobody would write it.
+/// A remedy with more JSON paths is not reported, because it is impractical.
 const MAX_JSON_PATHS: usize = 5;
 
 impl Matcher {
-    /// Returns the options or configuration lines that let an entry match, in addition to those of the run. `shown_url` is the
-    /// URL of the request without secrets.
+    /// Returns the options or configuration lines that let an entry match, in addition to those of the run. `shown_url`
+    /// is the URL of the request without secrets.
     pub(super) fn remedy(
         &self,
         query: &Query<'_>,
@@ -81,24 +82,24 @@ impl Matcher {
         differences: &[Difference],
     ) -> Option<Remedy> {
         let has = |what| differences.iter().any(|difference| difference.what == what);
-        if has(What::Method) {
+        if has(RequestPart::Method) {
             return None;
         }
         let mut remedy = Remedy::default();
-        if has(What::Header) {
+        if has(RequestPart::Header) {
             // One line has to be enough, so there must be no other difference.
             let names = differences.iter().map(|difference| difference.name.clone());
-            let is_header = |difference: &Difference| difference.what == What::Header;
+            let is_header = |difference: &Difference| difference.what == RequestPart::Header;
             return differences.iter().all(is_header).then(|| Remedy { unmatched_headers: names.collect(), ..remedy });
         }
         let (shown, kept) = (Parts::of(shown_url.as_str()), Parts::of(recorded));
-        if has(What::Host) {
+        if has(RequestPart::Host) {
             remedy.same_host = Some((shown.site().into_owned(), kept.site().into_owned()));
         }
         // A difference in order has no name. Ignoring that has no effect, so the remedy will be found not to work.
-        let parameters = differences.iter().filter(|difference| difference.what == What::Query);
+        let parameters = differences.iter().filter(|difference| difference.what == RequestPart::Query);
         remedy.ignore_query = parameters.map(|parameter| parameter.name.clone()).collect();
-        if has(What::Path) {
+        if has(RequestPart::Path) {
             remedy.path = Some(self.path_pattern(query, &shown, recorded)?);
         }
         Some(remedy)
@@ -143,24 +144,24 @@ impl Matcher {
         let (asked, recorded) = (form.view(query.url.as_str()), form.view(&url));
         let same_url = match UrlShape::of(&UrlPlaces::of(&recorded)) {
             Some(shape) => shape.of_url(&asked) == shape.of_url(&recorded),
-            None => form.of(query.url.as_str()) == form.of(&url),
+            None => form.key(query.url.as_str()) == form.key(&url),
         };
-        let rules = policy.under(form.rules(), &recorded.active);
+        let rules = policy.combine(form.rules(), &recorded.active);
         if query.method != entry.request.method || !same_url {
             return false;
         }
         let candidate = Candidate::new(ordinal, at, fixture, &entry, &rules, &form);
-        let (sent, no_payload) = (score::Sent::new(query.headers), payload.without_body());
+        let (fields, no_payload) = (SentFields::new(query.headers), payload.without_body());
         // Computed values depend on the rules of the run.
         let payload = payload.fresh();
-        let asked = Asked {
+        let request = LiveRequest {
             url: Some(&asked),
             headers: query.headers,
-            sent: &sent,
+            fields: &fields,
             payload: &payload,
             no_payload: &no_payload,
         };
-        choice::rank(&candidate, &asked, &rules).is_some()
+        choice::rank(&candidate, &request, &rules).is_some()
     }
 }
 
@@ -196,8 +197,8 @@ fn last_elements_first<'p>(places: &'p [Pointer<'static>]) -> Vec<&'p Pointer<'s
     places.iter().map(|place| if is_element(&place) { elements.next().unwrap_or(place) } else { place }).collect()
 }
 
-/// Returns the paths of places, each once, with `wildcard` for the first index of an array. Without a wildcard, or a step behind
-/// the index, it is the path of the array.
+/// Returns the paths of places, each once, with `wildcard` for the first index of an array. Without a wildcard, or a
+/// step behind the index, it is the path of the array.
 fn merged_paths(places: &[Pointer<'static>], wildcard: Option<&str>) -> Vec<String> {
     let mut merged: Vec<String> = Vec::new();
     for place in places {
@@ -286,26 +287,20 @@ impl Remedy {
 
     /// Returns the lines of a `[[match]]` rule.
     fn toml(&self, glob: &str) -> String {
-        let list = |values: &[String]| {
-            values.iter().map(|value| toml::Value::from(value.as_str()).to_string()).collect::<Vec<_>>().join(", ")
+        let list = |name: &str, values: &[String]| {
+            let quoted: Vec<_> = values.iter().map(|value| toml::Value::from(value.as_str()).to_string()).collect();
+            (!quoted.is_empty()).then(|| format!("{name} = [{}]", quoted.join(", ")))
         };
-        let mut lines = vec!["[[match]]".to_owned(), format!("glob = \"{glob}\"")];
-        if let Some(path) = &self.path {
-            lines.push(format!("path = \"{path}\""));
-        }
-        if let Some((asked, _)) = &self.same_host {
-            lines.push(format!("same-host = [{}]", list(std::slice::from_ref(asked))));
-        }
-        if !self.ignore_query.is_empty() {
-            lines.push(format!("ignore-query = [{}]", list(&self.ignore_query)));
-        }
-        if let Some(mode) = self.body {
-            lines.push(format!("body = \"{}\"", mode_word(mode)));
-        }
-        if !self.ignore_body.is_empty() {
-            lines.push(format!("ignore-body = [{}]", list(&self.ignore_body)));
-        }
-        lines.join("\n")
+        let same_host = self.same_host.as_ref().and_then(|(asked, _)| list("same-host", std::slice::from_ref(asked)));
+        let lines = [
+            Some(format!("[[match]]\nglob = \"{glob}\"")),
+            self.path.as_ref().map(|path| format!("path = \"{path}\"")),
+            same_host,
+            list("ignore-query", &self.ignore_query),
+            self.body.map(|mode| format!("body = \"{}\"", mode_word(mode))),
+            list("ignore-body", &self.ignore_body),
+        ];
+        lines.into_iter().flatten().collect::<Vec<_>>().join("\n")
     }
 }
 

@@ -1,4 +1,4 @@
-//! Which of several candidates answers: standing, fixture, score, turn. And what is in scope.
+//! The choice among candidates: response class, fixture, score, sequence. Also the scope.
 
 use super::*;
 
@@ -8,39 +8,39 @@ fn repeating(repeat: Repeat) -> Options {
     Options { repeat, ..Options::default() }
 }
 
-fn entries(shelf: &Shelf, ask: &Ask, times: usize) -> Vec<Option<usize>> {
-    (0..times).map(|_| shelf.entry(ask)).collect()
+fn entries(test: &TestMatcher, request: &TestRequest, times: usize) -> Vec<Option<usize>> {
+    (0..times).map(|_| test.entry(request)).collect()
 }
 
 #[test]
-fn sequence_goes_on_and_stays_with_the_last() {
-    let shelf = shelf(Own, [get(URL), get("https://a.test/y"), get(URL), get(URL)], Options::default());
-    assert_eq!(entries(&shelf, &ask("GET", URL), 5), [0, 2, 3, 3, 3].map(Some));
-    assert_eq!(shelf.matcher.used(), [3]);
-    let unused: Vec<_> = shelf.matcher.unused().map(|at| at.entry).collect();
+fn sequence_advances_and_repeats_the_last_entry() {
+    let test = matcher_over(Own, [get(URL), get("https://a.test/y"), get(URL), get(URL)], Options::default());
+    assert_eq!(entries(&test, &request("GET", URL), 5), [0, 2, 3, 3, 3].map(Some));
+    assert_eq!(test.matcher.used(), [3]);
+    let unused: Vec<_> = test.matcher.unused().map(|at| at.entry).collect();
     assert_eq!(unused, [1]);
 }
 
 #[test]
-fn first_is_always_the_first() {
-    let shelf = shelf(Own, [get(URL), get(URL)], repeating(Repeat::First));
-    assert_eq!(entries(&shelf, &ask("GET", URL), 3), [0, 0, 0].map(Some));
+fn repeat_first_always_serves_the_first_entry() {
+    let test = matcher_over(Own, [get(URL), get(URL)], repeating(Repeat::First));
+    assert_eq!(entries(&test, &request("GET", URL), 3), [0, 0, 0].map(Some));
 }
 
 #[test]
-fn once_is_each_at_most_once_then_a_miss() {
-    let shelf = shelf(Own, [get(URL).with("accept", "a"), get(URL).with("accept", "b")], repeating(Repeat::Once));
-    assert_eq!(entries(&shelf, &ask("GET", URL).with("accept", "b"), 3), [Some(1), Some(0), None]);
-    let miss = shelf.miss(&ask("GET", URL));
+fn repeat_once_serves_each_entry_once_then_misses() {
+    let test = matcher_over(Own, [get(URL).with("accept", "a"), get(URL).with("accept", "b")], repeating(Repeat::Once));
+    assert_eq!(entries(&test, &request("GET", URL).with("accept", "b"), 3), [Some(1), Some(0), None]);
+    let miss = test.miss(&request("GET", URL));
     assert_eq!(miss.kind, MissKind::UsedUp);
     assert_eq!((miss.near.len(), miss.remedy.as_deref()), (2, Some("--repeat sequence")));
 }
 
 #[test]
-fn sessions_have_turns_of_their_own() {
-    let shelf = shelf(Own, [get(URL), get(URL)], Options::default());
-    let ask = ask("GET", URL);
-    let told = |session| brief(&shelf.answer_to(&ask, session));
+fn sessions_have_separate_sequences() {
+    let test = matcher_over(Own, [get(URL), get(URL)], Options::default());
+    let request = request("GET", URL);
+    let told = |session| brief(&test.answer_to(&request, session));
     assert_eq!(told(Some("a")), "serve 0.0 200");
     assert_eq!(told(None), "serve 0.0 200");
     assert_eq!(told(Some("b")), "serve 0.0 200");
@@ -49,18 +49,18 @@ fn sessions_have_turns_of_their_own() {
 }
 
 #[test]
-fn parallel_requests_of_a_session_take_different_turns() {
-    let shelf = shelf(Own, (0..32).map(|_| get(URL)), repeating(Repeat::Once));
+fn concurrent_requests_of_a_session_get_different_entries() {
+    let test = matcher_over(Own, (0..32).map(|_| get(URL)), repeating(Repeat::Once));
     let url = NormalUrl::parse(URL).unwrap();
     let headers = HeaderMap::new();
     let mut taken: Vec<usize> = std::thread::scope(|scope| {
-        let ask = |_| {
+        let request = |_| {
             scope.spawn(|| {
                 let query = Query { method: "GET", url: &url, headers: &headers, body: None };
-                (0..8).map(|_| chosen(&shelf.matcher.answer(&query, None)).unwrap().at.entry).collect::<Vec<_>>()
+                (0..8).map(|_| chosen(&test.matcher.answer(&query, None)).unwrap().at.entry).collect::<Vec<_>>()
             })
         };
-        let threads: Vec<_> = (0..4).map(ask).collect();
+        let threads: Vec<_> = (0..4).map(request).collect();
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
     taken.sort_unstable();
@@ -68,104 +68,108 @@ fn parallel_requests_of_a_session_take_different_turns() {
 }
 
 #[test]
-fn the_score_ranks_before_the_turn() {
-    let shelf = shelf(
+fn score_ranks_before_the_sequence() {
+    let test = matcher_over(
         Own,
         [get(URL).with("accept", "a"), get(URL).with("Accept", "b").with("x", "1"), get(URL).with("accept", "b")],
         Options::default(),
     );
-    let both = ask("GET", URL).with("accept", "b").with("x", "1");
-    assert_eq!(entries(&shelf, &both, 2), [1, 1].map(Some));
-    assert_eq!(chosen(&shelf.answer(&both)).unwrap().score, 2);
-    assert_eq!(entries(&shelf, &ask("GET", URL).with("accept", "a"), 2), [0, 0].map(Some));
+    let both = request("GET", URL).with("accept", "b").with("x", "1");
+    assert_eq!(entries(&test, &both, 2), [1, 1].map(Some));
+    assert_eq!(chosen(&test.answer(&both)).unwrap().score, 2);
+    assert_eq!(entries(&test, &request("GET", URL).with("accept", "a"), 2), [0, 0].map(Some));
 }
 
 #[test]
-fn masked_headers_neither_raise_nor_lower() {
+fn headers_that_never_score_do_not_change_the_rank() {
     let recorded = || {
         [
             get(URL).with("user-agent", "one").with("accept", "a"),
             get(URL).with("user-agent", "two").with("sec-fetch-mode", "cors").with("accept", "a"),
         ]
     };
-    let sent = ask("GET", URL).with("user-agent", "two").with("sec-fetch-mode", "cors").with("accept", "a");
-    let masked = shelf(Own, recorded(), repeating(Repeat::First));
+    let sent = request("GET", URL).with("user-agent", "two").with("sec-fetch-mode", "cors").with("accept", "a");
+    let masked = matcher_over(Own, recorded(), repeating(Repeat::First));
     assert_eq!(masked.entry(&sent), Some(0));
-    let all = shelf(Own, recorded(), Options { score_all_headers: true, ..repeating(Repeat::First) });
+    let all = matcher_over(Own, recorded(), Options { score_all_headers: true, ..repeating(Repeat::First) });
     assert_eq!(all.entry(&sent), Some(1));
 }
 
 #[test]
-fn the_first_fixture_that_has_the_key_answers() {
+fn first_fixture_with_the_key_answers() {
     let fixtures = vec![
         (Own, vec![get(URL)]),
         (Own, vec![get(URL).with("accept", "a"), get("https://a.test/y"), post("https://a.test/z", "2")]),
         (Own, vec![post("https://a.test/z", "1")]),
     ];
-    let shelf = shelf_of(fixtures, Options::default()).unwrap();
-    let told = |ask: &Ask| brief(&shelf.answer(ask));
-    let scored = ask("GET", URL).with("accept", "a");
+    let test = try_matcher_over(fixtures, Options::default()).unwrap();
+    let told = |request: &TestRequest| brief(&test.answer(request));
+    let scored = request("GET", URL).with("accept", "a");
     assert_eq!([told(&scored), told(&scored)], ["serve 0.0 200"; 2]);
-    assert_eq!(told(&ask("GET", "https://a.test/y")), "serve 1.1 200");
-    assert_eq!(told(&ask("POST", "https://a.test/z").json("1")), "serve 2.0 200");
-    assert_eq!(shelf.matcher.used(), [1, 1, 1]);
+    assert_eq!(told(&request("GET", "https://a.test/y")), "serve 1.1 200");
+    assert_eq!(told(&request("POST", "https://a.test/z").json("1")), "serve 2.0 200");
+    assert_eq!(test.matcher.used(), [1, 1, 1]);
 }
 
 #[test]
-fn a_failure_answers_only_when_nothing_else_does() {
-    let shelf = shelf(Own, [get(URL).status(0), get(URL), get("https://a.test/y").status(-1)], Options::default());
-    assert_eq!(entries(&shelf, &ask("GET", URL), 2), [1, 1].map(Some));
-    assert_eq!(brief(&shelf.answer(&ask("GET", "https://a.test/y"))), "abort 0.2 0");
+fn failure_answers_only_without_another_entry() {
+    let test =
+        matcher_over(Own, [get(URL).status(0), get(URL), get("https://a.test/y").status(-1)], Options::default());
+    assert_eq!(entries(&test, &request("GET", URL), 2), [1, 1].map(Some));
+    assert_eq!(brief(&test.answer(&request("GET", "https://a.test/y"))), "abort 0.2 0");
 }
 
 #[test]
-fn a_cached_body_is_served_when_nothing_better_is() {
+fn cached_body_of_a_304_answers_only_without_a_full_response() {
     let validated = || get(URL).status(304).with("If-None-Match", "\"a\"");
-    let both = shelf(Foreign, [validated(), get(URL)], Options::default());
-    assert_eq!(brief(&both.answer(&ask("GET", URL))), "serve 0.1 200");
-    let conditional = ask("GET", URL).with("if-none-match", "\"a\"");
+    let both = matcher_over(Foreign, [validated(), get(URL)], Options::default());
+    assert_eq!(brief(&both.answer(&request("GET", URL))), "serve 0.1 200");
+    let conditional = request("GET", URL).with("if-none-match", "\"a\"");
     assert_eq!(brief(&both.answer(&conditional)), "serve 0.0 304");
-    let alone = shelf(Foreign, [validated()], Options::default());
-    assert_eq!(brief(&alone.answer(&ask("GET", URL))), "serve 0.0 200");
-    let bare = shelf(Own, [validated().content(json!({"size": 0, "mimeType": ""}))], Options::default());
-    let miss = bare.miss(&ask("GET", URL));
-    assert_eq!(miss.near[0].differences[0].to_tuple(), (What::Header, "if-none-match", None, Some("\"a\"")));
+    let alone = matcher_over(Foreign, [validated()], Options::default());
+    assert_eq!(brief(&alone.answer(&request("GET", URL))), "serve 0.0 200");
+    let bare = matcher_over(Own, [validated().content(json!({"size": 0, "mimeType": ""}))], Options::default());
+    let miss = bare.miss(&request("GET", URL));
+    assert_eq!(miss.near[0].differences[0].to_tuple(), (RequestPart::Header, "if-none-match", None, Some("\"a\"")));
 }
 
-/// What a client with a cache lives: the answer, that it still holds, and the next answer.
 #[test]
-fn who_validates_gets_what_validating_got_wherever_it_stands_in_the_file() {
+fn conditional_request_gets_the_304_in_any_order_of_entries() {
     let plain = || get(URL).content(json!({"size": 5, "mimeType": "text/plain", "text": "first"}));
     let validated = || get(URL).with("If-None-Match", "\"a\"");
     let unchanged = || validated().status(304).content(json!({"size": 0, "mimeType": ""}));
-    let (ask_plain, ask_validated) = (ask("GET", URL), ask("GET", URL).with("if-none-match", "\"a\""));
-    let orders: [Vec<Recorded>; 2] = [vec![plain(), unchanged()], vec![unchanged(), plain()]];
+    let (ask_plain, ask_validated) = (request("GET", URL), request("GET", URL).with("if-none-match", "\"a\""));
+    let orders: [Vec<EntryJson>; 2] = [vec![plain(), unchanged()], vec![unchanged(), plain()]];
     for (place, order) in [1, 0].into_iter().zip(orders) {
-        let shelf = shelf(Own, order, Options::default());
-        assert_eq!(entries(&shelf, &ask_validated, 2), [Some(place); 2], "the 304, again and again");
-        assert_eq!(entries(&shelf, &ask_plain, 2), [Some(1 - place); 2], "the 200");
-        assert_eq!(shelf.entry(&ask("GET", URL).with("if-none-match", "\"b\"")), Some(1 - place), "another validator");
+        let test = matcher_over(Own, order, Options::default());
+        assert_eq!(entries(&test, &ask_validated, 2), [Some(place); 2], "the 304, again and again");
+        assert_eq!(entries(&test, &ask_plain, 2), [Some(1 - place); 2], "the 200");
+        assert_eq!(
+            test.entry(&request("GET", URL).with("if-none-match", "\"b\"")),
+            Some(1 - place),
+            "another validator"
+        );
     }
-    // A poll: it holds, it holds, it has changed.
-    let poll = shelf(Own, [plain(), unchanged(), unchanged(), validated()], Options::default());
+    // A poll: unchanged, unchanged, changed.
+    let poll = matcher_over(Own, [plain(), unchanged(), unchanged(), validated()], Options::default());
     assert_eq!(poll.entry(&ask_plain), Some(0));
     assert_eq!(entries(&poll, &ask_validated, 4), [1, 2, 3, 3].map(Some));
-    // Each at most once: what validates falls back to the plain answer, as it would have got one had it not been recorded.
-    let once = shelf(Own, [plain(), unchanged()], Options { repeat: Repeat::Once, ..Options::default() });
+    // With `--repeat once`, a conditional request falls back to the full response.
+    let once = matcher_over(Own, [plain(), unchanged()], Options { repeat: Repeat::Once, ..Options::default() });
     assert_eq!(entries(&once, &ask_validated, 3), [Some(1), Some(0), None]);
 }
 
 #[test]
-fn who_asks_for_a_part_gets_the_part_wherever_it_stands_in_the_file() {
+fn range_request_gets_the_206_in_any_order_of_entries() {
     let part = || get(URL).status(206).with("Range", "bytes=0-1");
-    let ask_part = ask("GET", URL).with("range", "bytes=0-1");
-    let orders: [Vec<Recorded>; 2] = [vec![get(URL), part()], vec![part(), get(URL)]];
+    let ask_part = request("GET", URL).with("range", "bytes=0-1");
+    let orders: [Vec<EntryJson>; 2] = [vec![get(URL), part()], vec![part(), get(URL)]];
     for (place, order) in [1, 0].into_iter().zip(orders) {
-        let shelf = shelf(Own, order, Options::default());
-        assert_eq!(entries(&shelf, &ask_part, 2), [Some(place); 2]);
-        assert_eq!(entries(&shelf, &ask("GET", URL), 2), [Some(1 - place); 2]);
+        let test = matcher_over(Own, order, Options::default());
+        assert_eq!(entries(&test, &ask_part, 2), [Some(place); 2]);
+        assert_eq!(entries(&test, &request("GET", URL), 2), [Some(1 - place); 2]);
         assert_eq!(
-            shelf.entry(&ask("GET", URL).with("range", "bytes=5-9")),
+            test.entry(&request("GET", URL).with("range", "bytes=5-9")),
             Some(1 - place),
             "an origin may ignore it"
         );
@@ -173,37 +177,38 @@ fn who_asks_for_a_part_gets_the_part_wherever_it_stands_in_the_file() {
 }
 
 #[test]
-fn a_websocket_and_a_plain_answer_of_one_url_are_not_taken_for_each_other() {
+fn websocket_and_plain_response_of_one_url_are_distinguished() {
     let websocket = || get(URL).status(101).with("Upgrade", "websocket");
-    let upgrade = ask("GET", URL).with("connection", "Upgrade").with("upgrade", "websocket");
-    let orders: [Vec<Recorded>; 2] = [vec![get(URL).status(426), websocket()], vec![websocket(), get(URL).status(426)]];
+    let upgrade = request("GET", URL).with("connection", "Upgrade").with("upgrade", "websocket");
+    let orders: [Vec<EntryJson>; 2] =
+        [vec![get(URL).status(426), websocket()], vec![websocket(), get(URL).status(426)]];
     for (place, order) in [0, 1].into_iter().zip(orders) {
-        let shelf = shelf(Foreign, order, Options::default());
-        assert_eq!(entries(&shelf, &ask("GET", URL), 3), [Some(place); 3]);
-        assert_eq!(shelf.entry(&upgrade), Some(1 - place));
+        let test = matcher_over(Foreign, order, Options::default());
+        assert_eq!(entries(&test, &request("GET", URL), 3), [Some(place); 3]);
+        assert_eq!(test.entry(&upgrade), Some(1 - place));
     }
-    let alone = shelf(Foreign, [websocket()], Options::default());
-    assert_eq!(brief(&alone.answer(&ask("GET", URL))), "serve 0.0 101", "which replay does not send");
-    let plain = shelf(Foreign, [get(URL)], Options::default());
+    let alone = matcher_over(Foreign, [websocket()], Options::default());
+    assert_eq!(brief(&alone.answer(&request("GET", URL))), "serve 0.0 101", "which replay does not send");
+    let plain = matcher_over(Foreign, [get(URL)], Options::default());
     let miss = plain.miss(&upgrade);
     assert_eq!(miss.kind, MissKind::NoEntry);
-    assert_eq!(miss.near[0].differences[0].to_tuple(), (What::Header, "upgrade", Some("websocket"), None));
+    assert_eq!(miss.near[0].differences[0].to_tuple(), (RequestPart::Header, "upgrade", Some("websocket"), None));
 }
 
 #[test]
-fn a_body_that_was_not_kept_is_a_miss_of_its_own_kind() {
+fn body_that_was_not_recorded_is_a_miss_of_its_own_kind() {
     let lost = || get(URL).content(json!({"size": 5120, "mimeType": "text/html"}));
-    let kept = shelf(Foreign, [lost()], Options::default());
-    assert_eq!(kept.miss(&ask("GET", URL)).kind, MissKind::BodyNotRecorded(EntryRef { fixture: 0, entry: 0 }));
-    let empty = shelf(Foreign, [lost()], Options { missing_body: MissingBody::Empty, ..Options::default() });
-    assert_eq!(brief(&empty.answer(&ask("GET", URL))), "serve 0.0 200");
-    let head = shelf(Foreign, [Recorded(lost().0).status(204)], Options::default());
-    assert_eq!(brief(&head.answer(&ask("GET", URL))), "serve 0.0 204");
+    let kept = matcher_over(Foreign, [lost()], Options::default());
+    assert_eq!(kept.miss(&request("GET", URL)).kind, MissKind::BodyNotRecorded(EntryRef { fixture: 0, entry: 0 }));
+    let empty = matcher_over(Foreign, [lost()], Options { missing_body: MissingBody::Empty, ..Options::default() });
+    assert_eq!(brief(&empty.answer(&request("GET", URL))), "serve 0.0 200");
+    let head = matcher_over(Foreign, [EntryJson(lost().0).status(204)], Options::default());
+    assert_eq!(brief(&head.answer(&request("GET", URL))), "serve 0.0 204");
 }
 
 #[test]
-fn the_scope_is_the_globs_recorded_with_or_the_origins_of_a_foreign_har() {
-    let shelf = shelf_of(
+fn scope_is_the_recorded_globs_or_the_origins_of_a_foreign_har() {
+    let test = try_matcher_over(
         vec![
             (Own, vec![get(URL)]),
             (Foreign, vec![get("http://b.example:81/x").http2(), get("wss://c.example/s").status(101)]),
@@ -219,22 +224,22 @@ fn the_scope_is_the_globs_recorded_with_or_the_origins_of_a_foreign_har() {
         ("http://b.example/x", false),
         ("https://c.example/s", true),
     ] {
-        assert_eq!(shelf.matcher.in_scope(&NormalUrl::parse(url).unwrap()), inside, "{url}");
+        assert_eq!(test.matcher.in_scope(&NormalUrl::parse(url).unwrap()), inside, "{url}");
     }
     for (origin, possible) in [("https://c.test", true), ("http://b.example:81", true), ("http://b.example", false)] {
-        assert_eq!(shelf.matcher.may_match_origin(origin), possible, "{origin}");
+        assert_eq!(test.matcher.may_match_origin(origin), possible, "{origin}");
     }
-    assert!(shelf.matcher.speaks_h2("http://b.example:81"));
-    assert!(!shelf.matcher.speaks_h2("https://a.test"));
+    assert!(test.matcher.speaks_h2("http://b.example:81"));
+    assert!(!test.matcher.speaks_h2("https://a.test"));
     let given = harproxy_glob::Globs::new(["https://only.test/**"]).unwrap();
-    let fixtures = shelf.matcher.fixtures().to_vec();
+    let fixtures = test.matcher.fixtures().to_vec();
     let narrowed = Matcher::new(fixtures, Some(given), Options::default()).unwrap();
     assert!(!narrowed.in_scope(&NormalUrl::parse(URL).unwrap()));
-    assert!(shelf.folder.path().exists());
+    assert!(test.folder.path().exists());
 }
 
 impl Difference {
-    pub(super) fn to_tuple(&self) -> (What, &str, Option<&str>, Option<&str>) {
+    pub(super) fn to_tuple(&self) -> (RequestPart, &str, Option<&str>, Option<&str>) {
         (self.what, &self.name, self.request.as_deref(), self.recorded.as_deref())
     }
 }

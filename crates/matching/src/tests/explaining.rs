@@ -1,125 +1,129 @@
-//! Misses: the nearest entries, the exact differences, and a remedy that works.
+//! Explanations of misses: the nearest entries and their differences.
 
 use super::remedies::options_of;
 use super::*;
 
-type Told<'a> = (What, &'a str, Option<&'a str>, Option<&'a str>);
+type DifferenceTuple<'a> = (RequestPart, &'a str, Option<&'a str>, Option<&'a str>);
 
-fn told(miss: &Miss, near: usize) -> Vec<Told<'_>> {
+fn told(miss: &Miss, near: usize) -> Vec<DifferenceTuple<'_>> {
     miss.near[near].differences.iter().map(Difference::to_tuple).collect()
 }
 
 #[test]
-fn a_query_parameter() {
-    let shelf = shelf(
+fn query_parameter_that_differs_is_named() {
+    let test = matcher_over(
         Own,
         [get("https://a.test/s?page=2&q=x"), get("https://a.test/s?page=1&q=y&r"), get("https://a.test/t")],
         Options::default(),
     );
-    let miss = shelf.miss(&ask("GET", "https://a.test/s?page=3&q=x"));
+    let miss = test.miss(&request("GET", "https://a.test/s?page=3&q=x"));
     assert_eq!(miss.kind, MissKind::NoEntry);
-    assert_eq!(told(&miss, 0), [(What::Query, "page", Some("3"), Some("2"))]);
+    assert_eq!(told(&miss, 0), [(RequestPart::Query, "page", Some("3"), Some("2"))]);
     assert_eq!(told(&miss, 1).len(), 3);
     assert_eq!((miss.same_path, miss.remedy.as_deref()), (2, Some("--ignore-query page")));
 }
 
 #[test]
-fn the_order_of_parameters() {
-    let shelf = shelf(Own, [get("https://a.test/s?a=1&b=2")], Options::default());
-    let miss = shelf.miss(&ask("GET", "https://a.test/s?b=2&a=1"));
-    assert_eq!(told(&miss, 0), [(What::Query, "", Some("b=2&a=1"), Some("a=1&b=2"))]);
+fn order_of_parameters_is_one_difference() {
+    let test = matcher_over(Own, [get("https://a.test/s?a=1&b=2")], Options::default());
+    let miss = test.miss(&request("GET", "https://a.test/s?b=2&a=1"));
+    assert_eq!(told(&miss, 0), [(RequestPart::Query, "", Some("b=2&a=1"), Some("a=1&b=2"))]);
     assert_eq!(miss.remedy, None);
 }
 
 #[test]
-fn the_order_of_parameters_beside_another_that_differs() {
-    let shelf = shelf(Own, [get("https://a.test/s?a=1&b=2&r=1&r=2")], Options::default());
-    let order = |asked| (What::Query, "", Some(asked), Some("a=1&b=2&r=1&r=2"));
+fn order_of_parameters_is_reported_beside_a_changed_one() {
+    let test = matcher_over(Own, [get("https://a.test/s?a=1&b=2&r=1&r=2")], Options::default());
+    let order = |asked| (RequestPart::Query, "", Some(asked), Some("a=1&b=2&r=1&r=2"));
     let asked = "b=2&a=1&c=3&r=1&r=2";
-    let miss = shelf.miss(&ask("GET", &format!("https://a.test/s?{asked}")));
-    assert_eq!(told(&miss, 0), [(What::Query, "c", Some("3"), None), order(asked)]);
+    let miss = test.miss(&request("GET", &format!("https://a.test/s?{asked}")));
+    assert_eq!(told(&miss, 0), [(RequestPart::Query, "c", Some("3"), None), order(asked)]);
     assert_eq!(miss.remedy, None);
-    let miss = shelf.miss(&ask("GET", "https://a.test/s?a=1&r=1&b=2"));
-    assert_eq!(told(&miss, 0), [(What::Query, "r", Some("1"), Some("1, 2"))], "what is repeated stands in no order");
+    let miss = test.miss(&request("GET", "https://a.test/s?a=1&r=1&b=2"));
+    assert_eq!(
+        told(&miss, 0),
+        [(RequestPart::Query, "r", Some("1"), Some("1, 2"))],
+        "what is repeated stands in no order"
+    );
 }
 
 #[test]
-fn parameters_without_name_and_value() {
+fn empty_parameters_are_a_difference_of_the_query() {
     for (asked, recorded) in [("a=1&b=2&", "a=1&b=2"), ("a=1&&b=2", "a=1&b=2"), ("&a=1", "a=1"), ("page=1", "page=1&")]
     {
-        let shelf = shelf(Own, [get(&format!("https://a.test/s?{recorded}"))], Options::default());
-        let miss = shelf.miss(&ask("GET", &format!("https://a.test/s?{asked}")));
-        assert_eq!(told(&miss, 0), [(What::Query, "", Some(asked), Some(recorded))]);
+        let test = matcher_over(Own, [get(&format!("https://a.test/s?{recorded}"))], Options::default());
+        let miss = test.miss(&request("GET", &format!("https://a.test/s?{asked}")));
+        assert_eq!(told(&miss, 0), [(RequestPart::Query, "", Some(asked), Some(recorded))]);
     }
     let ignoring = Options { ignore_query: vec!["t".into()], ..Options::default() };
-    let shelf = shelf(Own, [get("https://a.test/s?a=1&t=1")], ignoring);
-    assert_eq!(told(&shelf.miss(&ask("GET", "https://a.test/s?a=1&t=2&")), 0).len(), 1);
+    let test = matcher_over(Own, [get("https://a.test/s?a=1&t=1")], ignoring);
+    assert_eq!(told(&test.miss(&request("GET", "https://a.test/s?a=1&t=2&")), 0).len(), 1);
 }
 
 #[test]
-fn the_method() {
-    let shelf = shelf(Own, [get("https://a.test/s")], Options::default());
-    let miss = shelf.miss(&ask("POST", "https://a.test/s"));
-    assert_eq!(told(&miss, 0), [(What::Method, "", Some("POST"), Some("GET"))]);
+fn other_method_is_reported() {
+    let test = matcher_over(Own, [get("https://a.test/s")], Options::default());
+    let miss = test.miss(&request("POST", "https://a.test/s"));
+    assert_eq!(told(&miss, 0), [(RequestPart::Method, "", Some("POST"), Some("GET"))]);
     assert_eq!(miss.remedy, None);
 }
 
 #[test]
-fn a_json_value() {
-    let shelf = shelf(
+fn json_value_that_differs_has_its_path() {
+    let test = matcher_over(
         Own,
         [post("https://a.test/s", r#"{"user":{"id":5,"a b":"x"},"n":[1,2]}"#), post("https://a.test/s", r#"{"z":1}"#)],
         Options::default(),
     );
-    let miss = shelf.miss(&ask("POST", "https://a.test/s").json(r#"{"user":{"id":7,"a b":"x"},"n":[1]}"#));
+    let miss = test.miss(&request("POST", "https://a.test/s").json(r#"{"user":{"id":7,"a b":"x"},"n":[1]}"#));
     assert_eq!(
         told(&miss, 0),
-        [(What::Body, "$.user.id", Some("7"), Some("5")), (What::Body, "$.n[1]", None, Some("2"))]
+        [(RequestPart::Body, "$.user.id", Some("7"), Some("5")), (RequestPart::Body, "$.n[1]", None, Some("2"))]
     );
     assert_eq!(miss.near.len(), 2);
     assert_eq!(miss.remedy.as_deref(), Some("--ignore-body '$.user.id' --ignore-body '$.n[1]'"));
 }
 
 #[test]
-fn json_that_is_spelt_otherwise() {
-    let shelf = shelf(Own, [post("https://a.test/s", r#"{"a":1}"#)], Options::default());
-    let miss = shelf.miss(&ask("POST", "https://a.test/s").json(r#"{"a": 1}"#));
+fn json_with_another_spelling_is_reported_as_a_whole() {
+    let test = matcher_over(Own, [post("https://a.test/s", r#"{"a":1}"#)], Options::default());
+    let miss = test.miss(&request("POST", "https://a.test/s").json(r#"{"a": 1}"#));
     assert_eq!(miss.remedy.as_deref(), Some("--match-body json"));
     assert_eq!(miss.near[0].differences[0].request.as_deref(), Some(r#"{"a": 1}"#));
 }
 
 #[test]
-fn a_form_field_and_a_part() {
+fn form_field_and_part_that_differ_are_named() {
     let form = "application/x-www-form-urlencoded";
     let part = |value: &str| format!("--B\r\nContent-Disposition: form-data; name=\"p\"\r\n\r\n{value}\r\n--B--\r\n");
-    let shelf = shelf(
+    let test = matcher_over(
         Own,
         [
-            asked("POST", "https://a.test/f").sent(form, "a=1&b=2"),
-            asked("POST", "https://a.test/m").sent("multipart/form-data; boundary=B", &part("1")),
+            entry_json("POST", "https://a.test/f").sent(form, "a=1&b=2"),
+            entry_json("POST", "https://a.test/m").sent("multipart/form-data; boundary=B", &part("1")),
         ],
         Options::default(),
     );
-    let miss = shelf.miss(&ask("POST", "https://a.test/f").body(form, "a=1&b=3"));
-    assert_eq!(told(&miss, 0), [(What::Body, "b", Some("3"), Some("2"))]);
-    let miss = shelf.miss(&ask("POST", "https://a.test/m").body("multipart/form-data; boundary=B", part("2")));
-    assert_eq!(told(&miss, 0), [(What::Body, "p", Some("2"), Some("1"))]);
+    let miss = test.miss(&request("POST", "https://a.test/f").body(form, "a=1&b=3"));
+    assert_eq!(told(&miss, 0), [(RequestPart::Body, "b", Some("3"), Some("2"))]);
+    let miss = test.miss(&request("POST", "https://a.test/m").body("multipart/form-data; boundary=B", part("2")));
+    assert_eq!(told(&miss, 0), [(RequestPart::Body, "p", Some("2"), Some("1"))]);
     assert_eq!(miss.remedy.as_deref(), Some("--match-body ignore"));
 }
 
 #[test]
-fn a_payload_on_one_side_only_and_long_ones() {
-    let shelf = shelf(Own, [asked("POST", "https://a.test/s")], Options::default());
+fn payload_on_one_side_and_long_payloads_are_reported() {
+    let test = matcher_over(Own, [entry_json("POST", "https://a.test/s")], Options::default());
     let long = "x".repeat(5000);
-    let miss = shelf.miss(&ask("POST", "https://a.test/s").body("text/plain", long));
+    let miss = test.miss(&request("POST", "https://a.test/s").body("text/plain", long));
     let sent = miss.near[0].differences[0].request.as_deref().unwrap();
     assert!(sent.starts_with("xxx") && sent.ends_with("… (5000 bytes)") && sent.len() < 500, "{sent}");
     assert_eq!(miss.near[0].differences[0].recorded, None);
 }
 
 #[test]
-fn a_path_segment() {
-    let shelf = shelf(
+fn path_segment_that_differs_is_numbered() {
+    let test = matcher_over(
         Own,
         [
             get("https://a.test/users/5/orders"),
@@ -129,9 +133,9 @@ fn a_path_segment() {
         ],
         Options::default(),
     );
-    let miss = shelf.miss(&ask("GET", "https://a.test/users/7/orders"));
-    assert_eq!(told(&miss, 0), [(What::Path, "2", Some("7"), Some("5"))]);
-    assert_eq!(told(&miss, 1), [(What::Host, "", Some("https://a.test"), Some("https://b.test"))]);
+    let miss = test.miss(&request("GET", "https://a.test/users/7/orders"));
+    assert_eq!(told(&miss, 0), [(RequestPart::Path, "2", Some("7"), Some("5"))]);
+    assert_eq!(told(&miss, 1), [(RequestPart::Host, "", Some("https://a.test"), Some("https://b.test"))]);
     assert_eq!(
         (miss.same_path, miss.remedy.as_deref()),
         (0, Some("in harproxy.toml:\n[[match]]\nglob = \"https://a.test/**\"\npath = \"/users/{id}/orders\""))
@@ -139,41 +143,41 @@ fn a_path_segment() {
 }
 
 #[test]
-fn the_host() {
-    let shelf = shelf(Own, [get("https://staging.test/x?y=1")], Options::default());
-    let miss = shelf.miss(&ask("GET", "http://localhost:3000/x?y=1"));
-    assert_eq!(told(&miss, 0), [(What::Host, "", Some("http://localhost:3000"), Some("https://staging.test"))]);
+fn other_origin_is_reported() {
+    let test = matcher_over(Own, [get("https://staging.test/x?y=1")], Options::default());
+    let miss = test.miss(&request("GET", "http://localhost:3000/x?y=1"));
+    assert_eq!(told(&miss, 0), [(RequestPart::Host, "", Some("http://localhost:3000"), Some("https://staging.test"))]);
     assert_eq!(miss.remedy.as_deref(), Some("--same-host http://localhost:3000=https://staging.test"));
 }
 
 #[test]
-fn a_required_header() {
+fn required_header_that_differs_is_named() {
     let options = Options { match_headers: strings(&["x-tenant"]), ..Options::default() };
-    let shelf = shelf(Own, [get("https://a.test/x").with("x-tenant", "a")], options);
-    let miss = shelf.miss(&ask("GET", "https://a.test/x").with("x-tenant", "b"));
-    assert_eq!(told(&miss, 0), [(What::Header, "x-tenant", Some("b"), Some("a"))]);
+    let test = matcher_over(Own, [get("https://a.test/x").with("x-tenant", "a")], options);
+    let miss = test.miss(&request("GET", "https://a.test/x").with("x-tenant", "b"));
+    assert_eq!(told(&miss, 0), [(RequestPart::Header, "x-tenant", Some("b"), Some("a"))]);
 }
 
 #[test]
-fn the_graphql_operation_is_named() {
-    let shelf = shelf(Own, [post("https://a.test/g", r#"{"query":"query Old { a }"}"#)], Options::default());
-    let miss = shelf.miss(&ask("POST", "https://a.test/g").json(r#"{"query":"query New { a }"}"#));
+fn graphql_operation_is_named() {
+    let test = matcher_over(Own, [post("https://a.test/g", r#"{"query":"query Old { a }"}"#)], Options::default());
+    let miss = test.miss(&request("POST", "https://a.test/g").json(r#"{"query":"query New { a }"}"#));
     assert_eq!(miss.operation.as_deref(), Some("New"));
     assert_eq!(miss.near[0].operation.as_deref(), Some("Old"));
 }
 
 #[test]
-fn nothing_near_shows_what_the_host_has() {
-    let shelf = shelf(Own, [get("https://a.test/a/b/c"), get("https://b.test/z")], Options::default());
-    let miss = shelf.miss(&ask("GET", "https://a.test/q"));
-    assert_eq!(told(&miss, 0), [(What::Path, "", Some("/q"), Some("/a/b/c"))]);
+fn entries_of_the_host_are_shown_when_no_path_is_similar() {
+    let test = matcher_over(Own, [get("https://a.test/a/b/c"), get("https://b.test/z")], Options::default());
+    let miss = test.miss(&request("GET", "https://a.test/q"));
+    assert_eq!(told(&miss, 0), [(RequestPart::Path, "", Some("/q"), Some("/a/b/c"))]);
     assert_eq!(miss.near.len(), 1);
-    assert_eq!(shelf.miss(&ask("GET", "https://c.test/q")).near.len(), 0);
+    assert_eq!(test.miss(&request("GET", "https://c.test/q")).near.len(), 0);
 }
 
 #[test]
-fn paths_that_people_mistake_for_each_other() {
-    let shelf = shelf(
+fn similar_paths_are_near() {
+    let test = matcher_over(
         Own,
         [
             get("https://a.test/api/v1/users/5"),
@@ -184,32 +188,32 @@ fn paths_that_people_mistake_for_each_other() {
         Options::default(),
     );
     for (url, entry, expected) in [
-        // An API version more, less, and another.
-        ("https://a.test/api/users/5", 0, (What::Path, "2", None, Some("v1"))),
-        ("https://a.test/v2/api/v1/users/5", 0, (What::Path, "1", Some("v2"), None)),
-        ("https://a.test/api/v2/users/5", 0, (What::Path, "2", Some("v2"), Some("v1"))),
-        // A slash at the end, case, percent-encoding.
-        ("https://a.test/api/v1/teams/", 1, (What::Path, "", Some("/api/v1/teams/"), Some("/api/v1/teams"))),
-        ("https://a.test/api/v1/Teams", 1, (What::Path, "3", Some("Teams"), Some("teams"))),
-        ("https://b.test/Files/caf%c3%a9", 2, (What::Path, "2", Some("caf%c3%a9"), Some("caf%C3%A9"))),
-        ("https://b.test/files/caf%C3%A9", 2, (What::Path, "1", Some("files"), Some("Files"))),
-        ("https://a.test/he%61lth", 3, (What::Path, "1", Some("he%61lth"), Some("health"))),
-        // Another scheme or port, another host.
-        ("http://a.test/health", 3, (What::Host, "", Some("http://a.test"), Some("https://a.test"))),
-        ("https://a.test:8443/health", 3, (What::Host, "", Some("https://a.test:8443"), Some("https://a.test"))),
-        ("https://c.test/health", 3, (What::Host, "", Some("https://c.test"), Some("https://a.test"))),
+        // An added, a missing and a changed API version.
+        ("https://a.test/api/users/5", 0, (RequestPart::Path, "2", None, Some("v1"))),
+        ("https://a.test/v2/api/v1/users/5", 0, (RequestPart::Path, "1", Some("v2"), None)),
+        ("https://a.test/api/v2/users/5", 0, (RequestPart::Path, "2", Some("v2"), Some("v1"))),
+        // A trailing slash, case, percent-encoding.
+        ("https://a.test/api/v1/teams/", 1, (RequestPart::Path, "", Some("/api/v1/teams/"), Some("/api/v1/teams"))),
+        ("https://a.test/api/v1/Teams", 1, (RequestPart::Path, "3", Some("Teams"), Some("teams"))),
+        ("https://b.test/Files/caf%c3%a9", 2, (RequestPart::Path, "2", Some("caf%c3%a9"), Some("caf%C3%A9"))),
+        ("https://b.test/files/caf%C3%A9", 2, (RequestPart::Path, "1", Some("files"), Some("Files"))),
+        ("https://a.test/he%61lth", 3, (RequestPart::Path, "1", Some("he%61lth"), Some("health"))),
+        // Another scheme, port or host.
+        ("http://a.test/health", 3, (RequestPart::Host, "", Some("http://a.test"), Some("https://a.test"))),
+        ("https://a.test:8443/health", 3, (RequestPart::Host, "", Some("https://a.test:8443"), Some("https://a.test"))),
+        ("https://c.test/health", 3, (RequestPart::Host, "", Some("https://c.test"), Some("https://a.test"))),
     ] {
-        let miss = shelf.miss(&ask("GET", url));
+        let miss = test.miss(&request("GET", url));
         assert_eq!((miss.near[0].at.entry, told(&miss, 0)), (entry, vec![expected]), "{url}");
     }
-    let both = shelf.miss(&ask("GET", "https://c.test/api/v1/team"));
+    let both = test.miss(&request("GET", "https://c.test/api/v1/team"));
     assert_eq!(both.near[0].at.entry, 1, "another host and another segment");
     assert_eq!(told(&both, 0).len(), 2);
 }
 
 #[test]
-fn neighbours_of_paths_in_which_segments_vary() {
-    let shelf = shelf(
+fn paths_with_variable_segments_are_near() {
+    let test = matcher_over(
         Own,
         [
             get("https://a.test/reset/REDACTED-token-1/done"),
@@ -221,66 +225,85 @@ fn neighbours_of_paths_in_which_segments_vary() {
             Options::default(),
         ),
     );
-    let miss = shelf.miss(&ask("GET", "https://a.test/reset/live/undone"));
-    assert_eq!((miss.near[0].at.entry, told(&miss, 0)), (0, vec![(What::Path, "3", Some("undone"), Some("done"))]));
-    let miss = shelf.miss(&ask("GET", "https://a.test/users/7/carts/1"));
-    assert_eq!((miss.near[0].at.entry, told(&miss, 0)), (1, vec![(What::Path, "3", Some("carts"), Some("orders"))]));
+    let miss = test.miss(&request("GET", "https://a.test/reset/live/undone"));
+    assert_eq!(
+        (miss.near[0].at.entry, told(&miss, 0)),
+        (0, vec![(RequestPart::Path, "3", Some("undone"), Some("done"))])
+    );
+    let miss = test.miss(&request("GET", "https://a.test/users/7/carts/1"));
+    assert_eq!(
+        (miss.near[0].at.entry, told(&miss, 0)),
+        (1, vec![(RequestPart::Path, "3", Some("carts"), Some("orders"))])
+    );
 }
 
 #[test]
-fn repeated_parameters_and_those_that_only_one_side_has() {
-    let shelf = shelf(Own, [get("https://a.test/s?id=1&id=2&x")], Options::default());
+fn repeated_and_added_parameters_are_reported() {
+    let test = matcher_over(Own, [get("https://a.test/s?id=1&id=2&x")], Options::default());
     for (url, expected) in [
-        ("https://a.test/s?id=1&x", (What::Query, "id", Some("1"), Some("1, 2"))),
-        ("https://a.test/s?id=2&id=1&x", (What::Query, "id", Some("2, 1"), Some("1, 2"))),
-        ("https://a.test/s?id=1&id=2&x=", (What::Query, "x", Some("x="), Some("x"))),
-        ("https://a.test/s?id=1&id=2", (What::Query, "x", None, Some(""))),
-        ("https://a.test/s?id=1&id=2&x&y=1", (What::Query, "y", Some("1"), None)),
-        ("https://a.test/s?x&id=1&id=2", (What::Query, "", Some("x&id=1&id=2"), Some("id=1&id=2&x"))),
+        ("https://a.test/s?id=1&x", (RequestPart::Query, "id", Some("1"), Some("1, 2"))),
+        ("https://a.test/s?id=2&id=1&x", (RequestPart::Query, "id", Some("2, 1"), Some("1, 2"))),
+        ("https://a.test/s?id=1&id=2&x=", (RequestPart::Query, "x", Some("x="), Some("x"))),
+        ("https://a.test/s?id=1&id=2", (RequestPart::Query, "x", None, Some(""))),
+        ("https://a.test/s?id=1&id=2&x&y=1", (RequestPart::Query, "y", Some("1"), None)),
+        ("https://a.test/s?x&id=1&id=2", (RequestPart::Query, "", Some("x&id=1&id=2"), Some("id=1&id=2&x"))),
     ] {
-        assert_eq!(told(&shelf.miss(&ask("GET", url)), 0), [expected], "{url}");
+        assert_eq!(told(&test.miss(&request("GET", url)), 0), [expected], "{url}");
     }
 }
 
 #[test]
-fn form_fields_by_name() {
+fn form_fields_are_compared_by_name() {
     let form = "application/x-www-form-urlencoded";
-    let shelf = shelf(Own, [asked("POST", "https://a.test/f").sent(form, "a=1&b=2&c=3")], Options::default());
+    let test =
+        matcher_over(Own, [entry_json("POST", "https://a.test/f").sent(form, "a=1&b=2&c=3")], Options::default());
     for (body, expected) in [
-        ("b=2&c=3", (What::Body, "a", None, Some("1"))),
-        ("a=1&b=2&c=3&d=%C3%A9", (What::Body, "d", Some("é"), None)),
-        ("a=1&b=2&c=4", (What::Body, "c", Some("4"), Some("3"))),
-        ("b=2&a=1&c=3", (What::Body, "", Some("b=2&a=1&c=3"), Some("a=1&b=2&c=3"))),
+        ("b=2&c=3", (RequestPart::Body, "a", None, Some("1"))),
+        ("a=1&b=2&c=3&d=%C3%A9", (RequestPart::Body, "d", Some("é"), None)),
+        ("a=1&b=2&c=4", (RequestPart::Body, "c", Some("4"), Some("3"))),
+        ("b=2&a=1&c=3", (RequestPart::Body, "", Some("b=2&a=1&c=3"), Some("a=1&b=2&c=3"))),
     ] {
-        assert_eq!(told(&shelf.miss(&ask("POST", "https://a.test/f").body(form, body)), 0), [expected], "{body}");
+        assert_eq!(told(&test.miss(&request("POST", "https://a.test/f").body(form, body)), 0), [expected], "{body}");
     }
 }
 
 #[test]
-fn json_members_items_and_types() {
-    let shelf = shelf(
+fn json_members_elements_and_types_are_compared() {
+    let test = matcher_over(
         Own,
         [post("https://a.test/s", r#"{"a":1,"list":[{"n":1},{"n":2},{"n":3}],"s":"1"}"#)],
         Options::default(),
     );
     for (body, expected) in [
-        (r#"{"a":"1","list":[{"n":1},{"n":2},{"n":3}],"s":"1"}"#, (What::Body, "$.a", Some(r#""1""#), Some("1"))),
-        (r#"{"a":1,"list":[{"n":1},{"n":2},{"n":3}],"s":null}"#, (What::Body, "$.s", Some("null"), Some(r#""1""#))),
-        (r#"{"a":1,"list":[{"n":2},{"n":3}],"s":"1"}"#, (What::Body, "$.list[0]", None, Some(r#"{"n":1}"#))),
+        (
+            r#"{"a":"1","list":[{"n":1},{"n":2},{"n":3}],"s":"1"}"#,
+            (RequestPart::Body, "$.a", Some(r#""1""#), Some("1")),
+        ),
+        (
+            r#"{"a":1,"list":[{"n":1},{"n":2},{"n":3}],"s":null}"#,
+            (RequestPart::Body, "$.s", Some("null"), Some(r#""1""#)),
+        ),
+        (r#"{"a":1,"list":[{"n":2},{"n":3}],"s":"1"}"#, (RequestPart::Body, "$.list[0]", None, Some(r#"{"n":1}"#))),
         (
             r#"{"a":1,"list":[{"n":1},{"n":2},{"n":9},{"n":3}],"s":"1"}"#,
-            (What::Body, "$.list[2]", Some(r#"{"n":9}"#), None),
+            (RequestPart::Body, "$.list[2]", Some(r#"{"n":9}"#), None),
         ),
-        (r#"{"a":1,"list":[{"n":1},{"n":7},{"n":3}],"s":"1"}"#, (What::Body, "$.list[1].n", Some("7"), Some("2"))),
-        (r#"{"a":1,"list":[{"n":1},{"n":2},{"n":3}]}"#, (What::Body, "$.s", None, Some("1"))),
-        (r#"{"a":1,"list":{},"s":"1"}"#, (What::Body, "$.list", Some("{}"), Some(r#"[{"n":1},{"n":2},{"n":3}]"#))),
+        (
+            r#"{"a":1,"list":[{"n":1},{"n":7},{"n":3}],"s":"1"}"#,
+            (RequestPart::Body, "$.list[1].n", Some("7"), Some("2")),
+        ),
+        (r#"{"a":1,"list":[{"n":1},{"n":2},{"n":3}]}"#, (RequestPart::Body, "$.s", None, Some("1"))),
+        (
+            r#"{"a":1,"list":{},"s":"1"}"#,
+            (RequestPart::Body, "$.list", Some("{}"), Some(r#"[{"n":1},{"n":2},{"n":3}]"#)),
+        ),
     ] {
-        assert_eq!(told(&shelf.miss(&ask("POST", "https://a.test/s").json(body)), 0), [expected], "{body}");
+        assert_eq!(told(&test.miss(&request("POST", "https://a.test/s").json(body)), 0), [expected], "{body}");
     }
 }
 
 #[test]
-fn parts_by_name_and_files_by_size_and_digest() {
+fn parts_are_compared_by_name_and_files_by_size_and_digest() {
     let multipart = |file: &str, note: &str| {
         format!(
             "--B\r\nContent-Disposition: form-data; name=\"note\"\r\n\r\n{note}\r\n\
@@ -289,42 +312,45 @@ fn parts_by_name_and_files_by_size_and_digest() {
     };
     let content_type = "multipart/form-data; boundary=B";
     let long = "x".repeat(10_000);
-    let recorded = asked("POST", "https://a.test/m").sent(content_type, &multipart(&long, "hi"));
-    let shelf = shelf(Own, [recorded], Options::default());
-    let miss = shelf
-        .miss(&ask("POST", "https://a.test/m").body(content_type, multipart(&format!("{}y", &long[..9_999]), "hi")));
-    let [(What::Body, "doc", Some(sent), Some(recorded))] = told(&miss, 0)[..] else { panic!("{:?}", told(&miss, 0)) };
+    let recorded = entry_json("POST", "https://a.test/m").sent(content_type, &multipart(&long, "hi"));
+    let test = matcher_over(Own, [recorded], Options::default());
+    let miss = test.miss(
+        &request("POST", "https://a.test/m").body(content_type, multipart(&format!("{}y", &long[..9_999]), "hi")),
+    );
+    let [(RequestPart::Body, "doc", Some(sent), Some(recorded))] = told(&miss, 0)[..] else {
+        panic!("{:?}", told(&miss, 0))
+    };
     for shown in [sent, recorded] {
         assert!(
             shown.starts_with("10000 bytes (SHA-256 ") && shown.ends_with("…), from byte 9999 on another"),
             "{shown}"
         );
     }
-    let miss = shelf.miss(&ask("POST", "https://a.test/m").body(content_type, multipart(&long, "ho")));
-    assert_eq!(told(&miss, 0), [(What::Body, "note", Some("ho"), Some("hi"))]);
+    let miss = test.miss(&request("POST", "https://a.test/m").body(content_type, multipart(&long, "ho")));
+    assert_eq!(told(&miss, 0), [(RequestPart::Body, "note", Some("ho"), Some("hi"))]);
     let renamed = multipart(&long, "hi").replace("d.bin", "e.bin");
-    let miss = shelf.miss(&ask("POST", "https://a.test/m").body(content_type, renamed));
-    let [(What::Body, "doc", Some(sent), Some(_))] = told(&miss, 0)[..] else { panic!("{:?}", told(&miss, 0)) };
+    let miss = test.miss(&request("POST", "https://a.test/m").body(content_type, renamed));
+    let [(RequestPart::Body, "doc", Some(sent), Some(_))] = told(&miss, 0)[..] else { panic!("{:?}", told(&miss, 0)) };
     assert!(sent.contains("filename=\"e.bin\""), "{sent}");
 }
 
 #[test]
-fn long_texts_and_bytes_show_where_they_differ() {
+fn excerpts_of_long_texts_and_bytes_contain_the_difference() {
     let long = |mark: &str| format!("{}{mark}{}", "a".repeat(3000), "b".repeat(2000));
-    let shelf = shelf(
+    let test = matcher_over(
         Own,
         [
-            asked("POST", "https://a.test/t").sent("text/plain", &long("one")),
+            entry_json("POST", "https://a.test/t").sent("text/plain", &long("one")),
             post("https://a.test/j", &format!(r#"{{"text":"{}"}}"#, long("one"))),
         ],
         Options::default(),
     );
-    for (ask, name) in [
-        (ask("POST", "https://a.test/t").body("text/plain", long("two")), ""),
-        (ask("POST", "https://a.test/j").json(&format!(r#"{{"text":"{}"}}"#, long("two"))), "$.text"),
+    for (request, name) in [
+        (request("POST", "https://a.test/t").body("text/plain", long("two")), ""),
+        (request("POST", "https://a.test/j").json(&format!(r#"{{"text":"{}"}}"#, long("two"))), "$.text"),
     ] {
-        let miss = shelf.miss(&ask);
-        let [(What::Body, named, Some(sent), Some(recorded))] = told(&miss, 0)[..] else {
+        let miss = test.miss(&request);
+        let [(RequestPart::Body, named, Some(sent), Some(recorded))] = told(&miss, 0)[..] else {
             panic!("{:?}", told(&miss, 0))
         };
         assert_eq!(named, name);
@@ -333,76 +359,79 @@ fn long_texts_and_bytes_show_where_they_differ() {
     }
     let mut bytes = long("one").into_bytes();
     bytes[3001] = 0xff;
-    let miss = shelf.miss(&ask("POST", "https://a.test/t").body("text/plain", bytes));
+    let miss = test.miss(&request("POST", "https://a.test/t").body("text/plain", bytes));
     let [(_, _, Some(sent), Some(recorded))] = told(&miss, 0)[..] else { panic!("{:?}", told(&miss, 0)) };
     assert_eq!(sent, "5003 bytes, from byte 3001 on ff 65 62 62 62 62 62 62 …");
     assert_eq!(recorded, "5003 bytes, from byte 3001 on 6e 65 62 62 62 62 62 62 …");
 }
 
 #[test]
-fn payloads_of_many_megabytes_are_told_by_length_digest_and_where_they_differ() {
+fn very_long_payloads_are_described_by_length_digest_and_first_difference() {
     let mut long = vec![b'x'; 50 << 20];
     long.extend_from_slice(b" password=hunter2");
     let text = String::from_utf8(long.clone()).unwrap();
-    let entries = || [asked("POST", "https://a.test/t").sent("text/plain", &text), asked("POST", "https://a.test/u")];
-    let shelf = shelf(Own, entries(), Options::default());
+    let entries =
+        || [entry_json("POST", "https://a.test/t").sent("text/plain", &text), entry_json("POST", "https://a.test/u")];
+    let test = matcher_over(Own, entries(), Options::default());
     long[1234] = b'y';
     let miss =
-        shelf.miss(&ask("POST", "https://a.test/t").with("authorization", "Bearer live").body("text/plain", long));
-    let [(What::Body, "", Some(sent), Some(recorded))] = told(&miss, 0)[..] else { panic!("{:?}", told(&miss, 0)) };
+        test.miss(&request("POST", "https://a.test/t").with("authorization", "Bearer live").body("text/plain", long));
+    let [(RequestPart::Body, "", Some(sent), Some(recorded))] = told(&miss, 0)[..] else {
+        panic!("{:?}", told(&miss, 0))
+    };
     assert!(sent.starts_with("52428817 bytes (SHA-256 ") && sent.ends_with("from byte 1234 on another"), "{sent}");
     assert!(recorded.starts_with("52428817 bytes (SHA-256 "), "{recorded}");
     assert_eq!(miss.remedy.as_deref(), Some("--match-body ignore"));
 }
 
 #[test]
-fn a_payload_too_long_to_be_looked_into_is_not_nearest_for_that() {
+fn very_long_payload_is_not_nearer_than_a_similar_one() {
     let json = r#"{"a":1,"b":2,"c":3,"d":4,"e":5}"#;
     for (content_type, long) in [
         ("application/octet-stream", "0".repeat(6_000_000)),
         ("application/json", format!("[{}]", " ".repeat(6_000_000))),
     ] {
-        let long = asked("POST", "https://a.test/up").sent(content_type, &long);
-        let shelf = shelf(Own, [long, post("https://a.test/up", json)], Options::default());
+        let long = entry_json("POST", "https://a.test/up").sent(content_type, &long);
+        let test = matcher_over(Own, [long, post("https://a.test/up", json)], Options::default());
         let other = r#"{"a":6,"b":7,"c":8,"d":9,"e":0}"#;
-        let miss = shelf.miss(&ask("POST", "https://a.test/up").json(other));
+        let miss = test.miss(&request("POST", "https://a.test/up").json(other));
         assert_eq!(miss.near.iter().map(|near| near.at.entry).collect::<Vec<_>>(), [1, 0], "{content_type}");
     }
-    // Among those the one of nearly the same length is.
-    let of = |len| asked("POST", "https://a.test/up").sent("text/plain", &"a".repeat(len));
-    let shelf = shelf(Own, [of(9_000_000), of(5_000_001)], Options::default());
-    let miss = shelf.miss(&ask("POST", "https://a.test/up").body("text/plain", "b".repeat(5_000_000)));
+    // Of several long payloads, the one with a similar length is nearest.
+    let of = |len| entry_json("POST", "https://a.test/up").sent("text/plain", &"a".repeat(len));
+    let test = matcher_over(Own, [of(9_000_000), of(5_000_001)], Options::default());
+    let miss = test.miss(&request("POST", "https://a.test/up").body("text/plain", "b".repeat(5_000_000)));
     assert_eq!(miss.near[0].at.entry, 1);
 }
 
 #[test]
-fn the_entry_of_the_same_operation_is_nearest_among_hundreds_of_one_endpoint() {
+fn entry_of_the_same_operation_is_nearest_among_hundreds() {
     let body = |name: &str, id: usize| {
         format!(r#"{{"operationName":"{name}","query":"query {name} {{ a }}","variables":{{"id":{id}}}}}"#)
     };
     let entries = (0..60).map(|n| post("https://a.test/graphql", &body(&format!("Op{n}"), n)));
-    let shelf = shelf(Own, entries, Options::default());
-    let miss = shelf.miss(&ask("POST", "https://a.test/graphql").json(&body("Op41", 7)));
+    let test = matcher_over(Own, entries, Options::default());
+    let miss = test.miss(&request("POST", "https://a.test/graphql").json(&body("Op41", 7)));
     assert_eq!((miss.near[0].at.entry, miss.near[0].operation.as_deref()), (41, Some("Op41")));
-    assert_eq!(told(&miss, 0), [(What::Body, "$.variables.id", Some("7"), Some("41"))]);
+    assert_eq!(told(&miss, 0), [(RequestPart::Body, "$.variables.id", Some("7"), Some("41"))]);
 }
 
 #[test]
-fn a_place_with_thousands_of_entries_shows_the_nearest() {
+fn nearest_of_thousands_of_entries_with_one_path_is_shown() {
     let entries = (0..3000).map(|n| get(&format!("https://a.test/s?n={n}&k=1")));
-    let shelf = shelf(Own, entries.chain([get("https://a.test/s?n=1&k=2")]), Options::default());
-    let miss = shelf.miss(&ask("GET", "https://a.test/s?n=1500&k=9"));
+    let test = matcher_over(Own, entries.chain([get("https://a.test/s?n=1&k=2")]), Options::default());
+    let miss = test.miss(&request("GET", "https://a.test/s?n=1500&k=9"));
     assert_eq!(miss.same_path, 3001);
-    assert_eq!(told(&miss, 0), [(What::Query, "k", Some("9"), Some("1"))]);
+    assert_eq!(told(&miss, 0), [(RequestPart::Query, "k", Some("9"), Some("1"))]);
     assert_eq!(miss.near[0].at.entry, 1500);
 }
 
 #[test]
-fn among_neighbours_the_one_with_the_same_query_is_nearest() {
+fn neighbour_with_the_same_query_is_nearest() {
     let entries = (0..300).map(|n| get(&format!("https://a.test/items/{n}?page={n}")));
-    let shelf = shelf(Own, entries, Options::default());
-    let miss = shelf.miss(&ask("GET", "https://a.test/items/new?page=200"));
-    assert_eq!(told(&miss, 0), [(What::Path, "2", Some("new"), Some("200"))]);
+    let test = matcher_over(Own, entries, Options::default());
+    let miss = test.miss(&request("GET", "https://a.test/items/new?page=200"));
+    assert_eq!(told(&miss, 0), [(RequestPart::Path, "2", Some("new"), Some("200"))]);
     assert_eq!(
         miss.remedy.as_deref(),
         Some("in harproxy.toml:\n[[match]]\nglob = \"https://a.test/**\"\npath = \"/items/{id}\"")

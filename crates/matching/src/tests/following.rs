@@ -1,4 +1,4 @@
-//! Redirects: followed inside the recording, or handed on.
+//! Redirects: followed inside the recording, or served.
 
 use super::*;
 
@@ -6,7 +6,7 @@ fn with(redirects: Redirects) -> Options {
     Options { redirects, ..Options::default() }
 }
 
-fn chain() -> [Recorded; 3] {
+fn chain() -> [EntryJson; 3] {
     [
         get("https://a.test/1").to(302, "/2").sets("one=1"),
         get("https://a.test/2").to(301, "https://b.test/3").sets("two=2"),
@@ -15,8 +15,8 @@ fn chain() -> [Recorded; 3] {
 }
 
 #[test]
-fn own_fixtures_serve_each_hop_and_foreign_ones_are_followed() {
-    let told = |whose, options| brief(&shelf(whose, chain(), options).answer(&ask("GET", "https://a.test/1")));
+fn redirects_are_served_in_own_fixtures_and_followed_in_foreign_ones() {
+    let told = |kind, options| brief(&matcher_over(kind, chain(), options).answer(&request("GET", "https://a.test/1")));
     assert_eq!(told(Own, Options::default()), "redirect 0.0 302");
     assert_eq!(told(Foreign, Options::default()), "serve 0.2 200 via 0 via 1");
     assert_eq!(told(Own, with(Redirects::Follow)), "serve 0.2 200 via 0 via 1");
@@ -24,47 +24,47 @@ fn own_fixtures_serve_each_hop_and_foreign_ones_are_followed() {
 }
 
 #[test]
-fn cookies_of_hops_on_the_clients_host_come_along() {
-    let shelf = shelf(Foreign, chain(), Options::default());
-    let outcome = shelf.answer(&ask("GET", "https://a.test/1"));
+fn cookies_of_redirects_on_the_host_of_the_client_are_kept() {
+    let test = matcher_over(Foreign, chain(), Options::default());
+    let outcome = test.answer(&request("GET", "https://a.test/1"));
     let cookies: Vec<_> = chosen(&outcome).unwrap().cookies.iter().map(|c| String::from_utf8_lossy(c)).collect();
     assert_eq!(cookies, ["one=1", "two=2"]);
     let mut elsewhere = chain();
     elsewhere[1] = get("https://b.test/2").to(302, "/3").sets("two=2");
     elsewhere[0] = get("https://a.test/1").to(302, "https://b.test/2").sets("one=1");
-    let shelf = super::shelf(Foreign, elsewhere, Options::default());
-    let outcome = shelf.answer(&ask("GET", "https://a.test/1"));
+    let test = super::matcher_over(Foreign, elsewhere, Options::default());
+    let outcome = test.answer(&request("GET", "https://a.test/1"));
     assert_eq!(chosen(&outcome).unwrap().cookies, ["one=1"]);
 }
 
 #[test]
-fn hops_count_as_used() {
-    let shelf = shelf(Foreign, chain(), Options::default());
-    shelf.answer(&ask("GET", "https://a.test/1"));
-    assert_eq!(shelf.matcher.used(), [3]);
+fn followed_redirects_count_as_used() {
+    let test = matcher_over(Foreign, chain(), Options::default());
+    test.answer(&request("GET", "https://a.test/1"));
+    assert_eq!(test.matcher.used(), [3]);
 }
 
 #[test]
-fn a_navigation_is_handed_the_redirect() {
-    let shelf = shelf(Foreign, chain(), Options::default());
-    let outcome = shelf.answer(&ask("GET", "https://a.test/1").with("sec-fetch-mode", "navigate"));
+fn navigation_gets_the_redirect() {
+    let test = matcher_over(Foreign, chain(), Options::default());
+    let outcome = test.answer(&request("GET", "https://a.test/1").with("sec-fetch-mode", "navigate"));
     assert_eq!(brief(&outcome), "redirect 0.0 302");
     assert_eq!(chosen(&outcome).unwrap().location.as_deref(), Some("https://a.test/2"));
-    assert_eq!(shelf.matcher.used(), [1]);
+    assert_eq!(test.matcher.used(), [1]);
 }
 
 #[test]
-fn a_redirect_whose_target_is_missing_is_served() {
+fn redirect_without_a_recorded_target_is_served() {
     let [one, two, _] = chain();
-    let shelf = shelf(Foreign, [one, two], Options::default());
-    let outcome = shelf.answer(&ask("GET", "https://a.test/1"));
+    let test = matcher_over(Foreign, [one, two], Options::default());
+    let outcome = test.answer(&request("GET", "https://a.test/1"));
     assert_eq!(brief(&outcome), "redirect 0.1 301 via 0");
     assert_eq!(chosen(&outcome).unwrap().location.as_deref(), Some("https://b.test/3"));
 }
 
 #[test]
-fn methods_and_payloads_go_as_browsers_send_them() {
-    let shelf = shelf(
+fn method_and_payload_change_as_in_browsers() {
+    let test = matcher_over(
         Foreign,
         [
             post("https://a.test/1", "1").to(302, "/2"),
@@ -75,17 +75,19 @@ fn methods_and_payloads_go_as_browsers_send_them() {
         ],
         Options::default(),
     );
-    assert_eq!(brief(&shelf.answer(&ask("POST", "https://a.test/1").json("1"))), "serve 0.1 200 via 0");
-    assert_eq!(brief(&shelf.answer(&ask("POST", "https://a.test/3").json("1"))), "serve 0.4 200 via 2");
+    assert_eq!(brief(&test.answer(&request("POST", "https://a.test/1").json("1"))), "serve 0.1 200 via 0");
+    assert_eq!(brief(&test.answer(&request("POST", "https://a.test/3").json("1"))), "serve 0.4 200 via 2");
 }
 
 #[test]
-fn a_circle_is_a_miss_that_shows_it() {
+fn redirect_loop_is_a_miss_with_its_entries() {
     let entries = || [get("https://a.test/1").to(302, "/2#x"), get("https://a.test/2").to(302, "/1")];
-    let shelf = shelf(Foreign, entries(), Options::default());
+    let test = matcher_over(Foreign, entries(), Options::default());
     let hops = [0, 1].map(|entry| EntryRef { fixture: 0, entry }).to_vec();
-    for ask in [ask("GET", "https://a.test/1"), ask("GET", "https://a.test/1").with("sec-fetch-mode", "navigate")] {
-        let miss = shelf.miss(&ask);
+    for request in
+        [request("GET", "https://a.test/1"), request("GET", "https://a.test/1").with("sec-fetch-mode", "navigate")]
+    {
+        let miss = test.miss(&request);
         assert_eq!(
             (miss.kind, miss.remedy.as_deref()),
             (MissKind::RedirectLoop(hops.clone()), Some("--redirects serve"))
@@ -94,30 +96,33 @@ fn a_circle_is_a_miss_that_shows_it() {
 }
 
 #[test]
-fn a_way_that_comes_back_to_another_answer_is_no_circle() {
+fn redirect_to_the_same_url_is_followed_to_another_entry() {
     let wall = || [get("https://a.test/1").to(302, "/1").sets("s=1"), get("https://a.test/1")];
     for options in [Options::default(), Options { repeat: Repeat::First, ..Options::default() }] {
-        let shelf = shelf(Foreign, wall(), options);
-        assert_eq!(brief(&shelf.answer(&ask("GET", "https://a.test/1"))), "serve 0.1 200 via 0");
+        let test = matcher_over(Foreign, wall(), options);
+        assert_eq!(brief(&test.answer(&request("GET", "https://a.test/1"))), "serve 0.1 200 via 0");
     }
 }
 
 #[test]
-fn twenty_hops_and_no_more() {
+fn twenty_redirects_are_followed_at_most() {
     let entries = |hops: usize| {
         let hop = |n| get(&format!("https://a.test/{n}")).to(302, &format!("/{}", n + 1));
         (0..hops).map(hop).chain([get(&format!("https://a.test/{hops}"))]).collect::<Vec<_>>()
     };
-    let twenty = shelf(Foreign, entries(20), Options::default());
-    assert_eq!(twenty.entry(&ask("GET", "https://a.test/0")), Some(20));
-    let more = shelf(Foreign, entries(21), Options::default());
-    assert_eq!(more.miss(&ask("GET", "https://a.test/0")).kind, MissKind::TooManyHops);
+    let twenty = matcher_over(Foreign, entries(20), Options::default());
+    assert_eq!(twenty.entry(&request("GET", "https://a.test/0")), Some(20));
+    let more = matcher_over(Foreign, entries(21), Options::default());
+    assert_eq!(more.miss(&request("GET", "https://a.test/0")).kind, MissKind::TooManyHops);
 }
 
 #[test]
-fn a_3xx_without_location_is_an_answer() {
-    let shelf =
-        shelf(Own, [get("https://a.test/1").status(302), get("https://a.test/2").to(304, "/1")], Options::default());
-    assert_eq!(brief(&shelf.answer(&ask("GET", "https://a.test/1"))), "serve 0.0 302");
-    assert_eq!(brief(&shelf.answer(&ask("GET", "https://a.test/2"))), "serve 0.1 200");
+fn redirect_status_without_location_is_served() {
+    let test = matcher_over(
+        Own,
+        [get("https://a.test/1").status(302), get("https://a.test/2").to(304, "/1")],
+        Options::default(),
+    );
+    assert_eq!(brief(&test.answer(&request("GET", "https://a.test/1"))), "serve 0.0 302");
+    assert_eq!(brief(&test.answer(&request("GET", "https://a.test/2"))), "serve 0.1 200");
 }

@@ -1,13 +1,13 @@
-//! The rules of matching that Playwright's corpus lacks, through fixtures that are read from disk as any is.
+//! Tests of matching rules that Playwright's corpus does not cover, with fixtures on disk.
 
 mod choosing;
-mod contesting;
+mod contenders;
 mod explaining;
 mod following;
 mod keys;
+mod placeholders;
 mod properties;
-mod redacted;
-mod redacting;
+mod redaction_properties;
 mod remedies;
 
 use std::sync::Arc;
@@ -18,19 +18,19 @@ use serde_json::{Value, json};
 use super::*;
 use harproxy_har::Fixture;
 
-/// An entry that is being written down.
-struct Recorded(Value);
+/// The JSON of an entry.
+struct EntryJson(Value);
 
-fn get(url: &str) -> Recorded {
-    asked("GET", url)
+fn get(url: &str) -> EntryJson {
+    entry_json("GET", url)
 }
 
-fn post(url: &str, body: &str) -> Recorded {
-    asked("POST", url).sent("application/json", body)
+fn post(url: &str, body: &str) -> EntryJson {
+    entry_json("POST", url).sent("application/json", body)
 }
 
-fn asked(method: &str, url: &str) -> Recorded {
-    Recorded(json!({
+fn entry_json(method: &str, url: &str) -> EntryJson {
+    EntryJson(json!({
         "startedDateTime": "2024-01-01T00:00:00.000Z", "time": 1, "cache": {}, "timings": {"send": 0, "wait": 0, "receive": 0},
         "request": {"method": method, "url": url, "httpVersion": "HTTP/1.1", "cookies": [], "headers": [], "queryString": [],
             "headersSize": -1, "bodySize": -1},
@@ -39,7 +39,7 @@ fn asked(method: &str, url: &str) -> Recorded {
     }))
 }
 
-impl Recorded {
+impl EntryJson {
     fn with(mut self, name: &str, value: &str) -> Self {
         self.0["request"]["headers"].as_array_mut().unwrap().push(json!({"name": name, "value": value}));
         self
@@ -76,30 +76,30 @@ impl Recorded {
     }
 }
 
-/// Whose fixture it is.
+/// The kind of a fixture.
 #[derive(Clone, Copy, PartialEq)]
-enum Whose {
+enum FixtureKind {
     Own,
     Foreign,
 }
-use Whose::{Foreign, Own};
+use FixtureKind::{Foreign, Own};
 
 /// A matcher over fixtures on disk.
-struct Shelf {
+struct TestMatcher {
     folder: tempfile::TempDir,
     matcher: Matcher,
 }
 
-fn shelf(whose: Whose, entries: impl IntoIterator<Item = Recorded>, options: Options) -> Shelf {
-    shelf_of(vec![(whose, entries.into_iter().collect())], options).unwrap()
+fn matcher_over(kind: FixtureKind, entries: impl IntoIterator<Item = EntryJson>, options: Options) -> TestMatcher {
+    try_matcher_over(vec![(kind, entries.into_iter().collect())], options).unwrap()
 }
 
-fn shelf_of(fixtures: Vec<(Whose, Vec<Recorded>)>, options: Options) -> Result<Shelf, Error> {
+fn try_matcher_over(fixtures: Vec<(FixtureKind, Vec<EntryJson>)>, options: Options) -> Result<TestMatcher, Error> {
     let folder = tempfile::tempdir().unwrap();
-    let opened = fixtures.into_iter().enumerate().map(|(n, (whose, entries))| {
+    let opened = fixtures.into_iter().enumerate().map(|(n, (kind, entries))| {
         let entries: Vec<Value> = entries.into_iter().map(|entry| entry.0).collect();
         let mut log = json!({"version": "1.2", "creator": {"name": "t", "version": "1"}, "entries": entries});
-        if whose == Own {
+        if kind == Own {
             log["_harproxy"] = json!({"version": 1, "scope": ["https://*.test/**", "!**/health"]});
         }
         let path = folder.path().join(format!("{n}.har"));
@@ -107,23 +107,23 @@ fn shelf_of(fixtures: Vec<(Whose, Vec<Recorded>)>, options: Options) -> Result<S
         Arc::new(Fixture::open(&path).unwrap())
     });
     let opened = opened.collect();
-    Ok(Shelf { matcher: Matcher::new(opened, None, options)?, folder })
+    Ok(TestMatcher { matcher: Matcher::new(opened, None, options)?, folder })
 }
 
-/// A request.
+/// A live request.
 #[derive(Clone, Default)]
-struct Ask {
+struct TestRequest {
     method: String,
     url: String,
     headers: HeaderMap,
     body: Vec<u8>,
 }
 
-fn ask(method: &str, url: &str) -> Ask {
-    Ask { method: method.to_owned(), url: url.to_owned(), ..Ask::default() }
+fn request(method: &str, url: &str) -> TestRequest {
+    TestRequest { method: method.to_owned(), url: url.to_owned(), ..TestRequest::default() }
 }
 
-impl Ask {
+impl TestRequest {
     fn with(mut self, name: &str, value: &str) -> Self {
         self.headers.append(HeaderName::try_from(name).unwrap(), HeaderValue::from_str(value).unwrap());
         self
@@ -139,33 +139,33 @@ impl Ask {
     }
 }
 
-impl Shelf {
-    fn answer(&self, ask: &Ask) -> Outcome {
-        self.answer_to(ask, None)
+impl TestMatcher {
+    fn answer(&self, request: &TestRequest) -> Outcome {
+        self.answer_to(request, None)
     }
 
-    fn answer_to(&self, ask: &Ask, session: Option<&str>) -> Outcome {
-        let url = NormalUrl::parse(&ask.url).unwrap();
-        let query = Query { method: &ask.method, url: &url, headers: &ask.headers, body: Some(&ask.body) };
+    fn answer_to(&self, request: &TestRequest, session: Option<&str>) -> Outcome {
+        let url = NormalUrl::parse(&request.url).unwrap();
+        let query = Query { method: &request.method, url: &url, headers: &request.headers, body: Some(&request.body) };
         let trial = self.matcher.would_answer(&query, session);
         let found = self.matcher.find(query.method, query.url);
-        let payload = Payload::Held(&ask.body);
+        let payload = Payload::Held(&request.body);
         let outcome = self.matcher.choose_found(&found, query.headers, payload, session).unwrap_or_else(|kind| {
             Outcome::Miss(Box::new(self.matcher.explain_found(&found, query.headers, payload, kind)))
         });
-        assert_eq!(brief(&trial), brief(&outcome), "the trial said otherwise");
+        assert_eq!(brief(&trial), brief(&outcome), "the dry run has the same outcome");
         outcome
     }
 
-    /// Which entry answers; `None` is a miss.
-    fn entry(&self, ask: &Ask) -> Option<usize> {
-        chosen(&self.answer(ask)).map(|chosen| chosen.at.entry)
+    /// Returns the number of the entry that answers; `None` for a miss.
+    fn entry(&self, request: &TestRequest) -> Option<usize> {
+        chosen(&self.answer(request)).map(|chosen| chosen.at.entry)
     }
 
-    fn miss(&self, ask: &Ask) -> Miss {
-        match self.answer(ask) {
+    fn miss(&self, request: &TestRequest) -> Miss {
+        match self.answer(request) {
             Outcome::Miss(miss) => *miss,
-            other => panic!("{} {} is answered: {}", ask.method, ask.url, brief(&other)),
+            other => panic!("{} {} is answered: {}", request.method, request.url, brief(&other)),
         }
     }
 }
@@ -177,16 +177,16 @@ fn chosen(outcome: &Outcome) -> Option<&Chosen> {
     }
 }
 
-/// An outcome in a few words: `serve 0.3 200`.
+/// Formats an outcome: `serve 0.3 200`.
 fn brief(outcome: &Outcome) -> String {
-    let told = |word: &str, chosen: &Chosen| {
+    let format = |word: &str, chosen: &Chosen| {
         let hops: String = chosen.followed.iter().map(|at| format!(" via {}", at.entry)).collect();
         format!("{word} {}.{} {}{hops}", chosen.at.fixture, chosen.at.entry, chosen.status)
     };
     match outcome {
-        Outcome::Serve(chosen) => told("serve", chosen),
-        Outcome::Redirect(chosen) => told("redirect", chosen),
-        Outcome::Abort(chosen) => told("abort", chosen),
+        Outcome::Serve(chosen) => format("serve", chosen),
+        Outcome::Redirect(chosen) => format("redirect", chosen),
+        Outcome::Abort(chosen) => format("abort", chosen),
         Outcome::Miss(miss) => format!("miss {:?}", miss.kind),
     }
 }

@@ -1,10 +1,10 @@
-//! What holds for any recording.
+//! Properties of matching for any recording.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// A request as it may be recorded, and as it may be sent.
+/// A request that is recorded, or sent.
 #[derive(Clone, Debug)]
 struct Sketch {
     method: &'static str,
@@ -26,14 +26,14 @@ impl Sketch {
         format!("https://a.test{}{}", self.path, self.query)
     }
 
-    fn recorded(&self) -> Recorded {
-        let entry = asked(self.method, &self.url()).with("x-h", &self.header);
+    fn recorded(&self) -> EntryJson {
+        let entry = entry_json(self.method, &self.url()).with("x-h", &self.header);
         if self.body.is_empty() { entry } else { entry.sent("application/json", &self.body) }
     }
 
-    fn ask(&self) -> Ask {
-        let ask = ask(self.method, &self.url()).with("x-h", &self.header);
-        if self.body.is_empty() { ask } else { ask.json(&self.body) }
+    fn request(&self) -> TestRequest {
+        let request = request(self.method, &self.url()).with("x-h", &self.header);
+        if self.body.is_empty() { request } else { request.json(&self.body) }
     }
 }
 
@@ -45,7 +45,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn what_was_recorded_finds_an_entry_of_its_key(
+    fn recorded_request_finds_an_entry_of_its_key(
         sketches in prop::collection::vec(sketch(), 1..12),
         which in any::<prop::sample::Index>(),
         mode in modes(),
@@ -54,9 +54,9 @@ proptest! {
     ) {
         let ignore_query = strings(if ignore { &["ts"] } else { &[] });
         let options = Options { match_body: mode, ignore_query, ..Options::default() };
-        let shelf = shelf(if own { Own } else { Foreign }, sketches.iter().map(Sketch::recorded), options);
+        let test = matcher_over(if own { Own } else { Foreign }, sketches.iter().map(Sketch::recorded), options);
         let sent = which.get(&sketches);
-        let found = shelf.entry(&sent.ask());
+        let found = test.entry(&sent.request());
         prop_assert!(found.is_some());
         let found = &sketches[found.unwrap()];
         prop_assert_eq!((found.method, &found.path), (sent.method, &sent.path));
@@ -69,13 +69,13 @@ proptest! {
     }
 
     #[test]
-    fn two_matchers_over_the_same_fixtures_always_agree(
+    fn matchers_over_the_same_fixtures_agree(
         sketches in prop::collection::vec(sketch(), 1..12),
         sent in prop::collection::vec(sketch(), 1..12),
     ) {
         let told = |_| {
-            let shelf = shelf(Own, sketches.iter().map(Sketch::recorded), Options::default());
-            sent.iter().map(|sent| match shelf.answer(&sent.ask()) {
+            let test = matcher_over(Own, sketches.iter().map(Sketch::recorded), Options::default());
+            sent.iter().map(|sent| match test.answer(&sent.request()) {
                 Outcome::Miss(miss) => format!("{:?}", miss.near),
                 outcome => brief(&outcome),
             }).collect::<Vec<_>>()
@@ -83,9 +83,9 @@ proptest! {
         prop_assert_eq!(told(0), told(1));
     }
 
-    /// Whatever two requests an option makes one, it makes one whichever of them was recorded.
+    /// If an option lets request A match entry B, it lets request B match entry A.
     #[test]
-    fn options_that_ignore_are_symmetrical(a in sketch(), b in sketch(), mode in modes(), path in any::<bool>()) {
+    fn ignoring_options_are_symmetrical(a in sketch(), b in sketch(), mode in modes(), path in any::<bool>()) {
         let matches = |recorded: &Sketch, sent: &Sketch| {
             let options = Options {
                 match_body: mode,
@@ -94,7 +94,7 @@ proptest! {
                 same_host: vec![("https://a.test".to_owned(), "http://b.test:*".to_owned())],
                 ..Options::default()
             };
-            shelf(Own, [recorded.recorded()], options).entry(&sent.ask()).is_some()
+            matcher_over(Own, [recorded.recorded()], options).entry(&sent.request()).is_some()
         };
         prop_assert_eq!(matches(&a, &b), matches(&b, &a));
     }

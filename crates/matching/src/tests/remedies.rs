@@ -1,14 +1,14 @@
-//! What is advised after a miss is tried: with it, the nearest entry answers.
+//! Remedies of misses: with a remedy, the nearest entry answers the request.
 
 use super::*;
 
-/// Entries that requests come near to.
-fn entries() -> Vec<Recorded> {
+/// Entries that the requests of these tests nearly match.
+fn entries() -> Vec<EntryJson> {
     vec![
         get("https://a.test/s?page=2&q=x"),
         post("https://a.test/j", r#"{"id":5,"list":[1,2],"a b":{"it's":1}}"#),
-        asked("POST", "https://a.test/f").sent("application/x-www-form-urlencoded", "a=b+c"),
-        asked("PUT", "https://a.test/t").sent("text/plain", "one"),
+        entry_json("POST", "https://a.test/f").sent("application/x-www-form-urlencoded", "a=b+c"),
+        entry_json("PUT", "https://a.test/t").sent("text/plain", "one"),
         get("https://a.test/users/5/orders?limit=3").with("x-tenant", "blue"),
         post("https://a.test/l", r#"{"items":[{"id":1,"at":1},{"id":2,"at":2}],"tags":["a","b","c"]}"#),
         post("https://a.test/g", r#"{"query":"query Q { a  b }","variables":{"id":1}}"#),
@@ -19,72 +19,72 @@ fn entries() -> Vec<Recorded> {
     ]
 }
 
-/// What is advised is tried: the request that missed is answered by the entry that was nearest.
 #[test]
-fn remedies_work() {
+fn remedy_lets_the_nearest_entry_answer() {
     for (missed, remedy) in [
-        (ask("GET", "https://a.test/s?page=3&q=y"), "--ignore-query page,q"),
-        (ask("GET", "https://a.test/s?page=2"), "--ignore-query q"),
-        (ask("GET", "https://a.test/s?page=2&q=x&new=1"), "--ignore-query new"),
-        (ask("GET", "https://a.test/s?page=2&q=%78"), "--ignore-query q"),
-        (ask("GET", "http://localhost:1/s?page=2&q=x"), "--same-host http://localhost:1=https://a.test"),
-        (ask("GET", "http://a.test/s?page=2&q=x"), "--same-host http://a.test=https://a.test"),
+        (request("GET", "https://a.test/s?page=3&q=y"), "--ignore-query page,q"),
+        (request("GET", "https://a.test/s?page=2"), "--ignore-query q"),
+        (request("GET", "https://a.test/s?page=2&q=x&new=1"), "--ignore-query new"),
+        (request("GET", "https://a.test/s?page=2&q=%78"), "--ignore-query q"),
+        (request("GET", "http://localhost:1/s?page=2&q=x"), "--same-host http://localhost:1=https://a.test"),
+        (request("GET", "http://a.test/s?page=2&q=x"), "--same-host http://a.test=https://a.test"),
         (
-            ask("GET", "https://a.test:8443/s?page=4&q=x"),
+            request("GET", "https://a.test:8443/s?page=4&q=x"),
             "--same-host https://a.test:8443=https://a.test --ignore-query page",
         ),
         (
-            ask("POST", "https://a.test/j").json(r#"{"id":6,"list":[1],"a b":{"it's":2}}"#),
+            request("POST", "https://a.test/j").json(r#"{"id":6,"list":[1],"a b":{"it's":2}}"#),
             "--ignore-body '$.id' --ignore-body '$.list[1]' --ignore-body '$[",
         ),
-        (ask("POST", "https://a.test/j").json(r#"{"list":[1,2],"id":5,"a b":{"it's":1}}"#), "--match-body json"),
-        (ask("POST", "https://a.test/f").body("application/x-www-form-urlencoded", "a=b%20c"), "--match-body form"),
-        (ask("PUT", "https://a.test/t").body("text/plain", "two"), "--match-body ignore"),
-        (ask("PUT", "https://a.test/t"), "--match-body ignore"),
-        (ask("GET", "https://a.test/users/7/orders?limit=3"), "path = \"/users/{id}/orders\""),
-        (ask("GET", "https://a.test/users/7/carts?limit=3"), "path = \"/users/{id}/{id2}\""),
+        (request("POST", "https://a.test/j").json(r#"{"list":[1,2],"id":5,"a b":{"it's":1}}"#), "--match-body json"),
+        (request("POST", "https://a.test/f").body("application/x-www-form-urlencoded", "a=b%20c"), "--match-body form"),
+        (request("PUT", "https://a.test/t").body("text/plain", "two"), "--match-body ignore"),
+        (request("PUT", "https://a.test/t"), "--match-body ignore"),
+        (request("GET", "https://a.test/users/7/orders?limit=3"), "path = \"/users/{id}/orders\""),
+        (request("GET", "https://a.test/users/7/carts?limit=3"), "path = \"/users/{id}/{id2}\""),
         (
-            ask("GET", "https://a.test/users/7/orders?limit=4"),
+            request("GET", "https://a.test/users/7/orders?limit=4"),
             "path = \"/users/{id}/orders\"\nignore-query = [\"limit\"]",
         ),
-        // An item more in front of a list, and every item another.
+        // A list with one more element at the front, and a list whose elements all differ.
         (
-            ask("POST", "https://a.test/l")
+            request("POST", "https://a.test/l")
                 .json(r#"{"items":[{"id":1,"at":1},{"id":2,"at":2}],"tags":["z","a","b","c"]}"#),
             "--ignore-body '$.tags'",
         ),
         (
-            ask("POST", "https://a.test/l").json(r#"{"items":[{"id":1,"at":8},{"id":2,"at":9}],"tags":["a","b","c"]}"#),
+            request("POST", "https://a.test/l")
+                .json(r#"{"items":[{"id":1,"at":8},{"id":2,"at":9}],"tags":["a","b","c"]}"#),
             "--ignore-body '$.items[*].at'",
         ),
         (
-            ask("POST", "https://a.test/l").json(r#"{"items":[{"id":1,"at":1},{"id":2,"at":2}],"tags":["a"]}"#),
+            request("POST", "https://a.test/l").json(r#"{"items":[{"id":1,"at":1},{"id":2,"at":2}],"tags":["a"]}"#),
             "--ignore-body '$.tags'",
         ),
         (
-            ask("POST", "https://a.test/g").json(r#"{"query":"query Q {a b}","variables":{"id":2}}"#),
+            request("POST", "https://a.test/g").json(r#"{"query":"query Q {a b}","variables":{"id":2}}"#),
             "--match-body json --ignore-body '$.variables.id'",
         ),
-        (ask("GET", "https://a.test/c?a,b=2&x"), "ignore-query = [\"a,b\"]"),
-        (ask("GET", "https://a.test/reset/live/undone/1"), "path = \"/reset/{id}/{id2}/1\""),
-        (ask("GET", "https://[::1]:8444/v6"), "--same-host 'https://[::1]:8444=https://[::1]:8443'"),
+        (request("GET", "https://a.test/c?a,b=2&x"), "ignore-query = [\"a,b\"]"),
+        (request("GET", "https://a.test/reset/live/undone/1"), "path = \"/reset/{id}/{id2}/1\""),
+        (request("GET", "https://[::1]:8444/v6"), "--same-host 'https://[::1]:8444=https://[::1]:8443'"),
         (
-            ask("POST", "http://localhost:3000/users/7/notes?v=2").json(r#"{"text":"a","at":2}"#),
+            request("POST", "http://localhost:3000/users/7/notes?v=2").json(r#"{"text":"a","at":2}"#),
             "glob = \"https://b.test/**\"\npath = \"/users/{id}/notes\"\nsame-host = [\"http://localhost:3000\"]\n\
              ignore-query = [\"v\"]\nignore-body = [\"$.at\"]",
         ),
     ] {
-        let miss = shelf(Own, entries(), Options::default()).miss(&missed);
+        let miss = matcher_over(Own, entries(), Options::default()).miss(&missed);
         let told = miss.remedy.clone().unwrap_or_else(|| panic!("no remedy for {}", missed.url));
         assert!(told.contains(remedy), "{}: {told}", missed.url);
-        let mended = shelf(Own, entries(), options_of(&told, Options::default()));
+        let mended = matcher_over(Own, entries(), options_of(&told, Options::default()));
         assert_eq!(mended.entry(&missed), Some(miss.near[0].at.entry), "{told}");
     }
 }
 
-/// The same where options and rules already say something: lists are told whole, and a rule is taken back by a later one.
+/// A remedy repeats the values of existing list options. A further rule overrides the single values of existing ones.
 #[test]
-fn remedies_work_beside_what_is_already_said() {
+fn remedy_works_beside_existing_options_and_rules() {
     let rule = |toml: &str| options_of(&format!("in harproxy.toml:\n{toml}"), Options::default()).rules;
     let ignoring = Options {
         ignore_query: strings(&["page"]),
@@ -103,51 +103,50 @@ fn remedies_work_beside_what_is_already_said() {
         ..Options::default()
     };
     for (options, missed, remedy) in [
-        (&ignoring, ask("GET", "https://a.test/s?page=7&q=y"), "--ignore-query page,q"),
+        (&ignoring, request("GET", "https://a.test/s?page=7&q=y"), "--ignore-query page,q"),
         (
             &ignoring,
-            ask("POST", "https://a.test/j").json(r#"{"id":8,"list":[3,2],"a b":{"it's":1}}"#),
+            request("POST", "https://a.test/j").json(r#"{"id":8,"list":[3,2],"a b":{"it's":1}}"#),
             "--ignore-body '$.id' --ignore-body '$.list[0]'",
         ),
         (
             &ignoring,
-            ask("GET", "https://d.test/s?page=2&q=x"),
+            request("GET", "https://d.test/s?page=2&q=x"),
             "--same-host https://c.test=https://a.test --same-host https://d.test=https://a.test",
         ),
-        (&exactly, ask("PUT", "https://a.test/t").body("text/plain", "two"), "body = \"ignore\""),
+        (&exactly, request("PUT", "https://a.test/t").body("text/plain", "two"), "body = \"ignore\""),
         (
             &tenant,
-            ask("GET", "https://a.test/users/5/orders?limit=3").with("x-tenant", "red"),
+            request("GET", "https://a.test/users/5/orders?limit=3").with("x-tenant", "red"),
             "leave `x-tenant` out of `--match-header`",
         ),
     ] {
-        let miss = shelf(Own, entries(), options.clone()).miss(&missed);
+        let miss = matcher_over(Own, entries(), options.clone()).miss(&missed);
         let told = miss.remedy.clone().unwrap_or_else(|| panic!("no remedy for {}", missed.url));
         assert!(told.contains(remedy), "{}: {told}", missed.url);
-        let mended = shelf(Own, entries(), options_of(&told, options.clone()));
+        let mended = matcher_over(Own, entries(), options_of(&told, options.clone()));
         assert_eq!(mended.entry(&missed), Some(miss.near[0].at.entry), "{told}");
     }
 }
 
-/// Nothing is advised that does not help.
 #[test]
-fn what_nothing_mends_has_no_remedy() {
+fn miss_has_no_remedy_when_none_works() {
     for missed in [
-        ask("DELETE", "https://a.test/s?page=2&q=x"),
-        ask("GET", "https://a.test/s?q=x&page=2"),
-        ask("GET", "https://a.test/v2/users/5/orders?limit=3"),
-        ask("GET", "https://a.test/users/5/orders/?limit=3"),
-        ask("GET", "https://a.test/s?page=2&q=x").with("x", "y").with("range", "bytes=0-1").body("text/plain", ""),
+        request("DELETE", "https://a.test/s?page=2&q=x"),
+        request("GET", "https://a.test/s?q=x&page=2"),
+        request("GET", "https://a.test/v2/users/5/orders?limit=3"),
+        request("GET", "https://a.test/users/5/orders/?limit=3"),
+        request("GET", "https://a.test/s?page=2&q=x").with("x", "y").with("range", "bytes=0-1").body("text/plain", ""),
     ] {
-        let shelf = shelf(Own, entries(), Options::default());
-        if let Outcome::Miss(miss) = shelf.answer(&missed) {
+        let test = matcher_over(Own, entries(), Options::default());
+        if let Outcome::Miss(miss) = test.answer(&missed) {
             assert_eq!(miss.remedy, None, "{}", missed.url);
             assert!(!miss.near.is_empty(), "{}", missed.url);
         }
     }
 }
 
-/// Puts a remedy among the options, as a shell and the command line would, or the reader of `harproxy.toml`.
+/// Adds a remedy to options, like the command line and the reader of `harproxy.toml`.
 pub(super) fn options_of(remedy: &str, mut options: Options) -> Options {
     if let Some(document) = remedy.strip_prefix("in harproxy.toml:\n") {
         let document: toml::Table = document.parse().unwrap();
@@ -195,7 +194,7 @@ pub(super) fn options_of(remedy: &str, mut options: Options) -> Options {
             other => panic!("{other:?} in {remedy}"),
         }
     }
-    // A list that is given takes the place of another.
+    // A list of the command line replaces another one.
     fn replace<T>(list: &mut Vec<T>, given: Vec<T>) {
         if !given.is_empty() {
             *list = given;
@@ -217,7 +216,7 @@ fn mode_of(word: &str) -> MatchBody {
     }
 }
 
-/// The words of a command line.
+/// Splits a command line into words.
 fn words(mut rest: &str) -> Vec<String> {
     let mut words = Vec::new();
     while !rest.is_empty() {

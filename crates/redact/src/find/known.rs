@@ -5,30 +5,18 @@ use std::ops::Range;
 
 use aho_corasick::{AhoCorasick, Input};
 
-use super::secret_match::token_rest;
+use super::secret_match::{can_begin_token, token_rest};
 use super::shapes::{MAX_NEEDLES, automaton};
-use harproxy_http::escape;
 
 /// The length of the shortest value that is searched for, bytes. A shorter value is too likely to occur by chance.
 pub(crate) const MIN_LEN: usize = 8;
 /// The length of the longest value that is searched for, bytes. A longer value does not occur in other places.
 pub(crate) const MAX_LEN: usize = 64 << 10;
 /// Words that are not searched for although they are values: they occur in paths and member names.
+#[rustfmt::skip]
 const WORDS: [&str; 14] = [
-    "password",
-    "username",
-    "undefined",
-    "anonymous",
-    "changeme",
-    "localhost",
-    "redacted",
-    "required",
-    "disabled",
-    "authorization",
-    "access_token",
-    "refresh_token",
-    "client_secret",
-    "example.com",
+    "password", "username", "undefined", "anonymous", "changeme", "localhost", "redacted", "required", "disabled",
+    "authorization", "access_token", "refresh_token", "client_secret", "example.com",
 ];
 
 /// The first bytes of placeholders and markers.
@@ -36,12 +24,6 @@ const REDACTED: Prefix = *b"REDACTED";
 
 /// The first bytes of a value.
 type Prefix = [u8; MIN_LEN];
-
-/// The bytes before a text, as far as they decide whether a word begins with it.
-pub(crate) type PrecedingBytes = [u8; escape::LONGEST];
-
-/// The preceding bytes of a text that begins a document.
-pub(crate) const NOTHING: PrecedingBytes = [b' '; escape::LONGEST];
 
 /// The values that are searched for.
 #[derive(Default)]
@@ -71,14 +53,14 @@ impl KnownValues {
         self.longest
     }
 
-    /// Finds the values in a text that begin before `until`, in order. If two values begin in one place, the longer one
-    /// is found. Names within placeholders are skipped.
-    pub(crate) fn find(&self, text: &[u8], preceding: PrecedingBytes, until: usize) -> Vec<Range<usize>> {
+    /// Finds the values that begin in a range of a text, in order. If two values begin in one place, the longer one is
+    /// found. Names within placeholders are skipped.
+    pub(crate) fn find(&self, text: &[u8], range: Range<usize>) -> Vec<Range<usize>> {
         let mut found = Vec::new();
-        let mut at = 0;
-        while let Some(start) = self.next_prefix(text, at).filter(|start| *start < until) {
+        let mut at = range.start;
+        while let Some(start) = self.next_prefix(text, at).filter(|start| *start < range.end) {
             at = start + 1;
-            if is_within_word(preceding, text, start) {
+            if !can_begin_token(text, start) {
                 continue;
             }
             if text[start..].starts_with(&REDACTED) {
@@ -103,8 +85,7 @@ impl KnownValues {
             let prefix = text[at..].first_chunk();
             prefix.is_some_and(|prefix| *prefix == REDACTED || self.by_prefix.contains_key(prefix))
         };
-        let may_begin_word = |at: usize| at == 0 || !text[at - 1].is_ascii_alphanumeric() || escape::ends(&text[..at]);
-        (at..text.len()).find(|&at| may_begin_word(at) && is_prefix(at))
+        (at..text.len()).find(|&at| can_begin_token(text, at) && is_prefix(at))
     }
 
     /// Returns the length of the longest value that a text begins with and that ends a word.
@@ -115,24 +96,6 @@ impl KnownValues {
     }
 }
 
-/// Returns true if a position is within a word. An escape before it, such as `%2F` or `\n`, does not belong to the
-/// word.
-fn is_within_word(preceding: PrecedingBytes, text: &[u8], at: usize) -> bool {
-    let preceding = preceding_at(preceding, text, at);
-    preceding.last().is_some_and(u8::is_ascii_alphanumeric) && !escape::ends(&preceding)
-}
-
-/// Returns the preceding bytes of a position in a text.
-pub(crate) fn preceding_at(preceding: PrecedingBytes, text: &[u8], at: usize) -> PrecedingBytes {
-    if let Some((_, last)) = text[..at].split_last_chunk() {
-        return *last;
-    }
-    let mut all = preceding;
-    all.rotate_left(at);
-    all[escape::LONGEST - at..].copy_from_slice(&text[..at]);
-    all
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,7 +103,7 @@ mod tests {
     fn found<'t>(values: &[&str], text: &'t str) -> Vec<&'t str> {
         let mut known = KnownValues::default();
         values.iter().for_each(|value| known.insert(value.as_bytes()));
-        known.find(text.as_bytes(), NOTHING, text.len()).into_iter().map(|range| &text[range]).collect()
+        known.find(text.as_bytes(), 0..text.len()).into_iter().map(|range| &text[range]).collect()
     }
 
     #[test]

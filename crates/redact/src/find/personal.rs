@@ -11,9 +11,10 @@ use super::secret_match::{SecretMatch, can_begin_token, compile_regex};
 use crate::replace::digit_groups::DigitGroups;
 use crate::replace::placeholder::ValueFormat;
 
-/// The names of the shapes, in the order of [`PersonalShapes`].
+/// The names of the shapes.
 pub(super) const NAMES: [&str; 4] = ["email", "iban", "card", "phone"];
 
+/// The patterns, in the order of [`NAMES`].
 static PATTERNS: LazyLock<[Regex; 4]> = LazyLock::new(|| {
     [
         compile_regex(
@@ -27,32 +28,15 @@ static PATTERNS: LazyLock<[Regex; 4]> = LazyLock::new(|| {
     ]
 });
 
-/// The enabled shapes of personal data.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct PersonalShapes([bool; NAMES.len()]);
-
-impl PersonalShapes {
-    pub(super) fn all() -> Self {
-        PersonalShapes([true; NAMES.len()])
-    }
-
-    /// Disables a shape. Returns true if it was enabled.
-    pub(super) fn disable(&mut self, name: &str) -> bool {
-        let at = NAMES.iter().position(|known| *known == name);
-        at.is_some_and(|at| std::mem::take(&mut self.0[at]))
-    }
-
-    /// Adds the personal data in a text to `matches`. `encoded`: the text was percent-encoded.
-    pub(super) fn find(self, text: &[u8], encoded: bool, matches: &mut Vec<SecretMatch>) {
-        for (at, name) in NAMES.into_iter().enumerate().filter(|(at, _)| self.0[*at]) {
-            matches.extend(PATTERNS[at].find_iter(text).filter_map(|found| {
-                let range = found.range();
-                let format = format_of(name, found.as_bytes(), encoded)?;
-                let is_alone = can_begin(text, range.start) && can_end(text, range.end);
-                is_alone.then_some(SecretMatch { range, name: name.into(), format })
-            }));
-        }
-    }
+/// Adds the personal data of one shape in a text to `matches`. `encoded`: the text was percent-encoded.
+pub(super) fn find(name: &'static str, text: &[u8], encoded: bool, matches: &mut Vec<SecretMatch>) {
+    let patterns = NAMES.iter().zip(PATTERNS.iter()).filter(|(known, _)| **known == name);
+    matches.extend(patterns.flat_map(|(_, pattern)| pattern.find_iter(text)).filter_map(|found| {
+        let range = found.range();
+        let format = format_of(name, found.as_bytes(), encoded)?;
+        let is_alone = can_begin(text, range.start) && can_end(text, range.end);
+        is_alone.then_some(SecretMatch { range, name: name.into(), format })
+    }));
 }
 
 /// Returns the format of a value that matches a pattern, if its check digits and length are right. In percent-encoded

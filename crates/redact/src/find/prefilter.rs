@@ -8,23 +8,19 @@ use std::ops::Range;
 use std::sync::LazyLock;
 use std::vec::IntoIter;
 
-use aho_corasick::{AhoCorasick, Input};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, FindIter};
 use memchr::{memchr, memchr_iter, memrchr};
 
 use super::shapes;
 use crate::policy::{Policy, table};
 
-/// Bytes that are converted to lower case at a time.
-const CHUNK: usize = 16 << 10;
-
-/// All needles of the built-in table, in lower case. A policy can only remove some of them.
+/// All needles of the built-in table. A policy can only remove some of them.
+#[expect(clippy::expect_used, reason = "only more needles than fit into memory make it fail")]
 static NEEDLES: LazyLock<AhoCorasick> = LazyLock::new(|| {
     let names = table::members().map(|name| format!("{}\"", last_word(name)));
-    let prefixes = shapes::prefixes().map(str::to_ascii_lowercase);
-    let mut needles: Vec<String> = names.chain(prefixes).chain([shapes::URL_PREFIX.to_owned()]).collect();
-    needles.sort_unstable();
-    needles.dedup();
-    shapes::automaton(&needles)
+    let needles = names.chain(shapes::prefixes().chain([shapes::URL_PREFIX]).map(str::to_owned));
+    let mut builder = AhoCorasick::builder();
+    builder.ascii_case_insensitive(true).kind(Some(AhoCorasickKind::DFA)).build(needles).expect("few needles")
 });
 
 /// Returns the part of a name behind its last separator. Camel case has no separators, so that only this part is the
@@ -40,13 +36,8 @@ pub(crate) struct Candidates<'t> {
     all: bool,
     /// The positions of known secrets, in order.
     known: Peekable<IntoIter<Range<usize>>>,
-    /// A chunk of the text in lower case, and its position.
-    lower: Vec<u8>,
-    offset: usize,
-    /// The position where the search continues.
-    searched: usize,
-    /// The position of the last byte of the next needle.
-    next: Option<usize>,
+    /// The needles in the text from the current position on.
+    needles: Peekable<FindIter<'static, 't>>,
 }
 
 impl<'t> Candidates<'t> {
@@ -55,52 +46,25 @@ impl<'t> Candidates<'t> {
     /// All strings are candidates if the policy has rules without needles.
     pub(crate) fn find(policy: &Policy, text: &'t [u8], known: Vec<Range<usize>>) -> Self {
         let all = !policy.paths.is_empty() || !policy.patterns.is_empty() || policy.shapes.has_personal();
-        let known = known.into_iter().peekable();
-        let mut candidates = Candidates { text, all, known, lower: Vec::new(), offset: 0, searched: 0, next: None };
-        if !all {
-            candidates.find_next();
-        }
-        candidates
+        Candidates { text, all, known: known.into_iter().peekable(), needles: NEEDLES.find_iter(text).peekable() }
     }
 
     /// Returns true if no string from the current position on can hold a secret.
     pub(crate) fn is_empty(&mut self) -> bool {
-        !self.all && self.next.is_none() && self.known.peek().is_none() && memchr(b'\\', self.text).is_none()
+        !self.all && self.needles.peek().is_none() && self.known.peek().is_none() && memchr(b'\\', self.text).is_none()
     }
 
     /// Returns true if a string can hold a secret. `string` includes its quotes. Callers must ask in the order of the
     /// text.
     pub(crate) fn contain(&mut self, string: &Range<usize>) -> bool {
-        while self.next.is_some_and(|next| next < string.start) {
-            self.find_next();
+        if self.all {
+            return true;
         }
+        while self.needles.next_if(|needle| needle.end() <= string.start).is_some() {}
         while self.known.next_if(|known| known.end <= string.start).is_some() {}
-        self.all
-            || self.next.is_some_and(|next| next < string.end)
+        self.needles.peek().is_some_and(|needle| needle.end() <= string.end)
             || self.known.peek().is_some_and(|known| known.start < string.end)
             || memchr(b'\\', &self.text[string.clone()]).is_some()
-    }
-
-    fn find_next(&mut self) {
-        loop {
-            let from = self.searched - self.offset;
-            if let Some(found) = NEEDLES.find(Input::new(&self.lower).range(from..)) {
-                self.searched = self.offset + found.end();
-                self.next = Some(self.searched - 1);
-                return;
-            }
-            let end = self.offset + self.lower.len();
-            if end == self.text.len() {
-                self.next = None;
-                return;
-            }
-            // A needle can begin in the last bytes of this chunk.
-            self.offset = self.searched.max(end.saturating_sub(NEEDLES.max_pattern_len() - 1));
-            self.searched = self.offset;
-            let chunk = &self.text[self.offset..self.text.len().min(self.offset + CHUNK)];
-            self.lower.clear();
-            self.lower.extend(chunk.iter().map(u8::to_ascii_lowercase));
-        }
     }
 }
 
@@ -158,19 +122,6 @@ mod tests {
                 let string = format!("\"{before}{needle}x\"");
                 assert_eq!(candidates(&format!("[\"a\",{string},\"b\"]")), [string]);
             }
-        }
-    }
-
-    #[test]
-    fn needles_are_few_enough_for_a_fast_search() {
-        assert!(NEEDLES.patterns_len() <= shapes::MAX_NEEDLES, "{}", NEEDLES.patterns_len());
-    }
-
-    #[test]
-    fn needles_are_found_across_chunks() {
-        for fill in CHUNK - 12..CHUNK + 3 {
-            let text = format!("[\"{}\",\"password\",\"b\",\"{}\",\"pin\"]", "x".repeat(fill), "x".repeat(2 * CHUNK));
-            assert_eq!(candidates(&text), ["\"password\"", "\"pin\""], "{fill}");
         }
     }
 

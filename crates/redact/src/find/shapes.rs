@@ -1,5 +1,6 @@
 //! Secrets with a recognisable shape, such as tokens with a fixed prefix. They are found in any text.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -7,8 +8,9 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use memchr::memmem;
 use regex::bytes::Regex;
 
-use super::personal::{self, PersonalShapes};
+use super::personal;
 use super::secret_match::{SecretMatch, can_begin_token, compile_regex, is_token_byte};
+use crate::replace::jwt;
 
 /// A kind of secret with a recognisable shape.
 struct Shape {
@@ -113,57 +115,51 @@ fn may_contain_shape(text: &[u8]) -> bool {
     PREFIXES.is_match(text) || has_userinfo()
 }
 
-/// The shapes that a policy searches for.
+/// The names of the shapes that a policy searches for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct EnabledShapes {
-    enabled: [bool; TABLE.len()],
-    personal: PersonalShapes,
-}
+pub(crate) struct EnabledShapes(BTreeSet<&'static str>);
 
 impl Default for EnabledShapes {
     fn default() -> Self {
-        EnabledShapes { enabled: [true; TABLE.len()], personal: PersonalShapes::default() }
+        EnabledShapes(TABLE.iter().map(|shape| shape.name).collect())
     }
 }
 
 impl EnabledShapes {
     /// Enables all shapes of personal data.
     pub(crate) fn enable_personal(&mut self) {
-        self.personal = PersonalShapes::all();
+        self.0.extend(personal::NAMES);
     }
 
     /// Disables a shape, or a family of shapes: `aws` means all names that begin with `aws-`. Returns true if any was
     /// enabled.
     pub(crate) fn disable(&mut self, name: &str) -> bool {
-        let mut was_enabled = self.personal.disable(name);
-        for (shape, enabled) in TABLE.iter().zip(&mut self.enabled) {
-            let is_meant = shape.name.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
-            if is_meant && !name.is_empty() {
-                was_enabled |= std::mem::take(enabled);
-            }
-        }
-        was_enabled
+        let enabled = self.0.len();
+        let is_meant = |rest: &str| !name.is_empty() && (rest.is_empty() || rest.starts_with('-'));
+        self.0.retain(|shape| !shape.strip_prefix(name).is_some_and(is_meant));
+        self.0.len() < enabled
     }
 
     /// Returns true if a shape is enabled.
     pub(crate) fn has(&self, name: &str) -> bool {
-        TABLE.iter().zip(self.enabled).any(|(shape, enabled)| enabled && shape.name == name)
+        self.0.contains(name)
     }
 
     /// Returns true if personal data is searched for, which may be shorter than any other shape.
     pub(crate) fn has_personal(&self) -> bool {
-        self.personal != PersonalShapes::default()
+        personal::NAMES.iter().any(|name| self.has(name))
     }
 
     /// Adds all shapes in a text to `matches`, in no order. `encoded`: the text was percent-encoded, so that numbers
     /// are replaced by digits without separators, which need no encoding.
     pub(crate) fn find(&self, text: &[u8], encoded: bool, matches: &mut Vec<SecretMatch>) {
-        self.personal.find(text, encoded, matches);
+        for name in personal::NAMES.into_iter().filter(|name| self.has(name)) {
+            personal::find(name, text, encoded, matches);
+        }
         if !may_contain_shape(text) {
             return;
         }
-        for ((shape, pattern), _) in TABLE.iter().zip(PATTERNS.iter()).zip(self.enabled).filter(|(_, enabled)| *enabled)
-        {
+        for (shape, pattern) in TABLE.iter().zip(PATTERNS.iter()).filter(|(shape, _)| self.has(shape.name)) {
             if !shape.prefixes.iter().any(|prefix| memmem::find(text, prefix.as_bytes()).is_some()) {
                 continue;
             }
@@ -199,11 +195,8 @@ pub(crate) fn is_userinfo(userinfo: &[u8]) -> bool {
 
 /// Returns true if the first part of a token is a JOSE header (RFC 7515, RFC 7516).
 fn is_jose(token: &[u8]) -> bool {
-    use base64::Engine;
-    let header = token.split(|&byte| byte == b'.').next().unwrap_or_default();
-    let header = base64::prelude::BASE64_URL_SAFE_NO_PAD.decode(header);
-    let header = header.ok().and_then(|json| serde_json::from_slice::<serde_json::Map<_, _>>(&json).ok());
-    header.is_some_and(|header| header.contains_key("alg"))
+    let header = token.split(|&byte| byte == b'.').next().and_then(|header| std::str::from_utf8(header).ok());
+    header.and_then(jwt::parse_part).is_some_and(|header| header.contains_key("alg"))
 }
 
 #[cfg(test)]

@@ -1,40 +1,30 @@
 //! Sets of names of headers, parameters, members and cookies.
 
+use std::collections::HashSet;
+
 /// A set of names that are compared as a whole, ignoring case and the difference between `-` and `_`.
 ///
 /// A name in camel case equals the same name with separators: the set with `access_token` contains `accessToken`.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct NameSet {
-    /// In lower case, with `-` for `_`.
-    folded: Vec<Box<[u8]>>,
-}
+pub(crate) struct NameSet(HashSet<Vec<u8>>);
 
 impl NameSet {
     pub(crate) fn insert(&mut self, name: &str) {
-        let folded: Box<[u8]> = name.bytes().map(fold).collect();
-        if !self.folded.contains(&folded) {
-            self.folded.push(folded);
-        }
+        self.0.insert(fold(name.as_bytes(), false));
     }
 
     /// Removes a name. Returns true if it was in the set.
     pub(crate) fn remove(&mut self, name: &str) -> bool {
-        self.position(name.as_bytes()).map(|at| self.folded.swap_remove(at)).is_some()
+        self.find(name.as_bytes()).is_some_and(|folded| self.0.remove(&folded))
     }
 
     pub(crate) fn contains(&self, name: &[u8]) -> bool {
-        !name.is_empty() && self.position(name).is_some()
+        !name.is_empty() && self.find(name).is_some()
     }
 
-    /// The spelling without camel case takes precedence.
-    fn position(&self, name: &[u8]) -> Option<usize> {
-        let is_same = |known: &[u8]| known.iter().copied().eq(name.iter().map(|&byte| fold(byte)));
-        let exact = self.folded.iter().position(|known| known.len() == name.len() && is_same(known));
-        exact.or_else(|| {
-            let has_humps = name.windows(2).any(|pair| is_hump(pair[0], pair[1]));
-            let is_camel_case = |known: &[u8]| known.len() > name.len() && is_camel_case_of(known, name);
-            if has_humps { self.folded.iter().position(|known| is_camel_case(known)) } else { None }
-        })
+    /// Returns the name in the set that equals a name. The spelling without camel case takes precedence.
+    fn find(&self, name: &[u8]) -> Option<Vec<u8>> {
+        [false, true].into_iter().map(|is_camel| fold(name, is_camel)).find(|folded| self.0.contains(folded))
     }
 }
 
@@ -46,26 +36,18 @@ impl<'a> FromIterator<&'a str> for NameSet {
     }
 }
 
-/// Returns true if `name` is the folded name in camel case, with a capital letter in the place of each hyphen.
-fn is_camel_case_of(folded: &[u8], name: &[u8]) -> bool {
-    let mut rest = folded.iter();
-    let mut before = b'-';
+/// Converts a name to lower case, and `_` to `-`. `is_camel`: a `-` goes before each capital letter within a word.
+fn fold(name: &[u8], is_camel: bool) -> Vec<u8> {
+    let mut folded = Vec::with_capacity(name.len() + 4);
+    let mut before = 0_u8;
     for &byte in name {
-        if is_hump(before, byte) && rest.next() != Some(&b'-') || rest.next() != Some(&fold(byte)) {
-            return false;
+        if is_camel && before.is_ascii_lowercase() && byte.is_ascii_uppercase() {
+            folded.push(b'-');
         }
+        folded.push(if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() });
         before = byte;
     }
-    rest.next().is_none()
-}
-
-/// Converts to lower case, and `_` to `-`.
-fn fold(byte: u8) -> u8 {
-    if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() }
-}
-
-fn is_hump(before: u8, byte: u8) -> bool {
-    before.is_ascii_lowercase() && byte.is_ascii_uppercase()
+    folded
 }
 
 #[cfg(test)]

@@ -4,9 +4,13 @@
 //! change.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 
-use super::splice::Splice;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::splice::Splice;
+
+/// The characters of replacements that are percent-encoded.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'@');
 
 /// The encoding of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,8 +46,7 @@ impl<'t> DecodedText<'t> {
         let mut positions = Vec::with_capacity(raw.len() + 1);
         let mut at = 0;
         while at < raw.len() {
-            let (bytes, len) = decode_unit(&raw[at..], encoding);
-            text.extend_from_slice(bytes.as_slice());
+            let len = decode_unit(&raw[at..], encoding, &mut text);
             positions.resize(text.len(), at);
             at += len;
         }
@@ -60,46 +63,29 @@ impl<'t> DecodedText<'t> {
     pub(super) fn encode_splices(&self, splices: Vec<Splice>, offset: usize) -> impl Iterator<Item = Splice> {
         splices.into_iter().map(move |Splice { range, with }| Splice {
             range: offset + self.raw_position(range.start)..offset + self.raw_position(range.end),
-            with: encode(with, self.encoding),
+            with: encode(&with, self.encoding),
         })
     }
 }
 
-/// The decoded bytes of one byte or one escape.
-enum DecodedUnit {
-    Byte([u8; 1]),
-    Char([u8; 4], usize),
+/// Decodes one byte or one escape of a text that is not empty. Returns its raw length. An invalid escape is kept as it
+/// is.
+fn decode_unit(raw: &[u8], encoding: TextEncoding, out: &mut Vec<u8>) -> usize {
+    let escape = match (encoding, raw[0]) {
+        (TextEncoding::Json, b'\\') => decode_json_escape(raw, out),
+        (TextEncoding::Form | TextEncoding::Percent, b'%') => raw.get(1..3).and_then(parse_hex).map(|byte| {
+            out.push(byte as u8);
+            3
+        }),
+        _ => None,
+    };
+    escape.unwrap_or_else(|| {
+        out.push(if encoding == TextEncoding::Form && raw[0] == b'+' { b' ' } else { raw[0] });
+        1
+    })
 }
 
-impl DecodedUnit {
-    fn char(c: char) -> Self {
-        let mut bytes = [0; 4];
-        let len = c.encode_utf8(&mut bytes).len();
-        DecodedUnit::Char(bytes, len)
-    }
-
-    fn as_slice(&self) -> &[u8] {
-        match self {
-            DecodedUnit::Byte(byte) => byte,
-            DecodedUnit::Char(bytes, len) => &bytes[..*len],
-        }
-    }
-}
-
-/// Decodes the first unit of a text that is not empty. Returns its raw length, too. An invalid escape is kept as it is.
-fn decode_unit(raw: &[u8], encoding: TextEncoding) -> (DecodedUnit, usize) {
-    let unchanged = (DecodedUnit::Byte([raw[0]]), 1);
-    match (encoding, raw[0]) {
-        (TextEncoding::Json, b'\\') => decode_json_escape(raw).unwrap_or(unchanged),
-        (TextEncoding::Form, b'+') => (DecodedUnit::Byte(*b" "), 1),
-        (TextEncoding::Form | TextEncoding::Percent, b'%') => {
-            raw.get(1..3).and_then(parse_hex).map_or(unchanged, |value| (DecodedUnit::Byte([value as u8]), 3))
-        }
-        _ => unchanged,
-    }
-}
-
-fn decode_json_escape(raw: &[u8]) -> Option<(DecodedUnit, usize)> {
+fn decode_json_escape(raw: &[u8], out: &mut Vec<u8>) -> Option<usize> {
     let byte = match *raw.get(1)? {
         b'b' => 8,
         b'f' => 12,
@@ -109,52 +95,41 @@ fn decode_json_escape(raw: &[u8]) -> Option<(DecodedUnit, usize)> {
         b'u' => {
             let first = raw.get(2..6).and_then(parse_hex)?;
             let second = raw.get(6..12).and_then(|next| next.strip_prefix(b"\\u")).and_then(parse_hex);
-            return Some(match (char::from_u32(first), second) {
-                (Some(c), _) => (DecodedUnit::char(c), 6),
-                (None, Some(second @ 0xdc00..=0xdfff)) if first < 0xdc00 => {
-                    let c = 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00);
-                    (DecodedUnit::char(char::from_u32(c).unwrap_or(char::REPLACEMENT_CHARACTER)), 12)
+            let (code, len) = match second {
+                Some(second @ 0xdc00..=0xdfff) if (0xd800..0xdc00).contains(&first) => {
+                    (0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00), 12)
                 }
-                _ => (DecodedUnit::char(char::REPLACEMENT_CHARACTER), 6),
-            });
+                _ => (first, 6),
+            };
+            let c = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
+            out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            return Some(len);
         }
         other => other,
     };
-    Some((DecodedUnit::Byte([byte]), 2))
+    out.push(byte);
+    Some(2)
 }
 
 fn parse_hex(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |value, &digit| Some(value * 16 + char::from(digit).to_digit(16)?))
 }
 
-/// Encodes a replacement. Almost all need no encoding.
-fn encode(with: String, encoding: TextEncoding) -> String {
-    let is_safe = |byte: u8| match encoding {
-        TextEncoding::Json => !matches!(byte, b'"' | b'\\') && byte >= b' ',
-        TextEncoding::Percent | TextEncoding::Form => byte.is_ascii_alphanumeric() || b"-_.~@".contains(&byte),
-    };
-    if with.bytes().all(is_safe) {
-        return with;
-    }
-    let mut out = String::with_capacity(with.len() + 8);
+/// Encodes a replacement.
+fn encode(with: &str, encoding: TextEncoding) -> String {
     match encoding {
-        TextEncoding::Json => with.chars().for_each(|c| match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            c if c < ' ' => drop(write!(out, "\\u{:04x}", u32::from(c))),
-            c => out.push(c),
-        }),
-        TextEncoding::Percent | TextEncoding::Form => with.bytes().for_each(|byte| match byte {
-            byte if is_safe(byte) => out.push(char::from(byte)),
-            byte => drop(write!(out, "%{byte:02X}")),
-        }),
+        TextEncoding::Json => {
+            let quoted = harproxy_json::text::quote(with);
+            quoted[1..quoted.len() - 1].to_owned()
+        }
+        TextEncoding::Percent | TextEncoding::Form => utf8_percent_encode(with, ESCAPED).to_string(),
     }
-    out
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::splice::apply_splices;
     use super::*;
+    use crate::splice::apply_splices;
 
     fn decoded(raw: &str, encoding: TextEncoding) -> String {
         String::from_utf8(DecodedText::new(raw.as_bytes(), encoding).text.into_owned()).unwrap()

@@ -6,9 +6,9 @@ use bytes::Bytes;
 
 use super::DynRedactor;
 use super::pairs::is_url;
-use super::splice::{Splice, apply_splices, shifted};
 use crate::replace::placeholder::PlaceholderName;
-use harproxy_http::{Header, Headers};
+use crate::splice::{Splice, apply_splices, of_part};
+use harproxy_http::{Header, Headers, cookies};
 
 /// Fields with a URL, absolute or relative.
 const URLS: [&str; 3] = ["location", "content-location", "referer"];
@@ -25,15 +25,11 @@ impl DynRedactor<'_, '_> {
         if self.policy.is_off() {
             return;
         }
-        let redacted: Vec<_> = headers.iter().map(|header| self.redact_header(&header.name, &header.value)).collect();
-        if redacted.iter().all(Option::is_none) {
-            return;
-        }
-        let replace = |(header, value): (&Header, Option<Vec<u8>>)| Header {
-            name: header.name.clone(),
-            value: value.map_or_else(|| header.value.clone(), Bytes::from),
+        let redact = |Header { name, value }: &Header| Header {
+            name: name.clone(),
+            value: self.redact_header(name, value).map_or_else(|| value.clone(), Bytes::from),
         };
-        *headers = headers.iter().zip(redacted).map(replace).collect();
+        *headers = headers.iter().map(redact).collect();
     }
 
     /// Redacts the value of a header field. `None` if it contains no secrets.
@@ -69,60 +65,44 @@ impl DynRedactor<'_, '_> {
             return self.text_splices(value, false);
         }
         // RFC 8288: `<target>; rel=next, <target>; rel=last`. Only the targets can contain secrets.
-        let mut splices = Vec::new();
-        let mut at = 0;
-        for part in value.split(|&byte| byte == b'>') {
-            let target = memchr::memrchr(b'<', part).map_or(part.len(), |open| open + 1);
-            splices.extend(shifted(self.url_splices(&part[target..], 0), at + target));
-            at += part.len() + 1;
-        }
-        splices
+        let targets = value.split(|&byte| byte == b'>').map(|part| match memchr::memrchr(b'<', part) {
+            Some(open) => &part[open + 1..],
+            None => &part[part.len()..],
+        });
+        targets.flat_map(|target| of_part(value, target, self.url_splices(target, 0))).collect()
     }
 
     /// Finds the secrets in `a=1; b=2` (RFC 6265 section 4.2.1).
     fn cookies_splices(&mut self, value: &[u8]) -> Vec<Splice> {
-        let mut splices = Vec::new();
-        let mut at = 0;
-        for pair in value.split(|&byte| byte == b';') {
-            splices.extend(shifted(self.cookie_splices(pair), at));
-            at += pair.len() + 1;
-        }
-        splices
+        let cookie = |(name, cookie): (Option<&[u8]>, &[u8])| {
+            let splices = self.cookie_value_splices(name.unwrap_or(b"cookie").trim_ascii(), cookie);
+            of_part(value, cookie, splices)
+        };
+        cookies::optional_pairs(value).flat_map(cookie).collect()
     }
 
     /// Finds the secrets in `a=1; Path=/; Secure` (RFC 6265 section 4.1.1). HAR files of browsers have several cookies
     /// in one value, one a line.
     fn set_cookies_splices(&mut self, value: &[u8]) -> Vec<Splice> {
         let mut splices = Vec::new();
-        let mut at = 0;
         for line in value.split(|&byte| byte == b'\n') {
-            let pair = line.split(|&byte| byte == b';').next().unwrap_or_default();
-            splices.extend(shifted(self.cookie_splices(pair), at));
-            splices.extend(shifted(self.text_splices(&line[pair.len()..], false), at + pair.len()));
-            at += line.len() + 1;
+            let (pair, attributes) = line.split_at(memchr::memchr(b';', line).unwrap_or(line.len()));
+            splices.extend(of_part(value, pair, self.cookies_splices(pair)));
+            splices.extend(of_part(value, attributes, self.text_splices(attributes, false)));
         }
         splices
-    }
-
-    /// Finds the secret in `name=value`, or in a value without a name.
-    fn cookie_splices(&mut self, pair: &[u8]) -> Vec<Splice> {
-        match memchr::memchr(b'=', pair) {
-            Some(at) => shifted(self.cookie_value_splices(pair[..at].trim_ascii(), &pair[at + 1..]), at + 1).collect(),
-            None => self.cookie_value_splices(b"cookie", pair),
-        }
     }
 
     /// Finds the secret in the value of a cookie, quoted or not.
     pub(super) fn cookie_value_splices(&mut self, name: &[u8], value: &[u8]) -> Vec<Splice> {
         let trimmed = value.trim_ascii();
         let quoted = trimmed.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
-        let start = value.len() - value.trim_ascii_start().len() + usize::from(quoted.is_some());
         let inside = quoted.unwrap_or(trimmed);
         let splices = match self.policy.plain_cookies.contains(name) {
             true => self.text_splices(inside, false),
             false => self.value_splice(inside, 0, &PlaceholderName::from_bytes(name)),
         };
-        shifted(splices, start).collect()
+        of_part(value, inside, splices).collect()
     }
 }
 

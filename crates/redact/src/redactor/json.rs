@@ -16,13 +16,13 @@ use regex::bytes::{Captures, Regex};
 use super::decoded::{DecodedText, TextEncoding};
 use super::headers::{after_scheme, has_scheme};
 use super::pairs::is_url;
-use super::splice::{Splice, shifted};
 use super::{DynRedactor, MAX_DEPTH};
 use crate::find::prefilter::{Candidates, last_item};
 use crate::find::redacted;
 use crate::find::secret_match::{SecretMatch, compile_regex};
 use crate::replace::placeholder::{PlaceholderName, ValueFormat};
-use harproxy_json::scan::{BYTE_ORDER_MARK, StringSpan, scalar_end, skip_space};
+use crate::splice::{Splice, shifted};
+use harproxy_json::scan::{BYTE_ORDER_MARK, StringSpan, is_space, scalar_end, skip_space};
 use harproxy_json::{LocatedScalar, locate};
 
 /// A member with a string value, found without regard to the quotes before it.
@@ -50,8 +50,9 @@ impl DynRedactor<'_, '_> {
         if candidates.is_empty() {
             return Vec::new();
         }
-        let located = locate(text, &self.policy.paths);
-        let mut walk = JsonWalk::new(candidates, text, depth, Extent::WHOLE, located);
+        let mut walk = JsonWalk::new(text, candidates, Extent::WHOLE);
+        walk.depth = depth.min(MAX_DEPTH);
+        walk.located = locate(text, &self.policy.paths).map(|located| located.into_iter().peekable());
         self.walk(&mut walk);
         let JsonWalk { splices, is_malformed, .. } = walk;
         if is_malformed { self.add_members(text, splices) } else { splices }
@@ -74,7 +75,7 @@ impl DynRedactor<'_, '_> {
         {
             return (Vec::new(), complete);
         }
-        let mut walk = JsonWalk::new(candidates, text, 0, extent, None);
+        let mut walk = JsonWalk::new(text, candidates, extent);
         walk.array = array.take();
         self.walk(&mut walk);
         *array = walk.array;
@@ -85,6 +86,12 @@ impl DynRedactor<'_, '_> {
     /// can't be followed ends with this name.
     pub(super) fn secret_member_name(&self, name: &[u8], by_path: bool) -> Option<PlaceholderName> {
         (by_path || self.policy.members.contains(name)).then(|| PlaceholderName::from_bytes(name))
+    }
+
+    /// Returns a splice for the value of a secret member. A scheme before credentials is kept.
+    pub(super) fn member_splice(&mut self, value: &[u8], name: &PlaceholderName) -> Vec<Splice> {
+        let from = if has_scheme(name.as_str()) { after_scheme(value, true) } else { 0 };
+        self.value_splice(value, from, name)
     }
 
     /// Finds members with a secret name in any text.
@@ -103,26 +110,24 @@ impl DynRedactor<'_, '_> {
     }
 
     fn walk(&mut self, walk: &mut JsonWalk<'_>) {
-        self.walk_elements(walk);
-        while walk.array.is_none() {
-            let Some(string) = walk.next_string() else { break };
+        while let Some(string) = walk.next_string() {
             let quote = string.inside.start - 1;
+            walk.leave_array(quote);
             if quote > walk.extent.limit || walk.may_go_on(&string) {
                 return self.stop(walk, quote);
             }
             let colon = skip_space(walk.text, string.end);
-            if walk.text.get(colon) != Some(&b':') {
-                self.walk_string(walk, &string, None);
+            if walk.array.is_some() || walk.text.get(colon) != Some(&b':') {
+                let array = walk.array.clone();
+                self.walk_string(walk, &string, array.as_ref());
             } else if !self.walk_member(walk, &string, skip_space(walk.text, colon + 1)) {
                 return self.stop(walk, quote);
             }
         }
-        if walk.array.is_some() {
-            return self.stop(walk, walk.at);
-        }
         let end = walk.text.len();
+        walk.leave_array(end);
         let rest = &walk.text[walk.checked.min(end)..];
-        if walk.extent.is_last || rest.iter().all(|byte| is_between_strings(*byte)) {
+        if walk.extent.is_last || rest.iter().all(is_between_strings) {
             return self.stop(walk, end);
         }
         // The text is not JSON, and no string shows where it can be divided.
@@ -161,7 +166,6 @@ impl DynRedactor<'_, '_> {
                 self.walk_string(walk, name, None);
                 walk.advance(at + 1);
                 walk.array = secret_name;
-                self.walk_elements(walk);
             }
             _ if !walk.extent.is_last && scalar_end(walk.text, at) == walk.text.len() => return false,
             _ => {
@@ -173,33 +177,6 @@ impl DynRedactor<'_, '_> {
             }
         }
         true
-    }
-
-    /// Replaces the strings of an array of secrets, as far as the array goes before the limit.
-    fn walk_elements(&mut self, walk: &mut JsonWalk<'_>) {
-        while let Some(name) = walk.array.take() {
-            let at = skip_space(walk.text, walk.at);
-            match walk.text.get(at) {
-                Some(b'"') => {
-                    let element = StringSpan::at(walk.text, at);
-                    if at > walk.extent.limit || walk.may_go_on(&element) {
-                        walk.array = Some(name);
-                        return walk.advance(at);
-                    }
-                    self.walk_string(walk, &element, Some(&name));
-                }
-                Some(b',') => walk.advance(at + 1),
-                Some(byte) if byte.is_ascii_alphanumeric() || *byte == b'-' => {
-                    walk.advance(scalar_end(walk.text, at).max(at + 1));
-                }
-                None if !walk.extent.is_last => {
-                    walk.array = Some(name);
-                    return walk.advance(at);
-                }
-                _ => return walk.advance(at),
-            }
-            walk.array = Some(name);
-        }
     }
 
     /// Handles a string. `name`: it is secret as the value of this member.
@@ -222,10 +199,7 @@ impl DynRedactor<'_, '_> {
             return;
         }
         let splices = match name {
-            Some(name) => {
-                let from = if has_scheme(name.as_str()) { after_scheme(&decoded.text, true) } else { 0 };
-                self.value_splice(&decoded.text, from, name)
-            }
+            Some(name) => self.member_splice(&decoded.text, name),
             None => self.nested_splices(&decoded.text, false, walk.depth + 1),
         };
         walk.splices.extend(decoded.encode_splices(splices, string.inside.start));
@@ -250,7 +224,7 @@ impl DynRedactor<'_, '_> {
         }
         let at = walk.checked;
         let between = &walk.text[at.min(end)..end];
-        if !between.iter().all(|byte| is_between_strings(*byte)) {
+        if !between.iter().all(is_between_strings) {
             walk.is_malformed = true;
             let splices = self.text_splices(between, false);
             walk.splices.extend(shifted(splices, at));
@@ -317,21 +291,15 @@ struct JsonWalk<'t> {
 }
 
 impl<'t> JsonWalk<'t> {
-    fn new(
-        candidates: Candidates<'t>,
-        text: &'t [u8],
-        depth: u8,
-        extent: Extent,
-        located: Option<Vec<LocatedScalar>>,
-    ) -> Self {
+    fn new(text: &'t [u8], candidates: Candidates<'t>, extent: Extent) -> Self {
         JsonWalk {
             text,
             candidates,
             at: 0,
             checked: if text.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 },
-            depth: depth.min(MAX_DEPTH),
+            depth: 0,
             extent,
-            located: located.map(|located| located.into_iter().peekable()),
+            located: None,
             splices: Vec::new(),
             array: None,
             complete: 0,
@@ -342,6 +310,12 @@ impl<'t> JsonWalk<'t> {
     fn next_string(&self) -> Option<StringSpan> {
         let quote = self.at + memchr::memchr(b'"', self.text.get(self.at..)?)?;
         Some(StringSpan::at(self.text, quote))
+    }
+
+    /// Leaves the array of secrets if anything but commas and scalars stands between the current position and `end`.
+    fn leave_array(&mut self, end: usize) {
+        let is_within = |byte: &u8| is_space(*byte) || byte.is_ascii_alphanumeric() || b",+-._".contains(byte);
+        self.array.take_if(|_| !self.text[self.at.min(end)..end].iter().all(is_within));
     }
 
     /// Returns true if a string may go on behind the text, or if a colon may follow there.
@@ -375,20 +349,13 @@ impl<'t> JsonWalk<'t> {
 
 /// Returns true for bytes that JSON has between strings: white space, brackets, numbers, and the letters of its three
 /// words.
-fn is_between_strings(byte: u8) -> bool {
-    BETWEEN_STRINGS[usize::from(byte)]
+fn is_between_strings(byte: &u8) -> bool {
+    matches!(
+        byte,
+        b' ' | b'\t' | b'\n' | b'\r' | b'{' | b'}' | b'[' | b']' | b',' | b':' | b'+' | b'-' | b'.' | b'E' | b'0'
+            ..=b'9' | b't' | b'r' | b'u' | b'e' | b'f' | b'a' | b'l' | b's' | b'n'
+    )
 }
-
-const BETWEEN_STRINGS: [bool; 256] = {
-    let mut table = [false; 256];
-    let all = b" \t\n\r{}[],:+-.E0123456789truefalsn";
-    let mut at = 0;
-    while at < all.len() {
-        table[all[at] as usize] = true;
-        at += 1;
-    }
-    table
-};
 
 /// Returns true if a text is a JSON object or array, whatever its `Content-Type`.
 pub(super) fn is_document(text: &[u8]) -> bool {

@@ -1,18 +1,13 @@
 //! Redaction of lines of events, and of lines of JSON.
 
 use super::DynRedactor;
-use super::splice::{Splice, shifted};
+use crate::splice::{Splice, of_part};
 
 impl DynRedactor<'_, '_> {
     /// Finds the secrets in lines that are available as a whole.
     pub(super) fn lines_splices(&mut self, text: &[u8]) -> Vec<Splice> {
-        let mut splices = Vec::new();
-        let mut at = 0;
-        for line in text.split_inclusive(|&byte| byte == b'\n') {
-            splices.extend(shifted(self.line_splices(line), at));
-            at += line.len();
-        }
-        splices
+        let lines = text.split_inclusive(|&byte| byte == b'\n');
+        lines.flat_map(|line| of_part(text, line, self.line_splices(line))).collect()
     }
 
     /// Finds the secrets in one line.
@@ -20,7 +15,7 @@ impl DynRedactor<'_, '_> {
         let content = line_content(line);
         let is_json = matches!(content.first(), Some(b'{' | b'[' | b'"' | b'}' | b']'));
         let splices = if is_json { self.json_splices(content, 0) } else { self.text_splices(content, false) };
-        shifted(splices, line.len() - content.len()).collect()
+        of_part(line, content, splices).collect()
     }
 }
 

@@ -2,9 +2,8 @@
 
 use super::DynRedactor;
 use super::decoded::{DecodedText, TextEncoding};
-use super::headers::{after_scheme, has_scheme};
 use super::pairs::PairSource;
-use super::splice::Splice;
+use crate::splice::Splice;
 
 /// The location of a text in a HAR, which decides what is secret in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,10 +65,7 @@ impl DynRedactor<'_, '_> {
 
     fn member_value_splices(&mut self, name: &str, value: &[u8]) -> Vec<Splice> {
         match self.secret_member_name(name.as_bytes(), false) {
-            Some(name) => {
-                let from = if has_scheme(name.as_str()) { after_scheme(value, true) } else { 0 };
-                self.value_splice(value, from, &name)
-            }
+            Some(name) => self.member_splice(value, &name),
             None => self.nested_splices(value, false, 0),
         }
     }

@@ -12,7 +12,6 @@ mod location;
 mod multipart;
 mod pairs;
 mod payload;
-mod splice;
 mod stream;
 mod text;
 mod url;
@@ -24,7 +23,6 @@ use std::ops::{Deref, DerefMut};
 
 pub use location::TextLocation;
 pub use payload::{PayloadRedaction, PayloadScan, is_lines, is_opaque, payload_scan};
-pub use splice::{Splice, apply_splices};
 pub use stream::StreamRedactor;
 
 use crate::policy::Policy;

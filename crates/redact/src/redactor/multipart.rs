@@ -7,8 +7,8 @@ use regex::bytes::{Captures, Regex};
 
 use super::DynRedactor;
 use super::pairs::PairSource;
-use super::splice::{Splice, shifted};
 use crate::find::secret_match::{SecretMatch, compile_regex};
+use crate::splice::{Splice, of_part};
 use harproxy_http::{MediaType, multipart};
 
 /// The head of a form field, found without the boundary.
@@ -29,15 +29,14 @@ impl DynRedactor<'_, '_> {
         };
         let mut splices = Vec::new();
         for part in parts {
-            let headers = self.text_splices(part.headers, false);
-            splices.extend(shifted(headers, offset(text, part.headers)));
-            splices.extend(shifted(self.part_splices(&part, depth), offset(text, part.body)));
+            splices.extend(of_part(text, part.headers, self.text_splices(part.headers, false)));
+            splices.extend(of_part(text, part.body, self.part_splices(&part, depth)));
         }
         splices.retain(|splice| splice.range.end <= payload.len());
         Some(splices)
     }
 
-    fn part_splices(&mut self, part: &multipart::Part<'_>, depth: u8) -> Vec<Splice> {
+    fn part_splices(&mut self, part: &multipart::BodyPart<'_>, depth: u8) -> Vec<Splice> {
         // A field without a type is text (RFC 7578 section 4.4). A file is not necessarily.
         let is_file = part.header("content-disposition").is_some_and(|value| has_file_name(&MediaType::parse(value)));
         let media = MediaType::parse(part.header("content-type").unwrap_or(if is_file { "" } else { "text/plain" }));
@@ -68,9 +67,4 @@ impl DynRedactor<'_, '_> {
 
 fn has_file_name(disposition: &MediaType) -> bool {
     ["filename", "filename*"].iter().any(|name| disposition.parameter(name).is_some())
-}
-
-/// Returns the position of a part of a text.
-fn offset(text: &[u8], part: &[u8]) -> usize {
-    (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize).min(text.len())
 }

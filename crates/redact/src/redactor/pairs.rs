@@ -1,11 +1,11 @@
 //! Redaction of `name=value` pairs between `&`: queries and forms.
 
 use super::decoded::{DecodedText, TextEncoding};
-use super::splice::{Splice, shifted};
 use super::{DynRedactor, MAX_DEPTH};
 use crate::find::graphql;
 use crate::policy::NameSet;
 use crate::replace::placeholder::PlaceholderName;
+use crate::splice::{Splice, of_part};
 
 /// The origin of pairs, which decides what names are secret.
 #[derive(Clone, Copy, Debug)]
@@ -34,13 +34,8 @@ impl<'t> RawPair<'t> {
 impl DynRedactor<'_, '_> {
     /// Finds the secrets in pairs.
     pub(super) fn pairs_splices(&mut self, text: &[u8], source: PairSource, depth: u8) -> Vec<Splice> {
-        let mut splices = Vec::new();
-        let mut at = 0;
-        for pair in text.split(|&byte| byte == b'&') {
-            splices.extend(shifted(self.pair_splices(RawPair::new(pair), source, depth), at));
-            at += pair.len() + 1;
-        }
-        splices
+        let pairs = text.split(|&byte| byte == b'&');
+        pairs.flat_map(|pair| of_part(text, pair, self.pair_splices(RawPair::new(pair), source, depth))).collect()
     }
 
     fn pair_splices(&mut self, pair: RawPair<'_>, source: PairSource, depth: u8) -> Vec<Splice> {

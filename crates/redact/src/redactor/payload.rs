@@ -3,8 +3,8 @@
 use super::DynRedactor;
 use super::json::is_document;
 use super::pairs::PairSource;
-use super::splice::{Splice, apply_splices};
 use super::utf16::Utf16;
+use crate::splice::{Splice, apply_splices};
 use harproxy_http::MediaType;
 
 /// The result of redacting a payload.
@@ -18,12 +18,30 @@ pub enum PayloadRedaction {
     Opaque,
 }
 
+impl PayloadRedaction {
+    fn of(redacted: Option<Vec<u8>>) -> Self {
+        redacted.map_or(PayloadRedaction::Clean, PayloadRedaction::Redacted)
+    }
+}
+
+/// The media types of lines.
+const LINES: [&str; 6] = [
+    "text/event-stream",
+    "application/x-ndjson",
+    "application/ndjson",
+    "application/jsonl",
+    "application/jsonlines",
+    "application/json-seq",
+];
+
 /// The format of a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PayloadFormat {
     Json,
     Form,
     Multipart,
+    /// Events, or lines of JSON.
+    Lines,
     /// Other text. Some servers send JSON as `text/plain`.
     Text,
     /// No type is declared.
@@ -37,6 +55,7 @@ impl PayloadFormat {
         // For example `application/x-amz-json-1.1`.
         let is_json = media.is_json() || essence.contains("json") && !media.is_text();
         match () {
+            () if LINES.contains(&essence) => PayloadFormat::Lines,
             () if essence.is_empty() => PayloadFormat::Undeclared,
             () if essence.starts_with("application/grpc") => PayloadFormat::Opaque,
             () if is_json => PayloadFormat::Json,
@@ -66,21 +85,16 @@ impl DynRedactor<'_, '_> {
             return self.redact_utf16(&media, payload, utf16);
         }
         match self.media_splices(&media, payload, 0) {
-            Some(splices) => {
-                apply_splices(payload, &splices).map_or(PayloadRedaction::Clean, PayloadRedaction::Redacted)
-            }
+            Some(splices) => PayloadRedaction::of(apply_splices(payload, &splices)),
             None => PayloadRedaction::Opaque,
         }
     }
 
     fn redact_utf16(&mut self, media: &MediaType, payload: &[u8], utf16: Utf16) -> PayloadRedaction {
         let Some(text) = utf16.decode(payload) else { return PayloadRedaction::Opaque };
-        match self.media_splices(media, text.as_bytes(), 0) {
-            Some(splices) => apply_splices(text.as_bytes(), &splices).map_or(PayloadRedaction::Clean, |redacted| {
-                PayloadRedaction::Redacted(utf16.encode(&String::from_utf8_lossy(&redacted)))
-            }),
-            None => PayloadRedaction::Opaque,
-        }
+        let Some(splices) = self.media_splices(media, text.as_bytes(), 0) else { return PayloadRedaction::Opaque };
+        let redacted = apply_splices(text.as_bytes(), &splices);
+        PayloadRedaction::of(redacted.map(|redacted| utf16.encode(&String::from_utf8_lossy(&redacted))))
     }
 
     /// Finds the secrets in a payload that is text. `None` if its format is unknown.
@@ -101,7 +115,7 @@ impl DynRedactor<'_, '_> {
     /// Finds the secrets in a payload of a media type. `None` if the format is unknown.
     pub(super) fn media_splices(&mut self, media: &MediaType, payload: &[u8], depth: u8) -> Option<Vec<Splice>> {
         match PayloadFormat::of(media) {
-            _ if has_lines(media) => Some(self.lines_splices(payload)),
+            PayloadFormat::Lines => Some(self.lines_splices(payload)),
             PayloadFormat::Json => Some(self.json_splices(payload, 0)),
             PayloadFormat::Form if media.is_form_of(payload) => Some(self.pairs_splices(payload, PairSource::Form, 0)),
             PayloadFormat::Form => Some(self.json_splices(payload, 0)),
@@ -139,10 +153,9 @@ pub enum PayloadScan {
 /// Returns how payloads with this `Content-Type` are redacted.
 #[must_use]
 pub fn payload_scan(content_type: &str) -> PayloadScan {
-    let media = MediaType::parse(content_type);
-    match PayloadFormat::of(&media) {
+    match PayloadFormat::of(&MediaType::parse(content_type)) {
         PayloadFormat::Opaque => PayloadScan::Never,
-        _ if has_lines(&media) => PayloadScan::Lines,
+        PayloadFormat::Lines => PayloadScan::Lines,
         _ => PayloadScan::Whole,
     }
 }
@@ -156,19 +169,7 @@ pub fn is_opaque(content_type: &str) -> bool {
 /// Returns true if payloads with this `Content-Type` are redacted line by line.
 #[must_use]
 pub fn is_lines(content_type: &str) -> bool {
-    has_lines(&MediaType::parse(content_type))
-}
-
-fn has_lines(media: &MediaType) -> bool {
-    const LINES: [&str; 6] = [
-        "text/event-stream",
-        "application/x-ndjson",
-        "application/ndjson",
-        "application/jsonl",
-        "application/jsonlines",
-        "application/json-seq",
-    ];
-    LINES.contains(&media.essence())
+    payload_scan(content_type) == PayloadScan::Lines
 }
 
 /// Returns true if bytes without a declared type are text: UTF-8 without control characters. The last character may be

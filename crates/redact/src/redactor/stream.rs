@@ -4,9 +4,9 @@ use std::fmt;
 
 use super::DynRedactor;
 use super::lines::line_content;
-use super::payload::{PayloadFormat, is_lines};
-use super::splice::apply_splices;
+use super::payload::PayloadFormat;
 use super::window::{WINDOW, WindowRedactor};
+use crate::splice::write_spliced;
 use harproxy_http::MediaType;
 
 /// Redacts a payload that is too long to be held, or whose lines are passed on as they arrive.
@@ -34,8 +34,8 @@ impl StreamRedactor {
     /// Creates the redactor of a payload with this `Content-Type`.
     #[must_use]
     pub fn new(content_type: &str) -> Self {
-        let by_line = is_lines(content_type);
         let format = PayloadFormat::of(&MediaType::parse(content_type));
+        let by_line = format == PayloadFormat::Lines;
         StreamRedactor { by_line, window: WindowRedactor::new(format), ..StreamRedactor::default() }
     }
 
@@ -86,5 +86,5 @@ impl StreamRedactor {
 
 fn redact_line(redactor: &mut DynRedactor<'_, '_>, line: &[u8], out: &mut Vec<u8>) {
     let splices = redactor.line_splices(line);
-    out.extend_from_slice(apply_splices(line, &splices).as_deref().unwrap_or(line));
+    write_spliced(line, 0..line.len(), &splices, out);
 }

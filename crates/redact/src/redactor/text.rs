@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::DynRedactor;
-use super::splice::{Splice, apply_splices};
 use crate::find::secret_match::{SecretMatch, token_rest};
 use crate::find::{graphql, redacted};
 use crate::policy::Policy;
 use crate::replace::jwt;
 use crate::replace::placeholder::{PlaceholderName, ValueFormat};
+use crate::splice::{Splice, spliced};
 
 /// The name of a token that begins with a known secret.
 const LONGER_TOKEN: &str = "value";
@@ -24,8 +24,7 @@ impl DynRedactor<'_, '_> {
         if self.policy.is_off() {
             return Cow::Borrowed(text);
         }
-        let splices = self.text_splices(text, false);
-        apply_splices(text, &splices).map_or(Cow::Borrowed(text), Cow::Owned)
+        spliced(text, &self.text_splices(text, false))
     }
 
     /// Returns the replacement of a value that is secret because of its place. `None` if it is empty or already
@@ -69,63 +68,61 @@ impl DynRedactor<'_, '_> {
             return (Vec::new(), text.len());
         }
         let known = known.into_iter().map(|range| (range.clone(), self.replacer.replace_known(&text[range]))).collect();
-        let selection = Selection::new(text, limit, matches, known);
-        let replace = |found: SecretMatch| {
-            let with =
-                self.replace_secret(&text[found.range.clone()], &PlaceholderName::new(&found.name), found.format);
-            Splice { range: found.range, with }
-        };
-        let mut splices: Vec<Splice> = selection.matches.into_iter().map(replace).collect();
-        for (range, with) in selection.known {
+        let (matches, known, end) = select(text, limit, matches, known);
+        let mut splices = Vec::with_capacity(matches.len() + known.len());
+        for SecretMatch { range, name, format } in matches {
+            let with = self.replace_secret(&text[range.clone()], &PlaceholderName::new(&name), format);
+            splices.push(Splice { range, with });
+        }
+        for (range, with) in known {
             let name = PlaceholderName::new(LONGER_TOKEN);
             let with = with.unwrap_or_else(|| self.replace_secret(&text[range.clone()], &name, ValueFormat::Text));
             splices.push(Splice { range, with });
         }
         splices.sort_by_key(|splice| splice.range.start);
-        (splices, selection.end)
+        (splices, end)
     }
 }
 
-/// The parts of a text that are replaced. They do not overlap.
-struct Selection {
-    /// Matches in order. Overlapping matches are one secret.
-    matches: Vec<SecretMatch>,
-    /// Known secrets outside of the matches, with their replacement unless the token goes on behind the secret.
-    known: Vec<(Range<usize>, Option<String>)>,
-    /// The end of the part that is complete.
-    end: usize,
-}
+/// Known secrets in a text, with their replacements. `None`: the token goes on behind the secret and needs its own.
+type KnownTokens = Vec<(Range<usize>, Option<String>)>;
 
-impl Selection {
-    /// Selects from matches in any order and known secrets in order. Redacted parts are kept.
-    fn new(text: &[u8], limit: Option<usize>, mut all: Vec<SecretMatch>, known: Vec<(Range<usize>, String)>) -> Self {
-        let redacted = redacted::find(text);
-        all.retain(|found| !overlaps(&redacted, &found.range));
-        all.sort_by_key(|found| found.range.start);
-        let known = known.into_iter().filter(|(range, _)| !overlaps(&redacted, range)).collect::<Vec<_>>();
-        let parts =
-            redacted.iter().chain(all.iter().map(|found| &found.range)).chain(known.iter().map(|(range, _)| range));
-        let end = limit.map_or(text.len(), |limit| complete_end(text, limit, parts));
-        let mut matches: Vec<SecretMatch> = Vec::new();
-        for found in all.into_iter().filter(|found| found.range.end <= end) {
-            match matches.last_mut().filter(|last| found.range.start < last.range.end) {
-                Some(last) => last.range.end = last.range.end.max(found.range.end),
-                None => matches.push(found),
-            }
+/// Selects the parts of a text that are replaced, from matches in any order and known secrets in order. Redacted parts
+/// are kept. Returns the end of the part of the text that is complete, too.
+///
+/// Overlapping matches become one secret. The known secrets are those outside of the matches.
+fn select(
+    text: &[u8],
+    limit: Option<usize>,
+    mut all: Vec<SecretMatch>,
+    mut known: Vec<(Range<usize>, String)>,
+) -> (Vec<SecretMatch>, KnownTokens, usize) {
+    let redacted = redacted::find(text);
+    all.retain(|found| !overlaps(&redacted, &found.range));
+    all.sort_by_key(|found| found.range.start);
+    known.retain(|(range, _)| !overlaps(&redacted, range));
+    let parts = redacted.iter().chain(all.iter().map(|found| &found.range)).chain(known.iter().map(|(range, _)| range));
+    let end = limit.map_or(text.len(), |limit| complete_end(text, limit, parts));
+    let mut matches: Vec<SecretMatch> = Vec::new();
+    for found in all.into_iter().filter(|found| found.range.end <= end) {
+        match matches.last_mut().filter(|last| found.range.start < last.range.end) {
+            Some(last) => last.range.end = last.range.end.max(found.range.end),
+            None => matches.push(found),
         }
-        let matched: Vec<Range<usize>> = matches.iter().map(|found| found.range.clone()).collect();
-        let mut free_from = 0;
-        let whole_token = |(mut range, with): (Range<usize>, String)| {
-            let rest = token_rest(text, range.end);
-            range.end += rest;
-            if range.start < free_from || range.end > end || overlaps(&matched, &range) {
-                return None;
-            }
-            free_from = range.end;
-            Some((range, (rest == 0).then_some(with)))
-        };
-        Selection { known: known.into_iter().filter_map(whole_token).collect(), matches, end }
     }
+    let matched: Vec<Range<usize>> = matches.iter().map(|found| found.range.clone()).collect();
+    let mut free_from = 0;
+    let whole_token = |(mut range, with): (Range<usize>, String)| {
+        let rest = token_rest(text, range.end);
+        range.end += rest;
+        if range.start < free_from || range.end > end || overlaps(&matched, &range) {
+            return None;
+        }
+        free_from = range.end;
+        Some((range, (rest == 0).then_some(with)))
+    };
+    let known = known.into_iter().filter_map(whole_token).collect();
+    (matches, known, end)
 }
 
 /// Adds shapes, GraphQL arguments and patterns in a text to `matches`, in no order.

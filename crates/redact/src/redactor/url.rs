@@ -5,9 +5,9 @@ use std::ops::Range;
 use super::DynRedactor;
 use super::decoded::{DecodedText, TextEncoding};
 use super::pairs::PairSource;
-use super::splice::{Splice, apply_splices, shifted};
 use crate::find::shapes::is_userinfo;
 use crate::replace::placeholder::PlaceholderName;
+use crate::splice::{Splice, apply_splices, of_part};
 
 /// The name of the placeholder of user and password, and of their shape.
 const USERINFO: &str = "userinfo";
@@ -30,10 +30,10 @@ impl DynRedactor<'_, '_> {
         let (path, query) = split_at_first(rest, b'?');
         let mut splices = self.path_splices(path);
         if let Some(query) = query {
-            splices.extend(shifted(self.pairs_splices(query, PairSource::Query, depth), path.len() + 1));
+            splices.extend(of_part(url, query, self.pairs_splices(query, PairSource::Query, depth)));
         }
         if let Some(fragment) = fragment {
-            splices.extend(shifted(self.fragment_splices(fragment, depth), rest.len() + 1));
+            splices.extend(of_part(url, fragment, self.fragment_splices(fragment, depth)));
         }
         splices
     }
@@ -41,14 +41,14 @@ impl DynRedactor<'_, '_> {
     /// Finds the secrets in scheme, user information, host and path.
     fn path_splices(&mut self, text: &[u8]) -> Vec<Splice> {
         let mut splices = Vec::new();
-        let mut from = 0;
+        let mut rest = text;
         if let Some(userinfo) = find_userinfo(text).filter(|_| self.policy.shapes.has(USERINFO)) {
             let decoded = DecodedText::new(&text[userinfo.clone()], TextEncoding::Percent);
             let with = self.replace_value(&decoded.text, &PlaceholderName::new(USERINFO));
-            from = userinfo.end;
+            rest = &text[userinfo.end..];
             splices.extend(with.map(|with| Splice { range: userinfo, with }));
         }
-        splices.extend(shifted(self.percent_encoded_splices(&text[from..]), from));
+        splices.extend(of_part(text, rest, self.percent_encoded_splices(rest)));
         splices
     }
 
@@ -69,7 +69,7 @@ impl DynRedactor<'_, '_> {
         match split_at_first(text, b'?') {
             (route, Some(query)) => {
                 let mut splices = self.percent_encoded_splices(route);
-                splices.extend(shifted(self.pairs_splices(query, PairSource::Query, depth), route.len() + 1));
+                splices.extend(of_part(text, query, self.pairs_splices(query, PairSource::Query, depth)));
                 splices
             }
             (_, None) if text.contains(&b'=') => self.pairs_splices(text, PairSource::Query, depth),

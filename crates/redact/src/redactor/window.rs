@@ -8,8 +8,8 @@ use super::decoded::{DecodedText, TextEncoding};
 use super::json::Extent;
 use super::pairs::{PairSource, RawPair};
 use super::payload::{PayloadFormat, is_form, is_text};
-use super::splice::{Splice, apply_splices};
 use crate::replace::placeholder::{PlaceholderName, ValueFormat};
+use crate::splice::{Splice, write_spliced};
 use harproxy_json::begins_with_text;
 use harproxy_json::scan::{BYTE_ORDER_MARK, skip_space, string_end};
 
@@ -38,10 +38,8 @@ enum LongItem {
     None,
     /// A string or a value that is not secret because of its place.
     Plain,
-    /// A secret. Its replacement was written, and its bytes are dropped.
+    /// A secret, or a token without separators. Its replacement was written, and its bytes are dropped.
     Secret,
-    /// A token without separators, which is dropped like a secret.
-    Token,
 }
 
 impl Default for WindowRedactor {
@@ -80,11 +78,6 @@ impl WindowRedactor {
             LongItem::None => self.redact_items(redactor, &window, is_last, out),
             LongItem::Plain => self.redact_plain(redactor, &window, is_last, out),
             LongItem::Secret => self.drop_secret(&window),
-            LongItem::Token => {
-                let end = window.iter().position(|byte| ends_long_token(*byte)).unwrap_or(window.len());
-                self.long_item = if end < window.len() { LongItem::None } else { LongItem::Token };
-                end
-            }
         };
         window.drain(..complete.min(window.len()));
         self.window = window;
@@ -123,7 +116,7 @@ impl WindowRedactor {
         if complete == 0 {
             return self.begin_long_item(redactor, text, out);
         }
-        write_redacted(&text[..complete], &splices, out);
+        write_spliced(text, 0..complete, &splices, out);
         complete
     }
 
@@ -133,7 +126,7 @@ impl WindowRedactor {
             PayloadFormat::Json => find_long_json_value(redactor, text),
             PayloadFormat::Form => Some(find_long_form_value(redactor, text)),
             _ => {
-                self.long_item = LongItem::Token;
+                self.long_item = LongItem::Secret;
                 replace_long_value(redactor, text, &PlaceholderName::new(LONG_TOKEN), out);
                 return text.len();
             }
@@ -141,7 +134,7 @@ impl WindowRedactor {
         // A string with only white space behind it is at most a name.
         let Some((start, name)) = value else {
             let (splices, _) = redactor.json_window_splices(text, Extent::WHOLE, &mut self.array.clone());
-            write_redacted(text, &splices, out);
+            write_spliced(text, 0..text.len(), &splices, out);
             return text.len();
         };
         out.extend_from_slice(&text[..start]);
@@ -175,7 +168,7 @@ impl WindowRedactor {
             return text.len() - usize::from(text.ends_with(b"\\"));
         }
         let complete = if limit.is_none() { text.len() } else { decoded.raw_position(complete) };
-        write_redacted(&text[..complete], &splices, out);
+        write_spliced(text, 0..complete, &splices, out);
         if end.is_none() {
             return complete;
         }
@@ -188,27 +181,24 @@ impl WindowRedactor {
     fn drop_secret(&mut self, text: &[u8]) -> usize {
         let end = self.find_item_end(text);
         if end.is_some() {
-            self.long_item = LongItem::Plain;
+            let has_end = matches!(self.format, PayloadFormat::Json | PayloadFormat::Form);
+            self.long_item = if has_end { LongItem::Plain } else { LongItem::None };
         }
         end.unwrap_or(text.len())
     }
 
-    /// Returns the end of the string or value.
+    /// Returns the end of the string, value or token.
     fn find_item_end(&self, text: &[u8]) -> Option<usize> {
-        if self.format == PayloadFormat::Json { string_end(text, 0) } else { memchr::memchr(b'&', text) }
+        match self.format {
+            PayloadFormat::Json => string_end(text, 0),
+            PayloadFormat::Form => memchr::memchr(b'&', text),
+            _ => text.iter().position(|byte| byte.is_ascii_whitespace() || b"\"'<>,;{}()&".contains(byte)),
+        }
     }
-}
-
-fn write_redacted(text: &[u8], splices: &[Splice], out: &mut Vec<u8>) {
-    out.extend_from_slice(apply_splices(text, splices).as_deref().unwrap_or(text));
 }
 
 fn replace_long_value(redactor: &mut DynRedactor<'_, '_>, value: &[u8], name: &PlaceholderName, out: &mut Vec<u8>) {
     out.extend_from_slice(redactor.replace_secret(value, name, ValueFormat::Text).as_bytes());
-}
-
-fn ends_long_token(byte: u8) -> bool {
-    byte.is_ascii_whitespace() || b"\"'<>,;{}()&".contains(&byte)
 }
 
 /// Returns true if a text begins like a JSON object or array.

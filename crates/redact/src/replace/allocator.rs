@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::io::Read;
+use std::ops::Range;
 
-use super::marker::{self, Marker, RunId};
+use super::marker::{self, Marker, MarkerMatch, RunId};
 use super::placeholder::{self, Placeholder, PlaceholderName, ValueFormat};
-use super::windows::{WindowFilter, WindowReader};
+use super::windows::WindowReader;
+use crate::splice::{Splice, spliced};
 
 /// The number of a provisional placeholder is the number of its secret plus this. No fixture has such numbers, and JSON
 /// numbers with it fit into 64 bits.
@@ -87,9 +89,7 @@ impl PlaceholderAllocator {
 
     /// Replaces the markers in a text.
     pub fn replace_markers<'t>(&mut self, text: &'t [u8]) -> Cow<'t, [u8]> {
-        let mut out = Vec::new();
-        let copied = self.write_replaced(text, text.len(), &mut out);
-        if copied == 0 { Cow::Borrowed(text) } else { Cow::Owned([&out, &text[copied..]].concat()) }
+        spliced(text, &self.marker_splices(text, 0..text.len()))
     }
 
     /// Replaces the markers in a string.
@@ -103,19 +103,15 @@ impl PlaceholderAllocator {
 
     /// Replaces the markers in a stream.
     pub fn replace_markers_in<R: Read>(&mut self, read: R) -> impl Read {
-        WindowReader::new(read, MarkerFilter(self))
+        WindowReader::new(read, marker::MAX_LEN - 1, |text, range| self.marker_splices(text, range))
     }
 
-    /// Writes the text up to the last marker that begins before `until`. Returns the length of that part.
-    fn write_replaced(&mut self, text: &[u8], until: usize, out: &mut Vec<u8>) -> usize {
-        let mut copied = 0;
-        for found in marker::find(text, self.run).take_while(|found| found.range.start < until) {
-            out.extend_from_slice(&text[copied..found.range.start]);
-            let placeholder = self.allocate(&found.marker);
-            out.extend_from_slice(found.marker.format.write(&placeholder).as_bytes());
-            copied = found.range.end;
-        }
-        copied
+    /// Replaces the markers that begin in a range of a text.
+    fn marker_splices(&mut self, text: &[u8], range: Range<usize>) -> Vec<Splice> {
+        let found = marker::find(text, self.run).filter(|found| range.contains(&found.range.start));
+        let placeholder =
+            |MarkerMatch { range, marker }| Splice { range, with: marker.format.write(&self.allocate(&marker)) };
+        found.map(placeholder).collect()
     }
 
     fn allocate(&mut self, marker: &Marker) -> Placeholder {
@@ -136,19 +132,6 @@ impl PlaceholderAllocator {
         self.owned.insert(placeholder.clone());
         self.allocated.insert(key, placeholder.clone());
         placeholder
-    }
-}
-
-/// Replaces markers in a stream.
-struct MarkerFilter<'a>(&'a mut PlaceholderAllocator);
-
-impl WindowFilter for MarkerFilter<'_> {
-    fn filter(&mut self, text: &[u8], is_last: bool, out: &mut Vec<u8>) -> usize {
-        // The whole marker that begins before this position is in the window.
-        let until = if is_last { text.len() } else { text.len().saturating_sub(marker::MAX_LEN - 1) };
-        let copied = self.0.write_replaced(text, until, out);
-        out.extend_from_slice(&text[copied.min(until)..until]);
-        copied.max(until)
     }
 }
 

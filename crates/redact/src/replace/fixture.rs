@@ -1,7 +1,6 @@
 //! Redaction of an existing fixture: placeholders without the detour of markers.
 
 use std::collections::HashSet;
-use std::fmt;
 use std::io::{self, Read};
 use std::ops::Range;
 
@@ -15,6 +14,7 @@ use crate::secret::Secret;
 /// Replaces secrets in a fixture by placeholders, numbered in the order in which they are found.
 ///
 /// A fixture is read twice: first with [`FixtureReplacer::store`] to learn its secrets, then with the replacer itself.
+#[derive(Debug)]
 pub struct FixtureReplacer {
     store: SecretStore,
     allocator: PlaceholderAllocator,
@@ -68,9 +68,7 @@ impl Replacer for &mut FixtureReplacer {
     fn replace(&mut self, secret: &[u8], name: &PlaceholderName, format: ValueFormat) -> String {
         let marker = (&mut &self.store).replace(secret, name, format);
         let placeholder = self.allocator.replace_markers_in_string(marker);
-        if !self.written.contains(&placeholder) {
-            self.written.insert(placeholder.clone());
-        }
+        self.written.insert(placeholder.clone());
         placeholder
     }
 
@@ -81,13 +79,6 @@ impl Replacer for &mut FixtureReplacer {
     fn replace_known(&mut self, secret: &[u8]) -> String {
         let marker = (&mut &self.store).replace_known(secret);
         self.allocator.replace_markers_in_string(marker)
-    }
-}
-
-/// Prints no secrets.
-impl fmt::Debug for FixtureReplacer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("FixtureReplacer (redacted)")
     }
 }
 
@@ -108,7 +99,7 @@ mod tests {
         assert_eq!(token(&mut replacer, "two", "token"), "REDACTED-token-4");
         assert_eq!(token(&mut replacer, "one", "authorization"), "REDACTED-token-2");
         assert_eq!(replacer.placeholders(), 2);
-        assert_eq!(format!("{replacer:?}"), "FixtureReplacer (redacted)");
+        assert!(!format!("{replacer:?}").contains("two"));
     }
 
     #[test]

@@ -32,13 +32,13 @@ fn parse(token: &[u8]) -> Option<(&str, Map<String, Value>)> {
         Some((signature, _)) => is_base64url(signature),
         None => is_base64url(signature) && parts.next().is_none(),
     };
-    let fields: Map<String, Value> = serde_json::from_slice(&decode(header)?).ok()?;
-    (signed && fields.contains_key("alg")).then_some(())?;
-    Some((header, serde_json::from_slice(&decode(claims)?).ok()?))
+    (signed && parse_part(header)?.contains_key("alg")).then_some(())?;
+    Some((header, parse_part(claims)?))
 }
 
-fn decode(part: &str) -> Option<Vec<u8>> {
-    URL_SAFE_NO_PAD.decode(part.trim_end_matches('=')).ok()
+/// Decodes the header or the claims of a token.
+pub(crate) fn parse_part(part: &str) -> Option<Map<String, Value>> {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part.trim_end_matches('=')).ok()?).ok()
 }
 
 fn is_base64url(part: &str) -> bool {

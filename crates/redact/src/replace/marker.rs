@@ -14,23 +14,20 @@ use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use memchr::memmem;
+use regex::bytes::Regex;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::digit_groups::DigitGroups;
 use super::placeholder::{PlaceholderName, ValueFormat};
+use crate::find::secret_match::compile_regex;
 
 /// The beginning of every marker. A placeholder has a hyphen there.
 pub(crate) const PREFIX: &str = "REDACTED_";
-static FINDER: LazyLock<memmem::Finder<'_>> = LazyLock::new(|| memmem::Finder::new(PREFIX));
-/// The lengths of the run, of the number, and of the length of the name, in digits.
-const RUN_DIGITS: usize = 16;
-const NUMBER_DIGITS: usize = 12;
-const LENGTH_DIGITS: usize = 2;
-/// The length of a marker without its name, bytes.
-const FIXED_LEN: usize = PREFIX.len() + RUN_DIGITS + 1 + NUMBER_DIGITS + LENGTH_DIGITS;
+/// A marker without its name: run, format, number, length of the name.
+static HEAD: LazyLock<Regex> =
+    LazyLock::new(|| compile_regex(&format!("{PREFIX}([0-9a-f]{{16}})([a-z])([0-9a-f]{{12}})([0-9]{{2}})")));
 /// The length of the longest marker, bytes.
-pub(crate) const MAX_LEN: usize = FIXED_LEN + 99;
+pub(crate) const MAX_LEN: usize = PREFIX.len() + 16 + 1 + 12 + 2 + 99;
 
 /// Identifies a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,15 +74,15 @@ pub(crate) struct MarkerMatch {
 }
 
 /// The letter of groups of digits.
-const DIGITS_LETTER: u8 = b'd';
+const DIGITS_LETTER: &str = "d";
 
 /// The letters of the other formats.
-const LETTERS: [(u8, ValueFormat); 5] = [
-    (b't', ValueFormat::Text),
-    (b'u', ValueFormat::Uuid),
-    (b'n', ValueFormat::Number),
-    (b'b', ValueFormat::Base64),
-    (b'e', ValueFormat::Email),
+const LETTERS: [(&str, ValueFormat); 5] = [
+    ("t", ValueFormat::Text),
+    ("u", ValueFormat::Uuid),
+    ("n", ValueFormat::Number),
+    ("b", ValueFormat::Base64),
+    ("e", ValueFormat::Email),
 ];
 
 impl Marker {
@@ -95,43 +92,29 @@ impl Marker {
         let letter =
             LETTERS.iter().find(|(_, format)| *format == self.format).map_or(DIGITS_LETTER, |(letter, _)| *letter);
         let name = groups.as_deref().unwrap_or(self.name.as_str());
-        format!("{PREFIX}{:016x}{}{:012x}{:02}{name}", run.0, char::from(letter), self.number, name.len())
+        format!("{PREFIX}{:016x}{}{:012x}{:02}{name}", run.0, letter, self.number, name.len())
     }
+}
 
-    /// Parses the marker at the beginning of a text. Returns its length, too.
-    fn parse(text: &[u8], run: RunId) -> Option<(Self, usize)> {
-        let rest = text.strip_prefix(PREFIX.as_bytes())?;
-        let (marker_run, rest) = rest.split_at_checked(RUN_DIGITS)?;
-        let (&letter, rest) = rest.split_first()?;
-        let (number, rest) = rest.split_at_checked(NUMBER_DIGITS)?;
-        let (length, rest) = rest.split_at_checked(LENGTH_DIGITS)?;
-        if parse_hex(marker_run)? != run.0 {
+/// Finds the markers of a run in a text, in order.
+pub(crate) fn find(text: &[u8], run: RunId) -> impl Iterator<Item = MarkerMatch> + '_ {
+    HEAD.captures_iter(text).filter_map(move |head| {
+        let end = head.get_match().end();
+        let (_, parts) = head.extract::<4>();
+        let [found_run, letter, number, len] = parts.map(|part| std::str::from_utf8(part).unwrap_or_default());
+        if u64::from_str_radix(found_run, 16).ok()? != run.0 {
             return None;
         }
-        let number = parse_hex(number)?;
-        let length: usize = std::str::from_utf8(length).ok()?.parse().ok()?;
-        let name = std::str::from_utf8(rest.get(..length)?).ok()?;
+        let range = head.get_match().start()..end + len.parse::<usize>().ok()?;
+        let name = std::str::from_utf8(text.get(end..range.end)?).ok()?;
         let (format, name) = if letter == DIGITS_LETTER {
             let format = ValueFormat::Digits(DigitGroups::from_code(name)?);
             (format, format.shared_name()?)
         } else {
             (LETTERS.iter().find(|(known, _)| *known == letter)?.1, PlaceholderName::new(name))
         };
-        Some((Marker { number, format, name }, FIXED_LEN + length))
-    }
-}
-
-fn parse_hex(digits: &[u8]) -> Option<u64> {
-    u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
-}
-
-/// Finds the markers of a run in a text, in order.
-pub(crate) fn find(text: &[u8], run: RunId) -> impl Iterator<Item = MarkerMatch> + '_ {
-    let mut end = 0;
-    FINDER.find_iter(text).filter_map(move |start| {
-        let (marker, len) = (start >= end).then(|| Marker::parse(&text[start..], run)).flatten()?;
-        end = start + len;
-        Some(MarkerMatch { range: start..end, marker })
+        let number = u64::from_str_radix(number, 16).ok()?;
+        Some(MarkerMatch { range, marker: Marker { number, format, name } })
     })
 }
 

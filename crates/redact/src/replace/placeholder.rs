@@ -1,7 +1,6 @@
 //! Placeholders: `REDACTED-<name>-<number>`, or a recognisable value in the format of the secret.
 
 use std::borrow::Cow;
-use std::cmp::Reverse;
 use std::fmt;
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -12,6 +11,7 @@ use memchr::memmem;
 use regex::bytes::Regex;
 
 use super::digit_groups::{self, DigitGroups, NUMBER_PREFIX, read_digits};
+use crate::splice::{Splice, remove_overlaps, spliced};
 use harproxy_http::jwt;
 
 /// The beginning of each placeholder that is plain text.
@@ -169,14 +169,8 @@ pub fn find(text: &[u8]) -> impl Iterator<Item = PlaceholderMatch> + '_ {
     let mut found: Vec<PlaceholderMatch> =
         find_text(text).chain(find_uuids(text)).chain(find_numbers(text)).chain(find_base64(text)).collect();
     found.extend(find_emails(text));
-    found.sort_by_key(|found| (found.range.start, Reverse(found.range.end)));
     // A match within another one belongs to it.
-    let mut end = 0;
-    found.retain(|found| {
-        let is_separate = found.range.start >= end;
-        end = end.max(found.range.end);
-        is_separate
-    });
+    remove_overlaps(&mut found, |found| found.range.clone());
     found.into_iter()
 }
 
@@ -188,18 +182,8 @@ pub fn find(text: &[u8]) -> impl Iterator<Item = PlaceholderMatch> + '_ {
 /// ```
 #[must_use]
 pub fn mask(text: &[u8]) -> Cow<'_, [u8]> {
-    let mut out = Vec::new();
-    let mut copied = 0;
-    for PlaceholderMatch { range, .. } in find(text) {
-        out.extend_from_slice(&text[copied..range.start]);
-        out.push(0);
-        copied = range.end;
-    }
-    if copied == 0 {
-        return Cow::Borrowed(text);
-    }
-    out.extend_from_slice(&text[copied..]);
-    Cow::Owned(out)
+    let splices: Vec<_> = find(text).map(|found| Splice { range: found.range, with: "\0".to_owned() }).collect();
+    spliced(text, &splices)
 }
 
 /// Returns false if the text certainly contains no placeholder, also once its percent-encoding or its JSON escapes are
@@ -216,23 +200,18 @@ pub fn occurs_in(text: &[u8]) -> bool {
 }
 
 fn find_text(text: &[u8]) -> impl Iterator<Item = PlaceholderMatch> + '_ {
-    let mut end = 0;
-    memmem::find_iter(text, PREFIX).filter_map(move |start| {
-        // Each byte is read once, even if many prefixes follow each other.
-        (start >= end).then_some(())?;
-        end = start + run(&text[start..], |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
-        let placeholder = parse(&text[start..end])?;
-        let range = jwt::redacted_around(text, start).unwrap_or(start..end);
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    find_runs(text, PREFIX, is_token).filter_map(|run| {
+        let placeholder = parse(&text[run.clone()])?;
+        let range = jwt::redacted_around(text, run.start).unwrap_or(run);
         Some(PlaceholderMatch { range, placeholder, format: ValueFormat::Text })
     })
 }
 
 fn find_uuids(text: &[u8]) -> impl Iterator<Item = PlaceholderMatch> + '_ {
-    memmem::find_iter(text, UUID_PREFIX).filter_map(|start| {
-        let digits = start + UUID_PREFIX.len();
-        let end = digits + run(&text[digits..], |byte| byte.is_ascii_hexdigit());
-        unnamed(text, ValueFormat::Uuid, start..end, digits..end).filter(|_| end - digits == 12)
-    })
+    find_runs(text, UUID_PREFIX, |byte| byte.is_ascii_hexdigit())
+        .filter(|run| run.len() == UUID_PREFIX.len() + 12)
+        .filter_map(|run| unnamed(text, ValueFormat::Uuid, run.start + UUID_PREFIX.len()..run.end, run))
 }
 
 fn find_numbers(text: &[u8]) -> impl Iterator<Item = PlaceholderMatch> + '_ {
@@ -269,27 +248,38 @@ fn number_start(text: &[u8], first: usize, is_plain: bool) -> Option<usize> {
 }
 
 fn find_base64(text: &[u8]) -> impl Iterator<Item = PlaceholderMatch> + '_ {
-    let mut end = 0;
-    memmem::find_iter(text, BASE64_PREFIX).filter_map(move |start| {
-        (start >= end).then_some(())?;
-        end = start + run(&text[start..], |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='));
-        let placeholder = parse(&BASE64_STANDARD.decode(&text[start..end]).ok()?)?;
-        Some(PlaceholderMatch { range: start..end, placeholder, format: ValueFormat::Base64 })
+    let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
+    find_runs(text, BASE64_PREFIX, is_base64).filter_map(|run| {
+        let placeholder = parse(&BASE64_STANDARD.decode(&text[run.clone()]).ok()?)?;
+        Some(PlaceholderMatch { range: run, placeholder, format: ValueFormat::Base64 })
     })
 }
 
 fn find_emails(text: &[u8]) -> impl Iterator<Item = PlaceholderMatch> + '_ {
-    memmem::find_iter(text, EMAIL_PREFIX).filter_map(|start| {
-        let digits = start + EMAIL_PREFIX.len();
-        let end = digits + run(&text[digits..], |byte| byte.is_ascii_digit());
-        let is_complete = text[end..].starts_with(EMAIL_SUFFIX.as_bytes());
-        let found = unnamed(text, ValueFormat::Email, start..end + EMAIL_SUFFIX.len(), digits..end);
-        found.filter(|_| is_complete)
+    find_runs(text, EMAIL_PREFIX, |byte| byte.is_ascii_digit())
+        .filter(|run| text[run.end..].starts_with(EMAIL_SUFFIX.as_bytes()))
+        .filter_map(|Range { start, end }| {
+            unnamed(text, ValueFormat::Email, start + EMAIL_PREFIX.len()..end, start..end + EMAIL_SUFFIX.len())
+        })
+}
+
+/// Finds the runs of bytes for which `belongs` is true behind a prefix, with the prefix. Each byte is read once, even
+/// if many prefixes follow each other.
+fn find_runs<'t>(
+    text: &'t [u8],
+    prefix: &'static str,
+    belongs: fn(u8) -> bool,
+) -> impl Iterator<Item = Range<usize>> + 't {
+    let mut end = 0;
+    memmem::find_iter(text, prefix).filter_map(move |start| {
+        (start >= end).then_some(())?;
+        end = start + prefix.len() + run(&text[start + prefix.len()..], belongs);
+        Some(start..end)
     })
 }
 
 /// Returns a placeholder without a name of its own, whose number is in `digits`.
-fn unnamed(text: &[u8], format: ValueFormat, range: Range<usize>, digits: Range<usize>) -> Option<PlaceholderMatch> {
+fn unnamed(text: &[u8], format: ValueFormat, digits: Range<usize>, range: Range<usize>) -> Option<PlaceholderMatch> {
     let number = std::str::from_utf8(&text[digits]).ok()?.parse().ok()?;
     Some(PlaceholderMatch { range, placeholder: Placeholder { name: format.shared_name()?, number }, format })
 }

@@ -10,10 +10,11 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use super::Replacer;
 use super::marker::{self, Marker, RunId};
 use super::placeholder::{self, Placeholder, PlaceholderName, ValueFormat};
-use super::windows::{WindowFilter, WindowReader};
-use crate::find::known::{KnownValues, MAX_LEN, NOTHING, PrecedingBytes, preceding_at};
+use super::windows::WindowReader;
+use crate::find::known::{KnownValues, MAX_LEN};
 use crate::find::spellings::spellings;
 use crate::secret::Secret;
+use crate::splice::{Splice, spliced};
 
 /// The secrets of one recording, shared by its connections. `&SecretStore` is the [`Replacer`] that writes markers.
 ///
@@ -85,7 +86,7 @@ impl SecretStore {
     #[must_use]
     pub fn find_secrets(&self, text: &[u8]) -> Vec<KnownSecret> {
         let inner = self.read();
-        let known = inner.known.find(text, NOTHING, text.len()).into_iter();
+        let known = inner.known.find(text, 0..text.len()).into_iter();
         let secret = |range: Range<usize>| {
             let StoredSecret { name, format, .. } = inner.secrets.get(&text[range.clone()])?.clone();
             Some(KnownSecret { range, name, format })
@@ -95,42 +96,31 @@ impl SecretStore {
 
     /// Replaces known secrets by `REDACTED-` and their name, for log lines.
     pub fn redact_for_display<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let mut redacted = String::new();
-        let mut copied = 0;
-        for KnownSecret { range, name, .. } in self.find_secrets(text.as_bytes()) {
-            // Escapes and the ends of words are ASCII, so both ends are character boundaries.
-            redacted.push_str(text.get(copied..range.start).unwrap_or_default());
-            redacted.push_str(placeholder::PREFIX);
-            redacted.push_str(name.as_str());
-            copied = range.end;
+        let known = self.find_secrets(text.as_bytes()).into_iter();
+        let name = |KnownSecret { range, name, .. }| Splice { range, with: format!("{}{name}", placeholder::PREFIX) };
+        match spliced(text.as_bytes(), &known.map(name).collect::<Vec<_>>()) {
+            Cow::Borrowed(_) => Cow::Borrowed(text),
+            Cow::Owned(redacted) => Cow::Owned(String::from_utf8_lossy(&redacted).into_owned()),
         }
-        if copied == 0 { Cow::Borrowed(text) } else { Cow::Owned(redacted + text.get(copied..).unwrap_or_default()) }
     }
 
     /// Replaces known secrets in a text that was journalled before they were known.
     #[must_use]
     pub fn redact_known<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
-        let mut out = Vec::new();
-        let copied = self.write_redacted(text, NOTHING, text.len(), &mut out);
-        if copied == 0 { Cow::Borrowed(text) } else { Cow::Owned([&out, &text[copied..]].concat()) }
+        spliced(text, &self.known_splices(text, 0..text.len()))
     }
 
     /// Replaces known secrets in a stream: see [`SecretStore::redact_known`].
     pub fn redact_known_in<'s, R: Read + 's>(&'s self, read: R) -> impl Read + 's {
         let longest = self.read().known.longest().max(marker::MAX_LEN);
-        WindowReader::new(read, KnownFilter { store: self, longest, preceding: NOTHING })
+        WindowReader::new(read, longest, |text, range| self.known_splices(text, range))
     }
 
-    /// Writes the text up to the last known secret that begins before `until`. Returns the length of that part.
-    fn write_redacted(&self, text: &[u8], preceding: PrecedingBytes, until: usize, out: &mut Vec<u8>) -> usize {
+    /// Replaces the known secrets that begin in a range of a text.
+    fn known_splices(&self, text: &[u8], range: Range<usize>) -> Vec<Splice> {
         let inner = self.read();
-        let mut copied = 0;
-        for range in inner.known.find(text, preceding, until) {
-            out.extend_from_slice(&text[copied..range.start]);
-            out.extend_from_slice(inner.write_known(&text[range.clone()], self.run).as_bytes());
-            copied = range.end;
-        }
-        copied
+        let marker = |range: Range<usize>| Splice { with: inner.write_known(&text[range.clone()], self.run), range };
+        inner.known.find(text, range).into_iter().map(marker).collect()
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Inner> {
@@ -151,7 +141,7 @@ impl Replacer for &SecretStore {
     }
 
     fn find_known(&mut self, text: &[u8]) -> Vec<Range<usize>> {
-        self.read().known.find(text, NOTHING, text.len())
+        self.read().known.find(text, 0..text.len())
     }
 
     fn replace_known(&mut self, secret: &[u8]) -> String {
@@ -200,26 +190,6 @@ impl StoredSecret {
             Some(placeholder) if format.shared_name().is_none() => format.write(placeholder),
             _ => Marker { number: self.number, format, name: name.clone() }.write(run),
         }
-    }
-}
-
-/// Replaces known secrets in a stream.
-struct KnownFilter<'s> {
-    store: &'s SecretStore,
-    /// The length of the longest known secret and of a marker.
-    longest: usize,
-    preceding: PrecedingBytes,
-}
-
-impl WindowFilter for KnownFilter<'_> {
-    fn filter(&mut self, text: &[u8], is_last: bool, out: &mut Vec<u8>) -> usize {
-        // The whole secret that begins before this position is in the window, and the byte behind it.
-        let until = if is_last { text.len() } else { text.len().saturating_sub(self.longest) };
-        let copied = self.store.write_redacted(text, self.preceding, until, out);
-        out.extend_from_slice(&text[copied.min(until)..until]);
-        let filtered = copied.max(until);
-        self.preceding = preceding_at(self.preceding, text, filtered);
-        filtered
     }
 }
 

@@ -1,6 +1,10 @@
-//! A reader that changes text on its way. Each change sees the whole text that it replaces, also across reads.
+//! A reader that replaces parts of a text on their way, also across reads.
 
 use std::io::{self, Read};
+use std::ops::Range;
+
+use crate::splice::{Splice, write_spliced};
+use harproxy_http::escape;
 
 /// Bytes that are read at a time.
 const CHUNK: usize = 64 << 10;
@@ -8,50 +12,53 @@ const CHUNK: usize = 64 << 10;
 /// Bytes that are reserved for the first read. Most texts are shorter.
 const FIRST_CHUNK: usize = 4 << 10;
 
-/// A change of a text that is available window by window.
-pub(crate) trait WindowFilter {
-    /// Writes the changed beginning of a text to `out`. Returns the length of the text that it replaces. The rest comes
-    /// again with more text behind it. The last window must be written completely.
-    fn filter(&mut self, text: &[u8], is_last: bool, out: &mut Vec<u8>) -> usize;
-}
-
-/// Reads a stream through a filter.
+/// Reads a stream with replacements.
+///
+/// `find` gets a window of the text and returns the splices that begin in a range of it. They may end behind the range.
+/// Before the range are the bytes that decide whether a word begins with it.
 pub(crate) struct WindowReader<R, F> {
     read: R,
-    filter: F,
-    /// Text that was read and not filtered.
+    find: F,
+    /// The number of bytes behind the range that `find` needs.
+    lookahead: usize,
     text: Vec<u8>,
-    /// Filtered text.
+    /// The length of the text that is done.
+    done: usize,
+    /// The new text.
     out: Vec<u8>,
-    /// The length of the filtered text that the caller has read.
+    /// The length of the new text that the caller has read.
     consumed: usize,
     is_ended: bool,
 }
 
-impl<R: Read, F: WindowFilter> WindowReader<R, F> {
-    pub(crate) fn new(read: R, filter: F) -> Self {
-        WindowReader { read, filter, text: Vec::new(), out: Vec::new(), consumed: 0, is_ended: false }
+impl<R: Read, F: FnMut(&[u8], Range<usize>) -> Vec<Splice>> WindowReader<R, F> {
+    pub(crate) fn new(read: R, lookahead: usize, find: F) -> Self {
+        let (text, out) = (Vec::new(), Vec::new());
+        WindowReader { read, find, lookahead, text, done: 0, out, consumed: 0, is_ended: false }
     }
 
-    fn filter_more(&mut self) -> io::Result<()> {
+    fn replace_more(&mut self) -> io::Result<()> {
         self.text.reserve(if self.text.is_empty() { FIRST_CHUNK } else { CHUNK });
-        let read = self.read.by_ref().take(CHUNK as u64).read_to_end(&mut self.text)?;
-        self.is_ended = read < CHUNK;
+        self.is_ended = self.read.by_ref().take(CHUNK as u64).read_to_end(&mut self.text)? < CHUNK;
         self.out.clear();
         self.consumed = 0;
-        let filtered = self.filter.filter(&self.text, self.is_ended, &mut self.out);
-        self.text.drain(..filtered);
+        let len = self.text.len();
+        let until = if self.is_ended { len } else { len.saturating_sub(self.lookahead).max(self.done) };
+        let splices = (self.find)(&self.text, self.done..until);
+        let done = splices.last().map_or(until, |last| last.range.end.max(until));
+        write_spliced(&self.text, self.done..done, &splices, &mut self.out);
+        self.text.drain(..done.saturating_sub(escape::LONGEST));
+        self.done = done.min(escape::LONGEST);
         Ok(())
     }
 }
 
-impl<R: Read, F: WindowFilter> Read for WindowReader<R, F> {
+impl<R: Read, F: FnMut(&[u8], Range<usize>) -> Vec<Splice>> Read for WindowReader<R, F> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         while self.consumed == self.out.len() && !self.is_ended {
-            self.filter_more()?;
+            self.replace_more()?;
         }
-        let len = buf.len().min(self.out.len() - self.consumed);
-        buf[..len].copy_from_slice(&self.out[self.consumed..self.consumed + len]);
+        let len = (&self.out[self.consumed..]).read(buf)?;
         self.consumed += len;
         Ok(len)
     }

@@ -29,13 +29,13 @@ pub fn run(args: &CaArgs, ui: &Ui) -> Result<u8, Failure> {
                 None => pem,
                 Some(path) => {
                     files::write(path, pem.as_bytes())?;
-                    return Ok(exit::HELD);
+                    return Ok(exit::SUCCESS);
                 }
             }
         }
     };
     ui.data(&text).map_err(Failure::Output)?;
-    Ok(exit::HELD)
+    Ok(exit::SUCCESS)
 }
 
 /// Formats the properties of the CA, one per line.

@@ -10,8 +10,11 @@ use crate::cli::advice::{self, Failure};
 use crate::cli::args::ca::TrustArgs;
 use crate::cli::event::Event;
 use crate::cli::ui::{self, Ui};
-use crate::trust::act::{ActError, Actor, Done, Here};
-use crate::trust::{Ca, Entry, Found, LookError, Machine, Obstacle, Plan, Rights, State, Step, Store, stores};
+use crate::trust::edit::{ChangeError, StoreChange, StoreEditor};
+use crate::trust::{
+    Ca, ListError, LocalRunner, Machine, Obstacle, Rights, Store, StoreCommand, StoreContents, StoreEntry, StoreList,
+    TrustState, stores,
+};
 use crate::verdict::exit;
 use harproxy_tls::authority::Authority;
 
@@ -30,20 +33,20 @@ pub fn run(args: &TrustArgs, authority: &Authority, ui: &Ui) -> Result<u8, Failu
         plan.notes.clear();
     }
     let output = StoreOutput { ca: &ca, authority, rights: machine.rights, ui };
-    let mut hands = Here::new(&env);
+    let mut runner = LocalRunner::new(&env);
     if let Some(user) = env.get("SUDO_USER").filter(|user| *user != "root" && machine.rights == Rights::Administrator) {
         output.warn_of_sudo(&user.to_string_lossy());
     }
     if args.install || args.uninstall {
-        return output.act(&plan, args, &mut hands);
+        return output.act(&plan, args, &mut runner);
     }
-    let looked: Vec<_> = plan.stores.iter().map(|store| (store, store.look(&ca, &mut hands))).collect();
+    let looked: Vec<_> = plan.stores.iter().map(|store| (store, store.list(&ca, &mut runner))).collect();
     let text = match args.json {
         true => looked.iter().map(|(store, found)| format!("{}\n", output.json(store, found))).collect(),
         false => output.page(&looked, &plan.notes),
     };
     ui.data(&text).map_err(Failure::Output)?;
-    Ok(exit::HELD)
+    Ok(exit::SUCCESS)
 }
 
 /// The context of the output about each store.
@@ -54,7 +57,7 @@ struct StoreOutput<'a> {
     ui: &'a Ui,
 }
 
-type Looked = Result<Found, LookError>;
+type Looked = Result<StoreContents, ListError>;
 
 impl StoreOutput<'_> {
     fn warn_of_sudo(&self, user: &str) {
@@ -68,7 +71,7 @@ impl StoreOutput<'_> {
     }
 
     /// Runs the commands, store by store.
-    fn act(&self, plan: &Plan, args: &TrustArgs, hands: &mut Here) -> Result<u8, Failure> {
+    fn act(&self, plan: &StoreList, args: &TrustArgs, runner: &mut LocalRunner) -> Result<u8, Failure> {
         if args.install {
             self.ui.note(Event::Risk, &self.risk());
         }
@@ -78,9 +81,9 @@ impl StoreOutput<'_> {
             let mut print = |words: &[OsString]| {
                 ui.note(Event::Command, &format!("  {}", ui::faint(harproxy_support::shell_quote::words(words))))
             };
-            let mut actor = Actor::new(self.ca, self.rights, hands, &mut print);
+            let mut actor = StoreEditor::new(self.ca, self.rights, runner, &mut print);
             let done = if args.install { actor.install(store) } else { actor.uninstall(store) };
-            let found = store.look(self.ca, hands);
+            let found = store.list(self.ca, runner);
             if args.json {
                 let mut object = self.json(store, &found);
                 object["done"] = done.is_ok().into();
@@ -105,39 +108,39 @@ impl StoreOutput<'_> {
         if plan.stores.is_empty() {
             self.ui.note(Event::Done, "nothing to do: no such store exists here");
         }
-        Ok(if failed == 0 { exit::HELD } else { exit::BROKEN })
+        Ok(if failed == 0 { exit::SUCCESS } else { exit::INTERNAL_ERROR })
     }
 
-    fn ran(&self, done: &Done) -> Value {
+    fn ran(&self, done: &StoreChange) -> Value {
         match done {
-            Done::Already => json!([]),
-            Done::Now(steps) => commands(steps, self.rights),
+            StoreChange::Unneeded => json!([]),
+            StoreChange::Made(steps) => commands(steps, self.rights),
         }
     }
 
-    fn success(&self, store: &Store, done: &Done, install: bool) -> String {
+    fn success(&self, store: &Store, done: &StoreChange, install: bool) -> String {
         let what = match (done, install) {
-            (Done::Already, true) => "trusts the CA already",
-            (Done::Already, false) => "does not contain the CA",
-            (Done::Now(_), true) => "trusts the CA now",
-            (Done::Now(_), false) => "no longer trusts the CA",
+            (StoreChange::Unneeded, true) => "trusts the CA already",
+            (StoreChange::Unneeded, false) => "does not contain the CA",
+            (StoreChange::Made(_), true) => "trusts the CA now",
+            (StoreChange::Made(_), false) => "no longer trusts the CA",
         };
         format!("{} {}: {what}", ui::good("✓"), named(store))
     }
 
-    fn failure(&self, store: &Store, error: &ActError, args: &TrustArgs) -> String {
+    fn failure(&self, store: &Store, error: &ChangeError, args: &TrustArgs) -> String {
         let mut text = format!("{} {}: {}\n", ui::bad("✗"), named(store), advice::one_line(error));
         let hint = match error {
-            ActError::Missing { get, .. } => format!("{}, then run this again", get.instruction(self.rights)),
-            ActError::ByHand(what) => what.clone(),
-            ActError::NotAllowed(_) if self.rights == Rights::Sudo => {
+            ChangeError::Missing { get, .. } => format!("{}, then run this again", get.instruction(self.rights)),
+            ChangeError::ByHand(what) => what.clone(),
+            ChangeError::NotAllowed(_) if self.rights == Rights::Sudo => {
                 "sudo needs a password: run these commands yourself, or run this again after `sudo -v`:".into()
             }
-            ActError::NotAllowed(_) => "as root:".into(),
-            ActError::Guarded(_) => "run it yourself, because certutil asks for the password:".into(),
-            ActError::Start { .. } | ActError::Failed { .. } => "commands still to run after fixing that:".into(),
-            ActError::Look(_) => "fix that, then run this again".into(),
-            ActError::NoEffect { .. } => {
+            ChangeError::NotAllowed(_) => "as root:".into(),
+            ChangeError::Guarded(_) => "run it yourself, because certutil asks for the password:".into(),
+            ChangeError::Start { .. } | ChangeError::Failed { .. } => "commands still to run after fixing that:".into(),
+            ChangeError::Listing(_) => "fix that, then run this again".into(),
+            ChangeError::NoEffect { .. } => {
                 let purpose = if args.uninstall { "for another source of the certificate" } else { "for the reason" };
                 format!("look in the store {purpose}: {}", store.place.display())
             }
@@ -190,14 +193,14 @@ impl StoreOutput<'_> {
     }
 
     fn section(&self, store: &Store, found: &Looked) -> String {
-        let (mark, state) = match found.as_ref().map(Found::state) {
-            Ok(State::Trusted) => (ui::good("✓"), "trusts the CA already".to_owned()),
-            Ok(State::Half) => (ui::caution("!"), "contains the CA, but does not trust it yet".to_owned()),
-            Ok(State::Absent) => (ui::faint("-"), "does not trust the CA".to_owned()),
+        let (mark, state) = match found.as_ref().map(StoreContents::state) {
+            Ok(TrustState::Trusted) => (ui::good("✓"), "trusts the CA already".to_owned()),
+            Ok(TrustState::Half) => (ui::caution("!"), "contains the CA, but does not trust it yet".to_owned()),
+            Ok(TrustState::Absent) => (ui::faint("-"), "does not trust the CA".to_owned()),
             Err(error) => (ui::caution("?"), advice::one_line(error)),
         };
         let mut text = format!("\n{mark} {}: {state}\n  read by {}\n", named(store), store.readers);
-        let trusted = found.as_ref().is_ok_and(|found| found.state() == State::Trusted);
+        let trusted = found.as_ref().is_ok_and(|found| found.state() == TrustState::Trusted);
         match &store.obstacle {
             _ if trusted => {}
             Some(Obstacle::Missing { tool, get }) => {
@@ -233,7 +236,7 @@ impl StoreOutput<'_> {
     }
 
     /// Formats other CAs of harproxy in the store, and the commands that remove them.
-    fn others(&self, store: &Store, others: &[Entry]) -> String {
+    fn others(&self, store: &Store, others: &[StoreEntry]) -> String {
         let names: Vec<&str> = others.iter().map(|entry| entry.name.as_str()).collect();
         let mut text = format!(
             "  {} {} of harproxy {} also trusted there: {}\n",
@@ -246,18 +249,18 @@ impl StoreOutput<'_> {
         text
     }
 
-    fn commands(&self, text: &mut String, heading: &str, steps: &[Step]) {
+    fn commands(&self, text: &mut String, heading: &str, steps: &[StoreCommand]) {
         if steps.is_empty() {
             return;
         }
-        let as_root = self.rights == Rights::User && steps.iter().any(Step::takes_root);
+        let as_root = self.rights == Rights::User && steps.iter().any(|step| step.needs_root);
         let _ = writeln!(text, "  {heading}{}:", if as_root { " (as root)" } else { "" });
         for step in steps {
             let _ = writeln!(text, "    {}", ui::help(self.typed(step)));
         }
     }
 
-    fn typed(&self, step: &Step) -> String {
+    fn typed(&self, step: &StoreCommand) -> String {
         harproxy_support::shell_quote::words(step.typed(self.rights))
     }
 
@@ -292,17 +295,17 @@ fn named(store: &Store) -> String {
 }
 
 /// Returns the commands that were not run because of a failure.
-fn left(error: &ActError) -> &[Step] {
+fn left(error: &ChangeError) -> &[StoreCommand] {
     match error {
-        ActError::NotAllowed(steps) | ActError::Guarded(steps) => steps,
-        ActError::Start { left, .. } | ActError::Failed { left, .. } => left,
+        ChangeError::NotAllowed(steps) | ChangeError::Guarded(steps) => steps,
+        ChangeError::Start { left, .. } | ChangeError::Failed { left, .. } => left,
         _ => &[],
     }
 }
 
 /// Converts commands to JSON lists of words.
-fn commands(steps: &[Step], rights: Rights) -> Value {
-    let words = |step: &Step| {
+fn commands(steps: &[StoreCommand], rights: Rights) -> Value {
+    let words = |step: &StoreCommand| {
         let words = step.typed(rights);
         words.iter().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>()
     };

@@ -76,7 +76,7 @@ pub async fn run(ui: &Ui) -> Result<u8, Failure> {
     printer.print(&format!("\n{}", text::render(&verdict, &text::Palette::colour())))?;
     let held = differing == 0 && only_the_expected_miss(&verdict);
     printer.print(&closing(held, &output))?;
-    Ok(if held { exit::HELD } else { exit::FAILED })
+    Ok(if held { exit::SUCCESS } else { exit::FAILED })
 }
 
 /// Records one visit and returns the responses.

@@ -4,7 +4,9 @@ use crate::cli::ui;
 use crate::verdict::ambiguity;
 use crate::verdict::explain::{EntryPlace, Explanation, RerunOptions};
 use crate::verdict::phrase::difference;
-use harproxy_matching::{Chosen, Contender, EntryRef, Fate, Matcher, Miss, MissKind, Outcome, Placeholders, Query};
+use harproxy_matching::{
+    Chosen, Contender, ContenderState, EntryRef, Matcher, Miss, MissKind, Outcome, PlaceholderCounts, Query,
+};
 
 use super::answer::{self, AnswerBody};
 
@@ -50,7 +52,7 @@ impl Account<'_> {
         if !self.matcher.in_scope(self.query.url) {
             lines.push(format!("{}: replay answers it only with a `-g` that includes it", ui::caution("out of scope")));
         }
-        let head = format!("{word}: {} {}", self.query.method, self.matcher.told(self.query.url));
+        let head = format!("{word}: {} {}", self.query.method, self.matcher.redact_url(self.query.url));
         std::iter::once(head).chain(lines.into_iter().map(|line| format!("  {line}"))).collect::<Vec<_>>().join("\n")
     }
 
@@ -76,7 +78,7 @@ impl Account<'_> {
             lines.push(format!("redirects followed: {}", hops.join(", ")));
         }
         let winner = self.contenders.iter().find(|contender| contender.at == chosen.at);
-        if let Some(winner) = winner.filter(|winner| winner.placeholders.of > 0) {
+        if let Some(winner) = winner.filter(|winner| winner.placeholders.total > 0) {
             lines.push(format!("redacted: {}; any value matches there", placeholders(winner)));
         }
         if let Some(guess) = &chosen.guess {
@@ -96,7 +98,7 @@ impl Account<'_> {
             }
             None => format!("score {score}"),
         });
-        if winner.is_some_and(|winner| winner.fate == Fate::Chosen { again: true }) {
+        if winner.is_some_and(|winner| winner.state == ContenderState::Chosen { again: true }) {
             lines.push("it was already used, and no other entry has the same rank".to_owned());
         }
         self.others(lines);
@@ -104,37 +106,38 @@ impl Account<'_> {
 
     /// Adds the other entries of this method and URL.
     fn others(&self, lines: &mut Vec<String>) {
-        let others = || self.contenders.iter().filter(|contender| !matches!(contender.fate, Fate::Chosen { .. }));
+        let others =
+            || self.contenders.iter().filter(|contender| !matches!(contender.state, ContenderState::Chosen { .. }));
         for contender in others().take(MAX_OTHERS) {
-            let fate = match &contender.fate {
-                Fate::Chosen { .. } => continue,
-                Fate::Waits => "equal rank; later in the sequence".to_owned(),
-                Fate::Answered => "equal rank; already used".to_owned(),
-                Fate::LowerScore => {
+            let reason = match &contender.state {
+                ContenderState::Chosen { .. } => continue,
+                ContenderState::Waits => "equal rank; later in the sequence".to_owned(),
+                ContenderState::Answered => "equal rank; already used".to_owned(),
+                ContenderState::LowerScore => {
                     let score = contender.repeated.len();
                     format!("score {score}; not repeated: {}", contender.lacking.join(", "))
                         .trim_end_matches("; not repeated: ")
                         .to_owned()
                 }
-                Fate::OtherCondition => {
+                ContenderState::OtherCondition => {
                     "recorded for another condition; another entry has the condition of the request".to_owned()
                 }
-                Fate::OtherSecrets => format!("{}; it has other secrets", placeholders(contender)),
-                Fate::LessExact => {
+                ContenderState::OtherSecrets => format!("{}; it has other secrets", placeholders(contender)),
+                ContenderState::LessExact => {
                     "it matches any value in a redacted place; another entry matches the value that was sent".to_owned()
                 }
-                Fate::LaterFixture => "an earlier fixture has precedence".to_owned(),
-                Fate::LastResort => "used only if no better entry exists".to_owned(),
-                Fate::Differs(differences) => {
+                ContenderState::LaterFixture => "an earlier fixture has precedence".to_owned(),
+                ContenderState::LastResort => "used only if no better entry exists".to_owned(),
+                ContenderState::Differs(differences) => {
                     let mut shown: Vec<String> = differences.iter().take(MAX_DIFFERENCES).map(difference).collect();
                     if differences.len() > MAX_DIFFERENCES {
                         shown.push(format!("and {} more differences", differences.len() - MAX_DIFFERENCES));
                     }
                     shown.join("; ")
                 }
-                Fate::Unreadable(why) => format!("cannot be read: {why}"),
+                ContenderState::Unreadable(why) => format!("cannot be read: {why}"),
             };
-            lines.push(format!("{} {}: {fate}", ui::faint("not"), self.place(contender.at)));
+            lines.push(format!("{} {}: {reason}", ui::faint("not"), self.place(contender.at)));
         }
         let more = others().count().saturating_sub(MAX_OTHERS);
         if more > 0 {
@@ -162,6 +165,6 @@ impl Account<'_> {
 
 /// Formats "2 of 3 placeholders sent back".
 fn placeholders(contender: &Contender) -> String {
-    let Placeholders { back, of } = contender.placeholders;
-    format!("{back} of {of} placeholders sent back")
+    let PlaceholderCounts { confirmed, total } = contender.placeholders;
+    format!("{confirmed} of {total} placeholders sent back")
 }

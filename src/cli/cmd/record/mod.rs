@@ -18,7 +18,7 @@ use crate::cli::run::{About, End, Run};
 use crate::cli::summary;
 use crate::cli::ui::{self, Ui};
 use crate::diagnose::processes::PollRate;
-use crate::record::{CmdEnd, RecordPlan, Recorder, RecordingOutcome, Volatile};
+use crate::record::{CmdEnd, RecordPlan, Recorder, RecordingResult, Volatile};
 use harproxy_har::write::ContentMode;
 use harproxy_matching::MatchRule;
 use harproxy_proxy::upstream::{Upstream, UpstreamPlan};
@@ -147,7 +147,7 @@ struct OutputFixture {
 
 impl OutputFixture {
     /// Returns the table of hosts, the changes of the fixture and the next commands.
-    fn summary(&self, outcome: &RecordingOutcome, end: &End, plan: &RunPlan) -> String {
+    fn summary(&self, outcome: &RecordingResult, end: &End, plan: &RunPlan) -> String {
         let mut text = summary::table(&outcome.hosts);
         let failed = match end {
             End::Cmd(status) => Some(*status).filter(|_| !end.is_clean()),

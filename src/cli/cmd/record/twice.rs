@@ -15,7 +15,7 @@ use crate::cli::plan::Learning;
 use crate::cli::run::{End, Run};
 use crate::cli::ui::Ui;
 use crate::record::twice::{self, LearnedPolicy};
-use crate::record::{self, CmdEnd, RecordPlan, Recorder, RecordingOutcome, UpdateMode, Volatile};
+use crate::record::{self, CmdEnd, RecordPlan, Recorder, RecordingResult, UpdateMode, Volatile};
 use harproxy_har::Fixture;
 use harproxy_har::write::ContentMode;
 use harproxy_proxy::upstream::UpstreamPlan;
@@ -87,7 +87,7 @@ fn policy(plan: &RecordPlan, lessons: &LearnedPolicy) -> Learned {
 }
 
 /// Formats the differences, the proposed lines and their effect.
-fn summary(lessons: &LearnedPolicy, outcome: &RecordingOutcome, learning: &Learning) -> String {
+fn summary(lessons: &LearnedPolicy, outcome: &RecordingResult, learning: &Learning) -> String {
     let mut text = String::new();
     if lessons.is_empty() && lessons.unexplained.is_empty() {
         return "the second run got the responses of the first one: nothing to learn".to_owned();

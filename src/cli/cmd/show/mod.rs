@@ -10,7 +10,7 @@ use crate::cli::args::upkeep::ShowArgs;
 use crate::cli::pager::Pager;
 use crate::cli::plan;
 use crate::cli::ui::Ui;
-use crate::upkeep::show::{self, Files};
+use crate::fixtures::show::{self, FileAccess};
 use crate::verdict::exit;
 use harproxy_har::{Fixture, format};
 
@@ -26,13 +26,13 @@ pub fn run(args: &ShowArgs, ui: &Ui) -> Result<u8, Failure> {
             let payload = show::body(&Fixture::open(&fixture)?, entry.unwrap_or_default(), args.request)?;
             ui.bytes(&mut payload.reader()?).map_err(Failure::Output)?;
         }
-        return Ok(exit::HELD);
+        return Ok(exit::SUCCESS);
     }
     let mut pager = Pager::start(!args.no_pager);
     let shown = named.iter().try_for_each(|named| show(named, args, &mut pager));
     // Output before the error is shown first.
     pager.finish().map_err(Failure::Output)?;
-    shown.map(|()| exit::HELD)
+    shown.map(|()| exit::SUCCESS)
 }
 
 fn show(EntryArgument { fixture, entry }: &EntryArgument, args: &ShowArgs, pager: &mut Pager) -> Result<(), Failure> {
@@ -42,9 +42,9 @@ fn show(EntryArgument { fixture, entry }: &EntryArgument, args: &ShowArgs, pager
         None => 0..fixture.entries(),
     };
     let files = match (args.all, args.no_files) {
-        (false, _) => Files::Needed,
-        (true, false) => Files::Wanted,
-        (true, true) => Files::Named,
+        (false, _) => FileAccess::Required,
+        (true, false) => FileAccess::IfReadable,
+        (true, true) => FileAccess::NamesOnly,
     };
     for entry in entries {
         let text = if args.json {

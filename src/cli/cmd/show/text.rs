@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 
 use crate::cli::ui::{self, harmless};
-use crate::upkeep::show::{Message, Shape, Shown};
+use crate::fixtures::show::{ShownEntry, ShownMessage, ShownPayload};
 use harproxy_har::{Entry, Fixture};
 
 /// Formats an entry, followed by an empty line. With `place`, the output includes its position, time and addresses.
-pub fn of(shown: &Shown, place: Option<(&Fixture, usize)>) -> String {
+pub fn of(shown: &ShownEntry, place: Option<(&Fixture, usize)>) -> String {
     let mut out = String::new();
     if let Some((fixture, entry)) = place {
         let line = fixture.heads().get(entry).map_or_else(String::new, |head| format!(" (line {})", head.line));
@@ -26,7 +26,7 @@ pub fn of(shown: &Shown, place: Option<(&Fixture, usize)>) -> String {
     out
 }
 
-fn message(message: &Message, paint: fn(String) -> String, out: &mut String) {
+fn message(message: &ShownMessage, paint: fn(String) -> String, out: &mut String) {
     let _ = writeln!(out, "{}", paint(one_line(&message.start)));
     fields(&message.headers, out);
     out.push('\n');
@@ -34,7 +34,7 @@ fn message(message: &Message, paint: fn(String) -> String, out: &mut String) {
         let _ = writeln!(out, "{}", ui::faint(format!("[{}]", one_line(about))));
     }
     shape(&message.payload, out);
-    if message.about.is_some() || message.payload != Shape::Nothing {
+    if message.about.is_some() || message.payload != ShownPayload::Nothing {
         out.push('\n');
     }
     if !message.trailers.is_empty() {
@@ -49,28 +49,28 @@ fn fields(fields: &[(String, String)], out: &mut String) {
     }
 }
 
-fn shape(payload: &Shape, out: &mut String) {
+fn shape(payload: &ShownPayload, out: &mut String) {
     match payload {
-        Shape::Nothing => {}
-        Shape::Json(json) => json.lines().for_each(|line| {
+        ShownPayload::Nothing => {}
+        ShownPayload::Json(json) => json.lines().for_each(|line| {
             let _ = writeln!(out, "{}", member(&harmless(line)));
         }),
-        Shape::Form(pairs) => {
+        ShownPayload::Form(pairs) => {
             let width = pairs.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
             for (name, value) in pairs {
                 let _ = writeln!(out, "{} = {}", ui::help(format!("{:width$}", one_line(name))), one_line(value));
             }
         }
-        Shape::Parts(parts) => {
+        ShownPayload::Parts(parts) => {
             for (head, content) in parts {
                 let _ = writeln!(out, "{}", ui::help(harmless(head)));
                 shape(content, out);
             }
         }
-        Shape::Text(text) => {
+        ShownPayload::Text(text) => {
             let _ = writeln!(out, "{}", harmless(text).trim_end_matches('\n'));
         }
-        Shape::Bytes { first, len, sha256 } => {
+        ShownPayload::Bytes { first, len, sha256 } => {
             let hex: Vec<String> = first.iter().map(|byte| format!("{byte:02x}")).collect();
             let more = if *len > first.len() { " …" } else { "" };
             let _ = writeln!(out, "{}{more}\nsha256 {sha256}", hex.join(" "));

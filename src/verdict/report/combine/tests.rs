@@ -46,7 +46,7 @@ fn seen(id: u64) -> RequestRow {
 /// A shard that began at this second and saw one request.
 fn shard(second: u8, findings: Vec<Finding>, fixtures: Vec<FixtureUse>) -> Report {
     let verdict = Verdict {
-        mode: Mode::REPLAY,
+        mode: RunMode::REPLAY,
         counts: Counts { requests: 1, served: 1, bytes: 70, ..Counts::default() },
         findings,
         fixtures,
@@ -79,16 +79,16 @@ fn of(check: CheckId, report: &Report) -> Vec<&Finding> {
 }
 
 #[test]
-fn what_was_counted_is_added_and_equal_findings_are_one() {
+fn counts_are_added_and_equal_findings_are_merged() {
     let report = combined(vec![shard(2, vec![miss(1), miss(2)], vec![]), shard(0, vec![miss(2)], vec![])]);
     assert_eq!((report.verdict.counts.requests, report.verdict.counts.bytes, report.more_requests), (2, 140, 2));
     let found: Vec<_> = report.verdict.findings.iter().map(|f| (f.at.request.as_deref().unwrap(), f.times)).collect();
     assert_eq!(found, [("GET https://api.test/users?page=1", 1), ("GET https://api.test/users?page=2", 2)]);
-    assert_eq!((report.status, report.source, &*report.command), (1, Source::Verdict, "npm test"));
+    assert_eq!((report.status, report.source, &*report.command), (1, StatusSource::Verdict, "npm test"));
 }
 
 #[test]
-fn requests_are_those_of_one_run_and_findings_still_name_theirs() {
+fn requests_are_renumbered_and_findings_keep_their_requests() {
     let report = combined(vec![shard(2, vec![miss(1)], vec![]), shard(0, vec![miss(2)], vec![])]);
     let told: Vec<_> = report.requests.iter().map(|s| (s.id, s.connection, s.started_ms, s.shard.as_deref())).collect();
     assert_eq!(told, [(1, 1, 2010.0, Some("r0.json")), (2, 2, 10.0, Some("r1.json"))]);
@@ -98,7 +98,7 @@ fn requests_are_those_of_one_run_and_findings_still_name_theirs() {
 }
 
 #[test]
-fn an_entry_is_unused_if_no_shard_used_it() {
+fn entry_is_unused_if_no_shard_used_it() {
     let warned = |entry| unused("hars/api.har", entry, Severity::Warning);
     let report = combined(vec![
         shard(0, vec![warned(1), warned(2)], vec![fixture("hars/api.har", 4, &[1, 2]), fixture("hars/b.har", 1, &[0])]),
@@ -112,7 +112,7 @@ fn an_entry_is_unused_if_no_shard_used_it() {
 }
 
 #[test]
-fn there_was_no_traffic_if_no_shard_had_any() {
+fn no_traffic_remains_if_every_shard_reports_it() {
     let silent = || shard(0, vec![no_traffic()], vec![]);
     assert!(combined(vec![silent(), shard(0, vec![], vec![])]).verdict.passed());
     let report = combined(vec![silent(), silent()]);
@@ -121,7 +121,7 @@ fn there_was_no_traffic_if_no_shard_had_any() {
 }
 
 #[test]
-fn a_fixture_that_may_be_old_or_not_fails_nothing_whatever_is_asked_for() {
+fn fixture_of_unknown_age_does_not_fail_with_fail_on_stale() {
     let stale = |entry| {
         let finding = Finding::new(CheckId::STALE, Severity::Warning, "it is stale, or does not say");
         shard(0, vec![Finding { at: Location { entry, ..Location::fixture("hars/api.har") }, ..finding }], vec![])
@@ -132,19 +132,26 @@ fn a_fixture_that_may_be_old_or_not_fails_nothing_whatever_is_asked_for() {
 }
 
 #[test]
-fn a_shard_whose_cmd_or_harproxy_failed_fails_the_whole() {
+fn shard_with_failed_cmd_or_harproxy_fails_the_combined_report() {
     let ended = |status, source| Report { status, source, ..shard(0, vec![], vec![]) };
-    let report = combined(vec![ended(0, Source::Verdict), ended(137, Source::Cmd), ended(3, Source::Harproxy)]);
+    let report = combined(vec![
+        ended(0, StatusSource::Verdict),
+        ended(137, StatusSource::Cmd),
+        ended(3, StatusSource::Harproxy),
+    ]);
     assert!(report.verdict.passed());
-    assert_eq!((report.status, report.source), (1, Source::Cmd));
-    assert_eq!(combined(vec![ended(3, Source::Harproxy), ended(0, Source::Verdict)]).source, Source::Harproxy);
+    assert_eq!((report.status, report.source), (1, StatusSource::Cmd));
+    assert_eq!(
+        combined(vec![ended(3, StatusSource::Harproxy), ended(0, StatusSource::Verdict)]).source,
+        StatusSource::Harproxy
+    );
     let markdown = markdown::render(&report);
     assert!(markdown.contains("r1.json: CMD ended with status 137 (signal 9)"), "{markdown}");
     assert!(junit::render(&report).contains("errors=\"2\""));
 }
 
 #[test]
-fn severities_stay_unless_a_list_says_otherwise() {
+fn severities_are_kept_unless_fail_on_changes_them() {
     let report = |list: &str| {
         let shards = vec![
             shard(0, vec![miss(1), unused("a.har", 0, Severity::Warning)], vec![fixture("a.har", 2, &[0])]),
@@ -166,7 +173,7 @@ fn severities_stay_unless_a_list_says_otherwise() {
 }
 
 #[test]
-fn what_was_combined_can_be_combined_again() {
+fn combined_reports_can_be_combined_again() {
     let api = |unused: &[usize]| vec![fixture("hars/api.har", 4, unused)];
     let shards = || {
         [
@@ -184,9 +191,9 @@ fn what_was_combined_can_be_combined_again() {
 }
 
 #[test]
-fn recordings_and_replays_have_no_verdict_in_common() {
+fn recordings_and_replays_cannot_be_combined() {
     let mut recorded = shard(0, vec![], vec![]);
-    recorded.verdict.mode = Mode::RECORD;
+    recorded.verdict.mode = RunMode::RECORD;
     let error = combine(named(vec![shard(0, vec![], vec![]), recorded]), None).unwrap_err();
     assert_eq!(error.to_string(), "r1.json is of a recording, and r0.json of a replay");
     assert_eq!(combine(vec![], None).unwrap_err(), CombineError::Nothing);

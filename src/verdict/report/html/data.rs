@@ -7,21 +7,21 @@ use indexmap::IndexSet;
 use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
 
-use super::store::{Store, Tables};
+use super::store::{PageStore, Tables};
 use crate::verdict::EntryView;
 use crate::verdict::report::{Report, Shard};
 use crate::verdict::request::{EntryChange, RequestRow, ResultKind, SourceKind};
-use crate::verdict::{Counts, Finding, FixtureUse, Mode, Severity, Source};
+use crate::verdict::{Counts, Finding, FixtureUse, RunMode, Severity, StatusSource};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Page<'a> {
     harproxy: &'static str,
     headline: &'a str,
-    mode: &'a Mode,
+    mode: &'a RunMode,
     passed: bool,
     status: u8,
-    source: Source,
+    source: StatusSource,
     started: String,
     duration_ms: u64,
     command: &'a str,
@@ -32,16 +32,16 @@ struct Page<'a> {
     fixtures: &'a [FixtureUse],
     /// Names of fixtures; what refers to one has its number.
     names: Vec<&'a str>,
-    requests: Vec<Request<'a>>,
+    requests: Vec<PageRequest<'a>>,
     more_requests: u64,
-    entries: Vec<Entry<'a>>,
+    entries: Vec<PageEntry<'a>>,
     #[serde(flatten)]
     tables: Tables,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Request<'a> {
+struct PageRequest<'a> {
     id: u64,
     at: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,7 +81,7 @@ struct Request<'a> {
 }
 
 #[derive(Serialize)]
-struct Entry<'a> {
+struct PageEntry<'a> {
     fixture: usize,
     entry: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -102,15 +102,15 @@ pub(super) fn json(report: &Report, headline: &str) -> String {
     let Report { verdict, status, source, started, command, requests: rows, more_requests, entries: views, shards } =
         report;
     let mut names: IndexSet<&str> = verdict.fixtures.iter().map(|fixture| fixture.fixture.as_str()).collect();
-    let mut store = Store::default();
+    let mut store = PageStore::default();
     // What a red run is opened for has its headers and payloads whatever room there is for others.
     let failed = failed(&verdict.findings);
     let entries = views.iter().map(|((name, entry), shown)| {
         let fixture = names.insert_full(name).0;
-        Entry::of(fixture, *entry, shown)
+        PageEntry::of(fixture, *entry, shown)
     });
-    let mut entries: Vec<Entry<'_>> = entries.collect();
-    let mut requests: Vec<Request<'_>> = rows.iter().map(|row| Request::of(row, &mut names)).collect();
+    let mut entries: Vec<PageEntry<'_>> = entries.collect();
+    let mut requests: Vec<PageRequest<'_>> = rows.iter().map(|row| PageRequest::of(row, &mut names)).collect();
     let near = near(&verdict.findings);
     for first in [true, false] {
         for (request, seen) in requests.iter_mut().zip(rows).filter(|(_, seen)| failed.contains(&seen.id) == first) {
@@ -157,10 +157,10 @@ fn near(findings: &[Finding]) -> HashSet<(&str, usize)> {
     near.map(|near| (near.place.fixture.as_str(), near.place.entry)).collect()
 }
 
-impl<'a> Request<'a> {
+impl<'a> PageRequest<'a> {
     fn of(seen: &'a RequestRow, names: &mut IndexSet<&'a str>) -> Self {
         let fixture = seen.fixture.as_deref().map(|name| names.insert_full(name).0);
-        Request {
+        PageRequest {
             id: seen.id,
             at: seen.started_ms,
             waited: seen.waited_ms,
@@ -186,16 +186,16 @@ impl<'a> Request<'a> {
         }
     }
 
-    fn fill(&mut self, seen: &RequestRow, store: &mut Store) {
+    fn fill(&mut self, seen: &RequestRow, store: &mut PageStore) {
         self.payload = store.payload(seen.payload.as_ref());
         self.asked = store.fields(&seen.request_headers);
         self.answered = store.fields(&seen.response_headers);
     }
 }
 
-impl<'a> Entry<'a> {
+impl<'a> PageEntry<'a> {
     fn of(fixture: usize, entry: usize, shown: &'a EntryView) -> Self {
-        Entry {
+        PageEntry {
             fixture,
             entry,
             line: shown.line,
@@ -209,7 +209,7 @@ impl<'a> Entry<'a> {
         }
     }
 
-    fn fill(&mut self, shown: &EntryView, store: &mut Store) {
+    fn fill(&mut self, shown: &EntryView, store: &mut PageStore) {
         self.asked = store.fields(&shown.request_headers);
         self.answered = store.fields(&shown.response_headers);
         self.sent = store.payload(shown.request_payload.as_ref());

@@ -20,16 +20,16 @@ const DUMPED: usize = 1024;
 
 /// Fields and payloads of a page; what refers to them has their numbers.
 #[derive(Debug)]
-pub(super) struct Store {
+pub(super) struct PageStore {
     room: usize,
     fields: IndexSet<(String, String)>,
-    payloads: Vec<Payload>,
+    payloads: Vec<PagePayload>,
     known: HashMap<(String, Bytes, u64), usize>,
 }
 
 /// A payload as the page shows it.
 #[derive(Debug, Serialize)]
-struct Payload {
+struct PagePayload {
     mime: String,
     size: u64,
     /// How many bytes of it the report has; of none of them there may be text or bytes, for want of room.
@@ -45,16 +45,16 @@ struct Payload {
 #[derive(Debug, Serialize)]
 pub(super) struct Tables {
     fields: Vec<(String, String)>,
-    payloads: Vec<Payload>,
+    payloads: Vec<PagePayload>,
 }
 
-impl Default for Store {
+impl Default for PageStore {
     fn default() -> Self {
-        Store { room: ROOM, fields: IndexSet::new(), payloads: Vec::new(), known: HashMap::new() }
+        PageStore { room: ROOM, fields: IndexSet::new(), payloads: Vec::new(), known: HashMap::new() }
     }
 }
 
-impl Store {
+impl PageStore {
     /// The numbers of these fields; nothing once there is no room.
     pub(super) fn fields(&mut self, headers: &Headers) -> Option<Vec<usize>> {
         headers.iter().map(|header| self.field(&header.name, &to_chars(&header.value))).collect()
@@ -76,7 +76,7 @@ impl Store {
         if let Some(known) = self.known.get(&key) {
             return Some(*known);
         }
-        let mut payload = Payload::of(mime_type, bytes, *size);
+        let mut payload = PagePayload::of(mime_type, bytes, *size);
         let shown = payload.text.as_deref().map_or(0, cost) + payload.bytes.as_ref().map_or(0, String::len);
         if self.take(shown).is_none() {
             (payload.text, payload.bytes) = (None, None);
@@ -98,7 +98,7 @@ impl Store {
     }
 }
 
-impl Payload {
+impl PagePayload {
     fn of(mime_type: &str, bytes: &Bytes, size: u64) -> Self {
         let is_whole = bytes.len() as u64 == size;
         let media = MediaType::parse(mime_type);
@@ -110,7 +110,7 @@ impl Payload {
             None => &bytes[..bytes.len().min(DUMPED)],
         };
         let bytes_shown = (!shown.is_empty()).then(|| BASE64_STANDARD.encode(shown));
-        Payload { mime: mime_type.to_owned(), size, kept: bytes.len(), text, bytes: bytes_shown }
+        PagePayload { mime: mime_type.to_owned(), size, kept: bytes.len(), text, bytes: bytes_shown }
     }
 }
 
@@ -150,11 +150,11 @@ mod tests {
     use super::*;
 
     fn shown(mime: &str, bytes: &[u8], size: u64) -> serde_json::Value {
-        serde_json::to_value(Payload::of(mime, &Bytes::copy_from_slice(bytes), size)).unwrap()
+        serde_json::to_value(PagePayload::of(mime, &Bytes::copy_from_slice(bytes), size)).unwrap()
     }
 
     #[test]
-    fn text_is_text_whatever_its_charset_and_however_it_was_cut() {
+    fn text_is_decoded_in_any_charset_and_when_truncated() {
         assert_eq!(shown("text/plain; charset=latin1", b"caf\xe9", 4)["text"], "café");
         assert_eq!(shown("application/json", "{\"a\":\"é\"}".as_bytes(), 10)["text"], "{\"a\":\"é\"}");
         let cut = shown("application/json", &"{\"a\":\"é".as_bytes()[..7], 5000);
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_bytes_and_an_image_is_there_whole_or_not_as_one() {
+    fn binary_payload_is_cut_and_an_image_is_stored_whole_or_as_bytes() {
         let binary = shown("application/octet-stream", &[0; 5000], 5000);
         assert!(binary.get("text").is_none());
         assert_eq!(BASE64_STANDARD.decode(binary["bytes"].as_str().unwrap()).unwrap().len(), DUMPED);
@@ -174,8 +174,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_equal_is_kept_once() {
-        let mut store = Store::default();
+    fn equal_values_are_stored_once() {
+        let mut store = PageStore::default();
         let excerpt = PayloadExcerpt::of("text/plain", b"same");
         let longer = PayloadExcerpt { size: 5000, ..excerpt.clone() };
         let numbers = [Some(&excerpt), None, Some(&excerpt.clone()), Some(&longer)].map(|e| store.payload(e));
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_page_has_room_for_so_much_and_counts_escapes() {
-        let mut store = Store { room: 100, ..Store::default() };
+        let mut store = PageStore { room: 100, ..PageStore::default() };
         assert_eq!(store.payload(Some(&PayloadExcerpt::of("text/html", &[b'<'; 16]))), Some(0));
         let none = store.payload(Some(&PayloadExcerpt::of("text/html", &[b'<'; 17]))).unwrap();
         let tables = serde_json::to_value(store.tables()).unwrap();

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use super::*;
 use crate::verdict::explain::{EntryPlace, NearEntry};
 use crate::verdict::request::{RequestRow, ResultKind};
-use crate::verdict::{CheckId, Counts, Finding, FixtureUse, Location, Mode, Severity, Source, Verdict};
+use crate::verdict::{CheckId, Counts, Finding, FixtureUse, Location, RunMode, Severity, StatusSource, Verdict};
 use crate::verdict::{EntryView, PayloadExcerpt};
 use harproxy_http::Headers;
 
@@ -62,14 +62,14 @@ fn report(text: &str) -> Report {
     };
     Report {
         verdict: Verdict {
-            mode: Mode::REPLAY,
+            mode: RunMode::REPLAY,
             counts: Counts { requests: 2, served: 1, misses: 1, ..Counts::default() },
             findings: vec![miss],
             fixtures: vec![FixtureUse { fixture: text.to_owned(), entries: 9, used: 1, unused: vec![], pruned: None }],
             duration_ms: 5,
         },
         status: 1,
-        source: Source::Verdict,
+        source: StatusSource::Verdict,
         started: OffsetDateTime::UNIX_EPOCH,
         command: text.to_owned(),
         shards: vec![],
@@ -91,7 +91,7 @@ fn data(page: &str) -> Value {
 }
 
 #[test]
-fn nothing_of_a_run_ends_its_element_or_fills_a_gap() {
+fn hostile_text_neither_ends_an_element_nor_fills_a_placeholder() {
     let tame = render(&report("tame"));
     for text in HOSTILE {
         let page = render(&report(text));
@@ -111,7 +111,7 @@ fn nothing_of_a_run_ends_its_element_or_fills_a_gap() {
 }
 
 #[test]
-fn the_policy_lets_the_pages_own_script_and_style_run_and_nothing_else() {
+fn content_security_policy_allows_only_own_script_and_style() {
     let page = render(&report("tame"));
     let policy = between(&page, "http-equiv=\"Content-Security-Policy\" content=\"", "\"");
     let directives: Vec<&str> = policy.split("; ").collect();
@@ -127,7 +127,7 @@ fn the_policy_lets_the_pages_own_script_and_style_run_and_nothing_else() {
 
 /// A page that takes a word of the run for HTML would need one of these.
 #[test]
-fn the_script_builds_elements_and_never_parses_text_as_them() {
+fn script_does_not_parse_text_as_html() {
     for word in [
         "innerHTML",
         "outerHTML",
@@ -149,7 +149,7 @@ fn the_script_builds_elements_and_never_parses_text_as_them() {
 }
 
 #[test]
-fn without_its_script_the_page_has_the_summary() {
+fn page_without_script_has_the_summary() {
     let page = render(&report("<b>tame</b>"));
     let plain = between(&page, "<noscript>", "</noscript>");
     assert!(plain.contains("✗ replay failed: 1 miss"), "{plain}");
@@ -158,7 +158,7 @@ fn without_its_script_the_page_has_the_summary() {
 }
 
 #[test]
-fn what_is_equal_stands_in_the_page_once() {
+fn equal_payloads_are_in_the_page_once() {
     let mut report = report("tame");
     let payload = Bytes::from(vec![b'x'; 10_000]);
     let excerpt = PayloadExcerpt { mime_type: "text/plain".into(), bytes: payload, size: 10_000 };
@@ -176,7 +176,7 @@ fn what_is_equal_stands_in_the_page_once() {
 
 /// The misses' own payloads are what a report is opened for.
 #[test]
-fn a_page_is_of_bounded_size_and_what_failed_is_in_it() {
+fn page_size_is_bounded_and_payloads_of_misses_are_kept() {
     let mut report = report("tame");
     let big =
         |n: usize| PayloadExcerpt::of("text/plain", n.to_string().repeat(PayloadExcerpt::MAX_LENGTH / 3).as_bytes());
@@ -196,7 +196,7 @@ fn a_page_is_of_bounded_size_and_what_failed_is_in_it() {
 }
 
 #[test]
-fn line_ends_of_a_checkout_change_nothing() {
+fn template_does_not_depend_on_line_ends() {
     assert_eq!(with_lf("a\r\nb\n"), "a\nb\n");
     assert_eq!(filled("a{{b}}c{{d}}{", |name| name.to_uppercase().into()), "aBcD{");
     assert_eq!(filled("{{a}}", |_| "{{a}}".into()), "{{a}}", "what was filled in is not looked into");

@@ -3,10 +3,12 @@
 use super::super::{Report, Shard};
 use crate::verdict::explain::EntryPlace;
 use crate::verdict::request::{EntryChange, RequestRow, ResultKind, SourceKind};
-use crate::verdict::{CheckId, Counts, Finding, FixtureUse, Location, Mode, NearEntry, Severity, Source, Verdict};
-use harproxy_matching::{Difference, What};
+use crate::verdict::{
+    CheckId, Counts, Finding, FixtureUse, Location, NearEntry, RunMode, Severity, StatusSource, Verdict,
+};
+use harproxy_matching::{Difference, RequestPart};
 
-pub(super) fn report(verdict: Verdict, status: u8, source: Source) -> Report {
+pub(super) fn report(verdict: Verdict, status: u8, source: StatusSource) -> Report {
     Report {
         verdict,
         status,
@@ -22,7 +24,7 @@ pub(super) fn report(verdict: Verdict, status: u8, source: Source) -> Report {
 
 pub(super) fn passed() -> Verdict {
     Verdict {
-        mode: Mode::REPLAY,
+        mode: RunMode::REPLAY,
         counts: Counts { requests: 14, served: 12, local: 1, noise: 1, upstream_connections: 1, ..Counts::default() },
         findings: vec![],
         fixtures: vec![FixtureUse {
@@ -75,7 +77,7 @@ pub(super) fn failed() -> Verdict {
     };
     let unused: Vec<Finding> = (5..9).map(|entry| unused(entry, &format!("https://api.example.com/{entry}"))).collect();
     Verdict {
-        mode: Mode::REPLAY,
+        mode: RunMode::REPLAY,
         counts: Counts { requests: 9, served: 6, misses: 2, out_of_scope: 1, bytes: 4096, ..Counts::default() },
         findings: [vec![refused, out_of_scope, miss], unused].concat(),
         fixtures: vec![
@@ -88,7 +90,7 @@ pub(super) fn failed() -> Verdict {
 
 pub(super) fn nothing_recorded() -> Verdict {
     Verdict {
-        mode: Mode::RECORD,
+        mode: RunMode::RECORD,
         counts: Counts { requests: 2, passed: 2, tunnels: 1, ..Counts::default() },
         findings: vec![Finding {
             hint: Some("check the scope with `harproxy glob`".into()),
@@ -101,7 +103,7 @@ pub(super) fn nothing_recorded() -> Verdict {
 
 pub(super) fn recorded() -> Verdict {
     Verdict {
-        mode: Mode::RECORD,
+        mode: RunMode::RECORD,
         counts: Counts { requests: 3, recorded: 1, passed: 2, ..Counts::default() },
         findings: vec![],
         fixtures: vec![],
@@ -121,10 +123,10 @@ pub(super) fn full() -> Report {
         place: EntryPlace { fixture: "hars/api.har".into(), entry: 4, line: Some(120) },
         operation: Some("GetUsers".into()),
         differences: vec![
-            differs(What::Query, "page", Some("3"), Some("2")),
-            differs(What::Body, "$.note", Some("a `b`\n```\n@octocat </script><b>|"), Some("two\nlines")),
-            differs(What::Header, "x-tenant", None, Some("blue")),
-            differs(What::Query, "debug", Some("1"), None),
+            differs(RequestPart::Query, "page", Some("3"), Some("2")),
+            differs(RequestPart::Body, "$.note", Some("a `b`\n```\n@octocat </script><b>|"), Some("two\nlines")),
+            differs(RequestPart::Header, "x-tenant", None, Some("blue")),
+            differs(RequestPart::Query, "debug", Some("1"), None),
         ],
     };
     let mut verdict = failed();
@@ -195,10 +197,10 @@ pub(super) fn full() -> Report {
         duration_ms: 70,
     };
     Report {
-        shards: vec![shard("shard-1.json", 0, Source::Verdict), shard("shard-2.json", 137, Source::Cmd)],
+        shards: vec![shard("shard-1.json", 0, StatusSource::Verdict), shard("shard-2.json", 137, StatusSource::Cmd)],
         requests: vec![served, missed, login, tunnel],
         more_requests: 3,
-        ..report(verdict, 137, Source::Cmd)
+        ..report(verdict, 137, StatusSource::Cmd)
     }
 }
 

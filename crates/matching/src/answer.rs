@@ -1,0 +1,289 @@
+//! Answers requests: chooses an entry, and follows its redirects inside the recording.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use ::http::HeaderMap;
+use bytes::Bytes;
+use harproxy_compare::SentPayload;
+use harproxy_har::Entry;
+use harproxy_http::NormalUrl;
+use harproxy_http::problem::in_words;
+use harproxy_http::url::{Parts, normal};
+
+use super::candidate::{Candidate, ContentState};
+use super::choice::{self, Choice, LiveRequest, NoChoice};
+use super::conditional::Condition;
+use super::echo::EchoSource;
+use super::index::Ordinal;
+use super::lookup::{Lookup, Payload};
+use super::matcher::Matcher;
+use super::score::SentFields;
+use super::session::SequenceState;
+use super::{Chosen, EchoedValue, EntryRef, Guess, Miss, MissKind, Outcome, Query, Redirects, SameHost, redirects};
+
+impl Matcher {
+    /// Answers a request, and advances the sequence of `session`.
+    pub fn answer(&self, query: &Query<'_>, session: Option<&str>) -> Outcome {
+        self.resolve(query, &self.sequence(session))
+    }
+
+    /// Returns the outcome of [`Matcher::answer`] without advancing the sequence or marking entries as used.
+    #[must_use]
+    pub fn would_answer(&self, query: &Query<'_>, session: Option<&str>) -> Outcome {
+        self.resolve(query, &self.sequence(session).dry_run())
+    }
+
+    /// Chooses among the candidates of a lookup, and advances the sequence of `session`.
+    ///
+    /// # Errors
+    /// The kind of the miss. [`Matcher::explain_found`] explains it.
+    pub fn choose_found(
+        &self,
+        lookup: &Lookup<'_>,
+        headers: &HeaderMap,
+        payload: Payload<'_>,
+        session: Option<&str>,
+    ) -> Result<Outcome, MissKind> {
+        let query = payload.query(lookup, headers);
+        self.choose_and_follow(&query, lookup, &payload.sent(headers), &self.sequence(session))
+    }
+
+    /// Explains a miss of [`Matcher::choose_found`]. It compares the request with many entries, which takes a while.
+    #[must_use]
+    pub fn explain_found(
+        &self,
+        lookup: &Lookup<'_>,
+        headers: &HeaderMap,
+        payload: Payload<'_>,
+        kind: MissKind,
+    ) -> Miss {
+        self.explain(&payload.query(lookup, headers), &payload.sent(headers), kind)
+    }
+
+    fn resolve<'q>(&'q self, query: &Query<'q>, sequence: &SequenceState) -> Outcome {
+        let lookup = self.find(query.method, query.url);
+        let payload = SentPayload::new(query.headers, query.body);
+        let outcome = self.choose_and_follow(query, &lookup, &payload, sequence);
+        outcome.unwrap_or_else(|kind| Outcome::Miss(Box::new(self.explain(query, &payload, kind))))
+    }
+
+    fn choose_and_follow<'q>(
+        &'q self,
+        query: &Query<'q>,
+        lookup: &Lookup<'_>,
+        payload: &SentPayload<'q>,
+        sequence: &SequenceState,
+    ) -> Result<Outcome, MissKind> {
+        let fields = SentFields::new(query.headers);
+        let no_payload = SentPayload::new(query.headers, None);
+        let request =
+            LiveRequest { url: None, headers: query.headers, fields: &fields, payload, no_payload: &no_payload };
+        let target = Target { method: query.method.into(), url: Cow::Borrowed(query.url) };
+        let choice = self.choose(lookup, &request, sequence, &[])?;
+        let navigation = query.headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate");
+        self.follow(target, choice, &request, sequence, navigation)
+    }
+
+    fn choose(
+        &self,
+        lookup: &Lookup<'_>,
+        request: &LiveRequest<'_, '_>,
+        sequence: &SequenceState,
+        passed: &[Ordinal],
+    ) -> Result<Choice<'_>, NoChoice> {
+        let groups = self.load(lookup);
+        let url = self.open_url_view(lookup.url, &groups);
+        let request = LiveRequest { url: url.as_ref(), ..*request };
+        choice::choose(&groups, &request, self.options.repeat, sequence, passed, &self.fixtures)
+    }
+
+    /// Follows redirects from the first choice to the outcome for the client.
+    fn follow<'s>(
+        &'s self,
+        mut target: Target<'s>,
+        mut choice: Choice<'s>,
+        request: &LiveRequest<'_, '_>,
+        sequence: &SequenceState,
+        navigation: bool,
+    ) -> Result<Outcome, MissKind> {
+        let mut request = *request;
+        let mut chain = RedirectChain::new(target.url.clone());
+        loop {
+            let Candidate { at, status, .. } = *choice.candidate;
+            chain.guess = chain.guess.or_else(|| choice.guess.take());
+            if !sequence.is_dry_run() {
+                self.used.insert(choice.candidate.ordinal);
+            }
+            chain.echoed = self.echoed(&target, &choice, &request)?;
+            let Some(location) = choice.candidate.location.as_deref() else {
+                return self.serve(&target, &choice, chain);
+            };
+            let next = redirects::redirected(status, &target.method, &target.url, location);
+            let leads_to = next.as_ref().map_or(location, |next| next.url.as_str()).to_owned();
+            let redirect = |chain| Outcome::Redirect(self.chosen(&target, &choice, chain, Some(leads_to)));
+            let Some(next) = next.filter(|_| self.follows(&choice)) else { return Ok(redirect(chain)) };
+            if navigation {
+                // A browser follows the redirect itself. A dry run finds out whether it would end in a loop.
+                let dry_run = self.follow(target.clone(), choice.clone(), &request, &sequence.dry_run(), false);
+                return match dry_run {
+                    Err(looped @ MissKind::RedirectLoop(_)) => Err(looped),
+                    _ => Ok(redirect(chain)),
+                };
+            }
+            if chain.passed.len() == redirects::MAX_HOPS {
+                return Err(MissKind::TooManyHops);
+            }
+            chain.passed.push(choice.candidate.ordinal);
+            if !next.payload {
+                request.payload = request.no_payload;
+            }
+            let next = Target { method: Cow::Owned(next.method), url: Cow::Owned(next.url) };
+            match self.choose(&self.find(&next.method, &next.url), &request, sequence, &chain.passed) {
+                Ok(found) => {
+                    chain.add_hop(at, &*self.entry(at)?, &target.url);
+                    (target, choice) = (next, found);
+                }
+                Err(NoChoice::NoEntry) => return Ok(redirect(chain)),
+                Err(NoChoice::Passed) => {
+                    chain.hops.push(at);
+                    return Err(MissKind::RedirectLoop(chain.hops));
+                }
+                Err(no) => return Err(no.into()),
+            }
+        }
+    }
+
+    fn entry(&self, at: EntryRef) -> Result<Arc<Entry>, MissKind> {
+        let entry = self.fixtures[at.fixture].entry(at.entry);
+        entry.map_err(|error| MissKind::Unreadable(at, in_words(&error)))
+    }
+
+    /// Returns the values of the request that replace recorded ones in the response (`echo`).
+    fn echoed(
+        &self,
+        target: &Target<'_>,
+        choice: &Choice<'_>,
+        request: &LiveRequest<'_, '_>,
+    ) -> Result<Vec<EchoedValue>, MissKind> {
+        let (echo, at) = (&choice.rules.echo, choice.candidate.at);
+        if echo.is_empty() {
+            return Ok(Vec::new());
+        }
+        let entry = self.entry(at)?;
+        let Some(url) = normal(&entry.request.url) else { return Ok(Vec::new()) };
+        let payload = || {
+            let stored = self.fixtures[at.fixture].payload(at.entry, entry.request.post_data.as_ref()?);
+            serde_json::from_slice(&stored.ok()?.bytes().ok()?).ok()
+        };
+        let recorded = EchoSource {
+            url: &self.form.view(&url),
+            headers: &|name| entry.request.headers.get_all(name).map(<[u8]>::to_vec).collect(),
+            payload: &payload,
+        };
+        let live = EchoSource {
+            url: &self.form.view(target.url.as_str()),
+            headers: &|name| request.headers.get_all(name).iter().map(|value| value.as_bytes().to_vec()).collect(),
+            payload: &|| serde_json::from_slice(request.payload.decoded()).ok(),
+        };
+        Ok(EchoedValue::find(echo, &recorded, &live))
+    }
+
+    /// Returns true if the redirect is followed inside the recording.
+    fn follows(&self, choice: &Choice<'_>) -> bool {
+        match choice.rules.redirects {
+            Redirects::Follow => true,
+            Redirects::Serve => false,
+            Redirects::Auto => !self.fixtures[choice.candidate.at.fixture].is_own(),
+        }
+    }
+
+    /// Returns the outcome for an entry that is not a redirect.
+    fn serve(&self, target: &Target<'_>, choice: &Choice<'_>, chain: RedirectChain<'_>) -> Result<Outcome, MissKind> {
+        let at = choice.candidate.at;
+        if choice.candidate.condition == Condition::Failure {
+            return Ok(Outcome::Abort(self.chosen(target, choice, chain, None)));
+        }
+        match choice.candidate.content(&self.fixtures[at.fixture], choice.rules) {
+            ContentState::Available => Ok(Outcome::Serve(self.chosen(target, choice, chain, None))),
+            ContentState::NotRecorded => Err(MissKind::BodyNotRecorded(at)),
+            ContentState::Unreadable(why) => Err(MissKind::Unreadable(at, why.clone())),
+        }
+    }
+
+    fn chosen(
+        &self,
+        target: &Target<'_>,
+        choice: &Choice<'_>,
+        chain: RedirectChain<'_>,
+        location: Option<String>,
+    ) -> Chosen {
+        let Candidate { at, ordinal, status, .. } = *choice.candidate;
+        let recorded_status = u16::try_from(status).ok().filter(|status| (100..=599).contains(status));
+        let same_host = (!self.form.hosts().is_empty()).then(|| self.url_of(ordinal)).flatten().and_then(|recorded| {
+            let (recorded, asked) = (Parts::of(&recorded).site(), Parts::of(target.url.as_str()).site());
+            (recorded != asked).then(|| SameHost { recorded: recorded.into_owned(), asked: asked.into_owned() })
+        });
+        Chosen {
+            at,
+            score: choice.score,
+            followed: chain.hops,
+            cookies: chain.cookies,
+            status: choice.status.or(recorded_status).unwrap_or_default(),
+            location,
+            same_host,
+            guess: chain.guess,
+            echoed: chain.echoed,
+        }
+    }
+}
+
+/// The method and URL of the client's request, or of one that follows a redirect.
+#[derive(Clone, Debug)]
+struct Target<'a> {
+    method: Cow<'a, str>,
+    url: Cow<'a, NormalUrl>,
+}
+
+/// The redirects that were followed for one request.
+#[derive(Debug)]
+struct RedirectChain<'a> {
+    /// The URL of the client's request.
+    client_url: Cow<'a, NormalUrl>,
+    /// The entries of the chain. None of them answers again.
+    passed: Vec<Ordinal>,
+    hops: Vec<EntryRef>,
+    /// The `Set-Cookie` values of the hops.
+    cookies: Vec<Bytes>,
+    /// The first ambiguous choice.
+    guess: Option<Box<Guess>>,
+    /// The echoed values of the last entry.
+    echoed: Vec<EchoedValue>,
+}
+
+impl<'a> RedirectChain<'a> {
+    fn new(client_url: Cow<'a, NormalUrl>) -> Self {
+        let (passed, hops, cookies, guess, echoed) = Default::default();
+        RedirectChain { client_url, passed, hops, cookies, guess, echoed }
+    }
+
+    /// Adds a redirect that was followed. Its cookies are kept only if it has the host of the client's request: a
+    /// client stores the cookies of the final response for that host.
+    fn add_hop(&mut self, at: EntryRef, entry: &Entry, url: &NormalUrl) {
+        self.hops.push(at);
+        if url.parts().host() == self.client_url.parts().host() {
+            self.cookies.extend(entry.response.headers.get_all("set-cookie").map(Bytes::copy_from_slice));
+        }
+    }
+}
+
+impl From<NoChoice> for MissKind {
+    fn from(no: NoChoice) -> Self {
+        match no {
+            NoChoice::NoEntry => MissKind::NoEntry,
+            NoChoice::UsedUp => MissKind::UsedUp,
+            NoChoice::Passed => MissKind::RedirectLoop(Vec::new()),
+            NoChoice::Unreadable(at, why) => MissKind::Unreadable(at, why),
+        }
+    }
+}

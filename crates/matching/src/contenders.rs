@@ -1,0 +1,125 @@
+//! Explains a choice (`harproxy explain`): for each entry of the request's method and URL, why it is chosen or not.
+
+use harproxy_compare::{RecordedPayload, SentPayload};
+
+use super::choice::{self, LiveRequest};
+use super::matcher::Matcher;
+use super::score::SentFields;
+use super::{Difference, EntryRef, Query};
+
+/// An entry with the method and URL of a request.
+#[derive(Clone, Debug)]
+pub struct Contender {
+    /// The entry.
+    pub at: EntryRef,
+    /// The names of its header fields that score because the request repeats them.
+    pub repeated: Vec<String>,
+    /// The names of its header fields that would score if the request repeated them.
+    pub lacking: Vec<String>,
+    /// How the request agrees with its placeholders.
+    pub placeholders: PlaceholderCounts,
+    /// The reason why it is chosen or not.
+    pub state: ContenderState,
+}
+
+/// The placeholders of an entry that fits a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PlaceholderCounts {
+    /// Placeholders that the request sends back, or for which it sends the configured value.
+    pub confirmed: usize,
+    /// All placeholders.
+    pub total: usize,
+}
+
+/// The reason why an entry is chosen or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ContenderState {
+    /// It is chosen. `again` tells whether it was served before.
+    Chosen { again: bool },
+    /// It ranks equally, and comes later in the sequence.
+    Waits,
+    /// It ranks equally or better, and was served already.
+    Answered,
+    /// The chosen entry was recorded under the same condition (range or validators).
+    OtherCondition,
+    /// The chosen entry agrees with more secrets of the request.
+    OtherSecrets,
+    /// It fits any value in a redacted place where the chosen entry has the value of the request.
+    LessExact,
+    /// The chosen entry has more header fields that the request repeats.
+    LowerScore,
+    /// The chosen entry is in an earlier fixture.
+    LaterFixture,
+    /// It is served only if there is no better response: a failure, or a 304 for a request without validators.
+    LastResort,
+    /// It does not match.
+    Differs(Vec<Difference>),
+    /// It cannot be read, for this reason.
+    Unreadable(String),
+}
+
+impl Matcher {
+    /// Returns the entries with the method and URL of a request, in order. The sequence of the session does not
+    /// advance.
+    #[must_use]
+    pub fn contenders(&self, query: &Query<'_>, session: Option<&str>) -> Vec<Contender> {
+        let groups = self.load(&self.find(query.method, query.url));
+        let url = self.open_url_view(query.url, &groups);
+        let fields = SentFields::new(query.headers);
+        let payload = SentPayload::new(query.headers, query.body);
+        let (url, headers) = (url.as_ref(), query.headers);
+        let request = LiveRequest { url, headers, fields: &fields, payload: &payload, no_payload: &payload };
+        let sequence = self.sequence(session).dry_run();
+        let candidates = || groups.iter().flat_map(|group| group.candidates.iter().map(move |one| (one, *group)));
+        let served: Vec<bool> = candidates().map(|(candidate, _)| sequence.was_served(candidate.ordinal)).collect();
+        let winner = choice::choose(&groups, &request, self.options.repeat, &sequence, &[], &self.fixtures).ok();
+        let best = winner.as_ref().and_then(|winner| choice::rank(winner.candidate, &request, winner.rules));
+        let best = best.map(|(rank, _)| rank);
+
+        let contenders = candidates().zip(served).map(|((candidate, group), served)| {
+            let rank = choice::rank(candidate, &request, &group.rules).map(|(rank, _)| rank);
+            let is_winner = winner.as_ref().is_some_and(|winner| winner.candidate.ordinal == candidate.ordinal);
+            let state = match (rank, best) {
+                _ if is_winner => ContenderState::Chosen { again: served },
+                (None, _) => match &candidate.payload {
+                    RecordedPayload::Unreadable(why) => ContenderState::Unreadable(why.clone()),
+                    _ => ContenderState::Differs(self.differences(query, &payload, candidate.ordinal)),
+                },
+                (Some(rank), Some(best)) => state_of(rank, best, served),
+                (Some(_), None) if served => ContenderState::Answered,
+                (Some(_), None) => ContenderState::Waits,
+            };
+            let entry = self.fixtures[candidate.at.fixture].entry(candidate.at.entry);
+            let names = entry.map(|entry| fields.names(&entry.request.headers, group.rules.score_all_headers));
+            let (repeated, lacking) = names.unwrap_or_default();
+            let score = choice::placeholder_score(candidate, &request, &group.rules).unwrap_or_default().0;
+            let placeholders = PlaceholderCounts { confirmed: score.confirmed, total: score.places() };
+            Contender { at: candidate.at, repeated, lacking, placeholders, state }
+        });
+        let mut contenders: Vec<Contender> = contenders.collect();
+        for (at, why) in groups.iter().flat_map(|group| &group.unreadable) {
+            // An entry whose payload cannot be read is a candidate.
+            if !contenders.iter().any(|contender| contender.at == *at) {
+                let (repeated, lacking, placeholders) = Default::default();
+                let state = ContenderState::Unreadable(why.clone());
+                contenders.push(Contender { at: *at, repeated, lacking, placeholders, state });
+            }
+        }
+        contenders.sort_by_key(|contender| contender.at);
+        contenders
+    }
+}
+
+/// Returns the reason why a candidate is not chosen, by its rank and that of the chosen one.
+fn state_of(rank: choice::Rank, best: choice::Rank, served: bool) -> ContenderState {
+    match rank {
+        _ if rank.class > best.class => ContenderState::LastResort,
+        _ if rank.fixture > best.fixture => ContenderState::LaterFixture,
+        _ if served => ContenderState::Answered,
+        _ if (rank.confirmed, rank.contradicted) > (best.confirmed, best.contradicted) => ContenderState::OtherSecrets,
+        _ if rank.unknown > best.unknown => ContenderState::LessExact,
+        _ if rank.same_condition > best.same_condition => ContenderState::OtherCondition,
+        _ if rank.score > best.score => ContenderState::LowerScore,
+        _ => ContenderState::Waits,
+    }
+}

@@ -1,0 +1,214 @@
+//! Sessions: the entries that each session was served, from which its position in a sequence follows.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::index::Ordinal;
+
+/// A set of entries: one bit for each, set atomically and never cleared.
+#[derive(Debug)]
+pub(super) struct EntrySet(Box<[AtomicU64]>);
+
+impl EntrySet {
+    pub(super) fn new(entries: usize) -> Self {
+        EntrySet((0..entries.div_ceil(64)).map(|_| AtomicU64::new(0)).collect())
+    }
+
+    pub(super) fn contains(&self, entry: Ordinal) -> bool {
+        self.0[entry as usize / 64].load(Ordering::Acquire) & EntrySet::bit(entry) != 0
+    }
+
+    /// Adds an entry, and returns false if the set contains it already.
+    pub(super) fn insert(&self, entry: Ordinal) -> bool {
+        // Reading first avoids a write for an entry that is served repeatedly.
+        !self.contains(entry)
+            && self.0[entry as usize / 64].fetch_or(EntrySet::bit(entry), Ordering::AcqRel) & EntrySet::bit(entry) == 0
+    }
+
+    fn bit(entry: Ordinal) -> u64 {
+        1 << (entry % 64)
+    }
+}
+
+/// The greatest number of named sessions.
+const MAX_SESSIONS: usize = 10_000;
+/// The memory that named sessions may take, in bytes.
+const MAX_MEMORY: usize = 64 << 20;
+/// The number of named sessions that are kept even if they take more memory.
+const MIN_SESSIONS: usize = 256;
+
+/// The sessions of a replay. Clients choose their names. When there are too many, the least recently used are removed,
+/// and their sequences start again.
+#[derive(Debug)]
+pub(super) struct Sessions {
+    entries: usize,
+    most: usize,
+    unnamed: Arc<EntrySet>,
+    named: RwLock<HashMap<Box<str>, NamedSession>>,
+    /// The number of requests of named sessions.
+    requests: AtomicU64,
+}
+
+#[derive(Debug)]
+struct NamedSession {
+    served: Arc<EntrySet>,
+    /// The value of `requests` at its last request.
+    last_used: AtomicU64,
+}
+
+impl Sessions {
+    pub(super) fn new(entries: usize) -> Self {
+        Sessions::with_limit((MAX_MEMORY / (entries / 8 + 1)).clamp(MIN_SESSIONS, MAX_SESSIONS), entries)
+    }
+
+    fn with_limit(most: usize, entries: usize) -> Self {
+        let unnamed = Arc::new(EntrySet::new(entries));
+        Sessions { entries, most, unnamed, named: RwLock::default(), requests: AtomicU64::default() }
+    }
+
+    /// The entries that a session was served.
+    pub(super) fn of(&self, name: Option<&str>) -> Arc<EntrySet> {
+        let Some(name) = name else { return self.unnamed.clone() };
+        let now = self.requests.fetch_add(1, Ordering::Relaxed);
+        if let Some(known) = self.named.read().unwrap_or_else(PoisonError::into_inner).get(name) {
+            known.last_used.store(now, Ordering::Relaxed);
+            return known.served.clone();
+        }
+        let mut named = self.named.write().unwrap_or_else(PoisonError::into_inner);
+        if named.len() >= self.most && !named.contains_key(name) {
+            remove_a_tenth(&mut named);
+        }
+        let new = || NamedSession { served: Arc::new(EntrySet::new(self.entries)), last_used: now.into() };
+        named.entry(name.into()).or_insert_with(new).served.clone()
+    }
+
+    /// Copies the state of other sessions. Each pair is an entry there and here.
+    pub(super) fn inherit(&self, before: &Sessions, entries: &[(Ordinal, Ordinal)]) {
+        let copy = |from: &EntrySet, to: &EntrySet| {
+            for (old, new) in entries {
+                if from.contains(*old) {
+                    to.insert(*new);
+                }
+            }
+        };
+        copy(&before.unnamed, &self.unnamed);
+        let named = before.named.read().unwrap_or_else(PoisonError::into_inner);
+        let named: Vec<_> = named.iter().map(|(name, session)| (name.clone(), session.served.clone())).collect();
+        for (name, served) in named {
+            copy(&served, &self.of(Some(&name)));
+        }
+    }
+}
+
+/// Removes the least recently used tenth of the sessions. All are visited, so several are removed at a time.
+fn remove_a_tenth(named: &mut HashMap<Box<str>, NamedSession>) {
+    let last_used = |session: &NamedSession| session.last_used.load(Ordering::Relaxed);
+    let mut times: Vec<u64> = named.values().map(last_used).collect();
+    let tenth = times.len() / 10;
+    let (_, &mut until, _) = times.select_nth_unstable(tenth);
+    let before = named.len();
+    named.retain(|_, session| last_used(session) > until);
+    let removed = before - named.len();
+    tracing::warn!("{before} sessions: removed the {removed} least recently used; their sequences start again");
+}
+
+/// The sequence state that one request reads and advances: that of its session, or a copy in a dry run.
+#[derive(Debug)]
+pub(super) struct SequenceState {
+    served: Arc<EntrySet>,
+    /// The entries that were served in this dry run.
+    dry_run: Option<RefCell<Vec<Ordinal>>>,
+}
+
+impl SequenceState {
+    pub(super) fn new(served: Arc<EntrySet>) -> Self {
+        SequenceState { served, dry_run: None }
+    }
+
+    /// The current state for a dry run, which does not change that of the session.
+    pub(super) fn dry_run(&self) -> Self {
+        SequenceState { served: self.served.clone(), dry_run: Some(RefCell::default()) }
+    }
+
+    pub(super) fn is_dry_run(&self) -> bool {
+        self.dry_run.is_some()
+    }
+
+    /// Returns true if the entry was served in this session.
+    pub(super) fn was_served(&self, entry: Ordinal) -> bool {
+        self.served.contains(entry) || self.dry_run.as_ref().is_some_and(|served| served.borrow().contains(&entry))
+    }
+
+    /// Marks an entry as served, and returns false if it was already.
+    pub(super) fn serve(&self, entry: Ordinal) -> bool {
+        match &self.dry_run {
+            None => self.served.insert(entry),
+            Some(_) if self.was_served(entry) => false,
+            Some(served) => {
+                served.borrow_mut().push(entry);
+                true
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entry_is_served_once_to_concurrent_requests() {
+        let sessions = Sessions::new(130);
+        let winners: Vec<bool> = std::thread::scope(|scope| {
+            let ask = |_| scope.spawn(|| SequenceState::new(sessions.of(Some("w"))).serve(129));
+            let threads: Vec<_> = (0..8).map(ask).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(winners.iter().filter(|won| **won).count(), 1);
+    }
+
+    #[test]
+    fn sessions_have_separate_sequences() {
+        let sessions = Sessions::new(2);
+        assert!(SequenceState::new(sessions.of(None)).serve(0));
+        assert!(SequenceState::new(sessions.of(Some("a"))).serve(0));
+        assert!(SequenceState::new(sessions.of(Some("b"))).serve(0));
+        assert!(!SequenceState::new(sessions.of(Some("a"))).serve(0));
+        assert!(!SequenceState::new(sessions.of(Some("a"))).was_served(1));
+    }
+
+    #[test]
+    fn least_recently_used_sessions_are_removed() {
+        let sessions = Sessions::with_limit(20, 1);
+        let names: Vec<String> = (0..20).map(|n| format!("w{n}")).collect();
+        names.iter().for_each(|name| assert!(SequenceState::new(sessions.of(Some(name))).serve(0), "{name}"));
+        // The first is used again, so that the three after it are the least recently used.
+        assert!(!SequenceState::new(sessions.of(Some("w0"))).serve(0));
+        assert!(SequenceState::new(sessions.of(Some("new"))).serve(0));
+        let known = |name: &str| sessions.named.read().unwrap().contains_key(name);
+        assert_eq!(names.iter().filter(|name| !known(name)).collect::<Vec<_>>(), ["w1", "w2", "w3"]);
+        assert!(
+            !SequenceState::new(sessions.of(Some("w0"))).serve(0)
+                && !SequenceState::new(sessions.of(Some("new"))).serve(0)
+        );
+        assert!(SequenceState::new(sessions.of(Some("w1"))).serve(0), "its sequence starts again");
+    }
+
+    #[test]
+    fn number_of_sessions_is_limited_by_memory() {
+        assert_eq!(Sessions::new(100).most, MAX_SESSIONS);
+        assert_eq!(Sessions::new(100_000).most, 5_368);
+        assert_eq!(Sessions::new(100_000_000).most, MIN_SESSIONS);
+    }
+
+    #[test]
+    fn dry_run_does_not_change_the_session() {
+        let sessions = Sessions::new(2);
+        let state = SequenceState::new(sessions.of(None));
+        let dry_run = state.dry_run();
+        assert!(dry_run.serve(0) && !dry_run.serve(0) && dry_run.was_served(0));
+        assert!(!state.was_served(0) && state.serve(0));
+    }
+}

@@ -1,0 +1,108 @@
+//! The result of `harproxy doctor`.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::Doctor;
+use crate::diagnose::{DirectConnection, Evidence, Program, advise};
+use crate::verdict::{CheckId, Counts, Finding, RunMode, Severity, Verdict, connections};
+
+/// An origin with its request counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Host {
+    /// `https://host:port`, without a default port.
+    pub origin: String,
+    /// Number of requests received by the proxy.
+    pub requests: u64,
+    /// Number of these requests that failed upstream.
+    pub failed: u64,
+    /// Error of the first failed request.
+    pub error: Option<String>,
+}
+
+/// Traffic, programs and findings of a run of CMD.
+#[derive(Clone, Debug)]
+pub struct Diagnosis {
+    /// Programs that ran. `None` where processes cannot be observed; direct connections are unknown there too.
+    pub programs: Option<Vec<Program>>,
+    /// Origins of the requests that the proxy received.
+    pub hosts: Vec<Host>,
+    /// Number of closed tunnels whose bytes were passed through.
+    pub tunnels: u64,
+    /// Direct connections that bypassed the proxy.
+    pub past: Vec<DirectConnection>,
+    /// Problems, each with a hint.
+    pub findings: Vec<Finding>,
+}
+
+/// Checks that make a diagnosis fail.
+const FAILING: [CheckId; 3] = [CheckId::BYPASS, CheckId::TLS_REFUSED, CheckId::NO_TRAFFIC];
+
+impl Diagnosis {
+    /// Combines the traffic seen by `doctor` with the evidence collected about CMD.
+    #[must_use]
+    pub fn of(doctor: &Doctor, evidence: Evidence) -> Self {
+        let hosts = doctor.collector.hosts().into_iter().filter(|(_, counts)| counts.requests > 0);
+        let hosts: Vec<Host> = hosts
+            .map(|(origin, counts)| Host {
+                origin: origin.to_string(),
+                requests: counts.requests,
+                failed: counts.failed,
+                error: counts.error,
+            })
+            .collect();
+        let requests = hosts.iter().map(|host| host.requests).sum();
+        let mut findings = doctor.collector.findings();
+        let Counts { tunnels, unauthorized, .. } = doctor.collector.counts();
+        let counts = Counts { requests, tunnels, unauthorized, ..Counts::default() };
+        if let Some(keyless) = connections::unauthorized(&counts, CheckId::NO_TRAFFIC, Severity::Error) {
+            findings.push(keyless);
+        } else if requests == 0 {
+            let nothing = Finding::new(CheckId::NO_TRAFFIC, Severity::Error, "nothing came through the proxy");
+            let remedy = "see that CMD heeds HTTP_PROXY and HTTPS_PROXY, for hosts on this machine too, or let harproxy stand in for \
+                          the API: `--reverse API=URL`";
+            findings.push(Finding { hint: Some(remedy.to_owned()), ..nothing });
+        }
+        let mut verdict = Verdict { mode: RunMode::DOCTOR, counts, findings, fixtures: Vec::new(), duration_ms: 0 };
+        let evidence = Evidence { bypasses: evidence.bypasses.with_possible(), is_doctor: true, ..evidence };
+        advise(&mut verdict, &evidence);
+        let past = evidence.bypasses.likely().to_vec();
+        Diagnosis { programs: evidence.programs, hosts, tunnels, past, findings: verdict.findings }
+    }
+
+    /// Returns true if no finding is for bypassed connections, refused TLS or missing traffic.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        !self.findings.iter().any(|finding| FAILING.contains(&finding.check))
+    }
+
+    /// Names of the programs that were started without the proxy variables.
+    pub fn cleared(&self) -> impl Iterator<Item = &str> {
+        self.programs
+            .iter()
+            .flatten()
+            .filter(|program| program.cleared == Some(true))
+            .map(|program| program.name.as_str())
+    }
+
+    /// Returns the diagnosis as JSON, documented in `docs/guides/doctor.md`. Later versions only add members.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let programs = self.programs.as_ref().map(|programs| {
+            let program = |Program { name, version, cleared }: &Program| json!({"name": name, "version": version, "cleared": cleared});
+            programs.iter().map(program).collect::<Vec<_>>()
+        });
+        let past = self.past.iter().map(|DirectConnection { program, to, udp, .. }| {
+            json!({"program": program, "address": to, "protocol": if *udp { "udp" } else { "tcp" }})
+        });
+        json!({
+            "schema": "harproxy.doctor/1",
+            "well": self.is_well(),
+            "programs": programs,
+            "hosts": self.hosts,
+            "tunnels": self.tunnels,
+            "past": past.collect::<Vec<_>>(),
+            "findings": self.findings,
+        })
+    }
+}

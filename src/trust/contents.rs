@@ -1,0 +1,153 @@
+//! The harproxy entries of a store, parsed from its files or from the output of its tool.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use super::ca::{self, Ca};
+
+/// A CA of harproxy in a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreEntry {
+    /// Its common name.
+    pub name: String,
+    /// Its identifier in the store: a file, a nickname, an alias.
+    pub handle: OsString,
+}
+
+/// The harproxy entries of a store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreContents {
+    /// Whether readers of the store trust the CA for servers.
+    pub trusted: bool,
+    /// Entries with this CA's certificate.
+    pub own: Vec<StoreEntry>,
+    /// Entries with another harproxy CA, from before `ca new` or of another `--ca-dir`.
+    pub others: Vec<StoreEntry>,
+    /// A password protects the store against changes.
+    pub guarded: bool,
+}
+
+/// Whether a store trusts the CA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrustState {
+    /// The CA is trusted.
+    Trusted,
+    /// The certificate is present without effect: a file that is not in the bundle, or an entry without trust.
+    Half,
+    /// The certificate is absent.
+    Absent,
+}
+
+impl TrustState {
+    /// Its name in JSON.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            TrustState::Trusted => "trusted",
+            TrustState::Half => "half",
+            TrustState::Absent => "absent",
+        }
+    }
+}
+
+impl StoreContents {
+    /// The state of the store.
+    #[must_use]
+    pub fn state(&self) -> TrustState {
+        match (self.trusted, self.own.is_empty()) {
+            (true, _) => TrustState::Trusted,
+            (false, false) => TrustState::Half,
+            (false, true) => TrustState::Absent,
+        }
+    }
+
+    /// Records a root and its identifier. Returns whether it is the CA.
+    fn add(&mut self, ca: &Ca, root: &rustls::pki_types::CertificateDer<'_>, handle: impl Into<OsString>) -> bool {
+        if ca.is(root) {
+            self.own.push(StoreEntry { name: ca.name.clone(), handle: handle.into() });
+            return true;
+        }
+        if let Some(name) = ca.other(root) {
+            self.others.push(StoreEntry { name, handle: handle.into() });
+        }
+        false
+    }
+
+    /// Parses files of roots and their bundle.
+    pub(super) fn in_files(ca: &Ca, files: Vec<(PathBuf, Vec<u8>)>, bundle: Option<&[u8]>) -> Self {
+        let mut found = StoreContents::default();
+        for (path, text) in files {
+            // A file with several certificates was not written by harproxy: it is never removed.
+            let mut roots = ca::certificates(&text);
+            if let (Some(root), None) = (roots.next(), roots.next()) {
+                found.add(ca, &root, path);
+            }
+        }
+        found.trusted = bundle.is_some_and(|text| ca::certificates(text).any(|root| ca.is(&root)));
+        found
+    }
+
+    /// Parses entries of an NSS database: nickname, trust (`C,,`) and certificate.
+    pub(super) fn in_nss(ca: &Ca, entries: &[(String, String, String)], guarded: bool) -> Self {
+        let mut found = StoreContents { guarded, ..StoreContents::default() };
+        for (nickname, trust, pem) in entries {
+            let for_servers = trust.split(',').next().unwrap_or_default();
+            for root in ca::certificates(pem.as_bytes()) {
+                found.trusted |= found.add(ca, &root, nickname) && for_servers.contains('C');
+            }
+        }
+        found
+    }
+
+    /// Parses the English output of `keytool -list -rfc`.
+    pub(super) fn in_keytool(ca: &Ca, listed: &str) -> Self {
+        let mut found = StoreContents::default();
+        for entry in listed.split("Alias name: ").skip(1) {
+            let Some((alias, rest)) = entry.split_once('\n') else { continue };
+            for root in ca::certificates(rest.as_bytes()) {
+                found.trusted |= found.add(ca, &root, alias.trim_end());
+            }
+        }
+        found
+    }
+
+    /// Parses the output of `security find-certificate -a -p` and `security dump-trust-settings -d`: the certificates, and the names
+    /// of those that an administrator trusts.
+    pub(super) fn in_keychain(ca: &Ca, certificates: &str, settled: &str) -> Self {
+        let mut found = StoreContents::default();
+        for root in ca::certificates(certificates.as_bytes()) {
+            let name = ca.other(&root).unwrap_or_else(|| ca.name.clone());
+            found.add(ca, &root, name);
+        }
+        found.trusted = !found.own.is_empty() && settled.contains(&ca.name);
+        found
+    }
+
+    /// Parses the output of Windows' `certutil -store`. Names and serial numbers are the same in every language.
+    pub(super) fn in_windows(ca: &Ca, listed: &str) -> Self {
+        let mut found = StoreContents::default();
+        let listed = listed.to_ascii_lowercase();
+        if !ca.serial.is_empty() && listed.contains(&ca.serial) {
+            found.own.push(StoreEntry { name: ca.name.clone(), handle: (&ca.serial).into() });
+            found.trusted = true;
+        }
+        for part in listed.split("cn=harproxy ca ").skip(1) {
+            let name = format!("harproxy CA {}", part.chars().take(8).collect::<String>());
+            let told = found.others.iter().any(|entry| entry.name == name);
+            if name != ca.name && ca::is_harproxy_name(&name) && !told {
+                found.others.push(StoreEntry { handle: (&name).into(), name });
+            }
+        }
+        found
+    }
+}
+
+/// Parses nicknames and trust of possible harproxy CAs in the output of `certutil -L`.
+pub(super) fn nicknames(ca: &Ca, listed: &str) -> Vec<(String, String)> {
+    let entries = listed.lines().filter_map(|line| {
+        let (nickname, trust) = line.trim_end().rsplit_once(char::is_whitespace)?;
+        let is_trust = trust.matches(',').count() == 2 && trust.chars().all(|c| c == ',' || c.is_ascii_alphabetic());
+        is_trust.then(|| (nickname.trim().to_owned(), trust.to_owned()))
+    });
+    entries.filter(|(name, _)| name.starts_with("harproxy") || name.starts_with(&ca.name)).collect()
+}

@@ -1,0 +1,61 @@
+//! Styles and width of the text report.
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+
+/// The styles of the parts; all plain without colour.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Palette {
+    /// Checks that passed.
+    pub good: Style,
+    /// Checks that failed.
+    pub bad: Style,
+    /// Findings that do not fail the run.
+    pub warning: Style,
+    /// Hints.
+    pub hint: Style,
+    /// Secondary text.
+    pub dim: Style,
+    /// Values of the request.
+    pub request: Style,
+    /// Recorded values.
+    pub recorded: Style,
+    /// Width of the terminal in columns, if known.
+    pub columns: Option<usize>,
+}
+
+impl Palette {
+    /// No styling at all.
+    #[must_use]
+    pub fn plain() -> Self {
+        Palette::default()
+    }
+
+    /// For a terminal.
+    #[must_use]
+    pub fn colour() -> Self {
+        let fg = |colour: AnsiColor| Style::new().fg_color(Some(colour.into()));
+        Palette {
+            good: fg(AnsiColor::Green).bold(),
+            bad: fg(AnsiColor::Red).bold(),
+            warning: fg(AnsiColor::Yellow),
+            hint: fg(AnsiColor::Cyan),
+            dim: Style::new().dimmed(),
+            request: fg(AnsiColor::Red),
+            recorded: fg(AnsiColor::Green),
+            columns: None,
+        }
+    }
+
+    /// The same for a terminal of so many columns, if that is known.
+    #[must_use]
+    pub fn within(self, columns: Option<usize>) -> Self {
+        Palette { columns, ..self }
+    }
+}
+
+pub(super) fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
+    // Writing to a String never fails.
+    let _ = writeln!(out, "{text}");
+}
