@@ -54,7 +54,7 @@ impl Recorder {
         finalise::write(&plan, UpdateMode::Replace, &index, &mut reader, Destination::Fixture).map(drop)
     }
 
-    /// The counts and findings so far.
+    /// Returns the counts and findings so far.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         let mut counts = self.collector.counts();
@@ -81,7 +81,7 @@ impl Recorder {
         Ok(outcome)
     }
 
-    /// Writes the fixture, or the held recording if CMD failed over an existing fixture. `naming` becomes the one of the
+    /// Writes the fixture, or the held recording if CMD failed over an existing fixture. `naming` becomes that of the
     /// fixture.
     fn write_fixture(
         &self,
@@ -183,7 +183,7 @@ impl Recorder {
         let explanation =
             format!("writing the journal {} failed: {reason}; the fixture stays as it is", journal.display());
         let remedy = "make room and record again: it begins with what the journal holds";
-        self.outcome_lost(explanation, remedy.to_owned())
+        self.lost(explanation, remedy.to_owned())
     }
 
     /// The folder was removed under the recording; the journal was put back.
@@ -197,10 +197,10 @@ impl Recorder {
             "bring back the fixture if there was one, then `harproxy recover {}`",
             harproxy_support::shell_quote::path(output)
         );
-        self.outcome_lost(explanation, remedy)
+        self.lost(explanation, remedy)
     }
 
-    fn outcome_lost(&self, explanation: String, remedy: String) -> RecordingResult {
+    fn lost(&self, explanation: String, remedy: String) -> RecordingResult {
         let mut outcome = self.unwritten_outcome();
         outcome.verdict.findings.push(Finding {
             at: Location::fixture(self.plan.output.display().to_string()),

@@ -112,7 +112,7 @@ impl ArrangementBuilder {
         pairing.pair_by(is_old);
         let mut covered = pairing.pairs();
         let repeats_covered = |covered: &[(usize, usize)], entry| covered.iter().any(|&(at, _)| is_old(at, entry));
-        // A poll may be shorter than before. Its superfluous "pending" is not the counterpart of a response that changed.
+        // A poll may be shorter than before. Its superfluous "pending" is not paired with a response that changed.
         let surplus = pairing.free_right().len().saturating_sub(pairing.free_left().len());
         let superfluous = pairing.free_right().into_iter().filter(|&entry| repeats_covered(&covered, entry));
         superfluous.take(surplus).for_each(|entry| pairing.exclude_right(entry));

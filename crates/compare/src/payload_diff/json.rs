@@ -32,9 +32,9 @@ pub(super) fn diff<'a>(mut left: Value, mut right: Value, rules: &BodyRules) -> 
         // White space in a GraphQL query is reported only if nothing else differs.
         graphql::fold_queries(value);
     }
-    let mut collector = Collector::default();
-    let _ = walk(&left, (&right).into(), ArrayRule::Elements, &PlaceholderValues::default(), &mut collector);
-    let Collector { differences, places, differing, equal, .. } = collector;
+    let mut found = WeightedDifferences::default();
+    let _ = walk(&left, (&right).into(), ArrayRule::Elements, &PlaceholderValues::default(), &mut found);
+    let WeightedDifferences { differences, places, differing, equal, .. } = found;
     if places.is_empty() {
         return None;
     }
@@ -50,7 +50,7 @@ pub(super) fn diff<'a>(mut left: Value, mut right: Value, rules: &BodyRules) -> 
 
 /// Collects the first differences, their places, and the weights of all values.
 #[derive(Debug, Default)]
-struct Collector {
+struct WeightedDifferences {
     differences: Vec<Difference<'static>>,
     places: Vec<Pointer<'static>>,
     differing: u64,
@@ -58,7 +58,7 @@ struct Collector {
     containers: usize,
 }
 
-impl<'v> JsonVisitor<'v> for Collector {
+impl<'v> JsonVisitor<'v> for WeightedDifferences {
     fn equal(&mut self, _: PlaceholderScore) {
         self.equal += 1;
     }
