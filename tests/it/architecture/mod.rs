@@ -58,7 +58,7 @@ fn core_crates_use_no_sockets_and_no_command_line() {
 }
 
 /// Files that are part of an import cycle today. Lower it when a cycle is gone.
-const FILES_IN_CYCLES: usize = 22;
+const FILES_IN_CYCLES: usize = 0;
 
 #[test]
 fn files_of_a_crate_have_no_import_cycle() {
@@ -68,7 +68,7 @@ fn files_of_a_crate_have_no_import_cycle() {
 }
 
 /// Type names that several files of a crate define today. Lower it when one is gone.
-const DUPLICATE_TYPES: usize = 25;
+const DUPLICATE_TYPES: usize = 0;
 
 #[test]
 fn type_names_are_unique_inside_a_crate() {
@@ -90,7 +90,7 @@ fn type_names_are_unique_inside_a_crate() {
 }
 
 /// Files with more than 400 lines today. Lower it when one is split.
-const LONG_FILES: usize = 1;
+const LONG_FILES: usize = 0;
 
 #[test]
 fn files_have_at_most_400_lines_of_code() {
