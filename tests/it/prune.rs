@@ -6,9 +6,9 @@ use std::path::Path;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
+use crate::fixtures::{entry, fixture, named, own, tree};
 use crate::support::client::Proto;
 use crate::support::sandbox::{Output, Sandbox, Server, finish};
-use crate::upkeep::{entry, fixture, named, own, tree};
 
 const TOLD: &str = "nothing is pruned";
 

@@ -10,10 +10,10 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::fixtures::{entry, own};
 use crate::support::client::{Proto, TestRequest};
 use crate::support::sandbox::{Output, Sandbox, Server, finish};
 use crate::support::terminal;
-use crate::upkeep::{entry, own};
 
 const HIT: &str = "curl -sS http://api.test/hit";
 const MISS: &str = "curl -sS -o /dev/null http://api.test/miss";

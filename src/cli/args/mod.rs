@@ -6,11 +6,11 @@ pub mod ca;
 pub mod common;
 pub mod doctor;
 pub mod explain;
+pub mod fixtures;
 pub mod git;
 pub mod record;
 pub mod replay;
 pub mod report;
-pub mod upkeep;
 pub mod values;
 pub mod variables;
 
@@ -28,11 +28,11 @@ use ca::CaArgs;
 use common::{AuthorityArgs, ConfigArgs, ListenArgs};
 use doctor::DoctorArgs;
 use explain::ExplainArgs;
+use fixtures::{CheckArgs, FmtArgs, LsArgs, PackArgs, RedactArgs, ShowArgs, UnpackArgs};
 use git::{GitSetupArgs, MergeArgs};
 use record::{RecordArgs, RecoverArgs};
 use replay::ReplayArgs;
 use report::ReportArgs;
-use upkeep::{CheckArgs, FmtArgs, LsArgs, PackArgs, RedactArgs, ShowArgs, UnpackArgs};
 use values::{choices, parse_glob};
 
 const EXAMPLES: &str = "\

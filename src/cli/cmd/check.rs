@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 
 use crate::cli::advice::Failure;
-use crate::cli::args::upkeep::CheckArgs;
+use crate::cli::args::fixtures::CheckArgs;
 use crate::cli::event::Event;
 use crate::cli::fixtures;
 use crate::cli::ui::{Ui, bad, caution, counted, faint, harmless};

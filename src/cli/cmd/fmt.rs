@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::cli::advice::Failure;
-use crate::cli::args::upkeep::FmtArgs;
+use crate::cli::args::fixtures::FmtArgs;
 use crate::cli::event::Event;
 use crate::cli::fixtures;
 use crate::cli::ui::Ui;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Row, Table, presets};
 
 use crate::cli::advice::Failure;
-use crate::cli::args::upkeep::LsArgs;
+use crate::cli::args::fixtures::LsArgs;
 use crate::cli::event::Event;
 use crate::cli::fixtures;
 use crate::cli::ui::{self, Ui, harmless};

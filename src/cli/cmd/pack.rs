@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use harproxy_har::pack::PackSummary;
 
 use crate::cli::advice::Failure;
-use crate::cli::args::upkeep::{PackArgs, UnpackArgs};
+use crate::cli::args::fixtures::{PackArgs, UnpackArgs};
 use crate::cli::event::Event;
 use crate::cli::fixtures;
 use crate::cli::ui::{Ui, counted};

@@ -19,7 +19,7 @@ const DEFAULT_PATH: &str = "harproxy.toml";
 
 /// Checks of the run as a whole: if one of them fails, no other result counts.
 const BLOCKERS: [CheckId; 3] = [CheckId::NO_TRAFFIC, CheckId::NOTHING_RECORDED, CheckId::LOST];
-/// Checks of the fixtures' upkeep.
+/// The checks of `harproxy check`.
 const NOTES: [CheckId; 2] = [CheckId::UNUSED, CheckId::STALE];
 
 #[derive(Serialize)]

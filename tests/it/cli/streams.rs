@@ -9,8 +9,8 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use super::{CURL, CliSandbox};
+use crate::fixtures::{entry, own};
 use crate::support::sandbox::finish;
-use crate::upkeep::{entry, own};
 
 #[test]
 fn standard_output_and_input_belong_to_cmd() {

@@ -11,9 +11,9 @@ use harproxy_har::model::{Body, Entry};
 use harproxy_har::write::{ContentMode, FixtureWriter, PayloadSource};
 
 use crate::cli::{CURL, CliSandbox};
+use crate::fixtures::{fixture, tree};
 use crate::support::client::Proto;
 use crate::support::sandbox::Sandbox;
-use crate::upkeep::{fixture, tree};
 
 const FILE: &str = "hars/a.har";
 

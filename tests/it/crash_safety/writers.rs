@@ -16,10 +16,10 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use super::random::{Random, print_note, seed_and_kills};
+use crate::fixtures::{entry, named, own, tree};
 use crate::support::client::Proto;
 use crate::support::origin::{Origin, OriginResponse};
 use crate::support::sandbox::{Sandbox, code};
-use crate::upkeep::{entry, named, own, tree};
 
 /// System calls that change files.
 const CALLS: &str = "rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,rmdir,write,ftruncate,fsync,fdatasync,syncfs,\

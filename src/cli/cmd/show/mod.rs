@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::cli::advice::Failure;
-use crate::cli::args::upkeep::ShowArgs;
+use crate::cli::args::fixtures::ShowArgs;
 use crate::cli::pager::Pager;
 use crate::cli::plan;
 use crate::cli::ui::Ui;
