@@ -1,4 +1,4 @@
-//! Exchanges as comparisons see them. Consumers build them from entries, journals or live traffic.
+//! The exchanges that comparisons take as input. Callers build them from fixture entries and journals.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use super::content::Content;
 pub struct Exchange<'a> {
     /// The request.
     pub request: Request<'a>,
-    /// The response; its status is 0 if there was none.
+    /// The response; [`Response::is_received`] is false if there was none.
     pub response: Response<'a>,
 }
 
@@ -45,14 +45,14 @@ pub struct Response<'a> {
     pub failure: Option<Cow<'a, str>>,
 }
 
-/// A payload with what is known of it.
+/// A payload with its media type, and whether it is still encoded or incomplete.
 #[derive(Clone, Debug)]
 pub struct Body<'a> {
     /// The value of `Content-Type`; empty if there is none.
     pub media_type: Cow<'a, str>,
     /// The content, without its content coding.
     pub content: Content<'a>,
-    /// The content coding could not be removed: the content is as it was received.
+    /// True if the content coding could not be removed, so that `content` is as received.
     pub is_encoded: bool,
     /// Why the payload is incomplete, if it is.
     pub cut: Option<Cow<'a, str>>,
@@ -65,13 +65,13 @@ impl<'a> Body<'a> {
         Body { media_type: media_type.into(), content, is_encoded: false, cut: None }
     }
 
-    /// Returns no payload.
+    /// Returns the body of a message without a payload.
     #[must_use]
     pub fn empty() -> Self {
         Body::new("", Content::Empty)
     }
 
-    /// Returns the text of a payload that can be inspected.
+    /// Returns the payload as text. `None` if it is empty, not kept, too long, still encoded or not UTF-8.
     #[must_use]
     pub fn text(&self) -> Option<&str> {
         let bytes = self.content.bytes().filter(|_| !self.is_encoded)?;

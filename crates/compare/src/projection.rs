@@ -1,4 +1,4 @@
-//! Projections: the parts of an exchange that count, and the keys that are made of them.
+//! Projections: the parts of an exchange that a comparison looks at, and the keys built from these parts.
 
 use std::borrow::Cow;
 
@@ -11,12 +11,12 @@ use super::content::{ContentKey, update_sized};
 use super::exchange::{Body, Request, Response};
 use super::volatile::{VolatileRules, date};
 
-/// Decides what counts of an exchange. Placeholders never count.
+/// Selects the parts of an exchange that a comparison looks at, in short: that count. Placeholders never count.
 #[derive(Clone, Debug, Default)]
 pub struct Projection {
-    /// The values of responses that do not count.
+    /// The rules for response values that do not count.
     pub volatile: VolatileRules,
-    /// Request headers count. Matching ignores them, unless a rule names one.
+    /// True if request headers count. Like replay, most callers ignore them.
     pub request_headers: bool,
 }
 
@@ -33,8 +33,10 @@ pub struct RequestKey {
     pub content: ContentKey,
 }
 
-/// The parts of a response that count. [`ResponseKey::equals`] compares two responses. The derived equality also tells a
-/// missing reason phrase from another one, so that keys can be ordered and hashed.
+/// The parts of a response that count. Use [`ResponseKey::equals`] to compare two responses.
+///
+/// The derived equality is stricter, so that keys can be ordered and hashed: a missing reason phrase differs from a
+/// present one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ResponseKey {
     /// The status.
@@ -58,7 +60,7 @@ impl ResponseKey {
         (100..=599).contains(&self.status)
     }
 
-    /// Returns true if two responses are equal.
+    /// Returns true if two responses are equal. Reason phrases are compared only if both responses have one.
     #[must_use]
     pub fn equals(&self, other: &ResponseKey) -> bool {
         let reasons = self.reason.as_ref().zip(other.reason.as_ref());
@@ -89,7 +91,7 @@ impl Projection {
             method: request.method.clone().into_owned(),
             url: placeholder::mask(request.url.as_bytes()).into_owned(),
             headers: self.request_headers.then(|| fields_digest(&request.headers, |_, value| Some(value.into()))),
-            content: request.body.content.key(|bytes| without_boundary(&request.body, bytes)),
+            content: request.body.content.key(|bytes| multipart_key(&request.body, bytes)),
         }
     }
 
@@ -106,7 +108,8 @@ impl Projection {
         }
     }
 
-    /// Returns the key of the payload of a response. JSON counts by its values, other payloads by their bytes.
+    /// Returns the key of the payload of a response. JSON is compared by its values and by
+    /// whether it is compact, other payloads by their bytes.
     #[must_use]
     pub fn response_content(&self, body: &Body<'_>) -> ContentKey {
         body.content.key(|bytes| {
@@ -137,8 +140,8 @@ impl Projection {
     }
 }
 
-/// Returns the digest of header fields: of the names in alphabetical order, because servers with a hash table send them
-/// in any order, and of the values of each name in theirs. `project` returns what counts of a value, if anything.
+/// Returns the digest of header fields, sorted by name: servers that keep them in a hash table send them in any order.
+/// The values of one name keep their order. `project` returns the part of a value that counts, or `None`.
 fn fields_digest<'v>(fields: &'v Headers, project: impl Fn(&str, &'v [u8]) -> Option<Cow<'v, [u8]>>) -> Digest {
     let mut fields: Vec<(String, &[u8])> =
         fields.iter().map(|field| (field.name.to_ascii_lowercase(), &field.value[..])).collect();
@@ -153,8 +156,9 @@ fn fields_digest<'v>(fields: &'v Headers, project: impl Fn(&str, &'v [u8]) -> Op
     digest.finalize().into()
 }
 
-/// Returns the key of a multipart payload: clients choose another boundary for each request.
-fn without_boundary(body: &Body<'_>, bytes: &[u8]) -> Option<ContentKey> {
+/// Returns the key of a multipart payload without its boundary, because clients choose a new boundary for each request.
+/// Returns `None` if the payload is not multipart or cannot be split.
+fn multipart_key(body: &Body<'_>, bytes: &[u8]) -> Option<ContentKey> {
     let media = MediaType::parse(&body.media_type);
     let boundary = media.parameter("boundary").filter(|_| media.is_multipart() && !body.is_encoded)?;
     let mut digest = Sha256::new_with_prefix("multipart");

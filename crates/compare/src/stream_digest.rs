@@ -15,11 +15,11 @@ const MAX_DECODED: u64 = 16 << 30;
 /// The size of a read, in bytes.
 const CHUNK: usize = 64 * 1024;
 
-/// Makes the digests of one request's payload that recorded payloads are compared with.
+/// Computes the digests of a request's payload, which the matcher compares with those of recorded payloads.
 #[derive(Debug)]
 pub struct PayloadDigester {
     codings: Vec<Coding>,
-    /// For a multipart payload.
+    /// The state before the first byte; `None` if the payload is not multipart.
     parts: Option<MultipartDigest>,
     /// The lengths at which recorded payloads were cut, in ascending order.
     cuts: Vec<u64>,
@@ -29,7 +29,7 @@ pub struct PayloadDigester {
 #[derive(Debug)]
 pub struct DigestedPayload {
     received: StreamDigests,
-    /// Without the content coding, if there is one and the payload decodes.
+    /// The digests of the decoded payload; `None` if it has no content coding or cannot be decoded.
     decoded: Option<StreamDigests>,
 }
 
@@ -38,15 +38,15 @@ pub struct DigestedPayload {
 struct StreamDigests {
     len: u64,
     whole: Digest,
-    /// Of the parts, if the payload is multipart.
+    /// The digest of the parts; `None` if the payload is not multipart or its boundary does not divide it.
     parts: Option<Digest>,
-    /// Of its beginnings, by length.
+    /// The length and digest of each prefix that ends at a cut.
     cuts: Vec<(u64, Digest)>,
 }
 
 impl PayloadDigester {
-    /// Prepares the digests for a request with these headers. `cuts` are the lengths at which recorded payloads were
-    /// cut.
+    /// Returns a digester for the payload of a request with these headers. `cuts` are the lengths at which recorded
+    /// payloads were cut.
     #[must_use]
     pub fn new(headers: &HeaderMap, mut cuts: Vec<u64>) -> Self {
         cuts.sort_unstable();
@@ -89,7 +89,8 @@ impl DigestedPayload {
         self.plain().parts
     }
 
-    /// Returns true if the payload begins with `kept` bytes of this digest, and is `total` bytes long if that is known.
+    /// Returns true if `beginning` is the digest of the first `kept` bytes. If `total` is known, it must be the length.
+    /// `kept` must be one of the cuts.
     #[must_use]
     pub fn begins_with(&self, kept: u64, beginning: &Digest, total: Option<u64>) -> bool {
         self.decoded.iter().chain([&self.received]).any(|stream| {

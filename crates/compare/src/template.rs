@@ -1,5 +1,5 @@
-//! Recorded texts that contain placeholders. Any value fits in the place of a placeholder, and the values that the
-//! client sent there distinguish entries.
+//! Matches texts that a client sent with recorded texts that contain placeholders. A placeholder matches any value.
+//! The score of the values ranks candidates.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -35,26 +35,26 @@ impl PlaceholderValues {
     }
 }
 
-/// How the values of a request agree with the placeholders of an entry, counted over its redacted places.
+/// Counts how the values of a request agree with the placeholders of an entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PlaceholderScore {
-    /// Places in which the client sent the placeholder itself, or the value that is given for it.
+    /// Placeholders for which the client sent the placeholder itself, or its configured value.
     pub confirmed: usize,
-    /// Places in which it sent another placeholder, or another value than the given one.
+    /// Placeholders for which the client sent a different placeholder, or not the configured value.
     pub contradicted: usize,
-    /// Places for which no value is given.
+    /// Placeholders that cannot be judged: no value is configured, or the request has no text that fits the template.
     pub unknown: usize,
 }
 
 impl PlaceholderScore {
-    /// Adds the counts of further places.
+    /// Adds the counts of another score.
     pub fn add(&mut self, more: PlaceholderScore) {
         self.confirmed += more.confirmed;
         self.contradicted += more.contradicted;
         self.unknown += more.unknown;
     }
 
-    /// Returns the number of places.
+    /// Returns the number of placeholders.
     #[must_use]
     pub fn places(self) -> usize {
         self.confirmed + self.contradicted + self.unknown
@@ -64,7 +64,7 @@ impl PlaceholderScore {
 /// The encoding of a text at its place in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Encoding {
-    /// None.
+    /// No encoding.
     Plain,
     /// Percent-encoding, as in a path.
     Percent,
@@ -102,11 +102,11 @@ impl Encoding {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Template {
     encoding: Encoding,
-    /// The placeholders were found only in the decoded text. Texts are decoded before they are compared.
+    /// The template was parsed from the decoded text, so sent texts are decoded before they are compared.
     is_decoded: bool,
     /// The text before the first placeholder.
     before: Box<[u8]>,
-    /// Each placeholder with the text behind it.
+    /// Each placeholder with the literal text that follows it.
     holes: Box<[(Placeholder, Box<[u8]>)]>,
 }
 
@@ -154,13 +154,13 @@ impl Template {
         self.score_part(encoded, values, true)
     }
 
-    /// Scores a text of which the template is only the beginning.
+    /// Scores a text that begins with the template. Returns `None` if the beginning differs in more than placeholders.
     #[must_use]
     pub fn score_prefix(&self, encoded: &[u8], values: &PlaceholderValues) -> Option<PlaceholderScore> {
         self.score_part(encoded, values, false)
     }
 
-    /// Returns the score of a place where the request has no value that fits.
+    /// Returns the score for a request without a text that fits: every placeholder is unknown.
     #[must_use]
     pub fn unknown_score(&self) -> PlaceholderScore {
         PlaceholderScore { unknown: self.holes.len(), ..PlaceholderScore::default() }
@@ -178,7 +178,7 @@ impl Template {
         Some(score)
     }
 
-    /// Returns the values that a text has in the places of the placeholders, in order. `None` if the rest differs.
+    /// Returns the texts that the placeholders match, in order. `None` if the text differs in more than placeholders.
     #[must_use]
     pub fn captures(&self, encoded: &[u8]) -> Option<Vec<Vec<u8>>> {
         let mut found = Vec::new();
@@ -186,8 +186,9 @@ impl Template {
         Some(found)
     }
 
-    /// Calls `each` with the value in the place of each placeholder. Each value but the last is as short as possible:
-    /// if there is a way to fit the text at all, this finds one.
+    /// Calls `each` with the text that each placeholder matches. Returns `None` if the text does not match.
+    ///
+    /// Each value but the last is as short as possible. This finds a match whenever there is one.
     fn capture<'t>(
         &'t self,
         encoded: &[u8],
@@ -210,7 +211,8 @@ impl Template {
         Some(())
     }
 
-    /// Returns whether a sent value is that of the placeholder; `None` if that is unknown.
+    /// Returns true if the client sent the placeholder or its configured value. `None` if no value is configured.
+    /// A different placeholder is false.
     fn has_value(&self, placeholder: &Placeholder, sent: &[u8], values: &PlaceholderValues) -> Option<bool> {
         let encoding = if self.is_decoded { Encoding::Plain } else { self.encoding };
         let decoded = encoding.decode(sent);

@@ -1,4 +1,4 @@
-//! Quirks of HARs that other tools wrote.
+//! Translates entries that other tools recorded, each [`Dialect`] with its own deviations from harproxy's format.
 
 pub(crate) mod charset;
 mod dialect;

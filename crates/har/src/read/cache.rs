@@ -1,18 +1,22 @@
-//! A bounded cache of parsed entries.
+//! A cache of parsed entries, limited by the bytes of their JSON.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::model::Entry;
 
-/// The most recently parsed entries, bounded by the size of their JSON. Eviction is first in, first out.
+/// Caches the entries that [`Fixture::entry`](super::Fixture::entry) parsed, by index. The oldest are evicted first.
 #[derive(Debug, Default)]
 pub(crate) struct EntryCache {
+    /// Each entry with the length of its JSON.
     entries: HashMap<usize, (Arc<Entry>, usize)>,
+    /// The cached entries in the order of insertion.
     order: VecDeque<usize>,
+    /// The JSON length of all cached entries.
     bytes: usize,
 }
 
+/// The limit of `EntryCache::bytes`. A longer entry is not cached.
 const CACHE_BYTES: usize = 4 << 20;
 
 impl EntryCache {

@@ -28,7 +28,7 @@ pub struct Fixture {
     path: PathBuf,
     stamp: Stamp,
     pub(super) store: TextStore,
-    /// Replaces reads of the files, once it is set.
+    /// The copy that [`Fixture::preload`] makes. [`Fixture::entry_json`] and [`Fixture::payload`] read it first.
     pub(super) snapshot: OnceLock<Snapshot>,
     archive: Option<Archive>,
     contents: Contents,
@@ -88,7 +88,7 @@ impl Fixture {
         self.dialect == other.dialect
     }
 
-    /// `log._harproxy.scope`, if harproxy wrote the fixture.
+    /// The URL globs in `log._harproxy.scope`; empty if it is missing. `None` if another tool wrote the fixture.
     #[must_use]
     pub fn scope(&self) -> Option<&[String]> {
         self.scope.as_deref()
@@ -118,7 +118,7 @@ impl Fixture {
         &self.contents.warnings.list
     }
 
-    /// One parsed entry, from a bounded cache if it was read recently.
+    /// One parsed entry. Entries that were read recently come from a cache.
     ///
     /// # Errors
     /// When the file has changed since it was opened, or the entry is malformed.
@@ -133,8 +133,9 @@ impl Fixture {
         Ok(parsed)
     }
 
-    /// Guesses that the reader made about an entry, and losses by the tool that recorded it. Parses the entry each
-    /// time.
+    /// The warnings about an entry: guesses by the reader, and data that the recording tool lost.
+    ///
+    /// Parses the entry on each call.
     ///
     /// # Errors
     /// When the file has changed since it was opened, or the entry is malformed.
@@ -197,7 +198,7 @@ impl Fixture {
         let spans = |fixture: &Fixture| {
             (0..fixture.entries()).map(|entry| fixture.span(entry).map(|s| (s.offset, s.len))).collect::<Vec<_>>()
         };
-        // An in-place write also changes the text behind the handle that is already open. Only the index is a snapshot.
+        // An in-place write also changes the text behind the open handle. Only the index is still that of `open`.
         if spans(self) != spans(later) || !self.heads().iter().eq(later.heads().iter()) {
             return Ok(false);
         }

@@ -18,7 +18,7 @@ use crate::store::stamp::Stamp;
 use crate::store::text_store::TextStore;
 
 impl Fixture {
-    /// The payload behind a `content` or `postData` of this fixture.
+    /// Reads the payload of a `content` or `postData` from where it is stored.
     ///
     /// # Errors
     /// When a payload file is missing, unreadable or outside the fixture.
@@ -41,7 +41,7 @@ impl Fixture {
         Ok(embedded_payload(bytes, body))
     }
 
-    /// Like [`Fixture::payload`], without a second copy of an embedded text.
+    /// Like [`Fixture::payload`], but consumes `body` so that an embedded text is not copied.
     ///
     /// # Errors
     /// As for [`Fixture::payload`].
@@ -52,7 +52,8 @@ impl Fixture {
         }
     }
 
-    /// The bytes of a payload as stored, without undoing `_compact`. `None` if there are none or more than `longest`.
+    /// The bytes of a payload as stored: `_compact` JSON in a file is indented. `None` if there are none or more than
+    /// `longest`.
     ///
     /// # Errors
     /// As for [`Fixture::payload`].
@@ -85,7 +86,7 @@ impl Fixture {
         }
     }
 
-    /// Opens a payload file or archive member, as stored.
+    /// Opens a payload file or archive member, as stored. Does not read the copy that [`Fixture::preload`] made.
     ///
     /// # Errors
     /// When it is missing, unreadable or outside the fixture.
@@ -108,7 +109,7 @@ impl Fixture {
         }
     }
 
-    /// Opens a member of an archive with random access.
+    /// Opens a payload of an archive with random access, to copy it into another archive.
     pub(crate) fn member(&self, name: &str) -> Result<Box<dyn ReadSeek>, Error> {
         let bad = |reason| Error::Malformed { path: self.path().to_owned(), line: None, reason };
         let Some(archive) = self.archive() else { return Err(bad("not an archive".to_owned())) };
@@ -138,8 +139,7 @@ impl Fixture {
         names
     }
 
-    /// The path at which a payload file belongs, existing or not. `None` for archives and for names outside the
-    /// fixture.
+    /// The path of a payload file, whether it exists or not. `None` for archives and for names outside the fixture.
     #[must_use]
     pub fn expected_payload_path(&self, name: &str) -> Option<PathBuf> {
         let home = self.path().parent().unwrap_or(Path::new(""));
@@ -155,7 +155,7 @@ impl Fixture {
         self.locate(name).map(drop).map_err(|reason| self.bad_entry(entry, reason))
     }
 
-    /// Reads the text and these payloads into memory, so that later writes to the files do not change a running replay.
+    /// Reads the HAR text and the named payloads into memory: later writes to the files do not change a running replay.
     ///
     /// Subtracts their size from the budget `bytes`. Larger payloads stay on disk, and so does the text if the file has
     /// changed since it was opened or the text was unpacked. Only the first call has an effect.
@@ -183,7 +183,7 @@ impl Fixture {
     }
 }
 
-/// A payload in the HAR itself.
+/// The payload for bytes that are embedded in the HAR. No bytes with a `size` above 0 mean that it was not recorded.
 fn embedded_payload(stored: Vec<u8>, body: &Body) -> Payload {
     if stored.is_empty() && body.size.unwrap_or_default() > 0 {
         return Payload::NotRecorded;
@@ -191,7 +191,7 @@ fn embedded_payload(stored: Vec<u8>, body: &Body) -> Payload {
     Payload::of_bytes(stored, body.compact)
 }
 
-/// The source of a payload file.
+/// The location of a payload file.
 enum PayloadLocation<'a> {
     Path(PathBuf),
     Member(&'a Archive, usize),

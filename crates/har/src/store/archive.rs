@@ -19,11 +19,12 @@ use harproxy_support::temp::TempFolder;
 
 /// The largest expanded size of a fixture, bytes.
 pub(crate) const MAX_EXPANDED: u64 = 16 << 30;
-/// The largest compression ratio of more than [`FREE_EXPANDED`] bytes. DEFLATE reaches about 1,030. [`FixtureWriter`]
+/// The largest compression ratio of members over [`FREE_EXPANDED`]. DEFLATE reaches about 1,030. [`FixtureWriter`]
 /// stores members with a higher ratio uncompressed.
 ///
 /// [`FixtureWriter`]: crate::FixtureWriter
 const MAX_RATIO: u64 = 250;
+/// The compression ratio is unlimited up to this expanded size, bytes.
 pub(crate) const FREE_EXPANDED: u64 = 16 << 20;
 
 /// Checks that an expansion of `packed` to `expanded` bytes is within the limits. The error is a reason for the user.
@@ -40,7 +41,7 @@ pub(crate) fn check_expansion(packed: u64, expanded: u64) -> Result<(), String> 
 #[derive(Debug)]
 pub(crate) struct Archive {
     zip: ZipArchive<SharedFile>,
-    /// Members that are too large for memory, each unpacked once.
+    /// The temporary files of members that are too large for memory. Each member is unpacked once.
     unpacked: Mutex<UnpackedMembers>,
 }
 
@@ -54,7 +55,7 @@ struct UnpackedMembers {
 pub(crate) enum Member {
     /// A small member.
     Bytes(Vec<u8>),
-    /// A large member, in a temporary file that exists as long as the folder.
+    /// A large member, in a temporary file. The file is removed with the last reference to the folder.
     File(PathBuf, Arc<TempFolder>),
 }
 
@@ -84,6 +85,7 @@ impl Archive {
                 .map_err(|why| format!("archive member `{display_name}`: {why}"))?;
             total = total.saturating_add(member.size());
         }
+        // `u64::MAX` passes the ratio check: only the total size is limited here.
         check_expansion(u64::MAX, total)?;
         if zip.has_overlapping_files().map_err(|error| format!("the archive can't be read: {error}"))? {
             return Err("members of the archive overlap".to_owned());
@@ -91,7 +93,7 @@ impl Archive {
         Ok(Archive { zip, unpacked: Mutex::default() })
     }
 
-    /// The HAR: `har.har`, else the only `.har` at the root.
+    /// The index of the HAR: `har.har`, else the only `.har` at the root.
     pub(crate) fn har(&self) -> Result<usize, String> {
         if let Some(index) = self.zip.index_for_name("har.har") {
             return Ok(index);
@@ -113,7 +115,7 @@ impl Archive {
         names.filter(|name| !name.ends_with('/')).collect()
     }
 
-    /// Compressed and expanded size of a member, from the central directory.
+    /// Compressed and expanded size of a member, from the central directory. Zeros if the member cannot be read.
     pub(crate) fn sizes(&self, index: usize) -> (u64, u64) {
         self.zip.by_index_data(index).map_or((0, 0), |member| (member.compressed_size(), member.size()))
     }
@@ -170,7 +172,7 @@ impl Archive {
     }
 }
 
-/// A reader that fails after `left` bytes if the source has more.
+/// A reader that fails if the source has more than `left` bytes.
 pub(crate) struct SizeLimit<R> {
     pub(crate) read: R,
     pub(crate) left: u64,
@@ -223,7 +225,7 @@ impl Seek for SharedFile {
     }
 }
 
-/// A source that can be read again from its beginning.
+/// Supertrait of `Read` and `Seek`, for trait objects.
 pub(crate) trait ReadSeek: Read + Seek {}
 
 impl<T: Read + Seek> ReadSeek for T {}

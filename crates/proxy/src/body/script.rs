@@ -8,14 +8,15 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-/// The result of one poll.
+/// The result of one `poll_frame` call. The body wakes its task after `Pending`.
 pub type Step = Poll<io::Result<Frame<Bytes>>>;
 
-/// A body that yields its steps. As with hyper's bodies, `is_end_stream` becomes true after the last one if
-/// `knows_its_end`.
+/// A body that returns one step for each poll, and then ends.
 pub struct Script {
     steps: VecDeque<Step>,
+    /// The remaining bytes that `size_hint` reports; `None` reports an unknown size.
     length: Option<u64>,
+    /// `is_end_stream` becomes true after the last step, as with hyper's bodies. Otherwise it stays false.
     knows_its_end: bool,
 }
 
