@@ -20,7 +20,6 @@ pub use harproxy_tls::bundle::Environment;
 /// Tells CMD whether the run records or replays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Exchanges are recorded.
     Record,
     /// Requests are answered from fixtures.
     Replay,
@@ -43,7 +42,6 @@ impl Mode {
 pub struct ProxyAddress {
     /// A host name or an IP address (IPv6 without brackets).
     pub host: String,
-    /// The TCP port.
     pub port: u16,
     /// User name and password, unencoded.
     pub credentials: Option<(String, String)>,
@@ -87,9 +85,7 @@ impl fmt::Debug for ProxyAddress {
 
 /// The inputs of [`changes`], apart from the user's environment.
 pub struct Facts<'a> {
-    /// Address of the proxy.
     pub proxy: &'a ProxyAddress,
-    /// Path of the CA certificate (PEM).
     pub ca: &'a Path,
     /// Files that the variables point at.
     pub files: &'a RunFiles,
@@ -99,13 +95,11 @@ pub struct Facts<'a> {
     pub may_match: &'a dyn Fn(&str) -> bool,
     /// Name and URL of each `--reverse`.
     pub urls: &'a [(String, String)],
-    /// Value for `HARPROXY_RUN_MODE`.
     pub mode: Mode,
     /// Recording time of the fixture (RFC 3339); replay only.
     pub recorded_at: Option<&'a str>,
 }
 
-/// One variable to set.
 #[derive(Clone, PartialEq, Eq)]
 pub struct VariableChange {
     /// The name: ASCII letters, digits and `_`.

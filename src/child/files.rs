@@ -17,26 +17,15 @@ const PHP_PREPEND: &str = include_str!("php_prepend.php");
 /// Errors while the files of a run are created.
 #[derive(Debug, thiserror::Error)]
 pub enum FilesError {
-    /// The temporary folder could not be created.
     #[error("making a temporary folder for this run")]
     Folder(#[source] io::Error),
     /// The folder's path is not Unicode; Node.js and the JVM take their options as text.
     #[error("the folder {} has a name that is not Unicode, which variables can't carry", path.display())]
-    NotUnicode {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// The trust bundle could not be built or written.
+    NotUnicode { path: PathBuf },
     #[error("making the trust bundle")]
     Bundle(#[from] BundleError),
-    /// Another file could not be written.
     #[error("writing {}", path.display())]
-    Write {
-        /// The file or folder.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
+    Write { path: PathBuf, source: io::Error },
 }
 
 /// Paths of the written files: Unicode, and absolute if the folder's path is.
@@ -55,8 +44,6 @@ pub struct RunFiles {
 impl RunFiles {
     /// Writes the files into `folder`. If other users may read them (in a container), the user's wget settings are
     /// omitted, because they can contain passwords.
-    ///
-    /// # Errors
     /// Fails if the folder's path is not Unicode, or a file cannot be written.
     pub fn write(folder: &Path, bundle: &Bundle, readers: Readers) -> Result<Self, FilesError> {
         if folder.to_str().is_none() {
@@ -121,9 +108,6 @@ pub struct RunFolder {
 
 impl RunFolder {
     /// Creates the folder and writes the bundle into it.
-    ///
-    /// # Errors
-    /// Fails if no temporary folder can be created, or the bundle cannot be written.
     pub fn create(bundle: Bundle) -> Result<Self, FilesError> {
         let dir = TempFolder::create().map_err(FilesError::Folder)?;
         let bundle_file = bundle.write_pem_to(dir.path())?;
@@ -137,9 +121,6 @@ impl RunFolder {
     }
 
     /// Writes all files that CMD needs.
-    ///
-    /// # Errors
-    /// See [`RunFiles::write`].
     pub fn for_cmd(&self) -> Result<RunFiles, FilesError> {
         RunFiles::write(self.dir.path(), &self.bundle, Readers::Owner)
     }

@@ -19,7 +19,6 @@ use crate::verdict::exit;
 pub struct CommandPlan {
     /// A path, or a name to look up in `PATH`.
     pub program: OsString,
-    /// Arguments, without the program name.
     pub args: Vec<OsString>,
     /// Variables to set in addition to harproxy's own environment.
     pub env: Vec<VariableChange>,
@@ -34,28 +33,12 @@ pub struct CommandPlan {
 /// Errors from starting CMD or waiting for it.
 #[derive(Debug, thiserror::Error)]
 pub enum SpawnError {
-    /// The program does not exist.
     #[error("`{}` was not found", program.display())]
-    NotFound {
-        /// The program as given.
-        program: OsString,
-    },
-    /// The program exists but cannot be run.
+    NotFound { program: OsString },
     #[error("running `{}`", program.display())]
-    NotExecutable {
-        /// The program as given.
-        program: OsString,
-        /// The cause.
-        source: io::Error,
-    },
-    /// CMD was started, but waiting for its status failed.
+    NotExecutable { program: OsString, source: io::Error },
     #[error("waiting for `{}`", program.display())]
-    Lost {
-        /// The program as given.
-        program: OsString,
-        /// The cause.
-        source: io::Error,
-    },
+    Lost { program: OsString, source: io::Error },
 }
 
 impl SpawnError {
@@ -69,17 +52,13 @@ impl SpawnError {
     }
 }
 
-/// Exit status of CMD.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChildStatus {
-    /// CMD exited with this status.
     Exited(i32),
-    /// CMD was killed by this signal.
     Killed(i32),
 }
 
 impl ChildStatus {
-    /// Returns true if CMD exited with 0.
     #[must_use]
     pub fn success(self) -> bool {
         self == ChildStatus::Exited(0)
@@ -113,17 +92,14 @@ impl fmt::Display for ChildStatus {
     }
 }
 
-/// Result of [`run`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
-    /// Exit status of CMD.
     pub status: ChildStatus,
     /// The first signal that harproxy received and forwarded to CMD. A Ctrl-C that the terminal delivered to CMD
     /// directly is not included.
     pub stopped_by: Option<Signal>,
     /// The second such signal: the caller must skip its remaining work.
     pub at_once: Option<Signal>,
-    /// Report on CMD's processes.
     pub processes: ProcessReport,
 }
 
@@ -132,9 +108,6 @@ pub struct Ended {
 /// In the foreground of a terminal, Ctrl-C reaches CMD directly. harproxy does not forward it and keeps waiting,
 /// because interpreters and shells use Ctrl-C to cancel a line. The first other signal is forwarded to CMD; a second
 /// one kills CMD.
-///
-/// # Errors
-/// Fails if CMD cannot be started, or waiting for it fails.
 pub async fn run(plan: &CommandPlan, signals: &mut Signals) -> Result<Ended, SpawnError> {
     let mut child = spawn(plan)?;
     let watch = plan.watch.clone().and_then(|watch| Some(ProcessWatch::start(child.id()?, watch)));

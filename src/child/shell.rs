@@ -3,14 +3,11 @@
 use super::env::VariableChange;
 use harproxy_support::shell_quote::is_plain;
 
-/// Output format of `harproxy env`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shell {
     /// POSIX shells: sh, bash, zsh, dash.
     Sh,
-    /// The fish shell.
     Fish,
-    /// PowerShell.
     PowerShell,
     /// A `.env` file for dotenv libraries and Docker Compose.
     Dotenv,
@@ -19,7 +16,6 @@ pub enum Shell {
 }
 
 impl Shell {
-    /// All formats with their `--shell` names.
     pub const ALL: &[(&str, Shell)] = &[
         ("sh", Shell::Sh),
         ("fish", Shell::Fish),

@@ -47,9 +47,6 @@ const ECHO: Duration = Duration::from_millis(200);
 impl Signals {
     /// Installs the handlers for the lifetime of the process, replacing the default termination. Must be called within
     /// a tokio runtime. On Linux, SIGHUP stays ignored if it already is (`nohup`).
-    ///
-    /// # Errors
-    /// Fails if the operating system rejects a handler.
     pub fn listen() -> io::Result<Self> {
         let (tell, events) = unbounded_channel();
         os::listen(&tell)?;

@@ -27,10 +27,8 @@ pub use usage::print_usage_error;
 use words::causes;
 pub use words::{error_warning, one_line, own_proxy, warning};
 
-/// A failure that ends a command.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// The configuration is invalid.
     #[error(transparent)]
     Config(#[from] config::Error),
     /// The command line is invalid, beyond the form of its values.
@@ -39,56 +37,37 @@ pub enum Failure {
     /// `HARPROXY_LOG` is invalid.
     #[error(transparent)]
     Filter(#[from] logging::FilterError),
-    /// The certificate authority is not usable.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
-    /// The upstream options are not usable.
     #[error(transparent)]
     Upstream(#[from] PlanError),
     /// The upstream proxy is this harproxy itself.
     #[error(transparent)]
     OwnProxy(#[from] OwnProxy),
-    /// The recording cannot start or cannot be finished.
     #[error(transparent)]
     Record(#[from] record::Error),
-    /// The replay cannot start.
     #[error(transparent)]
     Replay(#[from] replay::Error),
-    /// A fixture cannot be read or written.
     #[error(transparent)]
     Fixture(#[from] harproxy_har::Error),
-    /// A fixture cannot be pruned.
     #[error(transparent)]
     Prune(#[from] prune::Error),
-    /// A fixture cannot be packed or unpacked.
     #[error(transparent)]
     Pack(pack::Error),
-    /// A port cannot be opened.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// A file cannot be written.
     #[error("writing {}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// The reason.
-        source: io::Error,
-    },
-    /// Standard input cannot be read.
+    Write { path: PathBuf, source: io::Error },
     #[error("reading standard input")]
     Input(#[source] io::Error),
-    /// Standard output cannot be written.
     #[error("writing to standard output")]
     Output(#[source] io::Error),
-    /// The operating system refused a resource that every run needs.
     #[error("{doing}")]
     System {
         /// The action, such as "starting the runtime".
         doing: &'static str,
-        /// The reason.
         source: io::Error,
     },
-    /// CMD cannot be started.
     #[error(transparent)]
     Spawn(#[from] SpawnError),
     /// The trust bundle of CMD cannot be built.
@@ -97,35 +76,22 @@ pub enum Failure {
     /// The files that CMD's environment refers to cannot be written.
     #[error(transparent)]
     Files(#[from] FilesError),
-    /// A second signal ended the run before its remaining work was done.
     #[error("ended at once by a second signal")]
     Cut {
-        /// The exit status.
         status: u8,
         /// The fixture with a recording that is not finished.
         left: Option<PathBuf>,
     },
-    /// The requests to explain cannot be read.
     #[error(transparent)]
     Explain(#[from] cmd::explain::requests::Error),
-    /// Fixtures cannot be merged.
     #[error(transparent)]
     Merge(#[from] cmd::merge::Error),
-    /// Reports cannot be combined.
     #[error(transparent)]
     Report(#[from] cmd::report::Error),
-    /// The repository cannot be set up.
     #[error(transparent)]
     GitSetup(#[from] cmd::git_setup::Error),
-    /// The learned lines cannot be added to the configuration.
     #[error("adding the learned lines to {}", path.display())]
-    Learn {
-        /// The file.
-        path: PathBuf,
-        /// The reason.
-        source: record::twice::WriteError,
-    },
-    /// The demo failed.
+    Learn { path: PathBuf, source: record::twice::WriteError },
     #[error(transparent)]
     Demo(#[from] cmd::demo::Error),
 }
@@ -146,7 +112,6 @@ impl Failure {
         Failure::Cut { status, left: None }
     }
 
-    /// The exit status.
     #[must_use]
     pub fn status(&self) -> u8 {
         match self {
@@ -181,7 +146,6 @@ impl Failure {
         }
     }
 
-    /// Returns advice on how to fix the problem.
     #[must_use]
     pub fn hint(&self) -> String {
         hints::of(self)

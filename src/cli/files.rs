@@ -7,14 +7,10 @@ use std::path::{Path, PathBuf};
 use super::advice::Failure;
 use harproxy_support::atomic_file::Readers;
 
-/// Maximum number of symbolic links to follow.
 const LINKS: usize = 40;
 
 /// Writes a file atomically, and creates its folder. If this fails, an existing file is unchanged. The target of a
 /// symbolic link is replaced, not the link. Devices and pipes are written to directly.
-///
-/// # Errors
-/// [`Failure::Write`].
 pub fn write(path: &Path, content: &[u8]) -> Result<(), Failure> {
     write_or_replace(path, content).map_err(|source| Failure::Write { path: path.to_owned(), source })
 }

@@ -23,7 +23,6 @@ use crate::verdict::findings;
 /// The variable with a filter: levels, and levels of targets (`warn,harproxy_proxy=debug`).
 pub const VARIABLE: &str = "HARPROXY_LOG";
 
-/// The filter is invalid.
 #[derive(Debug, thiserror::Error)]
 #[error("reading the filter in {VARIABLE}")]
 pub struct FilterError {
@@ -41,9 +40,6 @@ enum InvalidFilter {
 
 /// Starts the log. `alone` is a proxy without CMD, which logs warnings at once. With CMD the verdict reports them at
 /// the end. A second start in one process has no effect.
-///
-/// # Errors
-/// When `HARPROXY_LOG` is not a filter.
 pub fn start(output: &OutputArgs, ui: &Ui, alone: bool) -> Result<(), FilterError> {
     let filter = match std::env::var(VARIABLE) {
         Ok(filter) if !filter.is_empty() => read(&filter),

@@ -33,9 +33,7 @@ impl Pager {
     }
 
     /// Writes text. Returns false if the reader has closed the output.
-    ///
-    /// # Errors
-    /// When it cannot be written. A closed pipe is not an error.
+    /// Fails if it cannot be written. A closed pipe is not an error.
     pub fn write(&mut self, text: &str) -> io::Result<bool> {
         match self.out.write_all(text.as_bytes()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.gone = true,
@@ -45,9 +43,6 @@ impl Pager {
     }
 
     /// Waits until the pager ends.
-    ///
-    /// # Errors
-    /// As for [`Pager::write`].
     pub fn finish(mut self) -> io::Result<()> {
         let flushed = if self.gone { Ok(()) } else { self.out.flush() };
         drop(self.out);

@@ -19,9 +19,7 @@ use harproxy_har::Fixture;
 use harproxy_http::escape::one_line;
 use harproxy_redact::{Policy, display};
 
-/// Maximum number of shown entries of one fixture.
 const MAX_SHOWN: usize = 20;
-/// Maximum number of shown entries of all fixtures.
 const MAX_SHOWN_IN_TOTAL: usize = 100;
 
 /// Result of `--prune` for all fixtures of a run.
@@ -29,7 +27,6 @@ const MAX_SHOWN_IN_TOTAL: usize = 100;
 pub struct PruneResult {
     /// The reason if the run may not prune.
     refusal: Option<String>,
-    /// Pruned fixtures.
     pruned: Vec<(Arc<Fixture>, Pruned)>,
     /// Fixtures without any used entry. They are kept.
     unused: Vec<Arc<Fixture>>,
@@ -38,9 +35,7 @@ pub struct PruneResult {
 
 /// Prunes the fixtures of a run that passed, and records the removed entries in the verdict. Findings about unused
 /// entries do not count, because the prune resolves them.
-///
-/// # Errors
-/// [`Failure::Cut`] when a signal arrives meanwhile. Each fixture is then either unchanged or pruned.
+/// Fails with [`Failure::Cut`] if a signal arrives meanwhile. Each fixture is then either unchanged or pruned.
 pub async fn prune_unused(
     run: &mut Run<'_>,
     end: &End,

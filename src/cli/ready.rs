@@ -16,7 +16,6 @@ pub struct Ready {
     pub ca: PathBuf,
     /// The system's roots and the CA, PEM; absolute.
     pub bundle: PathBuf,
-    /// The id of this process.
     pub pid: u32,
     /// `--reverse`: name → URL.
     pub urls: Map<String, Value>,
@@ -48,7 +47,6 @@ impl Ready {
         text
     }
 
-    /// Returns the JSON of `--ready-file`.
     #[must_use]
     pub fn json(&self) -> Value {
         // Paths that are not UTF-8 are converted lossily.

@@ -25,9 +25,6 @@ pub struct FixtureWatcher {
 }
 
 /// Starts to watch the fixtures.
-///
-/// # Errors
-/// When the thread cannot be started.
 pub fn watch(mut reloader: Reloader, ui: Ui) -> io::Result<FixtureWatcher> {
     FixtureWatcher::start(PAUSE, move || reloader.poll().iter().for_each(|change| print(change, &ui)))
 }

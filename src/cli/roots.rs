@@ -18,9 +18,6 @@ pub fn load(ui: &Ui) -> TrustedRoots {
 }
 
 /// Loads the roots and adds the CA.
-///
-/// # Errors
-/// When the CA is not usable.
 pub fn load_bundle(authority: &Authority, ui: &Ui) -> Result<Bundle, Failure> {
     Ok(load(ui).with(authority.cert_pem())?)
 }

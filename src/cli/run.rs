@@ -34,13 +34,11 @@ use harproxy_tls::bundle::TrustedRoots;
 
 /// The properties of a run that CMD's environment depends on.
 pub struct About<'a> {
-    /// Record or replay.
     pub mode: Mode,
     /// Returns true if a URL in scope could have this host.
     pub may_match: &'a dyn Fn(&str) -> bool,
     /// Returns true if a URL of this origin could be in scope.
     pub may_match_origin: &'a dyn Fn(&str) -> bool,
-    /// Polling rate for watching CMD's processes.
     pub rate: PollRate,
     /// Whether CMD's standard output goes to standard error, because that of harproxy is for data.
     pub quiet_output: bool,
@@ -54,7 +52,6 @@ pub enum End {
     NoCmd,
     /// CMD ended with this status, or with 128 + signal if it was killed.
     Cmd(u8),
-    /// CMD could not be started.
     NotStarted(Failure),
     /// A second signal ended the run before its remaining work was done. Contains the exit status.
     Cut(u8),
@@ -81,16 +78,12 @@ pub struct Run<'a> {
     evidence: Option<Evidence>,
     /// The live list. `None` if it is off.
     live: Option<Live>,
-    /// The recorder of a recording.
     recorder: Option<Arc<Recorder>>,
     roots: TrustedRoots,
 }
 
 impl<'a> Run<'a> {
     /// Starts to listen to signals, and loads the roots that clients trust beside the CA.
-    ///
-    /// # Errors
-    /// When the operating system refuses.
     pub fn new(plan: &'a RunPlan, ui: &'a Ui) -> Result<Self, Failure> {
         let signals = Signals::listen().map_err(|source| Failure::System { doing: "listening to signals", source })?;
         let live = Live::start(ui.live_format(!plan.cmd.is_empty()));
@@ -104,7 +97,6 @@ impl<'a> Run<'a> {
         Ok(Run { plan, ui, signals, started, bus, log, evidence: None, live, recorder: None, roots })
     }
 
-    /// The event bus of the run.
     #[must_use]
     pub fn bus(&self) -> &EventBus {
         &self.bus
@@ -135,9 +127,6 @@ impl<'a> Run<'a> {
     }
 
     /// Serves `handler` from the first open port to the last closed connection.
-    ///
-    /// # Errors
-    /// When it cannot start.
     pub async fn serve(
         &mut self,
         handler: Arc<dyn Handler>,
@@ -244,10 +233,7 @@ impl<'a> Run<'a> {
         self.evidence.clone().unwrap_or_default()
     }
 
-    /// Runs the last work of a run unless a signal interrupts it.
-    ///
-    /// # Errors
-    /// [`Failure::Cut`].
+    /// Runs the last work of a run. Fails with [`Failure::Cut`] if a signal interrupts it.
     pub async fn unless_interrupted<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Failure> {
         tokio::select! {
             done = work => Ok(done),
@@ -321,7 +307,6 @@ impl Run<'_> {
         self.ui.live_format(!self.plan.cmd.is_empty()) == LiveFormat::List
     }
 
-    /// Adds the diagnosis of CMD to the verdict.
     fn advised(&self, mut verdict: Verdict) -> Verdict {
         if let Some(evidence) = &self.evidence {
             advise(&mut verdict, evidence);

@@ -14,7 +14,6 @@ use harproxy_har::write::ContentMode;
 
 /// Maximum number of rows. Further hosts are summed in the last row.
 const SHOWN: usize = 20;
-/// Width without a terminal.
 const WIDTH: u16 = 100;
 
 /// Returns the table of hosts, fitted to the terminal. It is empty without hosts.

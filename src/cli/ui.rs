@@ -14,54 +14,42 @@ use time::format_description::well_known::Rfc3339;
 use super::event::Event;
 pub use harproxy_http::escape::harmless;
 
-/// `--color`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Color {
     /// On a terminal, unless NO_COLOR is set.
     #[default]
     Auto,
-    /// Always.
     Always,
-    /// Never.
     Never,
 }
 
 impl Color {
-    /// The values of the option.
     pub const WORDS: &[(&str, &str, Color)] =
         &[("auto", "", Color::Auto), ("always", "", Color::Always), ("never", "", Color::Never)];
 }
 
-/// `--log-format`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
-    /// Plain text.
     #[default]
     Text,
-    /// One JSON object per line.
     Json,
 }
 
 impl LogFormat {
-    /// The values of the option.
     pub const WORDS: &[(&str, &str, LogFormat)] =
         &[("text", "for people", LogFormat::Text), ("json", "one object per line", LogFormat::Json)];
 }
 
-/// `--progress`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Progress {
     /// As a list without CMD on a terminal, and as events with `--log-format json`.
     #[default]
     Auto,
-    /// Always.
     Always,
-    /// Never.
     Never,
 }
 
 impl Progress {
-    /// The values of the option.
     pub const WORDS: &[(&str, &str, Progress)] =
         &[("auto", "", Progress::Auto), ("always", "", Progress::Always), ("never", "", Progress::Never)];
 }
@@ -69,7 +57,6 @@ impl Progress {
 /// The form of the live request list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LiveFormat {
-    /// No list.
     Nothing,
     /// One text line per request.
     List,
@@ -77,14 +64,11 @@ pub enum LiveFormat {
     Events,
 }
 
-/// The output options, with methods to print.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ui {
     /// Print only errors and failures.
     pub quiet: bool,
-    /// Print additional information.
     pub verbose: bool,
-    /// The form of messages.
     pub format: LogFormat,
     /// Whether requests are shown as they happen.
     pub progress: Progress,
@@ -123,18 +107,14 @@ impl Ui {
     }
 
     /// Writes data to standard output unchanged.
-    ///
-    /// # Errors
-    /// When it cannot be written. A closed pipe is not an error.
+    /// Fails if it cannot be written. A closed pipe is not an error.
     pub fn data(&self, text: &str) -> io::Result<()> {
         let mut out = anstream::stdout().lock();
         ignore_closed_pipe(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
     }
 
     /// Copies bytes to standard output unchanged.
-    ///
-    /// # Errors
-    /// When they cannot be read or written. A closed pipe is not an error.
+    /// Fails if they cannot be read or written. A closed pipe is not an error.
     pub fn bytes(&self, bytes: &mut dyn io::Read) -> io::Result<()> {
         let mut out = io::stdout().lock();
         ignore_closed_pipe(io::copy(bytes, &mut out).and_then(|_| out.flush()))

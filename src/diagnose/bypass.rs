@@ -60,13 +60,11 @@ impl Bypasses {
         self
     }
 
-    /// Whether there is no likely bypass.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.likely.is_empty()
     }
 
-    /// Likely bypasses.
     #[must_use]
     pub fn likely(&self) -> &[DirectConnection] {
         &self.likely
@@ -85,7 +83,6 @@ impl Bypasses {
         programs(&self.likely).into_iter().map(describe).collect()
     }
 
-    /// Describes likely and possible bypasses.
     pub(super) fn describe_all(&self) -> Option<String> {
         let all = self.all_programs();
         let sentences: Vec<String> =
@@ -105,7 +102,6 @@ impl Bypasses {
     }
 }
 
-/// Likelihood that a connection is a bypass.
 enum Likelihood {
     Likely,
     Possible,

@@ -16,11 +16,8 @@ pub struct Program {
 /// A connection of a program of CMD to an address other than harproxy.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DirectConnection {
-    /// Name of the program.
     pub program: String,
-    /// Remote address.
     pub to: SocketAddr,
-    /// Whether it is UDP.
     pub udp: bool,
     /// Whether a program of CMD listens at the remote address.
     pub own: bool,

@@ -6,7 +6,6 @@ use std::path::Path;
 
 use serde_json::Value;
 
-/// Maximum number of files listed.
 const MAX_FILES: usize = 2000;
 /// Maximum length of a manifest that is read, bytes.
 const MAX_MANIFEST: u64 = 256 * 1024;
@@ -14,7 +13,6 @@ const MAX_MANIFEST: u64 = 256 * 1024;
 /// Files of a project folder.
 #[derive(Clone, Debug, Default)]
 pub struct Project {
-    /// File names.
     pub files: Vec<String>,
     /// Names and texts of the files that list dependencies.
     pub manifests: Vec<(String, String)>,

@@ -22,7 +22,6 @@ pub(super) fn for_program(name: &str, evidence: &Evidence) -> String {
     }
 }
 
-/// Returns the hint for a runtime.
 pub(super) fn for_runtime(runtime: Runtime, evidence: &Evidence) -> String {
     match runtime {
         Runtime::Cleared => "its parent removes the variables (`env -i`, sudo, tox, a test runner with its own environment): pass on all \

@@ -7,17 +7,11 @@ use super::evidence::Evidence;
 pub enum Runtime {
     /// A program between harproxy and the client removes the proxy variables.
     Cleared,
-    /// sudo, doas, su.
     Sudo,
-    /// tox.
     Tox,
-    /// Bazel.
     Bazel,
-    /// Containers.
     Docker,
-    /// Playwright.
     Playwright,
-    /// Cypress.
     Cypress,
     /// Puppeteer, Selenium, WebdriverIO: a program that starts a browser.
     Driver,
@@ -25,40 +19,26 @@ pub enum Runtime {
     Browser,
     /// `go test` that answered from its cache.
     GoCached,
-    /// Go.
     Go,
-    /// aiohttp.
     Aiohttp,
-    /// Python.
     Python,
     /// Gradle, Maven, sbt: a JVM that starts other JVMs.
     JavaBuild,
-    /// A JVM.
     Java,
-    /// Ruby.
     Ruby,
-    /// PHP.
     Php,
-    /// Deno.
     Deno,
-    /// Bun.
     Bun,
-    /// Node.js.
     Node,
-    /// Rust.
     Rust,
-    /// .NET.
     DotNet,
-    /// gRPC.
     Grpc,
-    /// curl.
     Curl,
 }
 
 /// The names that identify a runtime.
 struct Signature {
     runtime: Runtime,
-    /// Names of programs.
     programs: &'static [&'static str],
     /// Names of files in the project folder.
     files: &'static [&'static str],
@@ -195,10 +175,8 @@ const SIGNATURES: &[Signature] = &[
     Signature { runtime: Curl, programs: &["curl", "wget"], files: &[], mentions: &[], refines: &[] },
 ];
 
-/// Maximum number of guesses.
 const MAX_GUESSES: usize = 2;
 
-/// A guess and its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Guess {
     pub(super) runtime: Runtime,
@@ -239,7 +217,6 @@ pub(super) fn guess(evidence: &Evidence) -> Vec<Guess> {
     guesses
 }
 
-/// Returns the runtime of a program name.
 pub(super) fn of_program(name: &str) -> Option<Runtime> {
     let name = base_name(name);
     if name.ends_with(".test") {

@@ -13,12 +13,9 @@ pub(super) struct Recipe {
     pub(super) then: &'static [Words],
 }
 
-/// A command, ready to be run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreCommand {
-    /// The program and its arguments.
     pub words: Vec<OsString>,
-    /// Whether it needs root.
     pub needs_root: bool,
     /// Additional arguments that suppress prompts. They are not shown to users, who can answer prompts.
     pub(super) unattended: &'static [&'static str],
@@ -36,7 +33,6 @@ impl StoreCommand {
 /// Rights of the user on the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rights {
-    /// Root.
     Administrator,
     /// `sudo` exists; it may refuse the user.
     Sudo,

@@ -27,10 +27,8 @@ pub struct StoreContents {
     pub guarded: bool,
 }
 
-/// Whether a store trusts the CA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrustState {
-    /// The CA is trusted.
     Trusted,
     /// The certificate is present without effect: a file that is not in the bundle, or an entry without trust.
     Half,
@@ -39,7 +37,6 @@ pub enum TrustState {
 }
 
 impl TrustState {
-    /// Its name in JSON.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -51,7 +48,6 @@ impl TrustState {
 }
 
 impl StoreContents {
-    /// The state of the store.
     #[must_use]
     pub fn state(&self) -> TrustState {
         match (self.trusted, self.own.is_empty()) {

@@ -11,7 +11,6 @@ use super::list::ListError;
 use super::runner::CommandRunner;
 use super::store::{Installation, Obstacle, Store};
 
-/// Result of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreChange {
     /// The store needed no change.
@@ -20,21 +19,13 @@ pub enum StoreChange {
     Made(Vec<StoreCommand>),
 }
 
-/// Error of a change.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
     /// The store can't be listed.
     #[error(transparent)]
     Listing(#[from] ListError),
-    /// A program is missing.
     #[error("`{tool}` is not installed")]
-    Missing {
-        /// Its name.
-        tool: &'static str,
-        /// How to install it.
-        get: Installation,
-    },
-    /// The system has no commands for it.
+    Missing { tool: &'static str, get: Installation },
     #[error("harproxy has no command for it on this system")]
     ByHand(String),
     /// The change needs root. No command was run.
@@ -43,27 +34,20 @@ pub enum ChangeError {
     /// The store needs a password. No command was run.
     #[error("a primary password protects it; nothing was changed")]
     Guarded(Vec<StoreCommand>),
-    /// A command can't be started.
     #[error("running `{program}`")]
     Start {
-        /// Its name.
         program: String,
-        /// The reason.
         source: io::Error,
         /// This command and the following ones.
         left: Vec<StoreCommand>,
     },
-    /// A command failed.
     #[error("`{program}` failed: {said}")]
     Failed {
-        /// Its name.
         program: String,
-        /// Its last line.
         said: String,
         /// This command and the following ones.
         left: Vec<StoreCommand>,
     },
-    /// All commands succeeded, and the store is unchanged.
     #[error("the commands succeeded, and the store {}", if *.trusted { "still trusts the CA" } else { "does not trust the CA" })]
     NoEffect {
         /// The intended change.
@@ -71,7 +55,6 @@ pub enum ChangeError {
     },
 }
 
-/// Changes stores.
 pub struct StoreEditor<'a> {
     ca: &'a Ca,
     rights: Rights,
@@ -94,9 +77,7 @@ impl<'a> StoreEditor<'a> {
     }
 
     /// Adds the CA to a store.
-    ///
-    /// # Errors
-    /// When the store does not have the CA afterwards.
+    /// Fails if the store does not have the CA afterwards.
     pub fn install(&mut self, store: &Store) -> Result<StoreChange, ChangeError> {
         let found = self.changeable(store, |found| found.state() == TrustState::Trusted)?;
         let Some(found) = found else { return Ok(StoreChange::Unneeded) };
@@ -108,9 +89,7 @@ impl<'a> StoreEditor<'a> {
     }
 
     /// Removes the CA from a store.
-    ///
-    /// # Errors
-    /// When the store still has the CA afterwards.
+    /// Fails if the store still has the CA afterwards.
     pub fn uninstall(&mut self, store: &Store) -> Result<StoreChange, ChangeError> {
         let found = self.changeable(store, |found| found.state() == TrustState::Absent)?;
         let Some(found) = found else { return Ok(StoreChange::Unneeded) };

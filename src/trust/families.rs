@@ -3,7 +3,6 @@
 use super::command::Recipe;
 use super::store::Installation;
 
-/// A family of systems.
 pub(super) struct Family {
     /// Words of `ID` and `ID_LIKE` in os-release(5).
     pub(super) ids: &'static [&'static str],
@@ -16,7 +15,6 @@ pub(super) struct Family {
     /// The program that builds the bundle. A system with this program and the folder belongs to the family, whatever
     /// its name.
     pub(super) tool: &'static str,
-    /// How to install that program.
     pub(super) get_tool: Installation,
     /// How to install NSS's certutil, for browsers' databases.
     pub(super) get_certutil: Installation,

@@ -10,34 +10,14 @@ use super::contents::{StoreContents, nicknames};
 use super::runner::{CommandOutput, CommandRunner};
 use super::store::{Listing, Obstacle, Store};
 
-/// Error of listing a store.
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
-    /// A system file can't be read.
     #[error("reading {}", path.display())]
-    Read {
-        /// The file or folder.
-        path: PathBuf,
-        /// The reason.
-        source: io::Error,
-    },
-    /// The tool of the store can't be started.
+    Read { path: PathBuf, source: io::Error },
     #[error("running `{program}`")]
-    Start {
-        /// Its name.
-        program: String,
-        /// The reason.
-        source: io::Error,
-    },
-    /// The tool failed.
+    Start { program: String, source: io::Error },
     #[error("`{program}` says: {said}")]
-    Refused {
-        /// Its name.
-        program: String,
-        /// Its last line.
-        said: String,
-    },
-    /// The store does not exist.
+    Refused { program: String, said: String },
     #[error("`{0}`, which lists the store, is not installed")]
     Missing(&'static str),
 }
@@ -47,9 +27,6 @@ const MAX_FILE: u64 = 1 << 20;
 
 impl Store {
     /// Lists the harproxy entries.
-    ///
-    /// # Errors
-    /// When the store can't be listed.
     pub fn list(&self, ca: &Ca, runner: &mut dyn CommandRunner) -> Result<StoreContents, ListError> {
         match &self.listing {
             Listing::Files { folders, bundles } => in_files(ca, folders, bundles),

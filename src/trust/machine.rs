@@ -10,7 +10,6 @@ use super::families::FAMILIES;
 use super::runner::search_path;
 use super::store::StoreKind;
 
-/// The kind of system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Os {
     /// Linux and other systems with an os-release(5).
@@ -18,9 +17,7 @@ pub enum Os {
         /// The text of os-release, empty if there is none.
         release: String,
     },
-    /// macOS.
     Mac,
-    /// Windows.
     Windows,
 }
 
@@ -29,37 +26,27 @@ pub enum Os {
 pub struct NssDatabase {
     /// [`StoreKind::Chromium`] or [`StoreKind::Firefox`].
     pub kind: StoreKind,
-    /// Its folder.
     pub folder: PathBuf,
-    /// Whether it exists.
     pub exists: bool,
 }
 
 /// A Java runtime's own trust store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JavaStore {
-    /// Path of its keytool.
     pub keytool: PathBuf,
-    /// Path of the store.
     pub cacerts: PathBuf,
-    /// Whether the user can write it.
     pub writable: bool,
 }
 
-/// Facts about a machine.
 #[derive(Clone, Debug)]
 pub struct Machine {
-    /// Operating system.
     pub os: Os,
-    /// Rights of the user.
     pub rights: Rights,
     /// Available programs, among those that stores need.
     pub programs: BTreeSet<String>,
     /// Existing folders, among those that stores need.
     pub folders: BTreeSet<PathBuf>,
-    /// Browsers' databases.
     pub nss: Vec<NssDatabase>,
-    /// Java's stores.
     pub java: Vec<JavaStore>,
 }
 

@@ -9,14 +9,10 @@ use std::process::{Command, Stdio};
 /// Folders of administration programs, which may be missing from a user's PATH.
 const ADMINISTRATION_FOLDERS: &[&str] = &["/usr/local/sbin", "/usr/sbin", "/sbin"];
 
-/// Result of a command.
 #[derive(Clone, Debug, Default)]
 pub struct CommandOutput {
-    /// Whether it succeeded.
     pub ok: bool,
-    /// Its standard output.
     pub out: String,
-    /// Its standard error.
     pub err: String,
 }
 
@@ -29,12 +25,8 @@ impl CommandOutput {
     }
 }
 
-/// Runs commands.
 pub trait CommandRunner {
     /// Runs a command to its end, without standard input.
-    ///
-    /// # Errors
-    /// When the command can't be started.
     fn run(&mut self, words: &[OsString]) -> io::Result<CommandOutput>;
 }
 

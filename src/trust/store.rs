@@ -13,14 +13,11 @@ pub enum StoreKind {
     System,
     /// Chromium and related browsers.
     Chromium,
-    /// Firefox.
     Firefox,
-    /// The JVM.
     Java,
 }
 
 impl StoreKind {
-    /// Its name in JSON.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -32,14 +29,14 @@ impl StoreKind {
     }
 }
 
-/// How to list a store.
 #[derive(Clone, Debug)]
 pub(super) enum Listing {
     /// Folders of files and the bundle built from them. The first existing bundle is read.
-    Files { folders: Vec<PathBuf>, bundles: Vec<PathBuf> },
-    /// NSS's certutil.
+    Files {
+        folders: Vec<PathBuf>,
+        bundles: Vec<PathBuf>,
+    },
     Nss,
-    /// keytool.
     Keytool,
     /// security(1).
     Keychain,
@@ -50,18 +47,14 @@ pub(super) enum Listing {
 /// Reason why commands can't change a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Obstacle {
-    /// A program is missing.
     Missing {
-        /// Its name.
         tool: &'static str,
-        /// How to install it.
         get: Installation,
     },
     /// The system has no commands for it; the text is an instruction for the user.
     ByHand(String),
 }
 
-/// How to install a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Installation {
     /// By a command that needs root.
@@ -83,14 +76,12 @@ impl Installation {
     }
 }
 
-/// A store of root certificates.
 #[derive(Clone, Debug)]
 pub struct Store {
     /// The programs that read it.
     pub kind: StoreKind,
     /// Its name in messages.
     pub name: String,
-    /// The file or folder.
     pub place: PathBuf,
     /// Its readers, as the end of a sentence after "read by".
     pub readers: &'static str,

@@ -9,10 +9,8 @@ use super::families::{ENDING, FAMILIES, Family};
 use super::machine::{JavaStore, Machine, NssDatabase, Os};
 use super::store::{Installation, Listing, Obstacle, Store, StoreKind};
 
-/// The trust stores of a machine.
 #[derive(Clone, Debug)]
 pub struct StoreList {
-    /// The stores that apply.
     pub stores: Vec<Store>,
     /// A sentence about each kind of store that does not apply.
     pub notes: Vec<&'static str>,

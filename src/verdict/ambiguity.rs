@@ -3,7 +3,6 @@
 use super::explain::EntryPlace;
 use harproxy_matching::{EntryRef, Guess};
 
-/// The texts of the finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ambiguity {
     /// The description of the guess, one sentence.

@@ -31,7 +31,6 @@ impl CheckId {
     pub const AMBIGUOUS: CheckId = CheckId::new("ambiguous");
     /// No request in scope was seen.
     pub const NO_TRAFFIC: CheckId = CheckId::new("no-traffic");
-    /// An entry that no request used.
     pub const UNUSED: CheckId = CheckId::new("unused");
     /// An entry older than `--max-age`.
     pub const STALE: CheckId = CheckId::new("stale");
@@ -80,7 +79,6 @@ impl CheckId {
         CheckId(Cow::Borrowed(id))
     }
 
-    /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

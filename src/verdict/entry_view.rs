@@ -10,21 +10,14 @@ use super::excerpt::{ExcerptBudget, PayloadExcerpt};
 /// An entry of a fixture as reports show it.
 #[derive(Clone, Debug)]
 pub struct EntryView {
-    /// The method.
     pub method: String,
-    /// The URL.
     pub url: String,
-    /// The status.
     pub status: u16,
     /// The entry's line in the HAR, counted from 1.
     pub line: Option<usize>,
-    /// The headers of the request.
     pub request_headers: Headers,
-    /// The payload of the request.
     pub request_payload: Option<PayloadExcerpt>,
-    /// The headers of the response.
     pub response_headers: Headers,
-    /// The payload of the response.
     pub response_payload: Option<PayloadExcerpt>,
 }
 

@@ -10,11 +10,9 @@ use harproxy_har::Payload;
 /// The beginning of a decoded payload, or all of it.
 #[derive(Clone, Debug, Default)]
 pub struct PayloadExcerpt {
-    /// The media type, as it was declared.
     pub mime_type: String,
     /// The bytes that are kept.
     pub bytes: Bytes,
-    /// The length of the whole payload.
     pub size: u64,
 }
 
@@ -22,7 +20,6 @@ impl PayloadExcerpt {
     /// The maximum length of an excerpt in bytes.
     pub const MAX_LENGTH: usize = 256 * 1024;
 
-    /// The beginning of a payload.
     #[must_use]
     pub fn of(mime_type: impl Into<String>, payload: &[u8]) -> Self {
         let bytes = Bytes::copy_from_slice(&payload[..payload.len().min(PayloadExcerpt::MAX_LENGTH)]);
@@ -61,7 +58,6 @@ pub struct ExcerptBudget {
 }
 
 impl ExcerptBudget {
-    /// A budget in bytes.
     #[must_use]
     pub fn of(bytes: usize) -> Self {
         ExcerptBudget { left: bytes, kept: HashSet::new() }

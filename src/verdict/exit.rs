@@ -15,7 +15,6 @@ pub const USAGE: u8 = 2;
 pub const INTERNAL_ERROR: u8 = 3;
 /// CMD exists and can't be executed.
 pub const NOT_EXECUTABLE: u8 = 126;
-/// CMD was not found.
 pub const NOT_FOUND: u8 = 127;
 
 /// The component that determined the exit status.
@@ -24,7 +23,6 @@ pub const NOT_FOUND: u8 = 127;
 pub enum StatusSource {
     /// CMD: its status was not 0.
     Cmd,
-    /// The findings of the run.
     Verdict,
     /// harproxy: it could not run CMD or finish its work.
     Harproxy,

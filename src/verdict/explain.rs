@@ -41,7 +41,6 @@ impl std::fmt::Display for EntryPlace {
 /// An entry that is similar to a request, with the differences that prevent a match.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NearEntry {
-    /// Its place.
     #[serde(flatten)]
     pub place: EntryPlace,
     /// The name of its GraphQL operation.
@@ -54,7 +53,6 @@ pub struct NearEntry {
 /// A miss with its near entries and hints.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
-    /// The kind of miss, one word.
     pub kind: &'static str,
     /// The reason for the miss, one sentence.
     pub summary: String,

@@ -33,7 +33,6 @@ const ALWAYS: [CheckId; 2] = [CheckId::NOTHING_RECORDED, CheckId::LOST];
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailOn(BTreeSet<CheckId>);
 
-/// An invalid `--fail-on` list.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FailOnError {
     /// A word is not the id of a check that can be selected.
@@ -45,7 +44,6 @@ pub enum FailOnError {
         /// The word with its sign.
         word: String,
     },
-    /// An item of the list, or the list, is empty.
     #[error("the list has an empty item: use `none` for no kind")]
     Empty,
 }
@@ -63,14 +61,10 @@ impl FailOn {
 
     /// Parses a list. Words without a sign are the whole set. If every word has a sign, the list changes
     /// [`FailOn::standard`]. Words apply from left to right.
-    ///
-    /// # Errors
-    /// [`FailOnError`].
     pub fn parse(list: &str, with_cmd: bool) -> Result<Self, FailOnError> {
         FailOn::standard(with_cmd).apply(list)
     }
 
-    /// Applies a list to this set.
     fn apply(self, list: &str) -> Result<Self, FailOnError> {
         let words: Vec<&str> = list.split(',').map(str::trim).collect();
         let is_change = words.iter().all(|word| word.starts_with(['+', '-']));
@@ -93,7 +87,6 @@ impl FailOn {
         Ok(fail_on)
     }
 
-    /// The severity of a finding of this check.
     #[must_use]
     pub fn severity(&self, check: &CheckId) -> Severity {
         if self.0.contains(check) || ALWAYS.contains(check) { Severity::Error } else { Severity::Warning }
@@ -150,9 +143,6 @@ impl SeverityOverride {
     /// let list = SeverityOverride::parse("unused").unwrap();
     /// assert_eq!(list.severity(&CheckId::MISS, Severity::Error), Severity::Warning);
     /// ```
-    ///
-    /// # Errors
-    /// [`FailOnError`].
     pub fn parse(list: &str) -> Result<Self, FailOnError> {
         let all = FailOn(SELECTABLE.iter().cloned().collect());
         Ok(SeverityOverride { minimum: FailOn(BTreeSet::new()).apply(list)?, maximum: all.apply(list)? })

@@ -30,26 +30,21 @@ pub struct Location {
 }
 
 impl Location {
-    /// A request.
     #[must_use]
     pub fn request(request: impl Into<String>) -> Self {
         Location { request: Some(request.into()), ..Location::default() }
     }
 
-    /// A fixture as a whole.
     #[must_use]
     pub fn fixture(fixture: impl Into<String>) -> Self {
         Location { fixture: Some(fixture.into()), ..Location::default() }
     }
 }
 
-/// One result of a check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
-    /// The check.
     #[serde(rename = "kind")]
     pub check: CheckId,
-    /// Whether it fails the run.
     pub severity: Severity,
     /// The location: request, fixture and entry.
     #[serde(flatten)]

@@ -14,7 +14,6 @@ pub const MAX_FINDINGS: usize = 1000;
 /// The number of request ids that a finding keeps.
 const MAX_REQUESTS: usize = 1000;
 
-/// The log target of findings.
 pub const LOG: &str = "harproxy::finding";
 
 /// Receives each finding when it is first added. It is called while the findings are locked.
@@ -23,7 +22,6 @@ pub type FindingListener = Box<dyn Fn(&Finding) + Send + Sync>;
 /// Findings with an equal key are one finding: check, request and text.
 type Key = (CheckId, Option<String>, String);
 
-/// The findings so far.
 #[derive(Default)]
 pub struct Findings {
     kept: IndexMap<Key, Finding>,

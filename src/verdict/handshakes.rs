@@ -18,10 +18,8 @@ pub struct Handshakes {
     accepted: HashSet<String>,
 }
 
-/// The refusals for one host.
 #[derive(Debug)]
 struct Refusals {
-    /// The reason of the first one.
     reason: String,
     times: u64,
 }

@@ -39,7 +39,6 @@ use serde::{Deserialize, Serialize};
 pub struct FixtureUse {
     /// The fixture, as it was given.
     pub fixture: String,
-    /// The number of its entries.
     pub entries: usize,
     /// The number of entries that were served at least once.
     pub used: usize,
@@ -51,16 +50,12 @@ pub struct FixtureUse {
     pub pruned: Option<usize>,
 }
 
-/// The result of a run.
 #[derive(Clone, Debug)]
 pub struct Verdict {
-    /// The command.
     pub mode: RunMode,
-    /// The counts.
     pub counts: Counts,
     /// The findings in order of first appearance; equal ones are one with a count.
     pub findings: Vec<Finding>,
-    /// The fixtures in order.
     pub fixtures: Vec<FixtureUse>,
     /// Wall time in milliseconds.
     pub duration_ms: u64,

@@ -10,20 +10,15 @@ use serde::{Deserialize, Serialize};
 pub struct RunMode(Cow<'static, str>);
 
 impl RunMode {
-    /// `harproxy record`.
     pub const RECORD: RunMode = RunMode::new("record");
-    /// `harproxy replay`.
     pub const REPLAY: RunMode = RunMode::new("replay");
-    /// `harproxy doctor`.
     pub const DOCTOR: RunMode = RunMode::new("doctor");
 
-    /// Returns the mode of a command.
     #[must_use]
     pub const fn new(command: &'static str) -> Self {
         RunMode(Cow::Borrowed(command))
     }
 
-    /// Returns the name of the command.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

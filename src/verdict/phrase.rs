@@ -7,12 +7,9 @@ use harproxy_matching::{Difference, RequestPart};
 /// The length of values in sentences, in characters. The data keeps longer ones.
 const MAX_VALUE: usize = 120;
 
-/// The origin of a value in a phrase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueSide {
-    /// From the request.
     Request,
-    /// From the entry.
     Recorded,
 }
 
@@ -51,7 +48,6 @@ impl Phrase {
         self.0.iter().map(|(side, text)| (*side, text.as_str()))
     }
 
-    /// The length in characters.
     #[must_use]
     pub fn chars(&self) -> usize {
         self.parts().map(|(_, text)| text.chars().count()).sum()

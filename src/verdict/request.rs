@@ -16,7 +16,6 @@ pub enum ResultKind {
     Served,
     /// In scope, and no entry answers.
     Miss,
-    /// Refused as out of scope.
     OutOfScope,
     /// On the list of noise: refused at replay, forwarded unrecorded while recording.
     Noise,
@@ -30,7 +29,6 @@ pub enum ResultKind {
     Local,
     /// Sent to the network, as an option says.
     Live,
-    /// Sent to the network and recorded.
     Recorded,
     /// Sent to the network and not recorded.
     Passed,
@@ -39,7 +37,6 @@ pub enum ResultKind {
 }
 
 impl ResultKind {
-    /// All results, in the order of their discriminants.
     pub const ALL: [ResultKind; 11] = [
         ResultKind::Served,
         ResultKind::Miss,
@@ -77,9 +74,7 @@ impl ResultKind {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SourceKind {
-    /// An entry of a fixture.
     Fixture,
-    /// The network.
     Live,
     /// A server of this machine.
     Local,
@@ -96,13 +91,10 @@ pub enum SourceKind {
 pub enum EntryChange {
     /// Equal to an entry.
     Unchanged,
-    /// Replaced an entry.
     Changed,
-    /// Added as a new entry.
     Added,
 }
 
-/// The entry of a recorded exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordedEntry {
     /// The entry, counted from 0.
@@ -132,15 +124,12 @@ pub struct RequestRow {
     pub session: Option<String>,
     /// `HTTP/1.1`, `HTTP/2`; empty for a tunnel.
     pub protocol: Cow<'static, str>,
-    /// The method.
     pub method: String,
     /// The URL; of a tunnel `host:port`.
     pub url: String,
     /// The status of the response; `None` if the connection was closed without one.
     pub status: Option<u16>,
-    /// The result.
     pub outcome: ResultKind,
-    /// The source of the response.
     pub source: SourceKind,
     /// The fixture of the entry that answered or was recorded; for a miss, of the most similar entry.
     pub fixture: Option<String>,
@@ -152,7 +141,6 @@ pub struct RequestRow {
     /// Of a recorded exchange: its relation to the fixture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<EntryChange>,
-    /// The media type of the response.
     pub mime_type: Option<String>,
     /// Payload bytes of the response that were sent to the client, as coded.
     pub bytes: u64,
@@ -161,16 +149,13 @@ pub struct RequestRow {
     /// Why the request was refused. In reports it is the text of a finding.
     #[serde(skip)]
     pub explanation: Option<String>,
-    /// The hint of that finding.
     #[serde(skip)]
     pub hint: Option<String>,
     /// The number of the exchange in the journal, until it has an entry.
     #[serde(skip)]
     pub exchange: Option<u64>,
-    /// The headers of the request.
     #[serde(skip)]
     pub request_headers: Headers,
-    /// The headers of the response.
     #[serde(skip)]
     pub response_headers: Headers,
     /// The payload of the request, if no entry has it.

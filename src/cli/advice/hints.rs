@@ -16,7 +16,6 @@ use harproxy_tls::authority::{Authority, AuthorityError};
 const UPSTREAM: &str = "`--upstream-ca FILE` and `--client-cert HOST=FILE` name files with `-----BEGIN CERTIFICATE-----` in them (PEM), \
                         the latter with its `-----BEGIN PRIVATE KEY-----` too, unencrypted; `--upstream-proxy` the URL of a proxy";
 
-/// Returns the hint of a failure.
 #[must_use]
 pub fn of(failure: &Failure) -> String {
     match failure {

@@ -216,17 +216,12 @@ const SHELLS: &[(&str, &str, Shell)] = &[
 
 impl Cli {
     /// Parses arguments (the program's name first) and the `HARPROXY_<OPTION>` variables.
-    ///
-    /// # Errors
-    /// Errors of clap, including `--help` and `--version`.
+    /// Fails with the errors of clap, including `--help` and `--version`.
     pub fn parse_from(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
         Cli::parse_by(Cli::command(), args).map(|(cli, _)| cli)
     }
 
     /// Like [`Cli::parse_from`], with the configuration's values as defaults if the command reads a configuration.
-    ///
-    /// # Errors
-    /// Errors of clap or of the configuration.
     pub fn parse_configured(args: &[OsString]) -> Result<Cli, UsageError> {
         let (mut cli, mut matches) = Cli::parse_by(Cli::command(), args.iter().cloned())?;
         cli.check_double_dash(args)?;

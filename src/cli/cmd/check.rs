@@ -17,9 +17,7 @@ use crate::record::fixtures_with_leftovers;
 use crate::verdict::exit;
 
 /// Runs the command: prints a line per finding, and a summary line per fixture.
-///
-/// # Errors
-/// Failure to write the output. An unreadable fixture is reported, and the others are checked.
+/// Fails if the output cannot be written. An unreadable fixture is reported, and the others are checked.
 pub fn run(args: CheckArgs, ui: &Ui) -> Result<u8, Failure> {
     let config = args.config.loaded;
     let (policy, given) = (config.redact_policy(), config.redact_values());

@@ -20,9 +20,6 @@ const MAX_VALUE_WIDTH: usize = 40;
 const ORIGIN_WIDTH: usize = "default".len();
 
 /// Runs the command.
-///
-/// # Errors
-/// [`Failure`].
 pub fn run(mut args: SettingsArgs, ui: &Ui) -> Result<u8, Failure> {
     // After `record` or `replay`, clap collects `--json` with the options of that command.
     let own = args.line.iter().take_while(|word| *word != "--").position(|word| word == "--json");

@@ -19,9 +19,7 @@ use crate::verdict::{Finding, Severity, exit};
 use harproxy_tls::authority::Authority;
 
 /// Runs the command.
-///
-/// # Errors
-/// [`Failure`], if there is no diagnosis.
+/// Fails if there is no diagnosis.
 pub async fn run(args: DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
     let json = args.json;
     let DoctorJob { upstream, run: plan } = DoctorJob::new(args)?;
@@ -59,7 +57,6 @@ pub async fn run(args: DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
     })
 }
 
-/// Formats the diagnosis for the terminal.
 fn report(diagnosis: &Diagnosis) -> String {
     let cleared: Vec<&str> = diagnosis.cleared().collect();
     let mut text = match diagnosis.is_well() {

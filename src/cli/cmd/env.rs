@@ -19,9 +19,6 @@ use harproxy_tls::authority::Authority;
 
 /// Runs the command. The files that the variables name stay in the authority's folder, because their users have no
 /// known end.
-///
-/// # Errors
-/// [`Failure`].
 pub fn run(args: &EnvArgs, ui: &Ui) -> Result<u8, Failure> {
     if args.listen.listen.is_some_and(|listen| listen.0.port() == 0) {
         return Err(plan::Error::NoPort.into());
@@ -45,7 +42,6 @@ fn here(args: &EnvArgs, ui: &Ui) -> Result<String, Failure> {
     Ok(args.shell.render(&changes) + &comment)
 }
 
-/// Returns the arguments of `docker run`.
 fn in_containers(args: &EnvArgs, ui: &Ui) -> Result<String, Failure> {
     let listen = plan::listen_address(&args.listen, false);
     if listen.ip().is_loopback() {

@@ -13,9 +13,7 @@ use crate::verdict::exit;
 use harproxy_har::format::Changes;
 
 /// Runs the command: prints a line per changed fixture.
-///
-/// # Errors
-/// Failure to write the output. An unreadable fixture is reported, and the others are processed.
+/// Fails if the output cannot be written. An unreadable fixture is reported, and the others are processed.
 pub fn run(args: FmtArgs, ui: &Ui) -> Result<u8, Failure> {
     let mut changed = 0;
     let status = fixtures::for_each(args.files.fixtures, ui, |path| {

@@ -15,49 +15,28 @@ use crate::cli::ui::{self, Ui};
 use crate::verdict::exit;
 use harproxy_har::Fixture;
 
-/// Error of setting up a repository.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// git cannot be run.
     #[error("running git")]
     Git(#[source] io::Error),
-    /// The working directory is not in a repository.
     #[error("this folder is not in a git work tree")]
     NoRepository,
-    /// A git command failed.
     #[error("`git {command}` failed: {reason}")]
-    Refused {
-        /// The command.
-        command: String,
-        /// The message of git.
-        reason: String,
-    },
-    /// A fixture outside the repository.
+    Refused { command: String, reason: String },
     #[error("{} is not in the repository at {}", path.display(), root.display())]
     Outside {
         /// The fixture or folder.
         path: PathBuf,
-        /// The work tree.
         root: PathBuf,
     },
-    /// A file that is not a fixture.
     #[error("{} is neither a folder nor a fixture", path.display())]
-    NoFixture {
-        /// The file.
-        path: PathBuf,
-    },
+    NoFixture { path: PathBuf },
     /// `.gitattributes` or `.gitignore` cannot be read.
     #[error("reading {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The reason.
-        source: io::Error,
-    },
+    Read { path: PathBuf, source: io::Error },
 }
 
 impl Error {
-    /// Returns advice on how to fix the problem.
     pub(in crate::cli) fn hint(&self) -> String {
         match self {
             Error::Git(_) => "install git, and make sure that it is in PATH".into(),
@@ -80,9 +59,6 @@ const UNFINISHED: [&str; 2] = ["journal", "held"];
 const HEADING: &str = "# Fixtures of harproxy: `harproxy git-setup` wrote these lines, and makes git carry them out.";
 
 /// Runs the command.
-///
-/// # Errors
-/// [`Failure`].
 pub fn run(args: &GitSetupArgs, ui: &Ui) -> Result<u8, Failure> {
     let git = Git::find()?;
     let GitLines { attributes, ignored } = lines(&git, &args.fixtures)?;
@@ -125,9 +101,7 @@ pub fn run(args: &GitSetupArgs, ui: &Ui) -> Result<u8, Failure> {
 struct GitFile<'l> {
     name: &'static str,
     path: PathBuf,
-    /// Its content.
     before: String,
-    /// The lines to add.
     missing: Vec<&'l String>,
 }
 
@@ -214,7 +188,6 @@ fn program() -> String {
     harproxy_support::shell_quote::words([if cfg!(windows) { text.replace('\\', "/") } else { text.into_owned() }])
 }
 
-/// The lines of `.gitattributes` and `.gitignore`.
 struct GitLines {
     attributes: Vec<String>,
     ignored: Vec<String>,
@@ -296,7 +269,6 @@ fn pattern(path: &Path) -> String {
 
 /// Runs git in the repository of the working directory.
 struct Git {
-    /// The work tree.
     root: PathBuf,
 }
 

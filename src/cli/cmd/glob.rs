@@ -12,9 +12,6 @@ use crate::verdict::exit;
 use harproxy_glob::Globs;
 
 /// Runs the command: prints a line per input line, unchanged except for its line end.
-///
-/// # Errors
-/// [`Failure`].
 pub fn run(args: &GlobArgs, ui: &Ui) -> Result<u8, Failure> {
     let globs = Globs::new(&args.globs).map_err(plan::Error::Glob)?;
     let mut input = std::io::stdin().lock();

@@ -14,9 +14,7 @@ use crate::verdict::exit;
 use harproxy_har::Fixture;
 
 /// Runs the command.
-///
-/// # Errors
-/// Failure to write the output. An unreadable fixture is reported, and the others are listed.
+/// Fails if the output cannot be written. An unreadable fixture is reported, and the others are listed.
 pub fn run(args: LsArgs, ui: &Ui) -> Result<u8, Failure> {
     Ok(fixtures::for_each(args.files.fixtures, ui, |path| {
         let fixture = Fixture::open(path)?;

@@ -17,9 +17,6 @@ use crate::verdict::exit;
 const SOURCE: &str = concat!("harproxy ", env!("CARGO_PKG_VERSION"));
 
 /// Runs the command.
-///
-/// # Errors
-/// [`Failure`].
 pub fn run(args: &ManArgs, ui: &Ui) -> Result<u8, Failure> {
     let mut grammar = Cli::grammar();
     // Sets the names of the command pages (`harproxy-record`).

@@ -17,28 +17,17 @@ use crate::fixtures::merge::{
 };
 use crate::verdict::exit;
 
-/// Error of merging fixtures.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Only one file was given.
     #[error("only {} is given: merging needs at least two fixtures", only.display())]
-    Alone {
-        /// The only file.
-        only: PathBuf,
-    },
-    /// The output is a folder.
+    Alone { only: PathBuf },
     #[error("{} is a folder", folder.display())]
-    Folder {
-        /// The folder.
-        folder: PathBuf,
-    },
-    /// Error of the merge itself.
+    Folder { folder: PathBuf },
     #[error(transparent)]
     Merge(#[from] FileMergeError),
 }
 
 impl Error {
-    /// Returns advice on how to fix the problem.
     pub(in crate::cli) fn hint(&self) -> String {
         match self {
             Error::Alone { only } => {
@@ -58,9 +47,6 @@ impl Error {
 }
 
 /// Runs the command.
-///
-/// # Errors
-/// [`Failure`].
 pub fn run(args: &MergeArgs, ui: &Ui) -> Result<u8, Failure> {
     if let [base, ours, theirs, path] = &args.driver[..] {
         let versions = Versions { base, ours, theirs, marker_size: args.marker_size };

@@ -13,9 +13,7 @@ use crate::fixtures::pack;
 use crate::verdict::exit;
 
 /// Runs `pack`.
-///
-/// # Errors
-/// [`Failure`]. Nothing is written then.
+/// Writes nothing if it fails.
 pub fn pack(args: &PackArgs, ui: &Ui) -> Result<u8, Failure> {
     let to = args.output.clone().unwrap_or_else(|| pack::archive_of(&args.file));
     print(fixtures::with_lock(&to, || pack::pack(&args.file, Some(&to), args.force))?, Event::Packed, ui);
@@ -23,9 +21,7 @@ pub fn pack(args: &PackArgs, ui: &Ui) -> Result<u8, Failure> {
 }
 
 /// Runs `unpack`.
-///
-/// # Errors
-/// [`Failure`]. Existing files are then unchanged.
+/// Existing files stay unchanged if it fails.
 pub fn unpack(args: &UnpackArgs, ui: &Ui) -> Result<u8, Failure> {
     let to = args.output.clone().unwrap_or_else(|| pack::har_of(&args.file));
     print(fixtures::with_lock(&to, || pack::unpack(&args.file, Some(&to), args.force))?, Event::Unpacked, ui);

@@ -15,9 +15,6 @@ use crate::verdict::exit;
 
 /// Runs the command. The status is 1 if the recovered entries may contain secrets. Without a recording it is 0 if the
 /// fixture exists.
-///
-/// # Errors
-/// [`Failure`].
 pub fn run(args: RecoverArgs, ui: &Ui) -> Result<u8, Failure> {
     let (discard, config) = (args.discard, args.config.loaded.clone());
     let plan = plan::recover_plan(args);

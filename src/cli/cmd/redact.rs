@@ -12,9 +12,7 @@ use crate::record;
 use crate::verdict::exit;
 
 /// Runs the command: prints a line per fixture.
-///
-/// # Errors
-/// Failure to write the output. An unreadable fixture is reported, and the others are processed.
+/// Fails if the output cannot be written. An unreadable fixture is reported, and the others are processed.
 pub fn run(args: RedactArgs, ui: &Ui) -> Result<u8, Failure> {
     let config = args.config.loaded;
     let (policy, given) = (config.redact_policy(), config.redact_values());

@@ -27,9 +27,7 @@ use harproxy_har::Fixture;
 use harproxy_tls::authority::Authority;
 
 /// Runs the command.
-///
-/// # Errors
-/// [`Failure`], if there is no verdict.
+/// Fails if there is no verdict.
 pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
     let ReplayJob { replay, record, prune, run: plan } = ReplayJob::new(args)?;
     files::remove_ready_file(plan.ready_file.as_deref());

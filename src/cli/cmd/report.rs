@@ -15,32 +15,17 @@ use crate::verdict::report::Report;
 use crate::verdict::report::combine::{CombineError, combine};
 use crate::verdict::report::json::{self, ReadError};
 
-/// Error of combining reports.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A report cannot be read.
     #[error("reading the report {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The reason.
-        source: io::Error,
-    },
-    /// The file is not a report.
+    Read { path: PathBuf, source: io::Error },
     #[error("reading the report {}", path.display())]
-    NoReport {
-        /// The file.
-        path: PathBuf,
-        /// The reason.
-        source: ReadError,
-    },
-    /// The reports cannot be combined.
+    NoReport { path: PathBuf, source: ReadError },
     #[error("combining reports")]
     Combine(#[from] CombineError),
 }
 
 impl Error {
-    /// Returns advice on how to fix the problem.
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
@@ -62,9 +47,7 @@ impl Error {
 }
 
 /// Runs the command.
-///
-/// # Errors
-/// [`Failure`], if there is no verdict.
+/// Fails if there is no verdict.
 pub fn run(args: ReportArgs, ui: &Ui) -> Result<u8, Failure> {
     let fail_on = args.fail_on.as_deref().map(|list| {
         SeverityOverride::parse(list).map_err(|source| plan::Error::FailOn { list: list.to_owned(), source })

@@ -9,49 +9,25 @@ use serde_json::Value as Json;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// Error in a configuration file.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It cannot be read.
     #[error("reading the configuration {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The reason.
-        source: io::Error,
-    },
-    /// It is not valid TOML.
+    Read { path: PathBuf, source: io::Error },
     #[error("{at}: {reason}")]
-    Syntax {
-        /// The position of the error.
-        at: FilePosition,
-        /// The message of the parser.
-        reason: String,
-    },
-    /// An unknown name.
+    Syntax { at: FilePosition, reason: String },
     #[error("{at}: unknown {what} `{name}`{}", Suggestion(nearest.as_deref(), known))]
     Unknown {
-        /// Its position.
         at: FilePosition,
         /// The expected item: "section" or "option of [replay]".
         what: String,
-        /// The name as written.
         name: String,
         /// The most similar known name, or the section that has this name.
         nearest: Option<String>,
         /// All known names, if there are few.
         known: Box<[String]>,
     },
-    /// An invalid value.
     #[error("{at}: `{name}`: {reason}")]
-    Value {
-        /// Its position.
-        at: FilePosition,
-        /// The name of the setting.
-        name: String,
-        /// The reason.
-        reason: String,
-    },
+    Value { at: FilePosition, name: String, reason: String },
 }
 
 /// A position such as `harproxy.toml:3:1`.
@@ -63,7 +39,6 @@ pub struct FilePosition {
 }
 
 impl FilePosition {
-    /// The file.
     #[must_use]
     pub fn file(&self) -> &str {
         &self.file
@@ -104,7 +79,6 @@ impl fmt::Display for Suggestion<'_> {
     }
 }
 
-/// Maximum number of known names in a message.
 const MAX_KNOWN: usize = 10;
 
 pub(super) type Value<'t> = Spanned<DeValue<'t>>;
@@ -117,7 +91,6 @@ pub(super) struct TomlItem<'t> {
     pub(super) value: Value<'t>,
 }
 
-/// A file and its text.
 pub(super) struct ConfigFile<'t> {
     path: &'t Path,
     text: &'t str,
@@ -164,7 +137,6 @@ impl<'t> ConfigFile<'t> {
         }
     }
 
-    /// Returns a string value.
     pub(super) fn text(&self, name: &str, value: &Value<'_>) -> Result<String, Error> {
         match value.get_ref() {
             DeValue::String(text) => Ok(text.as_ref().to_owned()),
@@ -196,7 +168,6 @@ impl<'t> ConfigFile<'t> {
             .collect()
     }
 
-    /// Converts the value to JSON.
     pub(super) fn json(&self, value: &DeValue<'t>) -> Json {
         match value {
             DeValue::String(text) => Json::from(text.as_ref()),
@@ -212,7 +183,6 @@ impl<'t> ConfigFile<'t> {
         }
     }
 
-    /// Returns the error of an invalid value.
     pub(super) fn wrong(&self, name: &str, span: &Range<usize>, reason: impl Into<String>) -> Error {
         Error::Value { at: self.at(span), name: name.to_owned(), reason: reason.into() }
     }
@@ -234,7 +204,6 @@ impl<'t> ConfigFile<'t> {
         Error::Unknown { at: self.at(&span), what: what.into(), name: name.to_owned(), nearest, known: known.into() }
     }
 
-    /// Resolves a path relative to the file.
     pub(super) fn path(&self, path: &str) -> String {
         let folder = self.path.parent().unwrap_or(Path::new(""));
         folder.join(path).to_str().map_or_else(|| path.to_owned(), str::to_owned)
@@ -258,7 +227,6 @@ pub(super) fn nearest<'k>(name: &str, known: &'k [String]) -> Option<&'k str> {
     distances.filter(|(distance, _)| *distance <= far).min_by_key(|(distance, _)| *distance).map(|(_, known)| &**known)
 }
 
-/// Returns the type of a value in words.
 pub(super) fn kind(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a string",

@@ -33,7 +33,6 @@ pub use settings::{Origin, Setting};
 /// Name of the project's file, which is searched from the working directory upward.
 pub const NAME: &str = "harproxy.toml";
 
-/// The value of an option in a file.
 #[derive(Clone, Debug)]
 struct OptionValue {
     /// The value as command-line words.
@@ -41,13 +40,11 @@ struct OptionValue {
     at: FilePosition,
 }
 
-/// Option values by clap id.
 type Values = BTreeMap<String, OptionValue>;
 
 /// The merged configuration files.
 #[derive(Debug, Default)]
 pub struct Config {
-    /// Option values by command.
     options: BTreeMap<&'static str, Values>,
     rules: Vec<MatchRule>,
     noise: Option<bool>,
@@ -60,15 +57,11 @@ pub struct Config {
 
 /// The sections with options of a command.
 const COMMANDS: [&str; 2] = ["record", "replay"];
-/// All sections.
 const SECTIONS: [&str; 7] = ["record", "replay", "scope", "match", "redact", "volatile", "check"];
 
 impl Config {
     /// Loads the user's file and the project's file (`named` by `--config`, else the nearest one). `grammar` builds
     /// the clap grammar. It is called only if there is a file, because it is slower than the search.
-    ///
-    /// # Errors
-    /// An unreadable or invalid file.
     pub fn load<G: Borrow<Command>>(named: Option<&Path>, grammar: impl FnOnce() -> G) -> Result<Self, Error> {
         let mut config = Config::default();
         let users = users_file().filter(|path| path.is_file());
@@ -133,7 +126,6 @@ impl Config {
         self.secrets.values()
     }
 
-    /// Returns `[volatile]`.
     #[must_use]
     pub fn volatile(&self) -> &Volatile {
         &self.volatile
@@ -196,7 +188,6 @@ fn users_file() -> Option<PathBuf> {
 }
 
 impl Error {
-    /// Returns true if the file does not exist.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         matches!(self, Error::Read { source, .. } if source.kind() == io::ErrorKind::NotFound)

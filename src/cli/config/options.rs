@@ -12,7 +12,6 @@ use super::{COMMANDS, OptionValue, Values};
 /// Ids of arguments that are not settings of a file.
 const NOT_IN_FILES: [&str; 4] = ["config", "help", "version", "cmd"];
 
-/// Reads the section of a command.
 pub(super) fn section(
     document: &ConfigFile<'_>,
     table: Table<'_>,

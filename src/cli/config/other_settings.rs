@@ -12,7 +12,6 @@ pub struct OtherSetting {
     pub name: String,
     /// The value. For a secret, its origin.
     pub value: Json,
-    /// Its position in the file.
     pub at: FilePosition,
 }
 

@@ -8,11 +8,9 @@ use crate::cli::args::values::{Words, parse_header_name};
 use harproxy_glob::Globs;
 use harproxy_matching::{Echo, MatchRule};
 
-/// The keys of a rule.
 pub(super) const KEYS: [&str; 9] =
     ["glob", "path", "same-host", "ignore-query", "ignore-body", "body", "match-header", "redirects", "echo"];
 
-/// Reads all rules.
 pub(super) fn rules<'t>(document: &ConfigFile<'t>, value: Value<'t>) -> Result<Vec<MatchRule>, Error> {
     let span = value.span();
     let tables = match value.into_inner() {

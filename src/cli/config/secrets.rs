@@ -7,12 +7,10 @@ use super::sections::json_path;
 use crate::cli::args::values::parse_header_name;
 use harproxy_redact::{Placeholder, PlaceholderName, Policy, Rules, Secret};
 
-/// The keys of the section.
 const KEYS: [&str; 7] = ["headers", "query", "json", "text", "except", "personal", "values"];
 /// Prefix of the name of a variable with a value.
 pub(super) const VARIABLE: &str = "env:";
 
-/// The `[redact]` sections of all files.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Secrets {
     rules: Rules,
@@ -21,7 +19,6 @@ pub(super) struct Secrets {
     values: BTreeMap<Placeholder, SecretSource>,
 }
 
-/// The value of a placeholder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum SecretSource {
     Literal(Secret),
@@ -70,7 +67,6 @@ impl Secrets {
         &self.rules
     }
 
-    /// Builds the policy of all files.
     pub(super) fn policy(&self) -> Result<Policy, Error> {
         let alone = |name: &String| Rules { except: vec![name.clone()], ..self.rules.clone() };
         for (name, at) in self.rules.except.iter().zip(&self.excepted) {

@@ -8,39 +8,30 @@ use super::document::FilePosition;
 use super::{Config, SECTIONS, options};
 use crate::cli::args::variables;
 
-/// Replacement of a secret value.
 const REDACTED: &str = "(redacted)";
-/// Options with a secret value.
 const SECRET: [&str; 1] = ["auth"];
 
-/// An effective setting.
 #[derive(Clone, Debug)]
 pub struct Setting {
     /// The name with its section: `record.output`, `redact.headers`. Rules of `[[match]]` are `match`.
     pub name: String,
     /// The value: a string, a list of strings, a boolean or a number. Null if there is none.
     pub value: Json,
-    /// The meaning of an absent value.
     pub meaning: Option<String>,
-    /// The origin of the value.
     pub source: Origin,
 }
 
 /// Origin of a setting, by descending precedence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// The command line.
     Flag(String),
-    /// A variable.
     Variable(String),
-    /// A file.
     File(FilePosition),
     /// No source sets it.
     Default,
 }
 
 impl Origin {
-    /// Returns the origin as a JSON object.
     #[must_use]
     pub fn json(&self) -> Json {
         match self {
@@ -130,7 +121,6 @@ impl Setting {
         self.name.rsplit_once('.').map_or(&self.name, |(section, _)| section)
     }
 
-    /// Returns the name within the section.
     #[must_use]
     pub fn key(&self) -> &str {
         self.name.rsplit_once('.').map_or(&self.name, |(_, key)| key)

@@ -10,7 +10,6 @@ use crate::verdict::Finding;
 use crate::verdict::request::{RequestRow, ResultKind};
 use harproxy_proxy::Origin;
 
-/// Writes each item as a JSON object.
 pub(super) struct Events;
 
 impl LiveOutput for Events {

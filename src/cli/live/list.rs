@@ -17,7 +17,6 @@ const REMEMBERED: usize = 10_000;
 const LISTED_WITH_REQUEST: [CheckId; 4] =
     [CheckId::MISS, CheckId::OUT_OF_SCOPE, CheckId::WEBSOCKET, CheckId::PASSTHROUGH];
 
-/// Writes the list to standard error.
 #[derive(Default)]
 pub(super) struct List {
     /// The last shown request, and the number of repetitions since.

@@ -25,7 +25,6 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// A reader that has read no line for this time counts as stopped.
 const UNREAD: Duration = Duration::from_secs(3);
 
-/// An item of the queue.
 enum LiveItem {
     Answered(Box<RequestRow>),
     Ended(Box<RequestRow>),
@@ -39,11 +38,9 @@ enum LiveItem {
 trait LiveOutput: Send {
     /// The head of a response arrived, and its body takes longer.
     fn running(&mut self, seen: &RequestRow);
-    /// A request ended.
     fn ended(&mut self, seen: &RequestRow);
     /// A client refused harproxy's certificate.
     fn tls_refused(&mut self, to: &Origin, reason: &str);
-    /// A finding occurred.
     fn found(&mut self, finding: &Finding);
     /// This number of items was dropped.
     fn lost(&mut self, number: u64);
@@ -65,9 +62,6 @@ pub struct Live {
 
 impl Live {
     /// Starts the thread. Returns `None` if the live list is off.
-    ///
-    /// # Errors
-    /// When the thread cannot be started.
     pub fn start(format: LiveFormat) -> std::io::Result<Option<Self>> {
         let output: Box<dyn LiveOutput> = match format {
             LiveFormat::Nothing => return Ok(None),
@@ -150,7 +144,6 @@ impl Subscriber for Live {
     }
 }
 
-/// The state of the thread.
 struct LiveThread {
     output: Box<dyn LiveOutput>,
     /// Responses that have started and are not shown yet, by request number.
@@ -259,7 +252,6 @@ mod tests {
 
     use super::*;
 
-    /// Collects the items.
     #[derive(Default)]
     struct Notes(Arc<Mutex<Vec<String>>>);
 

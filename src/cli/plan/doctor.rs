@@ -10,20 +10,14 @@ use crate::cli::args::common::{ProxyArgs, RunArgs};
 use crate::cli::args::doctor::DoctorArgs;
 use harproxy_proxy::upstream::UpstreamPlan;
 
-/// The plan of one `harproxy doctor`.
 #[derive(Clone, Debug)]
 pub struct DoctorJob {
-    /// Upstream connections.
     pub upstream: UpstreamPlan,
-    /// The run.
     pub run: RunPlan,
 }
 
 impl DoctorJob {
     /// Combines and checks the options.
-    ///
-    /// # Errors
-    /// [`Error`].
     pub fn new(args: DoctorArgs) -> Result<Self, Error> {
         let (grace, head_timeout) = (Duration::from_secs(1), Duration::from_secs(15));
         let proxy =

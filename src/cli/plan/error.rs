@@ -12,19 +12,13 @@ pub(super) const TEST_NOW: &str = "HARPROXY_TEST_NOW";
 /// Error in a command line beyond the form of one value.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// An invalid glob.
     #[error(transparent)]
     Glob(#[from] GlobError),
-    /// Other machines could use the proxy.
     #[error("listening on {0} would open the proxy to other machines")]
     Remote(SocketAddr),
     /// The output of a recording is not a `.har` or `.zip` file.
     #[error("{} ends neither in .har nor in .zip, by which `harproxy replay` finds fixtures", output.display())]
-    Ending {
-        /// The path as given.
-        output: PathBuf,
-    },
-    /// Two reverse origins have the same name or prefix.
+    Ending { output: PathBuf },
     #[error("two --reverse origins are {duplicate}")]
     DuplicateReverse {
         /// "named `API`" or "under `/pay`".
@@ -38,7 +32,6 @@ pub enum Error {
     /// `--tls` without `--reverse`.
     #[error("--tls needs --reverse")]
     TlsWithoutReverse,
-    /// No folder for the certificate authority.
     #[error("no data folder for the certificate authority: neither HOME nor XDG_DATA_HOME is set")]
     NoDataFolder,
     /// `--on-miss record` without exactly one fixture.
@@ -55,21 +48,10 @@ pub enum Error {
     PrunesAndRecords,
     /// `HARPROXY_TEST_NOW` is not a valid time.
     #[error("reading {TEST_NOW}, `{value}`")]
-    TestNow {
-        /// The value.
-        value: String,
-        /// The reason.
-        source: time::error::Parse,
-    },
-    /// A fixture was passed in place of an entry.
+    TestNow { value: String, source: time::error::Parse },
     #[error("`{0}` is not an entry name")]
     NoEntry(String),
     /// `--fail-on` has an unknown finding kind.
     #[error("reading --fail-on `{list}`")]
-    FailOn {
-        /// The list as given.
-        list: String,
-        /// The reason.
-        source: FailOnError,
-    },
+    FailOn { list: String, source: FailOnError },
 }

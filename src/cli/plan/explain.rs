@@ -13,11 +13,8 @@ use harproxy_redact::Policy;
 /// The plan of one `harproxy explain`, without the requests: fixtures, scope and matching options of a replay.
 #[derive(Clone, Debug)]
 pub struct ExplainJob {
-    /// Fixtures and folders, in order.
     pub fixtures: Vec<PathBuf>,
-    /// `-g`.
     pub scope: Option<Globs>,
-    /// Matching options.
     pub matching: Options,
     /// The redaction policy for the output.
     pub policy: Arc<Policy>,
@@ -25,9 +22,6 @@ pub struct ExplainJob {
 
 impl ExplainJob {
     /// Combines and checks the options.
-    ///
-    /// # Errors
-    /// [`Error`].
     pub fn new(args: ExplainArgs) -> Result<Self, Error> {
         Ok(ExplainJob {
             fixtures: fixtures_or_default(args.fixtures),

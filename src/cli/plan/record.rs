@@ -22,24 +22,16 @@ pub struct Learning {
     pub file: PathBuf,
 }
 
-/// The plan of one `harproxy record`.
 #[derive(Clone, Debug)]
 pub struct RecordJob {
-    /// The recording.
     pub record: RecordPlan,
-    /// Upstream connections.
     pub upstream: UpstreamPlan,
-    /// The run.
     pub run: RunPlan,
-    /// `--twice`.
     pub learning: Option<Learning>,
 }
 
 impl RecordJob {
     /// Combines and checks the options.
-    ///
-    /// # Errors
-    /// [`Error`].
     pub fn new(args: RecordArgs) -> Result<Self, Error> {
         if !has_fixture_extension(&args.output) {
             return Err(Error::Ending { output: args.output });

@@ -19,24 +19,18 @@ use harproxy_glob::Globs;
 use harproxy_har::{ContentMode, Fixture, JsonLayout};
 use harproxy_proxy::upstream::UpstreamPlan;
 
-/// The plan of one `harproxy replay`.
 #[derive(Clone, Debug)]
 pub struct ReplayJob {
-    /// The replay.
     pub replay: ReplayPlan,
     /// The recording of misses, with `--on-miss record`.
     pub record: Option<(RecordPlan, UpstreamPlan)>,
     /// `--prune`: remove unused entries after a run that passed.
     pub prune: bool,
-    /// The run.
     pub run: RunPlan,
 }
 
 impl ReplayJob {
     /// Combines and checks the options.
-    ///
-    /// # Errors
-    /// [`Error`].
     pub fn new(args: ReplayArgs) -> Result<Self, Error> {
         let with_cmd = !args.cmd.is_empty();
         match (args.prune, args.on_miss) {

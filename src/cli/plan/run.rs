@@ -13,31 +13,22 @@ use harproxy_proxy::{Credentials, ProxyPlan, ReversePlan};
 use harproxy_redact::Policy;
 use harproxy_tls::authority::Authority;
 
-/// Default port of a proxy without CMD.
 const DEFAULT_PORT: u16 = 8899;
 
 /// The run around a recording or a replay.
 #[derive(Clone, Debug)]
 pub struct RunPlan {
-    /// The address of the proxy port.
     pub listen: SocketAddr,
     /// Credentials that clients must send.
     pub auth: Option<Credentials>,
     /// Origins with a reverse port.
     pub reverse: Vec<ReversePlan>,
-    /// Whether reverse ports use TLS.
     pub reverse_tls: bool,
-    /// `--head-timeout`.
     pub head_timeout: Duration,
-    /// `--idle-timeout`.
     pub idle_timeout: Duration,
-    /// The folder of the certificate authority.
     pub ca_dir: PathBuf,
-    /// `--ready-file`.
     pub ready_file: Option<PathBuf>,
-    /// `--report`.
     pub reports: Vec<PathBuf>,
-    /// `--grace`.
     pub grace: Duration,
     /// Hosts that CMD reaches without the proxy.
     pub bypass: Vec<String>,
@@ -84,7 +75,6 @@ impl RunPlan {
         })
     }
 
-    /// Returns the plan of the engine.
     #[must_use]
     pub fn proxy(&self, authority: Arc<Authority>) -> ProxyPlan {
         ProxyPlan {
@@ -108,9 +98,6 @@ pub fn listen_address(args: &ListenArgs, with_cmd: bool) -> SocketAddr {
 
 /// Returns `--ca-dir`, else the user's data folder. The path is absolute, because CMD and `--ready-file` get paths in
 /// it.
-///
-/// # Errors
-/// [`Error::NoDataFolder`].
 pub fn ca_dir(args: &AuthorityArgs) -> Result<PathBuf, Error> {
     let dir = args.ca_dir.clone().or_else(Authority::default_dir).ok_or(Error::NoDataFolder)?;
     Ok(absolute(&dir))

@@ -12,11 +12,9 @@ use crate::verdict::{CheckId, Counts, Finding, RunMode, Severity, Verdict, conne
 pub struct Host {
     /// `https://host:port`, without a default port.
     pub origin: String,
-    /// Number of requests received by the proxy.
     pub requests: u64,
     /// Number of these requests that failed upstream.
     pub failed: u64,
-    /// Error of the first failed request.
     pub error: Option<String>,
 }
 

@@ -13,7 +13,6 @@ use harproxy_proxy::upstream::{PlanError, Upstream, UpstreamPlan};
 use harproxy_proxy::{Handler, Origin};
 use harproxy_redact::Policy;
 
-/// A diagnosis in progress.
 #[derive(Debug)]
 pub struct Doctor {
     live: Arc<UpstreamSource>,
@@ -22,9 +21,6 @@ pub struct Doctor {
 
 impl Doctor {
     /// A diagnosis with these upstream connections.
-    ///
-    /// # Errors
-    /// If the plan is not usable.
     pub fn new(upstream: UpstreamPlan) -> Result<Self, PlanError> {
         let live = Arc::new(UpstreamSource::live(Upstream::anywhere(upstream)?));
         Ok(Doctor { live, collector: Arc::new(Collector::new(true)) })

@@ -26,7 +26,6 @@ pub struct WatchPlan {
     pub proxy: String,
     /// Addresses on which harproxy listens.
     pub own_addresses: Vec<SocketAddr>,
-    /// Polling rate.
     pub rate: PollRate,
 }
 
@@ -68,7 +67,6 @@ impl PollRate {
     }
 }
 
-/// Result of a watch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProcessReport {
     /// Programs in order of first appearance; `None` on platforms without `/proc`.

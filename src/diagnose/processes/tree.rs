@@ -48,7 +48,6 @@ struct KnownProcess {
     /// The kernel's name of the process, which changes on exec.
     comm: String,
     name: String,
-    /// Network namespace.
     network: Option<OsString>,
 }
 
@@ -71,10 +70,8 @@ enum SocketKind {
     Udp6,
 }
 
-/// Maximum number of look-ups of a socket.
 const MAX_TRIES: u32 = 8;
 
-/// A row of a connection table.
 struct TableRow {
     inode: u64,
     local: SocketAddr,

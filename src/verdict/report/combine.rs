@@ -12,10 +12,8 @@ use crate::verdict::fail_on::SeverityOverride;
 use crate::verdict::findings::MAX_FINDINGS;
 use crate::verdict::{CheckId, Finding, Findings, FixtureUse, Location, RunMode, Severity, StatusSource, Verdict};
 
-/// Error of combining reports.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CombineError {
-    /// No report was given.
     #[error("no reports were given to combine")]
     Nothing,
     /// Runs of different commands cannot be combined. The text names two of them.
@@ -27,9 +25,6 @@ pub enum CombineError {
 /// `no-traffic` is a finding if it was in all shards, everything else is added up. Severities are those that the shards
 /// gave, unless `fail_on` says otherwise. The status is 0 when the verdict holds and no shard ended with the status of
 /// its CMD or of harproxy, else 1.
-///
-/// # Errors
-/// [`CombineError`].
 pub fn combine(reports: Vec<(String, Report)>, fail_on: Option<&SeverityOverride>) -> Result<Report, CombineError> {
     let mode = common_mode(&reports)?;
     let began = reports.iter().map(|(_, report)| report.started).min().ok_or(CombineError::Nothing)?;

@@ -18,22 +18,18 @@ pub const SCHEMA: &str = "harproxy.report/1";
 const FAMILY: &str = "harproxy.report/";
 const VERSION: u32 = 1;
 
-/// Error of reading a JSON report.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// Invalid JSON.
     #[error("invalid JSON")]
     Json(#[source] serde_json::Error),
     /// `schema` is missing or names something else.
     #[error("not a harproxy report: `\"schema\": \"{SCHEMA}\"` is missing")]
     NotAReport,
-    /// A newer version of the schema.
     #[error("a report of `{schema}`; harproxy {} reads `{SCHEMA}`", env!("CARGO_PKG_VERSION"))]
     Newer {
         /// The schema of the file.
         schema: String,
     },
-    /// A member is missing or has the wrong type.
     #[error("not a valid report of `{SCHEMA}`")]
     Malformed(#[source] serde_json::Error),
 }
@@ -107,9 +103,6 @@ pub fn render(report: &Report) -> String {
 
 /// Reads a report that [`render`] wrote. Unknown members are ignored, as the schema requires. [`Report::entries`] is
 /// empty, because the format has none.
-///
-/// # Errors
-/// [`ReadError`].
 pub fn read(json: &[u8]) -> Result<Report, ReadError> {
     #[derive(Deserialize)]
     struct Header {
@@ -142,7 +135,6 @@ pub fn read(json: &[u8]) -> Result<Report, ReadError> {
     })
 }
 
-/// RFC 3339.
 mod moment {
     use super::*;
     use serde::de::Error as _;

@@ -17,7 +17,6 @@ use crate::verdict::request::ResultKind;
 use crate::verdict::{CheckId, Finding, Location, Severity, StatusSource};
 use harproxy_http::escape::one_line;
 
-/// Renders the document.
 #[must_use]
 pub fn render(report: &Report) -> String {
     let mut xml = Vec::new();

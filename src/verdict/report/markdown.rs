@@ -35,7 +35,6 @@ const SNIPPET: usize = 2_000;
 /// Maximum length of a differing value, characters.
 const VALUE: usize = 300;
 
-/// Renders the report.
 #[must_use]
 pub fn render(report: &Report) -> String {
     let verdict = &report.verdict;

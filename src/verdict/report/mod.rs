@@ -27,19 +27,15 @@ use super::{StatusSource, Verdict};
 /// The data of a finished run for its reports.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// The verdict of the run.
     pub verdict: Verdict,
-    /// The exit status.
     pub status: u8,
     /// The origin of the exit status: the verdict, CMD or harproxy.
     pub source: StatusSource,
-    /// When the run began.
     pub started: OffsetDateTime,
     /// The command line of CMD, without secrets; empty without CMD.
     pub command: String,
     /// The combined reports; empty for a single run.
     pub shards: Vec<Shard>,
-    /// The requests in order of arrival.
     pub requests: Vec<RequestRow>,
     /// Number of requests that are not listed in `requests`.
     pub more_requests: u64,
@@ -53,11 +49,8 @@ pub struct Report {
 pub struct Shard {
     /// The report's file, as given by the user.
     pub shard: String,
-    /// Whether the run passed.
     pub passed: bool,
-    /// The exit status of the run.
     pub status: u8,
-    /// The origin of the exit status.
     pub source: StatusSource,
     /// Requests seen.
     pub requests: u64,
@@ -65,7 +58,6 @@ pub struct Shard {
     pub duration_ms: u64,
 }
 
-/// The format of a report file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// `.json`: for programs, with a documented schema.
@@ -96,7 +88,6 @@ impl Format {
         Format::ENDINGS.iter().find(|(known, _)| known.eq_ignore_ascii_case(ending)).map(|(_, format)| *format)
     }
 
-    /// Renders a report in this format.
     #[must_use]
     pub fn render(self, report: &Report) -> String {
         match self {

@@ -13,26 +13,20 @@ pub struct Palette {
     pub bad: Style,
     /// Findings that do not fail the run.
     pub warning: Style,
-    /// Hints.
     pub hint: Style,
-    /// Secondary text.
     pub dim: Style,
-    /// Values of the request.
     pub request: Style,
-    /// Recorded values.
     pub recorded: Style,
     /// Width of the terminal in columns, if known.
     pub columns: Option<usize>,
 }
 
 impl Palette {
-    /// Returns a palette without styles.
     #[must_use]
     pub fn plain() -> Self {
         Palette::default()
     }
 
-    /// Returns the palette for a terminal.
     #[must_use]
     pub fn colour() -> Self {
         let fg = |colour: AnsiColor| Style::new().fg_color(Some(colour.into()));

@@ -16,10 +16,8 @@ pub(super) fn unused_last(verdict: &Verdict) -> Vec<&Finding> {
     without_unused(verdict).into_iter().chain(unused).collect()
 }
 
-/// The unused entries of one fixture.
 pub(super) struct UnusedEntries<'v> {
     pub(super) fixture: &'v FixtureUse,
-    /// Number of unused entries.
     pub(super) count: usize,
     /// The finding of each listed entry.
     pub(super) findings: Vec<&'v Finding>,

@@ -13,9 +13,6 @@ use crate::verdict::exit;
 use harproxy_tls::authority::Authority;
 
 /// Runs the command.
-///
-/// # Errors
-/// [`Failure`].
 pub fn run(args: &CaArgs, ui: &Ui) -> Result<u8, Failure> {
     let dir = plan::ca_dir(&args.authority)?;
     let text = match &args.command {

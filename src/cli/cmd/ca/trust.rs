@@ -19,9 +19,7 @@ use crate::verdict::exit;
 use harproxy_tls::authority::Authority;
 
 /// Runs the command.
-///
-/// # Errors
-/// [`Failure`]. The failure of a single store is reported and sets the exit status.
+/// The failure of a single store is reported and sets the exit status.
 pub fn run(args: &TrustArgs, authority: &Authority, ui: &Ui) -> Result<u8, Failure> {
     let env = env::own();
     let machine = Machine::here(&env);

@@ -25,16 +25,12 @@ use harproxy_tls::provider::provider;
 /// The host name of the API. It has no DNS entry: the demo maps it.
 pub const HOST: &str = "api.demo.test";
 
-/// Error of starting the API.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The certificate cannot be created.
     #[error("making a certificate for {HOST}")]
     Certificate(#[from] rcgen::Error),
-    /// rustls refuses the certificate.
     #[error("setting up TLS for {HOST}")]
     Tls(#[from] rustls::Error),
-    /// The port cannot be opened.
     #[error("opening a port for {HOST}")]
     Listen(#[from] io::Error),
 }
@@ -48,9 +44,6 @@ pub struct Api {
 
 impl Api {
     /// Starts it on a free port.
-    ///
-    /// # Errors
-    /// [`Error`].
     pub async fn start() -> Result<Api, Error> {
         let (root, config) = certify()?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
@@ -59,7 +52,6 @@ impl Api {
         Ok(Api { addr, root, task })
     }
 
-    /// Returns its address.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr

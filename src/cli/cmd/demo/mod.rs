@@ -27,37 +27,24 @@ use harproxy_proxy::{Handler, Proxy, ProxyPlan, Running};
 use harproxy_tls::authority::Authority;
 use visit::{DemoRequest, DemoResponse, OUTSIDE, UNRECORDED, VISIT, Visitor};
 
-/// The scope of the recording.
 const GLOB: &str = "**/api/**";
 /// Timeout of every connection. All of them are local.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Error of the demo itself.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The embedded API.
     #[error(transparent)]
     Api(#[from] api::Error),
-    /// The client.
     #[error(transparent)]
     Visit(#[from] visit::Error),
-    /// No folder for the temporary authority or for the fixture.
     #[error("making a temporary folder")]
     Folder(#[source] io::Error),
-    /// A file of the demo.
     #[error("writing {}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// The reason.
-        source: io::Error,
-    },
+    Write { path: PathBuf, source: io::Error },
 }
 
 /// Runs the demo. The status is 0 if all responses are equal and only the expected miss happened.
-///
-/// # Errors
-/// [`Failure`], if the demo cannot run.
+/// Fails if the demo cannot run.
 pub async fn run(ui: &Ui) -> Result<u8, Failure> {
     let printer = DemoOutput { ui };
     let scratch = tempfile::Builder::new().prefix("harproxy-demo-").tempdir().map_err(Error::Folder)?;

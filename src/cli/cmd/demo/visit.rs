@@ -19,28 +19,17 @@ use harproxy_tls::provider::provider;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Error of the client.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The CA of the proxy is not usable.
     #[error("trusting the CA of the proxy")]
     Trust(#[source] BoxError),
-    /// A request got no response.
     #[error("requesting {request}")]
-    Request {
-        /// Method and path.
-        request: String,
-        /// The reason.
-        source: BoxError,
-    },
+    Request { request: String, source: BoxError },
 }
 
-/// A request of the demo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DemoRequest {
-    /// The method.
     pub method: &'static str,
-    /// Path and query.
     pub path: &'static str,
     /// The payload, JSON.
     pub body: &'static str,
@@ -68,10 +57,8 @@ pub const OUTSIDE: DemoRequest = get("/health");
 /// An unrecorded request that is similar to one of the visit.
 pub const UNRECORDED: DemoRequest = get("/api/users?page=3");
 
-/// A response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DemoResponse {
-    /// The status.
     pub status: u16,
     /// Its headers, harproxy's own mark left out.
     pub headers: HeaderMap,
@@ -96,9 +83,6 @@ pub struct Visitor {
 
 impl Visitor {
     /// Creates a client of `proxy` that trusts `ca` (PEM).
-    ///
-    /// # Errors
-    /// [`Error::Trust`].
     pub fn new(proxy: SocketAddr, ca: &str) -> Result<Visitor, Error> {
         let mut roots = rustls::RootCertStore::empty();
         let ca = CertificateDer::from_pem_slice(ca.as_bytes()).map_err(|e| Error::Trust(e.into()))?;
@@ -112,9 +96,6 @@ impl Visitor {
     }
 
     /// Sends one request and waits for the complete response.
-    ///
-    /// # Errors
-    /// [`Error::Request`].
     pub async fn send(&self, ask: DemoRequest) -> Result<DemoResponse, Error> {
         self.try_send(ask)
             .await

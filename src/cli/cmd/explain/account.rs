@@ -15,7 +15,6 @@ const MAX_OTHERS: usize = 10;
 /// Maximum number of differences per entry.
 const MAX_DIFFERENCES: usize = 5;
 
-/// A request and its answer.
 pub struct Account<'a> {
     pub matcher: &'a Matcher,
     /// The globs of `-g`.

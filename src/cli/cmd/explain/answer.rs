@@ -9,7 +9,6 @@ use sha2::{Digest, Sha256};
 use harproxy_har::{Entry, Payload};
 use harproxy_matching::{Chosen, Difference, EntryRef, Matcher, Miss, Outcome, Query};
 
-/// The answer of a request.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JsonAnswer {
@@ -46,7 +45,6 @@ struct Near {
 pub struct AnswerBody {
     /// The entry with the payload.
     pub entry: Arc<Entry>,
-    /// Its length in bytes.
     pub len: u64,
     sha256: String,
 }
@@ -81,7 +79,6 @@ fn body(matcher: &Matcher, chosen: &Chosen) -> Result<AnswerBody, harproxy_har::
 }
 
 impl JsonAnswer {
-    /// Converts the answer.
     #[must_use]
     pub fn of(matcher: &Matcher, outcome: &Outcome, body: Option<AnswerBody>) -> Self {
         let (action, chosen) = match outcome {

@@ -14,9 +14,7 @@ use account::Account;
 use answer::JsonAnswer;
 
 /// Runs the command: answers the requests in order, so that sequences advance.
-///
-/// # Errors
-/// [`Failure`]. A miss is not an error.
+/// A miss is not an error.
 pub fn run(mut args: ExplainArgs, ui: &Ui) -> Result<u8, Failure> {
     let requests = requests::read(&mut args)?;
     let json = args.json;

@@ -15,25 +15,20 @@ use harproxy_http::NormalUrl;
 use harproxy_json::text::replace_lone_surrogates;
 use harproxy_matching::Query;
 
-/// Error of reading a request.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file cannot be read.
     #[error("reading {}", name(path))]
     Read {
         /// The file; `-` is standard input.
         path: PathBuf,
-        /// The reason.
         source: io::Error,
     },
-    /// A line is not a request.
     #[error("reading line {line} of {}: {reason}", name(path))]
     Line {
         /// The file; `-` is standard input.
         path: PathBuf,
         /// The line, from 1.
         line: usize,
-        /// The reason.
         reason: String,
     },
 }
@@ -42,19 +37,15 @@ fn name(path: &Path) -> String {
     if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
 }
 
-/// A request to explain.
 #[derive(Clone, Debug)]
 pub struct ExplainRequest {
-    /// Its method.
     pub method: String,
-    /// Its URL.
     pub url: NormalUrl,
     headers: HeaderMap,
     body: Option<Vec<u8>>,
 }
 
 impl ExplainRequest {
-    /// Returns the query for the matcher.
     #[must_use]
     pub fn query(&self) -> Query<'_> {
         Query { method: &self.method, url: &self.url, headers: &self.headers, body: self.body.as_deref() }
@@ -63,9 +54,6 @@ impl ExplainRequest {
 
 /// Returns the requests of the arguments in order. They are read lazily, so that each line of standard input is
 /// answered at once.
-///
-/// # Errors
-/// When a file cannot be opened.
 pub fn read(args: &mut ExplainArgs) -> Result<Box<dyn Iterator<Item = Result<ExplainRequest, Error>>>, Error> {
     if let Some(path) = args.requests.take() {
         let input: Box<dyn BufRead> = match path == Path::new("-") {

@@ -25,9 +25,7 @@ use harproxy_proxy::upstream::{Upstream, UpstreamPlan};
 use harproxy_tls::authority::Authority;
 
 /// Runs the command.
-///
-/// # Errors
-/// [`Failure`], if there is no verdict.
+/// Fails if there is no verdict.
 pub async fn run(args: RecordArgs, ui: &Ui) -> Result<u8, Failure> {
     let RecordJob { record, upstream, run: plan, learning } = RecordJob::new(args)?;
     files::remove_ready_file(plan.ready_file.as_deref());
@@ -139,7 +137,6 @@ pub(super) fn finished<T, E: Into<Failure>>(
     done.map_err(Into::into)
 }
 
-/// The fixture of a recording.
 struct OutputFixture {
     output: PathBuf,
     content: ContentMode,

@@ -21,7 +21,6 @@ use harproxy_har::write::ContentMode;
 use harproxy_proxy::upstream::UpstreamPlan;
 use harproxy_tls::authority::Authority;
 
-/// Result of the second run.
 pub(super) enum SecondRun {
     /// It succeeded. Contains the learned configuration if it was written.
     Succeeded(Option<Learned>),

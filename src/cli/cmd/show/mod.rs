@@ -15,9 +15,6 @@ use crate::verdict::exit;
 use harproxy_har::{Fixture, format};
 
 /// Runs the command.
-///
-/// # Errors
-/// [`Failure`].
 pub fn run(args: &ShowArgs, ui: &Ui) -> Result<u8, Failure> {
     let named =
         args.entries.iter().map(|entry| EntryArgument::parse(entry, args.all)).collect::<Result<Vec<_>, _>>()?;

@@ -61,7 +61,6 @@ struct PageRequest<'a> {
     status: Option<u16>,
     outcome: ResultKind,
     source: SourceKind,
-    /// Fixture and entry.
     #[serde(skip_serializing_if = "Option::is_none")]
     entry: Option<(usize, usize)>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -97,7 +96,6 @@ struct PageEntry<'a> {
     received: Option<usize>,
 }
 
-/// Serialises the page's data as JSON.
 pub(super) fn json(report: &Report, headline: &str) -> String {
     let Report { verdict, status, source, started, command, requests: rows, more_requests, entries: views, shards } =
         report;
@@ -151,7 +149,6 @@ fn failed(findings: &[Finding]) -> HashSet<u64> {
     failing.flat_map(|finding| finding.requests.iter().copied()).collect()
 }
 
-/// Returns the near entries of all findings.
 fn near(findings: &[Finding]) -> HashSet<(&str, usize)> {
     let near = findings.iter().flat_map(|finding| &finding.near);
     near.map(|near| (near.place.fixture.as_str(), near.place.entry)).collect()

@@ -41,7 +41,6 @@ const SCRIPT: &str = concat!(
     "})();\n",
 );
 
-/// Renders the page.
 #[must_use]
 pub fn render(report: &Report) -> String {
     let passed = report.verdict.passed();
@@ -64,7 +63,6 @@ pub fn render(report: &Report) -> String {
     filled(&with_lf(PAGE), fill)
 }
 
-/// Returns the first line of the text report.
 fn headline(report: &Report) -> String {
     let text = text::render(&report.verdict, &text::Palette::plain());
     text.lines().next().unwrap_or_default().to_owned()

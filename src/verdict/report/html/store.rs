@@ -27,7 +27,6 @@ pub(super) struct PageStore {
     known: HashMap<(String, Bytes, u64), usize>,
 }
 
-/// A payload in the page.
 #[derive(Debug, Serialize)]
 struct PagePayload {
     mime: String,
@@ -41,7 +40,6 @@ struct PagePayload {
     bytes: Option<String>,
 }
 
-/// The tables of the page.
 #[derive(Debug, Serialize)]
 pub(super) struct Tables {
     fields: Vec<(String, String)>,
