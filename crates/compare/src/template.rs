@@ -54,7 +54,6 @@ impl PlaceholderScore {
         self.unknown += more.unknown;
     }
 
-    /// Returns the number of places.
     #[must_use]
     pub fn places(self) -> usize {
         self.confirmed + self.contradicted + self.unknown
@@ -75,7 +74,6 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// Decodes a text.
     #[must_use]
     pub fn decode(self, encoded: &[u8]) -> Cow<'_, [u8]> {
         match self {

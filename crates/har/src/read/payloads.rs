@@ -42,9 +42,6 @@ impl Fixture {
     }
 
     /// Like [`Fixture::payload`], without a second copy of an embedded text.
-    ///
-    /// # Errors
-    /// As for [`Fixture::payload`].
     pub fn into_payload(&self, entry: usize, mut body: Body) -> Result<Payload, Error> {
         match &mut body.stored {
             Storage::Text(text) => Ok(embedded_payload(std::mem::take(text).into_bytes(), &body)),
@@ -53,9 +50,6 @@ impl Fixture {
     }
 
     /// The bytes of a payload as stored, without undoing `_compact`. `None` if there are none or more than `longest`.
-    ///
-    /// # Errors
-    /// As for [`Fixture::payload`].
     pub fn stored_bytes(&self, entry: usize, body: &Body, longest: u64) -> Result<Option<Vec<u8>>, Error> {
         let mut bytes = Vec::new();
         match &body.stored {
