@@ -4,7 +4,6 @@
 use super::event::{RequestEvent, RunEvent, Subscriber};
 use harproxy_proxy::respond::MARK;
 
-/// Writes the access log.
 #[derive(Debug, Default)]
 pub struct AccessLog;
 

@@ -20,9 +20,7 @@ use harproxy_proxy::Origin;
 pub struct HostCounts {
     /// Requests, without tunnels.
     pub requests: u64,
-    /// Tunnels.
     pub tunnels: u64,
-    /// Recorded.
     pub recorded: u64,
     /// Forwarded and not recorded.
     pub passed: u64,
@@ -256,7 +254,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Writes a finding to the log.
 fn log_finding(finding: &Finding) {
     let (kind, request) = (&finding.check, finding.at.request.as_deref().unwrap_or_default());
     let (text, hint) = (&finding.text, finding.hint.as_deref().unwrap_or_default());

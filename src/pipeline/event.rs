@@ -15,7 +15,6 @@ use harproxy_http::Headers;
 use harproxy_proxy::{ConnectionEvent, Origin};
 use harproxy_redact::{Policy, display};
 
-/// An event of a run.
 #[derive(Clone, Copy, Debug)]
 pub enum RunEvent<'a> {
     /// The head of a response is there, or the connection is closed without one.
@@ -33,7 +32,6 @@ pub enum RunEvent<'a> {
 pub struct RequestEvent<'a> {
     /// The origin that the request is for.
     pub origin: &'a Origin,
-    /// Its outcome.
     pub outcome: &'a Outcome,
     /// True if the outcome was published when the response began.
     pub was_answered: bool,
@@ -45,7 +43,6 @@ pub struct RequestEvent<'a> {
 
 /// Receives the events of a run, on the threads that serve.
 pub trait Subscriber: Send + Sync {
-    /// Receives an event.
     fn notify(&self, event: &RunEvent<'_>);
 
     /// Returns true if the next request needs a row. Rows take time, since they are redacted.
@@ -112,7 +109,6 @@ impl EventBus {
         self.clock.requests.load(Ordering::Relaxed)
     }
 
-    /// Publishes an event.
     pub fn publish(&self, event: &RunEvent<'_>) {
         self.subscribers.iter().for_each(|subscriber| subscriber.notify(event));
     }

@@ -15,7 +15,6 @@ use harproxy_proxy::{Body, Connection, Exchange as Received, Origin};
 
 /// A request on its way through the pipeline. Stages and sources read it, and write its outcome.
 pub struct Exchange<'c> {
-    /// The client connection.
     pub connection: &'c Connection,
     /// The origin that the request is for.
     pub origin: Origin,
@@ -68,13 +67,11 @@ impl<'c> Exchange<'c> {
         }
     }
 
-    /// The method of the request.
     #[must_use]
     pub fn method(&self) -> &Method {
         self.request.method()
     }
 
-    /// The headers of the request.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         self.request.headers()

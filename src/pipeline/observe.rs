@@ -19,7 +19,6 @@ use harproxy_proxy::{Body, Close, Connection, ConnectionEvent, Origin};
 
 /// The bus of a pipeline, and the redaction of what is published.
 pub struct Observer {
-    /// The bus.
     pub bus: EventBus,
     /// Redacts rows and the texts of findings.
     pub redaction: Arc<dyn LogRedaction>,
@@ -203,7 +202,6 @@ impl Observer {
         self.bus.publish(&RunEvent::Found(finding));
     }
 
-    /// Publishes an event of a connection.
     pub fn publish_connection(&self, event: &ConnectionEvent) {
         self.bus.publish(&RunEvent::Connection(event));
     }

@@ -14,11 +14,9 @@ use harproxy_proxy::upstream::UpstreamError;
 /// The outcome of a request. Stages and sources fill it in while the request passes them.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// The source of the response.
     pub source: SourceKind,
     /// The result; `None` until a stage or a source decided.
     pub result: Option<ResultKind>,
-    /// True if the request is in scope.
     pub in_scope: bool,
     /// The entry that answered; for a miss, the most similar one.
     pub entry: Option<EntryName>,
@@ -55,7 +53,6 @@ pub struct RefusalReason {
 }
 
 impl Outcome {
-    /// Sets result and source.
     pub fn decide(&mut self, result: ResultKind, source: SourceKind) {
         (self.result, self.source) = (Some(result), source);
     }

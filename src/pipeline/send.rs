@@ -11,7 +11,6 @@ use harproxy_proxy::{Body, Close};
 /// The responses that get an `x-harproxy` header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Marks {
-    /// All.
     All,
     /// Those that harproxy made because upstream sent none. A recording client should get what upstream sent.
     OwnErrors,

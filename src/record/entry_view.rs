@@ -6,20 +6,12 @@ use harproxy_compare::{Body, Content, Request, Response};
 use harproxy_har::{Entry, Error, Fixture, Payload, model};
 use harproxy_http::NormalUrl;
 
-/// Returns the request of an entry.
-///
-/// # Errors
-/// When its payload cannot be read.
 pub fn request<'e>(fixture: &Fixture, at: usize, entry: &'e Entry) -> Result<Request<'e>, Error> {
     let model::Request { method, url, headers, .. } = &entry.request;
     let (url, body) = (normal_url(url).into(), request_body(fixture, at, entry)?);
     Ok(Request { method: method.into(), url, headers: Cow::Borrowed(headers), body })
 }
 
-/// Returns the response of an entry.
-///
-/// # Errors
-/// When its payload cannot be read.
 pub fn response<'e>(fixture: &Fixture, at: usize, entry: &'e Entry) -> Result<Response<'e>, Error> {
     let model::Response { status, status_text, http_version, headers, trailers, .. } = &entry.response;
     let failure = entry.harproxy.as_ref().and_then(|own| own.get("error")?.get("kind")?.as_str());
@@ -33,18 +25,10 @@ pub fn response<'e>(fixture: &Fixture, at: usize, entry: &'e Entry) -> Result<Re
     })
 }
 
-/// Returns the request payload of an entry.
-///
-/// # Errors
-/// When it cannot be read.
 pub fn request_body(fixture: &Fixture, at: usize, entry: &Entry) -> Result<Body<'static>, Error> {
     entry.request.post_data.as_ref().map_or_else(|| Ok(Body::empty()), |data| body(fixture, at, data))
 }
 
-/// Returns the response payload of an entry.
-///
-/// # Errors
-/// When it cannot be read.
 pub fn response_body(fixture: &Fixture, at: usize, entry: &Entry) -> Result<Body<'static>, Error> {
     body(fixture, at, &entry.response.content)
 }

@@ -19,9 +19,7 @@ pub enum Error {
     Journal {
         /// The action that failed.
         doing: &'static str,
-        /// The file.
         path: PathBuf,
-        /// The reason.
         source: io::Error,
     },
     /// `[volatile]` has an invalid path.
@@ -38,7 +36,6 @@ pub enum Error {
         /// The process of the recorder, if it is known.
         recorder: Option<u32>,
     },
-    /// The output is a folder.
     #[error("recording into {}, which is a folder", output.display())]
     IsFolder {
         /// The folder.

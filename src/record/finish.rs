@@ -41,9 +41,6 @@ impl Recorder {
     }
 
     /// Writes the recording as a fixture of its own. Nothing can be recorded after that.
-    ///
-    /// # Errors
-    /// [`Error`].
     pub fn copy_to(&self, fixture: &Path) -> Result<(), Error> {
         self.journal.close();
         let Some((mut reader, index)) = finalise::open(&self.locked)? else { return Ok(()) };

@@ -17,7 +17,6 @@ use harproxy_har::{FixtureWriter, digest, held};
 /// The counts of a recording that was killed or held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordingSummary {
-    /// Exchanges in it.
     pub exchanges: usize,
     /// Exchanges that were cut off, stored as truncated.
     pub cut: usize,
@@ -52,7 +51,6 @@ impl RecordingSummary {
 /// The description of a held recording, stored beside it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldRecording {
-    /// Its counts.
     pub summary: RecordingSummary,
     /// SHA-256 of the fixture that it was made from, in hex.
     base: String,
@@ -101,9 +99,6 @@ pub fn accept(paths: &JournalPaths, recording: &HeldRecording) -> Result<(), Err
 }
 
 /// Drops the held recording. False if there is none.
-///
-/// # Errors
-/// When it can't be removed.
 pub fn discard(paths: &JournalPaths) -> Result<bool, Error> {
     let was_held = paths.held.exists();
     held::discard(&paths.held, &paths.output)?;

@@ -13,13 +13,11 @@ pub struct HostLine {
     pub host: String,
     /// Requests; a tunnel counts as one.
     pub requests: u64,
-    /// Recorded requests.
     pub recorded: u64,
     /// Requests that were forwarded unrecorded.
     pub passed: u64,
 }
 
-/// The result of a recording.
 #[derive(Clone, Debug)]
 pub struct RecordingResult {
     /// Counts and findings.

@@ -85,6 +85,5 @@ pub enum OnFailure {
 pub enum CmdEnd {
     /// It exited 0, or there was none.
     Clean,
-    /// It failed.
     Failed,
 }

@@ -34,9 +34,6 @@ pub struct Recorder {
 
 impl Recorder {
     /// Checks and locks the output, recovers a killed recording, and opens the journal.
-    ///
-    /// # Errors
-    /// [`Error`].
     pub fn start(plan: RecordPlan, upstream: Upstream) -> Result<Self, Error> {
         let paths = JournalPaths::beside(&plan.output)?;
         finalise::check(&plan)?;

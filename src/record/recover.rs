@@ -38,7 +38,6 @@ pub struct Recovery {
     pub cause: LeftoverCause,
     /// The fixture.
     pub output: PathBuf,
-    /// Its counts.
     pub summary: RecordingSummary,
     /// The entries of the fixture that it added or replaced, if it was killed and redaction was on. A value that became
     /// known as a secret after it was journalled may be left in them.

@@ -57,7 +57,6 @@ impl RecordingRedactor {
         fields
     }
 
-    /// Redacts a URL.
     #[must_use]
     pub fn redact_url(&self, url: NormalUrl) -> String {
         self.redactor().redact_url(url.as_str()).unwrap_or_else(|| url.into())
@@ -73,7 +72,6 @@ impl RecordingRedactor {
         outcome
     }
 
-    /// Redacts a message.
     #[must_use]
     pub fn redact_text(&self, text: &str) -> String {
         String::from_utf8_lossy(&self.redactor().redact_text(text.as_bytes())).into_owned()

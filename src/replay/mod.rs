@@ -34,7 +34,6 @@ use harproxy_redact::Policy;
 use router::Routes;
 use stale::MaxAge;
 
-/// The options of a replay.
 #[derive(Clone, Debug)]
 pub struct ReplayPlan {
     /// Fixtures and folders, in order.
@@ -43,7 +42,6 @@ pub struct ReplayPlan {
     pub scope: Option<Globs>,
     /// True if the run has a CMD. Then `no-traffic` fails.
     pub with_cmd: bool,
-    /// Matching options.
     pub matching: Options,
     /// `[scope] noise`: true if there is a list of noise.
     pub noise: bool,
@@ -74,7 +72,6 @@ pub struct ReplayPlan {
     pub timeouts: Timeouts,
 }
 
-/// The network for a replay.
 #[derive(Clone, Debug)]
 pub struct NetworkPlan {
     /// `--passthrough`: the URLs that go there.
@@ -98,9 +95,6 @@ pub enum Error {
 }
 
 /// Opens the fixtures that these files and folders name, in order, and indexes them.
-///
-/// # Errors
-/// [`Error`].
 pub fn open(arguments: &[PathBuf], scope: Option<Globs>, matching: Options) -> Result<Matcher, Error> {
     let open = |path: Result<PathBuf, harproxy_har::Error>| Ok(Arc::new(Fixture::open(&path?)?));
     let fixtures = harproxy_har::find(arguments).into_iter().map(open).collect::<Result<_, harproxy_har::Error>>()?;

@@ -45,7 +45,6 @@ pub enum FixtureChange {
         fixture: String,
         /// Whether it was removed.
         removed: bool,
-        /// The reason.
         because: String,
     },
 }

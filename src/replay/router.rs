@@ -15,7 +15,6 @@ use harproxy_proxy::{Origin, Scheme};
 
 /// The sources over the fixtures that are loaded. Another set replaces it when they are loaded again.
 pub(super) struct Routes {
-    /// The fixtures.
     pub(super) fixtures: Arc<FixtureSource>,
     /// For requests in scope.
     answered: SourceList,

@@ -23,9 +23,7 @@ pub trait Source: Send + Sync {
     fn answer<'a>(&'a self, exchange: &'a mut Exchange<'_>) -> BoxFuture<'a, Answer>;
 }
 
-/// The answer of a source.
 pub enum Answer {
-    /// This response.
     Response(Response<Body>),
     /// None: ask the next source.
     Pass,

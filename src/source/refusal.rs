@@ -14,12 +14,10 @@ use harproxy_http::problem::Problem;
 use harproxy_matching::noise;
 use harproxy_proxy::{Body, respond};
 
-/// The refusal of a request.
 #[derive(Clone, Debug)]
 pub(super) struct Refusal {
     /// The check of the finding; `None` if there is no finding.
     check: Option<CheckId>,
-    /// The status of the response.
     pub(super) status: u16,
     title: &'static str,
     /// `METHOD URL`.
@@ -49,7 +47,6 @@ impl Refusal {
         }
     }
 
-    /// A miss with its explanation.
     pub(super) fn miss(request: &RequestView<'_>, explained: Explanation) -> Self {
         let mut refusal =
             Refusal::new(CheckId::MISS, "no entry matches this request", request.line(), explained.text());
@@ -103,7 +100,7 @@ impl Refusal {
     pub(super) fn out_of_scope(request: &RequestView<'_>, scope: &[String], local: bool) -> Self {
         // Not every client supports ports in NO_PROXY. A local server is the user's own whatever its port is.
         let host = if local { request.url.parts().host() } else { request.url.parts().authority() };
-        let glob = origin_glob(request.url);
+        let glob = format!("{}/**", request.url.parts().site());
         let why = match local {
             true => "it is local and out of scope, and `--no-local` is set",
             false => "it is out of scope",
@@ -114,8 +111,8 @@ impl Refusal {
             Refusal::new(CheckId::OUT_OF_SCOPE, "this request is out of scope", request.line(), explanation);
         refusal.member("scope", scope.to_vec());
         refusal.hint = Some(format!(
-            "record it, too, with `harproxy record` and {}, or let CMD connect to it without the proxy with `--bypass {host}`",
-            glob_option(&glob),
+            "record it, too, with `harproxy record` and `-g {}`, or let CMD connect to it without the proxy with `--bypass {host}`",
+            harproxy_support::shell_quote::word(&glob),
         ));
         refusal
     }
@@ -200,21 +197,11 @@ pub(super) fn is_noise(url: &NormalUrl) -> bool {
 /// The path of the icon that browsers request from every origin.
 const FAVICON: &str = "/favicon.ico";
 
-/// The glob of all URLs of the origin.
-fn origin_glob(url: &NormalUrl) -> String {
-    format!("{}/**", url.parts().site())
-}
-
 /// The glob of this URL with any query.
 fn exact_glob(url: &NormalUrl) -> String {
     let parts = url.parts();
     let query = if parts.query.is_some() { "?**" } else { "" };
     harproxy_glob::escaped(&url.as_str()[..parts.origin.len() + parts.path.len()]) + query
-}
-
-/// The `-g` option for a shell.
-fn glob_option(glob: &str) -> String {
-    format!("`-g {}`", harproxy_support::shell_quote::word(glob))
 }
 
 #[cfg(test)]

@@ -35,7 +35,6 @@ impl UpstreamSource {
         &self.upstream
     }
 
-    /// The kind of source.
     #[must_use]
     pub fn kind(&self) -> SourceKind {
         self.kind

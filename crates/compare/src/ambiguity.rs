@@ -18,7 +18,6 @@ pub struct RedactedPlaces(Vec<(RedactedPlace, Placeholder)>);
 /// A redacted place of a request. Several placeholders may share one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum RedactedPlace {
-    /// The user information of the URL.
     UserInfo,
     /// A segment of the path, from 0.
     Segment(usize),

@@ -52,7 +52,6 @@ impl BodyRules {
         media_type.is_multipart() || !(self.compares_values() || by_fields)
     }
 
-    /// Removes the ignored values.
     pub fn remove_ignored(&self, value: &mut Value) {
         self.ignored.iter().for_each(|path| path.remove_from(value));
     }

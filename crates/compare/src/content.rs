@@ -10,7 +10,6 @@ use sha2::{Digest as _, Sha256};
 /// The longest payload that comparisons inspect, in bytes. Longer ones are compared by the digest of all their bytes.
 pub const INSPECTED_BYTES: u64 = 16 << 20;
 
-/// The content of a payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content<'a> {
     /// There is no payload, or an empty one.
@@ -19,7 +18,6 @@ pub enum Content<'a> {
     NotKept,
     /// The bytes of a payload of at most [`INSPECTED_BYTES`].
     Bytes(Cow<'a, [u8]>),
-    /// A longer payload.
     Long {
         /// Its length in bytes.
         len: u64,
@@ -41,9 +39,6 @@ impl<'a> Content<'a> {
     }
 
     /// Reads a payload to its end. Memory is bounded by [`INSPECTED_BYTES`].
-    ///
-    /// # Errors
-    /// Errors of the reader.
     pub fn read(read: &mut dyn Read) -> io::Result<Content<'static>> {
         let mut bytes = Vec::new();
         read.take(INSPECTED_BYTES + 1).read_to_end(&mut bytes)?;

@@ -6,7 +6,6 @@ use harproxy_http::headers::to_chars;
 use harproxy_http::url::Parts;
 use harproxy_http::{Header, Headers};
 use harproxy_redact::placeholder;
-use serde_json::Value;
 use url::form_urlencoded;
 
 use super::difference::{BodyLocation, Difference, DifferenceKind, Location};
@@ -132,7 +131,9 @@ fn diff_bodies<'a>(
     if let Some((left, right)) = &values {
         for JsonDifference { pointer, left, right } in json_differences(left, right, ArrayRule::Whole) {
             let place = if pointer.is_root() { BodyLocation::Whole } else { BodyLocation::Json(pointer.to_owned()) };
-            let [left, right] = [left, right].map(|value| value.map(|value| Cow::Owned(value_text(value))));
+            let [left, right] = [left, right].map(|value| {
+                value.map(|value| Cow::Owned(value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+            });
             found.push(Difference::new(location(place), left, right));
         }
     } else if let (Some(a), Some(b)) = (left_text.filter(|_| is_form(left)), right_text.filter(|_| is_form(right))) {
@@ -151,11 +152,6 @@ fn diff_bodies<'a>(
 }
 
 /// Returns a JSON value as text: a string without quotes, any other value as JSON.
-fn value_text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-/// A value with a name.
 #[derive(Clone)]
 struct NamedValue<'a> {
     /// The part of the value that counts.

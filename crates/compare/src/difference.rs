@@ -8,7 +8,6 @@ use harproxy_json::Pointer;
 /// A place at which two exchanges differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference<'a> {
-    /// The place.
     pub location: Location,
     /// How the values differ.
     pub kind: DifferenceKind,
@@ -36,17 +35,14 @@ pub enum DifferenceKind {
 /// A place in an exchange.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Location {
-    /// The method.
     Method,
     /// The URL, if its parts are equal but for their order or spelling.
     Url,
     /// Scheme, host and port of the URL.
     Origin,
-    /// The path of the URL.
     Path,
     /// A segment of the path, from 0.
     Segment(usize),
-    /// The query of the URL.
     Query,
     /// The query parameters with this name, decoded.
     Parameter(String),
@@ -54,9 +50,7 @@ pub enum Location {
     RequestHeader(String),
     /// A place in the payload of the request.
     RequestBody(BodyLocation),
-    /// The status.
     Status,
-    /// The reason phrase.
     Reason,
     /// The response header fields with this name, in lower case.
     ResponseHeader(String),
@@ -73,7 +67,6 @@ pub enum Location {
 pub enum BodyLocation {
     /// The payload as a whole.
     Whole,
-    /// A JSON value.
     Json(Pointer<'static>),
     /// The form fields, or parts of a multipart payload, with this name.
     Field(String),
@@ -91,7 +84,6 @@ impl<'a> Difference<'a> {
         Difference { location, kind, left, right }
     }
 
-    /// Replaces the kind of the difference.
     #[must_use]
     pub fn with_kind(self, kind: DifferenceKind) -> Self {
         Difference { kind, ..self }

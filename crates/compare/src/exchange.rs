@@ -9,37 +9,28 @@ use super::content::Content;
 /// A request and its response.
 #[derive(Clone, Debug)]
 pub struct Exchange<'a> {
-    /// The request.
     pub request: Request<'a>,
     /// The response; [`Response::is_received`] is false if there was none.
     pub response: Response<'a>,
 }
 
-/// A request.
 #[derive(Clone, Debug)]
 pub struct Request<'a> {
-    /// The method.
     pub method: Cow<'a, str>,
     /// The URL in normal form; as written if it is invalid.
     pub url: Cow<'a, str>,
-    /// The header fields.
     pub headers: Cow<'a, Headers>,
-    /// The payload.
     pub body: Body<'a>,
 }
 
-/// A response.
 #[derive(Clone, Debug)]
 pub struct Response<'a> {
     /// The status; 0 or -1 if no response was received.
     pub status: i32,
     /// The reason phrase; `None` in protocol versions without one.
     pub reason: Option<Cow<'a, str>>,
-    /// The header fields.
     pub headers: Cow<'a, Headers>,
-    /// The trailer fields.
     pub trailers: Cow<'a, Headers>,
-    /// The payload.
     pub body: Body<'a>,
     /// The kind of failure, if no response was received.
     pub failure: Option<Cow<'a, str>>,
@@ -78,7 +69,6 @@ impl<'a> Body<'a> {
         std::str::from_utf8(bytes).ok()
     }
 
-    /// Returns the parsed media type.
     #[must_use]
     pub fn media(&self) -> MediaType {
         MediaType::parse(&self.media_type)

@@ -11,7 +11,6 @@ use super::template::{Encoding, differs_only_in_placeholders};
 /// A name whose values differ between two lists. A repeated name has several values.
 #[derive(Debug, PartialEq, Eq)]
 pub struct NameDifference<'a, T> {
-    /// The name.
     pub name: Cow<'a, str>,
     /// The values in the left list.
     pub left: Vec<T>,
@@ -19,7 +18,6 @@ pub struct NameDifference<'a, T> {
     pub right: Vec<T>,
 }
 
-/// The differences of two lists.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ListDifferences<'a, T> {
     /// There is none.
@@ -76,7 +74,6 @@ pub fn parameters(text: &str) -> impl Iterator<Item = Parameter<'_>> {
     text.split('&').filter(|raw| !raw.is_empty()).map(|raw| (decode_parameter(raw).0, raw))
 }
 
-/// Decodes a parameter.
 #[must_use]
 pub fn decode_parameter(raw: &str) -> (Cow<'_, str>, Cow<'_, str>) {
     form_urlencoded::parse(raw.as_bytes()).next().unwrap_or_default()

@@ -12,9 +12,7 @@ use super::content::update_sized;
 /// with the same digest are at the same place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fingerprint {
-    /// The digest.
     pub digest: Digest,
-    /// The placeholders.
     pub placeholders: Vec<Placeholder>,
 }
 
@@ -26,7 +24,6 @@ pub struct Fingerprinter {
 }
 
 impl Fingerprinter {
-    /// Adds a value.
     pub fn add(&mut self, name: &str, value: &[u8]) {
         self.placeholders.extend(placeholder::find(value).map(|found| found.placeholder));
         update_sized(&mut self.digest, name.as_bytes());

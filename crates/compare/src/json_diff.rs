@@ -11,7 +11,6 @@ use super::template::{PlaceholderScore, PlaceholderValues};
 /// A place at which two values differ.
 #[derive(Clone, Debug)]
 pub struct JsonDifference<'v> {
-    /// The place.
     pub pointer: Pointer<'v>,
     /// The left value; `None` if there is none.
     pub left: Option<&'v Value>,

@@ -12,13 +12,9 @@ use super::template::{Encoding, PlaceholderScore, PlaceholderValues, Template};
 pub enum JsonTemplate {
     /// A value without placeholders.
     Plain(Value),
-    /// A string.
     String(Template),
-    /// A number.
     Number(Template),
-    /// An array.
     Array(Box<[JsonTemplate]>),
-    /// An object.
     Object(BTreeMap<String, JsonTemplate>),
 }
 
@@ -107,7 +103,6 @@ impl<'v> ExpectedJson<'v> {
         }
     }
 
-    /// Returns an element of an array.
     pub(super) fn element(self, index: usize) -> Option<Self> {
         match self {
             ExpectedJson::Value(value) => value.get(index).map(ExpectedJson::Value),
@@ -134,7 +129,6 @@ impl<'v> ExpectedJson<'v> {
         }
     }
 
-    /// Returns a member of an object.
     pub(super) fn member(self, name: &str) -> Option<Self> {
         match self {
             ExpectedJson::Value(value) => value.get(name).map(ExpectedJson::Value),

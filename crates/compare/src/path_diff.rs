@@ -19,16 +19,13 @@ pub enum PathStep {
     OnlyRight,
 }
 
-/// The differences of two paths.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PathDiff {
     /// The steps from the first segments on.
     pub steps: Vec<PathStep>,
-    /// The distance of the paths.
     pub distance: u32,
 }
 
-/// The segments of a path.
 #[derive(Clone, Debug)]
 pub struct PathSegments<'a> {
     written: Vec<&'a str>,

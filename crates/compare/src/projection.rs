@@ -23,13 +23,11 @@ pub struct Projection {
 /// The parts of a request that count. Two requests are equal if their keys are.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RequestKey {
-    /// The method.
     pub method: String,
     /// The URL without placeholders.
     pub url: Vec<u8>,
     /// The header fields, if they count.
     pub headers: Option<Digest>,
-    /// The payload.
     pub content: ContentKey,
 }
 
@@ -39,13 +37,11 @@ pub struct RequestKey {
 /// present one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ResponseKey {
-    /// The status.
     pub status: i32,
     /// The reason phrase; it counts only if both responses have one.
     pub reason: Option<String>,
     /// The header and trailer fields, and the kind of failure.
     pub head: Digest,
-    /// The payload.
     pub content: ContentKey,
     /// The content coding could not be removed.
     pub is_encoded: bool,
@@ -84,7 +80,6 @@ impl Projection {
         Projection { volatile: VolatileRules::none(), request_headers: true }
     }
 
-    /// Returns the key of a request.
     #[must_use]
     pub fn request_key(&self, request: &Request<'_>) -> RequestKey {
         RequestKey {

@@ -22,14 +22,11 @@ pub enum RecordedPayload {
     Absent,
     /// The payload was not kept, or does not count: it equals any payload.
     Any,
-    /// A payload.
     Complete {
-        /// The digest of its bytes.
         bytes: Digest,
         /// The digest of its meaning, if not only its bytes are compared.
         meaning: Option<Digest>,
     },
-    /// A payload with placeholders.
     Template(Box<PayloadTemplate>),
     /// The first `kept` bytes of a payload that was cut.
     Cut {
@@ -75,9 +72,6 @@ impl RecordedPayload {
     }
 
     /// Reads a long payload to its end, in constant memory.
-    ///
-    /// # Errors
-    /// Errors of the reader.
     pub fn from_reader(read: impl Read, content_type: &str, cut: Option<CutLengths>) -> io::Result<Self> {
         Ok(RecordedPayload::from_digests(digest_recorded(read, content_type)?, cut))
     }

@@ -16,7 +16,6 @@ use super::stream_digest::DigestedPayload;
 /// A payload that decodes to more bytes is compared as it was received.
 pub(super) const MAX_DECODED: u64 = 256 << 20;
 
-/// The payload of a request.
 #[derive(Debug)]
 pub struct SentPayload<'a> {
     /// The bytes as received; empty if there are none.

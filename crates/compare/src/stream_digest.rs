@@ -25,7 +25,6 @@ pub struct PayloadDigester {
     cuts: Vec<u64>,
 }
 
-/// The digests of a payload.
 #[derive(Debug)]
 pub struct DigestedPayload {
     received: StreamDigests,
@@ -58,9 +57,6 @@ impl PayloadDigester {
     }
 
     /// Reads a payload to its end, in constant memory. A payload that does not decode is compared as it was received.
-    ///
-    /// # Errors
-    /// Errors of the reader.
     pub fn digest(&self, source: &mut (dyn Read + Send)) -> io::Result<DigestedPayload> {
         let mut received = HashingReader::new(source, self.parts.clone(), &self.cuts);
         let decoded = if self.codings.is_empty() { None } else { self.decode(&mut received) };
@@ -130,9 +126,6 @@ pub(super) fn summarise(len: u64, digest: &Digest) -> String {
 }
 
 /// Reads a recorded payload to its end. Returns the digest of its bytes, and that of its parts if it is multipart.
-///
-/// # Errors
-/// Errors of the reader.
 pub(super) fn digest_recorded(source: impl Read, content_type: &str) -> io::Result<(Digest, Option<Digest>)> {
     let mut reader = HashingReader::new(source, MultipartDigest::new(content_type), &[]);
     reader.drain()?;

@@ -75,7 +75,6 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// Decodes a text.
     #[must_use]
     pub fn decode(self, encoded: &[u8]) -> Cow<'_, [u8]> {
         match self {

@@ -68,7 +68,7 @@ impl VolatileRules {
 
     /// Returns true if a response header is volatile. `name` is in lower case.
     #[must_use]
-    pub fn ignores_header(&self, name: &str) -> bool {
+    fn ignores_header(&self, name: &str) -> bool {
         self.has_builtin && is_volatile(name) || self.headers.iter().any(|known| known == name)
     }
 

@@ -30,7 +30,6 @@ use origin::Reach;
 /// A port that no glob names: it shows whether a glob matches every port.
 const UNNAMED_PORT: &str = "1";
 
-/// Error of compiling a glob.
 #[derive(Debug, thiserror::Error)]
 #[error("glob `{glob}`: {reason}")]
 pub struct GlobError {

@@ -27,29 +27,18 @@ pub enum Error {
     Io {
         /// The operation: "reading", "creating" …
         doing: &'static str,
-        /// The file.
         path: PathBuf,
-        /// The reason.
         source: std::io::Error,
     },
     /// The source of a payload failed.
     #[error("{doing}")]
-    Payload {
-        /// The operation.
-        doing: &'static str,
-        /// The reason.
-        source: std::io::Error,
-    },
+    Payload { doing: &'static str, source: std::io::Error },
     /// A folder without fixtures.
     #[error("no fixture in {}", path.display())]
-    NoFixture {
-        /// The folder.
-        path: PathBuf,
-    },
+    NoFixture { path: PathBuf },
     /// The file is not a usable HAR.
     #[error("{}{}: {reason}", path.display(), line.map(|l| format!(":{l}")).unwrap_or_default())]
     Malformed {
-        /// The file.
         path: PathBuf,
         /// The line of the problem, from 1, if known.
         line: Option<usize>,
@@ -59,7 +48,6 @@ pub enum Error {
     /// The file has conflict markers of git.
     #[error("{}:{line}: unresolved git conflict", path.display())]
     Conflict {
-        /// The file.
         path: PathBuf,
         /// The line of the first marker, from 1.
         line: usize,
@@ -67,7 +55,6 @@ pub enum Error {
     /// One entry is not usable. The others are.
     #[error("{}#{entry}{}: {reason}", path.display(), line.map(|l| format!(" (line {l})")).unwrap_or_default())]
     Entry {
-        /// The file.
         path: PathBuf,
         /// The entry, from 0.
         entry: usize,

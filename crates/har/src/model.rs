@@ -19,11 +19,8 @@ pub struct Entry {
     pub started: String,
     /// `time`, the total duration in milliseconds.
     pub time: f64,
-    /// `request`.
     pub request: Request,
-    /// `response`.
     pub response: Response,
-    /// `timings`.
     pub timings: Timings,
     /// `serverIPAddress`.
     pub server_ip: Option<String>,
@@ -35,7 +32,6 @@ pub struct Entry {
     pub extras: Extras,
 }
 
-/// `request`.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
     /// `method`, in its original case.
@@ -56,7 +52,6 @@ pub struct Request {
     pub extras: Extras,
 }
 
-/// `response`.
 #[derive(Clone, Debug, Default)]
 pub struct Response {
     /// `status`. 0 or -1 for a request without a response.
@@ -67,7 +62,6 @@ pub struct Response {
     pub http_version: String,
     /// `headers`, as for the request.
     pub headers: Headers,
-    /// `content`.
     pub content: Body,
     /// `redirectURL`, verbatim.
     pub redirect_url: String,
@@ -110,7 +104,6 @@ pub enum Storage {
     /// Neither `text` nor `_file`.
     #[default]
     Nowhere,
-    /// `text`.
     Text(String),
     /// `text` with `"encoding": "base64"`.
     Base64(String),
@@ -140,7 +133,6 @@ pub struct Timings {
     pub connect: Option<f64>,
     /// The TLS part of `connect`.
     pub ssl: Option<f64>,
-    /// Sending the request.
     pub send: Option<f64>,
     /// From the end of the request to the first byte of the response.
     pub wait: Option<f64>,

@@ -32,7 +32,7 @@ pub enum Coding {
 impl Coding {
     /// The coding of a token, compared case-insensitively.
     #[must_use]
-    pub fn from_token(token: &str) -> Option<Self> {
+    fn from_token(token: &str) -> Option<Self> {
         let known = [
             ("gzip", Coding::Gzip),
             ("x-gzip", Coding::Gzip),
@@ -135,9 +135,6 @@ pub fn decoder<'a>(codings: &[Coding], source: Box<dyn Read + Send + 'a>) -> Box
 
 /// Applies codings in order: reads `source` to its end and writes the encoded payload. Returns the number of bytes
 /// written.
-///
-/// # Errors
-/// When reading or writing fails.
 pub fn encode(codings: &[Coding], source: &mut (dyn Read + Send), sink: &mut dyn Write) -> io::Result<u64> {
     let Some((last, before)) = codings.split_last() else {
         return io::copy(source, sink);

@@ -60,11 +60,8 @@ pub fn response_cookies(headers: &Headers) -> Vec<Value> {
 /// The change of an attribute of a `Set-Cookie`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AttributeChange {
-    /// Keep the attribute.
     Keep,
-    /// Remove the attribute.
     Remove,
-    /// Replace its value.
     Replace(String),
 }
 

@@ -83,6 +83,12 @@ impl Headers {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// The field names in `Connection`, in lower case (RFC 9110 section 7.6.1).
+    #[must_use]
+    pub fn connection_options(&self) -> Vec<String> {
+        connection_options(self.get_all("connection"))
+    }
 }
 
 impl<'a> IntoIterator for &'a Headers {
@@ -140,14 +146,6 @@ pub const HOP_BY_HOP: [&str; 9] = [
     "upgrade",
     "trailer",
 ];
-
-impl Headers {
-    /// The field names in `Connection`, in lower case (RFC 9110 section 7.6.1).
-    #[must_use]
-    pub fn connection_options(&self) -> Vec<String> {
-        connection_options(self.get_all("connection"))
-    }
-}
 
 /// True for a hop-by-hop field: one of [`HOP_BY_HOP`], or one that `Connection` names. `options` are the
 /// [`connection_options`].

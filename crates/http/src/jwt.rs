@@ -87,7 +87,6 @@ pub fn redacted_around(text: &[u8], placeholder: usize) -> Option<Range<usize>> 
     token_at(text, start).filter(|token| token.signature.start == placeholder).map(|token| token.whole)
 }
 
-/// The redacted tokens in a text.
 fn redacted_tokens(text: &[u8]) -> impl Iterator<Item = RedactedToken> + '_ {
     let mut end = 0;
     PREFIX_FINDER.find_iter(text).filter_map(move |start| {

@@ -122,7 +122,6 @@ impl MediaType {
         self.is_form() && !begins_with_text(payload)
     }
 
-    /// True for multipart types.
     #[must_use]
     pub fn is_multipart(&self) -> bool {
         self.essence.starts_with("multipart/")

@@ -8,7 +8,6 @@ use super::MediaType;
 pub struct BodyPart<'a> {
     /// The header lines, without the empty line after them.
     pub headers: &'a [u8],
-    /// The content.
     pub body: &'a [u8],
 }
 
@@ -86,7 +85,6 @@ pub enum Piece<'a> {
     Headers(&'a [u8]),
     /// More of its content.
     Body(&'a [u8]),
-    /// The end of the part.
     End,
 }
 

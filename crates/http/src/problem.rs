@@ -40,7 +40,6 @@ pub fn in_words(error: &dyn Error) -> String {
 }
 
 impl Problem {
-    /// The media type of the document.
     pub const MEDIA_TYPE: &'static str = "application/problem+json";
 
     /// A problem without further members.

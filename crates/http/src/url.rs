@@ -18,18 +18,10 @@ pub struct NormalUrl(String);
 pub enum UrlError {
     /// Not a URL for the parser of the URL Standard.
     #[error("`{url}` is not a URL")]
-    Invalid {
-        /// The string.
-        url: String,
-        /// The reason of the parser.
-        source: ::url::ParseError,
-    },
+    Invalid { url: String, source: ::url::ParseError },
     /// A URL of another scheme than `http`, `https`, `ws` or `wss`.
     #[error("`{url}` is not an http or https URL")]
-    Scheme {
-        /// The string.
-        url: String,
-    },
+    Scheme { url: String },
 }
 
 impl UrlError {
@@ -56,9 +48,6 @@ impl NormalUrl {
     }
 
     /// Like [`NormalUrl::parse`], but reuses the string if it is in normal form already.
-    ///
-    /// # Errors
-    /// As [`NormalUrl::parse`].
     pub fn of(url: String) -> Result<Self, UrlError> {
         match is_plainly_normal(&url) {
             true => Ok(NormalUrl(url)),
@@ -113,7 +102,6 @@ impl NormalUrl {
         &self.0
     }
 
-    /// The parts of the URL.
     #[must_use]
     pub fn parts(&self) -> Parts<'_> {
         Parts::of(&self.0)
@@ -210,7 +198,6 @@ impl<'a> Parts<'a> {
         self.origin.starts_with("https:")
     }
 
-    /// The segments of the path.
     pub fn segments(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         self.path.strip_prefix('/').unwrap_or(self.path).split('/')
     }

@@ -55,9 +55,6 @@ pub fn indent(text: &[u8]) -> Vec<u8> {
 }
 
 /// Streams [`indent`] from a reader to a writer.
-///
-/// # Errors
-/// Errors of the reader and of the writer.
 pub fn indent_stream(read: impl Read, write: &mut dyn Write) -> io::Result<()> {
     let mut read = io::BufReader::with_capacity(64 * 1024, read);
     let mut indenter = Indenter::default();
@@ -144,7 +141,6 @@ pub struct CompactReader<R> {
 }
 
 impl<R: Read> CompactReader<R> {
-    /// Wraps a reader.
     pub fn new(read: R) -> Self {
         let chunk = vec![0; 64 * 1024];
         CompactReader { read, compacter: Compacter::default(), ready: Vec::new(), served: 0, chunk }

@@ -64,14 +64,12 @@ pub enum NodeKind<'t> {
     Object(Vec<Member<'t>>),
 }
 
-/// A member of an object.
 #[derive(Clone, Debug)]
 pub struct Member<'t> {
     /// The name, decoded. A name with a lone surrogate is kept as it is spelled.
     pub name: String,
     /// The position of the first byte of the name.
     pub at: usize,
-    /// The value.
     pub value: Node<'t>,
 }
 

@@ -11,7 +11,6 @@ use serde_json_path::PathElement;
 use super::text::unquote_lossy;
 use super::walk::{EventKind, Walker};
 
-/// A JSON path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JsonPath(serde_json_path::JsonPath);
 
@@ -19,7 +18,6 @@ pub struct JsonPath(serde_json_path::JsonPath);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{path}` is not a valid JSON path: {reason}{}", did_you_mean(suggestion.as_deref()))]
 pub struct PathError {
-    /// The text.
     pub path: String,
     /// The parser's message.
     pub reason: String,
@@ -40,9 +38,6 @@ impl JsonPath {
     /// let error = JsonPath::parse("items").unwrap_err();
     /// assert_eq!(error.to_string(), "`items` is not a valid JSON path: parser error; did you mean `$.items`?");
     /// ```
-    ///
-    /// # Errors
-    /// [`PathError`].
     pub fn parse(path: &str) -> Result<Self, PathError> {
         let parse = |path: &str| serde_json_path::JsonPath::parse(path);
         parse(path).map(JsonPath).map_err(|error| {
@@ -55,7 +50,6 @@ impl JsonPath {
         })
     }
 
-    /// Returns the values that the path selects.
     #[must_use]
     pub fn select<'v>(&self, value: &'v Value) -> Vec<&'v Value> {
         self.0.query(value).all()
@@ -149,7 +143,6 @@ pub enum PointerStep<'a> {
 }
 
 impl<'a> Pointer<'a> {
-    /// Appends a step.
     pub fn push(&mut self, step: PointerStep<'a>) {
         self.0.push(step);
     }

@@ -17,7 +17,6 @@ use super::walk::{Container, Event, EventKind, MAX_DEPTH, Walker};
 pub enum TextValue<'t> {
     /// The members of an object, in order.
     Object(Vec<TextMember<'t>>),
-    /// The elements of an array.
     Array(Vec<TextValue<'t>>),
     /// A string with its quotes, a number, a boolean or null.
     Scalar(Cow<'t, str>),
@@ -38,10 +37,6 @@ pub enum ParseError {
 }
 
 impl<'t> TextValue<'t> {
-    /// Parses a text.
-    ///
-    /// # Errors
-    /// [`ParseError::Invalid`], [`ParseError::TooDeep`].
     pub fn parse(json: &'t str) -> Result<Self, ParseError> {
         serde_json::from_str::<IgnoredAny>(json)?;
         let mut walker = Walker::new(json.as_bytes());
@@ -49,7 +44,6 @@ impl<'t> TextValue<'t> {
         first.and_then(|first| read(json, &mut walker, &first)).ok_or(ParseError::TooDeep)
     }
 
-    /// Makes a string.
     #[must_use]
     pub fn string(text: &str) -> TextValue<'static> {
         TextValue::Scalar(quote(text).into())
@@ -183,9 +177,6 @@ impl From<Value> for TextValue<'static> {
 /// use harproxy_json::text_value::members;
 /// assert_eq!(members(r#"{"a": [1, 2], "b": {}}"#).unwrap(), [("\"a\"", "[1, 2]"), ("\"b\"", "{}")]);
 /// ```
-///
-/// # Errors
-/// [`ParseError`].
 pub fn members(json: &str) -> Result<Vec<(&str, &str)>, ParseError> {
     serde_json::from_str::<IgnoredAny>(json)?;
     let mut walker = Walker::new(json.as_bytes());

@@ -12,20 +12,17 @@ pub const MAX_DEPTH: usize = 128;
 pub enum Container {
     /// `[…]`
     Array,
-    /// `{…}`
     Object,
 }
 
 /// One element of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// The kind of the element.
     pub kind: EventKind,
     /// Its bytes in the text; those of a string include the quotes.
     pub span: Range<usize>,
 }
 
-/// The kinds of elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventKind {
     /// The opening bracket of a container.

@@ -248,7 +248,6 @@ struct Target<'a> {
 /// The redirects that were followed for one request.
 #[derive(Debug)]
 struct RedirectChain<'a> {
-    /// The URL of the client's request.
     client_url: Cow<'a, NormalUrl>,
     /// The entries of the chain. None of them answers again.
     passed: Vec<Ordinal>,

@@ -31,7 +31,6 @@ pub(super) struct Candidate {
     pub(super) payload: RecordedPayload,
     pub(super) headers: RecordedFields,
     pub(super) condition: Condition,
-    /// The recorded status.
     pub(super) status: i32,
     /// The `Location` of a redirect.
     pub(super) location: Option<Box<str>>,
@@ -134,12 +133,10 @@ impl Candidate {
         self.places.is_some() || matches!(self.payload, RecordedPayload::Template(_))
     }
 
-    /// Returns the redacted places of its request.
     pub(super) fn redacted_places(&self, fixture: &Fixture) -> &RedactedPlaces {
         self.redacted_places.get_or_init(|| read_redacted_places(fixture, self.at.entry))
     }
 
-    /// Returns the digests of its response.
     pub(super) fn response_digests(&self, fixture: &Fixture) -> ResponseDigests {
         *self.response_digests.get_or_init(|| read_response_digests(fixture, self.at.entry))
     }
@@ -156,6 +153,11 @@ impl Candidate {
             })
         };
         self.content.get_or_init(|| read().unwrap_or_else(|error| ContentState::Unreadable(in_words(&error))))
+    }
+
+    fn class_key(&self) -> ClassKey<'_> {
+        let key = (self.at.fixture, &self.payload, &self.headers, &self.condition, &*self.required);
+        (key, self.places.as_deref())
     }
 }
 
@@ -210,13 +212,6 @@ type ClassKey<'a> = (
     (usize, &'a RecordedPayload, &'a RecordedFields, &'a Condition, &'a [Vec<RequiredValue>]),
     Option<&'a (UrlPlaces, HeaderPlaces)>,
 );
-
-impl Candidate {
-    fn class_key(&self) -> ClassKey<'_> {
-        let key = (self.at.fixture, &self.payload, &self.headers, &self.condition, &*self.required);
-        (key, self.places.as_deref())
-    }
-}
 
 /// A group with more classes has an index by payload. A recording may have a single GraphQL endpoint.
 const MAX_UNINDEXED: usize = 16;

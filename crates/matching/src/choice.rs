@@ -44,7 +44,6 @@ pub(super) struct Choice<'a> {
 /// The reason why no candidate is chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum NoChoice {
-    /// No entry matches.
     NoEntry,
     /// All candidates were served already (`--repeat once`).
     UsedUp,

@@ -10,7 +10,6 @@ use super::{Difference, EntryRef, Query};
 /// An entry with the method and URL of a request.
 #[derive(Clone, Debug)]
 pub struct Contender {
-    /// The entry.
     pub at: EntryRef,
     /// The names of its header fields that score because the request repeats them.
     pub repeated: Vec<String>,

@@ -31,13 +31,11 @@ pub enum Echo {
 /// An invalid `echo` value.
 #[derive(Debug, thiserror::Error)]
 pub enum EchoError {
-    /// The kind of place is unknown.
     #[error("`{0}` is not a place in a request: use header:NAME, query:NAME, json:JSONPATH or path:{{NAME}}")]
     UnknownPlace(String),
     /// The header name is invalid.
     #[error("`{0}` is not a valid header name")]
     Header(String),
-    /// The JSON path is invalid.
     #[error(transparent)]
     Json(#[from] PathError),
     /// The segment has no name in braces.
@@ -54,9 +52,6 @@ impl Echo {
     /// assert_eq!(Echo::parse("path:{id}").unwrap(), Echo::Path("id".into()));
     /// assert!(Echo::parse("json:$.id").is_ok() && Echo::parse("cookie:a").is_err());
     /// ```
-    ///
-    /// # Errors
-    /// [`EchoError`].
     pub fn parse(text: &str) -> Result<Self, EchoError> {
         let (kind, name) = text.split_once(':').unwrap_or_default();
         match kind.trim() {

@@ -72,7 +72,6 @@ pub struct Query<'a> {
     pub method: &'a str,
     /// The URL in normal form.
     pub url: &'a NormalUrl,
-    /// The headers.
     pub headers: &'a HeaderMap,
     /// The payload as received, with its content coding. An empty one counts as none.
     pub body: Option<&'a [u8]>,
@@ -81,7 +80,6 @@ pub struct Query<'a> {
 /// The reason why a matcher cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A JSON path is invalid.
     #[error(transparent)]
     JsonPath(#[from] harproxy_json::PathError),
     /// An origin pattern is invalid.
@@ -89,7 +87,6 @@ pub enum Error {
     Origin {
         /// The pattern.
         origin: String,
-        /// The reason.
         reason: String,
     },
     /// The scope of a fixture contains an invalid glob.
@@ -97,7 +94,6 @@ pub enum Error {
     Scope {
         /// The fixture.
         path: std::path::PathBuf,
-        /// The error of the glob.
         source: GlobError,
     },
 }

@@ -80,13 +80,10 @@ pub struct MatchRule {
     pub same_host: Vec<OriginPattern>,
     /// `ignore-query`, names.
     pub ignore_query: Vec<String>,
-    /// `ignore-body`.
     pub ignore_body: Vec<JsonPath>,
     /// `match-header`, names in lower case.
     pub match_headers: Vec<String>,
-    /// `body`.
     pub body: Option<MatchBody>,
-    /// `redirects`.
     pub redirects: Option<Redirects>,
     /// `echo`: places of requests whose values responses repeat.
     pub echo: Vec<Echo>,

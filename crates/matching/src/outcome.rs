@@ -14,7 +14,6 @@ pub struct EntryRef {
 /// An entry that answers a request.
 #[derive(Clone, Debug)]
 pub struct Chosen {
-    /// The entry.
     pub at: EntryRef,
     /// The number of recorded request headers that the request repeats.
     pub score: usize,
@@ -62,7 +61,6 @@ impl SameHost {
     }
 }
 
-/// The outcome of a request.
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// The response of an entry. It may be a 3xx without `Location`.
@@ -75,10 +73,8 @@ pub enum Outcome {
     Miss(Box<Miss>),
 }
 
-/// The explanation of a miss.
 #[derive(Clone, Debug)]
 pub struct Miss {
-    /// The kind of miss.
     pub kind: MissKind,
     /// The nearest entries, at most three, nearest first.
     pub near: Vec<NearMiss>,
@@ -111,7 +107,6 @@ impl Miss {
     }
 }
 
-/// The kinds of misses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MissKind {
     /// There is no candidate.
@@ -133,7 +128,6 @@ pub enum MissKind {
 /// A near miss: an entry with its differences from the request.
 #[derive(Clone, Debug)]
 pub struct NearMiss {
-    /// The entry.
     pub at: EntryRef,
     /// The differences: those of method and URL first, then those of headers and payload.
     pub differences: Vec<Difference>,
@@ -144,7 +138,6 @@ pub struct NearMiss {
 /// One difference between a request and an entry.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Difference {
-    /// The part of the request.
     pub what: RequestPart,
     /// The name of a parameter, field or header, a JSON path, or the number of a path segment. Empty for a whole part.
     pub name: String,
@@ -158,7 +151,6 @@ pub struct Difference {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RequestPart {
-    /// The method.
     Method,
     /// The origin.
     Host,

@@ -21,10 +21,6 @@ enum Segment {
 }
 
 impl PathPattern {
-    /// Parses a pattern.
-    ///
-    /// # Errors
-    /// The reason, as text.
     pub fn new(pattern: &str) -> Result<Self, String> {
         let Some(path) = pattern.strip_prefix('/') else {
             return Err("a path begins with `/`, such as `/users/{id}/orders`".to_owned());

@@ -37,7 +37,6 @@ pub(super) fn read_recorded(fixture: &Fixture, at: usize, entry: &Entry, rules: 
     recorded.unwrap_or_else(|error| RecordedPayload::Unreadable(in_words(&error)))
 }
 
-/// Returns the `Content-Type` of an entry's request.
 pub(super) fn content_type(entry: &Entry) -> Cow<'_, str> {
     entry.request.headers.get("content-type").map(String::from_utf8_lossy).unwrap_or_default()
 }

@@ -41,9 +41,6 @@ impl RequestEquality {
     }
 
     /// Returns the part of a payload sent to this URL that must be equal. `read` is called only if the payload counts.
-    ///
-    /// # Errors
-    /// The error of `read`.
     pub fn content_key<E>(&self, url: &str, read: impl FnOnce() -> Result<Body<'static>, E>) -> Result<ContentKey, E> {
         let rules = self.policy.combine(self.form.rules(), &self.form.view(url).active);
         match rules.body.mode {

@@ -41,7 +41,6 @@ pub fn redact_url<'u>(policy: &Policy, headers: &HeaderMap, url: &'u str) -> Cow
     redactor.redact_url(url).map_or(Cow::Borrowed(url), Cow::Owned)
 }
 
-/// Redacts headers.
 #[must_use]
 pub fn redact_headers(policy: &Policy, headers: &HeaderMap) -> Headers {
     let mut headers = Headers::from(headers);

@@ -44,7 +44,6 @@ impl TempFolder {
         }
     }
 
-    /// Path of the folder.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.dir.path()

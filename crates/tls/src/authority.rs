@@ -57,19 +57,8 @@ impl Authority {
         }
     }
 
-    /// Loads the authority in `dir`; `None` if there is none.
-    ///
-    /// # Errors
-    /// As [`Authority::load_or_create`].
-    pub fn load_from(dir: &Path) -> Result<Option<Self>, AuthorityError> {
-        Self::load(&CaFiles::at(dir))
-    }
-
     /// Creates a new authority in `dir` and replaces an existing one (`harproxy ca new`). Clients must trust the new
     /// one.
-    ///
-    /// # Errors
-    /// When the folder can't be written.
     pub fn create_new(dir: &Path) -> Result<Self, AuthorityError> {
         let files = CaFiles::at(dir);
         let _lock = files.lock()?;

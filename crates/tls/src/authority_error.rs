@@ -12,7 +12,6 @@ pub enum AuthorityError {
         doing: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// The reason.
         source: std::io::Error,
     },
     /// Other users can read the key. It can impersonate any host to every client that trusts the CA.
@@ -34,7 +33,6 @@ pub enum AuthorityError {
     /// A file has no valid certificate or key.
     #[error("{} is not usable: {reason}", path.display())]
     Malformed {
-        /// The file.
         path: PathBuf,
         /// The defect.
         reason: String,
@@ -66,7 +64,6 @@ pub enum AuthorityError {
     Tls {
         /// The failed operation, as a participle.
         doing: &'static str,
-        /// The reason.
         source: rustls::Error,
     },
     /// rcgen failed.
@@ -74,7 +71,6 @@ pub enum AuthorityError {
     Certificate {
         /// The failed operation, as a participle.
         doing: &'static str,
-        /// The reason.
         source: rcgen::Error,
     },
 }

@@ -54,12 +54,7 @@ pub enum BundleError {
     Ca(#[source] pem::Error),
     /// The operating system refused.
     #[error("writing {}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// The reason.
-        source: io::Error,
-    },
+    Write { path: PathBuf, source: io::Error },
 }
 
 /// The roots that the environment names, and the system's.
@@ -143,7 +138,6 @@ impl Bundle {
         TrustedRoots::from_env(env).with(ca_pem)
     }
 
-    /// The CA's certificate.
     #[must_use]
     pub fn ca(&self) -> &CertificateDer<'static> {
         &self.ca
@@ -162,17 +156,11 @@ impl Bundle {
     }
 
     /// Writes [`Bundle::pem`] to `folder`, atomically, and returns the path.
-    ///
-    /// # Errors
-    /// When the file can't be written.
     pub fn write_pem_to(&self, folder: &Path) -> Result<PathBuf, BundleError> {
         write(folder.join("bundle.pem"), self.pem().as_bytes())
     }
 
     /// Writes all forms to `folder`, each file atomically. Certificates are public, so all users may read them.
-    ///
-    /// # Errors
-    /// When a file can't be written.
     pub fn write_to(&self, folder: &Path) -> Result<BundleFiles, BundleError> {
         let adding = self.adding.iter().map(|(variable, roots)| {
             let name = format!("{}.pem", variable.to_ascii_lowercase().replace('_', "-"));

@@ -34,7 +34,6 @@ pub enum BundleWarning {
         variable: String,
         /// Its value.
         path: PathBuf,
-        /// The reason.
         source: pem::Error,
     },
     /// The file has no certificate.
@@ -52,7 +51,6 @@ pub enum BundleWarning {
         variable: String,
         /// Its value.
         path: PathBuf,
-        /// The reason.
         source: TrustStoreError,
     },
 }

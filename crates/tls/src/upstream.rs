@@ -25,32 +25,16 @@ use super::provider::provider;
 pub enum TrustError {
     /// The file can't be read, or is not PEM.
     #[error("reading {}", path.display())]
-    Pem {
-        /// The file.
-        path: PathBuf,
-        /// The reason.
-        source: pem::Error,
-    },
+    Pem { path: PathBuf, source: pem::Error },
     /// The file has no certificate.
     #[error("{} has no certificate", path.display())]
-    Empty {
-        /// The file.
-        path: PathBuf,
-    },
+    Empty { path: PathBuf },
     /// The file has a client certificate without its key.
     #[error("{} has a certificate but no private key", path.display())]
-    Keyless {
-        /// The file.
-        path: PathBuf,
-    },
+    Keyless { path: PathBuf },
     /// A certificate is malformed or does not match the key.
     #[error("using the certificate in {}", path.display())]
-    Certificate {
-        /// The file.
-        path: PathBuf,
-        /// The reason.
-        source: TlsError,
-    },
+    Certificate { path: PathBuf, source: TlsError },
 }
 
 /// Roots, client certificates, and a cache of the TLS configurations made of them, so that sessions resume.

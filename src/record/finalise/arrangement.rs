@@ -17,9 +17,7 @@ pub enum EntrySource {
     Keep(usize),
     /// The old entry with the changes of a new exchange.
     Replace {
-        /// The old entry.
         old: usize,
-        /// The new exchange.
         new: usize,
         /// The payload of the response is the old one.
         keeps_payload: bool,

@@ -13,9 +13,6 @@ use harproxy_har::write::FixtureWriter;
 use harproxy_http::headers::to_chars;
 
 /// Builds the entry of an exchange and writes its payloads.
-///
-/// # Errors
-/// When a payload cannot be stored.
 pub fn build(
     exchange: &IndexedExchange,
     heads: &ExchangeHeads,

@@ -25,9 +25,7 @@ pub struct IndexedExchange {
     request_end: Option<PayloadSpan>,
     response: Option<PayloadSpan>,
     end: Option<PayloadSpan>,
-    /// The payload of the request.
     pub sent: PayloadPieces,
-    /// The payload of the response.
     pub received: PayloadPieces,
 }
 
@@ -45,12 +43,19 @@ impl PayloadPieces {
         self.spans.push(span);
         self.decoded |= decoded;
     }
+
+    /// Gives the secrets of the payload their names before those of the frames behind it.
+    fn assign_names(&self, reader: &mut JournalReader, names: &mut SecretNames) -> io::Result<()> {
+        if self.decoded && names.naming.is_final() {
+            io::copy(&mut names.redact_stream(&mut reader.stream(&self.spans), false), &mut io::sink())?;
+        }
+        Ok(())
+    }
 }
 
 /// The structured frames of an exchange.
 #[derive(Clone, Debug)]
 pub struct ExchangeHeads {
-    /// The head of the request.
     pub request: RequestHead,
     /// The end of the request payload, if there was one and it ended.
     pub request_end: Option<RequestEnd>,
@@ -60,7 +65,6 @@ pub struct ExchangeHeads {
     pub end: Option<ExchangeEnd>,
 }
 
-/// The index of a journal.
 #[derive(Debug, Default)]
 pub struct JournalIndex {
     /// The settings of the recording.
@@ -154,9 +158,6 @@ impl IndexedExchange {
     }
 
     /// Reads the heads. Secrets get placeholders in the order of the exchange, in which payloads have their place too.
-    ///
-    /// # Errors
-    /// When the journal cannot be read.
     pub fn heads(&self, reader: &mut JournalReader) -> io::Result<ExchangeHeads> {
         let mut request: RequestHead = decode(&reader.read(self.request)?)?;
         let request_end = read(reader, self.request_end)?;
@@ -188,16 +189,6 @@ impl IndexedExchange {
 fn redact_fields(fields: &mut HeaderFields, names: &mut SecretNames) {
     let redacted = |field: &Header| Header { value: names.redact_bytes(field.value.clone()), ..field.clone() };
     fields.0 = fields.0.iter().map(redacted).collect();
-}
-
-impl PayloadPieces {
-    /// Gives the secrets of the payload their names before those of the frames behind it.
-    fn assign_names(&self, reader: &mut JournalReader, names: &mut SecretNames) -> io::Result<()> {
-        if self.decoded && names.naming.is_final() {
-            io::copy(&mut names.redact_stream(&mut reader.stream(&self.spans), false), &mut io::sink())?;
-        }
-        Ok(())
-    }
 }
 
 /// The first members of a [`RequestHead`].

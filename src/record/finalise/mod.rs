@@ -76,9 +76,6 @@ fn existing(plan: &RecordPlan) -> Result<Option<Fixture>, Error> {
 }
 
 /// Indexes a journal. Secrets have provisional names. `None` if it is empty.
-///
-/// # Errors
-/// When it can't be read.
 pub fn open(journal: &LockedJournal) -> Result<Option<(JournalReader, JournalIndex)>, Error> {
     let failed = |source| Error::journal("reading the journal", &journal.paths.journal, source);
     let mut read = JournalIndex::read(journal.file.try_clone().map_err(failed)?).map_err(failed)?;

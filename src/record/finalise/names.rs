@@ -24,9 +24,6 @@ use harproxy_redact::{PlaceholderAllocator, RunId};
 const MAX_PLACEHOLDER: usize = 4 << 10;
 
 /// Names for writing a fixture, over an old one if there is one. The names of `reader` must be provisional.
-///
-/// # Errors
-/// When the journal cannot be read.
 pub fn choose(
     plan: &RecordPlan,
     run: RunId,

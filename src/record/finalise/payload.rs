@@ -12,16 +12,15 @@ use harproxy_http::Headers;
 use harproxy_http::coding::{self, Coding};
 use harproxy_http::headers::to_chars;
 
-/// The client left.
 pub const CLIENT_LEFT: &str = "client-left";
 /// Upstream broke off.
-pub const UPSTREAM_DIED: &str = "upstream-died";
+const UPSTREAM_DIED: &str = "upstream-died";
 /// The recording was killed.
 pub const INTERRUPTED: &str = "interrupted";
 /// The payload is longer than `--max-body`.
-pub const MAX_BODY: &str = "max-body";
+const MAX_BODY: &str = "max-body";
 /// The payload was too long to be kept as received, and its rest did not decode.
-pub const UNDECODABLE: &str = "undecodable";
+const UNDECODABLE: &str = "undecodable";
 
 /// Bytes of a truncated payload that are decoded only to count them, at most.
 const MAX_COUNTED: u64 = 1 << 30;
@@ -43,7 +42,6 @@ pub struct JournalledPayload<'a> {
 }
 
 impl<'a> JournalledPayload<'a> {
-    /// The payload of the request.
     #[must_use]
     pub fn of_request(exchange: &'a IndexedExchange, heads: &ExchangeHeads, max_body: Option<u64>) -> Self {
         let end = heads.request_end.as_ref();
@@ -54,7 +52,6 @@ impl<'a> JournalledPayload<'a> {
         JournalledPayload::new(&exchange.sent, &heads.request.headers.0, cut, end, max_body)
     }
 
-    /// The payload of the response.
     #[must_use]
     pub fn of_response(exchange: &'a IndexedExchange, heads: &ExchangeHeads, max_body: Option<u64>) -> Self {
         let cut = match heads.end.as_ref().map(|end| &end.reason) {
@@ -99,9 +96,6 @@ impl<'a> JournalledPayload<'a> {
 
     /// Passes the decoded bytes to `store`, as many as decode if the payload is truncated. A payload that does not
     /// decode is passed as received and marked as encoded; `store` is then called again.
-    ///
-    /// # Errors
-    /// The error of `store`.
     pub fn store<F>(&self, reader: &mut JournalReader, mut store: F) -> Result<Body, harproxy_har::Error>
     where
         F: FnMut(PayloadSource<'_>) -> Result<Body, harproxy_har::Error>,

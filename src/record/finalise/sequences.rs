@@ -59,9 +59,6 @@ impl ComparisonRules {
     }
 
     /// Finds the requests that a recording shares with a fixture.
-    ///
-    /// # Errors
-    /// When the journal cannot be read.
     pub fn shared_requests(
         &self,
         old: &Fixture,

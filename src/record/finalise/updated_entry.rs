@@ -76,9 +76,6 @@ pub fn update(volatile: &VolatileRules, old: &Entry, new: Entry, content: Option
 
 /// Stores the payload that replaces the one of entry `at`. JSON keeps its layout and the text of unchanged values,
 /// volatile ones included.
-///
-/// # Errors
-/// When reading or writing fails.
 pub fn store_content(
     volatile: &VolatileRules,
     fixture: &Fixture,

@@ -22,22 +22,17 @@ pub const TRAILER: usize = 4;
 /// announces more is damaged.
 pub const MAX_PAYLOAD: usize = 64 << 20;
 
-/// The content of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameKind {
     /// The settings of the recording: the first frame.
     Meta,
-    /// The head of a request.
     Request,
     /// Bytes of a request payload, as sent.
     RequestData,
-    /// The end of a request payload.
     RequestEnd,
-    /// The head of a response.
     Response,
     /// Bytes of a response payload, as received.
     ResponseData,
-    /// The end of the exchange.
     End,
     /// Bytes of a request payload, decoded and redacted.
     RequestDecoded,
@@ -78,7 +73,6 @@ pub struct Frame {
     pub payload: Bytes,
 }
 
-/// The header of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameHeader {
     /// The content of the payload.

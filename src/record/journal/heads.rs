@@ -45,7 +45,6 @@ pub struct JournalMeta {
     pub pid: Option<u32>,
 }
 
-/// The head of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestHead {
     /// Microseconds since 1970.
@@ -64,7 +63,6 @@ pub struct RequestHead {
     pub head_size: i64,
 }
 
-/// The end of a request payload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestEnd {
     /// Encoded bytes that were sent, including those beyond `--max-body`.
@@ -88,7 +86,6 @@ pub struct DecodedPayload {
     pub broken: bool,
 }
 
-/// The head of a response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResponseHead {
     /// 100 to 599.
@@ -122,31 +119,24 @@ pub struct ResponseHead {
 pub struct ConnectPhases {
     /// Name resolution.
     pub dns: Option<i64>,
-    /// TCP.
     pub tcp: Option<i64>,
-    /// TLS.
     pub tls: Option<i64>,
 }
 
-/// A 1xx response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InformationalResponse {
     /// 101 to 199.
     pub status: u16,
-    /// Its headers.
     pub headers: HeaderFields,
 }
 
-/// The end of an exchange.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExchangeEnd {
-    /// The cause of the end.
     pub reason: EndReason,
     /// Encoded bytes of the response payload, including those beyond `--max-body`.
     pub seen: u64,
     /// The time of the end.
     pub at: i64,
-    /// The trailers of the response.
     pub trailers: HeaderFields,
     /// Set if the payload was journalled decoded.
     pub decoded: Option<DecodedPayload>,
@@ -155,7 +145,6 @@ pub struct ExchangeEnd {
 /// The cause of the end of an exchange.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EndReason {
-    /// The response is complete.
     Complete,
     /// The client left before the end of the response.
     ClientLeft,
@@ -175,11 +164,8 @@ pub enum EndReason {
 /// The protocol of a message, as a HAR spells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WireVersion {
-    /// HTTP/1.0.
     Http10,
-    /// HTTP/1.1.
     Http11,
-    /// HTTP/2.
     Http2,
 }
 

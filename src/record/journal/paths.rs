@@ -108,17 +108,11 @@ impl JournalPaths {
 
 impl LockedJournal {
     /// Removes all frames.
-    ///
-    /// # Errors
-    /// [`Error::Journal`].
     pub fn truncate(&self) -> Result<(), Error> {
         self.file.set_len(0).map_err(|source| self.paths.failed("emptying the journal", source))
     }
 
     /// Removes the journal, and the folders that were created for it if they are empty.
-    ///
-    /// # Errors
-    /// [`Error::Journal`].
     pub fn remove(&self) -> Result<(), Error> {
         let journal = &self.paths.journal;
         let removed =

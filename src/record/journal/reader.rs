@@ -15,7 +15,6 @@ pub struct PayloadSpan {
     pub len: u32,
 }
 
-/// A frame that was read.
 #[derive(Debug)]
 pub struct ReadFrame<'a> {
     /// The content of the payload.
@@ -59,9 +58,6 @@ impl JournalReader {
     }
 
     /// Reads the next frame. `None` at the end, and where the next bytes are not a whole frame.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
     pub fn next_frame(&mut self) -> io::Result<Option<ReadFrame<'_>>> {
         let start = self.at;
         let Some(header) = self.read_frame()? else { return Ok(None) };

@@ -85,9 +85,6 @@ impl Future for Ack {
 
 impl Journal {
     /// Starts the writer thread, which appends to `file`.
-    ///
-    /// # Errors
-    /// When the thread cannot be started.
     pub fn start(file: impl Write + Send + 'static) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let thread = std::thread::Builder::new().name("journal".into()).spawn({
@@ -103,7 +100,6 @@ impl Journal {
         self.opened
     }
 
-    /// Queues a frame.
     pub fn push(&self, frame: Frame, flush: Flush) {
         self.shared.push(frame, None, flush);
     }

@@ -31,7 +31,6 @@ use harproxy_proxy::upstream::{Answer, ConnectTimings, UpstreamError};
 /// The parts of a recording that an exchange needs.
 #[derive(Clone, Copy, Debug)]
 pub struct TapContext<'a> {
-    /// The journal of the recording.
     pub journal: &'a Arc<Journal>,
     /// The counts and findings of the recording.
     pub collector: &'a Arc<Collector>,
@@ -125,7 +124,6 @@ impl ExchangeTap {
         })
     }
 
-    /// Journals the head of the response.
     pub fn push_response_head(&self, answer: &Answer) {
         let response = &answer.response;
         let version = WireVersion::from(response.version());
@@ -188,7 +186,6 @@ impl ExchangeTap {
         self.number
     }
 
-    /// The redactor of the recording.
     #[must_use]
     pub fn redactor(&self) -> &Arc<RecordingRedactor> {
         &self.redactor
@@ -324,7 +321,7 @@ impl Drop for Unanswered {
 
 /// Whether a request asks for another protocol on this connection. `h2c` does not count: harproxy removes it.
 #[must_use]
-pub fn asks_upgrade(headers: &HeaderMap, version: Version) -> bool {
+fn asks_upgrade(headers: &HeaderMap, version: Version) -> bool {
     version == Version::HTTP_11
         && headers.get(header::UPGRADE).is_some_and(|to| !to.as_bytes().to_ascii_lowercase().starts_with(b"h2c"))
 }

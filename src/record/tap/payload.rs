@@ -87,7 +87,6 @@ impl PayloadTap {
         PayloadTap { redactor, mode, seen: 0 }
     }
 
-    /// The exchange of the payload.
     #[must_use]
     pub fn exchange(&self) -> &Arc<ExchangeTap> {
         &self.redactor.frames.tap
@@ -227,7 +226,6 @@ impl CollectedPayload {
 #[derive(Debug)]
 struct StreamedPayload {
     thread: PollSender<Vec<Bytes>>,
-    /// The next batch.
     batch: Vec<Bytes>,
     /// Bytes of the next batch.
     batched: usize,

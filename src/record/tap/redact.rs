@@ -57,16 +57,13 @@ impl ContentHeaders {
 /// Whether a payload goes upstream or to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// The payload of a request.
     Request,
-    /// The payload of a response.
     Response,
 }
 
 /// Writes the frames of one payload.
 #[derive(Clone, Debug)]
 pub struct PayloadFrames {
-    /// The exchange of the payload.
     pub tap: Arc<ExchangeTap>,
     /// The message of the payload.
     pub direction: Direction,
@@ -81,7 +78,6 @@ impl PayloadFrames {
         self.push(if is_request { FrameKind::RequestData } else { FrameKind::ResponseData }, bytes);
     }
 
-    /// Journals decoded bytes.
     pub fn push_decoded(&self, bytes: Bytes) {
         let is_request = self.direction == Direction::Request;
         self.push(if is_request { FrameKind::RequestDecoded } else { FrameKind::ResponseDecoded }, bytes);
@@ -95,12 +91,10 @@ impl PayloadFrames {
     }
 }
 
-/// Redacts one payload.
 #[derive(Clone, Debug)]
 pub struct PayloadRedactor {
     /// The destination of the redacted payload.
     pub frames: PayloadFrames,
-    /// The headers of its message.
     pub headers: ContentHeaders,
 }
 

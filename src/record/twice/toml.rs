@@ -14,12 +14,7 @@ pub enum WriteError {
     Syntax(#[from] toml_edit::TomlError),
     /// An existing key has an unexpected type.
     #[error("`{name}` in it is not {expected}")]
-    Other {
-        /// The key.
-        name: &'static str,
-        /// The expected type.
-        expected: &'static str,
-    },
+    Other { name: &'static str, expected: &'static str },
 }
 
 /// Returns the rules as the text of a new file.

@@ -25,12 +25,10 @@ pub const MAX_DIFFERENCES: usize = 5;
 /// byte.
 pub const EXPLAINED_BYTES: usize = 4 << 20;
 
-/// The differences of two payloads.
 #[derive(Debug, Default)]
 pub struct PayloadDiff<'a> {
     /// The differences, at most [`MAX_DIFFERENCES`].
     pub differences: Vec<Difference<'a>>,
-    /// The distance of the payloads.
     pub distance: u32,
     /// The kind of all differences together.
     pub kind: PayloadDiffKind,

@@ -13,7 +13,6 @@ pub(crate) enum Conversion {
     Lossy,
 }
 
-/// Encodes a text in a charset.
 pub(crate) fn encode(text: &str, charset: &'static Encoding) -> Conversion {
     // encoding_rs has no UTF-16 encoder.
     if charset == UTF_16LE {

@@ -191,9 +191,6 @@ impl Fixture {
     }
 
     /// True if `later`, the same path opened again, has the same text.
-    ///
-    /// # Errors
-    /// When one of them cannot be read.
     pub fn has_same_text(&self, later: &Fixture) -> Result<bool, Error> {
         let spans = |fixture: &Fixture| {
             (0..fixture.entries()).map(|entry| fixture.span(entry).map(|s| (s.offset, s.len))).collect::<Vec<_>>()

@@ -12,7 +12,6 @@ use harproxy_json::text::unquote_lossy;
 /// The members of an entry that the index needs. A member of an unexpected type is ignored and does not end the scan.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct EntryScan {
-    /// True if the entry is an object.
     pub(crate) is_object: bool,
     /// True if `request` is an object.
     pub(crate) request: bool,

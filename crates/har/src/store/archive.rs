@@ -37,7 +37,6 @@ pub(crate) fn check_expansion(packed: u64, expanded: u64) -> Result<(), String> 
     Ok(())
 }
 
-/// An opened archive.
 #[derive(Debug)]
 pub(crate) struct Archive {
     zip: ZipArchive<SharedFile>,

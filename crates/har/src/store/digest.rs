@@ -85,9 +85,6 @@ pub(crate) fn has_content(path: &Path, bytes: impl Read, len: u64) -> bool {
 }
 
 /// True if two streams have the same bytes.
-///
-/// # Errors
-/// When reading fails.
 pub fn is_same(mut a: impl io::BufRead, mut b: impl io::BufRead) -> io::Result<bool> {
     loop {
         let (left, right) = (a.fill_buf()?, b.fill_buf()?);
@@ -101,9 +98,6 @@ pub fn is_same(mut a: impl io::BufRead, mut b: impl io::BufRead) -> io::Result<b
 }
 
 /// The SHA-256 of a stream in hex, and its length in bytes.
-///
-/// # Errors
-/// When reading fails.
 pub fn sha256_hex(read: &mut dyn Read) -> io::Result<(String, u64)> {
     struct Hash(Sha256);
     impl Write for Hash {

@@ -97,9 +97,6 @@ impl Payload {
     }
 
     /// The whole payload.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
     pub fn bytes(&self) -> Result<Bytes, Error> {
         match self {
             Payload::Empty | Payload::NotRecorded => Ok(Bytes::new()),
@@ -108,10 +105,6 @@ impl Payload {
         }
     }
 
-    /// A reader of the payload.
-    ///
-    /// # Errors
-    /// When the file cannot be opened.
     pub fn reader(&self) -> Result<Box<dyn Read + Send>, Error> {
         match self {
             Payload::Empty | Payload::NotRecorded => Ok(Box::new(io::empty())),

@@ -48,16 +48,7 @@ impl Staging {
 
 /// Creates a file that is renamed to `fixture` later, with the default permissions of the user.
 pub(crate) fn file(fixture: &Path) -> io::Result<NamedTempFile> {
-    file_with_mode(fixture, 0o666)
-}
-
-/// Creates a temporary file for the current user only.
-pub(crate) fn private_file(fixture: &Path) -> io::Result<NamedTempFile> {
-    file_with_mode(fixture, 0o600)
-}
-
-fn file_with_mode(fixture: &Path, mode: u32) -> io::Result<NamedTempFile> {
-    let file = builder(&prefix(fixture), mode).tempfile_in(parent(fixture))?;
+    let file = builder(&prefix(fixture), 0o666).tempfile_in(parent(fixture))?;
     try_lock(file.as_file());
     Ok(file)
 }

@@ -27,7 +27,6 @@ impl Stamp {
         self.len
     }
 
-    /// True for an empty file.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0

@@ -50,9 +50,6 @@ impl FixtureWriter {
 }
 
 /// Reads the note of the held fixture in `folder`.
-///
-/// # Errors
-/// When the note cannot be read.
 pub fn note(folder: &Path) -> Result<Vec<u8>, Error> {
     fs::read(folder.join(NOTE)).map_err(Error::at(folder, "reading"))
 }
@@ -92,9 +89,6 @@ pub fn release(folder: &Path, path: &Path) -> Result<(), Error> {
 }
 
 /// Removes the fixture for `path` that waits in `folder`. Nothing to do when there is none.
-///
-/// # Errors
-/// When it can't be removed.
 pub fn discard(folder: &Path, path: &Path) -> Result<(), Error> {
     if fs::symlink_metadata(folder).is_err() {
         return Ok(());

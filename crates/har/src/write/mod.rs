@@ -16,4 +16,4 @@ mod writer;
 pub use crate::model::FORMAT;
 pub use crate::store::payload_path::is_zip;
 pub use options::{ContentMode, JsonLayout, PayloadSource};
-pub use writer::{FixtureWriter, WriteSummary, sweep, temporary_file};
+pub use writer::{FixtureWriter, WriteSummary, sweep};

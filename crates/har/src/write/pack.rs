@@ -17,7 +17,6 @@ use harproxy_json::text_value::members;
 /// The number of packed or unpacked entries and payloads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PackSummary {
-    /// The number of entries.
     pub entries: usize,
     /// The number of payload files.
     pub payloads: usize,

@@ -35,7 +35,6 @@ pub(crate) enum Message {
 pub(crate) struct PayloadStore {
     /// The folder of the fixture.
     parent: PathBuf,
-    /// The path of the fixture.
     fixture: PathBuf,
     /// The payload folder of a HAR (`api` beside `api.har`). `None` for an archive, whose payloads are at its root.
     folder: Option<String>,

@@ -77,9 +77,6 @@ impl<'a> Rewrite<'a> {
     }
 
     /// Replaces the content of a payload file. Returns the new value of `_file`.
-    ///
-    /// # Errors
-    /// When the content cannot be read or written.
     pub fn replace_payload(&mut self, entry: usize, name: &str, content: &mut dyn Read) -> Result<String, Error> {
         let staged = self.staging.path().join(format!("payload-{}", self.new.len()));
         let mut file = HashWriter::create(&staged)?;
@@ -109,9 +106,6 @@ impl<'a> Rewrite<'a> {
     }
 
     /// Copies the text up to the end of a value, with edits of that value. Edits must be in order and must not overlap.
-    ///
-    /// # Errors
-    /// When reading or writing fails.
     pub fn edit_value<'e>(
         &mut self,
         value: &HarValue,
@@ -134,9 +128,6 @@ impl<'a> Rewrite<'a> {
     /// [`Rewrite::edit_value`].
     ///
     /// Payload files are removed from archives, and from the payload folder of a fixture of harproxy.
-    ///
-    /// # Errors
-    /// When an entry cannot be read, or writing fails.
     pub fn remove_entries(&mut self, removed: &BTreeSet<usize>) -> Result<(), Error> {
         let fixture = self.fixture;
         let mut names = Vec::new();

@@ -39,7 +39,6 @@ impl<W: Write> HarText<W> {
         self.entries
     }
 
-    /// Adds an entry.
     pub(crate) fn entry(&mut self, entry: &TextValue<'_>) -> io::Result<()> {
         self.entry_text(entry.indented(6).as_bytes())
     }

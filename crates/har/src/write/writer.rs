@@ -1,7 +1,7 @@
 //! Writes a fixture in canonical form: first the payloads, then the HAR or the archive by an atomic rename.
 
 use std::fs;
-use std::io::{self, BufWriter};
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -35,7 +35,6 @@ pub struct FixtureWriter {
 /// The size of a finished fixture.
 #[derive(Clone, Debug, Default)]
 pub struct WriteSummary {
-    /// The number of entries.
     pub entries: usize,
     /// The number of payload files or archive members.
     pub payloads: usize,
@@ -97,34 +96,22 @@ impl FixtureWriter {
     }
 
     /// Stores a response payload. Streams it in attach mode.
-    ///
-    /// # Errors
-    /// When reading or writing fails.
     pub fn content(&mut self, source: PayloadSource<'_>) -> Result<Body, Error> {
         self.payloads.store(source, Message::Response, self.content, self.layout, None)
     }
 
     /// Like [`FixtureWriter::content`], with the text to store instead of indented JSON, such as an edited layout of
     /// the same value.
-    ///
-    /// # Errors
-    /// When reading or writing fails.
     pub fn content_with_layout(&mut self, source: PayloadSource<'_>, text: &[u8]) -> Result<Body, Error> {
         self.payloads.store(source, Message::Response, self.content, self.layout, Some(text))
     }
 
     /// Stores a request payload: small text in the entry, large or binary payloads in files.
-    ///
-    /// # Errors
-    /// When reading or writing fails.
     pub fn post_data(&mut self, source: PayloadSource<'_>) -> Result<Body, Error> {
         self.payloads.store(source, Message::Request, self.content, self.layout, None)
     }
 
     /// Adds an entry at the end.
-    ///
-    /// # Errors
-    /// When writing fails.
     pub fn entry(&mut self, entry: &Entry) -> Result<(), Error> {
         let node = canonical::entry(entry);
         self.har.entry(&node).map_err(Error::at(&self.path, "writing"))
@@ -134,9 +121,6 @@ impl FixtureWriter {
     /// `new` are patched into its text.
     ///
     /// The request payload keeps its file name, and so does the response payload if `keeps_content`.
-    ///
-    /// # Errors
-    /// As for [`FixtureWriter::keep`].
     pub fn replace(&mut self, fixture: &Fixture, entry: usize, new: &Entry, keeps_content: bool) -> Result<(), Error> {
         let old = fixture.entry(entry)?;
         let mut new = new.clone();
@@ -185,9 +169,6 @@ impl FixtureWriter {
 
     /// Adds an entry of an existing fixture in canonical form, with payload files named after their bytes. Unknown
     /// members are kept.
-    ///
-    /// # Errors
-    /// As for [`FixtureWriter::keep`].
     pub fn format(&mut self, fixture: &Fixture, entry: usize) -> Result<(), Error> {
         let json = fixture.entry_json(entry)?;
         let mut node = fixture.node(entry, &json)?;
@@ -237,15 +218,6 @@ impl FixtureWriter {
         }
         Ok(())
     }
-}
-
-/// Creates a temporary file beside the fixture at `path`, for the current user only. It is removed on drop or by
-/// [`sweep`].
-///
-/// # Errors
-/// When the folder is not writable.
-pub fn temporary_file(path: &Path) -> io::Result<tempfile::NamedTempFile> {
-    staging::private_file(path)
 }
 
 /// Removes the temporary files of killed writers of the fixture at `path`. Files of running writers stay.

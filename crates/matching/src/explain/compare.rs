@@ -29,7 +29,6 @@ use super::super::{EntryRef, NearMiss, Query, RequestPart, choice};
 pub(super) struct ComparedEntry {
     pub(super) rank: NearRank,
     pub(super) near: NearMiss,
-    /// The kind of difference of the payloads.
     pub(super) payload_kind: PayloadDiffKind,
 }
 
@@ -265,7 +264,6 @@ fn header_differences(query: &Query<'_>, entry: &Entry, rules: &Rules) -> Vec<Di
     found
 }
 
-/// The differences of two queries.
 enum QueryDiff<'a> {
     Same,
     /// The parameters are equal. One query has a `?` without parameters, or an empty parameter.

@@ -18,7 +18,6 @@ use serde_json::{Value, json};
 use super::*;
 use harproxy_har::Fixture;
 
-/// The JSON of an entry.
 struct EntryJson(Value);
 
 fn get(url: &str) -> EntryJson {
@@ -76,7 +75,6 @@ impl EntryJson {
     }
 }
 
-/// The kind of a fixture.
 #[derive(Clone, Copy, PartialEq)]
 enum FixtureKind {
     Own,

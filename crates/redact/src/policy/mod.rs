@@ -191,9 +191,6 @@ pub fn exceptions() -> Vec<String> {
 }
 
 /// Parses a regular expression of `text`.
-///
-/// # Errors
-/// [`Error::Pattern`].
 pub fn parse_pattern(pattern: &str) -> Result<Regex, Error> {
     Regex::new(pattern).map_err(|error| Error::Pattern { pattern: pattern.to_owned(), reason: error.to_string() })
 }

@@ -12,7 +12,6 @@ use crate::splice::Splice;
 /// The characters of replacements that are percent-encoded.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'@');
 
-/// The encoding of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TextEncoding {
     /// The inside of a JSON string (RFC 8259 section 7).
@@ -115,7 +114,6 @@ fn parse_hex(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |value, &digit| Some(value * 16 + char::from(digit).to_digit(16)?))
 }
 
-/// Encodes a replacement.
 fn encode(with: &str, encoding: TextEncoding) -> String {
     match encoding {
         TextEncoding::Json => {

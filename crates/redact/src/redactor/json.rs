@@ -268,7 +268,6 @@ fn format_of(value: &[u8]) -> ValueFormat {
     }
 }
 
-/// The state of a walk.
 struct JsonWalk<'t> {
     text: &'t [u8],
     /// The strings that can hold a secret although they are not values of secret members.

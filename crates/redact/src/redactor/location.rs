@@ -16,7 +16,6 @@ pub enum TextLocation<'a> {
     Cookie {
         /// The field of the cookie: `cookie` or `set-cookie`.
         header: &'a str,
-        /// The name of the cookie.
         name: &'a str,
     },
     /// The decoded value of the query parameter with this name.
@@ -31,7 +30,7 @@ pub enum TextLocation<'a> {
 
 impl DynRedactor<'_, '_> {
     /// Finds the secrets in a text, in order and without overlaps. `None` if its format is unknown.
-    pub fn splices_at(&mut self, location: TextLocation<'_>, text: &[u8]) -> Option<Vec<Splice>> {
+    fn splices_at(&mut self, location: TextLocation<'_>, text: &[u8]) -> Option<Vec<Splice>> {
         if self.policy.is_off() || text.is_empty() {
             return Some(Vec::new());
         }

@@ -53,7 +53,6 @@ impl<'a, R: Replacer> Redactor<'a, R> {
         Redactor { policy, replacer }
     }
 
-    /// Returns the replacer.
     pub fn replacer_mut(&mut self) -> &mut R {
         &mut self.replacer
     }

@@ -34,7 +34,6 @@ const LINES: [&str; 6] = [
     "application/json-seq",
 ];
 
-/// The format of a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PayloadFormat {
     Json,

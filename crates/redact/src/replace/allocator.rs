@@ -87,12 +87,10 @@ impl PlaceholderAllocator {
         }
     }
 
-    /// Replaces the markers in a text.
     pub fn replace_markers<'t>(&mut self, text: &'t [u8]) -> Cow<'t, [u8]> {
         spliced(text, &self.marker_splices(text, 0..text.len()))
     }
 
-    /// Replaces the markers in a string.
     #[must_use]
     pub fn replace_markers_in_string(&mut self, text: String) -> String {
         match self.replace_markers(text.as_bytes()) {

@@ -42,9 +42,6 @@ impl FixtureReplacer {
     }
 
     /// Excludes the placeholders in a text of any length.
-    ///
-    /// # Errors
-    /// When it can't be read.
     pub fn exclude_all_read(&mut self, read: &mut dyn Read) -> io::Result<()> {
         const CHUNK: usize = 256 << 10;
         /// The length of the longest placeholder that is recognised across two chunks.

@@ -55,18 +55,15 @@ impl<'de> Deserialize<'de> for RunId {
     }
 }
 
-/// A marker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Marker {
     /// The number of the secret in its recording.
     pub(crate) number: u64,
-    /// The format of the secret.
     pub(crate) format: ValueFormat,
     /// The name of the place where the secret was found.
     pub(crate) name: PlaceholderName,
 }
 
-/// A marker in a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct MarkerMatch {
     pub(crate) range: Range<usize>,

@@ -94,7 +94,6 @@ pub enum ValueFormat {
     Text,
     /// A UUID (RFC 9562).
     Uuid,
-    /// A JSON number.
     Number,
     /// Base64 in the standard alphabet.
     Base64,
@@ -144,12 +143,10 @@ impl fmt::Display for Placeholder {
     }
 }
 
-/// A placeholder in a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlaceholderMatch {
     /// The position. In a redacted JWT, that of the whole token.
     pub range: Range<usize>,
-    /// The placeholder.
     pub placeholder: Placeholder,
     /// The format in which it is written.
     pub format: ValueFormat,

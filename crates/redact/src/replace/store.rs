@@ -48,7 +48,6 @@ struct StoredSecret {
 /// A known secret in a text.
 #[derive(Clone, Debug)]
 pub struct KnownSecret {
-    /// The position.
     pub range: Range<usize>,
     /// The name of the place where it was found first.
     pub name: PlaceholderName,
@@ -69,7 +68,6 @@ impl SecretStore {
         SecretStore { run, inner: RwLock::new(inner) }
     }
 
-    /// Returns the id of the recording.
     #[must_use]
     pub fn run(&self) -> RunId {
         self.run
