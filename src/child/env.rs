@@ -21,7 +21,6 @@ pub use harproxy_tls::bundle::Environment;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     Record,
-    /// Requests are answered from fixtures.
     Replay,
 }
 

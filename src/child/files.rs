@@ -33,7 +33,6 @@ pub enum FilesError {
 pub struct RunFiles {
     /// The trust bundle in its formats.
     pub trust: BundleFiles,
-    /// The hook for Node.js.
     pub node_hook: PathBuf,
     /// Folder with PHP's `.ini` file.
     pub php: PathBuf,
@@ -114,7 +113,6 @@ impl RunFolder {
         Ok(RunFolder { dir, bundle, bundle_file })
     }
 
-    /// Returns the path of the trust bundle (PEM).
     #[must_use]
     pub fn bundle(&self) -> &Path {
         &self.bundle_file

@@ -14,7 +14,6 @@ use super::signals::{Signal, Signals};
 use crate::diagnose::processes::{ProcessReport, ProcessWatch, WatchPlan};
 use crate::verdict::exit;
 
-/// Describes the process to spawn.
 #[derive(Clone, Debug)]
 pub struct CommandPlan {
     /// A path, or a name to look up in `PATH`.

@@ -2,6 +2,7 @@
 
 use super::env::VariableChange;
 use harproxy_support::shell_quote::is_plain;
+use serde_json::Value;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shell {
@@ -55,7 +56,7 @@ impl Shell {
             Shell::Fish => format!("set -gx {name} {}", fish(value)),
             Shell::PowerShell => format!("$env:{name} = {}", powershell(value)),
             Shell::Dotenv => format!("{name}={}", dotenv(value)),
-            Shell::Json => format!("{}: {}", quoted_json(name), quoted_json(value)),
+            Shell::Json => format!("{}: {}", Value::from(name), Value::from(value)),
         }
     }
 }
@@ -106,10 +107,6 @@ pub fn dotenv(value: &str) -> String {
 fn json(changes: &[VariableChange]) -> String {
     let lines = changes.iter().map(|change| Shell::Json.line(&change.variable, &change.value.to_string_lossy()));
     format!("{{\n  {}\n}}\n", lines.collect::<Vec<_>>().join(",\n  "))
-}
-
-fn quoted_json(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }
 
 #[cfg(test)]

@@ -33,7 +33,6 @@ pub enum Ci {
 }
 
 impl Ci {
-    /// Detects the CI system of this process.
     #[must_use]
     pub fn detect() -> Option<Ci> {
         Ci::of(|name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from))

@@ -78,7 +78,6 @@ fn is_secret(policy: &Policy, name: &str) -> bool {
     policy.is_secret_header(name) || policy.is_secret_parameter(name) || policy.is_secret_member(name)
 }
 
-/// Redacts the words of one command.
 struct CommandRedactor<'p> {
     policy: &'p Policy,
     redactor: DisplayRedactor<'p>,

@@ -2,18 +2,16 @@
 //! them.
 
 macro_rules! events {
-    ($($(#[$doc:meta])+ $name:ident => $word:literal,)+) => {
+    ($($(#[$doc:meta])* $name:ident => $word:literal,)+) => {
         /// The kind of a message on standard error.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Event {
-            $($(#[$doc])+ $name,)+
+            $($(#[$doc])* $name,)+
         }
 
         impl Event {
-            /// All events.
             pub const ALL: &[Event] = &[$(Event::$name),+];
 
-            /// Returns the value of `event`.
             #[must_use]
             pub fn word(self) -> &'static str {
                 match self {
@@ -29,21 +27,17 @@ events! {
     Ready => "ready",
     /// The head of a response arrived, and its body takes longer.
     Answered => "answered",
-    /// A request ended.
     Request => "request",
     /// A connection that was tunnelled unchanged ended.
     Tunnel => "tunnel",
-    /// A client refused our certificate.
     TlsRefused => "tls-refused",
     /// A finding occurred for the first time.
     Finding => "finding",
-    /// A fixture was loaded again.
     Reloaded => "reloaded",
     /// An edited fixture cannot be loaded.
     ReloadFailed => "reload-failed",
     /// Events were dropped because they were not read.
     Dropped => "dropped",
-    /// A line of the log.
     Log => "log",
     /// A killed recording was recovered, or there was none.
     Recovered => "recovered",
@@ -53,7 +47,6 @@ events! {
     Learned => "learned",
     /// Entries that are about to be removed from a fixture.
     Pruning => "pruning",
-    /// The verdict of the run.
     Verdict => "verdict",
     /// The changes of a recording to its fixture.
     Summary => "summary",
@@ -61,19 +54,13 @@ events! {
     Pruned => "pruned",
     /// A fixture without any used entry.
     Unused => "unused",
-    /// The next commands.
     Next => "next",
-    /// The diagnosis of `doctor`.
     Diagnosis => "diagnosis",
-    /// A warning.
     Warning => "warning",
-    /// The command failed.
     Error => "error",
     /// A defect of harproxy.
     Defect => "defect",
-    /// A hint.
     Hint => "hint",
-    /// Fixtures were merged.
     Merged => "merged",
     /// A payload or a placeholder was renamed.
     Renamed => "renamed",
@@ -83,9 +70,7 @@ events! {
     Conflict => "conflict",
     /// A file that is not a HAR was merged as text.
     Text => "text",
-    /// A fixture was packed.
     Packed => "packed",
-    /// An archive was unpacked.
     Unpacked => "unpacked",
     /// A compressed fixture was left unchanged.
     Compressed => "compressed",
@@ -97,15 +82,12 @@ events! {
     Redacted => "redacted",
     /// A file or member was left unchanged.
     Left => "left",
-    /// An unfinished recording was dropped.
     Discarded => "discarded",
     /// A line was added to `.gitattributes`.
     Attribute => "attribute",
     /// A git setting was made.
     Setting => "setting",
-    /// A missing git setting.
     Missing => "missing",
-    /// The risk of trusting the CA.
     Risk => "risk",
     /// A command of the system is about to be run.
     Command => "command",
@@ -113,7 +95,6 @@ events! {
     Store => "store",
     /// A trust store contains another CA of harproxy.
     OtherCa => "other-ca",
-    /// Nothing more is to be done.
     Done => "done",
 }
 

@@ -24,7 +24,6 @@ pub struct FixtureWatcher {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Starts to watch the fixtures.
 pub fn watch(mut reloader: Reloader, ui: Ui) -> io::Result<FixtureWatcher> {
     FixtureWatcher::start(PAUSE, move || reloader.poll().iter().for_each(|change| print(change, &ui)))
 }

@@ -17,7 +17,6 @@ pub fn load(ui: &Ui) -> TrustedRoots {
     roots
 }
 
-/// Loads the roots and adds the CA.
 pub fn load_bundle(authority: &Authority, ui: &Ui) -> Result<Bundle, Failure> {
     Ok(load(ui).with(authority.cert_pem())?)
 }

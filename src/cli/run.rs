@@ -278,7 +278,10 @@ impl Run<'_> {
         match end {
             End::NotStarted(failure) => failure.print(self.ui),
             End::Cut(status) => Failure::Cut { status: *status, left: self.left() }.print(self.ui),
-            End::NoCmd | End::Cmd(_) => reports::print_verdict(&report, self.ui, self.has_list()),
+            End::NoCmd | End::Cmd(_) => {
+                let has_list = self.ui.live_format(!self.plan.cmd.is_empty()) == LiveFormat::List;
+                reports::print_verdict(&report, self.ui, has_list)
+            }
         }
         reports::hand_out(&self.plan.reports, report, self.ui)
     }
@@ -300,11 +303,6 @@ impl Run<'_> {
         };
         let report = self.report(verdict, (status, source), &Recorded::default());
         reports::hand_out(&self.plan.reports, report, self.ui)
-    }
-
-    /// Returns true if the live list showed each request.
-    fn has_list(&self) -> bool {
-        self.ui.live_format(!self.plan.cmd.is_empty()) == LiveFormat::List
     }
 
     fn advised(&self, mut verdict: Verdict) -> Verdict {

@@ -128,7 +128,8 @@ pub fn next(output: &Path, content: ContentMode, options: &[OsString], cmd: &[Os
         let _ = write!(add, " {}", harproxy_support::shell_quote::path(&payloads));
     }
     let mut replay = "harproxy replay".to_owned();
-    if !found_by_default(output) {
+    // Without arguments, `harproxy replay` finds the fixtures in this folder.
+    if !output.strip_prefix(".").unwrap_or(output).starts_with(DEFAULT_FIXTURES) {
         let _ = write!(replay, " {}", harproxy_support::shell_quote::path(output));
     }
     if !options.is_empty() {
@@ -146,11 +147,6 @@ pub fn payload_folder(output: &Path) -> Option<PathBuf> {
     let payloads = output.with_extension("");
     let is_archive = output.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("zip"));
     (!is_archive && payloads != *output).then_some(payloads)
-}
-
-/// Returns true if `harproxy replay` finds the fixture without arguments.
-fn found_by_default(output: &Path) -> bool {
-    output.strip_prefix(".").unwrap_or(output).starts_with(DEFAULT_FIXTURES)
 }
 
 #[cfg(test)]

@@ -54,19 +54,15 @@ impl Progress {
         &[("auto", "", Progress::Auto), ("always", "", Progress::Always), ("never", "", Progress::Never)];
 }
 
-/// The form of the live request list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LiveFormat {
     Nothing,
-    /// One text line per request.
     List,
-    /// One JSON object per request.
     Events,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ui {
-    /// Print only errors and failures.
     pub quiet: bool,
     pub verbose: bool,
     pub format: LogFormat,
@@ -191,37 +187,31 @@ pub fn strong(text: impl Display) -> String {
     paint(Style::new().bold(), text)
 }
 
-/// Style of secondary text.
 #[must_use]
 pub fn faint(text: impl Display) -> String {
     paint(Style::new().dimmed(), text)
 }
 
-/// Style of success.
 #[must_use]
 pub fn good(text: impl Display) -> String {
     paint(AnsiColor::Green.on_default().bold(), text)
 }
 
-/// Style of normal results.
 #[must_use]
 pub fn fine(text: impl Display) -> String {
     paint(AnsiColor::Green.on_default(), text)
 }
 
-/// Style of failures.
 #[must_use]
 pub fn bad(text: impl Display) -> String {
     paint(AnsiColor::Red.on_default().bold(), text)
 }
 
-/// Style of warnings.
 #[must_use]
 pub fn caution(text: impl Display) -> String {
     paint(AnsiColor::Yellow.on_default().bold(), text)
 }
 
-/// Style of hints and commands.
 #[must_use]
 pub fn help(text: impl Display) -> String {
     paint(AnsiColor::Cyan.on_default(), text)

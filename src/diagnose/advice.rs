@@ -33,7 +33,6 @@ pub fn advise(verdict: &mut Verdict, evidence: &Evidence) {
     verdict.findings.extend(bypass_findings(evidence, is_silent));
 }
 
-/// Explains why no request reached the proxy.
 fn explain_silence(finding: &mut Finding, evidence: &Evidence) {
     if let Some(connections) = evidence.bypasses.describe_all() {
         finding.text += &format!(", but {connections}");
@@ -69,7 +68,6 @@ fn join_lines(lines: impl Iterator<Item = String>) -> Option<String> {
     Some(lines.collect::<Vec<_>>().join("\n")).filter(|text| !text.is_empty())
 }
 
-/// Returns the hint to run `harproxy doctor`.
 fn doctor_hint(evidence: &Evidence) -> Option<String> {
     /// A longer command is not repeated in the hint.
     const MAX_LENGTH: usize = 60;

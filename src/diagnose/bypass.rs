@@ -17,7 +17,6 @@ const UNMAX_ADDRESSES_PORT: u16 = 1;
 /// Maximum number of addresses in a message about one program.
 const MAX_ADDRESSES: usize = 4;
 
-/// Decides which connections are bypasses.
 pub struct BypassRules<'a> {
     /// Whether a URL of this origin can be in scope.
     pub may_match_origin: &'a dyn Fn(&str) -> bool,
@@ -25,7 +24,6 @@ pub struct BypassRules<'a> {
     pub no_proxy: &'a [String],
 }
 
-/// Connections that bypassed the proxy.
 #[derive(Clone, Debug, Default)]
 pub struct Bypasses {
     /// Most likely HTTP in scope.
@@ -38,7 +36,6 @@ pub struct Bypasses {
 }
 
 impl Bypasses {
-    /// Classifies connections.
     #[must_use]
     pub fn find(connections: &[DirectConnection], rules: &BypassRules<'_>) -> Self {
         let mut bypasses = Bypasses::default();
@@ -95,7 +92,6 @@ impl Bypasses {
         programs(self.likely.iter().chain(&self.possible))
     }
 
-    /// The first loopback address of a bypass.
     pub(super) fn local(&self) -> Option<SocketAddr> {
         let all = self.likely.iter().chain(&self.possible);
         all.map(|connection| connection.to).find(|to| to.ip().to_canonical().is_loopback())

@@ -8,10 +8,8 @@ use super::processes::ProcessReport;
 use super::program::Program;
 use super::project::Project;
 
-/// Facts about CMD besides its traffic.
 #[derive(Clone, Debug, Default)]
 pub struct Evidence {
-    /// CMD and its arguments.
     pub words: Vec<String>,
     /// The same as a redacted shell command.
     pub command: String,
@@ -19,7 +17,6 @@ pub struct Evidence {
     pub project: Project,
     /// The programs that ran; `None` on platforms where harproxy can't list them.
     pub programs: Option<Vec<Program>>,
-    /// Connections that bypassed the proxy.
     pub bypasses: Bypasses,
     /// Programs with connections that closed before their address was read. If the proxy got no connection, these
     /// bypassed it.

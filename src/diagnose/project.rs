@@ -10,7 +10,6 @@ const MAX_FILES: usize = 2000;
 /// Maximum length of a manifest that is read, bytes.
 const MAX_MANIFEST: u64 = 256 * 1024;
 
-/// Files of a project folder.
 #[derive(Clone, Debug, Default)]
 pub struct Project {
     pub files: Vec<String>,

@@ -40,9 +40,7 @@ pub enum Runtime {
 struct Signature {
     runtime: Runtime,
     programs: &'static [&'static str],
-    /// Names of files in the project folder.
     files: &'static [&'static str],
-    /// Dependencies in manifests.
     mentions: &'static [&'static str],
     /// Runtimes for which this one is a more specific guess; empty for a language.
     refines: &'static [Runtime],

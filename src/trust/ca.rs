@@ -13,7 +13,6 @@ const COMMON_NAME: &str = "harproxy CA ";
 /// Number of fingerprint digits in names of files and entries.
 const DIGITS: usize = 8;
 
-/// The CA to add or remove.
 #[derive(Clone, Debug)]
 pub struct Ca {
     /// The certificate's file, PEM.
@@ -28,7 +27,6 @@ pub struct Ca {
 }
 
 impl Ca {
-    /// The CA of this authority.
     #[must_use]
     pub fn of(authority: &Authority) -> Self {
         Ca::new(authority.cert_path(), authority.cert_der().clone(), authority.fingerprint())

@@ -30,7 +30,6 @@ impl StoreCommand {
     }
 }
 
-/// Rights of the user on the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rights {
     Administrator,

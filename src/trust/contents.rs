@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use super::ca::{self, Ca};
 
-/// A CA of harproxy in a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreEntry {
     /// Its common name.
@@ -14,7 +13,6 @@ pub struct StoreEntry {
     pub handle: OsString,
 }
 
-/// The harproxy entries of a store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoreContents {
     /// Whether readers of the store trust the CA for servers.
@@ -32,7 +30,6 @@ pub enum TrustState {
     Trusted,
     /// The certificate is present without effect: a file that is not in the bundle, or an entry without trust.
     Half,
-    /// The certificate is absent.
     Absent,
 }
 

@@ -6,7 +6,6 @@ use super::store::Installation;
 pub(super) struct Family {
     /// Words of `ID` and `ID_LIKE` in os-release(5).
     pub(super) ids: &'static [&'static str],
-    /// Folder for local roots.
     pub(super) anchors: &'static str,
     /// All folders that may contain local roots.
     pub(super) folders: &'static [&'static str],

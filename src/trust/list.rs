@@ -26,7 +26,6 @@ pub enum ListError {
 const MAX_FILE: u64 = 1 << 20;
 
 impl Store {
-    /// Lists the harproxy entries.
     pub fn list(&self, ca: &Ca, runner: &mut dyn CommandRunner) -> Result<StoreContents, ListError> {
         match &self.listing {
             Listing::Files { folders, bundles } => in_files(ca, folders, bundles),

@@ -44,7 +44,6 @@ pub(super) enum Listing {
     Windows,
 }
 
-/// Reason why commands can't change a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Obstacle {
     Missing {
@@ -85,11 +84,9 @@ pub struct Store {
     pub place: PathBuf,
     /// Its readers, as the end of a sentence after "read by".
     pub readers: &'static str,
-    /// Reason why its commands can't run.
     pub obstacle: Option<Obstacle>,
     pub(super) listing: Listing,
     pub(super) needs_root: bool,
-    /// Commands that create the store.
     pub(super) make: &'static [Words],
     pub(super) install: Recipe,
     /// Removes entries of this CA.
@@ -98,7 +95,6 @@ pub struct Store {
     pub(super) others: Option<Recipe>,
     /// Undoes `install`, if `remove` does not: listing the store may not show the entry.
     pub(super) undo: Option<Recipe>,
-    /// Additional arguments that suppress prompts.
     pub(super) unattended: &'static [&'static str],
     pub(super) values: Values,
 }
@@ -111,7 +107,6 @@ impl Store {
         make.chain(self.steps(&self.install, [self.values.clone()])).collect()
     }
 
-    /// Returns the commands that undo [`Store::install`].
     #[must_use]
     pub fn undo(&self) -> Vec<StoreCommand> {
         self.steps(&self.undo.unwrap_or(self.remove), [self.values.clone()])

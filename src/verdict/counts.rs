@@ -4,13 +4,13 @@ use serde::{Deserialize, Serialize};
 
 /// Defines [`Counts`] and their sum, so that a count is added in one line.
 macro_rules! counts {
-    ($($(#[$attribute:meta])+ $name:ident,)+) => {
+    ($($(#[$attribute:meta])* $name:ident,)+) => {
         /// The counts of a run. Every request of a replay is in exactly one of `served` (fixture), `local`, `passed`
         /// (live), `preflights` (made up), `misses`, `noise`, `outOfScope` and `refused`.
         #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(rename_all = "camelCase", default)]
         pub struct Counts {
-            $($(#[$attribute])+ pub $name: u64,)+
+            $($(#[$attribute])* pub $name: u64,)+
         }
 
         impl std::ops::AddAssign<&Counts> for Counts {
@@ -22,7 +22,6 @@ macro_rules! counts {
 }
 
 counts! {
-    /// Requests seen.
     requests,
     /// Answered from an entry.
     served,
@@ -40,21 +39,17 @@ counts! {
     preflights,
     /// Refused because they can't be replayed: WebSockets, incomplete payloads, invalid URLs.
     refused,
-    /// Redirects followed inside the recording.
     followed,
     /// Truncated payloads among those served.
     truncated,
     /// Recorded failures among those served.
     failures,
-    /// Tunnels.
     tunnels,
     /// Requests that got 407. They are not among the requests, since clients may send credentials only when asked. Only
     /// findings use the number.
     #[serde(skip)]
     unauthorized,
-    /// Upstream connections opened.
     upstream_connections,
-    /// Exchanges recorded.
     recorded,
     /// Different secrets that were redacted in what was recorded.
     redacted,

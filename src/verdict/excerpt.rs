@@ -11,7 +11,6 @@ use harproxy_har::Payload;
 #[derive(Clone, Debug, Default)]
 pub struct PayloadExcerpt {
     pub mime_type: String,
-    /// The bytes that are kept.
     pub bytes: Bytes,
     pub size: u64,
 }

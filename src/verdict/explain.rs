@@ -43,7 +43,6 @@ impl std::fmt::Display for EntryPlace {
 pub struct NearEntry {
     #[serde(flatten)]
     pub place: EntryPlace,
-    /// The name of its GraphQL operation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<String>,
     /// The differences, most important first.
@@ -58,7 +57,6 @@ pub struct Explanation {
     pub summary: String,
     /// True if an entry has the URL.
     pub url_recorded: bool,
-    /// The name of the request's GraphQL operation.
     pub operation: Option<String>,
     /// The nearest entries, nearest first.
     pub near: Vec<NearEntry>,

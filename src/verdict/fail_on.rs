@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use super::check_id::CheckId;
 use super::finding::Severity;
 
-/// The checks that `--fail-on` can name.
 const SELECTABLE: &[CheckId] = &[
     CheckId::MISS,
     CheckId::OUT_OF_SCOPE,

@@ -46,7 +46,6 @@ pub struct Finding {
     #[serde(rename = "kind")]
     pub check: CheckId,
     pub severity: Severity,
-    /// The location: request, fixture and entry.
     #[serde(flatten)]
     pub at: Location,
     /// The explanation: one sentence, or a few lines.

@@ -89,7 +89,6 @@ pub enum SourceKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EntryChange {
-    /// Equal to an entry.
     Unchanged,
     Changed,
     Added,

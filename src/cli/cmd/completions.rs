@@ -6,7 +6,6 @@ use crate::cli::args::about::CompletionsArgs;
 use crate::cli::ui::Ui;
 use crate::verdict::exit;
 
-/// Runs the command.
 pub fn run(args: &CompletionsArgs, ui: &Ui) -> Result<u8, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::grammar(), "harproxy", &mut script);

@@ -19,7 +19,6 @@ const MAX_VALUE_WIDTH: usize = 40;
 /// Minimum width of the origin column.
 const ORIGIN_WIDTH: usize = "default".len();
 
-/// Runs the command.
 pub fn run(mut args: SettingsArgs, ui: &Ui) -> Result<u8, Failure> {
     // After `record` or `replay`, clap collects `--json` with the options of that command.
     let own = args.line.iter().take_while(|word| *word != "--").position(|word| word == "--json");
@@ -84,7 +83,6 @@ fn lines(settings: &[Setting]) -> String {
     settings.iter().map(line).collect()
 }
 
-/// A row of a section's table.
 struct SettingRow {
     heading: String,
     key: String,

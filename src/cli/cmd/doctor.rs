@@ -18,7 +18,6 @@ use crate::diagnose::processes::PollRate;
 use crate::verdict::{Finding, Severity, exit};
 use harproxy_tls::authority::Authority;
 
-/// Runs the command.
 /// Fails if there is no diagnosis.
 pub async fn run(args: DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
     let json = args.json;

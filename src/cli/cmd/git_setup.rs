@@ -24,11 +24,7 @@ pub enum Error {
     #[error("`git {command}` failed: {reason}")]
     Refused { command: String, reason: String },
     #[error("{} is not in the repository at {}", path.display(), root.display())]
-    Outside {
-        /// The fixture or folder.
-        path: PathBuf,
-        root: PathBuf,
-    },
+    Outside { path: PathBuf, root: PathBuf },
     #[error("{} is neither a folder nor a fixture", path.display())]
     NoFixture { path: PathBuf },
     /// `.gitattributes` or `.gitignore` cannot be read.
@@ -58,7 +54,6 @@ const IGNORED: &str = ".gitignore";
 const UNFINISHED: [&str; 2] = ["journal", "held"];
 const HEADING: &str = "# Fixtures of harproxy: `harproxy git-setup` wrote these lines, and makes git carry them out.";
 
-/// Runs the command.
 pub fn run(args: &GitSetupArgs, ui: &Ui) -> Result<u8, Failure> {
     let git = Git::find()?;
     let GitLines { attributes, ignored } = lines(&git, &args.fixtures)?;

@@ -13,7 +13,6 @@ use crate::fixtures::ls::{self, EntryLine};
 use crate::verdict::exit;
 use harproxy_har::Fixture;
 
-/// Runs the command.
 /// Fails if the output cannot be written. An unreadable fixture is reported, and the others are listed.
 pub fn run(args: LsArgs, ui: &Ui) -> Result<u8, Failure> {
     Ok(fixtures::for_each(args.files.fixtures, ui, |path| {

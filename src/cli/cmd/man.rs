@@ -16,7 +16,6 @@ use crate::verdict::exit;
 /// Footer of each page. Commands have no version of their own.
 const SOURCE: &str = concat!("harproxy ", env!("CARGO_PKG_VERSION"));
 
-/// Runs the command.
 pub fn run(args: &ManArgs, ui: &Ui) -> Result<u8, Failure> {
     let mut grammar = Cli::grammar();
     // Sets the names of the command pages (`harproxy-record`).

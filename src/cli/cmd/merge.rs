@@ -46,7 +46,6 @@ impl Error {
     }
 }
 
-/// Runs the command.
 pub fn run(args: &MergeArgs, ui: &Ui) -> Result<u8, Failure> {
     if let [base, ours, theirs, path] = &args.driver[..] {
         let versions = Versions { base, ours, theirs, marker_size: args.marker_size };

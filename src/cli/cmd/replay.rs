@@ -26,7 +26,6 @@ use crate::verdict::request::{EntryChange, RecordedEntry};
 use harproxy_har::Fixture;
 use harproxy_tls::authority::Authority;
 
-/// Runs the command.
 /// Fails if there is no verdict.
 pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
     let ReplayJob { replay, record, prune, run: plan } = ReplayJob::new(args)?;

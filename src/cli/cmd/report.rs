@@ -46,7 +46,6 @@ impl Error {
     }
 }
 
-/// Runs the command.
 /// Fails if there is no verdict.
 pub fn run(args: ReportArgs, ui: &Ui) -> Result<u8, Failure> {
     let fail_on = args.fail_on.as_deref().map(|list| {

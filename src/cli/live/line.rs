@@ -16,7 +16,8 @@ const LEAST: usize = 8;
 pub(super) fn request(seen: &RequestRow, running: bool, times: u64, width: Option<usize>) -> String {
     let status = seen.status.map_or_else(|| "---".to_owned(), |status| status.to_string());
     let method = flat(&seen.method);
-    let mut lead = format!("{method:<4} {}", if failed(seen) { ui::bad(&status) } else { status.clone() });
+    let failed = matches!(seen.outcome, ResultKind::Miss | ResultKind::OutOfScope);
+    let mut lead = format!("{method:<4} {}", if failed { ui::bad(&status) } else { status.clone() });
     let mut used = method.chars().count().max(4) + 1 + status.len();
     if width.is_none_or(|width| width >= NARROW) {
         let took =
@@ -86,10 +87,6 @@ fn cut_begin(text: &str, room: usize) -> String {
         n if n <= room => text.to_owned(),
         n => ['…'].into_iter().chain(text.chars().skip(n + 1 - room)).collect(),
     }
-}
-
-fn failed(seen: &RequestRow) -> bool {
-    matches!(seen.outcome, ResultKind::Miss | ResultKind::OutOfScope)
 }
 
 fn painted(seen: &RequestRow, tail: &str) -> String {

@@ -21,7 +21,6 @@ const LISTED_WITH_REQUEST: [CheckId; 4] =
 pub(super) struct List {
     /// The last shown request, and the number of repetitions since.
     last: Option<(RequestRow, u64)>,
-    /// Texts that are shown only once.
     written: HashSet<String>,
 }
 

@@ -39,7 +39,6 @@ trait LiveOutput: Send {
     /// The head of a response arrived, and its body takes longer.
     fn running(&mut self, seen: &RequestRow);
     fn ended(&mut self, seen: &RequestRow);
-    /// A client refused harproxy's certificate.
     fn tls_refused(&mut self, to: &Origin, reason: &str);
     fn found(&mut self, finding: &Finding);
     /// This number of items was dropped.
@@ -52,7 +51,6 @@ trait LiveOutput: Send {
     fn flush(&mut self) {}
 }
 
-/// The sender of items to the thread.
 #[derive(Clone, Debug)]
 pub struct Live {
     queue: SyncSender<LiveItem>,
@@ -77,7 +75,6 @@ impl Live {
         Ok(Some(live))
     }
 
-    /// Shows each new finding.
     #[must_use]
     pub fn finding_listener(&self) -> FindingListener {
         let live = self.clone();
@@ -168,7 +165,10 @@ impl LiveThread {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return self.output.flush(),
             }
-            self.report_lost();
+            match self.lost.swap(0, Ordering::Relaxed) {
+                0 => {}
+                number => self.output.lost(number),
+            }
             self.write_due(Instant::now());
             self.written.fetch_add(1, Ordering::Relaxed);
         }
@@ -191,13 +191,6 @@ impl LiveThread {
                 self.output.flush();
                 let _ = done.send(());
             }
-        }
-    }
-
-    fn report_lost(&mut self) {
-        match self.lost.swap(0, Ordering::Relaxed) {
-            0 => {}
-            number => self.output.lost(number),
         }
     }
 

@@ -17,7 +17,6 @@ pub struct DoctorJob {
 }
 
 impl DoctorJob {
-    /// Combines and checks the options.
     pub fn new(args: DoctorArgs) -> Result<Self, Error> {
         let (grace, head_timeout) = (Duration::from_secs(1), Duration::from_secs(15));
         let proxy =

@@ -16,12 +16,10 @@ pub struct ExplainJob {
     pub fixtures: Vec<PathBuf>,
     pub scope: Option<Globs>,
     pub matching: Options,
-    /// The redaction policy for the output.
     pub policy: Arc<Policy>,
 }
 
 impl ExplainJob {
-    /// Combines and checks the options.
     pub fn new(args: ExplainArgs) -> Result<Self, Error> {
         Ok(ExplainJob {
             fixtures: fixtures_or_default(args.fixtures),

@@ -31,7 +31,6 @@ pub struct RecordJob {
 }
 
 impl RecordJob {
-    /// Combines and checks the options.
     pub fn new(args: RecordArgs) -> Result<Self, Error> {
         if !has_fixture_extension(&args.output) {
             return Err(Error::Ending { output: args.output });

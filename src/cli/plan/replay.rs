@@ -30,7 +30,6 @@ pub struct ReplayJob {
 }
 
 impl ReplayJob {
-    /// Combines and checks the options.
     pub fn new(args: ReplayArgs) -> Result<Self, Error> {
         let with_cmd = !args.cmd.is_empty();
         match (args.prune, args.on_miss) {

@@ -21,7 +21,6 @@ pub struct RunPlan {
     pub listen: SocketAddr,
     /// Credentials that clients must send.
     pub auth: Option<Credentials>,
-    /// Origins with a reverse port.
     pub reverse: Vec<ReversePlan>,
     pub reverse_tls: bool,
     pub head_timeout: Duration,
@@ -30,11 +29,9 @@ pub struct RunPlan {
     pub ready_file: Option<PathBuf>,
     pub reports: Vec<PathBuf>,
     pub grace: Duration,
-    /// Hosts that CMD reaches without the proxy.
     pub bypass: Vec<String>,
     /// The program and its arguments; empty without CMD.
     pub cmd: Vec<OsString>,
-    /// The redaction policy for reports.
     pub policy: Arc<Policy>,
     /// Command-line words of the options that a replay of the same CMD also needs. Empty except for a recording.
     pub replay_options: Vec<OsString>,

@@ -29,7 +29,6 @@ pub struct Diagnosis {
     pub tunnels: u64,
     /// Direct connections that bypassed the proxy.
     pub past: Vec<DirectConnection>,
-    /// Problems, each with a hint.
     pub findings: Vec<Finding>,
 }
 

@@ -20,7 +20,6 @@ pub struct Doctor {
 }
 
 impl Doctor {
-    /// A diagnosis with these upstream connections.
     pub fn new(upstream: UpstreamPlan) -> Result<Self, PlanError> {
         let live = Arc::new(UpstreamSource::live(Upstream::anywhere(upstream)?));
         Ok(Doctor { live, collector: Arc::new(Collector::new(true)) })
@@ -35,7 +34,6 @@ impl Doctor {
     }
 }
 
-/// Routes everything to the network.
 struct ForwardAll {
     live: Arc<UpstreamSource>,
     list: SourceList,

@@ -19,7 +19,6 @@ use super::program::{DirectConnection, Program};
 #[cfg(target_os = "linux")]
 use tree::ProcessTree;
 
-/// Settings of a [`ProcessWatch`].
 #[derive(Clone, Debug)]
 pub struct WatchPlan {
     /// The proxy's URL in CMD's variables.
@@ -34,7 +33,6 @@ pub struct WatchPlan {
 pub struct PollRate {
     /// Interval at the start and after a change.
     pub first: Duration,
-    /// Longest interval.
     pub longest: Duration,
     /// Minimum ratio of the interval to the duration of a poll. It limits the share of a processor that polling takes.
     pub cost_ratio: u32,

@@ -56,7 +56,6 @@ struct PendingSocket {
     program: String,
     network: Option<OsString>,
     kind: SocketKind,
-    /// Number of failed look-ups.
     tries: u32,
     /// Polls to skip before the next look-up, so that an unconnected socket does not cost a table at every poll.
     wait: u32,

@@ -63,7 +63,6 @@ pub fn html(text: &str) -> String {
     out
 }
 
-/// Appends text with all markup escaped.
 fn plain(out: &mut String, text: &str) {
     for c in text.chars() {
         // `-`, `+` and `=` begin a list or underline a heading only at the beginning of a line.

@@ -52,7 +52,6 @@ pub struct Shard {
     pub passed: bool,
     pub status: u8,
     pub source: StatusSource,
-    /// Requests seen.
     pub requests: u64,
     /// Wall time in milliseconds.
     pub duration_ms: u64,
@@ -71,7 +70,6 @@ pub enum Format {
 }
 
 impl Format {
-    /// File extensions and their formats.
     pub const ENDINGS: &[(&str, Format)] =
         &[("json", Format::Json), ("xml", Format::Junit), ("md", Format::Markdown), ("html", Format::Html)];
 

@@ -7,11 +7,8 @@ use anstyle::{AnsiColor, Style};
 /// The styles of a text report; all plain without colour.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Palette {
-    /// Checks that passed.
     pub good: Style,
-    /// Checks that failed.
     pub bad: Style,
-    /// Findings that do not fail the run.
     pub warning: Style,
     pub hint: Style,
     pub dim: Style,

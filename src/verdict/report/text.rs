@@ -64,7 +64,6 @@ pub(super) fn listed(verdict: &Verdict) -> Cow<'static, str> {
     }
 }
 
-/// Renders one finding without colour.
 pub(super) fn finding(finding: &Finding) -> String {
     let mut out = String::new();
     write_finding(&mut out, finding, &Palette::plain());

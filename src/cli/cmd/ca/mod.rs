@@ -12,7 +12,6 @@ use crate::cli::{files, plan};
 use crate::verdict::exit;
 use harproxy_tls::authority::Authority;
 
-/// Runs the command.
 pub fn run(args: &CaArgs, ui: &Ui) -> Result<u8, Failure> {
     let dir = plan::ca_dir(&args.authority)?;
     let text = match &args.command {

@@ -43,7 +43,6 @@ pub struct Api {
 }
 
 impl Api {
-    /// Starts it on a free port.
     pub async fn start() -> Result<Api, Error> {
         let (root, config) = certify()?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
@@ -57,7 +56,6 @@ impl Api {
         self.addr
     }
 
-    /// Returns its root certificate (PEM).
     #[must_use]
     pub fn root(&self) -> &str {
         &self.root

@@ -1,7 +1,6 @@
 //! `harproxy demo`: an HTTPS API, a client, and a recording between them, in one process and offline. It records the
-//! client's
-//! visit, stops the API, replays the visit from the files just written, and shows what a request gets that was not
-//! recorded.
+//! client's visit, stops the API, replays the visit from the files just written, and shows the response to a request that
+//! was not recorded.
 
 pub mod api;
 pub mod visit;
@@ -44,7 +43,6 @@ pub enum Error {
 }
 
 /// Runs the demo. The status is 0 if all responses are equal and only the expected miss happened.
-/// Fails if the demo cannot run.
 pub async fn run(ui: &Ui) -> Result<u8, Failure> {
     let printer = DemoOutput { ui };
     let scratch = tempfile::Builder::new().prefix("harproxy-demo-").tempdir().map_err(Error::Folder)?;
@@ -66,7 +64,6 @@ pub async fn run(ui: &Ui) -> Result<u8, Failure> {
     Ok(if held { exit::SUCCESS } else { exit::FAILED })
 }
 
-/// Records one visit and returns the responses.
 async fn record(
     printer: &DemoOutput<'_>,
     api: &Api,

@@ -67,7 +67,6 @@ pub struct DemoResponse {
 }
 
 impl DemoResponse {
-    /// A header as text.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()

@@ -40,10 +40,8 @@ struct Near {
     differences: Vec<Difference>,
 }
 
-/// The decoded payload of the answer.
 #[derive(Clone, Debug)]
 pub struct AnswerBody {
-    /// The entry with the payload.
     pub entry: Arc<Entry>,
     pub len: u64,
     sha256: String,

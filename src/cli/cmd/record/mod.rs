@@ -24,7 +24,6 @@ use harproxy_matching::MatchRule;
 use harproxy_proxy::upstream::{Upstream, UpstreamPlan};
 use harproxy_tls::authority::Authority;
 
-/// Runs the command.
 /// Fails if there is no verdict.
 pub async fn run(args: RecordArgs, ui: &Ui) -> Result<u8, Failure> {
     let RecordJob { record, upstream, run: plan, learning } = RecordJob::new(args)?;
@@ -52,7 +51,6 @@ pub async fn run(args: RecordArgs, ui: &Ui) -> Result<u8, Failure> {
     conclude(run, recorder, lessons, &end, &plan, ui).await
 }
 
-/// The learned configuration that was written.
 type Learned = (Volatile, Vec<MatchRule>);
 
 /// Starts a recording, and reports that it continues a killed one.

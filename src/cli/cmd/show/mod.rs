@@ -14,7 +14,6 @@ use crate::fixtures::show::{self, FileAccess};
 use crate::verdict::exit;
 use harproxy_har::{Fixture, format};
 
-/// Runs the command.
 pub fn run(args: &ShowArgs, ui: &Ui) -> Result<u8, Failure> {
     let named =
         args.entries.iter().map(|entry| EntryArgument::parse(entry, args.all)).collect::<Result<Vec<_>, _>>()?;
