@@ -6,7 +6,6 @@ use harproxy_http::{Headers, MediaType};
 
 use super::content::Content;
 
-/// A request and its response.
 #[derive(Clone, Debug)]
 pub struct Exchange<'a> {
     pub request: Request<'a>,
@@ -56,7 +55,6 @@ impl<'a> Body<'a> {
         Body { media_type: media_type.into(), content, is_encoded: false, cut: None }
     }
 
-    /// Returns no payload.
     #[must_use]
     pub fn empty() -> Self {
         Body::new("", Content::Empty)
