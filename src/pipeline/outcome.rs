@@ -22,7 +22,6 @@ pub struct Outcome {
     pub entry: Option<EntryName>,
     /// The entries of redirect targets that were followed from it. The last one answered.
     pub followed: Vec<usize>,
-    /// The findings about the request.
     pub findings: Vec<Finding>,
     /// Why the request was refused.
     pub refusal: Option<RefusalReason>,

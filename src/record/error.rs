@@ -16,12 +16,7 @@ pub enum Error {
     Plan(#[from] PlanError),
     /// The journal, or a held recording, can't be read or written.
     #[error("{doing} {}", path.display())]
-    Journal {
-        /// The action that failed.
-        doing: &'static str,
-        path: PathBuf,
-        source: io::Error,
-    },
+    Journal { doing: &'static str, path: PathBuf, source: io::Error },
     /// `[volatile]` has an invalid path.
     #[error(transparent)]
     Volatile(#[from] harproxy_json::PathError),

@@ -30,7 +30,6 @@ pub struct RecordingResult {
     pub unchanged: usize,
     /// Entries that were replaced in place.
     pub changed: usize,
-    /// New entries.
     pub added: usize,
     /// Entries of the fixture that were not seen.
     pub not_seen: usize,

@@ -83,13 +83,11 @@ pub struct NetworkPlan {
 /// Why a replay can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A fixture can't be read.
     #[error(transparent)]
     Fixture(#[from] harproxy_har::Error),
     /// The options of upstream connections are not usable.
     #[error(transparent)]
     Upstream(#[from] harproxy_proxy::upstream::PlanError),
-    /// A matching option is malformed.
     #[error(transparent)]
     Matching(#[from] harproxy_matching::Error),
 }

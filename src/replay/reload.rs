@@ -17,7 +17,6 @@ use harproxy_http::problem::in_words;
 /// Fixtures that are edited by hand are shorter.
 const HELD: u64 = 16 << 20;
 
-/// The result of reloading a fixture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FixtureChange {
     /// It was edited and reloaded.

@@ -20,7 +20,6 @@ pub enum MatchBody {
     /// Byte for byte.
     #[default]
     Exact,
-    /// Equal JSON values.
     Json,
     /// Equal form fields in order.
     Form,

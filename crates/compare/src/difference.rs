@@ -22,9 +22,7 @@ pub struct Difference<'a> {
 pub enum DifferenceKind {
     /// Both exchanges have the value, and it differs.
     Changed,
-    /// Only the left exchange has it.
     OnlyLeft,
-    /// Only the right exchange has it.
     OnlyRight,
     /// The values are the same in another order.
     Order,
@@ -32,7 +30,6 @@ pub enum DifferenceKind {
     Spelling,
 }
 
-/// A place in an exchange.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Location {
     Method,
@@ -48,7 +45,6 @@ pub enum Location {
     Parameter(String),
     /// The request header fields with this name, in lower case.
     RequestHeader(String),
-    /// A place in the payload of the request.
     RequestBody(BodyLocation),
     Status,
     Reason,
@@ -56,13 +52,11 @@ pub enum Location {
     ResponseHeader(String),
     /// The trailer fields with this name, in lower case.
     Trailer(String),
-    /// A place in the payload of the response.
     ResponseBody(BodyLocation),
     /// The kind of failure, if no response was received.
     Failure,
 }
 
-/// A place in a payload.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum BodyLocation {
     /// The payload as a whole.

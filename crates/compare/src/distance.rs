@@ -36,7 +36,6 @@ pub const ADDED_PARAMETER: u32 = 10;
 /// A parameter of the entry alone.
 pub const MISSING_PARAMETER: u32 = 7;
 
-/// Returns the distance of two methods.
 #[must_use]
 pub fn of_methods(a: &str, b: &str) -> u32 {
     match (a, b) {

@@ -6,7 +6,6 @@ use harproxy_http::{Headers, MediaType};
 
 use super::content::Content;
 
-/// A request and its response.
 #[derive(Clone, Debug)]
 pub struct Exchange<'a> {
     pub request: Request<'a>,

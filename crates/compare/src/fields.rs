@@ -12,9 +12,7 @@ use super::template::{Encoding, differs_only_in_placeholders};
 #[derive(Debug, PartialEq, Eq)]
 pub struct NameDifference<'a, T> {
     pub name: Cow<'a, str>,
-    /// The values in the left list.
     pub left: Vec<T>,
-    /// The values in the right list.
     pub right: Vec<T>,
 }
 

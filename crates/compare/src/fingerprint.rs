@@ -30,7 +30,6 @@ impl Fingerprinter {
         update_sized(&mut self.digest, &placeholder::mask(value));
     }
 
-    /// Returns the fingerprint of all values.
     #[must_use]
     pub fn finish(self) -> Fingerprint {
         Fingerprint { digest: self.digest.finalize().into(), placeholders: self.placeholders }

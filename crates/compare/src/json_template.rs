@@ -94,7 +94,6 @@ impl<'v> From<&'v JsonTemplate> for ExpectedJson<'v> {
 }
 
 impl<'v> ExpectedJson<'v> {
-    /// Returns the number of elements of an array.
     pub(super) fn array_len(self) -> Option<usize> {
         match self {
             ExpectedJson::Value(Value::Array(elements)) => Some(elements.len()),
@@ -111,7 +110,6 @@ impl<'v> ExpectedJson<'v> {
         }
     }
 
-    /// Returns the number of members of an object.
     pub(super) fn object_len(self) -> Option<usize> {
         match self {
             ExpectedJson::Value(Value::Object(members)) => Some(members.len()),
@@ -120,7 +118,6 @@ impl<'v> ExpectedJson<'v> {
         }
     }
 
-    /// Returns the names of the members of an object.
     pub(super) fn names(self) -> Vec<&'v str> {
         match self {
             ExpectedJson::Value(Value::Object(members)) => members.keys().map(String::as_str).collect(),

@@ -50,7 +50,6 @@ impl Pairing {
         }
     }
 
-    /// Pairs two items.
     pub fn pair(&mut self, left: usize, right: usize) {
         self.left[left] = State::Paired(right);
         self.right[right] = State::Paired(left);

@@ -11,11 +11,9 @@ const MAX_ALIGNED: usize = 16;
 pub enum PathStep {
     /// Both paths have this segment, or a rule or a placeholder makes two segments equal.
     Same,
-    /// The segments differ.
     Changed,
     /// Only the left path has the segment.
     OnlyLeft,
-    /// Only the right path has it.
     OnlyRight,
 }
 
@@ -83,7 +81,6 @@ impl PathDiff {
         diff
     }
 
-    /// Returns true if the paths are equal.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.steps.iter().all(|step| *step == PathStep::Same)

@@ -15,7 +15,6 @@ use super::sent::SentPayload;
 use super::template::{Encoding, PlaceholderScore, PlaceholderValues, Template};
 use super::text_pattern::TextPattern;
 
-/// A payload that contains placeholders.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub enum PayloadTemplate {
     /// Its bytes are compared.
@@ -40,11 +39,9 @@ pub enum PayloadTemplate {
 pub enum FieldTemplate {
     /// A text without placeholders.
     Plain(Box<[u8]>),
-    /// A text with placeholders.
     Template(Template),
 }
 
-/// A part of a multipart payload.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct PartTemplate {
     headers: Box<[u8]>,

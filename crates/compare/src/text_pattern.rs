@@ -34,7 +34,6 @@ enum Extent {
     JsonNumber,
     /// The next `&`.
     Parameter,
-    /// The end of the text.
     Rest,
 }
 

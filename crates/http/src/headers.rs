@@ -56,7 +56,6 @@ impl Headers {
         self.0.iter().filter(move |h| h.name.eq_ignore_ascii_case(name)).map(|h| &h.value[..])
     }
 
-    /// True if there is a field of this name.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
         self.get(name).is_some()
@@ -67,7 +66,6 @@ impl Headers {
         self.0.retain(keep);
     }
 
-    /// The fields in order.
     pub fn iter(&self) -> std::slice::Iter<'_, Header> {
         self.0.iter()
     }

@@ -7,7 +7,6 @@ use serde_json::{Map, Value};
 /// A problem document. `extra` has the members beyond RFC 9457.
 #[derive(Clone, Debug)]
 pub struct Problem {
-    /// The HTTP status of the response.
     pub status: u16,
     /// A short summary of the type of problem, equal for all occurrences.
     pub title: String,
@@ -47,7 +46,6 @@ impl Problem {
         Problem { status, title: title.into(), detail: detail.into(), extra: Map::new() }
     }
 
-    /// Adds a member.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.extra.insert(name.to_owned(), value.into());

@@ -96,7 +96,6 @@ impl NormalUrl {
         Ok(NormalUrl(joined.into()))
     }
 
-    /// The whole URL.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -85,7 +85,6 @@ pub struct CompactDetector {
 }
 
 impl CompactDetector {
-    /// Takes the next chunk.
     pub fn push(&mut self, chunk: &[u8]) {
         if self.failed {
             return;

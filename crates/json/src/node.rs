@@ -40,7 +40,6 @@ pub struct CountAll;
 
 impl DigestRules for CountAll {}
 
-/// A value in a text.
 #[derive(Clone, Debug)]
 pub struct Node<'t> {
     /// The value as it is spelled.
@@ -53,7 +52,6 @@ pub struct Node<'t> {
     pub digest: Digest,
 }
 
-/// The parts of a value.
 #[derive(Clone, Debug)]
 pub enum NodeKind<'t> {
     /// A string, number, boolean or null.

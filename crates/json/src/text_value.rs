@@ -28,10 +28,8 @@ pub type TextMember<'t> = (Cow<'t, str>, TextValue<'t>);
 /// The reason why a text can't be parsed. The message continues a sentence about the text.
 #[derive(Debug, thiserror::Error)]
 pub enum ParseError {
-    /// The text is not JSON.
     #[error("it is not JSON: {0}")]
     Invalid(#[from] serde_json::Error),
-    /// The value is nested too deeply.
     #[error("it is nested deeper than {MAX_DEPTH} levels")]
     TooDeep,
 }

@@ -7,7 +7,6 @@ use super::scan::{BYTE_ORDER_MARK, StringSpan, scalar_end, skip_space};
 /// The deepest nesting that a [`Walker`] follows. Indentation grows with the square of the depth.
 pub const MAX_DEPTH: usize = 128;
 
-/// An array or an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Container {
     /// `[…]`

@@ -170,7 +170,6 @@ fn has_content(entry: &Entry) -> bool {
 /// The candidates of a method and URL.
 #[derive(Debug)]
 pub(super) struct Group {
-    /// The rules for all candidates.
     pub(super) rules: Arc<Rules>,
     /// The candidates in the order of entries.
     pub(super) candidates: Box<[Candidate]>,

@@ -28,7 +28,6 @@ pub(super) struct LiveRequest<'a, 'p> {
     pub(super) no_payload: &'a SentPayload<'p>,
 }
 
-/// The chosen candidate.
 #[derive(Clone, Debug)]
 pub(super) struct Choice<'a> {
     pub(super) candidate: &'a Candidate,

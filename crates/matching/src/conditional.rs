@@ -34,7 +34,6 @@ pub(super) struct Admission {
 /// The condition that a request must fulfil to get an entry's response.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Condition {
-    /// No condition.
     None,
     /// No condition, although the recorded request had one, with these headers. The resource had changed, or the origin
     /// does not support ranges.
@@ -43,7 +42,10 @@ pub(super) enum Condition {
     Range([Option<Bytes>; 2]),
     /// A 304: the validators must be equal. If the fixture has the cached body, a request without validators suits,
     /// too.
-    Validator { recorded: [Option<Bytes>; 2], cached_body: bool },
+    Validator {
+        recorded: [Option<Bytes>; 2],
+        cached_body: bool,
+    },
     /// The response to a request for another protocol, such as a WebSocket. It answers such requests only, unless there
     /// is no other entry.
     Upgrade,

@@ -33,7 +33,6 @@ pub enum Echo {
 pub enum EchoError {
     #[error("`{0}` is not a place in a request: use header:NAME, query:NAME, json:JSONPATH or path:{{NAME}}")]
     UnknownPlace(String),
-    /// The header name is invalid.
     #[error("`{0}` is not a valid header name")]
     Header(String),
     #[error(transparent)]

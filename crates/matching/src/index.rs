@@ -125,7 +125,6 @@ impl Index {
         (0..self.by_path.hashes.len()).filter_map(|group| self.by_path.members(group).first().copied())
     }
 
-    /// Returns an origin, if it has entries.
     pub(super) fn origin(&self, origin: &str) -> Option<&KnownOrigin> {
         self.origins.get(origin)
     }

@@ -65,7 +65,6 @@ pub use same_host::OriginPattern;
 use harproxy_glob::GlobError;
 use harproxy_http::NormalUrl;
 
-/// A live request.
 #[derive(Clone, Copy, Debug)]
 pub struct Query<'a> {
     /// The method, as sent.
@@ -82,7 +81,6 @@ pub struct Query<'a> {
 pub enum Error {
     #[error(transparent)]
     JsonPath(#[from] harproxy_json::PathError),
-    /// An origin pattern is invalid.
     #[error("origin `{origin}`: {reason}")]
     Origin {
         /// The pattern.

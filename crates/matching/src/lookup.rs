@@ -18,7 +18,6 @@ pub struct Lookup<'u> {
     groups: Vec<usize>,
 }
 
-/// The payload of a live request.
 #[derive(Clone, Copy, Debug)]
 pub enum Payload<'p> {
     /// The bytes, as received.

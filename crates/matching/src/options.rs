@@ -41,7 +41,6 @@ pub enum MissingBody {
     Empty,
 }
 
-/// The matching options of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// `--repeat`.

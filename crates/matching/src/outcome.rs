@@ -109,7 +109,6 @@ impl Miss {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MissKind {
-    /// There is no candidate.
     NoEntry,
     /// All candidates were served already (`--repeat once`).
     UsedUp,

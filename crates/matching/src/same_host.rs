@@ -136,7 +136,6 @@ pub struct OriginPattern {
 }
 
 impl OriginPattern {
-    /// Parses a pattern.
     pub fn new(given: &str) -> Result<Self, Error> {
         let bad = |reason: &str| Error::Origin { origin: given.to_owned(), reason: reason.to_owned() };
         let (text, any_port) = match given.strip_suffix(":*") {

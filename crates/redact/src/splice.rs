@@ -7,9 +7,7 @@ use std::ops::Range;
 /// A replacement of a part of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Splice {
-    /// The bytes that are replaced.
     pub range: Range<usize>,
-    /// The new text.
     pub with: String,
 }
 

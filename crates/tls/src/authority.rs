@@ -83,7 +83,6 @@ impl Authority {
         data.map(|data| data.join("harproxy"))
     }
 
-    /// The folder of the authority.
     #[must_use]
     pub fn dir(&self) -> &Path {
         self.files.dir()

@@ -54,19 +54,16 @@ pub enum AuthorityError {
     /// The host name can't be in a certificate.
     #[error("no certificate can be made for `{host}`: {reason}")]
     Host {
-        /// The requested name.
         host: String,
         /// The defect.
         reason: &'static str,
     },
-    /// rustls failed.
     #[error("{doing}")]
     Tls {
         /// The failed operation, as a participle.
         doing: &'static str,
         source: rustls::Error,
     },
-    /// rcgen failed.
     #[error("{doing}")]
     Certificate {
         /// The failed operation, as a participle.

@@ -46,7 +46,6 @@ pub const ADDING: &[&str] = &["NODE_EXTRA_CA_CERTS", "DENO_CERT"];
 /// Read but never set: OpenSSL and Go read it in addition to `SSL_CERT_FILE`.
 const FOLDERS: &str = "SSL_CERT_DIR";
 
-/// Error of building or writing a bundle.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
     /// The CA certificate is not valid PEM.

@@ -12,7 +12,6 @@ const KEY: &str = "ca-key.pem";
 /// Lock file, held while the pair is created. It is never removed, because two processes could then hold locks.
 const LOCK: &str = "ca.lock";
 
-/// The authority's folder.
 #[derive(Clone, Debug)]
 pub(super) struct CaFiles {
     dir: PathBuf,

@@ -35,11 +35,9 @@ pub struct Arrangement {
     pub unchanged: usize,
     /// Old entries that are replaced in place.
     pub changed: usize,
-    /// New entries.
     pub added: usize,
     /// Old entries that were not seen.
     pub not_seen: usize,
-    /// Old entries that are removed.
     pub removed: usize,
     /// The pairs of new exchanges and old entries.
     pub pairs: Vec<(usize, usize)>,

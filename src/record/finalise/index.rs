@@ -67,7 +67,6 @@ pub struct ExchangeHeads {
 
 #[derive(Debug, Default)]
 pub struct JournalIndex {
-    /// The settings of the recording.
     pub meta: JournalMeta,
     /// The exchanges by start time.
     pub exchanges: Vec<IndexedExchange>,

@@ -79,7 +79,6 @@ pub struct FrameHeader {
     pub kind: FrameKind,
     /// The number of the exchange.
     pub exchange: u64,
-    /// The length of the payload.
     pub len: u32,
 }
 

@@ -142,7 +142,6 @@ pub struct ExchangeEnd {
     pub decoded: Option<DecodedPayload>,
 }
 
-/// The cause of the end of an exchange.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EndReason {
     Complete,

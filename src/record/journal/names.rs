@@ -8,7 +8,6 @@ use bytes::Bytes;
 
 use harproxy_redact::{PlaceholderAllocator, SecretStore};
 
-/// The placeholders of the secrets of a recording.
 #[derive(Debug)]
 pub struct SecretNames {
     /// Replaces markers by placeholders.
@@ -25,7 +24,6 @@ impl SecretNames {
         SecretNames { naming, secrets: None }
     }
 
-    /// Adds the secrets of the recording.
     pub fn add_known(&mut self, secrets: &Arc<SecretStore>) {
         self.secrets = Some(secrets.clone());
     }
@@ -36,7 +34,6 @@ impl SecretNames {
         self.secrets.as_ref().is_some_and(|secrets| secrets.found() == 0)
     }
 
-    /// Replaces the secrets in a text.
     pub fn redact_text(&mut self, text: String) -> String {
         let redacted = match self.secrets.as_ref().map(|secrets| secrets.redact_known(text.as_bytes())) {
             Some(Cow::Owned(redacted)) => String::from_utf8(redacted).ok(),
@@ -45,7 +42,6 @@ impl SecretNames {
         self.naming.replace_markers_in_string(redacted.unwrap_or(text))
     }
 
-    /// Replaces the secrets in bytes.
     pub fn redact_bytes(&mut self, bytes: Bytes) -> Bytes {
         let redacted = match self.secrets.as_ref().map(|secrets| secrets.redact_known(&bytes)) {
             Some(Cow::Owned(redacted)) => redacted.into(),

@@ -28,7 +28,6 @@ pub struct JournalPaths {
 /// The journal of a fixture, open and locked as long as this, or a clone of its file, lives.
 #[derive(Debug)]
 pub struct LockedJournal {
-    /// The files of the recording.
     pub paths: JournalPaths,
     /// The journal, open to read and to append.
     pub file: File,

@@ -202,7 +202,6 @@ impl ExchangeTap {
         self.journal.push(self.frame(kind, payload), flush);
     }
 
-    /// Journals the end of the request payload.
     pub fn push_request_end(&self, end: &RequestEnd) {
         self.push(FrameKind::RequestEnd, encode(end), Flush::Lazy);
     }

@@ -48,7 +48,6 @@ pub enum PayloadDiffKind {
     JsonPlaces(Vec<Pointer<'static>>),
     /// The form fields are equal.
     FormSpelling,
-    /// Anything else.
     Other,
     /// The payloads are too long to be shown. The differences quote nothing of them.
     Long,

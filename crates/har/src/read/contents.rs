@@ -207,7 +207,6 @@ impl Contents {
         Ok(())
     }
 
-    /// Reads one entry.
     fn next_entry(&mut self, window: &mut Window<'_>) -> Result<(), ScanError> {
         let (scanned, span) = match window.value::<EntryScan>() {
             Ok(found) => found,

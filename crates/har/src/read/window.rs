@@ -25,7 +25,6 @@ pub(crate) struct Span {
 /// An error that ends the scan.
 #[derive(Debug)]
 pub(crate) enum ScanError {
-    /// Reading failed.
     Io(io::Error),
     /// The text is not JSON, or not the expected JSON.
     Syntax {

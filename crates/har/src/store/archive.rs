@@ -50,7 +50,6 @@ struct UnpackedMembers {
     members: HashMap<usize, PathBuf>,
 }
 
-/// The content of an archive member.
 pub(crate) enum Member {
     /// A small member.
     Bytes(Vec<u8>),

@@ -96,7 +96,6 @@ impl Payload {
         self.len() == 0
     }
 
-    /// The whole payload.
     pub fn bytes(&self) -> Result<Bytes, Error> {
         match self {
             Payload::Empty | Payload::NotRecorded => Ok(Bytes::new()),

@@ -16,7 +16,6 @@ const EXTENSION: &str = ".part";
 #[derive(Debug)]
 pub(crate) struct Staging {
     dir: TempDir,
-    /// The lock on the folder.
     _lock: Option<File>,
 }
 

@@ -18,7 +18,6 @@ use harproxy_json::text_value::members;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PackSummary {
     pub entries: usize,
-    /// The number of payload files.
     pub payloads: usize,
     /// Members of the archive that no entry uses. They were not unpacked.
     pub left: Vec<String>,

@@ -48,7 +48,6 @@ impl KnownValues {
         }
     }
 
-    /// Returns the length of the longest value.
     pub(crate) fn longest(&self) -> usize {
         self.longest
     }

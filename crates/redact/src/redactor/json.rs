@@ -272,7 +272,6 @@ struct JsonWalk<'t> {
     text: &'t [u8],
     /// The strings that can hold a secret although they are not values of secret members.
     candidates: Candidates<'t>,
-    /// The current position.
     at: usize,
     /// The position up to which the text between strings was checked.
     checked: usize,

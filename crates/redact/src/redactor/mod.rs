@@ -48,7 +48,6 @@ impl<R: ?Sized> fmt::Debug for Redactor<'_, R> {
 }
 
 impl<'a, R: Replacer> Redactor<'a, R> {
-    /// Creates a redactor.
     pub fn new(policy: &'a Policy, replacer: R) -> Self {
         Redactor { policy, replacer }
     }

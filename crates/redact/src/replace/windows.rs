@@ -24,7 +24,6 @@ pub(crate) struct WindowReader<R, F> {
     text: Vec<u8>,
     /// The length of the text that is done.
     done: usize,
-    /// The new text.
     out: Vec<u8>,
     /// The length of the new text that the caller has read.
     consumed: usize,
