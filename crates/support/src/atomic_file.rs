@@ -23,7 +23,7 @@ pub fn write(path: &Path, content: &[u8], readers: Readers) -> io::Result<()> {
     persist(write_temporary(path, content, readers)?, path)
 }
 
-/// Like [`write`], and flushes the file to disk before the rename, so that it survives a loss of power.
+/// Like [`write()`], and flushes the file to disk before the rename, so that it survives a loss of power.
 ///
 /// # Errors
 /// When the folder can't be written to.
