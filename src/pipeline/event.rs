@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use ::http::{HeaderMap, StatusCode};
 
-use super::outcome::{Completion, Outcome};
+use super::outcome::Outcome;
 use crate::verdict::Finding;
 use crate::verdict::request::RequestRow;
 use harproxy_http::Headers;
@@ -19,8 +19,9 @@ use harproxy_redact::{Policy, display};
 pub enum RunEvent<'a> {
     /// The head of a response is there, or the connection is closed without one.
     Answered(&'a RequestEvent<'a>),
-    /// A request ended. A request whose client left before the response has no other event.
-    Ended(&'a RequestEvent<'a>, Completion),
+    /// A request ended, after so many bytes of the response's payload as coded. A request whose client left before the
+    /// response has no other event.
+    Ended(&'a RequestEvent<'a>, u64),
     /// A finding, which may be equal to an earlier one.
     Found(&'a Finding),
     /// An event that belongs to no request.
@@ -71,42 +72,31 @@ impl LogRedaction for Policy {
 }
 
 /// The subscribers of a run, and the ids of its requests.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct EventBus {
-    clock: Arc<RunClock>,
-    subscribers: Vec<Arc<dyn Subscriber>>,
-}
-
-/// The start of a run, and the number of its requests.
-struct RunClock {
     started: Instant,
-    requests: AtomicU64,
-}
-
-impl Default for RunClock {
-    fn default() -> Self {
-        RunClock { started: Instant::now(), requests: AtomicU64::new(0) }
-    }
+    requests: Arc<AtomicU64>,
+    subscribers: Vec<Arc<dyn Subscriber>>,
 }
 
 impl EventBus {
     /// A bus of a run that begins now.
     #[must_use]
     pub fn new(subscribers: Vec<Arc<dyn Subscriber>>) -> Self {
-        EventBus { clock: Arc::default(), subscribers }
+        EventBus { started: Instant::now(), requests: Arc::default(), subscribers }
     }
 
     /// The same bus with one more subscriber, which is notified first.
     #[must_use]
     pub fn with(&self, subscriber: Arc<dyn Subscriber>) -> Self {
         let subscribers = std::iter::once(subscriber).chain(self.subscribers.iter().cloned()).collect();
-        EventBus { clock: self.clock.clone(), subscribers }
+        EventBus { subscribers, ..self.clone() }
     }
 
     /// The number of requests so far.
     #[must_use]
     pub fn requests(&self) -> u64 {
-        self.clock.requests.load(Ordering::Relaxed)
+        self.requests.load(Ordering::Relaxed)
     }
 
     pub fn publish(&self, event: &RunEvent<'_>) {
@@ -119,8 +109,8 @@ impl EventBus {
 
     /// Counts a request that began `ago`; its id, and the milliseconds from the start of the run.
     pub(super) fn count_request(&self, ago: Duration) -> (u64, f64) {
-        let id = self.clock.requests.fetch_add(1, Ordering::Relaxed) + 1;
-        (id, millis(self.clock.started.elapsed().saturating_sub(ago)))
+        let id = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        (id, millis(self.started.elapsed().saturating_sub(ago)))
     }
 }
 

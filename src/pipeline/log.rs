@@ -1,10 +1,11 @@
-//! The requests of a run for its reports, bounded in number and memory.
+//! The subscribers that keep and log requests: rows for reports, bounded in number and memory, and log lines.
 
-use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
-use super::event::{RunEvent, Subscriber};
+use super::event::{RequestEvent, RunEvent, Subscriber};
 use crate::verdict::request::RequestRow;
+use harproxy_proxy::respond::MARK;
+use harproxy_support::sync::lock;
 
 /// The number of requests that are kept. Further ones are only counted.
 const MAX_REQUESTS: usize = 20_000;
@@ -30,13 +31,13 @@ impl RequestLog {
     /// The requests that have ended, in the order in which they came.
     #[must_use]
     pub fn rows(&self) -> Vec<RequestRow> {
-        let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner).rows.clone();
+        let mut rows = lock(&self.0).rows.clone();
         rows.sort_by_key(|row| row.id);
         rows
     }
 
     fn add(&self, mut row: RequestRow) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = lock(&self.0);
         if kept.rows.len() >= MAX_REQUESTS {
             return;
         }
@@ -45,12 +46,6 @@ impl RequestLog {
             None => row.drop_messages(),
         }
         kept.rows.push(row);
-    }
-}
-
-impl fmt::Debug for RequestLog {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequestLog").finish_non_exhaustive()
     }
 }
 
@@ -64,7 +59,38 @@ impl Subscriber for RequestLog {
     }
 
     fn wants_rows(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).rows.len() < MAX_REQUESTS
+        lock(&self.0).rows.len() < MAX_REQUESTS
+    }
+}
+
+/// Logs a line at level `info` for each request that was answered. It leaves out queries, since they may contain
+/// secrets without a known name.
+pub struct AccessLog;
+
+impl Subscriber for AccessLog {
+    fn notify(&self, event: &RunEvent<'_>) {
+        if let RunEvent::Answered(request) = event
+            && self.wants_rows()
+        {
+            write(request);
+        }
+    }
+
+    fn wants_rows(&self) -> bool {
+        tracing::enabled!(tracing::Level::INFO)
+    }
+}
+
+fn write(request: &RequestEvent<'_>) {
+    let Some(row) = request.row else { return };
+    let url = row.url.split(['?', '#']).next().unwrap_or_default();
+    let (method, took) = (&row.method, row.waited_ms.unwrap_or_default());
+    match request.head {
+        Some((status, headers)) => {
+            let mark = headers.get(MARK).and_then(|mark| mark.to_str().ok()).unwrap_or_default();
+            tracing::info!("{method} {url} {} in {took:.0} ms {mark}", status.as_u16());
+        }
+        None => tracing::info!("{method} {url} closed without an answer in {took:.0} ms"),
     }
 }
 

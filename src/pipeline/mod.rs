@@ -4,15 +4,12 @@
 //! | --- | --- |
 //! | identify: session, URL, id | [`exchange`] |
 //! | scope: the sources that may answer | [`scope`] |
-//! | answer: the first source that does | [`answer`] |
-//! | send: mark, outcome, completion | [`send`] |
+//! | answer: the first source that does | [`crate::source`] |
+//! | send: mark, outcome, end of the response | [`send`] |
 //!
-//! [`Outcome`] and [`Completion`](outcome::Completion) are the account of a request. [`event`] publishes them to
-//! subscribers: [`collector`] (counts and findings), [`log`] (rows for reports), [`access`] (log lines), and the live
-//! list.
+//! [`Outcome`] is the account of a request. [`event`] publishes it to subscribers: [`collector`] (counts and findings),
+//! [`log`] (rows for reports, log lines), and the live list.
 
-mod access;
-mod answer;
 mod collector;
 pub mod event;
 mod exchange;
@@ -24,12 +21,11 @@ pub mod scope;
 mod send;
 mod tunnel;
 
-pub use access::AccessLog;
 pub use collector::{Collector, HostCounts};
 pub use event::{EventBus, LogRedaction, RunEvent, Subscriber};
 pub use exchange::Exchange;
-pub use log::RequestLog;
-pub use outcome::{EntryName, Outcome, RefusalReason};
+pub use log::{AccessLog, RequestLog};
+pub use outcome::Outcome;
 pub use redaction_cache::RedactionCache;
 pub use scope::{Router, SourceList, TlsRefusal, TunnelRoute};
 pub use send::Marks;
@@ -38,6 +34,7 @@ use std::sync::Arc;
 
 use ::http::Response;
 
+use crate::source::Answer;
 use harproxy_proxy::upstream::{Dialled, Upstream};
 use harproxy_proxy::{
     Body, BoxFuture, Close, Connection, ConnectionEvent, Exchange as Received, Handler, Origin, Tunnel,
@@ -70,7 +67,13 @@ impl Pipeline {
     async fn run(&self, connection: &Connection, received: Received) -> Result<Response<Body>, Close> {
         let mut exchange = Exchange::identify(self.observer.clone(), connection, received);
         let sources = self.router.route(&mut exchange);
-        let answer = answer::ask_sources(&sources, &mut exchange).await;
+        let mut answer = Answer::Pass;
+        for source in &*sources {
+            answer = source.answer(&mut exchange).await;
+            if !matches!(answer, Answer::Pass) {
+                break;
+            }
+        }
         send::send(answer, exchange, self.marks)
     }
 }

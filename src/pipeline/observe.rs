@@ -1,9 +1,9 @@
-//! Observes one request from its head to the end of its response, and publishes its outcome and completion.
+//! Observes one request from its head to the end of its response, and publishes its outcome.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ::http::response::Parts;
 use ::http::{Method, Request, Response, StatusCode, Version};
@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 
 use super::event::{EventBus, LogRedaction, RequestEvent, RunEvent, millis};
-use super::outcome::{Completion, CompletionEnd, Outcome};
+use super::outcome::Outcome;
 use crate::verdict::request::{RequestRow, ResultKind, SourceKind};
 use crate::verdict::{Finding, PayloadExcerpt};
 use harproxy_proxy::body::BoxError;
@@ -118,7 +118,7 @@ impl Observation {
                 Ok(Response::from_parts(head, body))
             }
             Err(close) => {
-                self.end(0, CompletionEnd::SourceFailed);
+                self.end(0, false);
                 Err(close)
             }
         }
@@ -146,25 +146,24 @@ impl Observation {
             || head.status.is_informational()
             || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         if ends_with_head || body.is_end_stream() {
-            self.end(0, CompletionEnd::Complete);
+            self.end(0, true);
             return body;
         }
         let missing = body.size_hint().exact();
         Body::boxed(ObservedBody { body, missing, bytes: 0, observation: Some(self) })
     }
 
-    /// Publishes the completion. Only the first end counts.
-    fn end(&mut self, bytes: u64, end: CompletionEnd) {
+    /// Publishes the end of the request. Only the first end counts.
+    fn end(&mut self, bytes: u64, is_complete: bool) {
         if std::mem::replace(&mut self.has_ended, true) {
             return;
         }
-        let completion = Completion { bytes, duration: self.at.elapsed(), end };
         if let Some(row) = &mut self.row {
-            row.took_ms = Some(millis(completion.duration));
+            row.took_ms = Some(millis(self.at.elapsed()));
             row.bytes = bytes;
-            row.complete = end == CompletionEnd::Complete;
+            row.complete = is_complete;
         }
-        self.observer.bus.publish(&RunEvent::Ended(&self.event(None), completion));
+        self.observer.bus.publish(&RunEvent::Ended(&self.event(None), bytes));
     }
 }
 
@@ -177,7 +176,7 @@ impl Drop for Observation {
         if !self.was_answered {
             self.close_outcome();
         }
-        self.end(0, CompletionEnd::ClientLeft);
+        self.end(0, false);
     }
 }
 
@@ -185,12 +184,10 @@ impl Drop for Observation {
 fn fill(row: &mut RequestRow, outcome: &mut Outcome) {
     (row.outcome, row.source) = (outcome.result(), outcome.source);
     if let Some(entry) = &outcome.entry {
-        (row.fixture, row.entry) = (Some(entry.fixture.to_string()), Some(entry.entry));
+        (row.fixture, row.entry) = (Some(entry.fixture.clone()), Some(entry.entry));
     }
     row.followed.clone_from(&outcome.followed);
-    if let Some(refusal) = &outcome.refusal {
-        (row.explanation, row.hint) = (Some(refusal.text.clone()), refusal.hint.clone());
-    }
+    (row.explanation, row.hint) = (outcome.explanation.take(), outcome.hint.take());
     row.exchange = outcome.exchange;
     let mime = row.request_headers.get_str("content-type").unwrap_or_default();
     row.payload = outcome.payload.take().map(|payload| PayloadExcerpt::of(mime, &payload));
@@ -212,13 +209,11 @@ impl Observer {
         let (id, started_ms) = self.bus.count_request(*duration);
         let mut outcome = Outcome::default();
         outcome.decide(ResultKind::Tunnel, source);
-        let completion = Completion { bytes: *received, duration: *duration, end: CompletionEnd::Complete };
         let row = self.bus.wants_rows().then(|| RequestRow {
             id,
             started_ms,
             method: "CONNECT".to_owned(),
             url: format!("{}:{}", to.host, to.port),
-            protocol: "".into(),
             outcome: ResultKind::Tunnel,
             source,
             took_ms: Some(millis(*duration)),
@@ -227,14 +222,13 @@ impl Observer {
             ..RequestRow::default()
         });
         let event = RequestEvent { origin: to, outcome: &outcome, was_answered: false, head: None, row: row.as_ref() };
-        self.bus.publish(&RunEvent::Ended(&event, completion));
+        self.bus.publish(&RunEvent::Ended(&event, *received));
     }
 
     /// Publishes a CONNECT that was refused because the source could not dial. It has no row.
     pub fn publish_refused_tunnel(&self, to: &Origin, outcome: &Outcome) {
-        let completion = Completion { bytes: 0, duration: Duration::ZERO, end: CompletionEnd::SourceFailed };
         let event = RequestEvent { origin: to, outcome, was_answered: false, head: None, row: None };
-        self.bus.publish(&RunEvent::Ended(&event, completion));
+        self.bus.publish(&RunEvent::Ended(&event, 0));
     }
 }
 
@@ -256,9 +250,9 @@ struct ObservedBody {
 }
 
 impl ObservedBody {
-    fn end(&mut self, end: CompletionEnd) {
+    fn end(&mut self, is_complete: bool) {
         if let Some(mut observation) = self.observation.take() {
-            observation.end(self.bytes, end);
+            observation.end(self.bytes, is_complete);
         }
     }
 }
@@ -270,8 +264,8 @@ impl http_body::Body for ObservedBody {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         match &frame {
-            None => self.end(CompletionEnd::Complete),
-            Some(Err(_)) => self.end(CompletionEnd::SourceFailed),
+            None => self.end(true),
+            Some(Err(_)) => self.end(false),
             Some(Ok(frame)) => {
                 let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
                 self.missing = self.missing.map(|missing| missing.saturating_sub(bytes));
@@ -294,6 +288,6 @@ impl http_body::Body for ObservedBody {
 impl Drop for ObservedBody {
     fn drop(&mut self) {
         let is_complete = self.missing == Some(0) || self.body.is_end_stream();
-        self.end(if is_complete { CompletionEnd::Complete } else { CompletionEnd::ClientLeft });
+        self.end(is_complete);
     }
 }

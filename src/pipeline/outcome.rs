@@ -1,12 +1,10 @@
-//! The account of a request: its outcome when the response begins, and its completion when the response ends. Counts,
-//! findings, events, reports and the `x-harproxy` header derive from the two.
+//! The account of a request. Counts, findings, events, reports and the `x-harproxy` header derive from it.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
-use std::time::Duration;
 
 use ::http::HeaderValue;
 
+use crate::verdict::explain::EntryPlace;
 use crate::verdict::request::{ResultKind, SourceKind};
 use crate::verdict::{CheckId, Finding};
 use harproxy_proxy::upstream::UpstreamError;
@@ -19,36 +17,20 @@ pub struct Outcome {
     pub result: Option<ResultKind>,
     pub in_scope: bool,
     /// The entry that answered; for a miss, the most similar one.
-    pub entry: Option<EntryName>,
+    pub entry: Option<EntryPlace>,
     /// The entries of redirect targets that were followed from it. The last one answered.
     pub followed: Vec<usize>,
     pub findings: Vec<Finding>,
-    /// Why the request was refused.
-    pub refusal: Option<RefusalReason>,
+    /// Why the request was refused: one sentence, or a few lines.
+    pub explanation: Option<String>,
+    /// The option or command that helps.
+    pub hint: Option<String>,
     /// The number of the exchange in the journal.
     pub exchange: Option<u64>,
     /// The decoded and redacted payload of the request, if no entry has it.
     pub payload: Option<Vec<u8>>,
     /// Why upstream sent no response. The response is then harproxy's own.
     pub upstream_error: Option<UpstreamError>,
-}
-
-/// An entry, by the name of its fixture.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EntryName {
-    /// The fixture, as it was given.
-    pub fixture: Arc<str>,
-    /// The entry, counted from 0.
-    pub entry: usize,
-}
-
-/// Why a request was refused, in words.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RefusalReason {
-    /// The reason: one sentence, or a few lines.
-    pub text: String,
-    /// The option or command that helps.
-    pub hint: Option<String>,
 }
 
 impl Outcome {
@@ -89,7 +71,7 @@ impl Outcome {
     }
 
     fn entry_mark(&self) -> Option<HeaderValue> {
-        let EntryName { fixture, entry } = self.entry.as_ref()?;
+        let EntryPlace { fixture, entry, .. } = self.entry.as_ref()?;
         let mut mark = format!("replay; entry={fixture}#{entry}");
         for (n, followed) in self.followed.iter().enumerate() {
             // Writing to a string never fails.
@@ -99,29 +81,6 @@ impl Outcome {
         let bytes = mark.into_bytes().into_iter().map(|byte| if byte < b' ' || byte == 0x7f { b'?' } else { byte });
         HeaderValue::from_maybe_shared(bytes.collect::<bytes::Bytes>()).ok()
     }
-}
-
-/// The end of a response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Completion {
-    /// Payload bytes that were sent to the client, as coded.
-    pub bytes: u64,
-    /// The time from the head of the request.
-    pub duration: Duration,
-    /// How the response ended.
-    pub end: CompletionEnd,
-}
-
-/// How a response ended. No time limit applies to a response that has begun. If upstream takes too long before that,
-/// the client gets a problem document, which is complete.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CompletionEnd {
-    /// All of it was sent.
-    Complete,
-    /// The client closed its connection before the end.
-    ClientLeft,
-    /// The source broke off, or closed the connection without a response.
-    SourceFailed,
 }
 
 #[cfg(test)]
@@ -135,7 +94,7 @@ mod tests {
 
     #[test]
     fn mark_of_a_served_request_names_the_entry_and_the_redirects() {
-        let entry = EntryName { fixture: "hars/api\n.har".into(), entry: 12 };
+        let entry = EntryPlace { fixture: "hars/api\n.har".into(), entry: 12, line: None };
         let mut outcome = Outcome { entry: Some(entry), ..Outcome::default() };
         assert_eq!(mark(&outcome), None, "nothing was decided");
         outcome.decide(ResultKind::Served, SourceKind::Fixture);

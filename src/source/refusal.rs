@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::fixture::LONGEST_REQUEST;
 use super::request_view::RequestView;
 use super::{Answer, cors};
-use crate::pipeline::{EntryName, Outcome, RefusalReason};
+use crate::pipeline::Outcome;
 use crate::verdict::explain::{EntryPlace, Explanation, NearEntry};
 use crate::verdict::{CheckId, Finding, Location, Severity};
 use harproxy_http::NormalUrl;
@@ -163,9 +163,9 @@ impl Refusal {
 
     /// Writes the reason and the most similar entry into the outcome.
     pub(super) fn note(&self, outcome: &mut Outcome) {
-        let name = |place: &EntryPlace| EntryName { fixture: place.fixture.as_str().into(), entry: place.entry };
-        outcome.entry = self.place.as_ref().map(name);
-        outcome.refusal = Some(RefusalReason { text: self.explanation.clone(), hint: self.hint.clone() });
+        outcome.entry = self.place.clone();
+        outcome.explanation = Some(self.explanation.clone());
+        outcome.hint = self.hint.clone();
     }
 
     /// Notes the refusal in the outcome, and answers with its problem document.

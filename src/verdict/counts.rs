@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::request::ResultKind;
+
 /// Defines [`Counts`] and their sum, so that a count is added in one line.
 macro_rules! counts {
     ($($(#[$attribute:meta])* $name:ident,)+) => {
@@ -59,11 +61,29 @@ counts! {
     bytes,
 }
 
+impl Counts {
+    /// Counts a request by its result. A tunnel counts as passed.
+    pub fn count_request(&mut self, result: ResultKind) {
+        self.requests += 1;
+        let count = match result {
+            ResultKind::Served => &mut self.served,
+            ResultKind::Miss => &mut self.misses,
+            ResultKind::OutOfScope => &mut self.out_of_scope,
+            ResultKind::Noise => &mut self.noise,
+            ResultKind::Refused => &mut self.refused,
+            ResultKind::Preflight => &mut self.preflights,
+            ResultKind::Local => &mut self.local,
+            ResultKind::Recorded => &mut self.recorded,
+            ResultKind::Live | ResultKind::Passed | ResultKind::Tunnel => &mut self.passed,
+        };
+        *count += 1;
+    }
+}
+
 impl<'a> std::iter::Sum<&'a Counts> for Counts {
     fn sum<I: Iterator<Item = &'a Counts>>(counts: I) -> Self {
-        counts.fold(Counts::default(), |mut sum, counts| {
-            sum += counts;
-            sum
-        })
+        let mut sum = Counts::default();
+        counts.for_each(|counts| sum += counts);
+        sum
     }
 }

@@ -37,20 +37,6 @@ pub enum ResultKind {
 }
 
 impl ResultKind {
-    pub const ALL: [ResultKind; 11] = [
-        ResultKind::Served,
-        ResultKind::Miss,
-        ResultKind::OutOfScope,
-        ResultKind::Noise,
-        ResultKind::Refused,
-        ResultKind::Preflight,
-        ResultKind::Local,
-        ResultKind::Live,
-        ResultKind::Recorded,
-        ResultKind::Passed,
-        ResultKind::Tunnel,
-    ];
-
     /// The word in reports, events and the live list.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -103,7 +89,7 @@ pub struct RecordedEntry {
 }
 
 /// One request of a run, without secrets.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RequestRow {
     /// Counts requests from 1, in the order in which they came.
@@ -160,40 +146,6 @@ pub struct RequestRow {
     /// The payload of the request, if no entry has it.
     #[serde(skip)]
     pub payload: Option<PayloadExcerpt>,
-}
-
-/// A row of an unanswered HTTP/1.1 request.
-impl Default for RequestRow {
-    fn default() -> Self {
-        RequestRow {
-            id: 0,
-            shard: None,
-            started_ms: 0.0,
-            waited_ms: None,
-            took_ms: None,
-            connection: 0,
-            session: None,
-            protocol: "HTTP/1.1".into(),
-            method: String::new(),
-            url: String::new(),
-            status: None,
-            outcome: ResultKind::default(),
-            source: SourceKind::default(),
-            fixture: None,
-            entry: None,
-            followed: Vec::new(),
-            change: None,
-            mime_type: None,
-            bytes: 0,
-            complete: false,
-            explanation: None,
-            hint: None,
-            exchange: None,
-            request_headers: Headers::default(),
-            response_headers: Headers::default(),
-            payload: None,
-        }
-    }
 }
 
 impl RequestRow {

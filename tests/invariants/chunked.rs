@@ -273,7 +273,7 @@ fn start() -> SocketAddr {
         runtime.block_on(async move {
             let proxy = Proxy::bind(plan).await.unwrap();
             tell.send(proxy.addr()).unwrap();
-            let _running = proxy.serve(Doctor::new(upstream).unwrap().handler(&EventBus::default()));
+            let _running = proxy.serve(Doctor::new(upstream).unwrap().handler(&EventBus::new(Vec::new())));
             std::future::pending::<()>().await;
         });
     });

@@ -105,7 +105,7 @@ impl Stage {
                 idle_timeout: Duration::from_secs(60),
             };
             let proxy = Proxy::bind(plan).await.unwrap();
-            (proxy.addr(), proxy.serve(replayer.handler(&EventBus::default())))
+            (proxy.addr(), proxy.serve(replayer.handler(&EventBus::new(Vec::new()))))
         });
         Stage { _folder: folder, runtime, replayer, running: Some(running), addr, ca }
     }

@@ -104,7 +104,7 @@ impl Setup {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (proxy, running) = runtime.block_on(async {
             let proxy = Proxy::bind(plan).await.unwrap();
-            (proxy.addr(), proxy.serve(recorder.handler(&EventBus::default())))
+            (proxy.addr(), proxy.serve(recorder.handler(&EventBus::new(Vec::new()))))
         });
         Ok(Rig { runtime, running, recorder, proxy, ca })
     }

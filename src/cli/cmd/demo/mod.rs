@@ -100,7 +100,7 @@ async fn record(
         rules: Vec::new(),
     };
     let recorder = Arc::new(Recorder::start(plan, upstream)?);
-    let (visitor, running) = serve(recorder.handler(&EventBus::default()), authority).await?;
+    let (visitor, running) = serve(recorder.handler(&EventBus::new(Vec::new())), authority).await?;
     let mut live = Vec::new();
     for ask in VISIT {
         let got = visitor.send(*ask).await.map_err(Error::Visit)?;
@@ -148,7 +148,7 @@ async fn replay(
         },
         None,
     )?);
-    let (visitor, running) = serve(replayer.handler(&EventBus::default()), authority).await?;
+    let (visitor, running) = serve(replayer.handler(&EventBus::new(Vec::new())), authority).await?;
     let mut differing = 0;
     for (ask, live) in VISIT.iter().zip(live) {
         let got = visitor.send(*ask).await.map_err(Error::Visit)?;
