@@ -266,6 +266,7 @@ impl http_body::Body for ObservedBody {
         match &frame {
             None => self.end(true),
             Some(Err(_)) => self.end(false),
+            Some(Ok(frame)) if frame.is_trailers() => self.end(true),
             Some(Ok(frame)) => {
                 let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
                 self.missing = self.missing.map(|missing| missing.saturating_sub(bytes));

@@ -7,6 +7,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use super::verdict::request_line;
+use crate::verdict::explain::EntryPlace;
 use crate::verdict::{CheckId, Finding, Location, Severity};
 use harproxy_har::Fixture;
 use harproxy_http::escape::one_line;
@@ -66,18 +67,11 @@ pub(super) fn find(
     if undated > 0 {
         explanation.push_str(&format!("; {undated} without a time of recording"));
     }
-    Some(Finding {
-        at: Location {
-            // If there is one stale entry, the finding is about it.
-            request: (stale == 1).then_some(request),
-            fixture: Some(name.to_owned()),
-            entry: Some(entry),
-            line: Some(head.line),
-        },
-        hint: Some(remedy(fixture)),
-        times: stale,
-        ..Finding::new(CheckId::STALE, severity, explanation)
-    })
+    let place = EntryPlace { fixture: name.to_owned(), entry, line: Some(head.line) };
+    // If there is one stale entry, the finding is about it.
+    let at = Location::entry(place, (stale == 1).then_some(request));
+    let finding = Finding::new(CheckId::STALE, severity, explanation).with_hint(remedy(fixture));
+    Some(Finding { at, times: stale, ..finding })
 }
 
 /// The command that records the fixture again.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::pipeline::Collector;
 use crate::source::fixture::FixtureSource;
+use crate::verdict::explain::EntryPlace;
 use crate::verdict::findings::MAX_FINDINGS;
 use crate::verdict::{CheckId, Counts, FailOn, Finding, FixtureUse, Location, RunMode, Severity, Verdict, connections};
 use harproxy_har::EntryHead;
@@ -53,16 +54,11 @@ fn unused(matcher: &Matcher, names: &[Arc<str>], policy: &Policy, fail_on: &Fail
         .take(room)
         .filter_map(|at| {
             let head = matcher.fixtures()[at.fixture].heads().get(at.entry)?;
-            Some(Finding {
-                at: Location {
-                    request: Some(request_line(&head, policy)),
-                    fixture: Some(names[at.fixture].to_string()),
-                    entry: Some(at.entry),
-                    line: Some(head.line),
-                },
-                hint: Some("`--prune` removes it after a run that passed".to_owned()),
-                ..Finding::new(CheckId::UNUSED, severity, "nothing asked for it")
-            })
+            let fixture = names[at.fixture].to_string();
+            let place = EntryPlace { fixture, entry: at.entry, line: Some(head.line) };
+            let finding = Finding::new(CheckId::UNUSED, severity, "nothing asked for it");
+            let finding = finding.with_hint("`--prune` removes it after a run that passed");
+            Some(Finding { at: Location::entry(place, request_line(&head, policy)), ..finding })
         })
         .collect();
     let more = unused.count() as u64;
@@ -125,7 +121,7 @@ fn no_traffic(counts: &Counts, with_cmd: bool, severity: Severity) -> Finding {
         }
         (0, false) => "`harproxy env` prints what makes a client use the proxy",
     };
-    Finding { hint: Some(hint.to_owned()), ..Finding::new(CheckId::NO_TRAFFIC, severity, text) }
+    Finding::new(CheckId::NO_TRAFFIC, severity, text).with_hint(hint)
 }
 
 #[cfg(test)]

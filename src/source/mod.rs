@@ -2,15 +2,13 @@
 
 mod cors;
 pub mod fixture;
-mod local;
 mod refusal;
 mod refuse;
 mod request_view;
 mod upstream;
 
-pub use local::is_local;
 pub use refuse::RefusingSource;
-pub use upstream::{UpstreamSource, advice};
+pub use upstream::{UpstreamSource, advice, is_local};
 
 use ::http::Response;
 

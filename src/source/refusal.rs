@@ -149,12 +149,9 @@ impl Refusal {
     /// The finding, if there is one; `severity` returns the severity of its check.
     pub(super) fn finding(&self, severity: impl FnOnce(&CheckId) -> Severity) -> Option<Finding> {
         let check = self.check.clone()?;
-        let place = self.place.as_ref();
-        let at = Location {
-            request: Some(self.request.clone()),
-            fixture: place.map(|place| place.fixture.clone()),
-            entry: place.map(|place| place.entry),
-            line: place.and_then(|place| place.line),
+        let at = match self.place.clone() {
+            Some(place) => Location::entry(place, self.request.clone()),
+            None => Location::request(self.request.clone()),
         };
         let severity = severity(&check);
         let (hint, near) = (self.hint.clone(), self.near.clone());

@@ -1,9 +1,9 @@
 //! The last source of a replay: refuses requests that no other source may answer.
 
 use super::fixture::discard;
-use super::local::is_local;
 use super::refusal::{Refusal, is_noise};
 use super::request_view::RequestView;
+use super::upstream::is_local;
 use super::{Answer, Source};
 use crate::pipeline::Exchange;
 use crate::verdict::request::{ResultKind, SourceKind};

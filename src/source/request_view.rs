@@ -44,7 +44,10 @@ impl<'a> RequestView<'a> {
     pub(super) fn takes_trailers(&self) -> bool {
         match self.version {
             Version::HTTP_2 => true,
-            Version::HTTP_11 => self.lists("te", "trailers"),
+            Version::HTTP_11 => {
+                let values = self.headers.get_all("te").iter().filter_map(|value| value.to_str().ok());
+                values.flat_map(|value| value.split(',')).any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
+            }
             _ => false,
         }
     }
@@ -58,11 +61,6 @@ impl<'a> RequestView<'a> {
     /// `Sec-Fetch-Dest` is present and not `empty`.
     pub(super) fn is_subresource(&self) -> bool {
         self.headers.get("sec-fetch-dest").is_some_and(|dest| !dest.as_bytes().eq_ignore_ascii_case(b"empty"))
-    }
-
-    fn lists(&self, name: &str, item: &str) -> bool {
-        let values = self.headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).any(|listed| listed.trim().eq_ignore_ascii_case(item))
     }
 }
 

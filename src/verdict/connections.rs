@@ -27,7 +27,7 @@ pub fn malformed_head(reason: &str) -> Finding {
     let text = format!("a request was not valid HTTP and got 400: {reason}");
     let hint = "fix the client: in a URL, percent-encode `<`, `>`, backticks and bytes that are not UTF-8; send one length per \
                 request";
-    warning(text, hint.to_owned())
+    warning(text, hint)
 }
 
 /// Every request got 407. This finding replaces `check`, the one that there was no traffic.
@@ -42,9 +42,9 @@ pub fn unauthorized(counts: &Counts, check: CheckId, severity: Severity) -> Opti
     let text = format!("{requests} got 407: the user name and password of `--auth` were missing or wrong");
     let hint = "put them into the client's proxy URL, as CMD has it in HTTP_PROXY and HTTPS_PROXY: \
                 `http://USER:PASS@HOST:PORT`; a program that does not read credentials from there, such as a JVM, has settings of its own";
-    Some(Finding { hint: Some(hint.to_owned()), ..Finding::new(check, severity, text) })
+    Some(Finding::new(check, severity, text).with_hint(hint))
 }
 
-fn warning(text: String, hint: String) -> Finding {
-    Finding { hint: Some(hint), ..Finding::new(CheckId::UNREADABLE, Severity::Warning, text) }
+fn warning(text: String, hint: impl Into<String>) -> Finding {
+    Finding::new(CheckId::UNREADABLE, Severity::Warning, text).with_hint(hint)
 }

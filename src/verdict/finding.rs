@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::check_id::CheckId;
-use super::explain::NearEntry;
+use super::explain::{EntryPlace, NearEntry};
 
 /// Whether a finding fails the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +30,13 @@ pub struct Location {
 }
 
 impl Location {
+    /// The location of a finding about an entry, and about a request if there is one.
+    #[must_use]
+    pub fn entry(place: EntryPlace, request: impl Into<Option<String>>) -> Self {
+        let EntryPlace { fixture, entry, line } = place;
+        Location { request: request.into(), fixture: Some(fixture), entry: Some(entry), line }
+    }
+
     #[must_use]
     pub fn request(request: impl Into<String>) -> Self {
         Location { request: Some(request.into()), ..Location::default() }
@@ -69,6 +76,12 @@ impl Finding {
     pub fn new(check: CheckId, severity: Severity, text: impl Into<String>) -> Self {
         let (at, near, requests) = Default::default();
         Finding { check, severity, at, text: text.into(), hint: None, near, times: 1, requests }
+    }
+
+    /// Adds the option, configuration line or command that helps.
+    #[must_use]
+    pub fn with_hint(self, hint: impl Into<String>) -> Self {
+        Finding { hint: Some(hint.into()), ..self }
     }
 
     /// Whether `--fail-on` can make this finding fail a run. A fixture without any date may be stale or not, so that it

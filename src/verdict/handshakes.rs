@@ -68,11 +68,8 @@ fn finding(host: &str, Refusals { reason, times }: &Refusals, ca_is_trusted: boo
             ),
         )
     };
-    Finding {
-        hint: Some(hint),
-        times: *times,
-        ..Finding::new(CheckId::TLS_REFUSED, Severity::Warning, format!("{refused}\n{why}"))
-    }
+    let finding = Finding::new(CheckId::TLS_REFUSED, Severity::Warning, format!("{refused}\n{why}"));
+    Finding { times: *times, ..finding.with_hint(hint) }
 }
 
 #[cfg(test)]
