@@ -3,15 +3,13 @@
 //!
 //! JUnit has no specification. The output is valid under the schemas of Ant's junit task and of Jenkins.
 
-use std::io;
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use quick_xml::Writer;
-use quick_xml::events::{BytesDecl, BytesText, Event};
 use time::macros::format_description;
 
-use super::{Report, headline, text};
+use super::text::{self, line};
+use super::{Report, headline};
 use crate::verdict::explain::EntryPlace;
 use crate::verdict::request::ResultKind;
 use crate::verdict::{CheckId, Finding, Location, Severity, StatusSource};
@@ -19,96 +17,54 @@ use harproxy_http::escape::one_line;
 
 #[must_use]
 pub fn render(report: &Report) -> String {
-    let mut xml = Vec::new();
-    // Writing to memory never fails.
-    let _ = write_document(report, &mut Writer::new_with_indent(&mut xml, b' ', 4));
-    String::from_utf8(xml).unwrap_or_default()
-}
-
-type Xml<'v> = Writer<&'v mut Vec<u8>>;
-
-fn write_document(report: &Report, xml: &mut Xml<'_>) -> io::Result<()> {
-    let mode = report.verdict.mode.as_str();
-    let classname = format!("harproxy.{mode}");
-    let cases: Vec<(String, Case<'_>, Option<Status>)> = cases(report)
-        .into_iter()
-        .map(|(name, case)| {
-            let status = case.status();
-            (name, case, status)
-        })
-        .collect();
-    let count = |tag| cases.iter().filter(|(_, _, status)| status.as_ref().is_some_and(|s| s.tag == tag)).count();
-    let [skipped, errors, failures] = [SKIPPED, ERROR, FAILURE].map(|tag| count(tag).to_string());
-    let (tests, seconds) = (cases.len().to_string(), seconds(Duration::from_millis(report.verdict.duration_ms)));
+    let mode = escaped(report.verdict.mode.as_str());
+    let cases = cases(report).into_iter().map(|(name, case)| (name, case.status(), case));
+    let cases: Vec<(String, Option<Status>, Case<'_>)> = cases.collect();
+    let count = |tag| cases.iter().filter(|(_, status, _)| status.as_ref().is_some_and(|s| s.tag == tag)).count();
+    let [skipped, errors, failures] = [SKIPPED, ERROR, FAILURE].map(count);
+    let (tests, time) = (cases.len(), seconds(Duration::from_millis(report.verdict.duration_ms)));
     // Ant's schema requires a date and time without a zone, and a host name.
     let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]");
     let timestamp = report.started.format(format).unwrap_or_default();
-
-    xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
-    let document = xml.create_element("testsuites").with_attributes([
-        ("name", "harproxy"),
-        ("tests", &*tests),
-        ("skipped", &*skipped),
-        ("failures", &*failures),
-        ("errors", &*errors),
-        ("time", &*seconds),
-    ]);
-    document.write_inner_content(|xml| {
-        let suite = xml.create_element("testsuite").with_attributes([
-            ("name", &*format!("harproxy {mode}")),
-            ("tests", &*tests),
-            ("skipped", &*skipped),
-            ("errors", &*errors),
-            ("failures", &*failures),
-            ("time", &*seconds),
-            ("timestamp", &*timestamp),
-            ("hostname", "localhost"),
-        ]);
-        suite.write_inner_content(|xml| {
-            xml.create_element("properties").write_inner_content(|xml| {
-                properties(report).iter().try_for_each(|(name, value)| {
-                    let property = xml.create_element("property");
-                    property.with_attributes([("name", *name), ("value", &**value)]).write_empty().map(drop)
-                })
-            })?;
-            cases.iter().try_for_each(|(name, case, status)| write_case(xml, &classname, name, case, status.as_ref()))
-        })?;
-        Ok(())
-    })?;
-    xml.write_indent()
+    let mut xml = format!(
+        r#"<?xml version="1.0" encoding="UTF-8"?>
+<testsuites name="harproxy" tests="{tests}" skipped="{skipped}" failures="{failures}" errors="{errors}" time="{time}">
+    <testsuite name="harproxy {mode}" tests="{tests}" skipped="{skipped}" errors="{errors}" failures="{failures}" time="{time}" timestamp="{timestamp}" hostname="localhost">
+        <properties>
+"#
+    );
+    for (name, value) in properties(report) {
+        line(&mut xml, format_args!(r#"            <property name="{name}" value="{}"/>"#, escaped(&value)));
+    }
+    xml.push_str("        </properties>\n");
+    for (name, status, case) in &cases {
+        let (name, time) = (escaped(name), seconds(case.took));
+        let head = format!(r#"        <testcase name="{name}" classname="harproxy.{mode}" time="{time}""#);
+        match case_content(status.as_ref(), case) {
+            content if content.is_empty() => line(&mut xml, format_args!("{head}/>")),
+            content => line(&mut xml, format_args!("{head}>\n{content}        </testcase>")),
+        }
+    }
+    xml.push_str("    </testsuite>\n</testsuites>\n");
+    xml
 }
 
-fn write_case(
-    xml: &mut Xml<'_>,
-    classname: &str,
-    name: &str,
-    case: &Case<'_>,
-    status: Option<&Status>,
-) -> io::Result<()> {
-    let (name, took, listed) = (legal(name), seconds(case.took), case.listed());
-    let attributes = [("name", &*name), ("classname", classname), ("time", &*took)];
-    let element = xml.create_element("testcase").with_attributes(attributes);
-    if status.is_none() && listed.is_none() {
-        return element.write_empty().map(drop);
-    }
-    element.write_inner_content(|xml| {
-        if let Some(status) = status {
-            let element = xml.create_element(status.tag).with_attribute(("message", &*status.message));
-            match &status.detail {
-                Some((kind, text)) => {
-                    element.with_attribute(("type", kind.as_str())).write_text_content(BytesText::new(text))?;
-                }
-                None => {
-                    element.write_empty()?;
-                }
+/// Renders the child elements of a test case.
+fn case_content(status: Option<&Status>, case: &Case<'_>) -> String {
+    let mut xml = String::new();
+    if let Some(Status { tag, message, detail }) = status {
+        let head = format!(r#"            <{tag} message="{}""#, escaped(&one_line(message)));
+        match detail {
+            Some((kind, text)) => {
+                line(&mut xml, format_args!(r#"{head} type="{}">{}</{tag}>"#, escaped(kind), escaped(text)));
             }
+            None => line(&mut xml, format_args!("{head}/>")),
         }
-        if let Some(listed) = &listed {
-            xml.create_element("system-out").write_text_content(BytesText::new(&legal(listed)))?;
-        }
-        Ok(())
-    })?;
-    Ok(())
+    }
+    if let Some(listed) = case.listed() {
+        line(&mut xml, format_args!("            <system-out>{}</system-out>", escaped(&listed)));
+    }
+    xml
 }
 
 /// A duration in seconds with three decimals, as readers of JUnit expect it.
@@ -128,12 +84,6 @@ struct Status {
     detail: Option<(String, String)>,
 }
 
-impl Status {
-    fn failed(tag: &'static str, kind: &str, message: &str, text: &str) -> Self {
-        Status { tag, message: legal(&one_line(message)), detail: Some((kind.to_owned(), legal(text))) }
-    }
-}
-
 /// The requests and findings of one endpoint, or of the run.
 #[derive(Default)]
 struct Case<'a> {
@@ -150,20 +100,22 @@ impl Case<'_> {
         let failing: Vec<&Finding> = self.of(Severity::Error).collect();
         let text: String = failing.iter().map(|finding| text::finding(finding)).collect();
         if let Some((component, reason)) = &self.broke {
-            return Some(Status::failed(ERROR, component, reason, &format!("{reason}\n{text}")));
+            let detail = Some(((*component).to_owned(), format!("{reason}\n{text}")));
+            return Some(Status { tag: ERROR, message: reason.clone(), detail });
         }
         if let [first, rest @ ..] = &failing[..] {
             let line = first.text.lines().next().unwrap_or_default();
             let more = if rest.is_empty() { String::new() } else { format!(" (and {} more)", rest.len()) };
             // An exchange that harproxy lost is an error of the run, not a mismatch.
             let tag = if first.check == CheckId::LOST { ERROR } else { FAILURE };
-            return Some(Status::failed(tag, first.check.as_str(), &format!("{line}{more}"), &text));
+            let detail = Some((first.check.to_string(), text));
+            return Some(Status { tag, message: format!("{line}{more}"), detail });
         }
         if !self.is_skipped() {
             return None;
         }
         let entries: Vec<String> = self.findings.iter().map(|finding| entry(finding)).collect();
-        Some(Status { tag: SKIPPED, message: legal(&one_line(&entries.join("; "))), detail: None })
+        Some(Status { tag: SKIPPED, message: entries.join("; "), detail: None })
     }
 
     /// Whether all findings are unused or stale entries, and no request came.
@@ -255,18 +207,28 @@ fn properties(report: &Report) -> Vec<(&'static str, String)> {
         ("upstreamConnections", counts.upstream_connections.to_string()),
     ];
     if !report.command.is_empty() {
-        properties.push(("command", legal(&one_line(&report.command))));
+        properties.push(("command", one_line(&report.command).into_owned()));
     }
     for fixture in &report.verdict.fixtures {
         let used = format!("{}: {} of {} entries used", fixture.fixture, fixture.used, fixture.entries);
-        properties.push(("fixture", legal(&one_line(&used))));
+        properties.push(("fixture", one_line(&used).into_owned()));
     }
     properties
 }
 
-/// Replaces control characters and characters that XML 1.0 can't represent (production 2, `Char`).
-fn legal(text: &str) -> String {
-    let is_legal =
-        |c: char| matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{7e}' | '\u{a0}'..='\u{fffd}' | '\u{10000}'..);
-    text.chars().map(|c| if is_legal(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
+/// Escapes markup, and replaces control characters and characters that XML 1.0 can't represent (production 2, `Char`).
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&apos;"),
+            '\t' | '\n' | '\r' | ' '..='~' | '\u{a0}'..='\u{fffd}' | '\u{10000}'.. => out.push(c),
+            _ => out.push(char::REPLACEMENT_CHARACTER),
+        }
+    }
+    out
 }

@@ -9,8 +9,6 @@ pub mod json;
 pub mod junit;
 pub mod markdown;
 pub mod marks;
-mod near;
-mod palette;
 mod selection;
 pub mod text;
 

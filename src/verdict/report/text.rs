@@ -2,19 +2,20 @@
 //! It is understandable without colour.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
-use anstyle::Style;
+use anstyle::{AnsiColor, Style};
 use textwrap::{Options, WordSeparator, WordSplitter};
 
 use super::headline::many;
-use super::palette::line;
 use super::selection::{unused_entries, without_unused};
-use super::{Report, headline, near};
+use super::{Report, headline};
+use crate::verdict::explain::{LEADS, MAX_DIFFERENCES, is_near_line};
 use crate::verdict::findings::MAX_FINDINGS;
-use crate::verdict::{CheckId, Finding, Severity, Verdict, explain};
+use crate::verdict::phrase::{Phrase, ValueSide, subject, values};
+use crate::verdict::{CheckId, Finding, NearEntry, Severity, Verdict};
 use harproxy_http::escape::{harmless, one_line};
-
-pub use super::palette::Palette;
+use harproxy_matching::Difference;
 
 /// Maximum number of findings printed; `--report` has the rest.
 const SHOWN: usize = 20;
@@ -22,6 +23,60 @@ const SHOWN: usize = 20;
 const FEWEST: usize = 20;
 /// Maximum number of unused entries named for each fixture.
 const NAMED_UNUSED: usize = 3;
+
+/// Width for near entries if that of the terminal is unknown, columns.
+const COLUMNS: usize = 120;
+/// Minimum width for near entries, columns.
+const FEWEST_COMPARED: usize = 30;
+/// Indentation of differences, columns.
+const INDENT: usize = 4;
+
+/// The styles of a text report; all plain without colour.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Palette {
+    pub good: Style,
+    pub bad: Style,
+    pub warning: Style,
+    pub hint: Style,
+    pub dim: Style,
+    pub request: Style,
+    pub recorded: Style,
+    /// Width of the terminal in columns, if known.
+    pub columns: Option<usize>,
+}
+
+impl Palette {
+    #[must_use]
+    pub fn plain() -> Self {
+        Palette::default()
+    }
+
+    #[must_use]
+    pub fn colour() -> Self {
+        let fg = |colour: AnsiColor| Style::new().fg_color(Some(colour.into()));
+        Palette {
+            good: fg(AnsiColor::Green).bold(),
+            bad: fg(AnsiColor::Red).bold(),
+            warning: fg(AnsiColor::Yellow),
+            hint: fg(AnsiColor::Cyan),
+            dim: Style::new().dimmed(),
+            request: fg(AnsiColor::Red),
+            recorded: fg(AnsiColor::Green),
+            columns: None,
+        }
+    }
+
+    /// Sets the width of the terminal, if known.
+    #[must_use]
+    pub fn within(self, columns: Option<usize>) -> Self {
+        Palette { columns, ..self }
+    }
+}
+
+pub(super) fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
+    // Writing to a String never fails.
+    let _ = writeln!(out, "{text}");
+}
 
 /// Renders a verdict. Every line ends with a newline.
 #[must_use]
@@ -81,11 +136,13 @@ fn write_finding(out: &mut String, finding: &Finding, palette: &Palette) {
     let about = finding.at.request.as_deref().or_else(|| rest.next()).unwrap_or_default();
     line(out, format_args!("{style}{mark} {kind}{style:#}: {}{times}", one_line(about)));
     // Near entries are rendered from their data below.
-    let is_told = |text: &&str| finding.near.is_empty() || !explain::is_near_line(text);
+    let is_told = |text: &&str| finding.near.is_empty() || !is_near_line(text);
     for text in rest.filter(is_told) {
         line(out, format_args!("  {}", harmless(text)));
     }
-    near::render(out, &finding.near, palette);
+    for (n, near) in finding.near.iter().enumerate() {
+        write_near(out, LEADS[usize::from(n > 0)], near, palette);
+    }
     if let Some(remedy) = &finding.hint {
         let hint = palette.hint;
         let remedy = harmless(remedy);
@@ -93,6 +150,58 @@ fn write_finding(out: &mut String, finding: &Finding, palette: &Palette) {
         line(out, format_args!("  {hint}hint:{hint:#} {}", lines.next().unwrap_or_default()));
         lines.for_each(|text| line(out, format_args!("  {text}")));
     }
+}
+
+/// Writes a near entry of a miss: values of the request and recorded values, cut to the width of the terminal.
+fn write_near(out: &mut String, lead: &str, near: &NearEntry, palette: &Palette) {
+    let columns = palette.columns.unwrap_or(COLUMNS).max(FEWEST_COMPARED);
+    let operation = near.operation.as_ref().map_or_else(String::new, |name| format!(" `{name}`"));
+    let place = format!("  {lead}: {}{operation}", near.place);
+    if let [only] = &near.differences[..] {
+        let phrase = Phrase::of(only, columns);
+        if place.chars().count() + ": ".len() + phrase.chars() <= columns {
+            return line(out, format_args!("{place}: {}", paint(&phrase, palette)));
+        }
+    }
+    line(out, format_args!("{place}{}", if near.differences.is_empty() { "" } else { ":" }));
+    for difference in near.differences.iter().take(MAX_DIFFERENCES) {
+        let phrase = Phrase::of(difference, columns);
+        if INDENT + phrase.chars() <= columns {
+            line(out, format_args!("{:INDENT$}{}", "", paint(&phrase, palette)));
+        } else {
+            write_stacked(out, difference, columns, palette);
+        }
+    }
+    match near.differences.len().saturating_sub(MAX_DIFFERENCES) {
+        0 => {}
+        1 => line(out, format_args!("{:INDENT$}and 1 more difference", "")),
+        more => line(out, format_args!("{:INDENT$}and {more} more differences", "")),
+    }
+}
+
+/// Writes the two values below each other, aligned at their difference.
+fn write_stacked(out: &mut String, difference: &Difference, columns: usize, palette: &Palette) {
+    const NAMES: [&str; 2] = ["request ", "recorded"];
+    let before = INDENT + 2 + NAMES[0].len() + 1;
+    line(out, format_args!("{:INDENT$}{}:", "", subject(difference)));
+    // Two characters are for the dots.
+    let values = values(difference, columns - before - 2);
+    for ((name, value), style) in NAMES.into_iter().zip(values).zip([palette.request, palette.recorded]) {
+        let value = value.unwrap_or_else(|| "(none)".to_owned());
+        line(out, format_args!("{:INDENT$}  {name} {style}{value}{style:#}", ""));
+    }
+}
+
+fn paint(phrase: &Phrase, palette: &Palette) -> String {
+    let part = |(side, text): (Option<ValueSide>, &str)| {
+        let style = match side {
+            None => Style::new(),
+            Some(ValueSide::Request) => palette.request,
+            Some(ValueSide::Recorded) => palette.recorded,
+        };
+        format!("{style}{text}{style:#}")
+    };
+    phrase.parts().map(part).collect()
 }
 
 /// Writes a line for each fixture with unused entries: their number, and the first few of them.
@@ -151,4 +260,63 @@ fn wrapped(text: &str, palette: &Palette) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::explain::EntryPlace;
+    use harproxy_matching::RequestPart;
+
+    fn differs(what: RequestPart, name: &str, request: Option<&str>, recorded: Option<&str>) -> Difference {
+        Difference { what, name: name.into(), request: request.map(Into::into), recorded: recorded.map(Into::into) }
+    }
+
+    fn rendered(differences: Vec<Difference>, palette: Palette) -> String {
+        let place = EntryPlace { fixture: "hars/api.har".into(), entry: 4, line: Some(120) };
+        let mut out = String::new();
+        write_near(&mut out, LEADS[0], &NearEntry { place, operation: None, differences }, &palette);
+        out
+    }
+
+    #[test]
+    fn short_difference_is_one_line_with_colored_values() {
+        let page = || vec![differs(RequestPart::Query, "page", Some("3"), Some("2"))];
+        assert_eq!(
+            rendered(page(), Palette::plain()),
+            "  nearest: hars/api.har#4 (line 120): query parameter `page` is `3`, recorded `2`\n"
+        );
+        let coloured = rendered(page(), Palette::colour());
+        assert!(coloured.contains("\u{1b}[31m3\u{1b}[0m") && coloured.contains("\u{1b}[32m2\u{1b}[0m"), "{coloured:?}");
+    }
+
+    #[test]
+    fn long_values_are_cut_around_their_difference() {
+        let long = |mark: &str| format!("{}{mark}{}", "-".repeat(3000), "-".repeat(1997));
+        let out = rendered(
+            vec![
+                differs(RequestPart::Body, "$.text", Some(&long("one")), Some(&long("two"))),
+                differs(RequestPart::Query, "page", None, Some("2")),
+            ],
+            Palette::plain().within(Some(40)),
+        );
+        assert_eq!(
+            out,
+            "  nearest: hars/api.har#4 (line 120):\n    \
+             body `$.text`:\n      \
+               request  …-------one-------------…\n      \
+               recorded …-------two-------------…\n    \
+             query parameter `page`:\n      \
+               request  (none)\n      \
+               recorded 2\n"
+        );
+        assert!(out.lines().all(|line| line.chars().count() <= 40), "{out}");
+    }
+
+    #[test]
+    fn long_list_of_differences_is_cut() {
+        let flood = |n: usize| (0..n).map(|n| differs(RequestPart::Query, &n.to_string(), Some("a"), None)).collect();
+        assert!(rendered(flood(6), Palette::plain()).ends_with("    and 1 more difference\n"));
+        assert!(rendered(flood(9), Palette::plain()).ends_with("    and 4 more differences\n"));
+    }
 }

@@ -103,22 +103,16 @@ pub(super) fn json(report: &Report, headline: &str) -> String {
     let mut store = PageStore::default();
     // Failed requests and near entries are stored first, before the budget is exhausted.
     let failed = failed(&verdict.findings);
-    let entries = views.iter().map(|((name, entry), shown)| {
-        let fixture = names.insert_full(name).0;
-        PageEntry::of(fixture, *entry, shown)
-    });
-    let mut entries: Vec<PageEntry<'_>> = entries.collect();
-    let mut requests: Vec<PageRequest<'_>> = rows.iter().map(|row| PageRequest::of(row, &mut names)).collect();
+    rows.iter()
+        .filter(|row| failed.contains(&row.id))
+        .for_each(|row| drop(PageRequest::of(row, &mut names, &mut store)));
     let near = near(&verdict.findings);
-    for first in [true, false] {
-        for (request, seen) in requests.iter_mut().zip(rows).filter(|(_, seen)| failed.contains(&seen.id) == first) {
-            request.fill(seen, &mut store);
-        }
-        let of_near = |key: &(String, usize)| near.contains(&(key.0.as_str(), key.1)) == first;
-        for (entry, (_, shown)) in entries.iter_mut().zip(views).filter(|(_, (key, _))| of_near(key)) {
-            entry.fill(shown, &mut store);
-        }
+    for ((name, entry), view) in views.iter().filter(|((name, entry), _)| near.contains(&(name.as_str(), *entry))) {
+        PageEntry::of(name, *entry, view, &mut names, &mut store);
     }
+    let requests = rows.iter().map(|row| PageRequest::of(row, &mut names, &mut store)).collect();
+    let entries = views.iter().map(|((name, entry), view)| PageEntry::of(name, *entry, view, &mut names, &mut store));
+    let entries = entries.collect();
     let page = Page {
         harproxy: env!("CARGO_PKG_VERSION"),
         headline,
@@ -155,7 +149,7 @@ fn near(findings: &[Finding]) -> HashSet<(&str, usize)> {
 }
 
 impl<'a> PageRequest<'a> {
-    fn of(seen: &'a RequestRow, names: &mut IndexSet<&'a str>) -> Self {
+    fn of(seen: &'a RequestRow, names: &mut IndexSet<&'a str>, store: &mut PageStore) -> Self {
         let fixture = seen.fixture.as_deref().map(|name| names.insert_full(name).0);
         PageRequest {
             id: seen.id,
@@ -177,40 +171,33 @@ impl<'a> PageRequest<'a> {
             mime: seen.mime_type.as_deref(),
             bytes: seen.bytes,
             complete: seen.complete,
-            asked: None,
-            answered: None,
-            payload: None,
+            payload: store.payload(seen.payload.as_ref()),
+            asked: store.fields(&seen.request_headers),
+            answered: store.fields(&seen.response_headers),
         }
-    }
-
-    fn fill(&mut self, seen: &RequestRow, store: &mut PageStore) {
-        self.payload = store.payload(seen.payload.as_ref());
-        self.asked = store.fields(&seen.request_headers);
-        self.answered = store.fields(&seen.response_headers);
     }
 }
 
 impl<'a> PageEntry<'a> {
-    fn of(fixture: usize, entry: usize, shown: &'a EntryView) -> Self {
+    fn of(
+        name: &'a str,
+        entry: usize,
+        view: &'a EntryView,
+        names: &mut IndexSet<&'a str>,
+        store: &mut PageStore,
+    ) -> Self {
         PageEntry {
-            fixture,
+            fixture: names.insert_full(name).0,
             entry,
-            line: shown.line,
-            method: &shown.method,
-            url: &shown.url,
-            status: shown.status,
-            asked: None,
-            answered: None,
-            sent: None,
-            received: None,
+            line: view.line,
+            method: &view.method,
+            url: &view.url,
+            status: view.status,
+            asked: store.fields(&view.request_headers),
+            answered: store.fields(&view.response_headers),
+            sent: store.payload(view.request_payload.as_ref()),
+            received: store.payload(view.response_payload.as_ref()),
         }
-    }
-
-    fn fill(&mut self, shown: &EntryView, store: &mut PageStore) {
-        self.asked = store.fields(&shown.request_headers);
-        self.answered = store.fields(&shown.response_headers);
-        self.sent = store.payload(shown.request_payload.as_ref());
-        self.received = store.payload(shown.response_payload.as_ref());
     }
 }
 

@@ -2,7 +2,6 @@
 //! every element from it as text. The page's policy (CSP) permits nothing else to run, load or connect.
 
 mod data;
-mod escape;
 mod store;
 
 #[cfg(test)]
@@ -14,7 +13,6 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 
-use self::escape::{in_json, in_text};
 use super::{Report, text};
 
 const PAGE: &str = include_str!("page/page.html");
@@ -51,11 +49,11 @@ pub fn render(report: &Report) -> String {
             "policy" => policy(&style, &script).into(),
             "icon" => if passed && report.status == 0 { "%231a7f37" } else { "%23cf222e" }.into(),
             "mark" => if passed && report.status == 0 { "M4 8.5l3 3 5.5-6.5" } else { "M5 5l6 6M11 5l-6 6" }.into(),
-            "title" => in_text(&headline).into(),
+            "title" => escape_text(&headline).into(),
             "style" => style.as_ref().into(),
             "script" => script.as_ref().into(),
-            "summary" => in_text(&text::render(&report.verdict, &text::Palette::plain())).into(),
-            "data" => in_json(&data::json(report, &headline)).into(),
+            "summary" => escape_text(&text::render(&report.verdict, &text::Palette::plain())).into(),
+            "data" => escape_json(&data::json(report, &headline)).into(),
             // A test checks that the page has no other placeholder.
             _ => Cow::default(),
         }
@@ -96,4 +94,37 @@ fn filled<'t>(template: &'t str, fill: impl Fn(&'t str) -> Cow<'t, str>) -> Stri
 /// Converts line ends to LF, as browsers do before they hash a script. A checkout may have others.
 fn with_lf(text: &'static str) -> Cow<'static, str> {
     if text.contains('\r') { text.replace("\r\n", "\n").into() } else { text.into() }
+}
+
+/// Escapes JSON for a `<script>`. Nothing in it ends the element, begins another or is a comment's mark (HTML Standard
+/// 4.12.1.3), and it is a JavaScript literal too.
+fn escape_json(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len() + json.len() / 16);
+    for c in json.chars() {
+        match c {
+            // All of these occur only in strings.
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => escaped.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+/// Escapes text for the content of an element or for quotes. Control characters, which HTML can't represent, become
+/// replacement characters.
+fn escape_text(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '&' => escaped.push_str("&amp;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            '\n' | '\t' => escaped.push(c),
+            c if c.is_control() => escaped.push('\u{fffd}'),
+            c => escaped.push(c),
+        }
+    }
+    escaped
 }
