@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::event::Event;
 use super::ui::{self, Ui, counted};
-use crate::replay::{FixtureChange, Reloader};
+use crate::replay::{ChangeKind, FixtureChange, Reloader};
 
 /// Interval of checks. A changed file is loaded when it is the same in two checks.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -51,20 +51,20 @@ impl Drop for FixtureWatcher {
     }
 }
 
-fn print(change: &FixtureChange, ui: &Ui) {
-    let loaded = |fixture: &str, entries: usize, change: &str| {
+fn print(FixtureChange { fixture, kind }: &FixtureChange, ui: &Ui) {
+    let loaded = |entries: usize, change: &str| {
         let text = format!("reloaded {fixture}: {}", counted(entries, "entry", "entries"));
         (text, members(fixture, [("change", change.into()), ("entries", entries.into())]))
     };
-    let (text, members) = match change {
-        FixtureChange::Changed { fixture, entries } => loaded(fixture, *entries, "changed"),
-        FixtureChange::Added { fixture, entries } => loaded(fixture, *entries, "added"),
-        FixtureChange::Removed { fixture } => (
+    let (text, members) = match kind {
+        ChangeKind::Changed(entries) => loaded(*entries, "changed"),
+        ChangeKind::Added(entries) => loaded(*entries, "added"),
+        ChangeKind::Removed => (
             format!("{fixture} was removed; its entries are no longer served"),
             members(fixture, [("change", "removed".into()), ("entries", 0.into())]),
         ),
-        FixtureChange::Refused { fixture, removed, because } => {
-            let what = if *removed { "was removed" } else { "was edited and cannot be loaded" };
+        ChangeKind::Refused { is_removed, because } => {
+            let what = if *is_removed { "was removed" } else { "was edited and cannot be loaded" };
             let text = format!(
                 "{}: {fixture} {what}; its previous version stays in use\n  because {because}",
                 ui::caution("warning")

@@ -3,14 +3,13 @@
 //! Requests in scope are answered by `FixtureSource`, which can't dial. Local requests go to a source that can only
 //! connect to this machine; with `--no-local` there is none. The network is a source only if an option asks for it.
 
-mod fixtures;
 mod reload;
 mod router;
 mod stale;
 mod verdict;
 
-pub use crate::source::fixture::{Clock, LONGEST_REQUEST, Latency, MissAnswer, OnMiss};
-pub use reload::{FixtureChange, Reloader};
+pub use crate::source::fixture::{Clock, FixtureOptions, LONGEST_REQUEST, Latency, MissAnswer, OnMiss};
+pub use reload::{ChangeKind, FixtureChange, Reloader};
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,56 +19,35 @@ use arc_swap::ArcSwap;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::pipeline::{Collector, EventBus, Marks, Pipeline, RedactionCache, SourceList};
+use crate::pipeline::{Collector, EventBus, Marks, Pipeline, RedactionCache};
 use crate::record::{Recorder, RecordingSource};
-use crate::source::fixture::FixtureOptions;
 use crate::source::{Source, UpstreamSource};
-use crate::verdict::{CheckId, FailOn, Finding, FindingListener, Verdict};
+use crate::verdict::{CheckId, Finding, FindingListener, Verdict};
 use harproxy_glob::Globs;
-use harproxy_har::{Fixture, parse_time};
+use harproxy_har::{Fixture, Warning, parse_time};
 use harproxy_matching::{Matcher, Options};
 use harproxy_proxy::Handler;
-use harproxy_proxy::upstream::{Timeouts, Upstream, UpstreamPlan};
-use harproxy_redact::Policy;
+use harproxy_proxy::upstream::{Upstream, UpstreamPlan};
 use router::Routes;
 use stale::MaxAge;
+
+/// The number of warnings that are logged for each fixture.
+const MAX_WARNINGS: usize = 10;
 
 #[derive(Clone, Debug)]
 pub struct ReplayPlan {
     /// Fixtures and folders, in order.
     pub fixtures: Vec<PathBuf>,
-    /// `-g`: replaces the scope of the fixtures; `None` keeps it.
-    pub scope: Option<Globs>,
-    /// True if the run has a CMD. Then `no-traffic` fails.
-    pub with_cmd: bool,
     pub matching: Options,
-    /// `[scope] noise`: true if there is a list of noise.
-    pub noise: bool,
     /// False with `--no-local`: local servers out of scope are not dialled.
     pub local: bool,
-    /// `--on-miss`.
-    pub on_miss: OnMiss,
     /// `--passthrough` and `--on-miss passthrough`; `None` if no request goes to the network.
     pub network: Option<NetworkPlan>,
-    /// `--latency`.
-    pub latency: Latency,
     /// `--max-age`: older entries are reported.
     pub max_age: Option<Duration>,
-    /// `--miss-status`.
-    pub miss: MissAnswer,
-    /// Redacts logs, explanations and reports.
-    pub policy: Arc<Policy>,
     /// False with `--no-mark`: responses have no `x-harproxy` header.
     pub mark: bool,
-    /// `--fail-on`.
-    pub fail_on: FailOn,
-    /// `--clock`.
-    pub clock: Clock,
-    /// `--now`; `None` is the machine's clock.
-    pub now: Option<SystemTime>,
-    /// `--connect-timeout`, `--idle-timeout` and `--answer-timeout` for local requests. The idle timeout also limits
-    /// the time between two pieces of a request payload.
-    pub timeouts: Timeouts,
+    pub answers: FixtureOptions,
 }
 
 #[derive(Clone, Debug)]
@@ -104,42 +82,21 @@ pub struct Replayer {
     /// Replaced when fixtures are loaded again. Requests in progress keep the routes that they began with.
     routes: ArcSwap<Routes>,
     collector: Arc<Collector>,
-    opening: Opening,
-    policy: Arc<Policy>,
+    /// The fixtures and folders of the command line, which reloads search again.
+    arguments: Vec<PathBuf>,
+    matching: Options,
     marks: Marks,
     max_age: Option<MaxAge>,
     /// `--passthrough`.
     passthrough: Option<Globs>,
     /// `None` with `--no-local`.
-    local: Option<Forwarding>,
+    local: Option<Arc<UpstreamSource>>,
     /// `None` unless an option sends requests to the network.
-    live: Option<Forwarding>,
+    live: Option<Arc<UpstreamSource>>,
+    /// The source for misses that are passed on.
+    on_miss: Option<Arc<dyn Source>>,
     /// Records misses (`--on-miss record`).
     recorder: Option<Arc<Recorder>>,
-}
-
-/// The arguments with which fixtures are opened at the start and loaded again.
-struct Opening {
-    arguments: Vec<PathBuf>,
-    scope: Option<Globs>,
-    matching: Options,
-}
-
-/// A source that forwards requests, also as a list.
-struct Forwarding {
-    source: Arc<UpstreamSource>,
-    list: SourceList,
-}
-
-impl Forwarding {
-    fn new(source: UpstreamSource) -> Self {
-        let source = Arc::new(source);
-        Forwarding { list: Arc::new([source.clone()]), source }
-    }
-
-    fn opened(&self) -> u64 {
-        self.source.upstream().opened()
-    }
 }
 
 impl Replayer {
@@ -148,40 +105,34 @@ impl Replayer {
     /// # Errors
     /// [`Error`]; nothing was run.
     pub fn open(plan: ReplayPlan, recorder: Option<Arc<Recorder>>) -> Result<Self, Error> {
-        let matcher = open(&plan.fixtures, plan.scope.clone(), plan.matching.clone())?;
+        let ReplayPlan { answers, matching, .. } = plan;
+        let matcher = open(&plan.fixtures, answers.scope.clone(), matching.clone())?;
         // A replay needs entries, while other commands also accept a file without any.
         matcher.fixtures().iter().try_for_each(|fixture| fixture.expect_entries())?;
-        matcher.fixtures().iter().for_each(|fixture| fixtures::warn(fixture));
+        matcher.fixtures().iter().for_each(|fixture| log_warnings(fixture));
         let (passthrough, live) = match plan.network {
-            Some(network) => (network.named, Some(UpstreamSource::live(Upstream::anywhere(network.upstream)?))),
+            Some(network) => {
+                (network.named, Some(Arc::new(UpstreamSource::live(Upstream::anywhere(network.upstream)?))))
+            }
             None => (None, None),
         };
-        let live = live.map(Forwarding::new);
-        let options = FixtureOptions {
-            globs: plan.scope.as_ref().map(|globs| globs.sources().to_vec()),
-            with_cmd: plan.with_cmd,
-            fail_on: plan.fail_on,
-            on_miss: plan.on_miss,
-            miss: plan.miss,
-            noise: plan.noise,
-            clock: plan.clock,
-            now: plan.now,
-            latency: plan.latency,
-            idle_timeout: plan.timeouts.idle,
-            policy: plan.policy.clone(),
+        let on_miss: Option<Arc<dyn Source>> = match (&recorder, &live) {
+            (Some(recorder), _) => Some(Arc::new(RecordingSource::new(recorder.clone()))),
+            (None, Some(live)) => Some(live.clone()),
+            (None, None) => None,
         };
-        let on_miss = on_miss(live.as_ref(), recorder.as_ref());
-        let now = plan.now.unwrap_or_else(SystemTime::now).into();
+        let now = answers.now.unwrap_or_else(SystemTime::now).into();
         Ok(Replayer {
-            routes: ArcSwap::from_pointee(Routes::new(matcher, options, on_miss)),
             collector: Arc::new(Collector::new(false)),
-            opening: Opening { arguments: plan.fixtures, scope: plan.scope, matching: plan.matching },
-            policy: plan.policy,
+            arguments: plan.fixtures,
+            matching,
             marks: if plan.mark { Marks::All } else { Marks::None },
             max_age: plan.max_age.map(|age| MaxAge { age, now }),
             passthrough,
-            local: plan.local.then(|| Forwarding::new(UpstreamSource::local(plan.timeouts))),
+            local: plan.local.then(|| Arc::new(UpstreamSource::local(answers.timeouts))),
+            routes: ArcSwap::from_pointee(Routes::new(matcher, answers, on_miss.clone())),
             live,
+            on_miss,
             recorder,
         })
     }
@@ -189,7 +140,7 @@ impl Replayer {
     /// The handler that answers the requests of an engine. Its events go to the bus.
     #[must_use]
     pub fn handler(self: &Arc<Self>, bus: &EventBus) -> Arc<dyn Handler> {
-        let redaction = Arc::new(RedactionCache::new(self.policy.clone()));
+        let redaction = Arc::new(RedactionCache::new(self.routes.load().fixtures.options().policy.clone()));
         Arc::new(Pipeline::new(self.clone(), self.collector.clone(), bus, redaction, self.marks))
     }
 
@@ -201,11 +152,10 @@ impl Replayer {
 
     /// Replaces the fixtures.
     fn answer_from(&self, fixtures: Vec<Arc<Fixture>>) -> Result<(), Error> {
-        let Opening { scope, matching, .. } = &self.opening;
-        let matcher = Matcher::new(fixtures, scope.clone(), matching.clone())?;
         let before = self.routes.load_full();
-        let on_miss = on_miss(self.live.as_ref(), self.recorder.as_ref());
-        let routes = Arc::new(Routes::new(matcher, before.fixtures.options().clone(), on_miss));
+        let options = before.fixtures.options().clone();
+        let matcher = Matcher::new(fixtures, options.scope.clone(), self.matching.clone())?;
+        let routes = Arc::new(Routes::new(matcher, options, self.on_miss.clone()));
         let (next, previous) = (routes.fixtures.clone(), before.fixtures.matcher());
         next.matcher().inherit_state(previous);
         self.routes.store(routes);
@@ -226,9 +176,10 @@ impl Replayer {
         let Some(max_age) = self.max_age else { return &[] };
         routes.stale.get_or_init(|| {
             let source = &routes.fixtures;
-            let severity = source.options().fail_on.severity(&CheckId::STALE);
+            let FixtureOptions { fail_on, policy, .. } = source.options();
+            let severity = fail_on.severity(&CheckId::STALE);
             let named = source.fixtures().iter().zip(source.names());
-            named.filter_map(|(fixture, name)| stale::find(max_age, fixture, name, &self.policy, severity)).collect()
+            named.filter_map(|(fixture, name)| stale::find(max_age, fixture, name, policy, severity)).collect()
         })
     }
 
@@ -246,7 +197,7 @@ impl Replayer {
     /// The verdict, and the fixtures that it is about.
     #[must_use]
     pub fn conclusion(&self) -> (Verdict, Vec<Arc<Fixture>>) {
-        let opened = self.local.iter().chain(&self.live).map(Forwarding::opened).sum();
+        let opened = self.local.iter().chain(&self.live).map(|source| source.upstream().opened()).sum();
         let routes = self.routes.load_full();
         let verdict = verdict::verdict(&self.collector, &routes.fixtures, self.stale(&routes), opened);
         (verdict, routes.fixtures.fixtures().to_vec())
@@ -279,11 +230,15 @@ impl Replayer {
     }
 }
 
-/// The source for misses that are passed on.
-fn on_miss(live: Option<&Forwarding>, recorder: Option<&Arc<Recorder>>) -> Option<Arc<dyn Source>> {
-    match (recorder, live) {
-        (Some(recorder), _) => Some(Arc::new(RecordingSource::new(recorder.clone()))),
-        (None, Some(live)) => Some(live.source.clone()),
-        (None, None) => None,
+/// Logs the warnings of a fixture. Entries that replay leaves out would otherwise go unnoticed until a request misses.
+fn log_warnings(fixture: &Fixture) {
+    let (path, warnings) = (fixture.path().display(), fixture.warnings());
+    for Warning { entry, line, text } in warnings.iter().take(MAX_WARNINGS) {
+        let entry = entry.map_or_else(String::new, |entry| format!("#{entry}"));
+        let line = line.map_or_else(String::new, |line| format!(" (line {line})"));
+        tracing::warn!("{path}{entry}{line}: {text}");
+    }
+    if warnings.len() > MAX_WARNINGS {
+        tracing::warn!("{path}: {} more warnings", warnings.len() - MAX_WARNINGS);
     }
 }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Replayer, fixtures};
+use super::{Replayer, log_warnings};
 use harproxy_har::{Fixture, Stamp};
 use harproxy_http::problem::in_words;
 
@@ -17,35 +17,22 @@ use harproxy_http::problem::in_words;
 /// Fixtures that are edited by hand are shorter.
 const HELD: u64 = 16 << 20;
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FixtureChange {
-    /// It was edited and reloaded.
-    Changed {
-        /// Its path as the user gave it.
-        fixture: String,
-        /// The number of its entries.
-        entries: usize,
-    },
-    /// It is new in a folder.
-    Added {
-        /// Its path below the folder as the user gave it.
-        fixture: String,
-        /// The number of its entries.
-        entries: usize,
-    },
+/// A change of a fixture that a poll found.
+pub struct FixtureChange {
+    /// The path of the fixture, below the folder or as the user gave it.
+    pub fixture: String,
+    pub kind: ChangeKind,
+}
+
+pub enum ChangeKind {
+    /// It was edited and reloaded, and has this number of entries.
+    Changed(usize),
+    /// It is new in a folder, and has this number of entries.
+    Added(usize),
     /// It was removed from a folder.
-    Removed {
-        /// Its former path.
-        fixture: String,
-    },
+    Removed,
     /// It was edited and cannot be loaded, or the only fixture was removed. The version that was loaded stays in use.
-    Refused {
-        /// Its path.
-        fixture: String,
-        /// Whether it was removed.
-        removed: bool,
-        because: String,
-    },
+    Refused { is_removed: bool, because: String },
 }
 
 /// The stamps of a fixture's files; `None` for a file that does not exist.
@@ -147,7 +134,7 @@ impl Reloader {
 
     fn find(&self) -> Vec<PolledFixture> {
         let mut found = Vec::new();
-        for item in harproxy_har::find(&self.replayer.opening.arguments) {
+        for item in harproxy_har::find(&self.replayer.arguments) {
             match item {
                 Ok(path) => found.push(self.polled(path, None)),
                 Err(error) => {
@@ -204,19 +191,17 @@ impl Reloader {
             match self.open(found, before) {
                 Ok(loaded) => {
                     let entries = loaded.fixture.entries();
-                    changes.push(match before {
-                        Some(_) => FixtureChange::Changed { fixture, entries },
-                        None => FixtureChange::Added { fixture, entries },
-                    });
+                    let kind = if before.is_some() { ChangeKind::Changed(entries) } else { ChangeKind::Added(entries) };
+                    changes.push(FixtureChange { fixture, kind });
                     next.push(loaded);
                     continue;
                 }
                 Err(ReloadError::Unstable) => {}
                 Err(ReloadError::Rejected(because, files)) => {
                     if !self.was_refused(found) {
-                        let removed =
+                        let is_removed =
                             found.missing.is_some() && found.files.get(&found.path).is_some_and(Option::is_none);
-                        changes.push(FixtureChange::Refused { fixture, removed, because });
+                        changes.push(FixtureChange { fixture, kind: ChangeKind::Refused { is_removed, because } });
                     }
                     refused.insert(found.path.clone(), PolledFixture { files, ..found.clone() });
                 }
@@ -225,9 +210,11 @@ impl Reloader {
         }
         let is_removed = |path: &Path| !next.iter().any(|loaded| loaded.fixture.path() == path);
         let removed = self.loaded.iter().map(|loaded| loaded.fixture.path()).filter(|path| is_removed(path));
-        changes.extend(removed.map(|path| FixtureChange::Removed { fixture: path.display().to_string() }));
+        changes.extend(
+            removed.map(|path| FixtureChange { fixture: path.display().to_string(), kind: ChangeKind::Removed }),
+        );
         self.refused = refused;
-        if changes.iter().all(|change| matches!(change, FixtureChange::Refused { .. })) {
+        if changes.iter().all(|change| matches!(change.kind, ChangeKind::Refused { .. })) {
             return changes;
         }
         match self.replayer.answer_from(next.iter().map(|loaded| loaded.fixture.clone()).collect()) {
@@ -236,7 +223,7 @@ impl Reloader {
                     .filter(|next| {
                         self.loaded(next.fixture.path()).is_none_or(|old| !Arc::ptr_eq(&old.fixture, &next.fixture))
                     })
-                    .for_each(|next| fixtures::warn(&next.fixture));
+                    .for_each(|next| log_warnings(&next.fixture));
                 self.loaded = next;
                 self.replayer.warm_up();
                 changes
@@ -245,7 +232,9 @@ impl Reloader {
             Err(error) => {
                 let changed = all.iter().filter(|found| self.unchanged(found).is_none());
                 self.refused = changed.map(|found| (found.path.clone(), found.clone())).collect();
-                vec![FixtureChange::Refused { fixture: named(&changes), removed: false, because: in_words(&error) }]
+                let names: Vec<String> = changes.into_iter().map(|change| change.fixture).collect();
+                let kind = ChangeKind::Refused { is_removed: false, because: in_words(&error) };
+                vec![FixtureChange { fixture: names.join(", "), kind }]
             }
         }
     }
@@ -325,18 +314,4 @@ impl FixtureFaults {
 fn files_of(fixture: &Fixture, names: &BTreeMap<String, usize>) -> FileStamps {
     let places = names.keys().filter_map(|name| fixture.expected_payload_path(name));
     places.map(|path| (path.clone(), Stamp::at(&path))).collect()
-}
-
-/// The names of the changed fixtures.
-fn named(changes: &[FixtureChange]) -> String {
-    let names: Vec<&str> = changes
-        .iter()
-        .map(|change| match change {
-            FixtureChange::Changed { fixture, .. }
-            | FixtureChange::Added { fixture, .. }
-            | FixtureChange::Removed { fixture }
-            | FixtureChange::Refused { fixture, .. } => fixture.as_str(),
-        })
-        .collect();
-    names.join(", ")
 }

@@ -2,12 +2,14 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::{Replayer, fixtures};
+use super::Replayer;
 use crate::pipeline::{Exchange, Router, SourceList, TlsRefusal, TunnelRoute};
 use crate::source::fixture::{FixtureOptions, FixtureSource, passthrough};
 use crate::source::{RefusingSource, Source, is_local};
 use crate::verdict::request::ResultKind;
 use crate::verdict::{CheckId, Finding};
+use harproxy_glob::Globs;
+use harproxy_har::Fixture;
 use harproxy_http::NormalUrl;
 use harproxy_matching::{Matcher, noise};
 use harproxy_proxy::upstream::Upstream;
@@ -28,7 +30,10 @@ impl Routes {
     /// Routes over these fixtures; `on_miss` is the source of what they don't answer, if they pass it on.
     pub(super) fn new(matcher: Matcher, options: FixtureOptions, on_miss: Option<Arc<dyn Source>>) -> Self {
         let refusing = RefusingSource {
-            scope: options.globs.clone().unwrap_or_else(|| fixtures::scopes(matcher.fixtures())),
+            scope: match &options.scope {
+                Some(globs) => globs.sources().to_vec(),
+                None => matcher.fixtures().iter().flat_map(|fixture| scope_of(fixture)).collect(),
+            },
             noise: options.noise,
             fail_on: options.fail_on.clone(),
         };
@@ -44,25 +49,24 @@ impl Routes {
 }
 
 impl Replayer {
-    /// Returns true if `--passthrough` names this URL.
-    fn is_passed_through(&self, url: &NormalUrl) -> bool {
-        self.passthrough.as_ref().is_some_and(|globs| globs.matches(url.as_str()))
-    }
-
-    /// Returns true if `--passthrough` may name a URL at this host and port, whatever the scheme is.
-    fn may_pass_through(&self, to: &Origin) -> bool {
-        self.passthrough.as_ref().is_some_and(|globs| schemes(to).any(|origin| globs.may_match_origin(&origin)))
-    }
-
     /// Returns true if a URL at this host and port may be in scope, whatever the scheme is.
     fn may_be_in_scope(&self, to: &Origin) -> bool {
         let routes = self.routes.load();
-        schemes(to).any(|origin| routes.fixtures.matcher().may_match_origin(&origin))
+        origins(to).any(|origin| routes.fixtures.matcher().may_match_origin(&origin))
+    }
+}
+
+/// The globs of harproxy's own fixture, or the phrase for the origins in a foreign one.
+fn scope_of(fixture: &Fixture) -> Vec<String> {
+    match fixture.scope() {
+        Some([]) => vec!["**".to_owned()],
+        Some(globs) => globs.to_vec(),
+        None => vec![format!("the origins in {}", fixture.path().display())],
     }
 }
 
 /// The origins of a host and port in both schemes.
-fn schemes(to: &Origin) -> impl Iterator<Item = String> {
+fn origins(to: &Origin) -> impl Iterator<Item = String> {
     [Scheme::Https, Scheme::Http].into_iter().map(|scheme| Origin { scheme, ..to.clone() }.to_string())
 }
 
@@ -70,20 +74,20 @@ impl Router for Replayer {
     fn route(&self, exchange: &mut Exchange<'_>) -> SourceList {
         let routes = self.routes.load();
         let Ok(url) = &exchange.url else { return routes.refused.clone() };
-        if let Some(live) = &self.live
-            && self.is_passed_through(url)
+        if let (Some(live), Some(named)) = (&self.live, &self.passthrough)
+            && named.matches(url.as_str())
         {
             let severity = routes.fixtures.options().fail_on.severity(&CheckId::PASSTHROUGH);
             let finding = passthrough(exchange.line(), severity, "it went to the network, as `--passthrough` says");
             exchange.outcome().findings.push(finding);
-            return live.list.clone();
+            return Arc::new([live.clone()]);
         }
         if routes.fixtures.matcher().in_scope(url) {
             exchange.outcome().in_scope = true;
             return routes.answered.clone();
         }
         match &self.local {
-            Some(local) if is_local(url) => local.list.clone(),
+            Some(local) if is_local(url) => Arc::new([local.clone()]),
             _ => routes.refused.clone(),
         }
     }
@@ -94,14 +98,14 @@ impl Router for Replayer {
         if self.may_be_in_scope(to) {
             return TunnelRoute::Serve;
         }
-        if let Some(live) = &self.live
-            && self.may_pass_through(to)
+        if let (Some(live), Some(named)) = (&self.live, &self.passthrough)
+            && origins(to).any(|origin| named.may_match_origin(&origin))
         {
-            return TunnelRoute::Intercept(live.source.clone());
+            return TunnelRoute::Intercept(live.clone());
         }
         let is_local = NormalUrl::parse(&format!("{to}/")).is_ok_and(|url| is_local(&url));
         match &self.local {
-            Some(local) if is_local => TunnelRoute::PassThrough(local.source.clone()),
+            Some(local) if is_local => TunnelRoute::PassThrough(local.clone()),
             // With `--no-local` the client gets the reason inside its TLS, where it can read it.
             _ => TunnelRoute::Serve,
         }
@@ -120,7 +124,7 @@ impl Router for Replayer {
         if options.noise && noise::knows(&to.host) && !in_scope() {
             return TlsRefusal::Count(ResultKind::Noise);
         }
-        let excludes = options.globs.iter().flatten().any(|glob| glob.starts_with('!'));
+        let excludes = options.scope.iter().flat_map(Globs::sources).any(|glob| glob.starts_with('!'));
         if excludes && !self.may_be_in_scope(to) {
             return TlsRefusal::Count(ResultKind::OutOfScope);
         }
@@ -129,6 +133,6 @@ impl Router for Replayer {
 
     fn upstreams(&self) -> Vec<&Upstream> {
         let recorder = self.recorder.as_ref().map(|recorder| recorder.live().upstream());
-        self.live.as_ref().map(|live| live.source.upstream()).into_iter().chain(recorder).collect()
+        self.live.as_ref().map(|live| live.upstream()).into_iter().chain(recorder).collect()
     }
 }

@@ -13,7 +13,7 @@ use super::run::RunPlan;
 use super::upstream::upstream;
 use crate::cli::args::replay::ReplayArgs;
 use crate::record::{OnFailure, RecordPlan, UpdateMode};
-use crate::replay::{NetworkPlan, OnMiss, ReplayPlan};
+use crate::replay::{FixtureOptions, NetworkPlan, OnMiss, ReplayPlan};
 use crate::verdict::FailOn;
 use harproxy_glob::Globs;
 use harproxy_har::{ContentMode, Fixture, JsonLayout};
@@ -46,24 +46,26 @@ impl ReplayJob {
         };
         let replay = ReplayPlan {
             fixtures,
-            scope: scope(&args.glob)?.or(everything),
-            with_cmd,
             matching: matching(args.matching, &args.config.loaded),
-            noise: args.config.loaded.noise(),
             local: !args.no_local,
-            on_miss: args.on_miss,
             network,
-            latency: args.latency,
             max_age: args.max_age,
-            miss: args.miss_status,
-            policy: Arc::new(args.config.loaded.redact_policy()),
             mark: !args.no_mark,
-            clock: args.clock,
-            now: test_now()?,
-            fail_on: fail_on(args.fail_on.as_deref(), with_cmd)?,
-            timeouts: args.upstream.timeouts(),
+            answers: FixtureOptions {
+                scope: scope(&args.glob)?.or(everything),
+                with_cmd,
+                fail_on: fail_on(args.fail_on.as_deref(), with_cmd)?,
+                on_miss: args.on_miss,
+                miss: args.miss_status,
+                noise: args.config.loaded.noise(),
+                clock: args.clock,
+                now: test_now()?,
+                latency: args.latency,
+                timeouts: args.upstream.timeouts(),
+                policy: Arc::new(args.config.loaded.redact_policy()),
+            },
         };
-        let policy = replay.policy.clone();
+        let policy = replay.answers.policy.clone();
         let run = RunPlan::new(args.proxy, &args.upstream, args.run, &args.authority, args.cmd, policy)?;
         Ok(ReplayJob { replay, record, prune: args.prune, run })
     }

@@ -49,14 +49,14 @@ fn remote_addresses_need_auth_or_allow_remote() {
 #[test]
 fn globs_set_the_scope_and_default_to_that_of_the_fixtures() {
     assert_eq!(record_job(&["-g", "**/a", "-g", "!**/b"]).unwrap().record.scope.sources(), ["**/a", "!**/b"]);
-    assert!(replay_job(&[]).unwrap().replay.scope.is_none());
-    assert_eq!(replay_job(&["-g", "**/a"]).unwrap().replay.scope.unwrap().sources(), ["**/a"]);
+    assert!(replay_job(&[]).unwrap().replay.answers.scope.is_none());
+    assert_eq!(replay_job(&["-g", "**/a"]).unwrap().replay.answers.scope.unwrap().sources(), ["**/a"]);
     assert_eq!(replay_job(&[]).unwrap().replay.fixtures, [PathBuf::from("hars")]);
 }
 
 #[test]
 fn failing_findings_depend_on_cmd_and_on_fail_on() {
-    let severity = |args: &[&str], check: CheckId| replay_job(args).unwrap().replay.fail_on.severity(&check);
+    let severity = |args: &[&str], check: CheckId| replay_job(args).unwrap().replay.answers.fail_on.severity(&check);
     assert_eq!(severity(&[], CheckId::NO_TRAFFIC), Severity::Warning);
     assert_eq!(severity(&["--", "true"], CheckId::NO_TRAFFIC), Severity::Error);
     assert_eq!(severity(&["--fail-on", "+unused", "--", "true"], CheckId::UNUSED), Severity::Error);

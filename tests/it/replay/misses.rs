@@ -55,10 +55,10 @@ fn miss_names_the_recorded_method_or_payload_of_the_same_url() {
 #[test]
 fn miss_status_option_sets_the_status_or_closes_the_connection() {
     let har = own(&["**"], &[text("GET https://api.test/a", "a")]);
-    let stage = Stage::with(&har, |plan| plan.miss = MissAnswer::Status(404));
+    let stage = Stage::with(&har, |plan| plan.answers.miss = MissAnswer::Status(404));
     let got = stage.h1().get("https://api.test/b");
     assert_eq!((got.status, got.json()["status"].as_u64(), got.header("x-harproxy")), (404, Some(404), Some("miss")));
-    let stage = Stage::with(&har, |plan| plan.miss = MissAnswer::Abort);
+    let stage = Stage::with(&har, |plan| plan.answers.miss = MissAnswer::Abort);
     assert!(stage.h1().try_send(TestRequest::new("GET", "https://api.test/b")).is_err());
     let verdict = stage.verdict();
     assert_eq!(verdict.counts.misses, 1, "it is still counted");

@@ -72,7 +72,7 @@ fn repeated_request_gets_the_same_response_and_counts_the_same() {
             entry
         });
         let now = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_500_000_000);
-        let stage = Stage::with(&own(&["https://api.test/**"], &entries), |plan| plan.now = Some(now));
+        let stage = Stage::with(&own(&["https://api.test/**"], &entries), |plan| plan.answers.now = Some(now));
         let client = stage.client(proto);
         let mut bytes = 0;
         for ask in &asks {
@@ -94,7 +94,7 @@ fn repeated_request_gets_the_same_response_and_counts_the_same() {
 #[test]
 fn cached_response_is_not_sent_to_a_request_that_differs() {
     let stage = Stage::with(&own(&["**"], &[text("GET https://api.test/a", "hi")]), |plan| {
-        plan.scope = globs(&["**", "!**/b"]);
+        plan.answers.scope = globs(&["**", "!**/b"]);
     });
     let client = stage.h1();
     assert_eq!([(); 2].map(|()| client.get("https://api.test/a").status), [200; 2]);

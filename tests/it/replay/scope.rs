@@ -46,7 +46,7 @@ fn scope_is_the_recorded_one_unless_an_option_replaces_it() {
     assert_eq!(mark(&stage, "https://api.test/b"), "miss");
     assert_eq!(mark(&stage, "https://api.test/health"), "out-of-scope");
     assert_eq!(mark(&stage, "https://other.test/"), "out-of-scope");
-    let stage = Stage::with(&har, |plan| plan.scope = globs(&["https://other.test/**"]));
+    let stage = Stage::with(&har, |plan| plan.answers.scope = globs(&["https://other.test/**"]));
     assert_eq!(mark(&stage, "https://other.test/"), "miss");
     assert_eq!(mark(&stage, "https://api.test/a"), "out-of-scope");
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use harproxy::pipeline::EventBus;
-use harproxy::replay::{Clock, Latency, MissAnswer, OnMiss, ReplayPlan, Replayer};
+use harproxy::replay::{Clock, FixtureOptions, Latency, MissAnswer, OnMiss, ReplayPlan, Replayer};
 use harproxy::verdict::{CheckId, FailOn, Finding, Verdict};
 use harproxy_glob::Globs;
 use harproxy_matching::Options;
@@ -145,22 +145,24 @@ impl Stage {
 fn plan(folder: &Path) -> ReplayPlan {
     ReplayPlan {
         fixtures: vec![folder.to_owned()],
-        scope: None,
-        with_cmd: true,
         matching: Options::default(),
-        noise: true,
         local: true,
-        on_miss: OnMiss::Fail,
         network: None,
-        latency: Latency::None,
         max_age: None,
-        miss: MissAnswer::Status(501),
-        policy: Arc::default(),
         mark: true,
-        fail_on: FailOn::standard(true),
-        clock: Clock::Shift,
-        now: None,
-        timeouts: Timeouts::default(),
+        answers: FixtureOptions {
+            scope: None,
+            with_cmd: true,
+            fail_on: FailOn::standard(true),
+            on_miss: OnMiss::Fail,
+            miss: MissAnswer::Status(501),
+            noise: true,
+            clock: Clock::Shift,
+            now: None,
+            latency: Latency::None,
+            timeouts: Timeouts::default(),
+            policy: Arc::default(),
+        },
     }
 }
 

@@ -14,7 +14,7 @@ use crate::cli::advice::Failure;
 use crate::cli::ui::{self, Ui};
 use crate::pipeline::EventBus;
 use crate::record::{CmdEnd, OnFailure, RecordPlan, Recorder, UpdateMode, Volatile};
-use crate::replay::{Clock, Latency, MissAnswer, OnMiss, ReplayPlan, Replayer};
+use crate::replay::{Clock, FixtureOptions, Latency, MissAnswer, OnMiss, ReplayPlan, Replayer};
 use crate::verdict::report::text;
 use crate::verdict::{CheckId, FailOn, Severity, Verdict, exit};
 use api::{Api, HOST};
@@ -129,22 +129,24 @@ async fn replay(
     let replayer = Arc::new(Replayer::open(
         ReplayPlan {
             fixtures: vec![output.to_owned()],
-            scope: None,
-            with_cmd: true,
             matching: Options::default(),
-            noise: true,
             local: false,
-            on_miss: OnMiss::Fail,
             network: None,
-            latency: Latency::None,
             max_age: None,
-            miss: MissAnswer::Status(501),
-            policy: Arc::default(),
             mark: true,
-            clock: Clock::Shift,
-            now: None,
-            fail_on: FailOn::standard(true),
-            timeouts: Timeouts { connect: TIMEOUT, idle: TIMEOUT, answer: TIMEOUT },
+            answers: FixtureOptions {
+                scope: None,
+                with_cmd: true,
+                fail_on: FailOn::standard(true),
+                on_miss: OnMiss::Fail,
+                miss: MissAnswer::Status(501),
+                noise: true,
+                clock: Clock::Shift,
+                now: None,
+                latency: Latency::None,
+                timeouts: Timeouts { connect: TIMEOUT, idle: TIMEOUT, answer: TIMEOUT },
+                policy: Arc::default(),
+            },
         },
         None,
     )?);
