@@ -26,7 +26,7 @@ pub struct Exchange<'c> {
     pub started: SystemTime,
     /// The same moment, for durations.
     pub at: Instant,
-    observation: Box<Observation>,
+    pub(super) observation: Box<Observation>,
 }
 
 impl<'c> Exchange<'c> {
@@ -41,8 +41,8 @@ impl<'c> Exchange<'c> {
 
     /// The parts of the exchange that a source reads while it writes the outcome.
     pub fn split(&mut self) -> (&Result<NormalUrl, UrlError>, &Request<Body>, &dyn LogRedaction, &mut Outcome) {
-        let (redaction, outcome) = self.observation.split();
-        (&self.url, &self.request, redaction, outcome)
+        let Observation { observer, outcome, .. } = &mut *self.observation;
+        (&self.url, &self.request, &*observer.redaction, outcome)
     }
 
     /// The outcome so far.
@@ -53,7 +53,7 @@ impl<'c> Exchange<'c> {
     /// The id in events and reports.
     #[must_use]
     pub fn id(&self) -> u64 {
-        self.observation.id()
+        self.observation.id
     }
 
     /// `METHOD URL` without secrets, for findings and the log. An invalid URL is reduced to its origin, since its
@@ -62,7 +62,10 @@ impl<'c> Exchange<'c> {
     pub fn line(&self) -> String {
         let method = self.method();
         match &self.url {
-            Ok(url) => format!("{method} {}", self.observation.redaction().redact_url(self.headers(), url.as_str())),
+            Ok(url) => {
+                let redaction = &self.observation.observer.redaction;
+                format!("{method} {}", redaction.redact_url(self.headers(), url.as_str()))
+            }
             Err(_) => format!("{method} {}", self.origin),
         }
     }
@@ -80,11 +83,6 @@ impl<'c> Exchange<'c> {
     /// Takes the body; the request has none afterwards.
     pub fn take_body(&mut self) -> Body {
         std::mem::take(self.request.body_mut())
-    }
-
-    /// Ends the pipeline.
-    pub(super) fn into_observation(self) -> Box<Observation> {
-        self.observation
     }
 }
 

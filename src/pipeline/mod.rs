@@ -5,7 +5,7 @@
 //! | identify: session, URL, id | [`exchange`] |
 //! | scope: the sources that may answer | [`scope`] |
 //! | answer: the first source that does | [`crate::source`] |
-//! | send: mark, outcome, end of the response | [`send`] |
+//! | send: mark, outcome, end of the response | [`observe`] |
 //!
 //! [`Outcome`] is the account of a request. [`event`] publishes it to subscribers: [`collector`] (counts and findings),
 //! [`log`] (rows for reports, log lines), and the live list.
@@ -18,7 +18,6 @@ mod observe;
 pub mod outcome;
 mod redaction_cache;
 pub mod scope;
-mod send;
 mod tunnel;
 
 pub use collector::{Collector, HostCounts};
@@ -28,19 +27,39 @@ pub use log::{AccessLog, RequestLog};
 pub use outcome::Outcome;
 pub use redaction_cache::RedactionCache;
 pub use scope::{Router, SourceList, TlsRefusal, TunnelRoute};
-pub use send::Marks;
 
 use std::sync::Arc;
 
-use ::http::Response;
+use ::http::{HeaderName, Response};
 
 use crate::source::Answer;
+use harproxy_proxy::respond::MARK;
 use harproxy_proxy::upstream::{Dialled, Upstream};
 use harproxy_proxy::{
     Body, BoxFuture, Close, Connection, ConnectionEvent, Exchange as Received, Handler, Origin, Tunnel,
 };
 use harproxy_tls::authority::Alpn;
 use observe::Observer;
+
+/// The responses that get an `x-harproxy` header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Marks {
+    All,
+    /// Those that harproxy made because upstream sent none. A recording client should get what upstream sent.
+    OwnErrors,
+    /// None (`--no-mark`).
+    None,
+}
+
+impl Marks {
+    fn include(self, outcome: &Outcome) -> bool {
+        match self {
+            Marks::All => true,
+            Marks::OwnErrors => outcome.upstream_error.is_some(),
+            Marks::None => false,
+        }
+    }
+}
 
 /// The handler of the engine, in every mode.
 pub struct Pipeline {
@@ -74,7 +93,14 @@ impl Pipeline {
                 break;
             }
         }
-        send::send(answer, exchange, self.marks)
+        let answer = match answer {
+            Answer::Response(mut response) => {
+                mark(&mut response, exchange.outcome(), self.marks);
+                Ok(response)
+            }
+            Answer::Close | Answer::Pass => Err(Close),
+        };
+        exchange.observation.answer(answer)
     }
 }
 
@@ -107,5 +133,14 @@ impl Handler for Pipeline {
 
     fn upstreams(&self) -> Vec<&Upstream> {
         self.router.upstreams()
+    }
+}
+
+/// Sets the `x-harproxy` header of a response.
+fn mark(response: &mut Response<Body>, outcome: &Outcome, marks: Marks) {
+    if marks.include(outcome)
+        && let Some(mark) = outcome.mark()
+    {
+        response.headers_mut().insert(HeaderName::from_static(MARK), mark);
     }
 }

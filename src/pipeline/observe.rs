@@ -26,11 +26,11 @@ pub struct Observer {
 
 /// One request under observation. If it is dropped before the response, the client left.
 pub struct Observation {
-    observer: Arc<Observer>,
+    pub(super) observer: Arc<Observer>,
     /// The outcome so far.
     pub outcome: Outcome,
     /// Counts the requests of a run, from 1.
-    id: u64,
+    pub(super) id: u64,
     at: Instant,
     origin: Origin,
     is_head: bool,
@@ -75,23 +75,6 @@ impl Observation {
             was_answered: false,
             has_ended: false,
         })
-    }
-
-    /// The redaction of what is published.
-    #[must_use]
-    pub fn redaction(&self) -> &dyn LogRedaction {
-        &*self.observer.redaction
-    }
-
-    /// The redaction, and the outcome so far.
-    pub fn split(&mut self) -> (&dyn LogRedaction, &mut Outcome) {
-        (&*self.observer.redaction, &mut self.outcome)
-    }
-
-    /// The id of the request in events and reports.
-    #[must_use]
-    pub fn id(&self) -> u64 {
-        self.id
     }
 
     /// Publishes the outcome, and observes the body of the response to its end.

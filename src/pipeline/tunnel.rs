@@ -1,8 +1,7 @@
 //! Tunnels: what happens to a CONNECT, and the events of connections.
 
-use super::Pipeline;
 use super::scope::{TlsRefusal, TunnelRoute};
-use super::send;
+use super::{Pipeline, mark};
 use crate::source::UpstreamSource;
 use crate::verdict::connections;
 use crate::verdict::request::SourceKind;
@@ -28,7 +27,7 @@ impl Pipeline {
     fn refuse_tunnel(&self, source: &UpstreamSource, to: &Origin, error: UpstreamError) -> Tunnel {
         let mut response = source.problem(to, &error);
         let outcome = source.failed_outcome(error);
-        send::mark(&mut response, &outcome, self.marks);
+        mark(&mut response, &outcome, self.marks);
         self.observer.publish_refused_tunnel(to, &outcome);
         Tunnel::Refuse(response)
     }

@@ -56,7 +56,7 @@ impl Refusal {
         refusal.member("samePath", explained.same_path);
         refusal.member("near", serde_json::to_value(&explained.near).unwrap_or_default());
         refusal.place = explained.near.first().map(|near| near.place.clone());
-        refusal.hint = explained.hint().map(str::to_owned);
+        refusal.hint = explained.hint;
         refusal.near = explained.near;
         refusal
     }
@@ -206,6 +206,7 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
+    use crate::verdict::explain::RerunOptions;
     use harproxy_glob::Globs;
     use harproxy_matching::{Difference, EntryRef, Miss, MissKind, NearMiss, RequestPart};
 
@@ -229,7 +230,8 @@ mod tests {
         let near = vec![NearMiss { at: EntryRef { fixture: 0, entry: 4 }, differences, operation: None }];
         let remedy = Some("`--ignore-query page`".to_owned());
         let miss = Miss { kind: MissKind::NoEntry, near, same_path: 3, remedy, recordable: None, operation: None };
-        Explanation::of(&miss, |at| EntryPlace { fixture: "hars/api.har".into(), entry: at.entry, line: Some(120) })
+        let place = |at: EntryRef| EntryPlace { fixture: "hars/api.har".into(), entry: at.entry, line: Some(120) };
+        Explanation::of(&miss, place, RerunOptions::default())
     }
 
     #[tokio::test]

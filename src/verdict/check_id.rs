@@ -53,24 +53,25 @@ impl CheckId {
     /// Upstream sent no response while recording; the exchange is stored as a failure.
     pub const UPSTREAM_FAILED: CheckId = CheckId::new("upstream-failed");
 
-    /// The ids that reports have words of their own for, in the order in which reports list them.
-    pub const KNOWN: &[CheckId] = &[
-        CheckId::MISS,
-        CheckId::OUT_OF_SCOPE,
-        CheckId::TRUNCATED,
-        CheckId::AMBIGUOUS,
-        CheckId::NO_TRAFFIC,
-        CheckId::UNUSED,
-        CheckId::STALE,
-        CheckId::PASSTHROUGH,
-        CheckId::WEBSOCKET,
-        CheckId::BYPASS,
-        CheckId::NOTHING_RECORDED,
-        CheckId::FAILED_SERVED,
-        CheckId::TLS_REFUSED,
-        CheckId::UNREADABLE,
-        CheckId::LOST,
-        CheckId::UPSTREAM_FAILED,
+    /// The checks of harproxy in the order in which reports list them, with the words for one finding and for several. A
+    /// check of the run as a whole has one sentence.
+    pub const KNOWN: &[(CheckId, &str, &str)] = &[
+        (CheckId::MISS, "miss", "misses"),
+        (CheckId::OUT_OF_SCOPE, "request out of scope", "requests out of scope"),
+        (CheckId::TRUNCATED, "truncated answer", "truncated answers"),
+        (CheckId::AMBIGUOUS, "ambiguous answer", "ambiguous answers"),
+        (CheckId::NO_TRAFFIC, "no request in scope was seen", ""),
+        (CheckId::UNUSED, "unused entry", "unused entries"),
+        (CheckId::STALE, "stale entry", "stale entries"),
+        (CheckId::PASSTHROUGH, "request passed through", "requests passed through"),
+        (CheckId::WEBSOCKET, "WebSocket refused", "WebSockets refused"),
+        (CheckId::BYPASS, "CMD went past the proxy", ""),
+        (CheckId::NOTHING_RECORDED, "nothing was recorded", ""),
+        (CheckId::FAILED_SERVED, "recorded failure served", "recorded failures served"),
+        (CheckId::TLS_REFUSED, "TLS handshake refused by the client", "TLS handshakes refused by the client"),
+        (CheckId::UNREADABLE, "unreadable connection", "unreadable connections"),
+        (CheckId::LOST, "what was recorded could not be written", ""),
+        (CheckId::UPSTREAM_FAILED, "failure of upstream", "failures of upstream"),
     ];
 
     /// An id that is known when the program is compiled.
@@ -84,9 +85,15 @@ impl CheckId {
         &self.0
     }
 
+    /// The words for one finding and for several; `None` for an unknown check.
+    #[must_use]
+    pub fn words(&self) -> Option<(&'static str, &'static str)> {
+        CheckId::KNOWN.iter().find(|(known, ..)| known == self).map(|(_, one, several)| (*one, *several))
+    }
+
     /// The position in [`CheckId::KNOWN`]; unknown ids come last.
     fn position(&self) -> usize {
-        CheckId::KNOWN.iter().position(|known| known == self).unwrap_or(CheckId::KNOWN.len())
+        CheckId::KNOWN.iter().position(|(known, ..)| known == self).unwrap_or(CheckId::KNOWN.len())
     }
 }
 

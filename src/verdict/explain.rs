@@ -1,4 +1,4 @@
-//! The texts for a miss. The client, the log, the reports and `harproxy explain` share them.
+//! The texts for a miss and for a guess. The client, the log, the reports and `harproxy explain` share them.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::phrase::difference;
-use harproxy_matching::{Difference, EntryRef, Miss, MissKind, RequestPart};
+use harproxy_matching::{Difference, EntryRef, Guess, Miss, MissKind, RequestPart};
 
 /// The number of differences of an entry that are listed.
 pub const MAX_DIFFERENCES: usize = 5;
@@ -62,10 +62,8 @@ pub struct Explanation {
     pub near: Vec<NearEntry>,
     /// The number of entries with the same host and path.
     pub same_path: usize,
-    /// The option or configuration line that makes the nearest entry match.
-    pub remedy: Option<String>,
-    /// The command that records the request, if there is no remedy.
-    pub recording: Option<String>,
+    /// The option or configuration line that makes the nearest entry match, or the command that records the request.
+    pub hint: Option<String>,
 }
 
 /// The options of a run that the command for recording a miss repeats.
@@ -78,20 +76,12 @@ pub struct RerunOptions<'a> {
 }
 
 impl RerunOptions<'_> {
-    fn globs(&self) -> String {
-        self.globs.iter().map(|glob| format!(" -g {}", harproxy_support::shell_quote::word(glob))).collect()
-    }
-
     /// The command that records a request into this fixture, or into a new one.
-    fn record_command(&self, fixture: Option<&str>) -> String {
-        let globs = self.globs();
-        let command = match fixture {
-            Some(fixture) => {
-                format!(
-                    "harproxy replay {} --on-miss record{globs}",
-                    harproxy_support::shell_quote::path(Path::new(fixture))
-                )
-            }
+    fn record_command(&self, fixture: Option<String>) -> String {
+        let globs: String =
+            self.globs.iter().map(|glob| format!(" -g {}", harproxy_support::shell_quote::word(glob))).collect();
+        let command = match fixture.as_ref().map(|fixture| harproxy_support::shell_quote::path(Path::new(fixture))) {
+            Some(fixture) => format!("harproxy replay {fixture} --on-miss record{globs}"),
             None => format!("harproxy record{globs}"),
         };
         format!("record it: `{command}{}`", if self.with_cmd { " -- CMD" } else { "" })
@@ -99,15 +89,9 @@ impl RerunOptions<'_> {
 }
 
 impl Explanation {
-    /// Explains a miss; `place` returns the place of an entry.
+    /// Explains a miss of a run with these options; `place` returns the place of an entry.
     #[must_use]
-    pub fn of(miss: &Miss, place: impl Fn(EntryRef) -> EntryPlace) -> Self {
-        Explanation::in_run(miss, place, RerunOptions::default())
-    }
-
-    /// Explains a miss of a run with these options.
-    #[must_use]
-    pub fn in_run(miss: &Miss, place: impl Fn(EntryRef) -> EntryPlace, options: RerunOptions<'_>) -> Self {
+    pub fn of(miss: &Miss, place: impl Fn(EntryRef) -> EntryPlace, options: RerunOptions<'_>) -> Self {
         let near = miss.near.iter();
         let near = near.map(|near| NearEntry {
             place: place(near.at),
@@ -146,16 +130,12 @@ impl Explanation {
             operation: miss.operation.clone(),
             near,
             same_path: miss.same_path,
-            remedy: miss.remedy.clone(),
-            recording: (miss.kind == MissKind::NoEntry && miss.remedy.is_none())
-                .then(|| options.record_command(miss.recordable.map(|at| place(at).fixture).as_deref())),
+            hint: match (&miss.remedy, &miss.kind) {
+                (Some(remedy), _) => Some(remedy.clone()),
+                (None, MissKind::NoEntry) => Some(options.record_command(miss.recordable.map(|at| place(at).fixture))),
+                (None, _) => None,
+            },
         }
-    }
-
-    /// The remedy, or the command that records the request.
-    #[must_use]
-    pub fn hint(&self) -> Option<&str> {
-        self.remedy.as_deref().or(self.recording.as_deref())
     }
 
     /// The explanation without the hint: the summary, the number of entries with the same host and path, and a line for
@@ -187,10 +167,56 @@ impl Explanation {
     }
 }
 
+/// The texts for a response that was served by guess.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ambiguity {
+    /// The description of the guess, one sentence.
+    pub text: String,
+    /// The way in which the client or the configuration can distinguish the entries.
+    pub hint: String,
+}
+
+/// Describes a guess; `place` returns the place of an entry.
+#[must_use]
+pub fn describe_guess(guess: &Guess, place: impl Fn(EntryRef) -> EntryPlace) -> Ambiguity {
+    let mut among = guess.among.clone();
+    // The text does not depend on the entry that was served: it is the same finding.
+    among.sort_unstable();
+    let among: Vec<String> = among.into_iter().map(|at| place(at).to_string()).collect();
+    let mut placeholders = guess.placeholders.clone();
+    placeholders.sort_unstable();
+    let differ = if guess.tokens_alone { "in the tokens that they return" } else { "in their responses" };
+    let sent = placeholders.last().map(ToString::to_string).unwrap_or_default();
+    let names: Vec<String> = placeholders
+        .iter()
+        .map(|placeholder| format!("{}-{} = \"env:…\"", placeholder.name, placeholder.number))
+        .collect();
+    Ambiguity {
+        text: format!(
+            "served by guess: {} differ in redacted places and {differ}, and nothing in the request tells which is meant",
+            list(&among)
+        ),
+        hint: format!(
+            "send the placeholder itself, such as `{sent}`, or give one of the values in harproxy.toml under \
+             [redact.values]: {}",
+            names.join(" or ")
+        ),
+    }
+}
+
+fn list(items: &[String]) -> String {
+    match items.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+        None => String::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use harproxy_matching::NearMiss;
+    use harproxy_redact::{Placeholder, PlaceholderName};
 
     fn at(entry: usize) -> EntryRef {
         EntryRef { fixture: 0, entry }
@@ -215,7 +241,7 @@ mod tests {
     #[test]
     fn explanation_has_the_nearest_entries_and_the_number_with_the_same_path() {
         let query = near(4, differs(RequestPart::Query, "page", Some("3"), Some("2")));
-        let explained = Explanation::of(&miss(MissKind::NoEntry, vec![query]), place);
+        let explained = Explanation::of(&miss(MissKind::NoEntry, vec![query]), place, RerunOptions::default());
         assert!(!explained.url_recorded);
         assert_eq!(
             explained.text(),
@@ -223,7 +249,7 @@ mod tests {
              nearest: hars/api.har#4 (line 40): query parameter `page` is `3`, recorded `2`"
         );
         let method = near(1, differs(RequestPart::Method, "", Some("PUT"), Some("GET")));
-        let explained = Explanation::of(&miss(MissKind::NoEntry, vec![method]), place);
+        let explained = Explanation::of(&miss(MissKind::NoEntry, vec![method]), place, RerunOptions::default());
         assert!(explained.url_recorded);
         assert!(explained.text().contains("only recorded as GET"));
     }
@@ -238,7 +264,7 @@ mod tests {
             (MissKind::TooManyHops, "too-many-hops", "20"),
             (MissKind::Unreadable(at(3), "the file is gone".into()), "unreadable", "the file is gone"),
         ] {
-            let explained = Explanation::of(&miss(kind, vec![]), place);
+            let explained = Explanation::of(&miss(kind, vec![]), place, RerunOptions::default());
             assert_eq!(explained.kind, word);
             assert!(explained.text().contains(told), "{}", explained.text());
             assert!(explained.url_recorded);
@@ -247,18 +273,19 @@ mod tests {
 
     #[test]
     fn hint_is_to_record_if_no_option_helps() {
-        let explained = Explanation::of(&Miss { recordable: Some(at(0)), ..miss(MissKind::NoEntry, vec![]) }, place);
-        assert_eq!(
-            (&explained.remedy, explained.hint()),
-            (&None, Some("record it: `harproxy replay hars/api.har --on-miss record`"))
+        let explained = Explanation::of(
+            &Miss { recordable: Some(at(0)), ..miss(MissKind::NoEntry, vec![]) },
+            place,
+            RerunOptions::default(),
         );
-        let foreign = Explanation::of(&miss(MissKind::NoEntry, vec![]), place);
-        assert_eq!(foreign.hint(), Some("record it: `harproxy record`"));
+        assert_eq!(explained.hint.as_deref(), Some("record it: `harproxy replay hars/api.har --on-miss record`"));
+        let foreign = Explanation::of(&miss(MissKind::NoEntry, vec![]), place, RerunOptions::default());
+        assert_eq!(foreign.hint.as_deref(), Some("record it: `harproxy record`"));
         let globs = ["**/api/**".to_owned(), "!**/health".to_owned()];
         let options = RerunOptions { globs: &globs, with_cmd: true };
         let recording = |recordable| {
             let miss = Miss { recordable, ..miss(MissKind::NoEntry, vec![]) };
-            Explanation::in_run(&miss, place, options).recording.unwrap()
+            Explanation::of(&miss, place, options).hint.unwrap()
         };
         assert_eq!(
             recording(Some(at(0))),
@@ -266,8 +293,14 @@ mod tests {
         );
         assert_eq!(recording(None), "record it: `harproxy record -g '**/api/**' -g '!**/health' -- CMD`");
         let ignored = Miss { remedy: Some("--ignore-query page".into()), ..miss(MissKind::NoEntry, vec![]) };
-        assert_eq!(Explanation::of(&ignored, place).hint(), Some("--ignore-query page"));
-        assert_eq!(Explanation::of(&miss(MissKind::TooManyHops, vec![]), place).hint(), None);
+        assert_eq!(
+            Explanation::of(&ignored, place, RerunOptions::default()).hint.as_deref(),
+            Some("--ignore-query page")
+        );
+        assert_eq!(
+            Explanation::of(&miss(MissKind::TooManyHops, vec![]), place, RerunOptions::default()).hint.as_deref(),
+            None
+        );
     }
 
     #[test]
@@ -275,7 +308,7 @@ mod tests {
         let mut near = near(4, differs(RequestPart::Body, "$.variables.id", Some("7"), Some("5")));
         near.operation = Some("GetUser".into());
         let miss = Miss { operation: Some("GetUsers".into()), ..miss(MissKind::NoEntry, vec![near]) };
-        let text = Explanation::of(&miss, place).text();
+        let text = Explanation::of(&miss, place, RerunOptions::default()).text();
         assert!(text.starts_with("GraphQL operation `GetUsers`: "), "{text}");
         assert!(text.contains("nearest: hars/api.har#4 (line 40) `GetUser`: body"), "{text}");
     }
@@ -285,7 +318,26 @@ mod tests {
         let differences =
             (0..50).map(|n| differs(RequestPart::Body, &format!("$.a{n}"), Some("1"), Some("2"))).collect();
         let near = NearMiss { at: at(0), differences, operation: None };
-        let explained = Explanation::of(&miss(MissKind::NoEntry, vec![near]), place);
+        let explained = Explanation::of(&miss(MissKind::NoEntry, vec![near]), place, RerunOptions::default());
         assert!(explained.text().ends_with("; and 45 more differences"), "{}", explained.text());
+    }
+
+    #[test]
+    fn guess_names_entries_placeholders_and_both_remedies() {
+        let password = |number| Placeholder { name: PlaceholderName::new("password"), number };
+        let at = |entry| EntryRef { fixture: 0, entry };
+        let place =
+            |at: EntryRef| EntryPlace { fixture: "hars/api.har".into(), entry: at.entry, line: Some(at.entry * 10) };
+        let guess =
+            Guess { among: vec![at(2), at(1)], placeholders: vec![password(2), password(1)], tokens_alone: false };
+        let described = describe_guess(&guess, place);
+        assert!(
+            described.text.contains("hars/api.har#1 (line 10) and hars/api.har#2 (line 20) differ"),
+            "{described:?}"
+        );
+        assert!(described.hint.contains("`REDACTED-password-2`"), "{described:?}");
+        assert!(described.hint.contains("password-1 = \"env:…\" or password-2 = \"env:…\""), "{described:?}");
+        let other = Guess { among: vec![at(1), at(2)], ..guess };
+        assert_eq!(describe_guess(&other, place), described);
     }
 }

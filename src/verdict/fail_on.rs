@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn check_has_the_same_spelling_in_options_and_in_json() {
-        for check in CheckId::KNOWN {
+        for (check, ..) in CheckId::KNOWN {
             assert_eq!(serde_json::to_value(check).unwrap(), check.as_str());
         }
     }

@@ -1,38 +1,65 @@
 //! The result of a run as plain data: counts, findings, fixtures, and the exit status. Nothing here does I/O.
 //! [`report`] renders the data, [`exit`] turns it into a status, [`FailOn`] decides which checks fail a run.
 
-pub mod ambiguity;
 mod check_id;
 pub mod connections;
 mod counts;
 mod entry_view;
-mod excerpt;
 pub mod exit;
 pub mod explain;
 pub mod fail_on;
 mod finding;
 pub mod findings;
-mod handshakes;
-mod mode;
 pub mod phrase;
 pub mod report;
 pub mod request;
 
 pub use check_id::CheckId;
+pub use connections::Handshakes;
 pub use counts::Counts;
-pub use entry_view::EntryView;
-pub use excerpt::{ExcerptBudget, PayloadExcerpt};
+pub use entry_view::{EntryView, ExcerptBudget, PayloadExcerpt};
 pub use exit::{StatusSource, exit_status};
 pub use explain::NearEntry;
 pub use fail_on::{FailOn, FailOnError};
 pub use finding::{Finding, Location, Severity};
 pub use findings::{FindingListener, Findings};
-pub use handshakes::Handshakes;
-pub use mode::RunMode;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+
+/// The harproxy command of a run, as named in reports. The set is open: a report of another mode can be read and
+/// rendered.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RunMode(Cow<'static, str>);
+
+impl RunMode {
+    pub const RECORD: RunMode = RunMode::new("record");
+    pub const REPLAY: RunMode = RunMode::new("replay");
+    pub const DOCTOR: RunMode = RunMode::new("doctor");
+
+    #[must_use]
+    pub const fn new(command: &'static str) -> Self {
+        RunMode(Cow::Borrowed(command))
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns the run with its article: `a replay`.
+    #[must_use]
+    pub fn noun(&self) -> Cow<'static, str> {
+        match self.as_str() {
+            "record" => "a recording".into(),
+            "replay" => "a replay".into(),
+            other => format!("a run of `harproxy {other}`").into(),
+        }
+    }
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FixtureUse {
@@ -104,4 +131,11 @@ impl Verdict {
             }
         }
     }
+}
+
+/// Returns the name that a variant without fields has in reports.
+#[must_use]
+pub fn name_in_reports(variant: impl Serialize) -> String {
+    let name = serde_json::to_value(variant).unwrap_or_default();
+    name.as_str().unwrap_or_default().to_owned()
 }

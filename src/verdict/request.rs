@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::excerpt::PayloadExcerpt;
+use super::entry_view::PayloadExcerpt;
 use harproxy_http::Headers;
 
 /// The result of a request: the `outcome` of reports and events.
@@ -34,26 +34,6 @@ pub enum ResultKind {
     Passed,
     /// A connection that was forwarded as it is.
     Tunnel,
-}
-
-impl ResultKind {
-    /// The word in reports, events and the live list.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            ResultKind::Served => "served",
-            ResultKind::Miss => "miss",
-            ResultKind::OutOfScope => "out-of-scope",
-            ResultKind::Noise => "noise",
-            ResultKind::Refused => "refused",
-            ResultKind::Preflight => "preflight",
-            ResultKind::Local => "local",
-            ResultKind::Live => "live",
-            ResultKind::Recorded => "recorded",
-            ResultKind::Passed => "passed",
-            ResultKind::Tunnel => "tunnel",
-        }
-    }
 }
 
 /// The source of a response. Every request has exactly one.

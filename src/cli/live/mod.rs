@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use super::ui::{self, LiveFormat};
 use crate::pipeline::{RunEvent, Subscriber};
 use crate::verdict::request::{RequestRow, ResultKind};
-use crate::verdict::{Finding, FindingListener};
+use crate::verdict::{Finding, FindingListener, name_in_reports};
 use harproxy_proxy::{ConnectionEvent, Origin};
 
 /// Maximum length of the queue. Further items are only counted.
@@ -235,7 +235,7 @@ fn origin_of(seen: &RequestRow) -> String {
             let followed: String = seen.followed.iter().map(|entry| format!("→#{entry}")).collect();
             format!("{fixture}#{entry}{followed}")
         }
-        _ => seen.outcome.as_str().to_owned(),
+        _ => name_in_reports(seen.outcome),
     }
 }
 

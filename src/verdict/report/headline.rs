@@ -58,31 +58,11 @@ fn reasons(verdict: &Verdict) -> String {
     checks.into_iter().map(|(check, times)| counted(check, times)).collect::<Vec<_>>().join(", ")
 }
 
-/// The words for each known check: of one finding and of several. A check of the run as a whole has one sentence.
-const WORDS: &[(CheckId, &str, &str)] = &[
-    (CheckId::MISS, "miss", "misses"),
-    (CheckId::OUT_OF_SCOPE, "request out of scope", "requests out of scope"),
-    (CheckId::TRUNCATED, "truncated answer", "truncated answers"),
-    (CheckId::AMBIGUOUS, "ambiguous answer", "ambiguous answers"),
-    (CheckId::NO_TRAFFIC, "no request in scope was seen", ""),
-    (CheckId::UNUSED, "unused entry", "unused entries"),
-    (CheckId::STALE, "stale entry", "stale entries"),
-    (CheckId::PASSTHROUGH, "request passed through", "requests passed through"),
-    (CheckId::WEBSOCKET, "WebSocket refused", "WebSockets refused"),
-    (CheckId::BYPASS, "CMD went past the proxy", ""),
-    (CheckId::NOTHING_RECORDED, "nothing was recorded", ""),
-    (CheckId::FAILED_SERVED, "recorded failure served", "recorded failures served"),
-    (CheckId::TLS_REFUSED, "TLS handshake refused by the client", "TLS handshakes refused by the client"),
-    (CheckId::UNREADABLE, "unreadable connection", "unreadable connections"),
-    (CheckId::LOST, "what was recorded could not be written", ""),
-    (CheckId::UPSTREAM_FAILED, "failure of upstream", "failures of upstream"),
-];
-
 /// `2 misses`. A check without words of its own is counted by its id: `2 × drift/field-missing`.
 fn counted(check: &CheckId, times: u64) -> String {
-    match WORDS.iter().find(|(known, ..)| known == check) {
-        Some((_, sentence, "")) => (*sentence).to_owned(),
-        Some((_, one, more)) => many(times, one, more),
+    match check.words() {
+        Some((sentence, "")) => sentence.to_owned(),
+        Some((one, more)) => many(times, one, more),
         None => format!("{times} × {check}"),
     }
 }

@@ -12,7 +12,7 @@ use super::text::{self, line};
 use super::{Report, headline};
 use crate::verdict::explain::EntryPlace;
 use crate::verdict::request::ResultKind;
-use crate::verdict::{CheckId, Finding, Location, Severity, StatusSource};
+use crate::verdict::{CheckId, Finding, Location, Severity, StatusSource, name_in_reports};
 use harproxy_http::escape::one_line;
 
 #[must_use]
@@ -92,7 +92,7 @@ struct Case<'a> {
     took: Duration,
     findings: Vec<&'a Finding>,
     /// The broken component and the reason, if the run has no verdict.
-    broke: Option<(&'static str, String)>,
+    broke: Option<(String, String)>,
 }
 
 impl Case<'_> {
@@ -100,7 +100,7 @@ impl Case<'_> {
         let failing: Vec<&Finding> = self.of(Severity::Error).collect();
         let text: String = failing.iter().map(|finding| text::finding(finding)).collect();
         if let Some((component, reason)) = &self.broke {
-            let detail = Some(((*component).to_owned(), format!("{reason}\n{text}")));
+            let detail = Some((component.clone(), format!("{reason}\n{text}")));
             return Some(Status { tag: ERROR, message: reason.clone(), detail });
         }
         if let [first, rest @ ..] = &failing[..] {
@@ -149,7 +149,8 @@ fn entry(finding: &Finding) -> String {
 fn cases(report: &Report) -> IndexMap<String, Case<'_>> {
     let mut cases: IndexMap<String, Case<'_>> = IndexMap::new();
     let run = name(report);
-    let broke = |status, source| headline::ending(status, source).map(|what| (word(source), what));
+    let broke =
+        |status, source: StatusSource| headline::ending(status, source).map(|what| (name_in_reports(source), what));
     if report.shards.is_empty() {
         let broke = broke(report.status, report.source);
         cases.insert(run.clone(), Case { is_requested: true, broke, ..Case::default() });
@@ -189,20 +190,12 @@ fn endpoint(method: &str, url: &str) -> String {
     format!("{method} {}", &url[..end]).trim_start().to_owned()
 }
 
-fn word(source: StatusSource) -> &'static str {
-    match source {
-        StatusSource::Cmd => "cmd",
-        StatusSource::Verdict => "verdict",
-        StatusSource::Harproxy => "harproxy",
-    }
-}
-
 fn properties(report: &Report) -> Vec<(&'static str, String)> {
     let counts = &report.verdict.counts;
     let mut properties = vec![
         ("harproxy", env!("CARGO_PKG_VERSION").to_owned()),
         ("status", report.status.to_string()),
-        ("source", word(report.source).to_owned()),
+        ("source", name_in_reports(report.source)),
         ("requests", counts.requests.to_string()),
         ("upstreamConnections", counts.upstream_connections.to_string()),
     ];

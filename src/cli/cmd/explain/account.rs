@@ -1,8 +1,7 @@
 //! Formats the answer of a request: the entry, the reason, and why the other entries were not chosen.
 
 use crate::cli::ui;
-use crate::verdict::ambiguity;
-use crate::verdict::explain::{EntryPlace, Explanation, RerunOptions};
+use crate::verdict::explain::{EntryPlace, Explanation, RerunOptions, describe_guess};
 use crate::verdict::phrase::difference;
 use harproxy_matching::{
     Chosen, Contender, ContenderState, EntryRef, Matcher, Miss, MissKind, Outcome, PlaceholderCounts, Query,
@@ -81,7 +80,7 @@ impl Account<'_> {
             lines.push(format!("redacted: {}; any value matches there", placeholders(winner)));
         }
         if let Some(guess) = &chosen.guess {
-            let described = ambiguity::describe(guess, |at| self.place(at));
+            let described = describe_guess(guess, |at| self.place(at));
             lines.push(format!("{}: {}", ui::caution("ambiguous"), described.text));
             lines.push(format!("{}: {}", ui::help("remedy"), described.hint));
         }
@@ -146,12 +145,12 @@ impl Account<'_> {
 
     fn miss(&self, miss: &Miss, lines: &mut Vec<String>) {
         let options = RerunOptions { globs: self.globs, with_cmd: true };
-        let explained = Explanation::in_run(miss, |at| self.place(at), options);
+        let explained = Explanation::of(miss, |at| self.place(at), options);
         lines.extend(explained.text().lines().map(str::to_owned));
         if miss.kind == MissKind::UsedUp {
             self.others(lines);
         }
-        if let Some(help) = explained.hint() {
+        if let Some(help) = explained.hint {
             lines.push(format!("{}: {help}", ui::help("remedy")));
         }
     }
