@@ -15,9 +15,9 @@ impl Pipeline {
         match self.router.route_tunnel(to) {
             TunnelRoute::Serve => Tunnel::Intercept(None),
             TunnelRoute::Intercept(source) => {
-                Tunnel::Intercept(source.upstream().dial_for_intercept(&connection.pool, to).await)
+                Tunnel::Intercept(source.upstream.dial_for_intercept(&connection.pool, to).await)
             }
-            TunnelRoute::PassThrough(source) => match source.upstream().dial(to).await {
+            TunnelRoute::PassThrough(source) => match source.upstream.dial(to).await {
                 Ok(dialled) => Tunnel::PassThrough(dialled),
                 Err(error) => self.refuse_tunnel(&source, to, error),
             },
@@ -42,7 +42,7 @@ impl Pipeline {
     ) -> Alpn {
         match self.router.route_tunnel(to) {
             TunnelRoute::Intercept(source) | TunnelRoute::PassThrough(source) => {
-                source.upstream().negotiate(&connection.pool, to, offered, dialled).await
+                source.upstream.negotiate(&connection.pool, to, offered, dialled).await
             }
             TunnelRoute::Serve if self.router.speaks_h2(to) => Alpn::Http2,
             TunnelRoute::Serve => Alpn::Http1,
@@ -55,7 +55,7 @@ impl Pipeline {
         match event {
             ConnectionEvent::TunnelClosed { to, .. } => {
                 let source = match self.router.route_tunnel(to) {
-                    TunnelRoute::PassThrough(source) | TunnelRoute::Intercept(source) => source.kind(),
+                    TunnelRoute::PassThrough(source) | TunnelRoute::Intercept(source) => source.kind,
                     // The fixtures were loaded again since the tunnel was opened.
                     TunnelRoute::Serve => SourceKind::Live,
                 };

@@ -55,7 +55,7 @@ impl Recorder {
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         let mut counts = self.collector.counts();
-        counts.upstream_connections = self.live.upstream().opened();
+        counts.upstream_connections = self.live.upstream.opened();
         counts.redacted = self.redactor.secrets().found();
         counts.opaque = self.redactor.opaque_payloads();
         Verdict {

@@ -91,7 +91,7 @@ impl Router for RecordRouter {
     }
 
     fn upstreams(&self) -> Vec<&Upstream> {
-        vec![self.recorder.live().upstream()]
+        vec![&self.recorder.live().upstream]
     }
 }
 

@@ -140,34 +140,34 @@ impl Replayer {
     /// The handler that answers the requests of an engine. Its events go to the bus.
     #[must_use]
     pub fn handler(self: &Arc<Self>, bus: &EventBus) -> Arc<dyn Handler> {
-        let redaction = Arc::new(RedactionCache::new(self.routes.load().fixtures.options().policy.clone()));
+        let redaction = Arc::new(RedactionCache::new(self.routes.load().fixtures.options.policy.clone()));
         Arc::new(Pipeline::new(self.clone(), self.collector.clone(), bus, redaction, self.marks))
     }
 
     /// The fixtures in order, as they were loaded last.
     #[must_use]
     pub fn fixtures(&self) -> Vec<Arc<Fixture>> {
-        self.routes.load().fixtures.fixtures().to_vec()
+        self.routes.load().fixtures.matcher.fixtures().to_vec()
     }
 
     /// Replaces the fixtures.
     fn answer_from(&self, fixtures: Vec<Arc<Fixture>>) -> Result<(), Error> {
         let before = self.routes.load_full();
-        let options = before.fixtures.options().clone();
+        let options = before.fixtures.options.clone();
         let matcher = Matcher::new(fixtures, options.scope.clone(), self.matching.clone())?;
         let routes = Arc::new(Routes::new(matcher, options, self.on_miss.clone()));
-        let (next, previous) = (routes.fixtures.clone(), before.fixtures.matcher());
-        next.matcher().inherit_state(previous);
+        let (next, previous) = (routes.fixtures.clone(), &before.fixtures.matcher);
+        next.matcher.inherit_state(previous);
         self.routes.store(routes);
         // The requests in between.
-        next.matcher().inherit_state(previous);
+        next.matcher.inherit_state(previous);
         Ok(())
     }
 
     /// Prepares explanations of misses, and looks for stale entries, while requests are already answered. Blocking.
     pub fn warm_up(&self) {
         let routes = self.routes.load_full();
-        routes.fixtures.matcher().warm_up_explanations();
+        routes.fixtures.matcher.warm_up_explanations();
         self.stale(&routes);
     }
 
@@ -176,9 +176,9 @@ impl Replayer {
         let Some(max_age) = self.max_age else { return &[] };
         routes.stale.get_or_init(|| {
             let source = &routes.fixtures;
-            let FixtureOptions { fail_on, policy, .. } = source.options();
+            let FixtureOptions { fail_on, policy, .. } = &source.options;
             let severity = fail_on.severity(&CheckId::STALE);
-            let named = source.fixtures().iter().zip(source.names());
+            let named = source.matcher.fixtures().iter().zip(&source.names);
             named.filter_map(|(fixture, name)| stale::find(max_age, fixture, name, policy, severity)).collect()
         })
     }
@@ -197,24 +197,24 @@ impl Replayer {
     /// The verdict, and the fixtures that it is about.
     #[must_use]
     pub fn conclusion(&self) -> (Verdict, Vec<Arc<Fixture>>) {
-        let opened = self.local.iter().chain(&self.live).map(|source| source.upstream().opened()).sum();
+        let opened = self.local.iter().chain(&self.live).map(|source| source.upstream.opened()).sum();
         let routes = self.routes.load_full();
         let verdict = verdict::verdict(&self.collector, &routes.fixtures, self.stale(&routes), opened);
-        (verdict, routes.fixtures.fixtures().to_vec())
+        (verdict, routes.fixtures.matcher.fixtures().to_vec())
     }
 
     /// Returns true if a URL of this host, or of a host below it, may be in scope or named by `--passthrough`. Such
     /// requests must not bypass the proxy.
     #[must_use]
     pub fn may_match_domain(&self, domain: &str) -> bool {
-        self.routes.load().fixtures.matcher().may_match_domain(domain)
+        self.routes.load().fixtures.matcher.may_match_domain(domain)
             || self.passthrough.as_ref().is_some_and(|globs| globs.may_match_domain(domain))
     }
 
     /// Returns true if a URL of this origin (`https://host:port`, without a default port) may be in scope.
     #[must_use]
     pub fn may_match_origin(&self, origin: &str) -> bool {
-        self.routes.load().fixtures.matcher().may_match_origin(origin)
+        self.routes.load().fixtures.matcher.may_match_origin(origin)
     }
 
     /// The start of the recording: the earliest `startedDateTime` among the first entries of the fixtures, as RFC 3339.

@@ -52,7 +52,7 @@ impl Replayer {
     /// Returns true if a URL at this host and port may be in scope, whatever the scheme is.
     fn may_be_in_scope(&self, to: &Origin) -> bool {
         let routes = self.routes.load();
-        origins(to).any(|origin| routes.fixtures.matcher().may_match_origin(&origin))
+        origins(to).any(|origin| routes.fixtures.matcher.may_match_origin(&origin))
     }
 }
 
@@ -77,12 +77,12 @@ impl Router for Replayer {
         if let (Some(live), Some(named)) = (&self.live, &self.passthrough)
             && named.matches(url.as_str())
         {
-            let severity = routes.fixtures.options().fail_on.severity(&CheckId::PASSTHROUGH);
+            let severity = routes.fixtures.options.fail_on.severity(&CheckId::PASSTHROUGH);
             let finding = passthrough(exchange.line(), severity, "it went to the network, as `--passthrough` says");
             exchange.outcome().findings.push(finding);
             return Arc::new([live.clone()]);
         }
-        if routes.fixtures.matcher().in_scope(url) {
+        if routes.fixtures.matcher.in_scope(url) {
             exchange.outcome().in_scope = true;
             return routes.answered.clone();
         }
@@ -112,14 +112,14 @@ impl Router for Replayer {
     }
 
     fn speaks_h2(&self, to: &Origin) -> bool {
-        self.routes.load().fixtures.matcher().speaks_h2(&to.to_string())
+        self.routes.load().fixtures.matcher.speaks_h2(&to.to_string())
     }
 
     /// A refusal for a host out of scope only counts if the host is on the list of noise, or if a glob of `-g` excludes
     /// URLs.
     fn route_tls_refusal(&self, to: &Origin) -> TlsRefusal {
         let routes = self.routes.load();
-        let (matcher, options) = (routes.fixtures.matcher(), routes.fixtures.options());
+        let (matcher, options) = (&routes.fixtures.matcher, &routes.fixtures.options);
         let in_scope = || NormalUrl::parse(&format!("{to}/")).is_ok_and(|url| matcher.in_scope(&url));
         if options.noise && noise::knows(&to.host) && !in_scope() {
             return TlsRefusal::Count(ResultKind::Noise);
@@ -132,7 +132,7 @@ impl Router for Replayer {
     }
 
     fn upstreams(&self) -> Vec<&Upstream> {
-        let recorder = self.recorder.as_ref().map(|recorder| recorder.live().upstream());
-        self.live.as_ref().map(|live| live.upstream()).into_iter().chain(recorder).collect()
+        let recorder = self.recorder.as_ref().map(|recorder| &recorder.live().upstream);
+        self.live.as_ref().map(|live| &live.upstream).into_iter().chain(recorder).collect()
     }
 }

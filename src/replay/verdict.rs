@@ -1,7 +1,5 @@
 //! The verdict of a replay: what the collector counted and found, and what the fixtures say about their use.
 
-use std::sync::Arc;
-
 use crate::pipeline::Collector;
 use crate::source::fixture::FixtureSource;
 use crate::verdict::explain::EntryPlace;
@@ -18,7 +16,7 @@ pub(super) fn verdict(
     stale: &[Finding],
     upstream_connections: u64,
 ) -> Verdict {
-    let (matcher, options) = (source.matcher(), source.options());
+    let (matcher, options) = (&source.matcher, &source.options);
     let counts = Counts { upstream_connections, ..collector.replay_counts() };
     let mut findings = collector.findings();
     let used = matcher.used();
@@ -29,10 +27,10 @@ pub(super) fn verdict(
     }
     findings.extend(stale.iter().cloned());
     let room = MAX_FINDINGS.saturating_sub(findings.len()).max(1);
-    findings.extend(unused(matcher, source.names(), &options.policy, &options.fail_on, room));
-    let fixtures = matcher.fixtures().iter().zip(source.names()).zip(used);
+    findings.extend(unused(matcher, &source.names, &options.policy, &options.fail_on, room));
+    let fixtures = matcher.fixtures().iter().zip(&source.names).zip(used);
     let fixtures = fixtures.map(|((fixture, name), used)| FixtureUse {
-        fixture: name.to_string(),
+        fixture: name.clone(),
         entries: fixture.heads().len(),
         used,
         unused: Vec::new(),
@@ -46,7 +44,7 @@ pub(super) fn verdict(
 }
 
 /// A finding for each unused entry, up to `room`, and one that counts the rest.
-fn unused(matcher: &Matcher, names: &[Arc<str>], policy: &Policy, fail_on: &FailOn, room: usize) -> Vec<Finding> {
+fn unused(matcher: &Matcher, names: &[String], policy: &Policy, fail_on: &FailOn, room: usize) -> Vec<Finding> {
     let severity = fail_on.severity(&CheckId::UNUSED);
     let mut unused = matcher.unused();
     let mut findings: Vec<Finding> = unused
@@ -54,7 +52,7 @@ fn unused(matcher: &Matcher, names: &[Arc<str>], policy: &Policy, fail_on: &Fail
         .take(room)
         .filter_map(|at| {
             let head = matcher.fixtures()[at.fixture].heads().get(at.entry)?;
-            let fixture = names[at.fixture].to_string();
+            let fixture = names[at.fixture].clone();
             let place = EntryPlace { fixture, entry: at.entry, line: Some(head.line) };
             let finding = Finding::new(CheckId::UNUSED, severity, "nothing asked for it");
             let finding = finding.with_hint("`--prune` removes it after a run that passed");

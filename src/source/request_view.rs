@@ -35,10 +35,6 @@ impl<'a> RequestView<'a> {
         format!("{} {}", self.method, self.redaction.redact_url(self.headers, self.url.as_str()))
     }
 
-    pub(super) fn is_head(&self) -> bool {
-        *self.method == Method::HEAD
-    }
-
     /// Returns true if the client accepts trailers: over HTTP/2 every client does, over HTTP/1.1 those that send
     /// `TE: trailers` (RFC 9110 section 6.5.1).
     pub(super) fn takes_trailers(&self) -> bool {

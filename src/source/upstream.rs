@@ -16,8 +16,8 @@ use harproxy_proxy::{Body, BoxFuture, Origin, respond, splice};
 /// Forwards requests to the network, or to servers of this machine.
 #[derive(Debug)]
 pub struct UpstreamSource {
-    upstream: Upstream,
-    kind: SourceKind,
+    pub(crate) upstream: Upstream,
+    pub(crate) kind: SourceKind,
 }
 
 impl UpstreamSource {
@@ -31,17 +31,6 @@ impl UpstreamSource {
     #[must_use]
     pub fn local(timeouts: Timeouts) -> Self {
         UpstreamSource { upstream: Upstream::loopback(timeouts), kind: SourceKind::Local }
-    }
-
-    /// The connections.
-    #[must_use]
-    pub fn upstream(&self) -> &Upstream {
-        &self.upstream
-    }
-
-    #[must_use]
-    pub fn kind(&self) -> SourceKind {
-        self.kind
     }
 
     /// The result of requests that no earlier stage gave another one.

@@ -53,8 +53,8 @@ impl CheckId {
     /// Upstream sent no response while recording; the exchange is stored as a failure.
     pub const UPSTREAM_FAILED: CheckId = CheckId::new("upstream-failed");
 
-    /// The checks of harproxy in the order in which reports list them, with the words for one finding and for several. A
-    /// check of the run as a whole has one sentence.
+    /// The checks of harproxy in the order in which reports list them, with the words for one finding and for several.
+    /// A check of the run as a whole has one sentence.
     pub const KNOWN: &[(CheckId, &str, &str)] = &[
         (CheckId::MISS, "miss", "misses"),
         (CheckId::OUT_OF_SCOPE, "request out of scope", "requests out of scope"),

@@ -1,5 +1,5 @@
-//! Findings about connections: TLS handshakes that clients refused, and requests that the engine could not read. Record,
-//! replay and `doctor` use the same texts.
+//! Findings about connections: TLS handshakes that clients refused, and requests that the engine could not read.
+//! Record, replay and `doctor` use the same texts.
 
 use std::collections::HashSet;
 
@@ -56,8 +56,8 @@ fn warning(text: String, hint: impl Into<String>) -> Finding {
 /// The TLS handshakes of a run by the authority of the host (`host`, `host:port`).
 ///
 /// A client that refuses a certificate does not trust the CA, or pins the certificate of the host. Browsers connect
-/// speculatively, refuse an unknown certificate, and connect again with the exception that a test runner made. A refusal
-/// is therefore reported only for a host whose certificate no client accepted.
+/// speculatively, refuse an unknown certificate, and connect again with the exception that a test runner made. A
+/// refusal is therefore reported only for a host whose certificate no client accepted.
 #[derive(Debug, Default)]
 pub struct Handshakes {
     refused: IndexMap<String, Refusals>,

@@ -125,10 +125,7 @@ impl FailOn {
 /// keeps its severity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeverityOverride {
-    /// The list applied to no checks: those that fail in any case.
-    minimum: FailOn,
-    /// The list applied to all checks: those that fail if they did before.
-    maximum: FailOn,
+    list: String,
 }
 
 impl SeverityOverride {
@@ -143,19 +140,19 @@ impl SeverityOverride {
     /// assert_eq!(list.severity(&CheckId::MISS, Severity::Error), Severity::Warning);
     /// ```
     pub fn parse(list: &str) -> Result<Self, FailOnError> {
-        let all = FailOn(SELECTABLE.iter().cloned().collect());
-        Ok(SeverityOverride { minimum: FailOn(BTreeSet::new()).apply(list)?, maximum: all.apply(list)? })
+        FailOn(BTreeSet::new()).apply(list)?;
+        Ok(SeverityOverride { list: list.to_owned() })
     }
 
     /// The severity of a finding of this check that had another one. A check that no list can name keeps its severity.
     #[must_use]
     pub fn severity(&self, check: &CheckId, had: Severity) -> Severity {
-        match (self.minimum.severity(check), self.maximum.severity(check)) {
-            _ if !SELECTABLE.contains(check) => had,
-            (Severity::Error, _) => Severity::Error,
-            (Severity::Warning, Severity::Warning) => Severity::Warning,
-            (Severity::Warning, Severity::Error) => had,
+        if !SELECTABLE.contains(check) {
+            return had;
         }
+        let failing = (had == Severity::Error).then(|| check.clone());
+        // `parse` has checked the list.
+        FailOn(failing.into_iter().collect()).apply(&self.list).map_or(had, |fail_on| fail_on.severity(check))
     }
 }
 

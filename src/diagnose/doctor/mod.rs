@@ -49,6 +49,6 @@ impl Router for ForwardAll {
     }
 
     fn upstreams(&self) -> Vec<&Upstream> {
-        vec![self.live.upstream()]
+        vec![&self.live.upstream]
     }
 }

@@ -66,10 +66,7 @@ fn escaped(text: &str, more: &[char]) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
-            '%' | '\r' | '\n' => {
-                let _ = write!(out, "%{:02X}", u32::from(c));
-            }
-            c if more.contains(&c) => {
+            c if more.contains(&c) || matches!(c, '%' | '\r' | '\n') => {
                 let _ = write!(out, "%{:02X}", u32::from(c));
             }
             c => out.push(c),
