@@ -36,6 +36,7 @@ impl<'c> Exchange<'c> {
         let url = NormalUrl::of(received.url());
         let Received { origin, request, started, at } = received;
         let observation = Observation::begin(observer, connection, &origin, &request, at);
+        let body = |incoming: Incoming| if incoming.is_end_stream() { Body::Empty } else { Body::boxed(incoming) };
         Exchange { connection, origin, url, request: request.map(body), started, at, observation }
     }
 
@@ -84,8 +85,4 @@ impl<'c> Exchange<'c> {
     pub fn take_body(&mut self) -> Body {
         std::mem::take(self.request.body_mut())
     }
-}
-
-fn body(incoming: Incoming) -> Body {
-    if incoming.is_end_stream() { Body::Empty } else { Body::boxed(incoming) }
 }

@@ -16,15 +16,11 @@ const MAX_MESSAGES: usize = 64 << 20;
 #[derive(Default)]
 pub struct RequestLog(Mutex<Rows>);
 
+#[derive(Default)]
 struct Rows {
     rows: Vec<RequestRow>,
-    messages_left: usize,
-}
-
-impl Default for Rows {
-    fn default() -> Self {
-        Rows { rows: Vec::new(), messages_left: MAX_MESSAGES }
-    }
+    /// The memory of their headers and payloads, in bytes.
+    message_bytes: usize,
 }
 
 impl RequestLog {
@@ -41,9 +37,9 @@ impl RequestLog {
         if kept.rows.len() >= MAX_REQUESTS {
             return;
         }
-        match kept.messages_left.checked_sub(row.message_bytes()) {
-            Some(left) => kept.messages_left = left,
-            None => row.drop_messages(),
+        match kept.message_bytes.saturating_add(row.message_bytes()) {
+            bytes @ ..=MAX_MESSAGES => kept.message_bytes = bytes,
+            _ => row.drop_messages(),
         }
         kept.rows.push(row);
     }
@@ -69,28 +65,20 @@ pub struct AccessLog;
 
 impl Subscriber for AccessLog {
     fn notify(&self, event: &RunEvent<'_>) {
-        if let RunEvent::Answered(request) = event
-            && self.wants_rows()
-        {
-            write(request);
+        let RunEvent::Answered(RequestEvent { head, row: Some(row), .. }) = event else { return };
+        let url = row.url.split(['?', '#']).next().unwrap_or_default();
+        let (method, took) = (&row.method, row.waited_ms.unwrap_or_default());
+        match head {
+            Some((status, headers)) => {
+                let mark = headers.get(MARK).and_then(|mark| mark.to_str().ok()).unwrap_or_default();
+                tracing::info!("{method} {url} {} in {took:.0} ms {mark}", status.as_u16());
+            }
+            None => tracing::info!("{method} {url} closed without an answer in {took:.0} ms"),
         }
     }
 
     fn wants_rows(&self) -> bool {
         tracing::enabled!(tracing::Level::INFO)
-    }
-}
-
-fn write(request: &RequestEvent<'_>) {
-    let Some(row) = request.row else { return };
-    let url = row.url.split(['?', '#']).next().unwrap_or_default();
-    let (method, took) = (&row.method, row.waited_ms.unwrap_or_default());
-    match request.head {
-        Some((status, headers)) => {
-            let mark = headers.get(MARK).and_then(|mark| mark.to_str().ok()).unwrap_or_default();
-            tracing::info!("{method} {url} {} in {took:.0} ms {mark}", status.as_u16());
-        }
-        None => tracing::info!("{method} {url} closed without an answer in {took:.0} ms"),
     }
 }
 

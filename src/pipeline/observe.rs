@@ -182,10 +182,6 @@ impl Observer {
         self.bus.publish(&RunEvent::Found(finding));
     }
 
-    pub fn publish_connection(&self, event: &ConnectionEvent) {
-        self.bus.publish(&RunEvent::Connection(event));
-    }
-
     /// Publishes a CONNECT that was tunnelled to its end by this source.
     pub fn publish_tunnel(&self, event: &ConnectionEvent, source: SourceKind) {
         let ConnectionEvent::TunnelClosed { to, received, duration, .. } = event else { return };

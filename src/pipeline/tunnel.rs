@@ -1,5 +1,6 @@
 //! Tunnels: what happens to a CONNECT, and the events of connections.
 
+use super::event::RunEvent;
 use super::scope::{TlsRefusal, TunnelRoute};
 use super::{Pipeline, mark};
 use crate::source::UpstreamSource;
@@ -51,7 +52,7 @@ impl Pipeline {
 
     /// Counts and publishes an event of a connection.
     pub(super) fn handle_event(&self, event: &ConnectionEvent) {
-        self.observer.publish_connection(event);
+        self.observer.bus.publish(&RunEvent::Connection(event));
         match event {
             ConnectionEvent::TunnelClosed { to, .. } => {
                 let source = match self.router.route_tunnel(to) {

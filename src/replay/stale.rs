@@ -92,14 +92,11 @@ fn remedy(fixture: &Fixture) -> String {
 /// An age in the largest unit that divides it.
 fn age_text(age: Duration) -> String {
     let seconds = age.as_secs();
-    let units =
-        [(86_400, "day", "days"), (3_600, "hour", "hours"), (60, "minute", "minutes"), (1, "second", "seconds")];
-    let (unit, one, many) = units
-        .into_iter()
-        .find(|(unit, ..)| seconds >= *unit && seconds.is_multiple_of(*unit))
-        .unwrap_or((1, "second", "seconds"));
+    let units = [(86_400, "day"), (3_600, "hour"), (60, "minute")];
+    let divides = |(unit, _): &(u64, &str)| seconds >= *unit && seconds.is_multiple_of(*unit);
+    let (unit, name) = units.into_iter().find(divides).unwrap_or((1, "second"));
     let n = seconds / unit;
-    format!("{n} {}", if n == 1 { one } else { many })
+    format!("{n} {name}{}", if n == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

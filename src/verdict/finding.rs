@@ -6,14 +6,15 @@ use serde::{Deserialize, Serialize};
 use super::check_id::CheckId;
 use super::explain::{EntryPlace, NearEntry};
 
-/// Whether a finding fails the run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Whether a finding fails the run. If one of several findings fails it, all of them together do: the greatest severity
+/// counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// It fails the run.
-    Error,
     /// It is listed.
     Warning,
+    /// It fails the run.
+    Error,
 }
 
 /// The request and the entry that a finding is about, as far as there are any.

@@ -52,13 +52,13 @@ impl Findings {
             Entry::Occupied(mut equal) => {
                 let equal = equal.get_mut();
                 equal.times += finding.times;
-                equal.severity = higher(equal.severity, finding.severity);
+                equal.severity = equal.severity.max(finding.severity);
                 let room = MAX_REQUESTS.saturating_sub(equal.requests.len());
                 equal.requests.extend(finding.requests.into_iter().take(room));
             }
             Entry::Vacant(_) if is_full => {
                 let (severity, times) = more.entry(finding.check).or_insert((Severity::Warning, 0));
-                *severity = higher(*severity, finding.severity);
+                *severity = (*severity).max(finding.severity);
                 *times += finding.times;
             }
             Entry::Vacant(vacant) => {
@@ -78,11 +78,6 @@ impl Findings {
         });
         self.kept.values().cloned().chain(more)
     }
-}
-
-/// The severity of findings that are counted together: one failing finding makes all of them fail.
-fn higher(one: Severity, other: Severity) -> Severity {
-    if other == Severity::Error { other } else { one }
 }
 
 #[cfg(test)]

@@ -127,12 +127,11 @@ fn lasted(report: &Report, began: OffsetDateTime) -> u64 {
 
 /// Returns all findings except unused entries.
 fn findings(reports: &[(String, Report)]) -> Vec<Finding> {
-    let of = |report: &'_ Report| report.verdict.findings.clone();
-    let silent = |report: &Report| report.verdict.findings.iter().any(|finding| finding.check == CheckId::NO_TRAFFIC);
-    let all_silent = reports.iter().all(|(_, report)| silent(report));
+    let is_no_traffic = |finding: &Finding| finding.check == CheckId::NO_TRAFFIC;
+    let all_silent = reports.iter().all(|(_, report)| report.verdict.findings.iter().any(is_no_traffic));
     let mut findings = Findings::default();
     let mut stale = BTreeSet::new();
-    for finding in reports.iter().flat_map(|(_, report)| of(report)) {
+    for finding in reports.iter().flat_map(|(_, report)| report.verdict.findings.clone()) {
         let is_listed = match finding.check.as_str() {
             "unused" => false,
             "no-traffic" => all_silent,
@@ -168,8 +167,7 @@ fn fixtures(reports: &[(String, Report)]) -> Vec<FixtureUse> {
 fn unused(reports: &[(String, Report)], combined: &Verdict) -> Vec<Finding> {
     let told = reports.iter().flat_map(|(_, report)| &report.verdict.findings);
     let told: Vec<&Finding> = told.filter(|finding| finding.check == CheckId::UNUSED).collect();
-    let graver = told.iter().any(|finding| finding.severity == Severity::Error);
-    let severity = if graver { Severity::Error } else { Severity::Warning };
+    let severity = told.iter().map(|finding| finding.severity).max().unwrap_or(Severity::Warning);
     let known: HashMap<(String, usize), &Finding> = told
         .iter()
         .filter_map(|finding| Some(((plain(finding.at.fixture.as_deref()?), finding.at.entry?), *finding)))

@@ -47,13 +47,13 @@ struct Lines {
 pub fn render<'a>(report: &'a Report, place: &dyn Fn(&str) -> String) -> String {
     let verdict = &report.verdict;
     let first = verdict.fixtures.first().map_or(DEFAULT_PATH, |fixture| &fixture.fixture);
-    let mut prints = Fingerprints::default();
+    let mut seen = HashMap::new();
     let issue = |finding: &'a Finding| {
         let path = place(finding.at.fixture.as_deref().unwrap_or(first));
         Issue {
             description: description(finding),
             check_name: finding.check.as_str(),
-            fingerprint: prints.of(finding, &path),
+            fingerprint: fingerprint(finding, &path, &mut seen),
             severity: severity(finding),
             location: IssueLocation { path, lines: Lines { begin: finding.at.line.unwrap_or(1) } },
         }
@@ -84,17 +84,13 @@ fn severity(finding: &Finding) -> &'static str {
     }
 }
 
-/// Computes the fingerprints by which GitLab recognises known issues. They do not depend on values and lines.
-#[derive(Default)]
-struct Fingerprints(HashMap<String, usize>);
-
-impl Fingerprints {
-    fn of(&mut self, finding: &Finding, path: &str) -> String {
-        let request = finding.at.request.as_deref().unwrap_or_default();
-        let about = format!("{}\n{path}\n{request}", finding.check.as_str());
-        let equal = self.0.entry(about.clone()).or_default();
-        *equal += 1;
-        let digest = Sha256::digest(format!("{about}\n{equal}"));
-        digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
-    }
+/// Computes the fingerprint by which GitLab recognises a known issue. It does not depend on values and lines. `seen`
+/// counts equal issues.
+fn fingerprint(finding: &Finding, path: &str, seen: &mut HashMap<String, usize>) -> String {
+    let request = finding.at.request.as_deref().unwrap_or_default();
+    let about = format!("{}\n{path}\n{request}", finding.check.as_str());
+    let equal = seen.entry(about.clone()).or_default();
+    *equal += 1;
+    let digest = Sha256::digest(format!("{about}\n{equal}"));
+    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -27,22 +27,14 @@ pub(super) struct UnusedEntries<'v> {
 /// Returns the fixtures with unused entries. Pruned fixtures are skipped: the code that pruned them reports them.
 pub(super) fn unused_entries(verdict: &Verdict) -> Vec<UnusedEntries<'_>> {
     let partly = verdict.fixtures.iter().filter(|fixture| fixture.used < fixture.entries && fixture.pruned.is_none());
-    let of = |fixture: &'_ FixtureUse| -> Vec<&Finding> {
+    let unused = partly.map(|fixture| {
         let is_here = |finding: &&Finding| {
             let at = &finding.at;
             finding.check == CheckId::UNUSED && at.fixture.as_deref() == Some(&fixture.fixture) && at.entry.is_some()
         };
-        verdict.findings.iter().filter(is_here).collect()
-    };
-    let unused = partly.map(|fixture| {
-        let findings = of(fixture);
-        let fails = findings.iter().any(|finding| finding.severity == Severity::Error);
-        UnusedEntries {
-            fixture,
-            count: fixture.entries - fixture.used,
-            findings,
-            severity: if fails { Severity::Error } else { Severity::Warning },
-        }
+        let findings: Vec<&Finding> = verdict.findings.iter().filter(is_here).collect();
+        let severity = findings.iter().map(|finding| finding.severity).max().unwrap_or(Severity::Warning);
+        UnusedEntries { fixture, count: fixture.entries - fixture.used, findings, severity }
     });
     unused.collect()
 }

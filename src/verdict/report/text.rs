@@ -233,8 +233,8 @@ fn mark(severity: Severity, palette: &Palette) -> (char, Style) {
     }
 }
 
-/// Wraps long lines at spaces, with indented continuation lines. Words without a space, such as URLs, stay whole, so that
-/// they can be copied. Hints stay whole for the same reason.
+/// Wraps long lines at spaces, with indented continuation lines. Words without a space, such as URLs, stay whole, so
+/// that they can be copied. Hints stay whole for the same reason.
 fn wrapped(text: &str, palette: &Palette) -> String {
     let Some(columns) = palette.columns else { return text.to_owned() };
     let mut out = String::with_capacity(text.len() + text.len() / 16);

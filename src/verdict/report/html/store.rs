@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::verdict::PayloadExcerpt;
 use harproxy_http::headers::to_chars;
-use harproxy_http::{Headers, MediaType};
+use harproxy_http::{Header, Headers, MediaType};
 
 /// Size budget of header fields and payloads in the page, bytes.
 const ROOM: usize = 25 << 20;
@@ -55,16 +55,15 @@ impl Default for PageStore {
 impl PageStore {
     /// Returns the numbers of these fields; `None` if the budget is exhausted.
     pub(super) fn fields(&mut self, headers: &Headers) -> Option<Vec<usize>> {
-        headers.iter().map(|header| self.field(&header.name, &to_chars(&header.value))).collect()
-    }
-
-    fn field(&mut self, name: &str, value: &str) -> Option<usize> {
-        let field = (name.to_owned(), value.to_owned());
-        if let Some(known) = self.fields.get_index_of(&field) {
-            return Some(known);
-        }
-        self.take(name.len() + cost(value))?;
-        Some(self.fields.insert_full(field).0)
+        let number = |header: &Header| {
+            let field = (header.name.to_string(), to_chars(&header.value).into_owned());
+            if let Some(known) = self.fields.get_index_of(&field) {
+                return Some(known);
+            }
+            self.take(field.0.len() + cost(&field.1))?;
+            Some(self.fields.insert_full(field).0)
+        };
+        headers.iter().map(number).collect()
     }
 
     /// Returns the number of this payload; `None` without a payload.
