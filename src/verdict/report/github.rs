@@ -5,8 +5,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use super::selection::unused_last;
-use super::{Report, headline};
+use super::{Report, headline, unused_last};
 use crate::verdict::{Finding, Severity};
 use harproxy_compare::excerpt;
 use harproxy_http::escape::harmless;

@@ -7,8 +7,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::Report;
-use super::selection::unused_last;
+use super::{Report, unused_last};
 use crate::verdict::{CheckId, Finding, Severity};
 use harproxy_compare::excerpt;
 

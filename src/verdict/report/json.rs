@@ -104,15 +104,10 @@ pub fn render(report: &Report) -> String {
 /// Reads a report that [`render`] wrote. Unknown members are ignored, as the schema requires. [`Report::entries`] is
 /// empty, because the format has none.
 pub fn read(json: &[u8]) -> Result<Report, ReadError> {
-    #[derive(Deserialize)]
-    struct Header {
-        schema: Option<String>,
-    }
     let value: serde_json::Value = serde_json::from_slice(json).map_err(ReadError::Json)?;
-    let schema = Header::deserialize(&value).ok().and_then(|header| header.schema);
-    match schema {
-        Some(schema) if schema == SCHEMA => {}
-        Some(schema) if schema.starts_with(FAMILY) => return Err(ReadError::Newer { schema }),
+    match value["schema"].as_str() {
+        Some(SCHEMA) => {}
+        Some(schema) if schema.starts_with(FAMILY) => return Err(ReadError::Newer { schema: schema.to_owned() }),
         _ => return Err(ReadError::NotAReport),
     }
     let document: Document<'_> = serde_json::from_slice(json).map_err(ReadError::Malformed)?;

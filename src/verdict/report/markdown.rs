@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use super::headline::many;
 use super::marks::{block, code, html, prose};
-use super::selection::{UnusedEntries, unused_entries, without_unused};
-use super::{Report, headline, text};
+use super::{Report, UnusedEntries, headline, text, unused_entries, without_unused};
 use crate::verdict::explain::{MAX_DIFFERENCES, is_near_line};
 use crate::verdict::phrase::{subject, values};
 use crate::verdict::{Finding, NearEntry, Severity, Verdict};

@@ -9,7 +9,6 @@ pub mod json;
 pub mod junit;
 pub mod markdown;
 pub mod marks;
-mod selection;
 pub mod text;
 
 use std::path::{Component, Path, PathBuf};
@@ -20,7 +19,7 @@ use time::OffsetDateTime;
 
 use super::EntryView;
 use super::request::RequestRow;
-use super::{StatusSource, Verdict};
+use super::{CheckId, Finding, FixtureUse, Severity, StatusSource, Verdict};
 
 /// The data of a finished run for its reports.
 #[derive(Clone, Debug)]
@@ -100,6 +99,43 @@ impl Format {
 pub fn plain(path: &str) -> String {
     let named = Path::new(path).components().filter(|part| !matches!(part, Component::CurDir));
     named.collect::<PathBuf>().display().to_string()
+}
+
+/// Returns all findings except unused entries: misses, then other failures, then warnings.
+fn without_unused(verdict: &Verdict) -> Vec<&Finding> {
+    let mut findings: Vec<&Finding> = verdict.findings.iter().filter(|f| f.check != CheckId::UNUSED).collect();
+    // A stable sort: order of appearance within each group.
+    findings.sort_by_key(|finding| (finding.check != CheckId::MISS, finding.severity != Severity::Error));
+    findings
+}
+
+/// Returns all findings, unused entries last.
+fn unused_last(verdict: &Verdict) -> Vec<&Finding> {
+    let unused = verdict.findings.iter().filter(|finding| finding.check == CheckId::UNUSED);
+    without_unused(verdict).into_iter().chain(unused).collect()
+}
+
+struct UnusedEntries<'v> {
+    fixture: &'v FixtureUse,
+    count: usize,
+    /// The finding of each listed entry.
+    findings: Vec<&'v Finding>,
+    severity: Severity,
+}
+
+/// Returns the fixtures with unused entries. Pruned fixtures are skipped: the code that pruned them reports them.
+fn unused_entries(verdict: &Verdict) -> Vec<UnusedEntries<'_>> {
+    let partly = verdict.fixtures.iter().filter(|fixture| fixture.used < fixture.entries && fixture.pruned.is_none());
+    let unused = partly.map(|fixture| {
+        let is_here = |finding: &&Finding| {
+            let at = &finding.at;
+            finding.check == CheckId::UNUSED && at.fixture.as_deref() == Some(&fixture.fixture) && at.entry.is_some()
+        };
+        let findings: Vec<&Finding> = verdict.findings.iter().filter(is_here).collect();
+        let severity = findings.iter().map(|finding| finding.severity).max().unwrap_or(Severity::Warning);
+        UnusedEntries { fixture, count: fixture.entries - fixture.used, findings, severity }
+    });
+    unused.collect()
 }
 
 #[cfg(test)]

@@ -8,8 +8,7 @@ use anstyle::{AnsiColor, Style};
 use textwrap::{Options, WordSeparator, WordSplitter};
 
 use super::headline::many;
-use super::selection::{unused_entries, without_unused};
-use super::{Report, headline};
+use super::{Report, headline, unused_entries, without_unused};
 use crate::verdict::explain::{LEADS, MAX_DIFFERENCES, is_near_line};
 use crate::verdict::findings::MAX_FINDINGS;
 use crate::verdict::phrase::{Phrase, ValueSide, subject, values};

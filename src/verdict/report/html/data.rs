@@ -102,11 +102,13 @@ pub(super) fn json(report: &Report, headline: &str) -> String {
     let mut names: IndexSet<&str> = verdict.fixtures.iter().map(|fixture| fixture.fixture.as_str()).collect();
     let mut store = PageStore::default();
     // Failed requests and near entries are stored first, before the budget is exhausted.
-    let failed = failed(&verdict.findings);
+    let failing = verdict.findings.iter().filter(|finding| finding.severity == Severity::Error);
+    let failed: HashSet<u64> = failing.flat_map(|finding| finding.requests.iter().copied()).collect();
     rows.iter()
         .filter(|row| failed.contains(&row.id))
         .for_each(|row| drop(PageRequest::of(row, &mut names, &mut store)));
-    let near = near(&verdict.findings);
+    let near = verdict.findings.iter().flat_map(|finding| &finding.near).map(|near| &near.place);
+    let near: HashSet<(&str, usize)> = near.map(|place| (place.fixture.as_str(), place.entry)).collect();
     for ((name, entry), view) in views.iter().filter(|((name, entry), _)| near.contains(&(name.as_str(), *entry))) {
         PageEntry::of(name, *entry, view, &mut names, &mut store);
     }
@@ -135,17 +137,6 @@ pub(super) fn json(report: &Report, headline: &str) -> String {
     };
     // Serialising plain data with string keys never fails.
     serde_json::to_string(&page).unwrap_or_default()
-}
-
-/// Returns the ids of requests that failed the run.
-fn failed(findings: &[Finding]) -> HashSet<u64> {
-    let failing = findings.iter().filter(|finding| finding.severity == Severity::Error);
-    failing.flat_map(|finding| finding.requests.iter().copied()).collect()
-}
-
-fn near(findings: &[Finding]) -> HashSet<(&str, usize)> {
-    let near = findings.iter().flat_map(|finding| &finding.near);
-    near.map(|near| (near.place.fixture.as_str(), near.place.entry)).collect()
 }
 
 impl<'a> PageRequest<'a> {

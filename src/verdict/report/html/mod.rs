@@ -43,27 +43,23 @@ const SCRIPT: &str = concat!(
 pub fn render(report: &Report) -> String {
     let passed = report.verdict.passed();
     let (style, script) = (with_lf(STYLE), with_lf(SCRIPT));
-    let headline = headline(report);
+    let summary = text::render(&report.verdict, &text::Palette::plain());
+    let headline = summary.lines().next().unwrap_or_default();
     let fill = |name: &str| -> Cow<'_, str> {
         match name {
             "policy" => policy(&style, &script).into(),
             "icon" => if passed && report.status == 0 { "%231a7f37" } else { "%23cf222e" }.into(),
             "mark" => if passed && report.status == 0 { "M4 8.5l3 3 5.5-6.5" } else { "M5 5l6 6M11 5l-6 6" }.into(),
-            "title" => escape_text(&headline).into(),
+            "title" => escape_text(headline).into(),
             "style" => style.as_ref().into(),
             "script" => script.as_ref().into(),
-            "summary" => escape_text(&text::render(&report.verdict, &text::Palette::plain())).into(),
-            "data" => escape_json(&data::json(report, &headline)).into(),
+            "summary" => escape_text(&summary).into(),
+            "data" => escape_json(&data::json(report, headline)).into(),
             // A test checks that the page has no other placeholder.
             _ => Cow::default(),
         }
     };
     filled(&with_lf(PAGE), fill)
-}
-
-fn headline(report: &Report) -> String {
-    let text = text::render(&report.verdict, &text::Palette::plain());
-    text.lines().next().unwrap_or_default().to_owned()
 }
 
 /// The Content-Security-Policy of the page. It allows this script, this style and images in `data:` URLs only.
