@@ -11,7 +11,7 @@ use super::content::ContentKey;
 use super::content::update_sized;
 use super::exchange::Body;
 use super::graphql::fold_queries;
-use super::json_template::canonical_number;
+use super::json_diff::canonical_number;
 use super::multipart_digest::MultipartDigest;
 
 /// How request payloads are compared (`--match-body`).

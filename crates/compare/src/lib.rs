@@ -16,7 +16,7 @@
 //! | [`projection`] | [`Projection`] and the keys that it makes of requests and responses |
 //! | [`fingerprint`] | [`Fingerprinter`]: digests of named values, and the placeholders in them |
 //! | [`pairing`], [`pair`] | pairs of corresponding items, and of corresponding exchanges |
-//! | [`template`], [`text_pattern`], [`json_template`], [`payload_template`] | recorded texts with placeholders |
+//! | [`template`], [`text_pattern`], [`payload_template`] | recorded texts with placeholders |
 //! | [`body_rules`] | [`BodyRules`]: how request payloads are compared |
 //! | [`recorded`], [`sent`], [`stream_digest`] | the payloads of an entry and of a live request |
 //! | [`difference`], [`diff`](mod@diff) | [`Difference`], and the differences of two exchanges |
@@ -39,7 +39,6 @@ pub mod fields;
 pub mod fingerprint;
 pub mod graphql;
 pub mod json_diff;
-pub mod json_template;
 mod multipart_digest;
 pub mod pair;
 pub mod pairing;
