@@ -22,12 +22,10 @@
 //! | [`difference`], [`diff`](mod@diff) | [`Difference`], and the differences of two exchanges |
 //! | [`json_diff`], [`fields`], [`path_diff`] | the differences of JSON, of named values and of paths |
 //! | [`payload_diff`] | the differences of payloads |
-//! | [`ambiguity`](mod@ambiguity) | entries that differ only in redacted places |
 //! | [`distance`], [`excerpt`](mod@excerpt) | how near an entry is, and what is shown of long values |
 
 #![forbid(unsafe_code)]
 
-pub mod ambiguity;
 pub mod body_rules;
 pub mod content;
 pub mod diff;
@@ -53,7 +51,6 @@ pub mod template;
 pub mod text_pattern;
 pub mod volatile;
 
-pub use ambiguity::{Ambiguity, RedactedPlaces, ResponseDigests, ambiguity};
 pub use body_rules::{BodyRules, MatchBody};
 pub use content::{Content, ContentKey, INSPECTED_BYTES};
 pub use diff::diff;

@@ -10,7 +10,7 @@ use url::form_urlencoded;
 use super::body_rules::{BodyRules, MatchBody};
 use super::json_diff::score_json;
 use super::sent::SentPayload;
-use super::template::{Encoding, PlaceholderScore, PlaceholderValues, score_text};
+use super::template::{PlaceholderScore, PlaceholderValues, score_text};
 use super::text_pattern::TextPattern;
 
 #[derive(Debug, PartialEq, Eq, Hash)]

@@ -25,13 +25,11 @@ use super::{Chosen, EchoedValue, EntryRef, Guess, Miss, MissKind, Outcome, Query
 impl Matcher {
     /// Answers a request, and advances the sequence of `session`.
     pub fn answer(&self, query: &Query<'_>, session: Option<&str>) -> Outcome {
-        self.resolve(query, &self.sequence(session))
-    }
-
-    /// Returns the outcome of [`Matcher::answer`] without advancing the sequence or marking entries as used.
-    #[must_use]
-    pub fn would_answer(&self, query: &Query<'_>, session: Option<&str>) -> Outcome {
-        self.resolve(query, &self.sequence(session).dry_run())
+        let lookup = self.find(query.method, query.url);
+        let payload = Payload::Held(query.body.unwrap_or_default());
+        let outcome = self.choose_found(&lookup, query.headers, payload, session);
+        outcome
+            .unwrap_or_else(|kind| Outcome::Miss(Box::new(self.explain_found(&lookup, query.headers, payload, kind))))
     }
 
     /// Chooses among the candidates of a lookup, and advances the sequence of `session`.
@@ -45,8 +43,14 @@ impl Matcher {
         payload: Payload<'_>,
         session: Option<&str>,
     ) -> Result<Outcome, MissKind> {
-        let query = payload.query(lookup, headers);
-        self.choose_and_follow(&query, lookup, &payload.sent(headers), &self.sequence(session))
+        let (sent, no_payload) = (payload.sent(headers), SentPayload::new(headers, None));
+        let fields = SentFields::new(headers);
+        let request = LiveRequest { url: None, headers, fields: &fields, payload: &sent, no_payload: &no_payload };
+        let sequence = self.sequence(session);
+        let choice = self.choose(lookup, &request, &sequence, &[])?;
+        let target = Target { method: lookup.method.into(), url: Cow::Borrowed(lookup.url) };
+        let navigation = headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate");
+        self.follow(target, choice, &request, &sequence, navigation)
     }
 
     /// Explains a miss of [`Matcher::choose_found`]. It compares the request with many entries, which takes a while.
@@ -59,30 +63,6 @@ impl Matcher {
         kind: MissKind,
     ) -> Miss {
         self.explain(&payload.query(lookup, headers), &payload.sent(headers), kind)
-    }
-
-    fn resolve<'q>(&'q self, query: &Query<'q>, sequence: &SequenceState) -> Outcome {
-        let lookup = self.find(query.method, query.url);
-        let payload = SentPayload::new(query.headers, query.body);
-        let outcome = self.choose_and_follow(query, &lookup, &payload, sequence);
-        outcome.unwrap_or_else(|kind| Outcome::Miss(Box::new(self.explain(query, &payload, kind))))
-    }
-
-    fn choose_and_follow<'q>(
-        &'q self,
-        query: &Query<'q>,
-        lookup: &Lookup<'_>,
-        payload: &SentPayload<'q>,
-        sequence: &SequenceState,
-    ) -> Result<Outcome, MissKind> {
-        let fields = SentFields::new(query.headers);
-        let no_payload = SentPayload::new(query.headers, None);
-        let request =
-            LiveRequest { url: None, headers: query.headers, fields: &fields, payload, no_payload: &no_payload };
-        let target = Target { method: query.method.into(), url: Cow::Borrowed(query.url) };
-        let choice = self.choose(lookup, &request, sequence, &[])?;
-        let navigation = query.headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate");
-        self.follow(target, choice, &request, sequence, navigation)
     }
 
     fn choose(

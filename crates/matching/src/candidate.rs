@@ -5,15 +5,14 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use harproxy_compare::{
-    BodyRules, Digest, Encoding, PlaceholderValues, RecordedPayload, RedactedPlaces, ResponseDigests, SentPayload,
-    Template,
+    BodyRules, Digest, Encoding, Fingerprint, PlaceholderValues, RecordedPayload, SentPayload, Template,
 };
 use indexmap::IndexMap;
 
 use super::conditional::Condition;
 use super::index::Ordinal;
 use super::key::KeyForm;
-use super::payload::{read_recorded, read_redacted_places, read_response_digests};
+use super::payload::{read_recorded, read_response_fingerprint};
 use super::redacted_places::{HeaderPlaces, UrlPlaces};
 use super::score::RecordedFields;
 use super::{Echo, EntryRef, MissingBody, Redirects, redirects};
@@ -40,10 +39,8 @@ pub(super) struct Candidate {
     pub(super) places: Option<Box<(UrlPlaces, HeaderPlaces)>>,
     /// The state of the response payload, found when the entry is first chosen.
     content: OnceLock<ContentState>,
-    /// The redacted places of its request, found when it is first compared with another candidate.
-    redacted_places: OnceLock<RedactedPlaces>,
-    /// The digests of its response, made when it is first compared with another candidate.
-    response_digests: OnceLock<ResponseDigests>,
+    /// The fingerprint of its response, made when it is first compared with another candidate.
+    response: OnceLock<Fingerprint>,
 }
 
 /// A recorded value of a header that must be equal (`--match-header`).
@@ -110,7 +107,7 @@ impl Candidate {
             HeaderPlaces::of(&entry.request.headers),
         );
         Candidate {
-            places: (!(places.0.is_empty() && places.1.is_empty())).then(|| Box::new(places)),
+            places: (!(places.0.is_empty() && places.1.0.is_empty())).then(|| Box::new(places)),
             ordinal,
             at,
             payload: read_recorded(fixture, at.entry, entry, &rules.body),
@@ -123,8 +120,7 @@ impl Candidate {
                 Storage::Text(text) if !text.is_empty() => ContentState::Available.into(),
                 _ => OnceLock::new(),
             },
-            redacted_places: OnceLock::new(),
-            response_digests: OnceLock::new(),
+            response: OnceLock::new(),
         }
     }
 
@@ -133,12 +129,8 @@ impl Candidate {
         self.places.is_some() || matches!(self.payload, RecordedPayload::Template(_))
     }
 
-    pub(super) fn redacted_places(&self, fixture: &Fixture) -> &RedactedPlaces {
-        self.redacted_places.get_or_init(|| read_redacted_places(fixture, self.at.entry))
-    }
-
-    pub(super) fn response_digests(&self, fixture: &Fixture) -> ResponseDigests {
-        *self.response_digests.get_or_init(|| read_response_digests(fixture, self.at.entry))
+    pub(super) fn response(&self, fixture: &Fixture) -> &Fingerprint {
+        self.response.get_or_init(|| read_response_fingerprint(fixture, self.at.entry))
     }
 
     /// Returns the state of the payload of its response.

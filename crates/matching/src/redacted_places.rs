@@ -82,9 +82,13 @@ impl UrlPlaces {
         score
     }
 
-    /// Returns true if the URL has no placeholders.
     pub(super) fn is_empty(&self) -> bool {
         self.required.is_empty() && self.ignored.is_empty()
+    }
+
+    /// Returns the parts with placeholders.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &(UrlPart, Template)> {
+        self.required.iter().chain(&self.ignored)
     }
 }
 
@@ -203,11 +207,11 @@ fn ignored_parameters<'u>(view: &View<'_, 'u>) -> impl Iterator<Item = (String, 
 
 /// The placeholders in the request headers of an entry. A request need not fit them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct HeaderPlaces(Box<[(HeaderPlace, Template)]>);
+pub(super) struct HeaderPlaces(pub(super) Box<[(HeaderPlace, Template)]>);
 
 /// A place in the headers of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum HeaderPlace {
+pub(super) enum HeaderPlace {
     /// A header, by its name in lower case and its index among those of this name.
     Field(Box<str>, usize),
     /// A cookie, by its name and its index among those of this name.
@@ -237,11 +241,6 @@ impl HeaderPlaces {
             }
         }
         HeaderPlaces(found.into())
-    }
-
-    /// Returns true if the headers have no placeholders.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 
     /// Scores the headers of a request. Of several values at one place the best one counts.
