@@ -11,8 +11,8 @@ use harproxy_http::NormalUrl;
 use harproxy_http::problem::in_words;
 use harproxy_http::url::{Parts, normal};
 
-use super::candidate::{Candidate, ContentState};
-use super::choice::{self, Choice, LiveRequest, NoChoice};
+use super::candidate::Candidate;
+use super::choice::{self, Choice, LiveRequest};
 use super::conditional::Condition;
 use super::echo::EchoSource;
 use super::index::Ordinal;
@@ -71,7 +71,7 @@ impl Matcher {
         request: &LiveRequest<'_, '_>,
         sequence: &SequenceState,
         passed: &[Ordinal],
-    ) -> Result<Choice<'_>, NoChoice> {
+    ) -> Result<Choice<'_>, MissKind> {
         let groups = self.load(lookup);
         let url = self.open_url_view(lookup.url, &groups);
         let request = LiveRequest { url: url.as_ref(), ..*request };
@@ -124,12 +124,12 @@ impl Matcher {
                     chain.add_hop(at, &*self.entry(at)?, &target.url);
                     (target, choice) = (next, found);
                 }
-                Err(NoChoice::NoEntry) => return Ok(redirect(chain)),
-                Err(NoChoice::Passed) => {
+                Err(MissKind::NoEntry) => return Ok(redirect(chain)),
+                Err(MissKind::RedirectLoop(_)) => {
                     chain.hops.push(at);
                     return Err(MissKind::RedirectLoop(chain.hops));
                 }
-                Err(no) => return Err(no.into()),
+                Err(kind) => return Err(kind),
             }
         }
     }
@@ -184,11 +184,8 @@ impl Matcher {
         if choice.candidate.condition == Condition::Failure {
             return Ok(Outcome::Abort(self.chosen(target, choice, chain, None)));
         }
-        match choice.candidate.content(&self.fixtures[at.fixture], choice.rules) {
-            ContentState::Available => Ok(Outcome::Serve(self.chosen(target, choice, chain, None))),
-            ContentState::NotRecorded => Err(MissKind::BodyNotRecorded(at)),
-            ContentState::Unreadable(why) => Err(MissKind::Unreadable(at, why.clone())),
-        }
+        choice.candidate.check_content(&self.fixtures[at.fixture], choice.rules)?;
+        Ok(Outcome::Serve(self.chosen(target, choice, chain, None)))
     }
 
     fn chosen(
@@ -252,17 +249,6 @@ impl<'a> RedirectChain<'a> {
         self.hops.push(at);
         if url.parts().host() == self.client_url.parts().host() {
             self.cookies.extend(entry.response.headers.get_all("set-cookie").map(Bytes::copy_from_slice));
-        }
-    }
-}
-
-impl From<NoChoice> for MissKind {
-    fn from(no: NoChoice) -> Self {
-        match no {
-            NoChoice::NoEntry => MissKind::NoEntry,
-            NoChoice::UsedUp => MissKind::UsedUp,
-            NoChoice::Passed => MissKind::RedirectLoop(Vec::new()),
-            NoChoice::Unreadable(at, why) => MissKind::Unreadable(at, why),
         }
     }
 }

@@ -13,9 +13,9 @@ use super::conditional::Condition;
 use super::index::Ordinal;
 use super::key::KeyForm;
 use super::payload::{read_recorded, read_response_fingerprint};
-use super::redacted_places::{HeaderPlaces, UrlPlaces};
+use super::redacted_places::RedactedPlaces;
 use super::score::RecordedFields;
-use super::{Echo, EntryRef, MissingBody, Redirects, redirects};
+use super::{Echo, EntryRef, MissKind, MissingBody, Redirects, redirects};
 use harproxy_har::model::Storage;
 use harproxy_har::{Entry, Fixture, Payload};
 use harproxy_http::problem::in_words;
@@ -35,10 +35,10 @@ pub(super) struct Candidate {
     pub(super) location: Option<Box<str>>,
     /// The values of the `--match-header` names, in their order.
     pub(super) required: Box<[Vec<RequiredValue>]>,
-    /// The places of placeholders in its URL and in its headers, if there are any.
-    pub(super) places: Option<Box<(UrlPlaces, HeaderPlaces)>>,
-    /// The state of the response payload, found when the entry is first chosen.
-    content: OnceLock<ContentState>,
+    /// The places of placeholders in its URL and in its headers.
+    pub(super) places: RedactedPlaces,
+    /// Whether the response payload can be served, found when the entry is first chosen.
+    content: OnceLock<Result<(), MissKind>>,
     /// The fingerprint of its response, made when it is first compared with another candidate.
     response: OnceLock<Fingerprint>,
 }
@@ -66,17 +66,6 @@ impl RequiredValue {
     }
 }
 
-/// The state of the payload of an entry's response.
-#[derive(Clone, Debug)]
-pub(super) enum ContentState {
-    /// It can be served, or there is none.
-    Available,
-    /// It was not recorded.
-    NotRecorded,
-    /// It cannot be read, for this reason.
-    Unreadable(String),
-}
-
 /// The options and `[[match]]` rules that apply to the entries of a group.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rules {
@@ -102,12 +91,9 @@ impl Candidate {
     ) -> Self {
         let values = |name: &String| entry.request.headers.get_all(name).map(RequiredValue::new).collect();
         let url = normal(&entry.request.url).filter(|url| placeholder::may_occur_in(url.as_bytes()));
-        let places = (
-            url.map(|url| UrlPlaces::of(&form.view(&url))).unwrap_or_default(),
-            HeaderPlaces::of(&entry.request.headers),
-        );
+        let view = url.as_deref().map(|url| form.view(url));
         Candidate {
-            places: (!(places.0.is_empty() && places.1.0.is_empty())).then(|| Box::new(places)),
+            places: RedactedPlaces::of(view.as_ref(), &entry.request.headers),
             ordinal,
             at,
             payload: read_recorded(fixture, at.entry, entry, &rules.body),
@@ -117,7 +103,7 @@ impl Candidate {
             location: redirects::location(entry).map(String::into_boxed_str),
             required: rules.match_headers.iter().map(values).collect(),
             content: match &entry.response.content.stored {
-                Storage::Text(text) if !text.is_empty() => ContentState::Available.into(),
+                Storage::Text(text) if !text.is_empty() => Ok(()).into(),
                 _ => OnceLock::new(),
             },
             response: OnceLock::new(),
@@ -126,30 +112,31 @@ impl Candidate {
 
     /// Returns true if its request has placeholders.
     pub(super) fn has_placeholders(&self) -> bool {
-        self.places.is_some() || matches!(self.payload, RecordedPayload::Template(_))
+        self.places.iter().next().is_some() || matches!(self.payload, RecordedPayload::Template(_))
     }
 
     pub(super) fn response(&self, fixture: &Fixture) -> &Fingerprint {
         self.response.get_or_init(|| read_response_fingerprint(fixture, self.at.entry))
     }
 
-    /// Returns the state of the payload of its response.
-    pub(super) fn content(&self, fixture: &Fixture, rules: &Rules) -> &ContentState {
-        let read = || {
+    /// Checks that the payload of its response can be served.
+    pub(super) fn check_content(&self, fixture: &Fixture, rules: &Rules) -> Result<(), MissKind> {
+        let check = || {
             let entry = fixture.entry(self.at.entry)?;
-            Ok::<_, harproxy_har::Error>(match fixture.payload(self.at.entry, &entry.response.content)? {
-                Payload::NotRecorded if rules.missing_body == MissingBody::Fail && has_content(&entry) => {
-                    ContentState::NotRecorded
-                }
-                _ => ContentState::Available,
-            })
+            let payload = fixture.payload(self.at.entry, &entry.response.content)?;
+            let is_needed = rules.missing_body == MissingBody::Fail && has_content(&entry);
+            Ok::<_, harproxy_har::Error>(is_needed && matches!(payload, Payload::NotRecorded))
         };
-        self.content.get_or_init(|| read().unwrap_or_else(|error| ContentState::Unreadable(in_words(&error))))
+        let content = self.content.get_or_init(|| match check() {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(MissKind::BodyNotRecorded(self.at)),
+            Err(error) => Err(MissKind::Unreadable(self.at, in_words(&error))),
+        });
+        content.clone()
     }
 
     fn class_key(&self) -> ClassKey<'_> {
-        let key = (self.at.fixture, &self.payload, &self.headers, &self.condition, &*self.required);
-        (key, self.places.as_deref())
+        (self.at.fixture, &self.payload, &self.headers, &self.condition, &*self.required, &self.places)
     }
 }
 
@@ -199,10 +186,8 @@ impl<'a> CandidateClass<'a> {
 }
 
 /// The properties that are equal in a class.
-type ClassKey<'a> = (
-    (usize, &'a RecordedPayload, &'a RecordedFields, &'a Condition, &'a [Vec<RequiredValue>]),
-    Option<&'a (UrlPlaces, HeaderPlaces)>,
-);
+type ClassKey<'a> =
+    (usize, &'a RecordedPayload, &'a RecordedFields, &'a Condition, &'a [Vec<RequiredValue>], &'a RedactedPlaces);
 
 /// A group with more classes has an index by payload. A recording may have a single GraphQL endpoint.
 const MAX_UNINDEXED: usize = 16;
@@ -242,7 +227,7 @@ impl Group {
         let needs_body =
             candidates.iter().any(|one| one.location.is_some() || !matches!(one.payload, RecordedPayload::Any));
         let by_payload = (classes.len() > MAX_UNINDEXED).then(|| Box::new(PayloadIndex::new(&candidates, &classes)));
-        let open_urls = candidates.iter().any(|one| one.places.as_ref().is_some_and(|places| !places.0.is_empty()));
+        let open_urls = candidates.iter().any(|one| one.places.has_url_places());
         Group { rules, candidates, classes, unreadable, needs_body, open_urls, by_payload }
     }
 

@@ -1,6 +1,6 @@
 //! Explains a choice (`harproxy explain`): for each entry of the request's method and URL, why it is chosen or not.
 
-use harproxy_compare::{RecordedPayload, SentPayload};
+use harproxy_compare::{PlaceholderScore, RecordedPayload, SentPayload};
 
 use super::choice::{self, LiveRequest};
 use super::matcher::Matcher;
@@ -16,18 +16,9 @@ pub struct Contender {
     /// The names of its header fields that would score if the request repeated them.
     pub lacking: Vec<String>,
     /// How the request agrees with its placeholders.
-    pub placeholders: PlaceholderCounts,
+    pub placeholders: PlaceholderScore,
     /// The reason why it is chosen or not.
     pub state: ContenderState,
-}
-
-/// The placeholders of an entry that fits a request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PlaceholderCounts {
-    /// Placeholders that the request sends back, or for which it sends the configured value.
-    pub confirmed: usize,
-    /// All placeholders.
-    pub total: usize,
 }
 
 /// The reason why an entry is chosen or not.
@@ -91,8 +82,7 @@ impl Matcher {
             let entry = self.fixtures[candidate.at.fixture].entry(candidate.at.entry);
             let names = entry.map(|entry| fields.names(&entry.request.headers, group.rules.score_all_headers));
             let (repeated, lacking) = names.unwrap_or_default();
-            let score = choice::placeholder_score(candidate, &request, &group.rules).unwrap_or_default().0;
-            let placeholders = PlaceholderCounts { confirmed: score.confirmed, total: score.places() };
+            let placeholders = choice::placeholder_score(candidate, &request, &group.rules).unwrap_or_default().0;
             Contender { at: candidate.at, repeated, lacking, placeholders, state }
         });
         let mut contenders: Vec<Contender> = contenders.collect();

@@ -1,12 +1,11 @@
 //! Choices among ambiguous entries: the request does not tell which of them is meant.
 
-use harproxy_compare::Template;
 use harproxy_har::Fixture;
 use harproxy_redact::Placeholder;
 
 use super::EntryRef;
 use super::candidate::{Candidate, CandidateClass};
-use super::redacted_places::{HeaderPlace, UrlPart};
+use super::redacted_places::RedactedPlace;
 
 /// A choice that may be wrong, because the chosen entry is ambiguous with others.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,14 +20,6 @@ pub struct Guess {
 
 /// The most entries that are listed.
 const MAX_LISTED: usize = 8;
-
-/// A redacted place of a request.
-#[derive(PartialEq)]
-enum RedactedPlace<'a> {
-    Url(&'a UrlPart),
-    Header(&'a HeaderPlace),
-    Payload,
-}
 
 /// Compares the chosen candidate with the equally ranked ones of other classes. Returns `None` if none is ambiguous
 /// with it. Two candidates are ambiguous if they have different placeholders at a place, and different responses.
@@ -78,13 +69,11 @@ fn different_placeholders(one: &Candidate, other: &Candidate) -> Option<[Placeho
     })
 }
 
-fn redacted_places(candidate: &Candidate) -> Vec<(RedactedPlace<'_>, Vec<Placeholder>)> {
-    let placeholders = |template: &Template| template.placeholders().cloned().collect();
-    let mut found = Vec::new();
-    if let Some(places) = &candidate.places {
-        found.extend(places.0.iter().map(|(part, template)| (RedactedPlace::Url(part), placeholders(template))));
-        found.extend(places.1.0.iter().map(|(place, template)| (RedactedPlace::Header(place), placeholders(template))));
-    }
-    found.push((RedactedPlace::Payload, candidate.payload.placeholders()));
+/// Returns the placeholders of each redacted place of a request. The place of the payload is `None`.
+fn redacted_places(candidate: &Candidate) -> Vec<(Option<&RedactedPlace>, Vec<Placeholder>)> {
+    let places = candidate.places.iter();
+    let mut found: Vec<_> =
+        places.map(|(place, template)| (Some(place), template.placeholders().cloned().collect())).collect();
+    found.push((None, candidate.payload.placeholders()));
     found
 }

@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use super::EntryRef;
 use super::key::{KeyForm, View};
-use super::redacted_places::{UrlPlaces, UrlShape, size};
+use super::redacted_places::{RedactedPlaces, UrlShape, size};
 use harproxy_har::Fixture;
+use harproxy_http::Headers;
 use harproxy_http::url::normal;
 use harproxy_redact::placeholder;
 
@@ -163,7 +164,7 @@ impl Shapes {
         if !placeholder::may_occur_in(url.as_bytes()) {
             return None;
         }
-        let shape = UrlShape::of(&UrlPlaces::of(view))?;
+        let shape = UrlShape::of(&RedactedPlaces::of(Some(view), &Headers::default()))?;
         let known = self.0.entry(size(view)).or_default();
         if !known.contains(&shape) {
             known.push(shape.clone());

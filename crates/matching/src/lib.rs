@@ -51,7 +51,7 @@ use ::http::HeaderMap;
 pub use harproxy_compare::{DigestedPayload, MatchBody, PayloadDigester};
 
 pub use conditional::asks_for_websocket;
-pub use contenders::{Contender, ContenderState, PlaceholderCounts};
+pub use contenders::{Contender, ContenderState};
 pub use echo::{Echo, EchoEncoding, EchoError, EchoedValue};
 pub use guess::Guess;
 pub use lookup::{Lookup, Payload};

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use super::candidate::{Group, Rules};
-use super::explain::Explainer;
+use super::explain::Neighbours;
 use super::index::{Index, Ordinal};
 use super::key::KeyForm;
 use super::policy::Policy;
@@ -35,7 +35,8 @@ pub struct Matcher {
     pub(super) groups: Box<[OnceLock<Box<Group>>]>,
     pub(super) sessions: Sessions,
     pub(super) used: EntrySet,
-    pub(super) explainer: Explainer,
+    /// The index that explanations need beyond the one of the matcher.
+    pub(super) neighbours: OnceLock<Neighbours>,
     /// The redaction policy for the requests in explanations.
     pub(super) redaction: Arc<harproxy_redact::Policy>,
 }
@@ -54,7 +55,7 @@ impl Matcher {
             groups: (0..index.groups()).map(|_| OnceLock::new()).collect(),
             sessions: Sessions::new(index.entries().len()),
             used: EntrySet::new(index.entries().len()),
-            explainer: Explainer::default(),
+            neighbours: OnceLock::new(),
             redaction: Arc::default(),
             options,
             fixtures,

@@ -35,15 +35,9 @@ pub(super) struct ComparedEntry {
 /// The order of near entries: the least distance first, then the most repeated headers, then the order of entries.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct NearRank {
-    distance: u32,
+    pub(super) distance: u32,
     score: Reverse<usize>,
     ordinal: Ordinal,
-}
-
-impl NearRank {
-    pub(super) fn distance(&self) -> u32 {
-        self.distance
-    }
 }
 
 /// Limits the bytes of long payloads that one explanation reads.

@@ -6,7 +6,7 @@ mod compare;
 mod near;
 mod remedy;
 
-use std::sync::OnceLock;
+pub(super) use self::near::Neighbours;
 
 use harproxy_compare::payload_diff::EXPLAINED_BYTES;
 use harproxy_compare::{PayloadDiffKind, SentPayload, graphql};
@@ -19,12 +19,6 @@ use super::{Difference, EntryRef, Miss, MissKind, NearMiss, Query, RequestPart};
 
 /// The most near entries that are reported.
 const MAX_NEAR: usize = 3;
-
-/// The index that explanations need beyond that of the matcher. It is built in the background, or for the first miss.
-#[derive(Debug, Default)]
-pub(super) struct Explainer {
-    neighbours: OnceLock<near::Neighbours>,
-}
 
 /// Above this number of entries the index is built for the first miss only: a run without misses does not need its
 /// memory.
@@ -48,7 +42,7 @@ impl Matcher {
         let mut compared: Vec<(ComparedEntry, Ordinal)> = Vec::new();
         for (least, at) in self.nearest(query.method, &asked, !payload.is_empty()) {
             // Headers and payload only add to the distance, so the remaining entries can't be nearer.
-            if compared.get(MAX_NEAR - 1).is_some_and(|(last, _)| least > last.rank.distance()) {
+            if compared.get(MAX_NEAR - 1).is_some_and(|(last, _)| least > last.rank.distance) {
                 break;
             }
             if let Some(one) = self.compare(query, payload, at, &budget) {

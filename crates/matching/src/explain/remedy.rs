@@ -4,8 +4,8 @@
 use harproxy_compare::path_diff::PathStep;
 use harproxy_compare::{MatchBody, PathDiff, PayloadDiffKind, SentPayload};
 use harproxy_glob::Globs;
-use harproxy_http::NormalUrl;
 use harproxy_http::url::{Parts, normal};
+use harproxy_http::{Headers, NormalUrl};
 use harproxy_json::{JsonPath, Pointer, PointerStep};
 use harproxy_support::shell_quote;
 
@@ -15,7 +15,7 @@ use super::super::index::Ordinal;
 use super::super::key::KeyForm;
 use super::super::matcher::Matcher;
 use super::super::policy::Policy;
-use super::super::redacted_places::{UrlPlaces, UrlShape};
+use super::super::redacted_places::{RedactedPlaces, UrlShape};
 use super::super::score::SentFields;
 use super::super::{Difference, MatchRule, Options, OriginPattern, PathPattern, Query, RequestPart};
 use super::compare::{ComparedEntry, path_segments};
@@ -142,7 +142,7 @@ impl Matcher {
         let Ok(entry) = fixture.entry(at.entry) else { return false };
         let Some(url) = normal(&entry.request.url) else { return false };
         let (asked, recorded) = (form.view(query.url.as_str()), form.view(&url));
-        let same_url = match UrlShape::of(&UrlPlaces::of(&recorded)) {
+        let same_url = match UrlShape::of(&RedactedPlaces::of(Some(&recorded), &Headers::default())) {
             Some(shape) => shape.of_url(&asked) == shape.of_url(&recorded),
             None => form.key(query.url.as_str()) == form.key(&url),
         };
