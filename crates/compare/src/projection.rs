@@ -114,12 +114,6 @@ impl Projection {
         })
     }
 
-    /// Returns true if a response header counts. `name` is in lower case.
-    #[must_use]
-    pub fn counts_response_header(&self, method: &str, name: &str) -> bool {
-        !self.volatile.ignores_header_of(method, name)
-    }
-
     /// Returns the digest of the header and trailer fields that count, and of the kind of failure.
     fn head_digest(&self, method: &str, response: &Response<'_>) -> Digest {
         let date = date(&response.headers);
@@ -127,7 +121,7 @@ impl Projection {
         for (part, fields) in [("headers", &response.headers), ("trailers", &response.trailers)] {
             digest.update(part);
             digest.update(fields_digest(fields, |name, value| {
-                let counts = self.counts_response_header(method, name);
+                let counts = !self.volatile.ignores_header(method, name);
                 counts.then(|| self.volatile.header_value(name, value, date))
             }));
         }

@@ -18,7 +18,7 @@ use super::echo::EchoSource;
 use super::index::Ordinal;
 use super::lookup::{Lookup, Payload};
 use super::matcher::Matcher;
-use super::score::SentFields;
+use super::score::FieldHashes;
 use super::session::SequenceState;
 use super::{Chosen, EchoedValue, EntryRef, Guess, Miss, MissKind, Outcome, Query, Redirects, SameHost, redirects};
 
@@ -44,7 +44,7 @@ impl Matcher {
         session: Option<&str>,
     ) -> Result<Outcome, MissKind> {
         let (sent, no_payload) = (payload.sent(headers), SentPayload::new(headers, None));
-        let fields = SentFields::new(headers);
+        let fields = FieldHashes::of_request(headers);
         let request = LiveRequest { url: None, headers, fields: &fields, payload: &sent, no_payload: &no_payload };
         let sequence = self.sequence(session);
         let choice = self.choose(lookup, &request, &sequence, &[])?;

@@ -14,7 +14,7 @@ use super::index::Ordinal;
 use super::key::KeyForm;
 use super::payload::{read_recorded, read_response_fingerprint};
 use super::redacted_places::RedactedPlaces;
-use super::score::RecordedFields;
+use super::score::FieldHashes;
 use super::{Echo, EntryRef, MissKind, MissingBody, Redirects, redirects};
 use harproxy_har::model::Storage;
 use harproxy_har::{Entry, Fixture, Payload};
@@ -28,7 +28,7 @@ pub(super) struct Candidate {
     pub(super) ordinal: Ordinal,
     pub(super) at: EntryRef,
     pub(super) payload: RecordedPayload,
-    pub(super) headers: RecordedFields,
+    pub(super) headers: FieldHashes,
     pub(super) condition: Condition,
     pub(super) status: i32,
     /// The `Location` of a redirect.
@@ -97,7 +97,7 @@ impl Candidate {
             ordinal,
             at,
             payload: read_recorded(fixture, at.entry, entry, &rules.body),
-            headers: RecordedFields::new(&entry.request.headers, rules.score_all_headers),
+            headers: FieldHashes::of_entry(&entry.request.headers, rules.score_all_headers),
             condition: Condition::of(entry),
             status: entry.response.status,
             location: redirects::location(entry).map(String::into_boxed_str),
@@ -187,7 +187,7 @@ impl<'a> CandidateClass<'a> {
 
 /// The properties that are equal in a class.
 type ClassKey<'a> =
-    (usize, &'a RecordedPayload, &'a RecordedFields, &'a Condition, &'a [Vec<RequiredValue>], &'a RedactedPlaces);
+    (usize, &'a RecordedPayload, &'a FieldHashes, &'a Condition, &'a [Vec<RequiredValue>], &'a RedactedPlaces);
 
 /// A group with more classes has an index by payload. A recording may have a single GraphQL endpoint.
 const MAX_UNINDEXED: usize = 16;

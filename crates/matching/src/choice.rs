@@ -11,7 +11,7 @@ use super::conditional::ResponseClass;
 use super::guess::guess;
 use super::index::Ordinal;
 use super::key::View;
-use super::score::SentFields;
+use super::score::FieldHashes;
 use super::session::SequenceState;
 use super::{Guess, MissKind, Repeat};
 use harproxy_har::Fixture;
@@ -22,7 +22,7 @@ pub(super) struct LiveRequest<'a, 'p> {
     /// The URL, if a candidate has placeholders in its URL.
     pub(super) url: Option<&'a View<'a, 'a>>,
     pub(super) headers: &'a HeaderMap,
-    pub(super) fields: &'a SentFields,
+    pub(super) fields: &'a FieldHashes,
     pub(super) payload: &'a SentPayload<'p>,
     /// The empty payload of a request that follows a redirect to GET.
     pub(super) no_payload: &'a SentPayload<'p>,

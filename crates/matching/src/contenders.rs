@@ -4,7 +4,7 @@ use harproxy_compare::{PlaceholderScore, RecordedPayload, SentPayload};
 
 use super::choice::{self, LiveRequest};
 use super::matcher::Matcher;
-use super::score::SentFields;
+use super::score::FieldHashes;
 use super::{Difference, EntryRef, Query};
 
 /// An entry with the method and URL of a request.
@@ -55,7 +55,7 @@ impl Matcher {
     pub fn contenders(&self, query: &Query<'_>, session: Option<&str>) -> Vec<Contender> {
         let groups = self.load(&self.find(query.method, query.url));
         let url = self.open_url_view(query.url, &groups);
-        let fields = SentFields::new(query.headers);
+        let fields = FieldHashes::of_request(query.headers);
         let payload = SentPayload::new(query.headers, query.body);
         let (url, headers) = (url.as_ref(), query.headers);
         let request = LiveRequest { url, headers, fields: &fields, payload: &payload, no_payload: &payload };

@@ -10,7 +10,7 @@
 //! 4. `choice`, `score`, `session`, `guess`: the candidate with the best rank that is next in sequence.
 //! 5. `answer`, `redirects`, `echo`: the outcome, after redirects that are followed.
 //!
-//! `explain` finds the near misses and a remedy. `contenders` explains a choice. `policy` combines options and
+//! `explain` finds the near misses and a remedy. `contenders` explains a choice. `key` combines options and
 //! `[[match]]` rules.
 
 #![forbid(unsafe_code)]
@@ -33,7 +33,6 @@ mod options;
 mod outcome;
 mod path;
 mod payload;
-mod policy;
 mod redacted_places;
 mod redacted_request;
 mod redirects;

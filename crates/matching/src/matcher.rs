@@ -7,7 +7,6 @@ use super::candidate::{Group, Rules};
 use super::explain::Neighbours;
 use super::index::{Index, Ordinal};
 use super::key::KeyForm;
-use super::policy::Policy;
 use super::scope::Scope;
 use super::session::{EntrySet, SequenceState, Sessions};
 use super::{EntryRef, Error, Options};
@@ -23,10 +22,8 @@ use harproxy_http::url::normal;
 pub struct Matcher {
     pub(super) fixtures: Vec<Arc<Fixture>>,
     pub(super) index: Index,
-    /// The rules by which URLs are compared.
+    /// The rules by which requests are compared.
     pub(super) form: KeyForm,
-    /// The rules by which payloads and headers are compared.
-    policy: Policy,
     pub(super) scope: Scope,
     /// The options of the run, which explanations vary to find a remedy.
     pub(super) options: Options,
@@ -47,8 +44,7 @@ impl Matcher {
     /// # Errors
     /// An invalid option, or an invalid scope of a fixture.
     pub fn new(fixtures: Vec<Arc<Fixture>>, scope: Option<Globs>, options: Options) -> Result<Self, Error> {
-        let form = KeyForm::new(&options.ignore_query, &options.same_host, &options.rules)?;
-        let policy = Policy::new(&options)?;
+        let form = KeyForm::new(&options)?;
         let scope = Scope::new(scope, &fixtures, &form)?;
         let index = Index::new(&fixtures, &form);
         Ok(Matcher {
@@ -61,7 +57,6 @@ impl Matcher {
             fixtures,
             index,
             form,
-            policy,
             scope,
         })
     }
@@ -144,6 +139,6 @@ impl Matcher {
 
     /// Returns the rules by which an entry with this URL (in normal form) is compared.
     pub(super) fn rules_for(&self, url: &str) -> Arc<Rules> {
-        self.policy.combine(self.form.rules(), &self.form.view(url).active)
+        self.form.rules_for(&self.form.view(url))
     }
 }

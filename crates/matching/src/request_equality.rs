@@ -6,15 +6,11 @@ use std::borrow::Cow;
 use harproxy_compare::{Body, ContentKey, MatchBody};
 
 use super::key::KeyForm;
-use super::policy::Policy;
 use super::{Error, MatchRule, Options};
 
 /// The rules of a project, as far as they decide which requests are the same.
 #[derive(Debug)]
-pub struct RequestEquality {
-    form: KeyForm,
-    policy: Policy,
-}
+pub struct RequestEquality(KeyForm);
 
 impl RequestEquality {
     /// Prepares the rules.
@@ -22,8 +18,7 @@ impl RequestEquality {
     /// # Errors
     /// The first invalid rule.
     pub fn new(rules: &[MatchRule]) -> Result<Self, Error> {
-        let options = Options { rules: rules.to_vec(), ..Options::default() };
-        Ok(RequestEquality { form: KeyForm::new(&[], &[], rules)?, policy: Policy::new(&options)? })
+        KeyForm::new(&Options { rules: rules.to_vec(), ..Options::default() }).map(RequestEquality)
     }
 
     /// Returns the part of a URL in normal form that must be equal.
@@ -37,12 +32,12 @@ impl RequestEquality {
     /// ```
     #[must_use]
     pub fn url<'u>(&self, url: &'u str) -> Cow<'u, str> {
-        self.form.key(url)
+        self.0.key(url)
     }
 
     /// Returns the part of a payload sent to this URL that must be equal. `read` is called only if the payload counts.
     pub fn content_key<E>(&self, url: &str, read: impl FnOnce() -> Result<Body<'static>, E>) -> Result<ContentKey, E> {
-        let rules = self.policy.combine(self.form.rules(), &self.form.view(url).active);
+        let rules = self.0.rules_for(&self.0.view(url));
         match rules.body.mode {
             MatchBody::Ignore => Ok(ContentKey::Ignored),
             _ => Ok(rules.body.content_key(&read()?)),

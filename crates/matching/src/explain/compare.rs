@@ -21,7 +21,7 @@ use super::super::index::Ordinal;
 use super::super::key::View;
 use super::super::matcher::Matcher;
 use super::super::payload::{content_type, read_recorded};
-use super::super::score::{RecordedFields, SentFields};
+use super::super::score::FieldHashes;
 use super::super::{EntryRef, NearMiss, Query, RequestPart, choice};
 
 /// An entry that was compared with a request.
@@ -90,7 +90,7 @@ pub(super) fn path_segments<'u>(view: &View<'_, 'u>) -> PathSegments<'u> {
         Cow::Borrowed(_) => None,
         Cow::Owned(path) => Some(path.split('/').skip(1).map(str::to_owned).collect()),
     };
-    PathSegments::new(view.parts.segments().collect(), by_rules)
+    PathSegments { written: view.parts.segments().collect(), by_rules }
 }
 
 impl Matcher {
@@ -138,8 +138,8 @@ impl Matcher {
         differences.extend(body.differences.iter().map(report));
 
         let line = RequestLine::new(query.method, &sent).distance(&entry.request.method, &recorded);
-        let scored_headers = RecordedFields::new(&entry.request.headers, rules.score_all_headers);
-        let score = SentFields::new(query.headers).score(&scored_headers);
+        let scored_headers = FieldHashes::of_entry(&entry.request.headers, rules.score_all_headers);
+        let score = FieldHashes::of_request(query.headers).score(&scored_headers);
         let distance = line.saturating_add(headers_distance).saturating_add(body.distance);
         Some(ComparedEntry {
             rank: NearRank { distance, score: Reverse(score), ordinal },

@@ -14,9 +14,8 @@ use super::super::choice::{self, LiveRequest};
 use super::super::index::Ordinal;
 use super::super::key::KeyForm;
 use super::super::matcher::Matcher;
-use super::super::policy::Policy;
 use super::super::redacted_places::{RedactedPlaces, UrlShape};
-use super::super::score::SentFields;
+use super::super::score::FieldHashes;
 use super::super::{Difference, MatchRule, Options, OriginPattern, PathPattern, Query, RequestPart};
 use super::compare::{ComparedEntry, path_segments};
 
@@ -117,7 +116,7 @@ impl Matcher {
         }
         let mut pattern = String::new();
         let mut variables = 0;
-        for (n, (sent, kept)) in sent.written().iter().zip(recorded.written()).enumerate() {
+        for (n, (sent, kept)) in sent.written.iter().zip(&recorded.written).enumerate() {
             pattern.push('/');
             // A secret of the request becomes a variable, too.
             if sent == kept && *sent == shown[n] {
@@ -132,11 +131,7 @@ impl Matcher {
 
     /// Returns true if an entry would be a candidate for a request under these options.
     fn would_match(&self, query: &Query<'_>, payload: &SentPayload<'_>, ordinal: Ordinal, options: &Options) -> bool {
-        let (Ok(form), Ok(policy)) =
-            (KeyForm::new(&options.ignore_query, &options.same_host, &options.rules), Policy::new(options))
-        else {
-            return false;
-        };
+        let Ok(form) = KeyForm::new(options) else { return false };
         let at = self.index.at(ordinal);
         let fixture = &self.fixtures[at.fixture];
         let Ok(entry) = fixture.entry(at.entry) else { return false };
@@ -146,12 +141,12 @@ impl Matcher {
             Some(shape) => shape.of_url(&asked) == shape.of_url(&recorded),
             None => form.key(query.url.as_str()) == form.key(&url),
         };
-        let rules = policy.combine(form.rules(), &recorded.active);
+        let rules = form.rules_for(&recorded);
         if query.method != entry.request.method || !same_url {
             return false;
         }
         let candidate = Candidate::new(ordinal, at, fixture, &entry, &rules, &form);
-        let (fields, no_payload) = (SentFields::new(query.headers), payload.without_body());
+        let (fields, no_payload) = (FieldHashes::of_request(query.headers), payload.without_body());
         // Computed values depend on the rules of the run.
         let payload = payload.fresh();
         let request = LiveRequest {
