@@ -151,7 +151,6 @@ fn diff_bodies<'a>(
     }
 }
 
-/// Returns a JSON value as text: a string without quotes, any other value as JSON.
 #[derive(Clone)]
 struct NamedValue<'a> {
     /// The part of the value that counts.
@@ -196,13 +195,11 @@ fn fields<'v>(headers: &'v Headers, project: impl Fn(&str, &'v [u8]) -> Option<C
 
 /// Returns the parameters of a query or form by their decoded names.
 fn parameters(text: &[u8]) -> NamedValues<'_> {
-    let parameter = |(name, value): (Cow<'static, str>, Cow<'static, str>)| {
-        let projected = Cow::Owned(placeholder::mask(value.as_bytes()).into_owned());
-        (name, NamedValue { projected, text: value })
+    let parameter = |(name, value): (Cow<'_, str>, Cow<'_, str>)| {
+        let projected = placeholder::mask(value.as_bytes()).into_owned().into();
+        (name.into_owned().into(), NamedValue { projected, text: value.into_owned().into() })
     };
-    form_urlencoded::parse(text)
-        .map(|(name, value)| parameter((name.into_owned().into(), value.into_owned().into())))
-        .collect()
+    form_urlencoded::parse(text).map(parameter).collect()
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use ::http::HeaderMap;
 use bytes::Bytes;
-use harproxy_compare::SentPayload;
 use harproxy_har::Entry;
 use harproxy_http::NormalUrl;
 use harproxy_http::problem::in_words;
@@ -43,9 +42,8 @@ impl Matcher {
         payload: Payload<'_>,
         session: Option<&str>,
     ) -> Result<Outcome, MissKind> {
-        let (sent, no_payload) = (payload.sent(headers), SentPayload::new(headers, None));
-        let fields = FieldHashes::of_request(headers);
-        let request = LiveRequest { url: None, headers, fields: &fields, payload: &sent, no_payload: &no_payload };
+        let (sent, fields) = (payload.sent(headers), FieldHashes::of_request(headers));
+        let request = LiveRequest { url: None, headers, fields: &fields, payload: &sent };
         let sequence = self.sequence(session);
         let choice = self.choose(lookup, &request, &sequence, &[])?;
         let target = Target { method: lookup.method.into(), url: Cow::Borrowed(lookup.url) };
@@ -87,6 +85,7 @@ impl Matcher {
         sequence: &SequenceState,
         navigation: bool,
     ) -> Result<Outcome, MissKind> {
+        let no_payload = request.payload.without_body();
         let mut request = *request;
         let mut chain = RedirectChain::new(target.url.clone());
         loop {
@@ -116,7 +115,7 @@ impl Matcher {
             }
             chain.passed.push(choice.candidate.ordinal);
             if !next.payload {
-                request.payload = request.no_payload;
+                request.payload = &no_payload;
             }
             let next = Target { method: Cow::Owned(next.method), url: Cow::Owned(next.url) };
             match self.choose(&self.find(&next.method, &next.url), &request, sequence, &chain.passed) {

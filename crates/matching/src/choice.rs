@@ -24,8 +24,6 @@ pub(super) struct LiveRequest<'a, 'p> {
     pub(super) headers: &'a HeaderMap,
     pub(super) fields: &'a FieldHashes,
     pub(super) payload: &'a SentPayload<'p>,
-    /// The empty payload of a request that follows a redirect to GET.
-    pub(super) no_payload: &'a SentPayload<'p>,
 }
 
 #[derive(Clone, Debug)]

@@ -58,7 +58,7 @@ impl Matcher {
         let fields = FieldHashes::of_request(query.headers);
         let payload = SentPayload::new(query.headers, query.body);
         let (url, headers) = (url.as_ref(), query.headers);
-        let request = LiveRequest { url, headers, fields: &fields, payload: &payload, no_payload: &payload };
+        let request = LiveRequest { url, headers, fields: &fields, payload: &payload };
         let sequence = self.sequence(session).dry_run();
         let candidates = || groups.iter().flat_map(|group| group.candidates.iter().map(move |one| (one, *group)));
         let served: Vec<bool> = candidates().map(|(candidate, _)| sequence.was_served(candidate.ordinal)).collect();

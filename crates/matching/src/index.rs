@@ -26,13 +26,10 @@ pub(super) struct Index {
     by_key: HashIndex,
     by_path: HashIndex,
     origins: HashMap<Box<str>, KnownOrigin>,
-    shapes: Shapes,
+    /// The shapes of URLs with placeholders, by the numbers of segments and parameters. Entries share shapes, so there
+    /// are few. Shapes with the same numbers are in the order of first appearance.
+    shapes: HashMap<(usize, usize), Vec<UrlShape>>,
 }
-
-/// The shapes of URLs with placeholders, by the numbers of segments and parameters. Entries share shapes, so there are
-/// few. Shapes with the same numbers are in the order of first appearance.
-#[derive(Debug, Default)]
-struct Shapes(HashMap<(usize, usize), Vec<UrlShape>>);
 
 /// An origin that has entries.
 #[derive(Debug, Default)]
@@ -56,7 +53,9 @@ impl Index {
                 let Some(url) = normal(head.url) else { continue };
                 let ordinal = Ordinal::try_from(index.entries.len()).unwrap_or(Ordinal::MAX);
                 let view = form.view(&url);
-                match index.shapes.add(&url, &view) {
+                let places = placeholder::may_occur_in(url.as_bytes())
+                    .then(|| RedactedPlaces::of(Some(&view), &Headers::default()));
+                match places.as_ref().and_then(UrlShape::of) {
                     None => {
                         keys.push((hash(head.method, &form.key(&url)), ordinal));
                         paths.push((hash(&view.host(), &view.path()), ordinal));
@@ -64,6 +63,10 @@ impl Index {
                     Some(shape) => {
                         keys.push((hash(head.method, &shape.of_url(&view)), ordinal));
                         paths.push((hash(&view.host(), &shape.of_path(&view.path())), ordinal));
+                        let known = index.shapes.entry(size(&view)).or_default();
+                        if !known.contains(&shape) {
+                            known.push(shape);
+                        }
                     }
                 }
                 index.add_origin(&view.parts.site(), head.http2, ordinal);
@@ -86,12 +89,16 @@ impl Index {
         method: &'i str,
         url: &'i View<'_, '_>,
     ) -> impl Iterator<Item = usize> + 'i {
-        self.shapes.of_size(url).iter().filter_map(move |shape| self.by_key.find(hash(method, &shape.of_url(url))))
+        self.shapes
+            .get(&size(url))
+            .into_iter()
+            .flatten()
+            .filter_map(move |shape| self.by_key.find(hash(method, &shape.of_url(url))))
     }
 
     /// Returns true if an entry has a placeholder in its URL.
     pub(super) fn has_open_urls(&self) -> bool {
-        !self.shapes.0.is_empty()
+        !self.shapes.is_empty()
     }
 
     /// Returns the entries of a group in order.
@@ -109,7 +116,9 @@ impl Index {
         let (origin, path) = (url.host(), url.path());
         let plain = self.by_path.get(hash(&origin, &path));
         let mut open = Vec::new();
-        for shape in self.shapes.with_open_path(url) {
+        let segments = url.parts.segments().count();
+        let same_length = self.shapes.iter().filter(|((length, _), _)| *length == segments);
+        for shape in same_length.flat_map(|(_, shapes)| shapes).filter(|shape| shape.opens_path()) {
             open.extend_from_slice(self.by_path.get(hash(&origin, &shape.of_path(&path))));
         }
         if open.is_empty() {
@@ -155,33 +164,6 @@ impl Index {
                 known.first.push(ordinal);
             }
         }
-    }
-}
-
-impl Shapes {
-    /// Adds the shape of an entry's URL, and returns it. `None` if the URL has no placeholder.
-    fn add(&mut self, url: &str, view: &View<'_, '_>) -> Option<UrlShape> {
-        if !placeholder::may_occur_in(url.as_bytes()) {
-            return None;
-        }
-        let shape = UrlShape::of(&RedactedPlaces::of(Some(view), &Headers::default()))?;
-        let known = self.0.entry(size(view)).or_default();
-        if !known.contains(&shape) {
-            known.push(shape.clone());
-        }
-        Some(shape)
-    }
-
-    /// Returns the shapes with the numbers of segments and parameters of this URL.
-    fn of_size(&self, url: &View<'_, '_>) -> &[UrlShape] {
-        self.0.get(&size(url)).map_or(&[], Vec::as_slice)
-    }
-
-    /// Returns the shapes with the number of segments of this URL, and with a placeholder in the path.
-    fn with_open_path(&self, url: &View<'_, '_>) -> impl Iterator<Item = &UrlShape> {
-        let segments = url.parts.segments().count();
-        let same_length = self.0.iter().filter(move |((length, _), _)| *length == segments);
-        same_length.flat_map(|(_, shapes)| shapes).filter(|shape| shape.opens_path())
     }
 }
 

@@ -146,16 +146,10 @@ impl Matcher {
             return false;
         }
         let candidate = Candidate::new(ordinal, at, fixture, &entry, &rules, &form);
-        let (fields, no_payload) = (FieldHashes::of_request(query.headers), payload.without_body());
+        let fields = FieldHashes::of_request(query.headers);
         // Computed values depend on the rules of the run.
         let payload = payload.fresh();
-        let request = LiveRequest {
-            url: Some(&asked),
-            headers: query.headers,
-            fields: &fields,
-            payload: &payload,
-            no_payload: &no_payload,
-        };
+        let request = LiveRequest { url: Some(&asked), headers: query.headers, fields: &fields, payload: &payload };
         choice::rank(&candidate, &request, &rules).is_some()
     }
 }
