@@ -10,11 +10,10 @@
 //!
 //! | module | content |
 //! | --- | --- |
-//! | [`content`] | [`Content`]: a payload, read up to [`INSPECTED_BYTES`] |
+//! | [`content`] | [`Content`]: a payload, read up to [`INSPECTED_BYTES`]; [`Fingerprinter`]: digests of named values |
 //! | [`exchange`] | [`Exchange`], [`Request`], [`Response`], [`Body`] |
 //! | [`volatile`] | [`VolatileRules`]: headers and JSON values that differ in every recording |
 //! | [`projection`] | [`Projection`] and the keys that it makes of requests and responses |
-//! | [`fingerprint`] | [`Fingerprinter`]: digests of named values, and the placeholders in them |
 //! | [`pairing`], [`pair`] | pairs of corresponding items, and of corresponding exchanges |
 //! | [`template`], [`text_pattern`], [`payload_template`] | recorded texts with placeholders |
 //! | [`body_rules`] | [`BodyRules`]: how request payloads are compared |
@@ -34,10 +33,8 @@ pub mod distance;
 pub mod excerpt;
 pub mod exchange;
 pub mod fields;
-pub mod fingerprint;
 pub mod graphql;
 pub mod json_diff;
-mod multipart_digest;
 pub mod pair;
 pub mod pairing;
 pub mod path_diff;
@@ -52,12 +49,11 @@ pub mod text_pattern;
 pub mod volatile;
 
 pub use body_rules::{BodyRules, MatchBody};
-pub use content::{Content, ContentKey, INSPECTED_BYTES};
+pub use content::{Content, ContentKey, Fingerprint, Fingerprinter, INSPECTED_BYTES};
 pub use diff::diff;
 pub use difference::{BodyLocation, Difference, DifferenceKind, Location};
 pub use excerpt::{excerpt, excerpt_pair};
 pub use exchange::{Body, Exchange, Request, Response};
-pub use fingerprint::{Fingerprint, Fingerprinter};
 pub use harproxy_json::Digest;
 pub use json_diff::{ArrayRule, JsonDifference, json_differences, score_json};
 pub use pair::pair_exchanges;

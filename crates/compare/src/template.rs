@@ -233,7 +233,7 @@ impl Template {
     }
 }
 
-/// Scores a text that may contain placeholders. Returns `None` if a sent text differs from it in more than placeholders.
+/// Scores a sent text by a recorded one, which may have placeholders. Returns `None` if they differ in more than these.
 pub(super) fn score_text(recorded: &[u8], sent: &[u8], values: &PlaceholderValues) -> Option<PlaceholderScore> {
     match Template::parse(recorded, Encoding::Plain) {
         Some(template) => template.score(sent, values),

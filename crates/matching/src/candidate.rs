@@ -11,11 +11,11 @@ use indexmap::IndexMap;
 
 use super::conditional::Condition;
 use super::index::Ordinal;
-use super::key::KeyForm;
+use super::key::{KeyForm, Rules};
 use super::payload::{read_recorded, read_response_fingerprint};
 use super::redacted_places::RedactedPlaces;
 use super::score::FieldHashes;
-use super::{Echo, EntryRef, MissKind, MissingBody, Redirects, redirects};
+use super::{EntryRef, MissKind, MissingBody, redirects};
 use harproxy_har::model::Storage;
 use harproxy_har::{Entry, Fixture, Payload};
 use harproxy_http::problem::in_words;
@@ -64,20 +64,6 @@ impl RequiredValue {
             Some(template) => template.score(&sent.to_ascii_lowercase(), &PlaceholderValues::default()).is_some(),
         }
     }
-}
-
-/// The options and `[[match]]` rules that apply to the entries of a group.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Rules {
-    pub(super) body: BodyRules,
-    pub(super) match_headers: Vec<String>,
-    pub(super) score_all_headers: bool,
-    pub(super) missing_body: MissingBody,
-    pub(super) redirects: Redirects,
-    /// The live values of placeholders, from `[redact.values]`.
-    pub(super) values: Arc<PlaceholderValues>,
-    /// The places of requests whose values responses repeat.
-    pub(super) echo: Vec<Echo>,
 }
 
 impl Candidate {

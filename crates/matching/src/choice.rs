@@ -6,11 +6,11 @@ use std::sync::Arc;
 use ::http::HeaderMap;
 use harproxy_compare::{PlaceholderScore, SentPayload};
 
-use super::candidate::{Candidate, CandidateClass, Group, RequiredValue, Rules};
+use super::candidate::{Candidate, CandidateClass, Group, RequiredValue};
 use super::conditional::ResponseClass;
 use super::guess::guess;
 use super::index::Ordinal;
-use super::key::View;
+use super::key::{Rules, View};
 use super::score::FieldHashes;
 use super::session::SequenceState;
 use super::{Guess, MissKind, Repeat};

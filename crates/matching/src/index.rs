@@ -23,7 +23,8 @@ pub(super) type Ordinal = u32;
 #[derive(Debug, Default)]
 pub(super) struct Index {
     entries: Vec<EntryRef>,
-    by_key: HashIndex,
+    /// The groups of entries with one method and URL.
+    pub(super) by_key: HashIndex,
     by_path: HashIndex,
     origins: HashMap<Box<str>, KnownOrigin>,
     /// The shapes of URLs with placeholders, by the numbers of segments and parameters. Entries share shapes, so there
@@ -101,16 +102,6 @@ impl Index {
         !self.shapes.is_empty()
     }
 
-    /// Returns the entries of a group in order.
-    pub(super) fn members(&self, group: usize) -> &[Ordinal] {
-        self.by_key.members(group)
-    }
-
-    /// Returns the number of groups.
-    pub(super) fn groups(&self) -> usize {
-        self.by_key.hashes.len()
-    }
-
     /// Returns the entries with the origin and path of this URL, with any method and query, in order.
     pub(super) fn with_path(&self, url: &View<'_, '_>) -> Cow<'_, [Ordinal]> {
         let (origin, path) = (url.host(), url.path());
@@ -181,7 +172,7 @@ fn hash(first: &str, second: &str) -> u64 {
 #[derive(Debug, Default)]
 pub(super) struct HashIndex {
     /// The distinct hashes in ascending order.
-    hashes: Vec<u64>,
+    pub(super) hashes: Vec<u64>,
     /// The position in `members` of the first member of each hash.
     starts: Vec<u32>,
     members: Vec<Ordinal>,
@@ -212,7 +203,7 @@ impl HashIndex {
         self.hashes.binary_search(&hash).ok()
     }
 
-    fn members(&self, group: usize) -> &[Ordinal] {
+    pub(super) fn members(&self, group: usize) -> &[Ordinal] {
         let start = self.starts[group] as usize;
         let end = self.starts.get(group + 1).map_or(self.members.len(), |&end| end as usize);
         &self.members[start..end]

@@ -5,15 +5,14 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use harproxy_compare::{BodyRules, PlaceholderValues};
+use harproxy_compare::{Body, BodyRules, ContentKey, MatchBody, PlaceholderValues};
 use harproxy_json::JsonPath;
 
 use url::form_urlencoded;
 
-use super::candidate::Rules;
 use super::path::PathPattern;
 use super::same_host::SameHostClasses;
-use super::{Echo, Error, MatchRule, Options, OriginPattern};
+use super::{Echo, Error, MatchRule, MissingBody, Options, OriginPattern, Redirects};
 use harproxy_http::url::Parts;
 
 /// The rules by which requests are compared.
@@ -178,6 +177,20 @@ impl<'u> View<'_, 'u> {
     }
 }
 
+/// The options and `[[match]]` rules that apply to the entries of a group.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rules {
+    pub(super) body: BodyRules,
+    pub(super) match_headers: Vec<String>,
+    pub(super) score_all_headers: bool,
+    pub(super) missing_body: MissingBody,
+    pub(super) redirects: Redirects,
+    /// The live values of placeholders, from `[redact.values]`.
+    pub(super) values: Arc<PlaceholderValues>,
+    /// The places of requests whose values responses repeat.
+    pub(super) echo: Vec<Echo>,
+}
+
 impl Rules {
     /// Adds a rule: its lists are appended, its single values replace others.
     fn with_rule(mut self, rule: &MatchRule) -> Self {
@@ -206,6 +219,44 @@ impl Rules {
         self.match_headers
             .retain(|name| !echo.iter().any(|echo| matches!(echo, Echo::Header(echoed) if echoed == name)));
         self
+    }
+}
+
+/// Decides for a new recording which requests are the same: those with the same match key, by the `[[match]]` rules of
+/// a project.
+#[derive(Debug)]
+pub struct RequestEquality(KeyForm);
+
+impl RequestEquality {
+    /// Prepares the rules.
+    ///
+    /// # Errors
+    /// The first invalid rule.
+    pub fn new(rules: &[MatchRule]) -> Result<Self, Error> {
+        KeyForm::new(&Options { rules: rules.to_vec(), ..Options::default() }).map(RequestEquality)
+    }
+
+    /// Returns the part of a URL in normal form that must be equal.
+    ///
+    /// ```
+    /// use harproxy_matching::{MatchRule, PathPattern, RequestEquality};
+    /// let rule = MatchRule { paths: vec![PathPattern::new("/users/{id}").unwrap()], ..MatchRule::default() };
+    /// let equality = RequestEquality::new(&[rule]).unwrap();
+    /// assert_eq!(equality.url("https://h.test/users/7"), equality.url("https://h.test/users/8"));
+    /// assert_ne!(equality.url("https://h.test/users/7"), equality.url("https://h.test/teams/7"));
+    /// ```
+    #[must_use]
+    pub fn url<'u>(&self, url: &'u str) -> Cow<'u, str> {
+        self.0.key(url)
+    }
+
+    /// Returns the part of a payload sent to this URL that must be equal. `read` is called only if the payload counts.
+    pub fn content_key<E>(&self, url: &str, read: impl FnOnce() -> Result<Body<'static>, E>) -> Result<ContentKey, E> {
+        let rules = self.0.rules_for(&self.0.view(url));
+        match rules.body.mode {
+            MatchBody::Ignore => Ok(ContentKey::Ignored),
+            _ => Ok(rules.body.content_key(&read()?)),
+        }
     }
 }
 

@@ -1,12 +1,14 @@
 //! The matcher: the fixtures of a run with their index, and the state of their sessions.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use super::candidate::{Group, Rules};
-use super::explain::Neighbours;
+use super::candidate::Group;
+use super::explain::Explainer;
 use super::index::{Index, Ordinal};
-use super::key::KeyForm;
+use super::key::{KeyForm, Rules};
 use super::scope::Scope;
 use super::session::{EntrySet, SequenceState, Sessions};
 use super::{EntryRef, Error, Options};
@@ -32,8 +34,7 @@ pub struct Matcher {
     pub(super) groups: Box<[OnceLock<Box<Group>>]>,
     pub(super) sessions: Sessions,
     pub(super) used: EntrySet,
-    /// The index that explanations need beyond the one of the matcher.
-    pub(super) neighbours: OnceLock<Neighbours>,
+    pub(super) explainer: Explainer,
     /// The redaction policy for the requests in explanations.
     pub(super) redaction: Arc<harproxy_redact::Policy>,
 }
@@ -48,10 +49,10 @@ impl Matcher {
         let scope = Scope::new(scope, &fixtures, &form)?;
         let index = Index::new(&fixtures, &form);
         Ok(Matcher {
-            groups: (0..index.groups()).map(|_| OnceLock::new()).collect(),
+            groups: (0..index.by_key.hashes.len()).map(|_| OnceLock::new()).collect(),
             sessions: Sessions::new(index.entries().len()),
             used: EntrySet::new(index.entries().len()),
-            neighbours: OnceLock::new(),
+            explainer: Explainer::default(),
             redaction: Arc::default(),
             options,
             fixtures,
@@ -141,4 +142,40 @@ impl Matcher {
     pub(super) fn rules_for(&self, url: &str) -> Arc<Rules> {
         self.form.rules_for(&self.form.view(url))
     }
+
+    /// Copies the state of the previous matcher. Used entries stay used, identified by fixture, method, URL and their
+    /// index among equal ones. Sequences continue in unchanged fixtures, and start again in the others. Idempotent.
+    pub fn inherit_state(&self, before: &Matcher) {
+        let known = before.identities();
+        for (entry, ordinal) in self.identities() {
+            if known.get(&entry).is_some_and(|old| before.used.contains(*old)) {
+                self.used.insert(ordinal);
+            }
+        }
+        let position_before = |now: &Arc<Fixture>| before.fixtures.iter().position(|old| Arc::ptr_eq(old, now));
+        let fixtures: Vec<Option<usize>> = self.fixtures.iter().map(position_before).collect();
+        let olds: HashMap<EntryRef, Ordinal> = before.index.entries().iter().copied().zip(0..).collect();
+        let unchanged = (0..).zip(self.index.entries()).filter_map(|(ordinal, at)| {
+            let old = EntryRef { fixture: fixtures[at.fixture]?, ..*at };
+            Some((*olds.get(&old)?, ordinal))
+        });
+        let unchanged: Vec<(Ordinal, Ordinal)> = unchanged.collect();
+        self.sessions.inherit(&before.sessions, &unchanged);
+    }
+
+    fn identities(&self) -> HashMap<EntryIdentity<'_>, Ordinal> {
+        let mut times: HashMap<(&Path, &str, &str), usize> = HashMap::new();
+        let mut known = HashMap::new();
+        for (ordinal, at) in (0..).zip(self.index.entries()) {
+            let fixture = &self.fixtures[at.fixture];
+            let Some(head) = fixture.heads().get(at.entry) else { continue };
+            let nth = times.entry((fixture.path(), head.method, head.url)).or_default();
+            known.insert((fixture.path(), head.method, head.url, *nth), ordinal);
+            *nth += 1;
+        }
+        known
+    }
 }
+
+/// The identity of an entry across edits: fixture, method, URL, and its index among the entries with the same.
+type EntryIdentity<'a> = (&'a Path, &'a str, &'a str, usize);

@@ -6,7 +6,7 @@ mod compare;
 mod near;
 mod remedy;
 
-pub(super) use self::near::Neighbours;
+use std::sync::OnceLock;
 
 use harproxy_compare::payload_diff::EXPLAINED_BYTES;
 use harproxy_compare::{PayloadDiffKind, SentPayload, graphql};
@@ -19,6 +19,12 @@ use super::{Difference, EntryRef, Miss, MissKind, NearMiss, Query, RequestPart};
 
 /// The most near entries that are reported.
 const MAX_NEAR: usize = 3;
+
+/// The index that explanations need beyond that of the matcher. It is built in the background, or for the first miss.
+#[derive(Debug, Default)]
+pub(super) struct Explainer {
+    neighbours: OnceLock<near::Neighbours>,
+}
 
 /// Above this number of entries the index is built for the first miss only: a run without misses does not need its
 /// memory.
