@@ -223,7 +223,7 @@ impl Recording {
         }
         let Ok(url) = NormalUrl::parse(&changed.url) else { return (score, None) };
         let query = Query { method: &changed.method, url: &url, headers: &changed.headers, body: Some(&changed.body) };
-        let Outcome::Miss(miss) = self.matcher.would_answer(&query, None) else {
+        let Outcome::Miss(miss) = self.matcher.answer(&query, None) else {
             score.hits += 1;
             return (score, None);
         };

@@ -7,12 +7,11 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use url::form_urlencoded;
 
-use super::content::ContentKey;
-use super::content::update_sized;
+use super::content::{ContentKey, update_sized};
 use super::exchange::Body;
 use super::graphql::fold_queries;
-use super::json_template::canonical_number;
-use super::multipart_digest::MultipartDigest;
+use super::json_diff::canonical_number;
+use super::stream_digest::MultipartDigest;
 
 /// How request payloads are compared (`--match-body`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -69,7 +69,7 @@ fn diff_responses<'a>(
             let date = date(&response.headers);
             [&response.headers, &response.trailers].map(|list| {
                 fields(list, |name, value| {
-                    let counts = projection.counts_response_header(method, name);
+                    let counts = !projection.volatile.ignores_header(method, name);
                     counts.then(|| projection.volatile.header_value(name, value, date))
                 })
             })
@@ -151,7 +151,6 @@ fn diff_bodies<'a>(
     }
 }
 
-/// Returns a JSON value as text: a string without quotes, any other value as JSON.
 #[derive(Clone)]
 struct NamedValue<'a> {
     /// The part of the value that counts.
@@ -196,13 +195,11 @@ fn fields<'v>(headers: &'v Headers, project: impl Fn(&str, &'v [u8]) -> Option<C
 
 /// Returns the parameters of a query or form by their decoded names.
 fn parameters(text: &[u8]) -> NamedValues<'_> {
-    let parameter = |(name, value): (Cow<'static, str>, Cow<'static, str>)| {
-        let projected = Cow::Owned(placeholder::mask(value.as_bytes()).into_owned());
-        (name, NamedValue { projected, text: value })
+    let parameter = |(name, value): (Cow<'_, str>, Cow<'_, str>)| {
+        let projected = placeholder::mask(value.as_bytes()).into_owned().into();
+        (name.into_owned().into(), NamedValue { projected, text: value.into_owned().into() })
     };
-    form_urlencoded::parse(text)
-        .map(|(name, value)| parameter((name.into_owned().into(), value.into_owned().into())))
-        .collect()
+    form_urlencoded::parse(text).map(parameter).collect()
 }
 
 #[cfg(test)]
@@ -239,7 +236,13 @@ mod tests {
     fn locations(left: &Exchange<'_>, right: &Exchange<'_>) -> Vec<String> {
         diff(left, right, &Projection::default())
             .iter()
-            .map(|found| format!("{} {:?}", found.location, found.kind))
+            .map(|found| match &found.location {
+                Location::RequestBody(BodyLocation::Json(pointer)) => format!("RequestBody{pointer} {:?}", found.kind),
+                Location::ResponseBody(BodyLocation::Json(pointer)) => {
+                    format!("ResponseBody{pointer} {:?}", found.kind)
+                }
+                location => format!("{location:?} {:?}", found.kind),
+            })
             .collect()
     }
 
@@ -252,14 +255,14 @@ mod tests {
         assert_eq!(
             locations(&left, &right),
             [
-                "/request/origin Changed",
-                "/request/path/1 Changed",
-                "/request/query/t OnlyLeft",
-                "/request/query/u OnlyRight",
-                "/request/body/n Changed",
-                "/response/headers/x-a OnlyLeft",
-                "/response/headers/x-b OnlyRight",
-                "/response/body/a/0 Changed",
+                "Origin Changed",
+                "Segment(1) Changed",
+                "Parameter(\"t\") OnlyLeft",
+                "Parameter(\"u\") OnlyRight",
+                "RequestBody/n Changed",
+                "ResponseHeader(\"x-a\") OnlyLeft",
+                "ResponseHeader(\"x-b\") OnlyRight",
+                "ResponseBody/a/0 Changed",
             ]
         );
     }
@@ -268,10 +271,10 @@ mod tests {
     fn order_and_spelling_are_differences_of_their_own_kind() {
         let with_url = |url| exchange(url, "", &[], "");
         let base = with_url("https://a.test/?a=1&b=2");
-        assert_eq!(locations(&base, &with_url("https://a.test/?b=2&a=1")), ["/request/url Order"]);
-        assert_eq!(locations(&base, &with_url("https://a.test/?a=1&b=%32")), ["/request/url Spelling"]);
+        assert_eq!(locations(&base, &with_url("https://a.test/?b=2&a=1")), ["Url Order"]);
+        assert_eq!(locations(&base, &with_url("https://a.test/?a=1&b=%32")), ["Url Spelling"]);
         let with_body = |received| exchange("https://a.test/", "", &[], received);
-        assert_eq!(locations(&with_body("[1]"), &with_body("[ 1 ]")), ["/response/body Spelling"]);
+        assert_eq!(locations(&with_body("[1]"), &with_body("[ 1 ]")), ["ResponseBody(Whole) Spelling"]);
     }
 
     #[test]

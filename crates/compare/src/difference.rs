@@ -1,7 +1,6 @@
 //! A difference of two exchanges, and its place.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use harproxy_json::Pointer;
 
@@ -81,38 +80,5 @@ impl<'a> Difference<'a> {
     #[must_use]
     pub fn with_kind(self, kind: DifferenceKind) -> Self {
         Difference { kind, ..self }
-    }
-}
-
-/// Writes a pointer like `/request/body/items/0`.
-impl fmt::Display for Location {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Location::Method => f.write_str("/request/method"),
-            Location::Url => f.write_str("/request/url"),
-            Location::Origin => f.write_str("/request/origin"),
-            Location::Path => f.write_str("/request/path"),
-            Location::Segment(index) => write!(f, "/request/path/{index}"),
-            Location::Query => f.write_str("/request/query"),
-            Location::Parameter(name) => write!(f, "/request/query/{name}"),
-            Location::RequestHeader(name) => write!(f, "/request/headers/{name}"),
-            Location::RequestBody(place) => write!(f, "/request/body{place}"),
-            Location::Status => f.write_str("/response/status"),
-            Location::Reason => f.write_str("/response/reason"),
-            Location::ResponseHeader(name) => write!(f, "/response/headers/{name}"),
-            Location::Trailer(name) => write!(f, "/response/trailers/{name}"),
-            Location::ResponseBody(place) => write!(f, "/response/body{place}"),
-            Location::Failure => f.write_str("/response/failure"),
-        }
-    }
-}
-
-impl fmt::Display for BodyLocation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            BodyLocation::Whole => Ok(()),
-            BodyLocation::Json(pointer) => pointer.fmt(f),
-            BodyLocation::Field(name) => write!(f, "/{name}"),
-        }
     }
 }

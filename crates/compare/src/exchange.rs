@@ -9,7 +9,7 @@ use super::content::Content;
 #[derive(Clone, Debug)]
 pub struct Exchange<'a> {
     pub request: Request<'a>,
-    /// The response; [`Response::is_received`] is false if there was none.
+    /// The response; its status is not positive if none was received.
     pub response: Response<'a>,
 }
 
@@ -71,13 +71,5 @@ impl<'a> Body<'a> {
     #[must_use]
     pub fn media(&self) -> MediaType {
         MediaType::parse(&self.media_type)
-    }
-}
-
-impl Response<'_> {
-    /// Returns true if a response was received.
-    #[must_use]
-    pub fn is_received(&self) -> bool {
-        (100..=599).contains(&self.status)
     }
 }

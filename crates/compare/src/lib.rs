@@ -10,24 +10,21 @@
 //!
 //! | module | content |
 //! | --- | --- |
-//! | [`content`] | [`Content`]: a payload, read up to [`INSPECTED_BYTES`] |
+//! | [`content`] | [`Content`]: a payload, read up to [`INSPECTED_BYTES`]; [`Fingerprinter`]: digests of named values |
 //! | [`exchange`] | [`Exchange`], [`Request`], [`Response`], [`Body`] |
 //! | [`volatile`] | [`VolatileRules`]: headers and JSON values that differ in every recording |
 //! | [`projection`] | [`Projection`] and the keys that it makes of requests and responses |
-//! | [`fingerprint`] | [`Fingerprinter`]: digests of named values, and the placeholders in them |
 //! | [`pairing`], [`pair`] | pairs of corresponding items, and of corresponding exchanges |
-//! | [`template`], [`text_pattern`], [`json_template`], [`payload_template`] | recorded texts with placeholders |
+//! | [`template`], [`text_pattern`], [`payload_template`] | recorded texts with placeholders |
 //! | [`body_rules`] | [`BodyRules`]: how request payloads are compared |
 //! | [`recorded`], [`sent`], [`stream_digest`] | the payloads of an entry and of a live request |
 //! | [`difference`], [`diff`](mod@diff) | [`Difference`], and the differences of two exchanges |
 //! | [`json_diff`], [`fields`], [`path_diff`] | the differences of JSON, of named values and of paths |
 //! | [`payload_diff`] | the differences of payloads |
-//! | [`ambiguity`](mod@ambiguity) | entries that differ only in redacted places |
 //! | [`distance`], [`excerpt`](mod@excerpt) | how near an entry is, and what is shown of long values |
 
 #![forbid(unsafe_code)]
 
-pub mod ambiguity;
 pub mod body_rules;
 pub mod content;
 pub mod diff;
@@ -36,11 +33,8 @@ pub mod distance;
 pub mod excerpt;
 pub mod exchange;
 pub mod fields;
-pub mod fingerprint;
 pub mod graphql;
 pub mod json_diff;
-pub mod json_template;
-mod multipart_digest;
 pub mod pair;
 pub mod pairing;
 pub mod path_diff;
@@ -54,14 +48,12 @@ pub mod template;
 pub mod text_pattern;
 pub mod volatile;
 
-pub use ambiguity::{Ambiguity, RedactedPlaces, ResponseDigests, ambiguity};
 pub use body_rules::{BodyRules, MatchBody};
-pub use content::{Content, ContentKey, INSPECTED_BYTES};
+pub use content::{Content, ContentKey, Fingerprint, Fingerprinter, INSPECTED_BYTES};
 pub use diff::diff;
 pub use difference::{BodyLocation, Difference, DifferenceKind, Location};
 pub use excerpt::{excerpt, excerpt_pair};
 pub use exchange::{Body, Exchange, Request, Response};
-pub use fingerprint::{Fingerprint, Fingerprinter};
 pub use harproxy_json::Digest;
 pub use json_diff::{ArrayRule, JsonDifference, json_differences, score_json};
 pub use pair::pair_exchanges;

@@ -26,27 +26,16 @@ pub struct PathDiff {
 
 #[derive(Clone, Debug)]
 pub struct PathSegments<'a> {
-    written: Vec<&'a str>,
+    /// The segments as they are written.
+    pub written: Vec<&'a str>,
     /// The segments with [`VARIABLE`] for those that a rule lets vary, if there are any.
-    by_rules: Option<Vec<String>>,
+    pub by_rules: Option<Vec<String>>,
 }
 
 /// Stands for a segment that a rule lets vary. No path in normal form has braces.
 pub const VARIABLE: &str = "{}";
 
-impl<'a> PathSegments<'a> {
-    /// Takes the segments as they are written, and as rules see them if that differs.
-    #[must_use]
-    pub fn new(written: Vec<&'a str>, by_rules: Option<Vec<String>>) -> Self {
-        PathSegments { written, by_rules }
-    }
-
-    /// Returns the segments as they are written.
-    #[must_use]
-    pub fn written(&self) -> &[&'a str] {
-        &self.written
-    }
-
+impl PathSegments<'_> {
     fn len(&self) -> usize {
         self.written.len()
     }
@@ -166,7 +155,7 @@ mod tests {
     use super::*;
 
     fn steps(sent: &str, recorded: &str) -> Vec<PathStep> {
-        let segments = |path: &'static str| PathSegments::new(path.split('/').collect(), None);
+        let segments = |path: &'static str| PathSegments { written: path.split('/').collect(), by_rules: None };
         let [sent, recorded] = [sent, recorded].map(|path| segments(String::from(path).leak()));
         PathDiff::new(&sent, &recorded).steps
     }
@@ -187,8 +176,8 @@ mod tests {
     #[test]
     fn variable_segments_are_equal_at_their_position() {
         let open = |written: &'static str, by_rules: &str| {
-            let by_rules = by_rules.split('/').map(str::to_owned).collect();
-            PathSegments::new(written.split('/').collect(), Some(by_rules))
+            let by_rules = Some(by_rules.split('/').map(str::to_owned).collect());
+            PathSegments { written: written.split('/').collect(), by_rules }
         };
         let diff = PathDiff::new(&open("users/7", "users/{}"), &open("users/8", "users/{}"));
         assert!(diff.is_empty() && diff.distance == 0);

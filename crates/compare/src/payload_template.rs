@@ -1,18 +1,16 @@
 //! Recorded payloads that contain placeholders, as each `--match-body` compares them. Any value fits in the place of a
 //! placeholder.
 
-use std::borrow::Cow;
-
 use harproxy_http::MediaType;
 use harproxy_http::multipart::{self, BodyPart};
-use harproxy_redact::placeholder;
+use harproxy_redact::{Placeholder, placeholder};
+use serde_json::Value;
 use url::form_urlencoded;
 
 use super::body_rules::{BodyRules, MatchBody};
 use super::json_diff::score_json;
-use super::json_template::JsonTemplate;
 use super::sent::SentPayload;
-use super::template::{Encoding, PlaceholderScore, PlaceholderValues, Template};
+use super::template::{PlaceholderScore, PlaceholderValues, score_text};
 use super::text_pattern::TextPattern;
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -22,9 +20,9 @@ pub enum PayloadTemplate {
     /// It was cut: a sent payload begins with it.
     Prefix(TextPattern),
     /// Its JSON value is compared.
-    Json(JsonTemplate),
-    /// Its fields are compared, decoded, in order.
-    Form(Box<[(FieldTemplate, FieldTemplate)]>),
+    Json(Value),
+    /// Its names and values are compared, decoded, in order.
+    Form(Box<[[String; 2]]>),
     /// Its parts are compared.
     Multipart {
         /// The media type, such as `multipart/form-data`.
@@ -34,24 +32,12 @@ pub enum PayloadTemplate {
     },
 }
 
-/// A text that may contain placeholders.
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub enum FieldTemplate {
-    /// A text without placeholders.
-    Plain(Box<[u8]>),
-    Template(Template),
-}
-
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct PartTemplate {
     headers: Box<[u8]>,
-    content: PartContent,
-}
-
-#[derive(Debug, PartialEq, Eq, Hash)]
-enum PartContent {
-    Plain(Box<[u8]>),
-    Pattern(TextPattern),
+    body: Box<[u8]>,
+    /// The placeholders of the body, if it has any.
+    pattern: Option<TextPattern>,
 }
 
 impl PayloadTemplate {
@@ -62,24 +48,17 @@ impl PayloadTemplate {
         if let Some(boundary) = media.parameter("boundary").filter(|_| media.is_multipart()) {
             let parts = multipart::parts(bytes, boundary)?;
             let parts: Box<[PartTemplate]> = parts.into_iter().map(PartTemplate::parse).collect();
-            let has_placeholder = parts.iter().any(|part| matches!(part.content, PartContent::Pattern(_)));
+            let has_placeholder = parts.iter().any(|part| part.pattern.is_some());
             return has_placeholder.then(|| PayloadTemplate::Multipart { essence: media.essence().to_owned(), parts });
         }
-        if rules.mode == MatchBody::Form && media.is_form_of(bytes) {
-            let field = |(name, value): (Cow<'_, str>, Cow<'_, str>)| {
-                (FieldTemplate::parse(name.as_bytes()), FieldTemplate::parse(value.as_bytes()))
-            };
-            let fields: Box<[_]> = form_urlencoded::parse(bytes).map(field).collect();
-            let has_placeholder = fields.iter().any(|(name, value)| name.template().or(value.template()).is_some());
-            return has_placeholder.then_some(PayloadTemplate::Form(fields));
-        }
-        if let Some(value) = rules.json_value(bytes).filter(|_| placeholder::may_occur_in(bytes)) {
-            return match JsonTemplate::parse(value) {
-                JsonTemplate::Plain(_) => None,
-                template => Some(PayloadTemplate::Json(template)),
-            };
-        }
-        TextPattern::parse(content_type, bytes).map(PayloadTemplate::Text)
+        let template = if rules.mode == MatchBody::Form && media.is_form_of(bytes) {
+            PayloadTemplate::Form(form_fields(bytes))
+        } else if let Some(value) = rules.json_value(bytes).filter(|_| placeholder::may_occur_in(bytes)) {
+            PayloadTemplate::Json(value)
+        } else {
+            return TextPattern::parse(content_type, bytes).map(PayloadTemplate::Text);
+        };
+        (!template.placeholders().is_empty()).then_some(template)
     }
 
     /// Finds the placeholders in the beginning of a payload that was cut.
@@ -108,7 +87,14 @@ impl PayloadTemplate {
                 pattern.score_prefix(sent.decoded(), values).or_else(|| pattern.score_prefix(sent.raw(), values))
             }
             PayloadTemplate::Json(template) => score_json(&*sent.json_value(rules)?, template, values),
-            PayloadTemplate::Form(fields) => score_form(fields, sent.decoded(), values),
+            PayloadTemplate::Form(recorded) => {
+                let sent = form_fields(sent.decoded());
+                if recorded.len() != sent.len() {
+                    return None;
+                }
+                let texts = recorded.as_flattened().iter().zip(sent.as_flattened());
+                texts.map(|(recorded, sent)| score_text(recorded.as_bytes(), sent.as_bytes(), values)).sum()
+            }
             PayloadTemplate::Multipart { essence, parts } => {
                 let content_type = sent.content_type();
                 let media = MediaType::parse(&content_type);
@@ -116,92 +102,62 @@ impl PayloadTemplate {
                 if media.essence() != essence || sent.len() != parts.len() {
                     return None;
                 }
-                let mut score = PlaceholderScore::default();
-                for (recorded, sent) in parts.iter().zip(sent) {
-                    score.add(recorded.score(&sent, values)?);
-                }
-                Some(score)
+                parts.iter().zip(&sent).map(|(recorded, sent)| recorded.score(sent, values)).sum()
             }
         }
     }
 
-    /// Returns the templates in order.
+    /// Returns the placeholders in order.
     #[must_use]
-    pub fn templates(&self) -> Vec<&Template> {
+    pub fn placeholders(&self) -> Vec<Placeholder> {
         match self {
-            PayloadTemplate::Text(pattern) | PayloadTemplate::Prefix(pattern) => pattern.templates().collect(),
-            PayloadTemplate::Json(template) => template.templates(),
+            PayloadTemplate::Text(pattern) | PayloadTemplate::Prefix(pattern) => {
+                pattern.placeholders().cloned().collect()
+            }
+            PayloadTemplate::Json(value) => json_placeholders(value),
             PayloadTemplate::Form(fields) => {
-                fields.iter().flat_map(|(name, value)| [name, value]).filter_map(FieldTemplate::template).collect()
+                fields.as_flattened().iter().flat_map(|text| text_placeholders(text)).collect()
             }
-            PayloadTemplate::Multipart { parts, .. } => {
-                let patterns = parts.iter().filter_map(|part| match &part.content {
-                    PartContent::Pattern(pattern) => Some(pattern),
-                    PartContent::Plain(_) => None,
-                });
-                patterns.flat_map(TextPattern::templates).collect()
-            }
+            PayloadTemplate::Multipart { parts, .. } => parts
+                .iter()
+                .filter_map(|part| part.pattern.as_ref())
+                .flat_map(TextPattern::placeholders)
+                .cloned()
+                .collect(),
         }
     }
 }
 
-fn score_form(
-    recorded: &[(FieldTemplate, FieldTemplate)],
-    sent: &[u8],
-    values: &PlaceholderValues,
-) -> Option<PlaceholderScore> {
-    let (mut score, mut rest) = (PlaceholderScore::default(), recorded.iter());
-    for (name, value) in form_urlencoded::parse(sent) {
-        let (recorded_name, recorded_value) = rest.next()?;
-        score.add(recorded_name.score(name.as_bytes(), values)?);
-        score.add(recorded_value.score(value.as_bytes(), values)?);
-    }
-    rest.next().is_none().then_some(score)
+fn form_fields(text: &[u8]) -> Box<[[String; 2]]> {
+    form_urlencoded::parse(text).map(|(name, value)| [name.into_owned(), value.into_owned()]).collect()
 }
 
-impl FieldTemplate {
-    fn parse(text: &[u8]) -> Self {
-        Template::parse(text, Encoding::Plain)
-            .map_or_else(|| FieldTemplate::Plain(text.into()), FieldTemplate::Template)
-    }
+fn text_placeholders(text: &str) -> Vec<Placeholder> {
+    placeholder::find(text.as_bytes()).map(|found| found.placeholder).collect()
+}
 
-    fn template(&self) -> Option<&Template> {
-        match self {
-            FieldTemplate::Template(template) => Some(template),
-            FieldTemplate::Plain(_) => None,
-        }
-    }
-
-    fn score(&self, sent: &[u8], values: &PlaceholderValues) -> Option<PlaceholderScore> {
-        match self {
-            FieldTemplate::Plain(text) => (&**text == sent).then(PlaceholderScore::default),
-            FieldTemplate::Template(template) => template.score(sent, values),
-        }
+fn json_placeholders(value: &Value) -> Vec<Placeholder> {
+    match value {
+        Value::String(text) => text_placeholders(text),
+        Value::Number(number) => text_placeholders(&number.to_string()),
+        Value::Array(elements) => elements.iter().flat_map(json_placeholders).collect(),
+        Value::Object(members) => members.values().flat_map(json_placeholders).collect(),
+        Value::Null | Value::Bool(_) => Vec::new(),
     }
 }
 
 impl PartTemplate {
     fn parse(part: BodyPart<'_>) -> Self {
-        let content = match TextPattern::parse(part.header("content-type").unwrap_or_default(), part.body) {
-            Some(pattern) => PartContent::Pattern(pattern),
-            None => PartContent::Plain(part.body.into()),
-        };
-        let headers = match content {
-            PartContent::Pattern(_) => without_length(part.headers),
-            PartContent::Plain(_) => part.headers.to_vec(),
-        };
-        PartTemplate { headers: headers.into(), content }
+        let pattern = TextPattern::parse(part.header("content-type").unwrap_or_default(), part.body);
+        let headers = if pattern.is_some() { without_length(part.headers) } else { part.headers.to_vec() };
+        PartTemplate { headers: headers.into(), body: part.body.into(), pattern }
     }
 
     fn score(&self, sent: &BodyPart<'_>, values: &PlaceholderValues) -> Option<PlaceholderScore> {
-        match &self.content {
-            PartContent::Plain(content) => {
-                (*self.headers == *sent.headers && **content == *sent.body).then(PlaceholderScore::default)
-            }
-            PartContent::Pattern(pattern) if *self.headers == *without_length(sent.headers) => {
-                pattern.score(sent.body, values)
-            }
-            PartContent::Pattern(_) => None,
+        match &self.pattern {
+            Some(pattern) if *self.headers == *without_length(sent.headers) => pattern.score(sent.body, values),
+            None if *self.headers == *sent.headers && *self.body == *sent.body => Some(PlaceholderScore::default()),
+            _ => None,
         }
     }
 }
@@ -213,7 +169,6 @@ fn without_length(headers: &[u8]) -> Vec<u8> {
             .next()
             .is_some_and(|name| name.trim_ascii().eq_ignore_ascii_case(b"content-length"))
     };
-    let lines: Vec<&[u8]> =
-        headers.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line)).collect();
-    lines.into_iter().filter(|line| !is_length(line)).collect::<Vec<_>>().join(&b'\n')
+    let lines = headers.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    lines.filter(|line| !is_length(line)).collect::<Vec<_>>().join(&b'\n')
 }

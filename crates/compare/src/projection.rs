@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
-use harproxy_http::{Headers, MediaType, multipart};
+use harproxy_http::Headers;
 use harproxy_json::{Digest, is_compact};
 use harproxy_redact::placeholder;
 use sha2::{Digest as _, Sha256};
 
+use super::body_rules::BodyRules;
 use super::content::{ContentKey, update_sized};
 use super::exchange::{Body, Request, Response};
 use super::volatile::{VolatileRules, date};
@@ -86,7 +87,7 @@ impl Projection {
             method: request.method.clone().into_owned(),
             url: placeholder::mask(request.url.as_bytes()).into_owned(),
             headers: self.request_headers.then(|| fields_digest(&request.headers, |_, value| Some(value.into()))),
-            content: request.body.content.key(|bytes| multipart_key(&request.body, bytes)),
+            content: BodyRules::default().content_key(&request.body),
         }
     }
 
@@ -113,12 +114,6 @@ impl Projection {
         })
     }
 
-    /// Returns true if a response header counts. `name` is in lower case.
-    #[must_use]
-    pub fn counts_response_header(&self, method: &str, name: &str) -> bool {
-        !self.volatile.ignores_header_of(method, name)
-    }
-
     /// Returns the digest of the header and trailer fields that count, and of the kind of failure.
     fn head_digest(&self, method: &str, response: &Response<'_>) -> Digest {
         let date = date(&response.headers);
@@ -126,7 +121,7 @@ impl Projection {
         for (part, fields) in [("headers", &response.headers), ("trailers", &response.trailers)] {
             digest.update(part);
             digest.update(fields_digest(fields, |name, value| {
-                let counts = self.counts_response_header(method, name);
+                let counts = !self.volatile.ignores_header(method, name);
                 counts.then(|| self.volatile.header_value(name, value, date))
             }));
         }
@@ -149,20 +144,6 @@ fn fields_digest<'v>(fields: &'v Headers, project: impl Fn(&str, &'v [u8]) -> Op
         }
     }
     digest.finalize().into()
-}
-
-/// Returns the key of a multipart payload without its boundary, because clients choose a new boundary for each request.
-/// Returns `None` if the payload is not multipart or cannot be split.
-fn multipart_key(body: &Body<'_>, bytes: &[u8]) -> Option<ContentKey> {
-    let media = MediaType::parse(&body.media_type);
-    let boundary = media.parameter("boundary").filter(|_| media.is_multipart() && !body.is_encoded)?;
-    let mut digest = Sha256::new_with_prefix("multipart");
-    for part in multipart::parts(bytes, boundary)? {
-        for piece in [part.headers, part.body] {
-            update_sized(&mut digest, &placeholder::mask(piece));
-        }
-    }
-    Some(ContentKey::Bytes(digest.finalize().into()))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 
 use harproxy_json::Digest;
+use harproxy_redact::Placeholder;
 use sha2::{Digest as _, Sha256};
 
 use super::body_rules::{BodyRules, MatchBody};
@@ -83,6 +84,12 @@ impl RecordedPayload {
             }
             None => RecordedPayload::Complete { bytes, meaning },
         }
+    }
+
+    /// Returns the placeholders in order.
+    #[must_use]
+    pub fn placeholders(&self) -> Vec<Placeholder> {
+        if let RecordedPayload::Template(template) = self { template.placeholders() } else { Vec::new() }
     }
 
     /// Compares a sent payload with this one. Returns `None` if it differs in more than placeholders.

@@ -1,7 +1,7 @@
 //! The payload of a live request. Digests and values are computed when they are first needed.
 
 use std::borrow::Cow;
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
 use ::http::{HeaderMap, HeaderValue};
@@ -26,12 +26,12 @@ pub struct SentPayload<'a> {
     decoded: OnceCell<Cow<'a, [u8]>>,
     digests: OnceCell<[Digest; 2]>,
     /// By the rules of the last comparison. A redirect may lead to where others apply.
-    meaning: Cell<ByRules<Digest>>,
-    value: RefCell<ByRules<Rc<Value>>>,
+    meaning: ByRules<Digest>,
+    value: ByRules<Rc<Value>>,
 }
 
 /// A value that was computed by some rules, identified by their address.
-type ByRules<T> = Option<(*const BodyRules, Option<T>)>;
+type ByRules<T> = RefCell<Option<(*const BodyRules, Option<T>)>>;
 
 impl<'a> SentPayload<'a> {
     /// Takes a payload as received, with the headers of its request.
@@ -43,7 +43,7 @@ impl<'a> SentPayload<'a> {
             headers,
             decoded: OnceCell::new(),
             digests: OnceCell::new(),
-            meaning: Cell::new(None),
+            meaning: RefCell::default(),
             value: RefCell::default(),
         }
     }
@@ -116,28 +116,23 @@ impl<'a> SentPayload<'a> {
 
     /// Returns the digest of the meaning by these rules; see [`BodyRules::meaning`].
     pub fn meaning(&self, rules: &BodyRules) -> Option<Digest> {
-        match self.meaning.get() {
-            _ if self.digested.is_some() => self.digested.and_then(DigestedPayload::parts),
-            Some((known, meaning)) if std::ptr::eq(known, rules) => meaning,
-            _ => {
-                let meaning = rules.meaning(&self.content_type(), self.decoded());
-                self.meaning.set(Some((rules, meaning)));
-                meaning
-            }
+        if let Some(digested) = self.digested {
+            return digested.parts();
         }
+        by_rules(&self.meaning, rules, || rules.meaning(&self.content_type(), self.decoded()))
     }
 
     /// Returns the JSON value that these rules compare; see [`BodyRules::json_value`].
     pub fn json_value(&self, rules: &BodyRules) -> Option<Rc<Value>> {
-        let mut known = self.value.borrow_mut();
-        match &*known {
-            Some((of, value)) if std::ptr::eq(*of, rules) => value.clone(),
-            _ => {
-                let value = rules.json_value(self.decoded()).map(Rc::new);
-                *known = Some((rules, value.clone()));
-                value
-            }
-        }
+        by_rules(&self.value, rules, || rules.json_value(self.decoded()).map(Rc::new))
+    }
+}
+
+fn by_rules<T: Clone>(known: &ByRules<T>, rules: &BodyRules, compute: impl FnOnce() -> Option<T>) -> Option<T> {
+    let mut known = known.borrow_mut();
+    match &*known {
+        Some((of, value)) if std::ptr::eq(*of, rules) => value.clone(),
+        _ => known.insert((rules, compute())).1.clone(),
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::iter::Sum;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -58,6 +59,14 @@ impl PlaceholderScore {
     #[must_use]
     pub fn places(self) -> usize {
         self.confirmed + self.contradicted + self.unknown
+    }
+}
+
+impl Sum for PlaceholderScore {
+    fn sum<I: Iterator<Item = Self>>(scores: I) -> Self {
+        let mut sum = PlaceholderScore::default();
+        scores.for_each(|score| sum.add(score));
+        sum
     }
 }
 
@@ -221,6 +230,14 @@ impl Template {
             Some(whole.placeholder == *placeholder)
         };
         is_placeholder(sent).or_else(|| is_placeholder(&decoded)).or_else(|| values.has_value(placeholder, &decoded))
+    }
+}
+
+/// Scores a sent text by a recorded one, which may have placeholders. Returns `None` if they differ in more than these.
+pub(super) fn score_text(recorded: &[u8], sent: &[u8], values: &PlaceholderValues) -> Option<PlaceholderScore> {
+    match Template::parse(recorded, Encoding::Plain) {
+        Some(template) => template.score(sent, values),
+        None => (recorded == sent).then(PlaceholderScore::default),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use harproxy_http::MediaType;
 use harproxy_json::scan::{StringSpan, string_end};
-use harproxy_redact::{is_lines, placeholder};
+use harproxy_redact::{Placeholder, is_lines, placeholder};
 use serde::de::IgnoredAny;
 
 use super::template::{Encoding, PlaceholderScore, PlaceholderValues, Template};
@@ -119,9 +119,9 @@ impl TextPattern {
         Some((rest, score))
     }
 
-    /// Returns the templates of the slots in order.
-    pub fn templates(&self) -> impl Iterator<Item = &Template> {
-        self.slots.iter().map(|slot| &slot.template)
+    /// Returns the placeholders in order.
+    pub fn placeholders(&self) -> impl Iterator<Item = &Placeholder> {
+        self.slots.iter().flat_map(|slot| slot.template.placeholders())
     }
 }
 

@@ -66,17 +66,12 @@ impl VolatileRules {
         VolatileRules { has_builtin: false, ..VolatileRules::default() }
     }
 
-    /// Returns true if a response header is volatile. `name` is in lower case.
+    /// Returns true if a header is volatile in the response to this method. `name` is in lower case. The length of a
+    /// response to HEAD is not volatile: it is all that is known of the payload.
     #[must_use]
-    fn ignores_header(&self, name: &str) -> bool {
-        self.has_builtin && is_volatile(name) || self.headers.iter().any(|known| known == name)
-    }
-
-    /// Returns true if a header is volatile in the response to this method. The length of a response to HEAD is not: it
-    /// is all that is known of the payload.
-    #[must_use]
-    pub fn ignores_header_of(&self, method: &str, name: &str) -> bool {
-        self.ignores_header(name) && !(name == "content-length" && method == "HEAD")
+    pub fn ignores_header(&self, method: &str, name: &str) -> bool {
+        let is_ignored = self.has_builtin && is_volatile(name) || self.headers.iter().any(|known| known == name);
+        is_ignored && !(name == "content-length" && method == "HEAD")
     }
 
     /// Returns what counts of a header value. `date` is the time of the response.
@@ -247,8 +242,12 @@ mod tests {
     #[test]
     fn named_headers_are_volatile_beside_the_builtin_ones() {
         let rules = rules(&["X-Build"], &[]);
-        assert!(rules.ignores_header("x-build") && rules.ignores_header("date") && !rules.ignores_header("x-version"));
-        assert!(!VolatileRules::none().ignores_header("date"));
+        assert!(
+            rules.ignores_header("GET", "x-build")
+                && rules.ignores_header("GET", "date")
+                && !rules.ignores_header("GET", "x-version")
+        );
+        assert!(!VolatileRules::none().ignores_header("GET", "date"));
         assert!(VolatileRules::new(&[], &["$[".to_owned()]).is_err());
     }
 

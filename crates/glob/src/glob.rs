@@ -1,122 +1,145 @@
-//! A compiled glob.
+//! A compiled glob, and the walk of its tokens over a URL or the beginning of one.
 
-use globset::{GlobBuilder, GlobMatcher};
-
-use super::origin::Reach;
 use super::resolve::resolve;
 use super::token::{Token, tokens};
 
-/// A compiled glob: its tokens, and the cheapest equivalent matcher.
+/// A compiled glob.
 #[derive(Clone, Debug)]
-pub(super) struct UrlGlob {
-    tokens: Vec<Token>,
-    matcher: Matcher,
-}
+pub(super) struct UrlGlob(Vec<Token>);
 
-/// The matcher of a glob. Common globs are plain string comparisons, the others compile to an automaton.
-#[derive(Clone, Debug)]
-enum Matcher {
-    Everything,
-    Exactly(String),
-    StartsWith(String),
-    EndsWith(String),
-    Contains(String),
-    Globset(Box<GlobMatcher>),
+/// The share of the URLs with a given prefix that a glob matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// It matches no URL with the prefix.
+    None,
+    /// It may match some of them.
+    Some,
+    /// It matches every one of them.
+    All,
 }
 
 impl UrlGlob {
     /// Compiles a glob without its `!`. The error is the reason as text.
     pub(super) fn new(glob: &str) -> Result<Self, String> {
+        if glob.is_empty() {
+            return Ok(UrlGlob(vec![Token::Anything]));
+        }
         let resolved = resolve(glob);
         let tokens = tokens(&resolved).map_err(|error| match self::tokens(glob) {
             Err(as_written) => as_written.to_string(),
             Ok(_) => format!("{error} of `{resolved}`, which it resolves to"),
         })?;
-        let matcher = Matcher::of(glob, &tokens)?;
-        Ok(UrlGlob { tokens, matcher })
+        Ok(UrlGlob(tokens))
     }
 
     /// Returns true if the glob matches the whole URL.
     pub(super) fn matches(&self, url: &str) -> bool {
-        match &self.matcher {
-            Matcher::Everything => true,
-            Matcher::Exactly(text) => url == text,
-            Matcher::StartsWith(text) => url.starts_with(text.as_str()),
-            Matcher::EndsWith(text) => url.ends_with(text.as_str()),
-            Matcher::Contains(text) => url.contains(text.as_str()),
-            Matcher::Globset(matcher) => matcher.is_match(url),
-        }
+        Walk::over(url, &self.0).1[url.len()]
     }
 
-    /// Returns the share that the glob matches of the URLs that begin with `prefix`.
+    /// Returns the share that the glob matches of the URLs that begin with `prefix`. `None` and `All` are certain; an
+    /// unusual glob that matches all URLs may give `Some`.
     pub(super) fn reach(&self, prefix: &str) -> Reach {
-        match self.matcher {
-            Matcher::Everything => Reach::All,
-            _ => Reach::of(&self.tokens, prefix),
+        match Walk::over(prefix, &self.0).0 {
+            Walk { open: true, .. } => Reach::All,
+            Walk { alive: true, .. } => Reach::Some,
+            _ => Reach::None,
         }
     }
 }
 
-impl Matcher {
-    fn of(glob: &str, tokens: &[Token]) -> Result<Self, String> {
-        use Token::{Anything, Folders, Literal};
-        Ok(match tokens {
-            [] if glob.is_empty() => Matcher::Everything,
-            [Anything] => Matcher::Everything,
-            [Literal(text)] => Matcher::Exactly(text.clone()),
-            [Literal(text), Anything] => Matcher::StartsWith(text.clone()),
-            [Folders, Literal(text)] => Matcher::EndsWith(format!("/{text}")),
-            [Anything, Literal(text)] => Matcher::EndsWith(text.clone()),
-            [Folders, Literal(text), Anything] => Matcher::Contains(format!("/{text}")),
-            [Anything, Literal(text), Anything] => Matcher::Contains(text.clone()),
-            _ => Matcher::Globset(Box::new(compile(tokens).map_err(|error| error.kind().to_string())?)),
-        })
+/// The byte offsets of `prefix` that can be reached after some tokens, one flag for each.
+type Offsets = Vec<bool>;
+
+struct Walk<'a> {
+    prefix: &'a str,
+    /// A path through the tokens consumes the whole prefix. The rest of a glob can always be satisfied.
+    alive: bool,
+    /// A path ends in a `**` that matches every continuation.
+    open: bool,
+}
+
+impl<'a> Walk<'a> {
+    /// Walks all tokens from the beginning of `prefix`. Returns the offsets that they reach, too.
+    fn over(prefix: &'a str, tokens: &[Token]) -> (Self, Offsets) {
+        let mut walk = Walk { prefix, alive: false, open: false };
+        let mut start = vec![false; prefix.len() + 1];
+        start[0] = true;
+        let ends = walk.sequence(tokens, start, true);
+        (walk, ends)
     }
-}
 
-/// Translates the tokens for globset. Its `**` has other rules for slashes than Playwright's, so "anything" is written
-/// as "no slash, then optionally a slash and anything".
-fn compile(tokens: &[Token]) -> Result<GlobMatcher, globset::Error> {
-    let mut pattern = String::new();
-    write_pattern(tokens, &mut pattern);
-    let glob =
-        GlobBuilder::new(&pattern).literal_separator(true).backslash_escape(true).empty_alternates(true).build()?;
-    Ok(glob.compile_matcher())
-}
+    /// `last`: all tokens after these may match the empty text.
+    fn sequence(&mut self, tokens: &[Token], mut offsets: Offsets, last: bool) -> Offsets {
+        for (n, token) in tokens.iter().enumerate() {
+            let last = last && tokens[n + 1..].iter().all(may_be_empty);
+            offsets = self.token(token, offsets, last);
+            self.alive |= offsets[self.prefix.len()];
+        }
+        offsets
+    }
 
-const ANYTHING: &str = "*{,/**}";
-const ONE_CHARACTER: &str = "{?,/}";
-
-fn write_pattern(tokens: &[Token], pattern: &mut String) {
-    for token in tokens {
+    fn token(&mut self, token: &Token, offsets: Offsets, last: bool) -> Offsets {
+        let length = self.prefix.len();
+        let bytes = self.prefix.as_bytes();
+        let mut next = vec![false; length + 1];
         match token {
             Token::Literal(text) => {
-                for c in text.chars() {
-                    if "*?[]{},\\".contains(c) {
-                        pattern.push('\\');
+                for at in reached(&offsets) {
+                    let rest = &bytes[at..];
+                    if rest.starts_with(text.as_bytes()) {
+                        next[at + text.len()] = true;
+                    } else if text.as_bytes().starts_with(rest) {
+                        self.alive = true;
                     }
-                    pattern.push(c);
                 }
             }
-            Token::Segment => pattern.push('*'),
-            Token::Anything => pattern.push_str(ANYTHING),
-            Token::Folders => {
-                pattern.push_str(ANYTHING);
-                pattern.push('/');
+            Token::Segment => {
+                let mut running = false;
+                for at in 0..=length {
+                    running |= offsets[at];
+                    next[at] = running;
+                    running &= bytes.get(at) != Some(&b'/');
+                }
             }
-            Token::MaybeFolders => {
-                pattern.push_str("{,");
-                pattern.push_str(ONE_CHARACTER);
-                pattern.push_str(ANYTHING);
-                pattern.push_str("/}");
+            Token::Anything => {
+                if let Some(first) = reached(&offsets).next() {
+                    next[first..].fill(true);
+                    self.open |= last;
+                }
+            }
+            Token::Folders | Token::MaybeFolders => {
+                let least = usize::from(*token == Token::MaybeFolders);
+                if let Some(first) = reached(&offsets).next() {
+                    // A `/` beyond the prefix can always follow.
+                    self.alive = true;
+                    for at in first + least..length {
+                        next[at + 1] |= bytes[at] == b'/';
+                    }
+                }
+                if *token == Token::MaybeFolders {
+                    next.iter_mut().zip(&offsets).for_each(|(next, here)| *next |= here);
+                }
             }
             Token::Alternatives(branches) => {
-                for (n, branch) in branches.iter().enumerate() {
-                    pattern.push(if n == 0 { '{' } else { ',' });
-                    write_pattern(branch, pattern);
+                for branch in branches {
+                    let ends = self.sequence(branch, offsets.clone(), last);
+                    next.iter_mut().zip(&ends).for_each(|(next, end)| *next |= end);
                 }
-                pattern.push('}');
             }
         }
+        next
+    }
+}
+
+fn reached(offsets: &Offsets) -> impl Iterator<Item = usize> + '_ {
+    offsets.iter().enumerate().filter(|(_, reached)| **reached).map(|(at, _)| at)
+}
+
+fn may_be_empty(token: &Token) -> bool {
+    match token {
+        Token::Literal(_) | Token::Folders => false,
+        Token::Segment | Token::Anything | Token::MaybeFolders => true,
+        Token::Alternatives(branches) => branches.iter().any(|branch| branch.iter().all(may_be_empty)),
     }
 }

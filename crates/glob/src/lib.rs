@@ -17,15 +17,13 @@
 
 mod domain;
 mod glob;
-mod origin;
 mod resolve;
 mod token;
 
 #[cfg(test)]
 mod tests;
 
-use glob::UrlGlob;
-use origin::Reach;
+use glob::{Reach, UrlGlob};
 
 /// A port that no glob names: it shows whether a glob matches every port.
 const UNNAMED_PORT: &str = "1";

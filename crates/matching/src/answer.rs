@@ -5,33 +5,30 @@ use std::sync::Arc;
 
 use ::http::HeaderMap;
 use bytes::Bytes;
-use harproxy_compare::SentPayload;
 use harproxy_har::Entry;
 use harproxy_http::NormalUrl;
 use harproxy_http::problem::in_words;
 use harproxy_http::url::{Parts, normal};
 
-use super::candidate::{Candidate, ContentState};
-use super::choice::{self, Choice, LiveRequest, NoChoice};
+use super::candidate::Candidate;
+use super::choice::{self, Choice, LiveRequest};
 use super::conditional::Condition;
 use super::echo::EchoSource;
 use super::index::Ordinal;
 use super::lookup::{Lookup, Payload};
 use super::matcher::Matcher;
-use super::score::SentFields;
+use super::score::FieldHashes;
 use super::session::SequenceState;
 use super::{Chosen, EchoedValue, EntryRef, Guess, Miss, MissKind, Outcome, Query, Redirects, SameHost, redirects};
 
 impl Matcher {
     /// Answers a request, and advances the sequence of `session`.
     pub fn answer(&self, query: &Query<'_>, session: Option<&str>) -> Outcome {
-        self.resolve(query, &self.sequence(session))
-    }
-
-    /// Returns the outcome of [`Matcher::answer`] without advancing the sequence or marking entries as used.
-    #[must_use]
-    pub fn would_answer(&self, query: &Query<'_>, session: Option<&str>) -> Outcome {
-        self.resolve(query, &self.sequence(session).dry_run())
+        let lookup = self.find(query.method, query.url);
+        let payload = Payload::Held(query.body.unwrap_or_default());
+        let outcome = self.choose_found(&lookup, query.headers, payload, session);
+        outcome
+            .unwrap_or_else(|kind| Outcome::Miss(Box::new(self.explain_found(&lookup, query.headers, payload, kind))))
     }
 
     /// Chooses among the candidates of a lookup, and advances the sequence of `session`.
@@ -45,8 +42,13 @@ impl Matcher {
         payload: Payload<'_>,
         session: Option<&str>,
     ) -> Result<Outcome, MissKind> {
-        let query = payload.query(lookup, headers);
-        self.choose_and_follow(&query, lookup, &payload.sent(headers), &self.sequence(session))
+        let (sent, fields) = (payload.sent(headers), FieldHashes::of_request(headers));
+        let request = LiveRequest { url: None, headers, fields: &fields, payload: &sent };
+        let sequence = self.sequence(session);
+        let choice = self.choose(lookup, &request, &sequence, &[])?;
+        let target = Target { method: lookup.method.into(), url: Cow::Borrowed(lookup.url) };
+        let navigation = headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate");
+        self.follow(target, choice, &request, &sequence, navigation)
     }
 
     /// Explains a miss of [`Matcher::choose_found`]. It compares the request with many entries, which takes a while.
@@ -61,37 +63,13 @@ impl Matcher {
         self.explain(&payload.query(lookup, headers), &payload.sent(headers), kind)
     }
 
-    fn resolve<'q>(&'q self, query: &Query<'q>, sequence: &SequenceState) -> Outcome {
-        let lookup = self.find(query.method, query.url);
-        let payload = SentPayload::new(query.headers, query.body);
-        let outcome = self.choose_and_follow(query, &lookup, &payload, sequence);
-        outcome.unwrap_or_else(|kind| Outcome::Miss(Box::new(self.explain(query, &payload, kind))))
-    }
-
-    fn choose_and_follow<'q>(
-        &'q self,
-        query: &Query<'q>,
-        lookup: &Lookup<'_>,
-        payload: &SentPayload<'q>,
-        sequence: &SequenceState,
-    ) -> Result<Outcome, MissKind> {
-        let fields = SentFields::new(query.headers);
-        let no_payload = SentPayload::new(query.headers, None);
-        let request =
-            LiveRequest { url: None, headers: query.headers, fields: &fields, payload, no_payload: &no_payload };
-        let target = Target { method: query.method.into(), url: Cow::Borrowed(query.url) };
-        let choice = self.choose(lookup, &request, sequence, &[])?;
-        let navigation = query.headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate");
-        self.follow(target, choice, &request, sequence, navigation)
-    }
-
     fn choose(
         &self,
         lookup: &Lookup<'_>,
         request: &LiveRequest<'_, '_>,
         sequence: &SequenceState,
         passed: &[Ordinal],
-    ) -> Result<Choice<'_>, NoChoice> {
+    ) -> Result<Choice<'_>, MissKind> {
         let groups = self.load(lookup);
         let url = self.open_url_view(lookup.url, &groups);
         let request = LiveRequest { url: url.as_ref(), ..*request };
@@ -107,6 +85,7 @@ impl Matcher {
         sequence: &SequenceState,
         navigation: bool,
     ) -> Result<Outcome, MissKind> {
+        let no_payload = request.payload.without_body();
         let mut request = *request;
         let mut chain = RedirectChain::new(target.url.clone());
         loop {
@@ -136,7 +115,7 @@ impl Matcher {
             }
             chain.passed.push(choice.candidate.ordinal);
             if !next.payload {
-                request.payload = request.no_payload;
+                request.payload = &no_payload;
             }
             let next = Target { method: Cow::Owned(next.method), url: Cow::Owned(next.url) };
             match self.choose(&self.find(&next.method, &next.url), &request, sequence, &chain.passed) {
@@ -144,12 +123,12 @@ impl Matcher {
                     chain.add_hop(at, &*self.entry(at)?, &target.url);
                     (target, choice) = (next, found);
                 }
-                Err(NoChoice::NoEntry) => return Ok(redirect(chain)),
-                Err(NoChoice::Passed) => {
+                Err(MissKind::NoEntry) => return Ok(redirect(chain)),
+                Err(MissKind::RedirectLoop(_)) => {
                     chain.hops.push(at);
                     return Err(MissKind::RedirectLoop(chain.hops));
                 }
-                Err(no) => return Err(no.into()),
+                Err(kind) => return Err(kind),
             }
         }
     }
@@ -204,11 +183,8 @@ impl Matcher {
         if choice.candidate.condition == Condition::Failure {
             return Ok(Outcome::Abort(self.chosen(target, choice, chain, None)));
         }
-        match choice.candidate.content(&self.fixtures[at.fixture], choice.rules) {
-            ContentState::Available => Ok(Outcome::Serve(self.chosen(target, choice, chain, None))),
-            ContentState::NotRecorded => Err(MissKind::BodyNotRecorded(at)),
-            ContentState::Unreadable(why) => Err(MissKind::Unreadable(at, why.clone())),
-        }
+        choice.candidate.check_content(&self.fixtures[at.fixture], choice.rules)?;
+        Ok(Outcome::Serve(self.chosen(target, choice, chain, None)))
     }
 
     fn chosen(
@@ -272,17 +248,6 @@ impl<'a> RedirectChain<'a> {
         self.hops.push(at);
         if url.parts().host() == self.client_url.parts().host() {
             self.cookies.extend(entry.response.headers.get_all("set-cookie").map(Bytes::copy_from_slice));
-        }
-    }
-}
-
-impl From<NoChoice> for MissKind {
-    fn from(no: NoChoice) -> Self {
-        match no {
-            NoChoice::NoEntry => MissKind::NoEntry,
-            NoChoice::UsedUp => MissKind::UsedUp,
-            NoChoice::Passed => MissKind::RedirectLoop(Vec::new()),
-            NoChoice::Unreadable(at, why) => MissKind::Unreadable(at, why),
         }
     }
 }

@@ -5,18 +5,17 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use harproxy_compare::{
-    BodyRules, Digest, Encoding, PlaceholderValues, RecordedPayload, RedactedPlaces, ResponseDigests, SentPayload,
-    Template,
+    BodyRules, Digest, Encoding, Fingerprint, PlaceholderValues, RecordedPayload, SentPayload, Template,
 };
 use indexmap::IndexMap;
 
 use super::conditional::Condition;
 use super::index::Ordinal;
-use super::key::KeyForm;
-use super::payload::{read_recorded, read_redacted_places, read_response_digests};
-use super::redacted_places::{HeaderPlaces, UrlPlaces};
-use super::score::RecordedFields;
-use super::{Echo, EntryRef, MissingBody, Redirects, redirects};
+use super::key::{KeyForm, Rules};
+use super::payload::{read_recorded, read_response_fingerprint};
+use super::redacted_places::RedactedPlaces;
+use super::score::FieldHashes;
+use super::{EntryRef, MissKind, MissingBody, redirects};
 use harproxy_har::model::Storage;
 use harproxy_har::{Entry, Fixture, Payload};
 use harproxy_http::problem::in_words;
@@ -29,21 +28,19 @@ pub(super) struct Candidate {
     pub(super) ordinal: Ordinal,
     pub(super) at: EntryRef,
     pub(super) payload: RecordedPayload,
-    pub(super) headers: RecordedFields,
+    pub(super) headers: FieldHashes,
     pub(super) condition: Condition,
     pub(super) status: i32,
     /// The `Location` of a redirect.
     pub(super) location: Option<Box<str>>,
     /// The values of the `--match-header` names, in their order.
     pub(super) required: Box<[Vec<RequiredValue>]>,
-    /// The places of placeholders in its URL and in its headers, if there are any.
-    pub(super) places: Option<Box<(UrlPlaces, HeaderPlaces)>>,
-    /// The state of the response payload, found when the entry is first chosen.
-    content: OnceLock<ContentState>,
-    /// The redacted places of its request, found when it is first compared with another candidate.
-    redacted_places: OnceLock<RedactedPlaces>,
-    /// The digests of its response, made when it is first compared with another candidate.
-    response_digests: OnceLock<ResponseDigests>,
+    /// The places of placeholders in its URL and in its headers.
+    pub(super) places: RedactedPlaces,
+    /// Whether the response payload can be served, found when the entry is first chosen.
+    content: OnceLock<Result<(), MissKind>>,
+    /// The fingerprint of its response, made when it is first compared with another candidate.
+    response: OnceLock<Fingerprint>,
 }
 
 /// A recorded value of a header that must be equal (`--match-header`).
@@ -69,31 +66,6 @@ impl RequiredValue {
     }
 }
 
-/// The state of the payload of an entry's response.
-#[derive(Clone, Debug)]
-pub(super) enum ContentState {
-    /// It can be served, or there is none.
-    Available,
-    /// It was not recorded.
-    NotRecorded,
-    /// It cannot be read, for this reason.
-    Unreadable(String),
-}
-
-/// The options and `[[match]]` rules that apply to the entries of a group.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Rules {
-    pub(super) body: BodyRules,
-    pub(super) match_headers: Vec<String>,
-    pub(super) score_all_headers: bool,
-    pub(super) missing_body: MissingBody,
-    pub(super) redirects: Redirects,
-    /// The live values of placeholders, from `[redact.values]`.
-    pub(super) values: Arc<PlaceholderValues>,
-    /// The places of requests whose values responses repeat.
-    pub(super) echo: Vec<Echo>,
-}
-
 impl Candidate {
     pub(super) fn new(
         ordinal: Ordinal,
@@ -105,59 +77,52 @@ impl Candidate {
     ) -> Self {
         let values = |name: &String| entry.request.headers.get_all(name).map(RequiredValue::new).collect();
         let url = normal(&entry.request.url).filter(|url| placeholder::may_occur_in(url.as_bytes()));
-        let places = (
-            url.map(|url| UrlPlaces::of(&form.view(&url))).unwrap_or_default(),
-            HeaderPlaces::of(&entry.request.headers),
-        );
+        let view = url.as_deref().map(|url| form.view(url));
         Candidate {
-            places: (!(places.0.is_empty() && places.1.is_empty())).then(|| Box::new(places)),
+            places: RedactedPlaces::of(view.as_ref(), &entry.request.headers),
             ordinal,
             at,
             payload: read_recorded(fixture, at.entry, entry, &rules.body),
-            headers: RecordedFields::new(&entry.request.headers, rules.score_all_headers),
+            headers: FieldHashes::of_entry(&entry.request.headers, rules.score_all_headers),
             condition: Condition::of(entry),
             status: entry.response.status,
             location: redirects::location(entry).map(String::into_boxed_str),
             required: rules.match_headers.iter().map(values).collect(),
             content: match &entry.response.content.stored {
-                Storage::Text(text) if !text.is_empty() => ContentState::Available.into(),
+                Storage::Text(text) if !text.is_empty() => Ok(()).into(),
                 _ => OnceLock::new(),
             },
-            redacted_places: OnceLock::new(),
-            response_digests: OnceLock::new(),
+            response: OnceLock::new(),
         }
     }
 
     /// Returns true if its request has placeholders.
     pub(super) fn has_placeholders(&self) -> bool {
-        self.places.is_some() || matches!(self.payload, RecordedPayload::Template(_))
+        self.places.iter().next().is_some() || matches!(self.payload, RecordedPayload::Template(_))
     }
 
-    pub(super) fn redacted_places(&self, fixture: &Fixture) -> &RedactedPlaces {
-        self.redacted_places.get_or_init(|| read_redacted_places(fixture, self.at.entry))
+    pub(super) fn response(&self, fixture: &Fixture) -> &Fingerprint {
+        self.response.get_or_init(|| read_response_fingerprint(fixture, self.at.entry))
     }
 
-    pub(super) fn response_digests(&self, fixture: &Fixture) -> ResponseDigests {
-        *self.response_digests.get_or_init(|| read_response_digests(fixture, self.at.entry))
-    }
-
-    /// Returns the state of the payload of its response.
-    pub(super) fn content(&self, fixture: &Fixture, rules: &Rules) -> &ContentState {
-        let read = || {
+    /// Checks that the payload of its response can be served.
+    pub(super) fn check_content(&self, fixture: &Fixture, rules: &Rules) -> Result<(), MissKind> {
+        let check = || {
             let entry = fixture.entry(self.at.entry)?;
-            Ok::<_, harproxy_har::Error>(match fixture.payload(self.at.entry, &entry.response.content)? {
-                Payload::NotRecorded if rules.missing_body == MissingBody::Fail && has_content(&entry) => {
-                    ContentState::NotRecorded
-                }
-                _ => ContentState::Available,
-            })
+            let payload = fixture.payload(self.at.entry, &entry.response.content)?;
+            let is_needed = rules.missing_body == MissingBody::Fail && has_content(&entry);
+            Ok::<_, harproxy_har::Error>(is_needed && matches!(payload, Payload::NotRecorded))
         };
-        self.content.get_or_init(|| read().unwrap_or_else(|error| ContentState::Unreadable(in_words(&error))))
+        let content = self.content.get_or_init(|| match check() {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(MissKind::BodyNotRecorded(self.at)),
+            Err(error) => Err(MissKind::Unreadable(self.at, in_words(&error))),
+        });
+        content.clone()
     }
 
     fn class_key(&self) -> ClassKey<'_> {
-        let key = (self.at.fixture, &self.payload, &self.headers, &self.condition, &*self.required);
-        (key, self.places.as_deref())
+        (self.at.fixture, &self.payload, &self.headers, &self.condition, &*self.required, &self.places)
     }
 }
 
@@ -207,10 +172,8 @@ impl<'a> CandidateClass<'a> {
 }
 
 /// The properties that are equal in a class.
-type ClassKey<'a> = (
-    (usize, &'a RecordedPayload, &'a RecordedFields, &'a Condition, &'a [Vec<RequiredValue>]),
-    Option<&'a (UrlPlaces, HeaderPlaces)>,
-);
+type ClassKey<'a> =
+    (usize, &'a RecordedPayload, &'a FieldHashes, &'a Condition, &'a [Vec<RequiredValue>], &'a RedactedPlaces);
 
 /// A group with more classes has an index by payload. A recording may have a single GraphQL endpoint.
 const MAX_UNINDEXED: usize = 16;
@@ -250,7 +213,7 @@ impl Group {
         let needs_body =
             candidates.iter().any(|one| one.location.is_some() || !matches!(one.payload, RecordedPayload::Any));
         let by_payload = (classes.len() > MAX_UNINDEXED).then(|| Box::new(PayloadIndex::new(&candidates, &classes)));
-        let open_urls = candidates.iter().any(|one| one.places.as_ref().is_some_and(|places| !places.0.is_empty()));
+        let open_urls = candidates.iter().any(|one| one.places.has_url_places());
         Group { rules, candidates, classes, unreadable, needs_body, open_urls, by_payload }
     }
 

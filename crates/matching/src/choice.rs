@@ -6,14 +6,14 @@ use std::sync::Arc;
 use ::http::HeaderMap;
 use harproxy_compare::{PlaceholderScore, SentPayload};
 
-use super::candidate::{Candidate, CandidateClass, Group, RequiredValue, Rules};
+use super::candidate::{Candidate, CandidateClass, Group, RequiredValue};
 use super::conditional::ResponseClass;
 use super::guess::guess;
 use super::index::Ordinal;
-use super::key::View;
-use super::score::SentFields;
+use super::key::{Rules, View};
+use super::score::FieldHashes;
 use super::session::SequenceState;
-use super::{EntryRef, Guess, Repeat};
+use super::{Guess, MissKind, Repeat};
 use harproxy_har::Fixture;
 
 /// A live request, or one that follows a redirect, as it is compared with candidates.
@@ -22,10 +22,8 @@ pub(super) struct LiveRequest<'a, 'p> {
     /// The URL, if a candidate has placeholders in its URL.
     pub(super) url: Option<&'a View<'a, 'a>>,
     pub(super) headers: &'a HeaderMap,
-    pub(super) fields: &'a SentFields,
+    pub(super) fields: &'a FieldHashes,
     pub(super) payload: &'a SentPayload<'p>,
-    /// The empty payload of a request that follows a redirect to GET.
-    pub(super) no_payload: &'a SentPayload<'p>,
 }
 
 #[derive(Clone, Debug)]
@@ -38,18 +36,6 @@ pub(super) struct Choice<'a> {
     pub(super) status: Option<u16>,
     /// Set if the choice is ambiguous.
     pub(super) guess: Option<Box<Guess>>,
-}
-
-/// The reason why no candidate is chosen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum NoChoice {
-    NoEntry,
-    /// All candidates were served already (`--repeat once`).
-    UsedUp,
-    /// All candidates are in the redirect chain already.
-    Passed,
-    /// An entry of the same method and URL cannot be read.
-    Unreadable(EntryRef, String),
 }
 
 /// The rank of a candidate. The least rank is the best; the order of the fields is the order of precedence.
@@ -81,7 +67,7 @@ struct RankedClass<'a> {
 }
 
 /// Chooses a candidate and advances the sequence. `passed` are the entries of the redirect chain, which are not chosen
-/// again.
+/// again: if there is no other candidate, the error is [`MissKind::RedirectLoop`].
 pub(super) fn choose<'a>(
     groups: &[&'a Group],
     request: &LiveRequest<'_, '_>,
@@ -89,7 +75,7 @@ pub(super) fn choose<'a>(
     sequence: &SequenceState,
     passed: &[Ordinal],
     fixtures: &[Arc<Fixture>],
-) -> Result<Choice<'a>, NoChoice> {
+) -> Result<Choice<'a>, MissKind> {
     let rank_group = |group: &&'a Group| {
         let (group, rules) = (*group, &*group.rules);
         group.with_payload(request.payload, &rules.body).into_iter().filter_map(move |class| {
@@ -101,26 +87,25 @@ pub(super) fn choose<'a>(
     ranked.sort_by_key(|one| one.rank);
     let Some(Rank { class, fixture, .. }) = ranked.first().map(|best| best.rank) else {
         let unreadable = groups.iter().find_map(|group| group.unreadable.first().cloned());
-        return Err(unreadable.map_or(NoChoice::NoEntry, |(at, why)| NoChoice::Unreadable(at, why)));
+        return Err(unreadable.map_or(MissKind::NoEntry, |(at, why)| MissKind::Unreadable(at, why)));
     };
     // If the best candidates are passed or used up, those of another response class or fixture do not replace them.
     ranked.retain(|one| (one.rank.class, one.rank.fixture) == (class, fixture) && one.left(passed).next().is_some());
+    let looped = || MissKind::RedirectLoop(Vec::new());
     let mut equals = ranked.chunk_by(|a, b| a.rank == b.rank);
-    let best = equals.next().ok_or(NoChoice::Passed)?;
+    let best = equals.next().ok_or_else(looped)?;
     let (chosen, best) = match repeat {
         Repeat::First => {
             let first = earliest(best, |candidate| !passed.contains(&candidate.ordinal));
-            let chosen = first.ok_or(NoChoice::Passed)?;
+            let chosen = first.ok_or_else(looped)?;
             sequence.serve(chosen.candidate.ordinal);
             (chosen, best)
         }
-        Repeat::Sequence => {
-            (next(best, sequence, passed).or_else(|| last(best, passed)).ok_or(NoChoice::Passed)?, best)
-        }
+        Repeat::Sequence => (next(best, sequence, passed).or_else(|| last(best, passed)).ok_or_else(looped)?, best),
         Repeat::Once => std::iter::once(best)
             .chain(equals)
             .find_map(|equals| Some((next(equals, sequence, passed)?, equals)))
-            .ok_or(NoChoice::UsedUp)?,
+            .ok_or(MissKind::UsedUp)?,
     };
     let others = best.iter().map(|one| one.class).filter(|class| !class.contains(chosen.candidate));
     let guess = if best.len() > 1 { guess(chosen.candidate, others, &fixtures[fixture]) } else { None };
@@ -190,15 +175,11 @@ pub(super) fn placeholder_score(
     rules: &Rules,
 ) -> Option<(PlaceholderScore, usize)> {
     let mut score = candidate.payload.score(request.payload, &rules.body, &rules.values)?;
-    let Some(places) = &candidate.places else { return Some((score, score.unknown)) };
     if let Some(url) = request.url {
-        score.add(places.0.score(url, &rules.values)?);
+        score.add(candidate.places.score(url, &rules.values)?);
     }
     let unknown = score.unknown;
-    if let Some(url) = request.url {
-        score.add(places.0.score_ignored(url, &rules.values));
-    }
-    score.add(places.1.score(request.headers, &rules.values));
+    score.add(candidate.places.score_ignored(request.url, request.headers, &rules.values));
     Some((score, unknown))
 }
 

@@ -1,10 +1,10 @@
 //! Explains a choice (`harproxy explain`): for each entry of the request's method and URL, why it is chosen or not.
 
-use harproxy_compare::{RecordedPayload, SentPayload};
+use harproxy_compare::{PlaceholderScore, RecordedPayload, SentPayload};
 
 use super::choice::{self, LiveRequest};
 use super::matcher::Matcher;
-use super::score::SentFields;
+use super::score::FieldHashes;
 use super::{Difference, EntryRef, Query};
 
 /// An entry with the method and URL of a request.
@@ -16,18 +16,9 @@ pub struct Contender {
     /// The names of its header fields that would score if the request repeated them.
     pub lacking: Vec<String>,
     /// How the request agrees with its placeholders.
-    pub placeholders: PlaceholderCounts,
+    pub placeholders: PlaceholderScore,
     /// The reason why it is chosen or not.
     pub state: ContenderState,
-}
-
-/// The placeholders of an entry that fits a request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PlaceholderCounts {
-    /// Placeholders that the request sends back, or for which it sends the configured value.
-    pub confirmed: usize,
-    /// All placeholders.
-    pub total: usize,
 }
 
 /// The reason why an entry is chosen or not.
@@ -64,10 +55,10 @@ impl Matcher {
     pub fn contenders(&self, query: &Query<'_>, session: Option<&str>) -> Vec<Contender> {
         let groups = self.load(&self.find(query.method, query.url));
         let url = self.open_url_view(query.url, &groups);
-        let fields = SentFields::new(query.headers);
+        let fields = FieldHashes::of_request(query.headers);
         let payload = SentPayload::new(query.headers, query.body);
         let (url, headers) = (url.as_ref(), query.headers);
-        let request = LiveRequest { url, headers, fields: &fields, payload: &payload, no_payload: &payload };
+        let request = LiveRequest { url, headers, fields: &fields, payload: &payload };
         let sequence = self.sequence(session).dry_run();
         let candidates = || groups.iter().flat_map(|group| group.candidates.iter().map(move |one| (one, *group)));
         let served: Vec<bool> = candidates().map(|(candidate, _)| sequence.was_served(candidate.ordinal)).collect();
@@ -91,8 +82,7 @@ impl Matcher {
             let entry = self.fixtures[candidate.at.fixture].entry(candidate.at.entry);
             let names = entry.map(|entry| fields.names(&entry.request.headers, group.rules.score_all_headers));
             let (repeated, lacking) = names.unwrap_or_default();
-            let score = choice::placeholder_score(candidate, &request, &group.rules).unwrap_or_default().0;
-            let placeholders = PlaceholderCounts { confirmed: score.confirmed, total: score.places() };
+            let placeholders = choice::placeholder_score(candidate, &request, &group.rules).unwrap_or_default().0;
             Contender { at: candidate.at, repeated, lacking, placeholders, state }
         });
         let mut contenders: Vec<Contender> = contenders.collect();

@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use super::EntryRef;
 use super::key::{KeyForm, View};
-use super::redacted_places::{UrlPlaces, UrlShape, size};
+use super::redacted_places::{RedactedPlaces, UrlShape, size};
 use harproxy_har::Fixture;
+use harproxy_http::Headers;
 use harproxy_http::url::normal;
 use harproxy_redact::placeholder;
 
@@ -22,16 +23,14 @@ pub(super) type Ordinal = u32;
 #[derive(Debug, Default)]
 pub(super) struct Index {
     entries: Vec<EntryRef>,
-    by_key: HashIndex,
+    /// The groups of entries with one method and URL.
+    pub(super) by_key: HashIndex,
     by_path: HashIndex,
     origins: HashMap<Box<str>, KnownOrigin>,
-    shapes: Shapes,
+    /// The shapes of URLs with placeholders, by the numbers of segments and parameters. Entries share shapes, so there
+    /// are few. Shapes with the same numbers are in the order of first appearance.
+    shapes: HashMap<(usize, usize), Vec<UrlShape>>,
 }
-
-/// The shapes of URLs with placeholders, by the numbers of segments and parameters. Entries share shapes, so there are
-/// few. Shapes with the same numbers are in the order of first appearance.
-#[derive(Debug, Default)]
-struct Shapes(HashMap<(usize, usize), Vec<UrlShape>>);
 
 /// An origin that has entries.
 #[derive(Debug, Default)]
@@ -55,7 +54,9 @@ impl Index {
                 let Some(url) = normal(head.url) else { continue };
                 let ordinal = Ordinal::try_from(index.entries.len()).unwrap_or(Ordinal::MAX);
                 let view = form.view(&url);
-                match index.shapes.add(&url, &view) {
+                let places = placeholder::may_occur_in(url.as_bytes())
+                    .then(|| RedactedPlaces::of(Some(&view), &Headers::default()));
+                match places.as_ref().and_then(UrlShape::of) {
                     None => {
                         keys.push((hash(head.method, &form.key(&url)), ordinal));
                         paths.push((hash(&view.host(), &view.path()), ordinal));
@@ -63,6 +64,10 @@ impl Index {
                     Some(shape) => {
                         keys.push((hash(head.method, &shape.of_url(&view)), ordinal));
                         paths.push((hash(&view.host(), &shape.of_path(&view.path())), ordinal));
+                        let known = index.shapes.entry(size(&view)).or_default();
+                        if !known.contains(&shape) {
+                            known.push(shape);
+                        }
                     }
                 }
                 index.add_origin(&view.parts.site(), head.http2, ordinal);
@@ -85,22 +90,16 @@ impl Index {
         method: &'i str,
         url: &'i View<'_, '_>,
     ) -> impl Iterator<Item = usize> + 'i {
-        self.shapes.of_size(url).iter().filter_map(move |shape| self.by_key.find(hash(method, &shape.of_url(url))))
+        self.shapes
+            .get(&size(url))
+            .into_iter()
+            .flatten()
+            .filter_map(move |shape| self.by_key.find(hash(method, &shape.of_url(url))))
     }
 
     /// Returns true if an entry has a placeholder in its URL.
     pub(super) fn has_open_urls(&self) -> bool {
-        !self.shapes.0.is_empty()
-    }
-
-    /// Returns the entries of a group in order.
-    pub(super) fn members(&self, group: usize) -> &[Ordinal] {
-        self.by_key.members(group)
-    }
-
-    /// Returns the number of groups.
-    pub(super) fn groups(&self) -> usize {
-        self.by_key.hashes.len()
+        !self.shapes.is_empty()
     }
 
     /// Returns the entries with the origin and path of this URL, with any method and query, in order.
@@ -108,7 +107,9 @@ impl Index {
         let (origin, path) = (url.host(), url.path());
         let plain = self.by_path.get(hash(&origin, &path));
         let mut open = Vec::new();
-        for shape in self.shapes.with_open_path(url) {
+        let segments = url.parts.segments().count();
+        let same_length = self.shapes.iter().filter(|((length, _), _)| *length == segments);
+        for shape in same_length.flat_map(|(_, shapes)| shapes).filter(|shape| shape.opens_path()) {
             open.extend_from_slice(self.by_path.get(hash(&origin, &shape.of_path(&path))));
         }
         if open.is_empty() {
@@ -157,33 +158,6 @@ impl Index {
     }
 }
 
-impl Shapes {
-    /// Adds the shape of an entry's URL, and returns it. `None` if the URL has no placeholder.
-    fn add(&mut self, url: &str, view: &View<'_, '_>) -> Option<UrlShape> {
-        if !placeholder::may_occur_in(url.as_bytes()) {
-            return None;
-        }
-        let shape = UrlShape::of(&UrlPlaces::of(view))?;
-        let known = self.0.entry(size(view)).or_default();
-        if !known.contains(&shape) {
-            known.push(shape.clone());
-        }
-        Some(shape)
-    }
-
-    /// Returns the shapes with the numbers of segments and parameters of this URL.
-    fn of_size(&self, url: &View<'_, '_>) -> &[UrlShape] {
-        self.0.get(&size(url)).map_or(&[], Vec::as_slice)
-    }
-
-    /// Returns the shapes with the number of segments of this URL, and with a placeholder in the path.
-    fn with_open_path(&self, url: &View<'_, '_>) -> impl Iterator<Item = &UrlShape> {
-        let segments = url.parts.segments().count();
-        let same_length = self.0.iter().filter(move |((length, _), _)| *length == segments);
-        same_length.flat_map(|(_, shapes)| shapes).filter(|shape| shape.opens_path())
-    }
-}
-
 /// Returns the hash of a method and a URL, or of an origin and a path. Equal hashes count as equal texts: the
 /// probability that a URL without an entry has the hash of one in a million entries is 5e-14.
 fn hash(first: &str, second: &str) -> u64 {
@@ -198,7 +172,7 @@ fn hash(first: &str, second: &str) -> u64 {
 #[derive(Debug, Default)]
 pub(super) struct HashIndex {
     /// The distinct hashes in ascending order.
-    hashes: Vec<u64>,
+    pub(super) hashes: Vec<u64>,
     /// The position in `members` of the first member of each hash.
     starts: Vec<u32>,
     members: Vec<Ordinal>,
@@ -229,7 +203,7 @@ impl HashIndex {
         self.hashes.binary_search(&hash).ok()
     }
 
-    fn members(&self, group: usize) -> &[Ordinal] {
+    pub(super) fn members(&self, group: usize) -> &[Ordinal] {
         let start = self.starts[group] as usize;
         let end = self.starts.get(group + 1).map_or(self.members.len(), |&end| end as usize);
         &self.members[start..end]

@@ -1,46 +1,71 @@
-//! The URL part of the match key: ignored query parameters, variable path segments and equal origins, by the options of
-//! the run and the `[[match]]` rules that apply to a URL.
+//! The URL part of the match key: ignored query parameters, variable path segments and equal origins. The rules come
+//! from the options of the run and the `[[match]]` rules that apply to a URL.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use harproxy_compare::{Body, BodyRules, ContentKey, MatchBody, PlaceholderValues};
+use harproxy_json::JsonPath;
 
 use url::form_urlencoded;
 
 use super::path::PathPattern;
 use super::same_host::SameHostClasses;
-use super::{Echo, Error, MatchRule, OriginPattern};
+use super::{Echo, Error, MatchRule, MissingBody, Options, OriginPattern, Redirects};
 use harproxy_http::url::Parts;
 
-/// The rules by which URLs are compared.
+/// The rules by which requests are compared.
 #[derive(Debug, Default)]
 pub(super) struct KeyForm {
     ignore_query: Vec<String>,
     hosts: SameHostClasses,
     rules: Vec<MatchRule>,
+    /// The options without a rule.
+    options: Arc<Rules>,
+    /// The combinations of options and rules that were needed so far, by the indexes of the rules. There are few.
+    combined: Mutex<HashMap<Vec<usize>, Arc<Rules>>>,
 }
 
 impl KeyForm {
-    pub(super) fn new(
-        ignore_query: &[String],
-        same_host: &[(String, String)],
-        rules: &[MatchRule],
-    ) -> Result<Self, Error> {
+    pub(super) fn new(options: &Options) -> Result<Self, Error> {
         let pair = |(a, b): &(String, String)| Ok([OriginPattern::new(a)?, OriginPattern::new(b)?]);
-        let pairs = same_host.iter().map(pair).collect::<Result<Vec<_>, Error>>()?;
+        let pairs = options.same_host.iter().map(pair).collect::<Result<Vec<_>, Error>>()?;
+        let ignored = options.ignore_body.iter().map(|path| JsonPath::parse(path)).collect::<Result<_, _>>()?;
         Ok(KeyForm {
-            ignore_query: ignore_query.to_vec(),
-            hosts: SameHostClasses::new(pairs, rules),
-            rules: rules.to_vec(),
+            ignore_query: options.ignore_query.clone(),
+            hosts: SameHostClasses::new(pairs, &options.rules),
+            rules: options.rules.clone(),
+            options: Arc::new(Rules {
+                body: BodyRules { mode: options.match_body, ignored },
+                match_headers: options.match_headers.clone(),
+                score_all_headers: options.score_all_headers,
+                missing_body: options.missing_body,
+                redirects: options.redirects,
+                values: Arc::new(PlaceholderValues::new(&options.values)),
+                echo: Vec::new(),
+            }),
+            combined: Mutex::default(),
         })
+    }
+
+    /// Combines the options with the rules that apply to a URL.
+    pub(super) fn rules_for(&self, url: &View<'_, '_>) -> Arc<Rules> {
+        if url.active.is_empty() {
+            return self.options.clone();
+        }
+        let mut combined = self.combined.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = combined.get(&url.active) {
+            return known.clone();
+        }
+        let combination = Arc::new(url.rules().fold(Rules::clone(&self.options), Rules::with_rule));
+        combined.insert(url.active.clone(), combination.clone());
+        combination
     }
 
     /// The classes of equal origins.
     pub(super) fn hosts(&self) -> &SameHostClasses {
         &self.hosts
-    }
-
-    /// The rules, in order.
-    pub(super) fn rules(&self) -> &[MatchRule] {
-        &self.rules
     }
 
     /// Returns true if URLs are compared completely.
@@ -83,7 +108,7 @@ pub(super) struct View<'f, 'u> {
     /// Its class of equal origins.
     class: Option<usize>,
     /// The indexes of the rules that apply to it.
-    pub(super) active: Vec<usize>,
+    active: Vec<usize>,
 }
 
 impl<'u> View<'_, 'u> {
@@ -149,6 +174,89 @@ impl<'u> View<'_, 'u> {
 
     fn rules(&self) -> impl Iterator<Item = &MatchRule> {
         self.active.iter().map(|&rule| &self.form.rules[rule])
+    }
+}
+
+/// The options and `[[match]]` rules that apply to the entries of a group.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rules {
+    pub(super) body: BodyRules,
+    pub(super) match_headers: Vec<String>,
+    pub(super) score_all_headers: bool,
+    pub(super) missing_body: MissingBody,
+    pub(super) redirects: Redirects,
+    /// The live values of placeholders, from `[redact.values]`.
+    pub(super) values: Arc<PlaceholderValues>,
+    /// The places of requests whose values responses repeat.
+    pub(super) echo: Vec<Echo>,
+}
+
+impl Rules {
+    /// Adds a rule: its lists are appended, its single values replace others.
+    fn with_rule(mut self, rule: &MatchRule) -> Self {
+        self.body.ignored.extend(rule.ignore_body.iter().cloned());
+        if let Some(mode) = rule.body {
+            self.body.mode = mode;
+        }
+        if let Some(redirects) = rule.redirects {
+            self.redirects = redirects;
+        }
+        for echo in &rule.echo {
+            if let Echo::Json(path) = echo {
+                self.body.ignored.push((**path).clone());
+            }
+            if !self.echo.contains(echo) {
+                self.echo.push(echo.clone());
+            }
+        }
+        for name in &rule.match_headers {
+            if !self.match_headers.contains(name) {
+                self.match_headers.push(name.clone());
+            }
+        }
+        // A header that the response repeats may have any value.
+        let echo = &self.echo;
+        self.match_headers
+            .retain(|name| !echo.iter().any(|echo| matches!(echo, Echo::Header(echoed) if echoed == name)));
+        self
+    }
+}
+
+/// Decides for a new recording which requests are the same: those with the same match key, by the `[[match]]` rules of
+/// a project.
+#[derive(Debug)]
+pub struct RequestEquality(KeyForm);
+
+impl RequestEquality {
+    /// Prepares the rules.
+    ///
+    /// # Errors
+    /// The first invalid rule.
+    pub fn new(rules: &[MatchRule]) -> Result<Self, Error> {
+        KeyForm::new(&Options { rules: rules.to_vec(), ..Options::default() }).map(RequestEquality)
+    }
+
+    /// Returns the part of a URL in normal form that must be equal.
+    ///
+    /// ```
+    /// use harproxy_matching::{MatchRule, PathPattern, RequestEquality};
+    /// let rule = MatchRule { paths: vec![PathPattern::new("/users/{id}").unwrap()], ..MatchRule::default() };
+    /// let equality = RequestEquality::new(&[rule]).unwrap();
+    /// assert_eq!(equality.url("https://h.test/users/7"), equality.url("https://h.test/users/8"));
+    /// assert_ne!(equality.url("https://h.test/users/7"), equality.url("https://h.test/teams/7"));
+    /// ```
+    #[must_use]
+    pub fn url<'u>(&self, url: &'u str) -> Cow<'u, str> {
+        self.0.key(url)
+    }
+
+    /// Returns the part of a payload sent to this URL that must be equal. `read` is called only if the payload counts.
+    pub fn content_key<E>(&self, url: &str, read: impl FnOnce() -> Result<Body<'static>, E>) -> Result<ContentKey, E> {
+        let rules = self.0.rules_for(&self.0.view(url));
+        match rules.body.mode {
+            MatchBody::Ignore => Ok(ContentKey::Ignored),
+            _ => Ok(rules.body.content_key(&read()?)),
+        }
     }
 }
 

@@ -10,7 +10,7 @@
 //! 4. `choice`, `score`, `session`, `guess`: the candidate with the best rank that is next in sequence.
 //! 5. `answer`, `redirects`, `echo`: the outcome, after redirects that are followed.
 //!
-//! `explain` finds the near misses and a remedy. `contenders` explains a choice. `policy` combines options and
+//! `explain` finds the near misses and a remedy. `contenders` explains a choice. `key` combines options and
 //! `[[match]]` rules.
 
 #![forbid(unsafe_code)]
@@ -24,7 +24,6 @@ mod echo;
 mod explain;
 mod guess;
 mod index;
-mod inherit_state;
 mod key;
 mod lookup;
 mod matcher;
@@ -33,11 +32,9 @@ mod options;
 mod outcome;
 mod path;
 mod payload;
-mod policy;
 mod redacted_places;
 mod redacted_request;
 mod redirects;
-mod request_equality;
 mod same_host;
 mod scope;
 mod score;
@@ -51,15 +48,15 @@ use ::http::HeaderMap;
 pub use harproxy_compare::{DigestedPayload, MatchBody, PayloadDigester};
 
 pub use conditional::asks_for_websocket;
-pub use contenders::{Contender, ContenderState, PlaceholderCounts};
+pub use contenders::{Contender, ContenderState};
 pub use echo::{Echo, EchoEncoding, EchoError, EchoedValue};
 pub use guess::Guess;
+pub use key::RequestEquality;
 pub use lookup::{Lookup, Payload};
 pub use matcher::Matcher;
 pub use options::{MatchRule, MissingBody, Options, Redirects, Repeat};
 pub use outcome::{Chosen, Difference, EntryRef, Miss, MissKind, NearMiss, Outcome, RequestPart, SameHost};
 pub use path::PathPattern;
-pub use request_equality::RequestEquality;
 pub use same_host::OriginPattern;
 
 use harproxy_glob::GlobError;

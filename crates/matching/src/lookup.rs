@@ -89,9 +89,9 @@ impl Matcher {
 
     fn load_group(&self, group: usize, url: &NormalUrl) -> &Group {
         self.groups[group].get_or_init(|| {
-            let members = self.index.members(group).iter().map(|&ordinal| (ordinal, self.index.at(ordinal)));
+            let members = self.index.by_key.members(group).iter().map(|&ordinal| (ordinal, self.index.at(ordinal)));
             // If a path pattern puts entries with different rules into one group, the rules of the first one apply.
-            let first = self.index.members(group).first().and_then(|&ordinal| self.url_of(ordinal));
+            let first = self.index.by_key.members(group).first().and_then(|&ordinal| self.url_of(ordinal));
             let rules = self.rules_for(first.as_deref().unwrap_or(url.as_str()));
             Box::new(Group::new(members, &self.fixtures, rules, &self.form))
         })

@@ -1,13 +1,14 @@
 //! The matcher: the fixtures of a run with their index, and the state of their sessions.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use super::candidate::{Group, Rules};
+use super::candidate::Group;
 use super::explain::Explainer;
 use super::index::{Index, Ordinal};
-use super::key::KeyForm;
-use super::policy::Policy;
+use super::key::{KeyForm, Rules};
 use super::scope::Scope;
 use super::session::{EntrySet, SequenceState, Sessions};
 use super::{EntryRef, Error, Options};
@@ -23,10 +24,8 @@ use harproxy_http::url::normal;
 pub struct Matcher {
     pub(super) fixtures: Vec<Arc<Fixture>>,
     pub(super) index: Index,
-    /// The rules by which URLs are compared.
+    /// The rules by which requests are compared.
     pub(super) form: KeyForm,
-    /// The rules by which payloads and headers are compared.
-    policy: Policy,
     pub(super) scope: Scope,
     /// The options of the run, which explanations vary to find a remedy.
     pub(super) options: Options,
@@ -46,12 +45,11 @@ impl Matcher {
     /// # Errors
     /// An invalid option, or an invalid scope of a fixture.
     pub fn new(fixtures: Vec<Arc<Fixture>>, scope: Option<Globs>, options: Options) -> Result<Self, Error> {
-        let form = KeyForm::new(&options.ignore_query, &options.same_host, &options.rules)?;
-        let policy = Policy::new(&options)?;
+        let form = KeyForm::new(&options)?;
         let scope = Scope::new(scope, &fixtures, &form)?;
         let index = Index::new(&fixtures, &form);
         Ok(Matcher {
-            groups: (0..index.groups()).map(|_| OnceLock::new()).collect(),
+            groups: (0..index.by_key.hashes.len()).map(|_| OnceLock::new()).collect(),
             sessions: Sessions::new(index.entries().len()),
             used: EntrySet::new(index.entries().len()),
             explainer: Explainer::default(),
@@ -60,7 +58,6 @@ impl Matcher {
             fixtures,
             index,
             form,
-            policy,
             scope,
         })
     }
@@ -143,6 +140,42 @@ impl Matcher {
 
     /// Returns the rules by which an entry with this URL (in normal form) is compared.
     pub(super) fn rules_for(&self, url: &str) -> Arc<Rules> {
-        self.policy.combine(self.form.rules(), &self.form.view(url).active)
+        self.form.rules_for(&self.form.view(url))
+    }
+
+    /// Copies the state of the previous matcher. Used entries stay used, identified by fixture, method, URL and their
+    /// index among equal ones. Sequences continue in unchanged fixtures, and start again in the others. Idempotent.
+    pub fn inherit_state(&self, before: &Matcher) {
+        let known = before.identities();
+        for (entry, ordinal) in self.identities() {
+            if known.get(&entry).is_some_and(|old| before.used.contains(*old)) {
+                self.used.insert(ordinal);
+            }
+        }
+        let position_before = |now: &Arc<Fixture>| before.fixtures.iter().position(|old| Arc::ptr_eq(old, now));
+        let fixtures: Vec<Option<usize>> = self.fixtures.iter().map(position_before).collect();
+        let olds: HashMap<EntryRef, Ordinal> = before.index.entries().iter().copied().zip(0..).collect();
+        let unchanged = (0..).zip(self.index.entries()).filter_map(|(ordinal, at)| {
+            let old = EntryRef { fixture: fixtures[at.fixture]?, ..*at };
+            Some((*olds.get(&old)?, ordinal))
+        });
+        let unchanged: Vec<(Ordinal, Ordinal)> = unchanged.collect();
+        self.sessions.inherit(&before.sessions, &unchanged);
+    }
+
+    fn identities(&self) -> HashMap<EntryIdentity<'_>, Ordinal> {
+        let mut times: HashMap<(&Path, &str, &str), usize> = HashMap::new();
+        let mut known = HashMap::new();
+        for (ordinal, at) in (0..).zip(self.index.entries()) {
+            let fixture = &self.fixtures[at.fixture];
+            let Some(head) = fixture.heads().get(at.entry) else { continue };
+            let nth = times.entry((fixture.path(), head.method, head.url)).or_default();
+            known.insert((fixture.path(), head.method, head.url, *nth), ordinal);
+            *nth += 1;
+        }
+        known
     }
 }
+
+/// The identity of an entry across edits: fixture, method, URL, and its index among the entries with the same.
+type EntryIdentity<'a> = (&'a Path, &'a str, &'a str, usize);

@@ -5,9 +5,6 @@
 //! may send on purpose are not on it: the `audit` of a package registry belongs to `npm install`, analytics belong to
 //! the page under test.
 
-use std::collections::HashMap;
-use std::sync::LazyLock;
-
 use harproxy_http::NormalUrl;
 use harproxy_http::url::Parts;
 
@@ -146,36 +143,23 @@ pub fn is_noise(url: &NormalUrl) -> bool {
 #[must_use]
 pub fn is_noise_at(parts: &Parts<'_>, url: &NormalUrl) -> bool {
     let target = &url.as_str()[parts.origin.len()..];
-    prefixes(bare(parts.host())).is_some_and(|prefixes| prefixes.iter().any(|prefix| target.starts_with(prefix)))
+    prefixes(parts.host()).any(|prefix| target.starts_with(prefix))
 }
 
 /// Returns true if the host is on the list, with all paths or with some. A client that refuses harproxy's certificate
 /// for such a host misses only noise.
 #[must_use]
 pub fn knows(host: &str) -> bool {
-    prefixes(bare(host)).is_some()
+    prefixes(host).next().is_some()
 }
 
-/// The path prefixes that are noise on a host, if it is on the list.
-fn prefixes(host: &str) -> Option<&[&str]> {
-    let is_below = || HOSTS.iter().any(|known| known.starts_with('.') && host.ends_with(known));
-    BY_HOST.get(host).map(Vec::as_slice).or_else(|| is_below().then_some(&[ALL]))
-}
-
-/// The prefix of all paths.
-const ALL: &str = "";
-
-/// The path prefixes of each listed host.
-static BY_HOST: LazyLock<HashMap<&str, Vec<&str>>> = LazyLock::new(|| {
-    let mut by_host: HashMap<_, Vec<_>> = HashMap::new();
-    let hosts = HOSTS.iter().map(|host| (*host, ALL));
-    hosts.chain(PATHS.iter().copied()).for_each(|(host, prefix)| by_host.entry(host).or_default().push(prefix));
-    by_host
-});
-
-/// A host without the trailing dot of a fully qualified name.
-fn bare(host: &str) -> &str {
-    host.strip_suffix('.').unwrap_or(host)
+/// Returns the path prefixes that are noise on a host.
+fn prefixes(host: &str) -> impl Iterator<Item = &'static str> {
+    // A fully qualified name may end with a dot.
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let is_listed = move |known: &str| known == host || (known.starts_with('.') && host.ends_with(known));
+    let whole = HOSTS.iter().filter(move |known| is_listed(known)).map(|_| "");
+    whole.chain(PATHS.iter().filter(move |(known, _)| *known == host).map(|(_, prefix)| *prefix))
 }
 
 #[cfg(test)]

@@ -3,12 +3,10 @@
 use std::borrow::Cow;
 
 use harproxy_compare::{
-    Body, BodyRules, Content, CutLengths, INSPECTED_BYTES, MatchBody, RecordedPayload, RedactedPlaces, Request,
-    Response, ResponseDigests,
+    BodyRules, CutLengths, Fingerprint, Fingerprinter, INSPECTED_BYTES, MatchBody, RecordedPayload,
 };
-use harproxy_har::{Entry, Fixture, Payload, model};
+use harproxy_har::{Entry, Fixture, Payload};
 use harproxy_http::problem::in_words;
-use harproxy_http::url::normal;
 
 /// Reads the payload of an entry's request. An error becomes [`RecordedPayload::Unreadable`].
 pub(super) fn read_recorded(fixture: &Fixture, at: usize, entry: &Entry, rules: &BodyRules) -> RecordedPayload {
@@ -41,38 +39,27 @@ pub(super) fn content_type(entry: &Entry) -> Cow<'_, str> {
     entry.request.headers.get("content-type").map(String::from_utf8_lossy).unwrap_or_default()
 }
 
-/// Returns the redacted places of an entry's request. An entry that can't be read has none.
-pub(super) fn read_redacted_places(fixture: &Fixture, at: usize) -> RedactedPlaces {
-    let Ok(entry) = fixture.entry(at) else { return RedactedPlaces::default() };
-    let model::Request { method, url, headers, post_data, .. } = &entry.request;
-    let url = normal(url).unwrap_or(Cow::Borrowed(url));
-    let body = post_data.as_ref().map_or_else(Body::empty, |body| Body::new("", content(fixture, at, body)));
-    RedactedPlaces::new(&Request { method: method.into(), url, headers: Cow::Borrowed(headers), body })
-}
-
-/// Returns the digests of an entry's response. All entries that can't be read have the same ones.
-pub(super) fn read_response_digests(fixture: &Fixture, at: usize) -> ResponseDigests {
-    let entry = fixture.entry(at).ok();
-    let none = model::Response::default();
-    let response = entry.as_ref().map_or(&none, |entry| &entry.response);
-    ResponseDigests::new(&Response {
-        status: response.status,
-        reason: None,
-        headers: Cow::Borrowed(&response.headers),
-        trailers: Cow::Borrowed(&response.trailers),
-        body: Body::new("", content(fixture, at, &response.content)),
-        failure: None,
-    })
-}
-
-fn content(fixture: &Fixture, at: usize, body: &model::Body) -> Content<'static> {
-    match fixture.payload(at, body) {
-        Ok(Payload::NotRecorded) => Content::NotKept,
-        Ok(payload) if payload.len() <= INSPECTED_BYTES => {
-            payload.bytes().map_or(Content::Empty, |bytes| Content::of_bytes(bytes.to_vec()))
+/// Returns the fingerprint of the parts of an entry's response by which clients distinguish responses: status,
+/// `Location`, cookies and payload. All entries that can't be read have the same one.
+pub(super) fn read_response_fingerprint(fixture: &Fixture, at: usize) -> Fingerprint {
+    let mut fingerprinter = Fingerprinter::default();
+    if let Ok(entry) = fixture.entry(at) {
+        let response = &entry.response;
+        fingerprinter.add("status", &response.status.to_le_bytes());
+        for location in response.headers.get_all("location") {
+            fingerprinter.add("location", location);
         }
-        // Reading a long payload would delay the answer. The name of its file has the digest of its bytes.
-        Ok(payload) => Content::of_bytes(format!("{payload:?}").into_bytes()),
-        Err(_) => Content::Empty,
+        for cookie in response.headers.get_all("set-cookie") {
+            fingerprinter.add("set-cookie", cookie.split(|byte| *byte == b';').next().unwrap_or_default());
+        }
+        match fixture.payload(at, &response.content) {
+            Ok(Payload::NotRecorded) | Err(_) => {}
+            Ok(payload) if payload.len() <= INSPECTED_BYTES => {
+                fingerprinter.add("payload", &payload.bytes().unwrap_or_default());
+            }
+            // Reading a long payload would delay the answer. The name of its file has the digest of its bytes.
+            Ok(payload) => fingerprinter.add("payload", format!("{payload:?}").as_bytes()),
+        }
     }
+    fingerprinter.finish()
 }

@@ -10,18 +10,18 @@ use url::form_urlencoded;
 
 use super::key::View;
 
-/// The parts of a URL that contain placeholders.
+/// The places of an entry's URL and headers that contain placeholders.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct UrlPlaces {
-    /// The parts that a request must fit.
-    required: Box<[(UrlPart, Template)]>,
-    /// The parts that a rule ignores. They only count for the score.
-    ignored: Box<[(UrlPart, Template)]>,
+pub(super) struct RedactedPlaces {
+    /// The parts of the URL that a request must fit.
+    required: Box<[(RedactedPlace, Template)]>,
+    /// The headers, and the parts of the URL that a rule ignores. They only count for the score.
+    ignored: Box<[(RedactedPlace, Template)]>,
 }
 
-/// A part of a URL, as [`View`] divides it.
+/// A part of a URL, as [`View`] divides it, or a place in the headers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum UrlPart {
+pub(super) enum RedactedPlace {
     /// The user information before the host.
     UserInfo,
     /// A segment of the path, from 0.
@@ -30,74 +30,130 @@ pub(super) enum UrlPart {
     Parameter(usize),
     /// An ignored parameter, by its name and its index among those of this name.
     IgnoredParameter(String, usize),
+    /// A header, by its name in lower case and its index among those of this name.
+    Header(Box<str>, usize),
+    /// A cookie, by its name and its index among those of this name.
+    Cookie(Box<[u8]>, usize),
 }
 
-impl UrlPlaces {
-    /// Finds the placeholders in the URL of an entry.
-    pub(super) fn of(view: &View<'_, '_>) -> Self {
+impl RedactedPlaces {
+    /// Finds the placeholders in the URL and the request headers of an entry.
+    pub(super) fn of(url: Option<&View<'_, '_>>, headers: &Headers) -> Self {
         let (mut required, mut ignored) = (Vec::new(), Vec::new());
-        if let Some(user) = user_info(view)
-            && let Some(template) = Template::parse(user.as_bytes(), Encoding::Percent)
-        {
-            // Equal origins are compared without user information.
-            let list = if *view.origin() == *view.parts.origin { &mut required } else { &mut ignored };
-            list.push((UrlPart::UserInfo, template));
+        if let Some(view) = url {
+            find_in_url(view, &mut required, &mut ignored);
         }
-        let path = view.path();
-        for (n, (segment, by_rules)) in view.parts.segments().zip(segments(&path)).enumerate() {
-            if let Some(template) = Template::parse(segment.as_bytes(), Encoding::Percent) {
-                let list = if segment == by_rules { &mut required } else { &mut ignored };
-                list.push((UrlPart::Segment(n), template));
-            }
-        }
-        for (n, parameter) in parameters(view).enumerate() {
-            if let Some(template) = Template::parse(parameter.as_bytes(), Encoding::Form) {
-                required.push((UrlPart::Parameter(n), template));
-            }
-        }
-        for (name, n, parameter) in ignored_parameters(view) {
-            if let Some(template) = Template::parse(parameter.as_bytes(), Encoding::Form) {
-                ignored.push((UrlPart::IgnoredParameter(name, n), template));
-            }
-        }
-        UrlPlaces { required: required.into(), ignored: ignored.into() }
+        find_in_headers(headers, &mut ignored);
+        RedactedPlaces { required: required.into(), ignored: ignored.into() }
     }
 
     /// Scores the parts that must fit. Returns `None` if one does not.
     pub(super) fn score(&self, asked: &View<'_, '_>, values: &PlaceholderValues) -> Option<PlaceholderScore> {
-        let mut score = PlaceholderScore::default();
-        for (part, template) in &self.required {
-            score.add(template.score(part.of(asked)?.as_bytes(), values)?);
-        }
-        Some(score)
+        let scores = self.required.iter().map(|(place, template)| {
+            let found = place.of_url(asked)?;
+            template.score(found.as_bytes(), values)
+        });
+        scores.sum()
     }
 
-    /// Scores the parts that need not fit.
-    pub(super) fn score_ignored(&self, asked: &View<'_, '_>, values: &PlaceholderValues) -> PlaceholderScore {
-        let mut score = PlaceholderScore::default();
-        for (part, template) in &self.ignored {
-            let found = part.of(asked).and_then(|text| template.score(text.as_bytes(), values));
-            score.add(found.unwrap_or_else(|| template.unknown_score()));
-        }
-        score
+    /// Scores the places that need not fit. Of several values at one place the best one counts.
+    pub(super) fn score_ignored(
+        &self,
+        asked: Option<&View<'_, '_>>,
+        headers: &HeaderMap,
+        values: &PlaceholderValues,
+    ) -> PlaceholderScore {
+        let scores = self.ignored.iter().map(|(place, template)| {
+            let in_url = asked.and_then(|asked| place.of_url(asked)).map(str::as_bytes);
+            let sent = in_url.into_iter().chain(place.of_headers(headers));
+            let best = sent
+                .filter_map(|value| template.score(value, values))
+                .max_by_key(|score| (score.confirmed, score.unknown));
+            best.unwrap_or_else(|| template.unknown_score())
+        });
+        scores.sum()
     }
 
-    /// Returns true if the URL has no placeholders.
-    pub(super) fn is_empty(&self) -> bool {
-        self.required.is_empty() && self.ignored.is_empty()
+    /// Returns true if the URL has placeholders.
+    pub(super) fn has_url_places(&self) -> bool {
+        let is_header = |place| matches!(place, &RedactedPlace::Header(..) | &RedactedPlace::Cookie(..));
+        self.iter().any(|(place, _)| !is_header(place))
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &(RedactedPlace, Template)> {
+        self.required.iter().chain(&self.ignored)
     }
 }
 
-impl UrlPart {
-    fn of<'a>(&self, asked: &'a View<'_, '_>) -> Option<&'a str> {
+impl RedactedPlace {
+    fn of_url<'a>(&self, asked: &'a View<'_, '_>) -> Option<&'a str> {
         match self {
-            UrlPart::UserInfo => user_info(asked),
-            UrlPart::Segment(n) => asked.parts.segments().nth(*n),
-            UrlPart::Parameter(n) => parameters(asked).nth(*n),
-            UrlPart::IgnoredParameter(name, n) => {
+            RedactedPlace::UserInfo => user_info(asked),
+            RedactedPlace::Segment(n) => asked.parts.segments().nth(*n),
+            RedactedPlace::Parameter(n) => parameters(asked).nth(*n),
+            RedactedPlace::IgnoredParameter(name, n) => {
                 let mut namesakes = ignored_parameters(asked).filter(|(other, ..)| other == name);
                 namesakes.find(|(_, place, _)| place == n).map(|(.., parameter)| parameter)
             }
+            RedactedPlace::Header(..) | RedactedPlace::Cookie(..) => None,
+        }
+    }
+
+    /// Returns all values with the name of this place.
+    fn of_headers<'r>(&self, headers: &'r HeaderMap) -> Vec<&'r [u8]> {
+        let values = |name: &str| headers.get_all(name).iter().map(::http::HeaderValue::as_bytes);
+        match self {
+            RedactedPlace::Header(name, _) => values(name).collect(),
+            RedactedPlace::Cookie(name, _) => {
+                let pairs = values("cookie").flat_map(cookies::pairs);
+                pairs.filter(|(other, _)| *other == &**name).map(|(_, value)| value).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+type FoundPlaces = Vec<(RedactedPlace, Template)>;
+
+fn find_in_url(view: &View<'_, '_>, required: &mut FoundPlaces, ignored: &mut FoundPlaces) {
+    let mut add = |is_required: bool, place: RedactedPlace, text: &str, encoding: Encoding| {
+        if let Some(template) = Template::parse(text.as_bytes(), encoding) {
+            if is_required { &mut *required } else { &mut *ignored }.push((place, template));
+        }
+    };
+    if let Some(user) = user_info(view) {
+        // Equal origins are compared without user information.
+        add(*view.origin() == *view.parts.origin, RedactedPlace::UserInfo, user, Encoding::Percent);
+    }
+    let path = view.path();
+    for (n, (segment, by_rules)) in view.parts.segments().zip(segments(&path)).enumerate() {
+        add(segment == by_rules, RedactedPlace::Segment(n), segment, Encoding::Percent);
+    }
+    for (n, parameter) in parameters(view).enumerate() {
+        add(true, RedactedPlace::Parameter(n), parameter, Encoding::Form);
+    }
+    for (name, n, parameter) in ignored_parameters(view) {
+        add(false, RedactedPlace::IgnoredParameter(name, n), parameter, Encoding::Form);
+    }
+}
+
+fn find_in_headers(headers: &Headers, found: &mut FoundPlaces) {
+    let mut counts: HashMap<RedactedPlace, usize> = HashMap::new();
+    let mut add = |place: &dyn Fn(usize) -> RedactedPlace, text: &[u8]| {
+        if let Some(template) = Template::parse(text, Encoding::Plain) {
+            let n = counts.entry(place(0)).or_default();
+            found.push((place(*n), template));
+            *n += 1;
+        }
+    };
+    for header in headers.iter().filter(|header| placeholder::may_occur_in(&header.value)) {
+        let name = header.name.to_ascii_lowercase();
+        if name == "cookie" {
+            for (name, value) in cookies::pairs(&header.value) {
+                add(&|n| RedactedPlace::Cookie(name.into(), n), value);
+            }
+        } else {
+            add(&|n| RedactedPlace::Header(name.as_str().into(), n), &header.value);
         }
     }
 }
@@ -112,14 +168,14 @@ pub(super) struct UrlShape {
 
 impl UrlShape {
     /// Returns the shape of a URL; `None` if all parts of it must be equal.
-    pub(super) fn of(places: &UrlPlaces) -> Option<Self> {
+    pub(super) fn of(places: &RedactedPlaces) -> Option<Self> {
         let (mut user_info, mut segments, mut parameters) = (false, Vec::new(), Vec::new());
         for (part, _) in &places.required {
             match part {
-                UrlPart::UserInfo => user_info = true,
-                UrlPart::Segment(n) => segments.push(*n),
-                UrlPart::Parameter(n) => parameters.push(*n),
-                UrlPart::IgnoredParameter(..) => {}
+                RedactedPlace::UserInfo => user_info = true,
+                RedactedPlace::Segment(n) => segments.push(*n),
+                RedactedPlace::Parameter(n) => parameters.push(*n),
+                _ => {}
             }
         }
         let shape = UrlShape { user_info, segments: segments.into(), parameters: parameters.into() };
@@ -201,74 +257,6 @@ fn ignored_parameters<'u>(view: &View<'_, 'u>) -> impl Iterator<Item = (String, 
     })
 }
 
-/// The placeholders in the request headers of an entry. A request need not fit them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct HeaderPlaces(Box<[(HeaderPlace, Template)]>);
-
-/// A place in the headers of a request.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum HeaderPlace {
-    /// A header, by its name in lower case and its index among those of this name.
-    Field(Box<str>, usize),
-    /// A cookie, by its name and its index among those of this name.
-    Cookie(Box<[u8]>, usize),
-}
-
-impl HeaderPlaces {
-    /// Finds the placeholders in the headers of an entry's request.
-    pub(super) fn of(headers: &Headers) -> Self {
-        let mut found: Vec<(HeaderPlace, Template)> = Vec::new();
-        let mut counts: HashMap<HeaderPlace, usize> = HashMap::new();
-        let mut add = |place: &dyn Fn(usize) -> HeaderPlace, text: &[u8]| {
-            if let Some(template) = Template::parse(text, Encoding::Plain) {
-                let n = counts.entry(place(0)).or_default();
-                found.push((place(*n), template));
-                *n += 1;
-            }
-        };
-        for header in headers.iter().filter(|header| placeholder::may_occur_in(&header.value)) {
-            let name = header.name.to_ascii_lowercase();
-            if name == "cookie" {
-                for (name, value) in cookies::pairs(&header.value) {
-                    add(&|n| HeaderPlace::Cookie(name.into(), n), value);
-                }
-            } else {
-                add(&|n| HeaderPlace::Field(name.as_str().into(), n), &header.value);
-            }
-        }
-        HeaderPlaces(found.into())
-    }
-
-    /// Returns true if the headers have no placeholders.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Scores the headers of a request. Of several values at one place the best one counts.
-    pub(super) fn score(&self, request: &HeaderMap, values: &PlaceholderValues) -> PlaceholderScore {
-        let mut total = PlaceholderScore::default();
-        for (place, template) in &self.0 {
-            let scores = place.of(request).into_iter().filter_map(|value| template.score(value, values));
-            let best = scores.max_by_key(|score| (score.confirmed, score.unknown));
-            total.add(best.unwrap_or_else(|| template.unknown_score()));
-        }
-        total
-    }
-}
-
-impl HeaderPlace {
-    fn of<'r>(&self, request: &'r HeaderMap) -> Vec<&'r [u8]> {
-        let values = |name: &str| request.get_all(name).iter().map(::http::HeaderValue::as_bytes);
-        match self {
-            HeaderPlace::Field(name, _) => values(name).collect(),
-            HeaderPlace::Cookie(name, _) => {
-                let pairs = values("cookie").flat_map(cookies::pairs);
-                pairs.filter(|(other, _)| *other == &**name).map(|(_, value)| value).collect()
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -277,8 +265,8 @@ mod tests {
     fn many_cookies_of_one_name_are_told_apart() {
         let mut headers = Headers::default();
         headers.push("cookie", "sid=REDACTED-sid-1; ".repeat(5_000));
-        let HeaderPlaces(places) = HeaderPlaces::of(&headers);
+        let places = RedactedPlaces::of(None, &headers).ignored;
         assert_eq!(places.len(), 5_000);
-        assert_eq!(places[4_999].0, HeaderPlace::Cookie(b"sid"[..].into(), 4_999));
+        assert_eq!(places[4_999].0, RedactedPlace::Cookie(b"sid"[..].into(), 4_999));
     }
 }

@@ -11,17 +11,17 @@ use harproxy_http::url::{Parts, normal};
 
 /// The URLs in scope.
 #[derive(Debug)]
-pub(super) enum Scope {
-    /// The globs of `-g`, which replace the scopes of all fixtures.
-    Given(Globs),
-    /// The globs of own fixtures, and the origins in foreign ones.
-    Recorded { globs: Vec<Globs>, origins: HashSet<Box<str>> },
+pub(super) struct Scope {
+    /// The globs of `-g`, which replace the scopes of all fixtures, or those of own fixtures.
+    globs: Vec<Globs>,
+    /// The origins in foreign fixtures.
+    origins: HashSet<Box<str>>,
 }
 
 impl Scope {
     pub(super) fn new(given: Option<Globs>, fixtures: &[Arc<Fixture>], form: &KeyForm) -> Result<Self, Error> {
         if let Some(given) = given {
-            return Ok(Scope::Given(given));
+            return Ok(Scope { globs: vec![given], origins: HashSet::new() });
         }
         let (mut globs, mut origins) = (Vec::new(), HashSet::new());
         for fixture in fixtures {
@@ -45,7 +45,7 @@ impl Scope {
                 }
             }
         }
-        Ok(Scope::Recorded { globs, origins })
+        Ok(Scope { globs, origins })
     }
 
     /// Returns true if a URL is in scope, at its own origin or at an equal one.
@@ -57,29 +57,21 @@ impl Scope {
         let parts = Parts::of(url);
         hosts.of(url, &parts).is_some_and(|class| {
             hosts.is_open(class) || hosts.aliases(class, &parts).iter().any(|alias| self.accepts_itself(alias))
-        }) || matches!(self, Scope::Recorded { origins, .. } if origins.contains(&*form.view(url).host()))
+        }) || self.origins.contains(&*form.view(url).host())
     }
 
     fn accepts_itself(&self, url: &str) -> bool {
-        match self {
-            Scope::Given(globs) => globs.matches(url),
-            Scope::Recorded { globs, origins } => {
-                globs.iter().any(|globs| globs.matches(url))
-                    || (!origins.is_empty() && origins.contains(&*Parts::of(url).site()))
-            }
-        }
+        self.globs.iter().any(|globs| globs.matches(url))
+            || (!self.origins.is_empty() && self.origins.contains(&*Parts::of(url).site()))
     }
 
     /// Returns true if a URL of this origin may be in scope.
     pub(super) fn may_accept_origin(&self, origin: &str, form: &KeyForm) -> bool {
         let hosts = form.hosts();
-        let accepts = |origin: &str| match self {
-            Scope::Given(globs) => globs.may_match_origin(origin),
-            Scope::Recorded { globs, origins } => {
-                origins.contains(origin)
-                    || origins.iter().any(|known| hosts.may_be_equal(known, origin))
-                    || globs.iter().any(|globs| globs.may_match_origin(origin))
-            }
+        let accepts = |origin: &str| {
+            self.origins.contains(origin)
+                || self.origins.iter().any(|known| hosts.may_be_equal(known, origin))
+                || self.globs.iter().any(|globs| globs.may_match_origin(origin))
         };
         accepts(origin)
             || hosts.may_be_in_open_class(origin)
@@ -88,14 +80,9 @@ impl Scope {
 
     /// Returns false if no URL of this host, or of a host below it as a domain, is in scope.
     pub(super) fn may_accept_domain(&self, domain: &str, form: &KeyForm) -> bool {
-        form.hosts().named().any(|origin| is_below(origin, domain))
-            || match self {
-                Scope::Given(globs) => globs.may_match_domain(domain),
-                Scope::Recorded { globs, origins } => {
-                    origins.iter().any(|origin| is_below(origin, domain))
-                        || globs.iter().any(|globs| globs.may_match_domain(domain))
-                }
-            }
+        let origins = self.origins.iter().map(|origin| &**origin);
+        form.hosts().named().chain(origins).any(|origin| is_below(origin, domain))
+            || self.globs.iter().any(|globs| globs.may_match_domain(domain))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The score of a candidate: the number of recorded header fields that the request repeats.
 
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hasher};
 
 use ::http::HeaderMap;
@@ -64,34 +65,25 @@ fn field(name: &str, value: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// The hashes of an entry's header fields that score, each once.
+/// The hashes of header fields: of those of an entry that score, or of all of a live request. Each is there once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct RecordedFields(Box<[u64]>);
+pub(super) struct FieldHashes(Box<[u64]>);
 
-impl RecordedFields {
-    /// Collects the fields that score. `all` is `--score-all-headers`.
-    pub(super) fn new(headers: &Headers, all: bool) -> Self {
-        let mut fields: Vec<u64> = headers
-            .iter()
-            .map(|header| (header.name.to_lowercase(), &header.value))
-            .filter(|(name, _)| all || is_scored(name))
-            .map(|(name, value)| field(&name, value))
-            .collect();
-        fields.sort_unstable();
-        fields.dedup();
-        RecordedFields(fields.into())
+impl FieldHashes {
+    /// Takes the fields of an entry that score. `all` is `--score-all-headers`.
+    pub(super) fn of_entry(headers: &Headers, all: bool) -> Self {
+        let fields = headers.iter().map(|header| (header.name.to_lowercase(), &header.value));
+        let scored = fields.filter(|(name, _)| all || is_scored(name));
+        FieldHashes::new(scored.map(|(name, value)| field(&name, value)))
     }
-}
 
-/// The hashes of the header fields of a live request.
-#[derive(Clone, Debug)]
-pub(super) struct SentFields(Vec<u64>);
+    /// Takes the fields of a live request.
+    pub(super) fn of_request(headers: &HeaderMap) -> Self {
+        FieldHashes::new(headers.iter().map(|(name, value)| field(name.as_str(), value.as_bytes())))
+    }
 
-impl SentFields {
-    pub(super) fn new(headers: &HeaderMap) -> Self {
-        let mut fields: Vec<u64> = headers.iter().map(|(name, value)| field(name.as_str(), value.as_bytes())).collect();
-        fields.sort_unstable();
-        SentFields(fields)
+    fn new(fields: impl Iterator<Item = u64>) -> Self {
+        FieldHashes(BTreeSet::from_iter(fields).into_iter().collect())
     }
 
     /// Returns the names of an entry's fields that score, and of those that the request lacks, each once and in order.
@@ -111,7 +103,7 @@ impl SentFields {
     }
 
     /// Returns the number of the entry's fields that the request repeats.
-    pub(super) fn score(&self, recorded: &RecordedFields) -> usize {
+    pub(super) fn score(&self, recorded: &FieldHashes) -> usize {
         recorded.0.iter().filter(|field| self.0.binary_search(field).is_ok()).count()
     }
 }
@@ -127,7 +119,7 @@ mod tests {
         for (name, value) in sent {
             map.append(*name, ::http::HeaderValue::from_static(value));
         }
-        SentFields::new(&map).score(&RecordedFields::new(&headers, all))
+        FieldHashes::of_request(&map).score(&FieldHashes::of_entry(&headers, all))
     }
 
     #[test]

@@ -176,7 +176,7 @@ impl FieldMerge<'_> {
 
     /// Returns true if a field keeps its old value, or is left out if it is new.
     fn keeps(&self, name: &str) -> bool {
-        self.volatile.ignores_header_of(self.method, name) && !(self.has_new_payload && PAYLOAD_HEADERS.contains(&name))
+        self.volatile.ignores_header(self.method, name) && !(self.has_new_payload && PAYLOAD_HEADERS.contains(&name))
     }
 
     fn values(&self, name: &str, old: &Headers, new: &Headers) -> Vec<Header> {

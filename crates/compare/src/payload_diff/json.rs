@@ -10,8 +10,7 @@ use super::super::body_rules::BodyRules;
 use super::super::difference::{BodyLocation, Difference, Location};
 use super::super::distance;
 use super::super::graphql;
-use super::super::json_diff::{ArrayRule, JsonVisitor, value, walk};
-use super::super::json_template::ExpectedJson;
+use super::super::json_diff::{ArrayRule, JsonVisitor, walk};
 use super::super::template::{PlaceholderScore, PlaceholderValues};
 use super::{MAX_DIFFERENCES, PayloadDiffKind, SyntaxDiff};
 
@@ -33,7 +32,7 @@ pub(super) fn diff<'a>(mut left: Value, mut right: Value, rules: &BodyRules) -> 
         graphql::fold_queries(value);
     }
     let mut found = WeightedDifferences::default();
-    let _ = walk(&left, (&right).into(), ArrayRule::Elements, &PlaceholderValues::default(), &mut found);
+    let _ = walk(&left, &right, ArrayRule::Elements, &PlaceholderValues::default(), &mut found);
     let WeightedDifferences { differences, places, differing, equal, .. } = found;
     if places.is_empty() {
         return None;
@@ -67,9 +66,8 @@ impl<'v> JsonVisitor<'v> for WeightedDifferences {
         &mut self,
         pointer: &Pointer<'v>,
         left: Option<&'v Value>,
-        right: Option<ExpectedJson<'v>>,
+        right: Option<&'v Value>,
     ) -> ControlFlow<()> {
-        let right = right.and_then(value);
         self.differing += weight(left, right);
         if self.differences.len() < MAX_DIFFERENCES {
             // Quotes are shown only if one value is a string and the other is not.

@@ -15,13 +15,13 @@ use harproxy_compare::{
 use harproxy_har::{Entry, Payload};
 use harproxy_http::url::normal;
 
-use super::super::candidate::{RequiredValue, Rules};
+use super::super::candidate::RequiredValue;
 use super::super::conditional::Condition;
 use super::super::index::Ordinal;
-use super::super::key::View;
+use super::super::key::{Rules, View};
 use super::super::matcher::Matcher;
 use super::super::payload::{content_type, read_recorded};
-use super::super::score::{RecordedFields, SentFields};
+use super::super::score::FieldHashes;
 use super::super::{EntryRef, NearMiss, Query, RequestPart, choice};
 
 /// An entry that was compared with a request.
@@ -35,15 +35,9 @@ pub(super) struct ComparedEntry {
 /// The order of near entries: the least distance first, then the most repeated headers, then the order of entries.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct NearRank {
-    distance: u32,
+    pub(super) distance: u32,
     score: Reverse<usize>,
     ordinal: Ordinal,
-}
-
-impl NearRank {
-    pub(super) fn distance(&self) -> u32 {
-        self.distance
-    }
 }
 
 /// Limits the bytes of long payloads that one explanation reads.
@@ -96,7 +90,7 @@ pub(super) fn path_segments<'u>(view: &View<'_, 'u>) -> PathSegments<'u> {
         Cow::Borrowed(_) => None,
         Cow::Owned(path) => Some(path.split('/').skip(1).map(str::to_owned).collect()),
     };
-    PathSegments::new(view.parts.segments().collect(), by_rules)
+    PathSegments { written: view.parts.segments().collect(), by_rules }
 }
 
 impl Matcher {
@@ -144,8 +138,8 @@ impl Matcher {
         differences.extend(body.differences.iter().map(report));
 
         let line = RequestLine::new(query.method, &sent).distance(&entry.request.method, &recorded);
-        let scored_headers = RecordedFields::new(&entry.request.headers, rules.score_all_headers);
-        let score = SentFields::new(query.headers).score(&scored_headers);
+        let scored_headers = FieldHashes::of_entry(&entry.request.headers, rules.score_all_headers);
+        let score = FieldHashes::of_request(query.headers).score(&scored_headers);
         let distance = line.saturating_add(headers_distance).saturating_add(body.distance);
         Some(ComparedEntry {
             rank: NearRank { distance, score: Reverse(score), ordinal },

@@ -48,7 +48,7 @@ impl Matcher {
         let mut compared: Vec<(ComparedEntry, Ordinal)> = Vec::new();
         for (least, at) in self.nearest(query.method, &asked, !payload.is_empty()) {
             // Headers and payload only add to the distance, so the remaining entries can't be nearer.
-            if compared.get(MAX_NEAR - 1).is_some_and(|(last, _)| least > last.rank.distance()) {
+            if compared.get(MAX_NEAR - 1).is_some_and(|(last, _)| least > last.rank.distance) {
                 break;
             }
             if let Some(one) = self.compare(query, payload, at, &budget) {

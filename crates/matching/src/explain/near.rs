@@ -41,38 +41,21 @@ pub(super) struct Neighbours {
     variable_sets: BTreeMap<usize, BTreeSet<Vec<usize>>>,
 }
 
-/// A feature by which paths are found.
-enum PathFeature<'a> {
-    /// All segments, on any host.
-    Whole(&'a [Cow<'a, str>]),
-    /// All segments but one, on this host.
-    AllBut(&'a str, &'a [Cow<'a, str>], usize),
-    /// All segments of a path that is one segment shorter than another one, on this host.
-    Shorter(&'a str, &'a [Cow<'a, str>]),
-    /// One segment, on any host.
-    Segment(&'a str),
+/// Returns the hash of a feature by which paths are found: some segments on a host. The host is `*` if all segments
+/// count on any host, and empty for a single segment.
+fn feature<'a>(host: &str, segments: impl IntoIterator<Item = &'a Cow<'a, str>>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(host.as_bytes());
+    for segment in segments {
+        hasher.write_u8(b'/');
+        hasher.write(segment.as_bytes());
+    }
+    hasher.finish()
 }
 
-impl PathFeature<'_> {
-    fn hash(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        let mut write = |host: &str, segments: &mut dyn Iterator<Item = &Cow<'_, str>>| {
-            hasher.write(host.as_bytes());
-            for segment in segments {
-                hasher.write_u8(b'/');
-                hasher.write(segment.as_bytes());
-            }
-        };
-        match self {
-            PathFeature::Whole(path) => write("*", &mut path.iter()),
-            PathFeature::Shorter(host, path) => write(host, &mut path.iter()),
-            PathFeature::AllBut(host, path, but) => {
-                write(host, &mut path.iter().enumerate().filter(|(n, _)| n != but).map(|(_, segment)| segment));
-            }
-            PathFeature::Segment(segment) => write("", &mut std::iter::once(&Cow::Borrowed(*segment))),
-        }
-        hasher.finish()
-    }
+/// Returns the segments of a path but one.
+fn all_but<'a>(path: &'a [Cow<'a, str>], but: usize) -> impl Iterator<Item = &'a Cow<'a, str>> {
+    path[..but].iter().chain(&path[but + 1..])
 }
 
 /// Returns the segments of a path, decoded and in lower case, with [`VARIABLE`] for those that vary.
@@ -95,12 +78,11 @@ impl Neighbours {
             let Some(url) = matcher.url_of(ordinal) else { continue };
             let view = matcher.form.view(&url);
             let (host, path) = (view.host(), folded_segments(&view));
-            let mut add = |feature: PathFeature<'_>| found.push((feature.hash(), ordinal));
-            add(PathFeature::Whole(&path));
+            found.push((feature("*", &path), ordinal));
             for (n, segment) in path.iter().enumerate() {
-                add(PathFeature::AllBut(&host, &path, n));
+                found.push((feature(&host, all_but(&path, n)), ordinal));
                 if segment != VARIABLE {
-                    add(PathFeature::Segment(segment));
+                    found.push((feature("", [segment]), ordinal));
                 }
             }
             let variable: Vec<usize> = (0..path.len()).filter(|&n| path[n] == VARIABLE).collect();
@@ -126,7 +108,7 @@ impl Neighbours {
 }
 
 impl Matcher {
-    /// Returns the index of similar URLs, built on first use.
+    /// Returns the index of similar URLs, built in the background or for the first miss.
     pub(super) fn neighbours(&self) -> &Neighbours {
         self.explainer.neighbours.get_or_init(|| Neighbours::new(self))
     }
@@ -172,18 +154,17 @@ impl Matcher {
         let limit = found.len() + MAX_OTHER_PATHS[usize::from(is_known)];
         let mut features = Vec::new();
         for path in neighbours.variants(&path) {
-            features.push(PathFeature::Whole(&path).hash());
-            features.push(PathFeature::Shorter(&host, &path).hash());
+            features.push(feature("*", &path));
+            // Paths of this host that have one segment more.
+            features.push(feature(&host, &path));
             for n in 0..path.len() {
-                features.push(PathFeature::AllBut(&host, &path, n).hash());
-                let shorter: Vec<_> =
-                    path.iter().enumerate().filter(|(m, _)| *m != n).map(|(_, s)| s.clone()).collect();
-                features.push(PathFeature::Whole(&shorter).hash());
+                features.push(feature(&host, all_but(&path, n)));
+                features.push(feature("*", all_but(&path, n)));
             }
         }
         // The rarest segments are the most specific.
         let segments = path.iter().filter(|_| !is_known);
-        let mut rare: Vec<u64> = segments.map(|segment| PathFeature::Segment(segment).hash()).collect();
+        let mut rare: Vec<u64> = segments.map(|segment| feature("", [segment])).collect();
         rare.sort_by_key(|hash| neighbours.groups.get(*hash).len());
         let mut places = BTreeSet::new();
         for group in features.into_iter().chain(rare).map(|hash| neighbours.groups.get(hash)) {
@@ -192,17 +173,12 @@ impl Matcher {
                     return;
                 }
                 if places.insert(ordinal)
-                    && let Some(place) = self.same_path(ordinal)
+                    && let Some(url) = self.url_of(ordinal)
                 {
-                    found.extend(place.iter().take(limit - found.len()));
+                    let same_path = self.index.with_path(&self.form.view(&url));
+                    found.extend(same_path.iter().take(limit - found.len()));
                 }
             }
         }
-    }
-
-    /// Returns the entries with the same path as this one.
-    fn same_path(&self, ordinal: Ordinal) -> Option<Cow<'_, [Ordinal]>> {
-        let url = self.url_of(ordinal)?;
-        Some(self.index.with_path(&self.form.view(&url)))
     }
 }

@@ -4,8 +4,8 @@
 use harproxy_compare::path_diff::PathStep;
 use harproxy_compare::{MatchBody, PathDiff, PayloadDiffKind, SentPayload};
 use harproxy_glob::Globs;
-use harproxy_http::NormalUrl;
 use harproxy_http::url::{Parts, normal};
+use harproxy_http::{Headers, NormalUrl};
 use harproxy_json::{JsonPath, Pointer, PointerStep};
 use harproxy_support::shell_quote;
 
@@ -14,9 +14,8 @@ use super::super::choice::{self, LiveRequest};
 use super::super::index::Ordinal;
 use super::super::key::KeyForm;
 use super::super::matcher::Matcher;
-use super::super::policy::Policy;
-use super::super::redacted_places::{UrlPlaces, UrlShape};
-use super::super::score::SentFields;
+use super::super::redacted_places::{RedactedPlaces, UrlShape};
+use super::super::score::FieldHashes;
 use super::super::{Difference, MatchRule, Options, OriginPattern, PathPattern, Query, RequestPart};
 use super::compare::{ComparedEntry, path_segments};
 
@@ -117,7 +116,7 @@ impl Matcher {
         }
         let mut pattern = String::new();
         let mut variables = 0;
-        for (n, (sent, kept)) in sent.written().iter().zip(recorded.written()).enumerate() {
+        for (n, (sent, kept)) in sent.written.iter().zip(&recorded.written).enumerate() {
             pattern.push('/');
             // A secret of the request becomes a variable, too.
             if sent == kept && *sent == shown[n] {
@@ -132,35 +131,25 @@ impl Matcher {
 
     /// Returns true if an entry would be a candidate for a request under these options.
     fn would_match(&self, query: &Query<'_>, payload: &SentPayload<'_>, ordinal: Ordinal, options: &Options) -> bool {
-        let (Ok(form), Ok(policy)) =
-            (KeyForm::new(&options.ignore_query, &options.same_host, &options.rules), Policy::new(options))
-        else {
-            return false;
-        };
+        let Ok(form) = KeyForm::new(options) else { return false };
         let at = self.index.at(ordinal);
         let fixture = &self.fixtures[at.fixture];
         let Ok(entry) = fixture.entry(at.entry) else { return false };
         let Some(url) = normal(&entry.request.url) else { return false };
         let (asked, recorded) = (form.view(query.url.as_str()), form.view(&url));
-        let same_url = match UrlShape::of(&UrlPlaces::of(&recorded)) {
+        let same_url = match UrlShape::of(&RedactedPlaces::of(Some(&recorded), &Headers::default())) {
             Some(shape) => shape.of_url(&asked) == shape.of_url(&recorded),
             None => form.key(query.url.as_str()) == form.key(&url),
         };
-        let rules = policy.combine(form.rules(), &recorded.active);
+        let rules = form.rules_for(&recorded);
         if query.method != entry.request.method || !same_url {
             return false;
         }
         let candidate = Candidate::new(ordinal, at, fixture, &entry, &rules, &form);
-        let (fields, no_payload) = (SentFields::new(query.headers), payload.without_body());
+        let fields = FieldHashes::of_request(query.headers);
         // Computed values depend on the rules of the run.
         let payload = payload.fresh();
-        let request = LiveRequest {
-            url: Some(&asked),
-            headers: query.headers,
-            fields: &fields,
-            payload: &payload,
-            no_payload: &no_payload,
-        };
+        let request = LiveRequest { url: Some(&asked), headers: query.headers, fields: &fields, payload: &payload };
         choice::rank(&candidate, &request, &rules).is_some()
     }
 }

@@ -2,13 +2,13 @@ use super::*;
 use harproxy_glob::Globs;
 
 fn form(ignore: &[&str], same: &[(&str, &str)]) -> Result<KeyForm, Error> {
-    let ignore: Vec<_> = ignore.iter().map(|s| (*s).to_owned()).collect();
-    let same: Vec<_> = same.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
-    KeyForm::new(&ignore, &same, &[])
+    let ignore_query = ignore.iter().map(|s| (*s).to_owned()).collect();
+    let same_host = same.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+    KeyForm::new(&Options { ignore_query, same_host, ..Options::default() })
 }
 
 fn ruled(rules: impl IntoIterator<Item = MatchRule>) -> KeyForm {
-    KeyForm::new(&[], &[], &rules.into_iter().collect::<Vec<_>>()).unwrap()
+    KeyForm::new(&Options { rules: rules.into_iter().collect(), ..Options::default() }).unwrap()
 }
 
 fn rule(glob: &str) -> MatchRule {

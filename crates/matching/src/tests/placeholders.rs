@@ -265,6 +265,20 @@ fn choice_among_equal_responses_is_not_ambiguous() {
 }
 
 #[test]
+fn placeholders_of_ambiguous_entries_are_compared_place_by_place() {
+    let page = |id: u8, k: u8, body: &str| {
+        let entry = get(&format!("https://a.test/REDACTED-id-{id}?k=REDACTED-k-3"));
+        saying(entry.with("cookie", &format!("k=REDACTED-k-{k}")), body)
+    };
+    let live = request("GET", "https://a.test/live?k=live").with("cookie", "k=live");
+    for (other, expected) in [((1, 6), "REDACTED-k-4 REDACTED-k-6"), ((2, 4), "REDACTED-id-1 REDACTED-id-2")] {
+        let test = matcher_over(Own, [page(1, 4, "one"), page(other.0, other.1, "two")], Options::default());
+        let placeholders = guessed(&test, &live).unwrap().placeholders;
+        assert_eq!(placeholders.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "), expected);
+    }
+}
+
+#[test]
 fn ambiguity_in_tokens_alone_is_marked() {
     let assertion = |n: u64| {
         let body = format!("client_assertion=REDACTED-client_assertion-{n}");

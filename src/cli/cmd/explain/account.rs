@@ -3,9 +3,7 @@
 use crate::cli::ui;
 use crate::verdict::explain::{EntryPlace, Explanation, RerunOptions, describe_guess};
 use crate::verdict::phrase::difference;
-use harproxy_matching::{
-    Chosen, Contender, ContenderState, EntryRef, Matcher, Miss, MissKind, Outcome, PlaceholderCounts, Query,
-};
+use harproxy_matching::{Chosen, Contender, ContenderState, EntryRef, Matcher, Miss, MissKind, Outcome, Query};
 
 use super::answer::{self, AnswerBody};
 
@@ -76,7 +74,7 @@ impl Account<'_> {
             lines.push(format!("redirects followed: {}", hops.join(", ")));
         }
         let winner = self.contenders.iter().find(|contender| contender.at == chosen.at);
-        if let Some(winner) = winner.filter(|winner| winner.placeholders.total > 0) {
+        if let Some(winner) = winner.filter(|winner| winner.placeholders.places() > 0) {
             lines.push(format!("redacted: {}; any value matches there", placeholders(winner)));
         }
         if let Some(guess) = &chosen.guess {
@@ -163,6 +161,6 @@ impl Account<'_> {
 
 /// Formats "2 of 3 placeholders sent back".
 fn placeholders(contender: &Contender) -> String {
-    let PlaceholderCounts { confirmed, total } = contender.placeholders;
-    format!("{confirmed} of {total} placeholders sent back")
+    let score = contender.placeholders;
+    format!("{} of {} placeholders sent back", score.confirmed, score.places())
 }
