@@ -27,7 +27,6 @@ pub struct Ca {
 }
 
 impl Ca {
-    #[must_use]
     pub fn of(authority: &Authority) -> Self {
         Ca::new(authority.cert_path(), authority.cert_der().clone(), authority.fingerprint())
     }

@@ -5,9 +5,8 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::command::Rights;
+use super::command::{Rights, search_path};
 use super::families::FAMILIES;
-use super::runner::search_path;
 use super::store::StoreKind;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +86,6 @@ const SYSTEM_CACERTS: &str = "/etc/ssl/certs/java/cacerts";
 
 impl Machine {
     /// Describes this machine for a process with these variables.
-    #[must_use]
     pub fn here(env: &BTreeMap<String, OsString>) -> Self {
         let home = env.get("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
         let path = search_path(env.get("PATH"));
@@ -99,7 +97,7 @@ impl Machine {
             .filter(|name| program(name).is_some())
             .map(str::to_owned)
             .collect();
-        let folders = FAMILIES.iter().map(|family| PathBuf::from(family.anchors)).filter(|path| path.is_dir());
+        let folders = FAMILIES.iter().map(|family| PathBuf::from(family.folders[0])).filter(|path| path.is_dir());
         Machine {
             rights: match is_root() {
                 true => Rights::Administrator,
