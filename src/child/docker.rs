@@ -14,7 +14,6 @@ pub const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 /// Returns the arguments for `docker run $(…) IMAGE`, one per line, without characters that a shell splits or expands.
 /// `folder` holds the files of the run and is mounted read-only at the same path. `file` is the file that contains
 /// [`variables`].
-#[must_use]
 pub fn arguments(changes: &[VariableChange], folder: &Path, file: &Path) -> String {
     let plain = changes.iter().filter(|change| fits(change));
     let mut lines: Vec<String> =
@@ -28,7 +27,6 @@ pub fn arguments(changes: &[VariableChange], folder: &Path, file: &Path) -> Stri
 
 /// Returns the variables that are not safe as arguments, in `--env-file` syntax: the value extends to the end of the
 /// line.
-#[must_use]
 pub fn variables(changes: &[VariableChange]) -> String {
     let others = changes.iter().filter(|change| !fits(change));
     others.map(|change| format!("{}={}\n", change.variable, change.value.to_string_lossy())).collect()

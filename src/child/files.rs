@@ -113,7 +113,6 @@ impl RunFolder {
         Ok(RunFolder { dir, bundle, bundle_file })
     }
 
-    #[must_use]
     pub fn bundle(&self) -> &Path {
         &self.bundle_file
     }

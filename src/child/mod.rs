@@ -8,7 +8,7 @@ pub mod run;
 pub mod shell;
 pub mod signals;
 
-pub use env::{Facts, Mode, VariableChange, changes};
+pub use env::{Facts, VariableChange, changes};
 pub use files::{RunFiles, RunFolder};
-pub use run::{ChildStatus, CommandPlan, Ended, SpawnError, run};
+pub use run::{CommandPlan, Ended, SpawnError, run};
 pub use signals::{Signal, Signals};

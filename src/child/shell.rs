@@ -26,13 +26,11 @@ impl Shell {
     ];
 
     /// Returns the comment prefix; `None` for JSON.
-    #[must_use]
     pub fn comment(self) -> Option<&'static str> {
         (self != Shell::Json).then_some("#")
     }
 
     /// Renders the changes one per line, preceded by their purpose as a comment. JSON has no comments.
-    #[must_use]
     pub fn render(self, changes: &[VariableChange]) -> String {
         if self == Shell::Json {
             return json(changes);
@@ -62,13 +60,11 @@ impl Shell {
 }
 
 /// Quotes a value for fish, where single quotes escape only `\` and `'`.
-#[must_use]
 pub fn fish(value: &str) -> String {
     if is_plain(value) { value.to_owned() } else { format!("'{}'", value.replace('\\', r"\\").replace('\'', r"\'")) }
 }
 
 /// Quotes a value for PowerShell by doubling single quotes, including typographic ones.
-#[must_use]
 pub fn powershell(value: &str) -> String {
     let mut quoted = String::from("'");
     for c in value.chars() {
@@ -83,7 +79,6 @@ pub fn powershell(value: &str) -> String {
 
 /// Quotes a value for dotenv. Plain values stay bare, because `docker run --env-file` does not strip quotes. Other
 /// values are single-quoted, or double-quoted with escapes if they contain `'` or line breaks.
-#[must_use]
 pub fn dotenv(value: &str) -> String {
     if is_plain(value) {
         value.to_owned()

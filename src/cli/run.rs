@@ -18,8 +18,8 @@ use super::ready::Ready;
 use super::reports::{self, Recorded};
 use super::ui::{LiveFormat, Ui};
 use super::{command_line, files, process, roots};
-use crate::child::env::{self, Facts, Mode, ProxyAddress};
-use crate::child::{CommandPlan, Ended, RunFolder, Signal, Signals};
+use crate::child::env::{self, Facts, ProxyAddress};
+use crate::child::{CommandPlan, Ended, RunFolder, Signals};
 use crate::diagnose::processes::{PollRate, WatchPlan};
 use crate::diagnose::{BypassRules, Evidence, advise, no_proxy_entries, unset_url};
 use crate::pipeline::{AccessLog, EventBus, RequestLog, Subscriber};
@@ -27,14 +27,14 @@ use crate::record::Recorder;
 use crate::verdict::EntryView;
 use crate::verdict::report::Report;
 use crate::verdict::request::RequestRow;
-use crate::verdict::{FindingListener, StatusSource, Verdict, exit, exit_status};
+use crate::verdict::{FindingListener, RunMode, StatusSource, Verdict, exit, exit_status};
 use harproxy_proxy::{Handler, Proxy};
 use harproxy_tls::authority::Authority;
 use harproxy_tls::bundle::TrustedRoots;
 
 /// The properties of a run that CMD's environment depends on.
 pub struct About<'a> {
-    pub mode: Mode,
+    pub mode: RunMode,
     /// Returns true if a URL in scope could have this host.
     pub may_match: &'a dyn Fn(&str) -> bool,
     /// Returns true if a URL of this origin could be in scope.
@@ -178,7 +178,7 @@ impl<'a> Run<'a> {
                 bypass: &self.plan.bypass,
                 may_match: about.may_match,
                 urls: &urls,
-                mode: about.mode,
+                mode: about.mode.clone(),
                 recorded_at: about.recorded_at.as_deref(),
             };
             self.cmd(program, args, &facts, &ours, about).await?
@@ -210,14 +210,14 @@ impl<'a> Run<'a> {
         let unset_url = unset_url(&self.plan.cmd, is_set);
         let watch = Some(WatchPlan { proxy: facts.proxy.to_string(), own_addresses: ours.to_vec(), rate: about.rate });
         let quiet_output = about.quiet_output;
-        let plan = CommandPlan { program: program.clone(), args: args.to_vec(), env, cwd: None, watch, quiet_output };
+        let plan = CommandPlan { program: program.clone(), args: args.to_vec(), env, watch, quiet_output };
         let ended = match crate::child::run(&plan, &mut self.signals).await {
             // harproxy killed CMD because of this signal, which determines the exit status.
-            Ok(Ended { at_once: Some(signal), .. }) => return Err(Failure::cut(killed_by(signal))),
+            Ok(Ended { at_once: Some(signal), .. }) => return Err(Failure::cut(signal.exit_code())),
             Ok(ended) => ended,
             Err(error) => return Ok(End::NotStarted(error.into())),
         };
-        let status = ended.status.exit_code();
+        let status = ended.status;
         let rules = BypassRules { may_match_origin: about.may_match_origin, no_proxy: &no_proxy };
         // With `--twice`, only the first run is diagnosed.
         if self.evidence.is_none() {
@@ -237,17 +237,8 @@ impl<'a> Run<'a> {
     pub async fn unless_interrupted<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Failure> {
         tokio::select! {
             done = work => Ok(done),
-            signal = self.signals.next() => Err(Failure::cut(killed_by(signal))),
+            signal = self.signals.next() => Err(Failure::cut(signal.exit_code())),
         }
-    }
-}
-
-/// Returns 128 + the POSIX number of the signal.
-fn killed_by(signal: Signal) -> u8 {
-    match signal {
-        Signal::Hangup => 129,
-        Signal::Interrupt => 130,
-        Signal::Terminate => 143,
     }
 }
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crate::cli::event::Event;
 use serde_json::Map;
 
-use crate::child::env::Mode;
 use crate::cli::advice::Failure;
 use crate::cli::args::doctor::DoctorArgs;
 use crate::cli::plan::DoctorJob;
@@ -15,7 +14,7 @@ use crate::cli::ui::{self, Ui};
 use crate::diagnose::Program;
 use crate::diagnose::doctor::{Diagnosis, Doctor};
 use crate::diagnose::processes::PollRate;
-use crate::verdict::{Finding, Severity, exit};
+use crate::verdict::{Finding, RunMode, Severity, exit};
 use harproxy_tls::authority::Authority;
 
 /// Fails if there is no diagnosis.
@@ -27,7 +26,7 @@ pub async fn run(args: DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
     let mut run = Run::new(&plan, ui)?;
     let everything = |_: &str| true;
     let about = About {
-        mode: Mode::Record,
+        mode: RunMode::RECORD,
         may_match: &everything,
         may_match_origin: &everything,
         recorded_at: None,

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::child::docker;
-use crate::child::env::{self, Environment, Facts, Mode, ProxyAddress, VariableChange};
+use crate::child::env::{self, Environment, Facts, ProxyAddress, VariableChange};
 use crate::child::files::RunFiles;
 use crate::cli::advice::Failure;
 use crate::cli::args::EnvArgs;
@@ -13,7 +13,7 @@ use crate::cli::plan;
 use crate::cli::roots::load_bundle;
 use crate::cli::ui::{self, Ui};
 use crate::diagnose::PLAYWRIGHT;
-use crate::verdict::exit;
+use crate::verdict::{RunMode, exit};
 use harproxy_support::atomic_file::Readers;
 use harproxy_tls::authority::Authority;
 
@@ -98,7 +98,7 @@ fn changes(
         // The scope is unknown here.
         may_match: &|_| true,
         urls: &[],
-        mode: Mode::Record,
+        mode: RunMode::RECORD,
         recorded_at: None,
     };
     env::changes(&facts, user).into_iter().filter(|change| change.variable != "HARPROXY_RUN_MODE").collect()

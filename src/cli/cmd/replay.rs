@@ -6,7 +6,6 @@ use std::sync::Arc;
 use tokio::task::spawn_blocking;
 
 use super::record;
-use crate::child::env::Mode;
 use crate::cli::advice::Failure;
 use crate::cli::args::replay::ReplayArgs;
 use crate::cli::event::Event;
@@ -21,8 +20,8 @@ use crate::cli::ui::Ui;
 use crate::diagnose::processes::PollRate;
 use crate::record::{CmdEnd, RecordingResult};
 use crate::replay::{Reloader, Replayer};
-use crate::verdict::Verdict;
 use crate::verdict::request::{EntryChange, RecordedEntry};
+use crate::verdict::{RunMode, Verdict};
 use harproxy_har::Fixture;
 use harproxy_tls::authority::Authority;
 
@@ -40,7 +39,7 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
     let may_match = |host: &str| replayer.may_match_domain(host);
     let may_match_origin = |origin: &str| replayer.may_match_origin(origin);
     let about = About {
-        mode: Mode::Replay,
+        mode: RunMode::REPLAY,
         may_match: &may_match,
         may_match_origin: &may_match_origin,
         recorded_at: replayer.recorded_at(),

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use tokio::task::{JoinError, spawn_blocking};
 
-use crate::child::env::Mode;
 use crate::cli::advice::Failure;
 use crate::cli::args::record::RecordArgs;
 use crate::cli::event::Event;
@@ -19,6 +18,7 @@ use crate::cli::summary;
 use crate::cli::ui::{self, Ui};
 use crate::diagnose::processes::PollRate;
 use crate::record::{CmdEnd, RecordPlan, Recorder, RecordingResult, Volatile};
+use crate::verdict::RunMode;
 use harproxy_har::write::ContentMode;
 use harproxy_matching::MatchRule;
 use harproxy_proxy::upstream::{Upstream, UpstreamPlan};
@@ -67,7 +67,7 @@ async fn serve(run: &mut Run<'_>, recorder: &Arc<Recorder>, authority: Arc<Autho
     let may_match = |host: &str| recorder.plan().scope.may_match_domain(host);
     let may_match_origin = |origin: &str| recorder.plan().scope.may_match_origin(origin);
     let about = About {
-        mode: Mode::Record,
+        mode: RunMode::RECORD,
         may_match: &may_match,
         may_match_origin: &may_match_origin,
         recorded_at: None,
