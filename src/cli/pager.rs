@@ -17,7 +17,6 @@ pub struct Pager {
 
 impl Pager {
     /// Starts the pager if it is wanted and can be started.
-    #[must_use]
     pub fn start(wanted: bool) -> Self {
         let color = AutoStream::choice(&io::stdout());
         let command = if wanted && io::stdout().is_terminal() { command() } else { None };

@@ -5,7 +5,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use serde_json::{Map, Value};
+use serde_json::json;
 
 use super::event::Event;
 use super::ui::{self, Ui, counted};
@@ -52,34 +52,30 @@ impl Drop for FixtureWatcher {
 }
 
 fn print(change: &FixtureChange, ui: &Ui) {
+    let reloaded = |fixture: &str, entries: usize, change: &str, text: &str| {
+        if !ui.quiet {
+            ui.say(Event::Reloaded, text, json!({ "fixture": fixture, "change": change, "entries": entries }));
+        }
+    };
     let loaded = |fixture: &str, entries: usize, change: &str| {
         let text = format!("reloaded {fixture}: {}", counted(entries, "entry", "entries"));
-        (text, members(fixture, [("change", change.into()), ("entries", entries.into())]))
+        reloaded(fixture, entries, change, &text);
     };
-    let (text, members) = match change {
+    match change {
         FixtureChange::Changed { fixture, entries } => loaded(fixture, *entries, "changed"),
         FixtureChange::Added { fixture, entries } => loaded(fixture, *entries, "added"),
-        FixtureChange::Removed { fixture } => (
-            format!("{fixture} was removed; its entries are no longer served"),
-            members(fixture, [("change", "removed".into()), ("entries", 0.into())]),
-        ),
+        FixtureChange::Removed { fixture } => {
+            reloaded(fixture, 0, "removed", &format!("{fixture} was removed; its entries are no longer served"));
+        }
         FixtureChange::Refused { fixture, removed, because } => {
             let what = if *removed { "was removed" } else { "was edited and cannot be loaded" };
             let text = format!(
                 "{}: {fixture} {what}; its previous version stays in use\n  because {because}",
                 ui::caution("warning")
             );
-            return ui.say(Event::ReloadFailed, &text, members(fixture, [("because", because.as_str().into())]));
+            ui.say(Event::ReloadFailed, &text, json!({ "fixture": fixture, "because": because }));
         }
-    };
-    if !ui.quiet {
-        ui.say(Event::Reloaded, &text, members);
     }
-}
-
-fn members<const N: usize>(fixture: &str, more: [(&str, Value); N]) -> Map<String, Value> {
-    let fixture = ("fixture", Value::from(fixture));
-    [fixture].into_iter().chain(more).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 #[cfg(test)]

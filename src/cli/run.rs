@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use serde_json::Value;
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::advice::Failure;
@@ -57,7 +57,24 @@ pub enum End {
     Cut(u8),
 }
 
+impl From<Failure> for End {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Cut { status, .. } => End::Cut(status),
+            failure => End::NotStarted(failure),
+        }
+    }
+}
+
 impl End {
+    /// Returns the status of CMD if it is not 0.
+    pub fn failed_status(&self) -> Option<u8> {
+        match self {
+            End::Cmd(status) if !self.is_clean() => Some(*status),
+            _ => None,
+        }
+    }
+
     /// Returns true if a recording can be written to its fixture.
     #[must_use]
     pub fn is_clean(&self) -> bool {
@@ -160,14 +177,14 @@ impl<'a> Run<'a> {
         let (urls, ours) = (proxy.urls(), proxy.addrs());
         let ready = Ready {
             proxy: ProxyAddress { credentials: None, ..address.clone() }.to_string(),
-            ca: authority.cert_path(),
-            bundle: folder.bundle().to_owned(),
+            ca: authority.cert_path().to_string_lossy().into_owned(),
+            bundle: folder.bundle().to_string_lossy().into_owned(),
             pid: std::process::id(),
             urls: urls.iter().map(|(name, url)| (name.clone(), Value::from(url.clone()))).collect(),
         };
         // The proxy listens, but serves no request yet if this fails.
         if let Some(path) = &self.plan.ready_file {
-            files::write(path, format!("{:#}\n", ready.json()).as_bytes())?;
+            files::write(path, format!("{:#}\n", json!(ready)).as_bytes())?;
         }
         let running = proxy.serve(handler);
         let end = if let [program, args @ ..] = &self.plan.cmd[..] {
@@ -296,7 +313,8 @@ impl Run<'_> {
         reports::hand_out(&self.plan.reports, report, self.ui)
     }
 
-    fn advised(&self, mut verdict: Verdict) -> Verdict {
+    /// Returns the verdict with the findings about CMD.
+    pub fn advised(&self, mut verdict: Verdict) -> Verdict {
         if let Some(evidence) = &self.evidence {
             advise(&mut verdict, evidence);
         }

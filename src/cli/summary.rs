@@ -16,9 +16,9 @@ use harproxy_har::write::ContentMode;
 const SHOWN: usize = 20;
 const WIDTH: u16 = 100;
 
-/// Returns the table of hosts, fitted to the terminal. It is empty without hosts.
-#[must_use]
-pub fn table(hosts: &[HostLine]) -> String {
+/// Returns the table of hosts, fitted to the terminal. It is empty without hosts, and starts with an empty line if it
+/// follows findings.
+pub fn table(hosts: &[HostLine], after_findings: bool) -> String {
     if hosts.is_empty() {
         return String::new();
     }
@@ -32,11 +32,8 @@ pub fn table(hosts: &[HostLine]) -> String {
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    let mut text = String::new();
-    for line in table.lines() {
-        let _ = writeln!(text, " {}", line.trim_end());
-    }
-    text
+    let lines: String = table.lines().map(|line| format!(" {}\n", line.trim_end())).collect();
+    if after_findings { format!("\n{lines}") } else { lines }
 }
 
 fn shown(hosts: &[HostLine]) -> Vec<HostLine> {
@@ -55,7 +52,6 @@ fn shown(hosts: &[HostLine]) -> Vec<HostLine> {
 }
 
 /// Returns a sentence about the changes of the fixture. `failed` is the status of CMD if it is not 0.
-#[must_use]
 pub fn change(outcome: &RecordingResult, output: &Path, failed: Option<u8>) -> String {
     let path = output.display();
     let cmd = failed.map(|status| format!("CMD ended with status {status}"));
@@ -85,7 +81,6 @@ pub fn change(outcome: &RecordingResult, output: &Path, failed: Option<u8>) -> S
 }
 
 /// Formats the numbers of changed entries. A new fixture has only added ones.
-#[must_use]
 pub fn counts(added: usize, changed: usize, unchanged: usize, not_seen: usize) -> String {
     match unchanged + changed + not_seen {
         0 => format!("{added} added"),
@@ -94,13 +89,11 @@ pub fn counts(added: usize, changed: usize, unchanged: usize, not_seen: usize) -
 }
 
 /// Returns advice for a recording that could not be finished.
-#[must_use]
 pub fn kept(output: &Path, journal: &Path) -> String {
     format!("the recording is kept in {}; after fixing the problem:\n{}", journal.display(), choice(output))
 }
 
 /// Returns the commands to add a held recording to its fixture, or to drop it.
-#[must_use]
 pub fn choice(output: &Path) -> String {
     let recover = format!("harproxy recover {}", harproxy_support::shell_quote::path(output));
     let discard = format!("{recover} --discard");
@@ -109,17 +102,15 @@ pub fn choice(output: &Path) -> String {
 }
 
 /// Returns the numbers of redacted values and unscanned payloads, or `None` if both are 0.
-#[must_use]
 pub fn secrets(counts: &Counts) -> Option<String> {
-    let many = |n: u64, one: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") };
-    let redacted = (counts.redacted > 0).then(|| format!("redacted {}", many(counts.redacted, "value")));
-    let opaque = (counts.opaque > 0).then(|| format!("{} could not be scanned", many(counts.opaque, "payload")));
+    let counted = |n: u64, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
+    let redacted = (counts.redacted > 0).then(|| format!("redacted {}", counted(counts.redacted, "value")));
+    let opaque = (counts.opaque > 0).then(|| format!("{} could not be scanned", counted(counts.opaque, "payload")));
     let parts: Vec<String> = redacted.into_iter().chain(opaque).collect();
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
 /// Returns the next commands: add the fixture to git, and replay it with the same CMD and these options.
-#[must_use]
 pub fn next(output: &Path, content: ContentMode, options: &[OsString], cmd: &[OsString]) -> String {
     let mut add = format!("git add {}", harproxy_support::shell_quote::path(output));
     if content == ContentMode::Attach
@@ -142,7 +133,6 @@ pub fn next(output: &Path, content: ContentMode, options: &[OsString], cmd: &[Os
 }
 
 /// Returns the payload folder of a HAR, or `None` for an archive.
-#[must_use]
 pub fn payload_folder(output: &Path) -> Option<PathBuf> {
     let payloads = output.with_extension("");
     let is_archive = output.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("zip"));
@@ -163,7 +153,7 @@ mod tests {
 
     #[test]
     fn table_numbers_are_aligned_with_their_headings() {
-        let table = table(&[line("api.test"), line("cdn.test:8443")]);
+        let table = table(&[line("api.test"), line("cdn.test:8443")], false);
         let lines: Vec<&str> = table.lines().collect();
         assert_eq!(lines.len(), 3, "{table}");
         for (heading, number) in [("requests", "3"), ("recorded", "2"), ("passed", "1")] {
@@ -171,6 +161,13 @@ mod tests {
             assert_eq!(lines[1].get(end - 1..end), Some(number), "{table}");
         }
         assert!(lines[2].contains("cdn.test:8443"));
+    }
+
+    #[test]
+    fn table_is_separated_from_findings_by_an_empty_line() {
+        let hosts = [line("api.test")];
+        assert_eq!(table(&hosts, true), format!("\n{}", table(&hosts, false)));
+        assert_eq!(table(&[], true), "");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::cli::event::Event;
-use serde_json::Map;
+use serde_json::json;
 
 use crate::cli::advice::Failure;
 use crate::cli::args::doctor::DoctorArgs;
@@ -47,7 +47,7 @@ pub async fn run(args: DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
     if json {
         ui.data(&format!("{}\n", diagnosis.json())).map_err(Failure::Output)?;
     } else if !ui.quiet || !diagnosis.is_well() {
-        ui.say(Event::Diagnosis, &report(&diagnosis), Map::from_iter([("diagnosis".to_owned(), diagnosis.json())]));
+        ui.say(Event::Diagnosis, &report(&diagnosis), json!({ "diagnosis": diagnosis.json() }));
     }
     Ok(match (status, diagnosis.is_well()) {
         (exit::SUCCESS, false) => exit::FAILED,

@@ -8,7 +8,7 @@ use crate::cli::advice::Failure;
 use crate::cli::args::fixtures::LsArgs;
 use crate::cli::event::Event;
 use crate::cli::fixtures;
-use crate::cli::ui::{self, Ui, harmless};
+use crate::cli::ui::{self, Ui, flat, harmless};
 use crate::fixtures::ls::{self, EntryLine};
 use crate::verdict::exit;
 use harproxy_har::Fixture;
@@ -61,7 +61,7 @@ fn table(lines: &[EntryLine]) -> String {
             line.status.to_string(),
             harmless(line.mime_type.split(';').next().unwrap_or_default().trim()).into_owned(),
             line.size.map_or_else(|| "-".to_owned(), |size| size.to_string()),
-            harmless(&line.url).replace(['\n', '\t'], " "),
+            flat(&line.url),
         ]);
         row.max_height(1);
         table.add_row(row);
