@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use harproxy_har::{Entry, Payload};
 use harproxy_matching::{Chosen, Difference, EntryRef, Matcher, Miss, Outcome, Query};
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JsonAnswer {
     action: Action,
@@ -24,12 +24,13 @@ pub struct JsonAnswer {
     remedy: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Action {
     Serve,
     Redirect,
     Abort,
+    #[default]
     Miss,
 }
 
@@ -77,13 +78,19 @@ fn body(matcher: &Matcher, chosen: &Chosen) -> Result<AnswerBody, harproxy_har::
 }
 
 impl JsonAnswer {
-    #[must_use]
     pub fn of(matcher: &Matcher, outcome: &Outcome, body: Option<AnswerBody>) -> Self {
         let (action, chosen) = match outcome {
             Outcome::Serve(chosen) => (Action::Serve, chosen),
             Outcome::Redirect(chosen) => (Action::Redirect, chosen),
             Outcome::Abort(chosen) => (Action::Abort, chosen),
-            Outcome::Miss(miss) => return JsonAnswer::miss(matcher, miss),
+            Outcome::Miss(miss) => {
+                let near = miss.near.iter().map(|near| Near {
+                    fixture: fixture(matcher, near.at),
+                    entry: near.at.entry,
+                    differences: near.differences.clone(),
+                });
+                return JsonAnswer { near: near.collect(), remedy: miss.remedy.clone(), ..JsonAnswer::default() };
+            }
         };
         JsonAnswer {
             action,
@@ -95,34 +102,12 @@ impl JsonAnswer {
             body_sha256: body.map(|body| body.sha256),
             followed: chosen.followed.iter().map(|hop| hop.entry).collect(),
             score: Some(chosen.score),
-            near: Vec::new(),
-            remedy: None,
-        }
-    }
-
-    fn miss(matcher: &Matcher, miss: &Miss) -> Self {
-        let near = miss.near.iter().map(|near| Near {
-            fixture: fixture(matcher, near.at),
-            entry: near.at.entry,
-            differences: near.differences.clone(),
-        });
-        JsonAnswer {
-            action: Action::Miss,
-            fixture: None,
-            entry: None,
-            status: None,
-            location: None,
-            body_sha256: None,
-            followed: Vec::new(),
-            score: None,
-            near: near.collect(),
-            remedy: miss.remedy.clone(),
+            ..JsonAnswer::default()
         }
     }
 }
 
 /// Returns the redirect location as the client receives it.
-#[must_use]
 pub fn location(chosen: &Chosen) -> Option<String> {
     let location = chosen.location.as_ref()?;
     let moved = chosen.same_host.as_ref().and_then(|same| same.moved(location));
@@ -130,7 +115,6 @@ pub fn location(chosen: &Chosen) -> Option<String> {
 }
 
 /// Returns the path of a fixture as given.
-#[must_use]
 pub fn fixture(matcher: &Matcher, at: EntryRef) -> String {
     matcher.fixtures()[at.fixture].path().display().to_string()
 }
