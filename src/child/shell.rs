@@ -1,5 +1,7 @@
 //! Renders the environment changes for a shell, a `.env` file or JSON, each with its own quoting.
 
+use std::iter;
+
 use super::env::VariableChange;
 use harproxy_support::shell_quote::is_plain;
 use serde_json::Value;
@@ -66,15 +68,9 @@ pub fn fish(value: &str) -> String {
 
 /// Quotes a value for PowerShell by doubling single quotes, including typographic ones.
 pub fn powershell(value: &str) -> String {
-    let mut quoted = String::from("'");
-    for c in value.chars() {
-        if matches!(c, '\'' | '\u{2018}' | '\u{2019}' | '\u{201a}' | '\u{201b}') {
-            quoted.push(c);
-        }
-        quoted.push(c);
-    }
-    quoted.push('\'');
-    quoted
+    let is_quote = |c| matches!(c, '\'' | '\u{2018}' | '\u{2019}' | '\u{201a}' | '\u{201b}');
+    let doubled: String = value.chars().flat_map(|c| iter::repeat_n(c, if is_quote(c) { 2 } else { 1 })).collect();
+    format!("'{doubled}'")
 }
 
 /// Quotes a value for dotenv. Plain values stay bare, because `docker run --env-file` does not strip quotes. Other
@@ -85,7 +81,7 @@ pub fn dotenv(value: &str) -> String {
     } else if !value.contains(['\'', '\n', '\r']) {
         format!("'{value}'")
     } else {
-        let mut quoted = String::from("\"");
+        let mut quoted = String::new();
         for c in value.chars() {
             match c {
                 '\n' => quoted.push_str("\\n"),
@@ -94,8 +90,7 @@ pub fn dotenv(value: &str) -> String {
                 _ => quoted.push(c),
             }
         }
-        quoted.push('"');
-        quoted
+        format!("\"{quoted}\"")
     }
 }
 

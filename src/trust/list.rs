@@ -9,7 +9,7 @@ use rustls::pki_types::CertificateDer;
 
 use super::ca::{self, Ca};
 use super::command::{CommandError, CommandRunner, run, run_checked};
-use super::store::{Listing, Obstacle, Store};
+use super::store::{Listing, Obstacle, Store, StoreEntry};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
@@ -104,14 +104,6 @@ fn in_files(ca: &Ca, folders: &[PathBuf], bundles: &[PathBuf]) -> Result<StoreCo
 
 fn is_short(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() <= MAX_FILE)
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoreEntry {
-    /// Its common name.
-    pub name: String,
-    /// Its identifier in the store: a file, a nickname, an alias.
-    pub handle: OsString,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -17,9 +17,9 @@ mod stores;
 
 pub use ca::Ca;
 pub use command::{CommandError, CommandOutput, CommandRunner, LocalRunner, Rights, StoreCommand};
-pub use list::{ListError, StoreContents, StoreEntry, TrustState};
+pub use list::{ListError, StoreContents, TrustState};
 pub use machine::{JavaStore, Machine, NssDatabase, Os};
-pub use store::{Installation, Obstacle, Store, StoreKind};
+pub use store::{Installation, Obstacle, Store, StoreEntry, StoreKind};
 pub use stores::{StoreList, stores};
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use super::ca::Ca;
 use super::command::{Rights, StoreCommand};
-use super::list::StoreEntry;
 
 /// Words of a command. A name in braces at the end of a word is a placeholder:
 ///
@@ -81,6 +80,14 @@ impl Installation {
             (Installation::Package(package), _) => format!("install {package}"),
         }
     }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreEntry {
+    /// Its common name.
+    pub name: String,
+    /// Its identifier in the store: a file, a nickname, an alias.
+    pub handle: OsString,
 }
 
 #[derive(Clone, Debug)]

@@ -44,7 +44,7 @@ pub enum Error {
 
 /// Runs the demo. The status is 0 if all responses are equal and only the expected miss happened.
 pub async fn run(ui: &Ui) -> Result<u8, Failure> {
-    let printer = DemoOutput { ui };
+    let printer = DemoOutput(ui);
     let scratch = tempfile::Builder::new().prefix("harproxy-demo-").tempdir().map_err(Error::Folder)?;
     let authority = Arc::new(Authority::load_or_create(&scratch.path().join("ca"))?);
     let output = place(Path::new("hars/demo.har"))?;
@@ -213,16 +213,14 @@ fn place(wanted: &Path) -> Result<PathBuf, Failure> {
 }
 
 /// Prints the steps of the demo on standard output.
-struct DemoOutput<'a> {
-    ui: &'a Ui,
-}
+struct DemoOutput<'a>(&'a Ui);
 
 impl DemoOutput<'_> {
     fn print(&self, text: &str) -> Result<(), Failure> {
-        if self.ui.quiet {
+        if self.0.quiet {
             return Ok(());
         }
-        self.ui.data(&format!("{}\n", text.trim_end_matches('\n'))).map_err(Failure::Output)
+        self.0.data(&format!("{}\n", text.trim_end_matches('\n'))).map_err(Failure::Output)
     }
 
     fn step(&self, number: usize, text: &str) -> Result<(), Failure> {
@@ -235,10 +233,7 @@ impl DemoOutput<'_> {
             ("", coding) => format!("{}, {coding}", got.header("content-type")),
             (location, _) => format!("to {location}"),
         };
-        let mut line = format!("   {:<4} {:<20} {}  {what}", ask.method, ask.path, got.status);
-        if !remark.is_empty() {
-            line = format!("{line}  {remark}");
-        }
-        self.print(&line)
+        let line = format!("   {:<4} {:<20} {}  {what}  {remark}", ask.method, ask.path, got.status);
+        self.print(line.trim_end())
     }
 }

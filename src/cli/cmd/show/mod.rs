@@ -3,7 +3,7 @@
 mod text;
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::cli::advice::Failure;
 use crate::cli::args::fixtures::ShowArgs;
@@ -15,26 +15,25 @@ use crate::verdict::exit;
 use harproxy_har::{Fixture, format};
 
 pub fn run(args: &ShowArgs, ui: &Ui) -> Result<u8, Failure> {
-    let named =
-        args.entries.iter().map(|entry| EntryArgument::parse(entry, args.all)).collect::<Result<Vec<_>, _>>()?;
+    let named = args.entries.iter().map(|entry| parse(entry, args.all)).collect::<Result<Vec<_>, _>>()?;
     if args.body {
-        for EntryArgument { fixture, entry } in named {
-            let payload = show::body(&Fixture::open(&fixture)?, entry.unwrap_or_default(), args.request)?;
+        for (fixture, entry) in named {
+            let payload = show::body(&Fixture::open(fixture)?, entry.unwrap_or_default(), args.request)?;
             ui.bytes(&mut payload.reader()?).map_err(Failure::Output)?;
         }
         return Ok(exit::SUCCESS);
     }
     let mut pager = Pager::start(!args.no_pager);
-    let shown = named.iter().try_for_each(|named| show(named, args, &mut pager));
+    let shown = named.iter().try_for_each(|(fixture, entry)| show(fixture, *entry, args, &mut pager));
     // Output before the error is shown first.
     pager.finish().map_err(Failure::Output)?;
     shown.map(|()| exit::SUCCESS)
 }
 
-fn show(EntryArgument { fixture, entry }: &EntryArgument, args: &ShowArgs, pager: &mut Pager) -> Result<(), Failure> {
+fn show(fixture: &Path, entry: Option<usize>, args: &ShowArgs, pager: &mut Pager) -> Result<(), Failure> {
     let fixture = Fixture::open(fixture)?;
     let entries = match entry {
-        Some(entry) => *entry..entry.saturating_add(1),
+        Some(entry) => entry..entry.saturating_add(1),
         None => 0..fixture.entries(),
     };
     let files = match (args.all, args.no_files) {
@@ -68,23 +67,14 @@ fn plain(error: &harproxy_har::Error) -> String {
     }
 }
 
-/// An argument: a fixture or one of its entries.
-struct EntryArgument {
-    fixture: PathBuf,
-    entry: Option<usize>,
-}
-
-impl EntryArgument {
-    /// Parses `FILE#N`, or `FILE` with `--all`.
-    fn parse(argument: &OsStr, all: bool) -> Result<Self, plan::Error> {
-        if all {
-            return Ok(EntryArgument { fixture: argument.into(), entry: None });
-        }
-        let text = argument.to_str().and_then(|text| text.rsplit_once('#'));
-        let text = text.filter(|(file, _)| !file.is_empty());
-        match text.and_then(|(file, entry)| Some((Path::new(file), entry.parse().ok()?))) {
-            Some((fixture, entry)) => Ok(EntryArgument { fixture: fixture.to_owned(), entry: Some(entry) }),
-            None => Err(plan::Error::NoEntry(argument.to_string_lossy().into_owned())),
-        }
+/// Parses `FILE#N` as a fixture and an entry, or `FILE` with `--all`.
+fn parse(argument: &OsStr, all: bool) -> Result<(&Path, Option<usize>), plan::Error> {
+    if all {
+        return Ok((Path::new(argument), None));
+    }
+    let parts = argument.to_str().and_then(|text| text.rsplit_once('#')).filter(|(file, _)| !file.is_empty());
+    match parts.and_then(|(file, entry)| Some((Path::new(file), Some(entry.parse().ok()?)))) {
+        Some(parsed) => Ok(parsed),
+        None => Err(plan::Error::NoEntry(argument.to_string_lossy().into_owned())),
     }
 }
