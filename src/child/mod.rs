@@ -1,9 +1,7 @@
 //! Runs CMD: prepares its environment (proxy and CA), spawns it, forwards signals and returns its status.
 
-pub mod docker;
 pub mod env;
 pub mod files;
-mod no_proxy;
 pub mod run;
 pub mod shell;
 pub mod signals;

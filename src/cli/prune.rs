@@ -30,7 +30,7 @@ pub struct PruneResult {
     pruned: Vec<(Arc<Fixture>, Pruned)>,
     /// Fixtures without any used entry. They are kept.
     unused: Vec<Arc<Fixture>>,
-    failures: Vec<Failure>,
+    pub failures: Vec<Failure>,
 }
 
 /// Prunes the fixtures of a run that passed, and records the removed entries in the verdict. Findings about unused
@@ -103,11 +103,6 @@ fn show(fixture: &Fixture, entries: &BTreeSet<usize>, room: &mut usize, policy: 
 }
 
 impl PruneResult {
-    /// Returns true if a fixture could not be pruned.
-    pub fn has_failed(&self) -> bool {
-        !self.failures.is_empty()
-    }
-
     /// Prints the result for each fixture, and the next commands.
     pub fn print(&self, ui: &Ui) {
         if let Some(reason) = &self.refusal {
@@ -131,11 +126,8 @@ impl PruneResult {
             }
         }
         if !self.pruned.is_empty() {
-            let files: Vec<PathBuf> = self
-                .pruned
-                .iter()
-                .flat_map(|(fixture, pruned)| files_of(fixture.path(), pruned.payloads > 0))
-                .collect();
+            let files = |(fixture, pruned): &(Arc<Fixture>, Pruned)| files_of(fixture.path(), pruned.payloads > 0);
+            let files: Vec<PathBuf> = self.pruned.iter().flat_map(files).collect();
             let (diff, add) = (help("git diff --stat"), help(format!("git add {}", quoted(&files))));
             ui.note(Event::Next, &format!("\n{}\n  {diff}\n  {add}\n", strong("Next:")));
         } else if self.unused.is_empty() && self.failures.is_empty() {
@@ -152,11 +144,11 @@ fn summary_of(path: &Path, pruned: &Pruned) -> String {
         let _ = write!(text, ", {} removed", counted(pruned.payloads, "payload", "payloads"));
     }
     for (file, other) in &pruned.left {
-        let _ = write!(text, "\n  {file} is kept: ");
-        let _ = match other == path {
-            true => write!(text, "it cannot be removed"),
-            false => write!(text, "{} refers to it", other.display()),
+        let reason = match other == path {
+            true => "it cannot be removed".to_owned(),
+            false => format!("{} refers to it", other.display()),
         };
+        let _ = write!(text, "\n  {file} is kept: {reason}");
     }
     text
 }

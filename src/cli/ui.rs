@@ -13,6 +13,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::event::Event;
+use crate::verdict::{CheckId, Severity};
 pub use harproxy_http::escape::harmless;
 
 /// Values of `--color`. `auto` is color on a terminal, unless NO_COLOR is set.
@@ -204,6 +205,14 @@ pub fn caution(text: impl Display) -> String {
 
 pub fn help(text: impl Display) -> String {
     paint(AnsiColor::Cyan.on_default(), text)
+}
+
+/// Formats the severity and the check of a finding: `✗ miss`.
+pub fn finding_mark(severity: Severity, check: &CheckId) -> String {
+    match severity {
+        Severity::Error => bad(format_args!("✗ {}", check.as_str())),
+        Severity::Warning => caution(format_args!("! {}", check.as_str())),
+    }
 }
 
 /// Returns the width of the terminal of standard error; `None` without a terminal.

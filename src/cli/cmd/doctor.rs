@@ -13,7 +13,7 @@ use crate::cli::ui::{self, Ui};
 use crate::diagnose::Program;
 use crate::diagnose::doctor::{Diagnosis, Doctor};
 use crate::diagnose::processes::PollRate;
-use crate::verdict::{RunMode, Severity, exit};
+use crate::verdict::{RunMode, exit};
 use harproxy_tls::authority::Authority;
 
 /// Fails if there is no diagnosis.
@@ -98,11 +98,7 @@ fn report(diagnosis: &Diagnosis) -> String {
         text += &format!("    {} that was not HTTP\n", counted(diagnosis.tunnels, "tunnel"));
     }
     for finding in &diagnosis.findings {
-        let kind = finding.check.as_str();
-        let mark = match finding.severity {
-            Severity::Error => ui::bad(format_args!("✗ {kind}")),
-            Severity::Warning => ui::caution(format_args!("! {kind}")),
-        };
+        let mark = ui::finding_mark(finding.severity, &finding.check);
         text += &format!("\n{mark}: {}\n", finding.text.replace('\n', "\n  "));
         if let Some(hint) = &finding.hint {
             text += &format!("  {hint_mark} {}\n", hint.replace('\n', "\n  "));

@@ -72,7 +72,7 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
             Err(Failure::Cut { status, .. }) => return Ok(run.conclude(&End::Cut(status), verdict, &recorded)),
             pruned => pruned?,
         };
-        let status = run.conclude_with(&end, verdict, &recorded, pruned.has_failed());
+        let status = run.conclude_with(&end, verdict, &recorded, !pruned.failures.is_empty());
         pruned.print(ui);
         return Ok(status);
     }

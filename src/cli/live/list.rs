@@ -113,13 +113,8 @@ fn is_again(last: &RequestRow, row: &RequestRow) -> bool {
 }
 
 fn headline(severity: Severity, check: &CheckId, about: &str) -> String {
-    let kind = check.as_str();
-    let room = width().map_or(usize::MAX, |width| width.saturating_sub(kind.len() + 4).max(8));
-    let about = ui::cut_at(&flat(about), room).into_owned();
-    match severity {
-        Severity::Error => format!("{}: {about}", ui::bad(format!("✗ {kind}"))),
-        Severity::Warning => format!("{}: {about}", ui::caution(format!("! {kind}"))),
-    }
+    let room = width().map_or(usize::MAX, |width| width.saturating_sub(check.as_str().len() + 4).max(8));
+    format!("{}: {}", ui::finding_mark(severity, check), ui::cut_at(&flat(about), room))
 }
 
 /// Formats a hint. Of configuration lines only the first is shown, because the verdict shows them all.
@@ -208,12 +203,7 @@ fn painted(row: &RequestRow, tail: &str) -> String {
         ResultKind::Served | ResultKind::Recorded => ui::fine(tail),
         ResultKind::Miss | ResultKind::OutOfScope => ui::bad(tail),
         ResultKind::Refused => ui::caution(tail),
-        ResultKind::Noise
-        | ResultKind::Preflight
-        | ResultKind::Local
-        | ResultKind::Live
-        | ResultKind::Passed
-        | ResultKind::Tunnel => ui::faint(tail),
+        _ => ui::faint(tail),
     }
 }
 

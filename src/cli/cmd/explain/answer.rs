@@ -74,7 +74,7 @@ fn body(matcher: &Matcher, chosen: &Chosen) -> Result<AnswerBody, harproxy_har::
             }
         }
     }
-    Ok(AnswerBody { entry, len, sha256: digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect() })
+    Ok(AnswerBody { entry, len, sha256: harproxy_har::digest::hex(&digest.finalize()) })
 }
 
 impl JsonAnswer {

@@ -13,7 +13,7 @@ use crate::cli::event::Event;
 use crate::cli::files;
 use crate::cli::plan::Learning;
 use crate::cli::run::{End, Run};
-use crate::cli::ui::{Ui, counted};
+use crate::cli::ui::{Ui, counted, cut_at};
 use crate::record::twice::{self, LearnedPolicy};
 use crate::record::{self, CmdEnd, RecordPlan, Recorder, RecordingResult, UpdateMode, Volatile};
 use harproxy_har::Fixture;
@@ -22,6 +22,8 @@ use harproxy_proxy::upstream::UpstreamPlan;
 use harproxy_tls::authority::Authority;
 
 const FINALISING: &str = "finalising the recording";
+/// Maximum number of shown characters of a value.
+const MAX_SHOWN: usize = 41;
 
 /// Runs CMD again and compares the recordings. The second recording is not added to the fixture. Returns the learned
 /// configuration if it was written.
@@ -85,9 +87,9 @@ fn summary(lessons: &LearnedPolicy, outcome: &RecordingResult, learning: &Learni
     if lessons.is_empty() && lessons.unexplained.is_empty() {
         return "the second run got the responses of the first one: nothing to learn".to_owned();
     }
-    let examples = lessons.volatile_headers.iter().chain(&lessons.volatile_json);
-    for (place, (first, second)) in examples {
-        text += &format!("{place}: {}, then {}\n", cut(first), cut(second));
+    for (place, (first, second)) in lessons.volatile_headers.iter().chain(&lessons.volatile_json) {
+        let [first, second] = [first, second].map(|value| cut_at(value, MAX_SHOWN));
+        text += &format!("{place}: `{first}`, then `{second}`\n");
     }
     if !lessons.is_empty() {
         let file = harproxy_support::shell_quote::path(&learning.file);
@@ -107,15 +109,6 @@ fn summary(lessons: &LearnedPolicy, outcome: &RecordingResult, learning: &Learni
     let with = if lessons.is_empty() { "the second run" } else { "with these lines the second run" };
     text += &format!("{with} changes {changes}");
     text
-}
-
-/// Truncates a value to fit on a line.
-fn cut(value: &str) -> String {
-    const MAX_CHARS: usize = 40;
-    match value.char_indices().nth(MAX_CHARS) {
-        Some((at, _)) => format!("`{}…`", &value[..at]),
-        None => format!("`{value}`"),
-    }
 }
 
 fn write(path: &Path, lessons: &LearnedPolicy) -> Result<(), Failure> {
