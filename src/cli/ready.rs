@@ -51,8 +51,8 @@ mod tests {
         let json = ready().line(LogFormat::Json);
         assert_eq!(
             json,
-            "{\"event\":\"ready\",\"proxy\":\"http://127.0.0.1:8899\",\"ca\":\"/d/ca.pem\",\"bundle\":\"/d/bundle.pem\",\
-             \"pid\":7,\"urls\":{\"API\":\"http://127.0.0.1:1\"}}\n"
+            "{\"event\":\"ready\",\"proxy\":\"http://127.0.0.1:8899\",\"ca\":\"/d/ca.pem\",\
+             \"bundle\":\"/d/bundle.pem\",\"pid\":7,\"urls\":{\"API\":\"http://127.0.0.1:1\"}}\n"
         );
         let text = ready().line(LogFormat::Text);
         for fact in ["http://127.0.0.1:8899", "/d/ca.pem", "/d/bundle.pem", "pid 7", "API at http://127.0.0.1:1"] {

@@ -11,6 +11,7 @@ use super::ui;
 use crate::record::{HostLine, RecordingResult};
 use crate::verdict::Counts;
 use harproxy_har::write::ContentMode;
+use harproxy_support::shell_quote;
 
 /// Maximum number of rows. Further hosts are summed in the last row.
 const SHOWN: usize = 20;
@@ -41,13 +42,12 @@ fn shown(hosts: &[HostLine]) -> Vec<HostLine> {
         return hosts.to_vec();
     }
     let (first, rest) = hosts.split_at(SHOWN - 1);
-    let sum = |count: fn(&HostLine) -> u64| rest.iter().map(count).sum();
-    let others = HostLine {
-        host: format!("and {} more", rest.len()),
-        requests: sum(|line| line.requests),
-        recorded: sum(|line| line.recorded),
-        passed: sum(|line| line.passed),
-    };
+    let mut others = HostLine { host: format!("and {} more", rest.len()), ..HostLine::default() };
+    for line in rest {
+        others.requests += line.requests;
+        others.recorded += line.recorded;
+        others.passed += line.passed;
+    }
     first.iter().cloned().chain([others]).collect()
 }
 
@@ -56,16 +56,11 @@ pub fn change(outcome: &RecordingResult, output: &Path, failed: Option<u8>) -> S
     let path = output.display();
     let cmd = failed.map(|status| format!("CMD ended with status {status}"));
     if !outcome.written {
-        let cmd = cmd.map_or_else(String::new, |cmd| format!("{cmd}: "));
-        let held = match &outcome.held {
-            Some(journal) => format!("; the recording is held in {}", journal.display()),
-            None => String::new(),
-        };
+        let cmd = cmd.map(|cmd| format!("{cmd}: ")).unwrap_or_default();
+        let state = if output.exists() { "is unchanged" } else { "was not written" };
+        let held = outcome.held.as_ref().map(|journal| format!("; the recording is held in {}", journal.display()));
         let replaced = if outcome.replaced_held { ", replacing an earlier held one" } else { "" };
-        return match output.exists() {
-            true => format!("{cmd}{path} is unchanged{held}{replaced}"),
-            false => format!("{cmd}{path} was not written{held}{replaced}"),
-        };
+        return format!("{cmd}{path} {state}{}{replaced}", held.unwrap_or_default());
     }
     let mut text = format!("{path}: {}", counts(outcome.added, outcome.changed, outcome.unchanged, outcome.not_seen));
     if outcome.unanswered > 0 {
@@ -95,7 +90,7 @@ pub fn kept(output: &Path, journal: &Path) -> String {
 
 /// Returns the commands to add a held recording to its fixture, or to drop it.
 pub fn choice(output: &Path) -> String {
-    let recover = format!("harproxy recover {}", harproxy_support::shell_quote::path(output));
+    let recover = format!("harproxy recover {}", shell_quote::path(output));
     let discard = format!("{recover} --discard");
     let accept = format!("{recover:width$}", width = discard.len());
     format!("  {}  adds it to the fixture\n  {}  drops it\n", ui::help(accept), ui::help(discard))
@@ -112,22 +107,22 @@ pub fn secrets(counts: &Counts) -> Option<String> {
 
 /// Returns the next commands: add the fixture to git, and replay it with the same CMD and these options.
 pub fn next(output: &Path, content: ContentMode, options: &[OsString], cmd: &[OsString]) -> String {
-    let mut add = format!("git add {}", harproxy_support::shell_quote::path(output));
+    let mut add = format!("git add {}", shell_quote::path(output));
     if content == ContentMode::Attach
         && let Some(payloads) = payload_folder(output).filter(|folder| folder.is_dir())
     {
-        let _ = write!(add, " {}", harproxy_support::shell_quote::path(&payloads));
+        let _ = write!(add, " {}", shell_quote::path(&payloads));
     }
     let mut replay = "harproxy replay".to_owned();
     // Without arguments, `harproxy replay` finds the fixtures in this folder.
     if !output.strip_prefix(".").unwrap_or(output).starts_with(DEFAULT_FIXTURES) {
-        let _ = write!(replay, " {}", harproxy_support::shell_quote::path(output));
+        let _ = write!(replay, " {}", shell_quote::path(output));
     }
     if !options.is_empty() {
-        let _ = write!(replay, " {}", harproxy_support::shell_quote::words(options));
+        let _ = write!(replay, " {}", shell_quote::words(options));
     }
     if !cmd.is_empty() {
-        let _ = write!(replay, " -- {}", harproxy_support::shell_quote::words(cmd));
+        let _ = write!(replay, " -- {}", shell_quote::words(cmd));
     }
     format!("  {}\n  {}\n", ui::help(add), ui::help(replay))
 }

@@ -132,18 +132,20 @@ fn os() -> Os {
 }
 
 fn databases(home: &Path, programs: &BTreeSet<String>) -> Vec<NssDatabase> {
-    let is_database = |folder: &Path| folder.join(DATABASE).is_file();
-    let chromium = CHROMIUM.iter().map(|path| home.join(path)).filter(|folder| is_database(folder));
-    let chromium = chromium.map(|folder| NssDatabase { kind: StoreKind::Chromium, folder, exists: true });
-    let mut all: Vec<NssDatabase> = chromium.collect();
+    let existing = |kind, mut folders: Vec<PathBuf>| {
+        folders.retain(|folder| folder.join(DATABASE).is_file());
+        folders.into_iter().map(move |folder| NssDatabase { kind, folder, exists: true })
+    };
+    let chromium = CHROMIUM.iter().map(|path| home.join(path)).collect();
+    let mut all: Vec<NssDatabase> = existing(StoreKind::Chromium, chromium).collect();
     if all.is_empty() && CHROMIUMS.iter().any(|name| programs.contains(*name)) {
         all.push(NssDatabase { kind: StoreKind::Chromium, folder: home.join(CHROMIUM[0]), exists: false });
     }
     for folder in FIREFOX.iter().map(|path| home.join(path)) {
         let profiles = fs::read_dir(folder).into_iter().flatten().flatten().map(|profile| profile.path());
-        let mut profiles: Vec<PathBuf> = profiles.filter(|profile| is_database(profile)).collect();
+        let mut profiles: Vec<PathBuf> = profiles.collect();
         profiles.sort();
-        all.extend(profiles.into_iter().map(|folder| NssDatabase { kind: StoreKind::Firefox, folder, exists: true }));
+        all.extend(existing(StoreKind::Firefox, profiles));
     }
     all
 }

@@ -1,6 +1,6 @@
 //! `harproxy demo`: an HTTPS API, a client, and a recording between them, in one process and offline. It records the
-//! client's visit, stops the API, replays the visit from the files just written, and shows the response to a request that
-//! was not recorded.
+//! client's visit, stops the API, and replays the visit from the files just written. Then it shows the response to a
+//! request that was not recorded.
 
 pub mod api;
 pub mod visit;

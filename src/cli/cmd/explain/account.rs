@@ -88,10 +88,7 @@ impl Account<'_> {
         let score = chosen.score;
         lines.push(match winner {
             Some(winner) => {
-                let lacking = match winner.lacking.is_empty() {
-                    true => String::new(),
-                    false => format!("; recorded, not repeated: {}", winner.lacking.join(", ")),
-                };
+                let lacking = listed("; recorded, not repeated: ", &winner.lacking);
                 let repeated = if winner.repeated.is_empty() { "no header" } else { &winner.repeated.join(", ") };
                 format!("score {score}: repeats {repeated}{lacking}")
             }
@@ -105,18 +102,16 @@ impl Account<'_> {
 
     /// Adds the other entries of this method and URL.
     fn others(&self, lines: &mut Vec<String>) {
-        let others =
-            || self.contenders.iter().filter(|contender| !matches!(contender.state, ContenderState::Chosen { .. }));
-        for contender in others().take(MAX_OTHERS) {
+        let is_other = |contender: &&Contender| !matches!(contender.state, ContenderState::Chosen { .. });
+        let others: Vec<&Contender> = self.contenders.iter().filter(is_other).collect();
+        for contender in others.iter().take(MAX_OTHERS) {
             let reason = match &contender.state {
                 ContenderState::Chosen { .. } => continue,
                 ContenderState::Waits => "equal rank; later in the sequence".to_owned(),
                 ContenderState::Answered => "equal rank; already used".to_owned(),
                 ContenderState::LowerScore => {
-                    let score = contender.repeated.len();
-                    format!("score {score}; not repeated: {}", contender.lacking.join(", "))
-                        .trim_end_matches("; not repeated: ")
-                        .to_owned()
+                    let lacking = listed("; not repeated: ", &contender.lacking);
+                    format!("score {}{lacking}", contender.repeated.len())
                 }
                 ContenderState::OtherCondition => {
                     "recorded for another condition; another entry has the condition of the request".to_owned()
@@ -138,7 +133,7 @@ impl Account<'_> {
             };
             lines.push(format!("{} {}: {reason}", ui::faint("not"), self.place(contender.at)));
         }
-        let more = others().count().saturating_sub(MAX_OTHERS);
+        let more = others.len().saturating_sub(MAX_OTHERS);
         if more > 0 {
             lines.push(format!("{} {more} more entries of this method and URL", ui::faint("not")));
         }
@@ -160,6 +155,12 @@ impl Account<'_> {
         let line = self.matcher.fixtures()[at.fixture].heads().get(at.entry).map(|head| head.line);
         EntryPlace { fixture: answer::fixture(self.matcher, at), entry: at.entry, line }
     }
+}
+
+/// Formats names behind a heading; empty without names.
+fn listed(heading: &str, names: &[impl AsRef<str>]) -> String {
+    let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+    if names.is_empty() { String::new() } else { format!("{heading}{}", names.join(", ")) }
 }
 
 /// Formats "2 of 3 placeholders sent back".

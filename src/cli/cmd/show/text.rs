@@ -112,18 +112,14 @@ fn recorded(entry: &Entry) -> String {
         ("wait", timings.wait),
         ("receive", timings.receive),
     ];
-    let phases: Vec<String> = phases
-        .iter()
-        .filter_map(|(name, ms)| Some(format!("{name} {}", (*ms)?)))
-        .filter(|phase| !phase.ends_with(" 0"))
-        .collect();
-    let mut parts = Vec::new();
-    if !entry.started.is_empty() {
-        parts.push(format!("recorded {}", entry.started));
-    }
-    let of = if phases.is_empty() { String::new() } else { format!(" ({})", phases.join(", ")) };
-    parts.push(format!("{} ms{of}", entry.time));
-    parts.extend(entry.server_ip.iter().map(|ip| format!("server {ip}")));
-    parts.extend(entry.connection.iter().map(|connection| format!("connection {connection}")));
-    parts.join("; ")
+    let phases = phases.iter().filter_map(|(name, ms)| Some(format!("{name} {}", (*ms)?)));
+    let phases: Vec<String> = phases.filter(|phase| !phase.ends_with(" 0")).collect();
+    let phases = if phases.is_empty() { String::new() } else { format!(" ({})", phases.join(", ")) };
+    let parts = [
+        (!entry.started.is_empty()).then(|| format!("recorded {}", entry.started)),
+        Some(format!("{} ms{phases}", entry.time)),
+        entry.server_ip.as_ref().map(|ip| format!("server {ip}")),
+        entry.connection.as_ref().map(|connection| format!("connection {connection}")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
