@@ -52,11 +52,12 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
     }
     recorder.iter().for_each(|recorder| run.recorded_by(recorder.clone()));
     // Fixtures must not change while CMD runs.
-    let watcher = plan.cmd.is_empty().then(|| reload::watch(Reloader::new(replayer.clone()), *ui));
-    let watcher = watcher.transpose().map_err(|source| Failure::System { doing: "starting a thread", source })?;
+    let stop_reloads = plan.cmd.is_empty().then(|| reload::watch(Reloader::new(replayer.clone()), *ui));
+    let stop_reloads =
+        stop_reloads.transpose().map_err(|source| Failure::System { doing: "starting a thread", source })?;
     let end = run.serve(replayer.handler(run.bus()), authority, &about).await?;
     // Wait for a reload in progress, which would otherwise be reported after the verdict.
-    let end = match run.unless_interrupted(spawn_blocking(move || drop(watcher))).await {
+    let end = match run.unless_interrupted(spawn_blocking(move || stop_reloads.map(|stop| stop()))).await {
         Err(Failure::Cut { status, .. }) => End::Cut(status),
         _ => end,
     };

@@ -8,7 +8,7 @@ use harproxy_matching::{
     Chosen, Contender, ContenderState, EntryRef, Matcher, Miss, MissKind, Outcome, PlaceholderCounts, Query,
 };
 
-use super::answer::{self, AnswerBody};
+use super::AnswerBody;
 
 /// Maximum number of other entries in the output.
 const MAX_OTHERS: usize = 10;
@@ -35,7 +35,7 @@ impl Account<'_> {
                 ui::good("serve")
             }
             Outcome::Redirect(chosen) => {
-                let to = answer::location(chosen).unwrap_or_default();
+                let to = super::location(chosen).unwrap_or_default();
                 self.chosen(chosen, &format!("{} to {to}", chosen.status), &mut lines);
                 ui::good("redirect")
             }
@@ -153,7 +153,7 @@ impl Account<'_> {
 
     fn place(&self, at: EntryRef) -> EntryPlace {
         let line = self.matcher.fixtures()[at.fixture].heads().get(at.entry).map(|head| head.line);
-        EntryPlace { fixture: answer::fixture(self.matcher, at), entry: at.entry, line }
+        EntryPlace { fixture: super::fixture(self.matcher, at), entry: at.entry, line }
     }
 }
 
