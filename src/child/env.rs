@@ -101,13 +101,12 @@ impl fmt::Debug for VariableChange {
 /// Returns the variables that make a client use the proxy and trust its CA, in table order.
 pub fn changes(facts: &Facts<'_>, user: &Environment) -> Vec<VariableChange> {
     let ground = Ground { facts, user, bypassed: no_proxy_entries(facts.bypass, facts.may_match, user) };
-    let mut all: Vec<VariableChange> = TABLE.iter().flat_map(|row| row.changes(&ground)).collect();
-    all.extend(facts.urls.iter().map(|(name, url)| VariableChange {
+    let urls = facts.urls.iter().map(|(name, url)| VariableChange {
         variable: url_variable(name),
         value: url.into(),
         purpose: "reverse port of this origin, for a client that cannot use a proxy",
-    }));
-    all
+    });
+    TABLE.iter().flat_map(|row| row.changes(&ground)).chain(urls).collect()
 }
 
 /// Returns the name of the variable that gives CMD the URL of a `--reverse`.
@@ -219,11 +218,11 @@ impl Row {
             Some((own, *known))
         });
         let always = always.iter().map(|name| (*name, *name));
-        let all = always.chain(inherited).filter_map(|(variable, known)| {
+        let changed = always.chain(inherited).filter_map(|(variable, known)| {
             let value = (self.value)(ground, known)?;
             Some(VariableChange { variable: variable.to_owned(), value, purpose: self.purpose })
         });
-        all.collect()
+        changed.collect()
     }
 }
 

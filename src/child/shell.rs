@@ -35,8 +35,9 @@ impl Shell {
 
     /// Renders the changes one per line, preceded by their purpose as a comment. JSON has no comments.
     pub fn render(self, changes: &[VariableChange]) -> String {
+        let line = |change: &VariableChange| self.line(&change.variable, &change.value.to_string_lossy());
         if self == Shell::Json {
-            return json(changes);
+            return format!("{{\n  {}\n}}\n", changes.iter().map(line).collect::<Vec<_>>().join(",\n  "));
         }
         let mut text = String::new();
         let mut purpose = "";
@@ -45,7 +46,7 @@ impl Shell {
                 purpose = change.purpose;
                 text += &format!("# {purpose}\n");
             }
-            text += &self.line(&change.variable, &change.value.to_string_lossy());
+            text += &line(change);
             text.push('\n');
         }
         text
@@ -93,11 +94,6 @@ pub fn dotenv(value: &str) -> String {
         }
         format!("\"{quoted}\"")
     }
-}
-
-fn json(changes: &[VariableChange]) -> String {
-    let lines = changes.iter().map(|change| Shell::Json.line(&change.variable, &change.value.to_string_lossy()));
-    format!("{{\n  {}\n}}\n", lines.collect::<Vec<_>>().join(",\n  "))
 }
 
 /// Host name of this machine inside a container. Docker Desktop defines it; elsewhere `--add-host` does.

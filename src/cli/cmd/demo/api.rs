@@ -6,7 +6,7 @@ use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use ::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use ::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -61,31 +61,26 @@ async fn accept(listener: TcpListener, tls: TlsAcceptor) {
 }
 
 async fn serve(tcp: TcpStream, tls: TlsAcceptor) {
+    // A client that aborts is not an error of the API.
     if let Ok(tls) = tls.accept(tcp).await {
-        let mut server = http1::Builder::new();
-        server.auto_date_header(false);
-        // A client that aborts is not an error of the API.
-        let _ = server.serve_connection(TokioIo::new(tls), service_fn(respond)).await;
+        let service = service_fn(respond);
+        let _ = http1::Builder::new().auto_date_header(false).serve_connection(TokioIo::new(tls), service).await;
     }
 }
 
 async fn respond(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    Ok(answer(&head.method, head.uri.path(), head.uri.query(), &head.headers, &body))
-}
-
-fn answer(method: &Method, path: &str, query: Option<&str>, headers: &HeaderMap, body: &[u8]) -> Response<Full<Bytes>> {
-    match (method.as_str(), path, query) {
+    Ok(match (head.method.as_str(), head.uri.path(), head.uri.query()) {
         ("GET", "/health", _) => json_answer(StatusCode::OK, &json!({"ok": true})),
         ("GET", "/api/users", page) => json_answer(StatusCode::OK, &users(page.unwrap_or("page=1"))),
-        ("POST", "/api/orders", _) => order(body),
+        ("POST", "/api/orders", _) => order(&body),
         ("GET", "/api/orders/latest", _) => moved("/api/orders/2"),
         ("GET", "/api/orders/2", _) => json_answer(StatusCode::OK, &json!({"id": 2, "item": "cake", "state": "sent"})),
-        ("GET", "/api/report", _) => report(headers),
+        ("GET", "/api/report", _) => report(&head.headers),
         ("GET", "/api/logo.png", _) => typed(StatusCode::OK, "image/png", LOGO),
         _ => json_answer(StatusCode::NOT_FOUND, &json!({"error": "not found"})),
-    }
+    })
 }
 
 fn users(page: &str) -> Value {

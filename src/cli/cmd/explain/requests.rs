@@ -15,22 +15,13 @@ use harproxy_http::NormalUrl;
 use harproxy_json::text::replace_lone_surrogates;
 use harproxy_matching::Query;
 
+/// Errors of requests from a file; the path `-` is standard input. Lines count from 1.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("reading {}", name(path))]
-    Read {
-        /// The file; `-` is standard input.
-        path: PathBuf,
-        source: io::Error,
-    },
+    Read { path: PathBuf, source: io::Error },
     #[error("reading line {line} of {}: {reason}", name(path))]
-    Line {
-        /// The file; `-` is standard input.
-        path: PathBuf,
-        /// The line, from 1.
-        line: usize,
-        reason: String,
-    },
+    Line { path: PathBuf, line: usize, reason: String },
 }
 
 fn name(path: &Path) -> String {
