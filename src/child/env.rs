@@ -11,29 +11,12 @@ use std::path::Path;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::files::RunFiles;
-use super::no_proxy;
+use crate::verdict::RunMode;
+use harproxy_http::url::is_localhost;
 use harproxy_tls::bundle::{ADDING, OVERRULING, REPLACING};
 use harproxy_tls::jvm;
 
 pub use harproxy_tls::bundle::Environment;
-
-/// Tells CMD whether the run records or replays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    Record,
-    Replay,
-}
-
-impl Mode {
-    /// Returns the value of `HARPROXY_RUN_MODE`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Mode::Record => "record",
-            Mode::Replay => "replay",
-        }
-    }
-}
 
 /// The proxy's address as seen by a client. `Display` writes its URL including the password; `Debug` omits the
 /// credentials.
@@ -49,7 +32,6 @@ pub struct ProxyAddress {
 impl ProxyAddress {
     /// Returns the address of the proxy listening on `addr`, for a client on this machine. An unspecified IP becomes
     /// loopback.
-    #[must_use]
     pub fn local(addr: SocketAddr, credentials: Option<(String, String)>) -> Self {
         let ip = match addr.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -94,7 +76,8 @@ pub struct Facts<'a> {
     pub may_match: &'a dyn Fn(&str) -> bool,
     /// Name and URL of each `--reverse`.
     pub urls: &'a [(String, String)],
-    pub mode: Mode,
+    /// The value of `HARPROXY_RUN_MODE`.
+    pub mode: RunMode,
     /// Recording time of the fixture (RFC 3339); replay only.
     pub recorded_at: Option<&'a str>,
 }
@@ -116,16 +99,14 @@ impl fmt::Debug for VariableChange {
 }
 
 /// Returns the variables that make a client use the proxy and trust its CA, in table order.
-#[must_use]
 pub fn changes(facts: &Facts<'_>, user: &Environment) -> Vec<VariableChange> {
-    let ground = Ground { facts, user, bypassed: no_proxy::entries(facts.bypass, facts.may_match, user) };
-    let mut all: Vec<VariableChange> = TABLE.iter().flat_map(|row| row.changes(&ground)).collect();
-    all.extend(facts.urls.iter().map(|(name, url)| VariableChange {
+    let ground = Ground { facts, user, bypassed: no_proxy_entries(facts.bypass, facts.may_match, user) };
+    let urls = facts.urls.iter().map(|(name, url)| VariableChange {
         variable: url_variable(name),
         value: url.into(),
         purpose: "reverse port of this origin, for a client that cannot use a proxy",
-    }));
-    all
+    });
+    TABLE.iter().flat_map(|row| row.changes(&ground)).chain(urls).collect()
 }
 
 /// Returns the name of the variable that gives CMD the URL of a `--reverse`.
@@ -133,14 +114,12 @@ pub fn changes(facts: &Facts<'_>, user: &Environment) -> Vec<VariableChange> {
 /// ```
 /// assert_eq!(harproxy::child::env::url_variable("api.test"), "HARPROXY_URL_api_test");
 /// ```
-#[must_use]
 pub fn url_variable(name: &str) -> String {
     let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
     format!("HARPROXY_URL_{name}")
 }
 
 /// Returns the variables of this process. Names that are not Unicode are omitted; CMD inherits them unchanged.
-#[must_use]
 pub fn own() -> Environment {
     std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect()
 }
@@ -152,32 +131,35 @@ struct Ground<'a> {
     bypassed: Vec<String>,
 }
 
-/// The condition under which a variable is set.
-#[derive(Clone, Copy, PartialEq)]
-enum When {
-    Always,
-    /// Only if the user has set it. The variable overrides the common ones, so it is needed only then.
-    Inherited,
-}
+/// Returns the value of a variable, or `None` to leave it unchanged.
+type ValueFunction = fn(&Ground<'_>, &str) -> Option<OsString>;
 
 /// Variables that get the same value for the same reason.
 struct Row {
     names: &'static [&'static str],
-    when: When,
-    /// Returns the value for a variable, or `None` to leave it unchanged.
-    value: fn(&Ground<'_>, &str) -> Option<OsString>,
+    /// Set the variables only if the user has set them.
+    only_inherited: bool,
+    value: ValueFunction,
     purpose: &'static str,
 }
 
+const fn always(names: &'static [&'static str], value: ValueFunction, purpose: &'static str) -> Row {
+    Row { names, only_inherited: false, value, purpose }
+}
+
+/// Creates the row of variables that override common ones, so that they are needed only if the user has set them.
+const fn inherited(names: &'static [&'static str], value: ValueFunction, purpose: &'static str) -> Row {
+    Row { names, only_inherited: true, value, purpose }
+}
+
 const TABLE: &[Row] = &[
-    Row {
-        names: &["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"],
-        when: When::Always,
-        value: proxy,
-        purpose: "most clients: the proxy",
-    },
-    Row {
-        names: &[
+    always(
+        &["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"],
+        proxy,
+        "most clients: the proxy",
+    ),
+    inherited(
+        &[
             "npm_config_proxy",
             "npm_config_http_proxy",
             "npm_config_https_proxy",
@@ -189,125 +171,58 @@ const TABLE: &[Row] = &[
             "GLOBAL_AGENT_HTTP_PROXY",
             "GLOBAL_AGENT_HTTPS_PROXY",
         ],
-        when: When::Inherited,
-        value: proxy,
-        purpose: "one client's own setting, which overrules the common one: the proxy",
-    },
-    Row {
-        names: &["NO_PROXY", "no_proxy"],
-        when: When::Always,
-        value: no_proxy,
-        purpose: "most clients: hosts reached without the proxy",
-    },
-    Row {
-        names: &["npm_config_noproxy", "NO_GRPC_PROXY", "GLOBAL_AGENT_NO_PROXY"],
-        when: When::Inherited,
-        value: no_proxy,
-        purpose: "one client's own setting, which overrules the common one: hosts reached without the proxy",
-    },
-    Row {
-        names: REPLACING,
-        when: When::Always,
-        value: |ground, _| Some(ground.facts.files.trust.bundle.clone().into()),
-        purpose: "the roots to trust: the system's, the user's and the CA",
-    },
-    Row {
-        names: OVERRULING,
-        when: When::Inherited,
-        value: |ground, _| Some(ground.facts.files.trust.bundle.clone().into()),
-        purpose: "one client's own setting, which overrules the common one: the roots to trust",
-    },
-    Row {
-        names: ADDING,
-        when: When::Always,
-        value: |ground, name| {
-            let (_, path) = ground.facts.files.trust.adding.iter().find(|(variable, _)| *variable == name)?;
-            Some(path.clone().into())
-        },
-        purpose: "the roots to trust beside built-in ones: the user's and the CA",
-    },
-    Row {
-        names: &["NODE_USE_ENV_PROXY"],
-        when: When::Always,
-        value: |_, _| Some("1".into()),
-        purpose: "Node.js 22.21 and 24 on: use the proxy variables",
-    },
-    Row {
-        names: &["NODE_OPTIONS"],
-        when: When::Always,
-        value: |ground, name| Some(ground.appended(name, " ", &node_options(ground.facts))),
-        purpose: "Node.js 18 and 20: a hook that takes requests through the proxy",
-    },
-    Row {
-        names: &["JAVA_TOOL_OPTIONS"],
-        when: When::Always,
-        value: java,
-        purpose: "every JVM: the proxy and the roots",
-    },
-    Row {
-        names: &["JDK_JAVA_OPTIONS", "_JAVA_OPTIONS"],
-        when: When::Inherited,
-        value: java,
-        purpose: "the JVM: overrides JAVA_TOOL_OPTIONS",
-    },
-    Row {
-        names: &["PERL_LWP_ENV_PROXY"],
-        when: When::Always,
-        value: |_, _| Some("1".into()),
-        purpose: "Perl's LWP: use the proxy variables",
-    },
-    Row {
-        names: &["PHP_INI_SCAN_DIR"],
-        when: When::Always,
-        value: php_folders,
-        purpose: "PHP: the roots for curl and streams, and the proxy for streams",
-    },
-    Row {
-        names: &["WGETRC"],
-        when: When::Always,
-        value: |ground, _| Some(ground.facts.files.wgetrc.clone().into()),
-        purpose: "wget: the user's settings and the roots",
-    },
-    Row { names: &["HARPROXY_RUN_PROXY"], when: When::Always, value: proxy, purpose: "for programs: the proxy" },
-    Row {
-        names: &["HARPROXY_RUN_CA"],
-        when: When::Always,
-        value: |ground, _| Some(ground.facts.ca.into()),
-        purpose: "for programs: the CA's certificate",
-    },
-    Row {
-        names: &["HARPROXY_RUN_MODE"],
-        when: When::Always,
-        value: |ground, _| Some(ground.facts.mode.as_str().into()),
-        purpose: "for programs: `record` or `replay`",
-    },
-    Row {
-        names: &["HARPROXY_RUN_RECORDED_AT"],
-        when: When::Always,
-        value: |ground, name| {
-            // Clears the date of an outer replay, which does not apply to this run.
-            let none = ground.user.contains_key(name).then(OsString::new);
-            ground.facts.recorded_at.map(OsString::from).or(none)
-        },
-        purpose: "a program that wants to set its clock: when the fixture was recorded",
-    },
+        proxy,
+        "one client's own setting, which overrules the common one: the proxy",
+    ),
+    always(&["NO_PROXY", "no_proxy"], no_proxy, "most clients: hosts reached without the proxy"),
+    inherited(
+        &["npm_config_noproxy", "NO_GRPC_PROXY", "GLOBAL_AGENT_NO_PROXY"],
+        no_proxy,
+        "one client's own setting, which overrules the common one: hosts reached without the proxy",
+    ),
+    always(REPLACING, bundle, "the roots to trust: the system's, the user's and the CA"),
+    inherited(OVERRULING, bundle, "one client's own setting, which overrules the common one: the roots to trust"),
+    always(ADDING, added_roots, "the roots to trust beside built-in ones: the user's and the CA"),
+    always(&["NODE_USE_ENV_PROXY"], one, "Node.js 22.21 and 24 on: use the proxy variables"),
+    always(&["NODE_OPTIONS"], node_options, "Node.js 18 and 20: a hook that takes requests through the proxy"),
+    always(&["JAVA_TOOL_OPTIONS"], java, "every JVM: the proxy and the roots"),
+    inherited(&["JDK_JAVA_OPTIONS", "_JAVA_OPTIONS"], java, "the JVM: overrides JAVA_TOOL_OPTIONS"),
+    always(&["PERL_LWP_ENV_PROXY"], one, "Perl's LWP: use the proxy variables"),
+    always(&["PHP_INI_SCAN_DIR"], php_folders, "PHP: the roots for curl and streams, and the proxy for streams"),
+    always(
+        &["WGETRC"],
+        |ground, _| Some(ground.facts.files.wgetrc.clone().into()),
+        "wget: the user's settings and the roots",
+    ),
+    always(&["HARPROXY_RUN_PROXY"], proxy, "for programs: the proxy"),
+    always(&["HARPROXY_RUN_CA"], |ground, _| Some(ground.facts.ca.into()), "for programs: the CA's certificate"),
+    always(
+        &["HARPROXY_RUN_MODE"],
+        |ground, _| Some(ground.facts.mode.as_str().into()),
+        "for programs: `record` or `replay`",
+    ),
+    always(
+        &["HARPROXY_RUN_RECORDED_AT"],
+        recorded_at,
+        "a program that wants to set its clock: when the fixture was recorded",
+    ),
 ];
 
 impl Row {
     /// Returns the changes of this row. A variable that the user has in another case (`NPM_CONFIG_CAFILE`) is set too,
     /// because its clients ignore case.
     fn changes(&self, ground: &Ground<'_>) -> Vec<VariableChange> {
-        let always = self.names.iter().filter(|_| self.when == When::Always).map(|name| (*name, *name));
-        let inherited = ground.user.keys().filter_map(|own| {
+        let always = if self.only_inherited { &[] } else { self.names };
+        let inherited = ground.user.keys().map(String::as_str).filter(|own| !always.contains(own)).filter_map(|own| {
             let known = self.names.iter().find(|name| name.eq_ignore_ascii_case(own))?;
-            let listed = self.when == When::Always && self.names.contains(&own.as_str());
-            (!listed).then_some((own.as_str(), *known))
+            Some((own, *known))
         });
-        let all = always.chain(inherited).filter_map(|(variable, known)| {
+        let always = always.iter().map(|name| (*name, *name));
+        let changed = always.chain(inherited).filter_map(|(variable, known)| {
             let value = (self.value)(ground, known)?;
             Some(VariableChange { variable: variable.to_owned(), value, purpose: self.purpose })
         });
-        all.collect()
+        changed.collect()
     }
 }
 
@@ -335,10 +250,29 @@ fn no_proxy(ground: &Ground<'_>, _: &str) -> Option<OsString> {
     Some(ground.bypassed.join(",").into())
 }
 
+fn bundle(ground: &Ground<'_>, _: &str) -> Option<OsString> {
+    Some(ground.facts.files.trust.bundle.clone().into())
+}
+
+fn added_roots(ground: &Ground<'_>, name: &str) -> Option<OsString> {
+    let (_, path) = ground.facts.files.trust.adding.iter().find(|(variable, _)| *variable == name)?;
+    Some(path.clone().into())
+}
+
+fn one(_: &Ground<'_>, _: &str) -> Option<OsString> {
+    Some("1".into())
+}
+
+/// Returns the time of the recording. An empty value clears the time of an outer replay, which does not apply here.
+fn recorded_at(ground: &Ground<'_>, name: &str) -> Option<OsString> {
+    let cleared = ground.user.contains_key(name).then(OsString::new);
+    ground.facts.recorded_at.map(OsString::from).or(cleared)
+}
+
 /// Returns the value of `NODE_OPTIONS`. Node.js splits it at spaces; `\` escapes within double quotes.
-fn node_options(facts: &Facts<'_>) -> String {
-    let hook = facts.files.node_hook.to_string_lossy().replace('\\', "\\\\").replace('"', "\\\"");
-    format!("--require \"{hook}\"")
+fn node_options(ground: &Ground<'_>, name: &str) -> Option<OsString> {
+    let hook = ground.facts.files.node_hook.to_string_lossy().replace('\\', "\\\\").replace('"', "\\\"");
+    Some(ground.appended(name, " ", &format!("--require \"{hook}\"")))
 }
 
 /// Returns the value of `PHP_INI_SCAN_DIR`. An empty element stands for PHP's compiled-in folder.
@@ -362,7 +296,7 @@ fn java(ground: &Ground<'_>, name: &str) -> Option<OsString> {
         format!("-Dhttp.proxyPort={port}"),
         format!("-Dhttps.proxyHost={host}"),
         format!("-Dhttps.proxyPort={port}"),
-        format!("-Dhttp.nonProxyHosts={}", no_proxy::for_jvm(&ground.bypassed)),
+        format!("-Dhttp.nonProxyHosts={}", non_proxy_hosts(&ground.bypassed)),
     ];
     if facts.proxy.credentials.is_some() {
         // Every JVM prints these options, so they omit the password. The program must set its own `Authenticator`. This
@@ -371,6 +305,69 @@ fn java(ground: &Ground<'_>, name: &str) -> Option<OsString> {
     }
     let quoted: Vec<String> = options.iter().map(|option| jvm::quote_option(option)).collect();
     Some(ground.appended(name, " ", &quoted.join(" ")))
+}
+
+/// Returns the entries of `NO_PROXY` for CMD without duplicates: those of `--bypass`, and the user's that are out of
+/// scope. `may_match` tells whether a URL in scope could have a host.
+///
+/// The user's loopback entries are dropped: local APIs can be recorded, and out-of-scope local requests are passed
+/// through.
+fn no_proxy_entries(bypass: &[String], may_match: &dyn Fn(&str) -> bool, user: &Environment) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    let own = ["no_proxy", "NO_PROXY"].iter().filter_map(|name| user.get(*name)?.to_str());
+    let own = own.flat_map(|value| value.split([',', ' '])).map(str::trim).filter(|entry| keeps(entry, may_match));
+    for entry in bypass.iter().map(String::as_str).chain(own) {
+        if !all.iter().any(|known| known == entry) {
+            all.push(entry.to_owned());
+        }
+    }
+    all
+}
+
+/// Returns the entries in the syntax of `http.nonProxyHosts`: separated by `|`, with `*` as a prefix wildcard. Entries
+/// with a port or a network are omitted, because the JVM does not support them.
+fn non_proxy_hosts(entries: &[String]) -> String {
+    let hosts = entries.iter().filter_map(|entry| {
+        let (host, port) = host_and_port(entry);
+        let plain = port.is_none() && !host.contains('/');
+        plain.then(|| match (host.parse::<IpAddr>(), host.strip_prefix('.')) {
+            (Ok(IpAddr::V6(address)), _) => format!("[{address}]"),
+            (_, Some(domain)) => format!("*.{domain}"),
+            _ => host.to_owned(),
+        })
+    });
+    hosts.collect::<Vec<_>>().join("|")
+}
+
+/// Returns true if an entry of the user's `NO_PROXY` stays. Clients treat `corp.example`, `.corp.example` and
+/// `*.corp.example` alike: the domain and its subdomains. `*` and networks (`10.0.0.0/8`) are dropped, because they
+/// could cover hosts in scope.
+fn keeps(entry: &str, may_match: &dyn Fn(&str) -> bool) -> bool {
+    let (host, _) = host_and_port(entry);
+    let domain = host.trim_start_matches("*.").trim_start_matches('.').to_ascii_lowercase();
+    let any = domain.is_empty() || domain.contains(['*', '/']);
+    !any && !is_loopback(&domain) && !may_match(&domain)
+}
+
+fn is_loopback(host: &str) -> bool {
+    match host.parse::<IpAddr>() {
+        Ok(address) => address.to_canonical().is_loopback() || address.is_unspecified(),
+        Err(_) => is_localhost(host) || LOOPBACK.contains(&host),
+    }
+}
+
+/// Names of loopback in a typical `/etc/hosts`.
+const LOOPBACK: &[&str] = &["localhost.localdomain", "localdomain", "ip6-localhost", "ip6-loopback"];
+
+/// Splits `host`, `host:port`, `[v6]`, `[v6]:port` or a bare `v6` into host and port.
+fn host_and_port(entry: &str) -> (&str, Option<&str>) {
+    if let Some((host, rest)) = entry.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        return (host, rest.strip_prefix(':'));
+    }
+    match entry.split_once(':') {
+        Some((host, port)) if !port.contains(':') => (host, Some(port)),
+        _ => (entry, None),
+    }
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ impl Run {
             bypass: &self.bypass,
             may_match: &|domain| "api.example.com" == domain || "api.example.com".ends_with(&format!(".{domain}")),
             urls: &self.urls,
-            mode: Mode::Replay,
+            mode: RunMode::REPLAY,
             recorded_at: self.recorded_at,
         };
         changes(&facts, user)

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use harproxy_support::atomic_file::Readers;
+use harproxy_support::atomic_file::{self, Readers};
 use harproxy_support::temp::TempFolder;
 use harproxy_tls::bundle::{Bundle, BundleError, BundleFiles};
 
@@ -53,8 +53,7 @@ impl RunFiles {
         std::fs::create_dir_all(&php).map_err(|source| FilesError::Write { path: php.clone(), source })?;
         // Files are replaced atomically, because another client may be reading them.
         let users_wgetrc = if readers == Readers::Owner { users_wgetrc() } else { Vec::new() };
-        let write = |path: PathBuf, content: &[u8]| match harproxy_support::atomic_file::write(&path, content, readers)
-        {
+        let write = |path: PathBuf, content: &[u8]| match atomic_file::write(&path, content, readers) {
             Ok(()) => Ok(path),
             Err(source) => Err(FilesError::Write { path, source }),
         };
@@ -85,10 +84,8 @@ fn users_wgetrc() -> Vec<u8> {
 /// Appends the bundle to the user's settings, because wget uses the last value. An identical earlier line is removed.
 fn wgetrc(users: &[u8], bundle: &Path) -> Vec<u8> {
     let ours = format!("ca_certificate = {}\n", bundle.display());
-    let mut text: Vec<u8> = Vec::new();
-    for line in users.split_inclusive(|byte| *byte == b'\n').filter(|line| *line != ours.as_bytes()) {
-        text.extend(line);
-    }
+    let lines = users.split_inclusive(|byte| *byte == b'\n');
+    let mut text: Vec<u8> = lines.filter(|line| *line != ours.as_bytes()).flatten().copied().collect();
     if !text.is_empty() && !text.ends_with(b"\n") {
         text.push(b'\n');
     }
@@ -113,7 +110,6 @@ impl RunFolder {
         Ok(RunFolder { dir, bundle, bundle_file })
     }
 
-    #[must_use]
     pub fn bundle(&self) -> &Path {
         &self.bundle_file
     }

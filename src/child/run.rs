@@ -2,9 +2,7 @@
 //! CMD's pid, not to the group, because the group includes harproxy's caller.
 
 use std::ffi::{OsStr, OsString};
-use std::fmt;
 use std::io;
-use std::path::PathBuf;
 use std::process::ExitStatus;
 
 use tokio::process::{Child, Command};
@@ -21,8 +19,6 @@ pub struct CommandPlan {
     pub args: Vec<OsString>,
     /// Variables to set in addition to harproxy's own environment.
     pub env: Vec<VariableChange>,
-    /// Working directory; `None` for harproxy's.
-    pub cwd: Option<PathBuf>,
     /// Settings for watching CMD's processes; `None` disables it.
     pub watch: Option<WatchPlan>,
     /// Redirects CMD's standard output to harproxy's standard error.
@@ -42,7 +38,6 @@ pub enum SpawnError {
 
 impl SpawnError {
     /// Returns the exit status that a shell would use.
-    #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
             SpawnError::NotFound { .. } => exit::NOT_FOUND,
@@ -51,53 +46,12 @@ impl SpawnError {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChildStatus {
-    Exited(i32),
-    Killed(i32),
-}
-
-impl ChildStatus {
-    #[must_use]
-    pub fn success(self) -> bool {
-        self == ChildStatus::Exited(0)
-    }
-
-    /// Returns the status as a shell reports it in `$?`: the status, or 128 + signal. A status over 255 (Windows)
-    /// becomes 1.
-    #[must_use]
-    pub fn exit_code(self) -> u8 {
-        match self {
-            ChildStatus::Exited(code) => u8::try_from(code).unwrap_or(1),
-            ChildStatus::Killed(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
-        }
-    }
-
-    fn of(status: ExitStatus) -> Self {
-        #[cfg(unix)]
-        if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
-            return ChildStatus::Killed(signal);
-        }
-        ChildStatus::Exited(status.code().unwrap_or(1))
-    }
-}
-
-impl fmt::Display for ChildStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ChildStatus::Exited(code) => write!(f, "exit status {code}"),
-            ChildStatus::Killed(signal) => write!(f, "killed by signal {signal}"),
-        }
-    }
-}
-
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
-    pub status: ChildStatus,
-    /// The first signal that harproxy received and forwarded to CMD. A Ctrl-C that the terminal delivered to CMD
-    /// directly is not included.
-    pub stopped_by: Option<Signal>,
-    /// The second such signal: the caller must skip its remaining work.
+    /// The status as a shell reports it in `$?`: the status, or 128 + signal. A status over 255 (Windows) becomes 1.
+    pub status: u8,
+    /// The second signal that harproxy received: the caller must skip its remaining work. A Ctrl-C that the terminal
+    /// delivered to CMD directly does not count.
     pub at_once: Option<Signal>,
     pub processes: ProcessReport,
 }
@@ -110,29 +64,30 @@ pub struct Ended {
 pub async fn run(plan: &CommandPlan, signals: &mut Signals) -> Result<Ended, SpawnError> {
     let mut child = spawn(plan)?;
     let watch = plan.watch.clone().and_then(|watch| Some(ProcessWatch::start(child.id()?, watch)));
-    let (mut stopped_by, mut at_once) = (None, None);
+    let (mut is_stopping, mut at_once) = (false, None);
     let status = loop {
         tokio::select! {
             status = child.wait() => break status,
-            signal = signals.next() => match stopped_by {
-                _ if signals.reaches_cmd(signal) => {}
-                None => {
-                    tracing::debug!(?signal, "passed on to CMD");
-                    stopped_by = Some(signal);
-                    os::pass_on(&mut child, signal);
+            signal = signals.next() => {
+                if signals.reaches_cmd(signal) {
+                    continue;
                 }
-                Some(_) => {
+                if is_stopping {
                     at_once = Some(signal);
                     let _ = child.start_kill();
+                } else {
+                    tracing::debug!(?signal, "passed on to CMD");
+                    is_stopping = true;
+                    os::pass_on(&mut child, signal);
                 }
-            },
+            }
         }
     };
     let status = status.map_err(|source| SpawnError::Lost { program: plan.program.clone(), source })?;
-    let status = ChildStatus::of(status);
-    signals.cmd_ended(status.exit_code());
+    let status = os::shell_status(status);
+    signals.cmd_ended(status);
     let processes = watch.map(ProcessWatch::finish).unwrap_or_default();
-    Ok(Ended { status, stopped_by, at_once, processes })
+    Ok(Ended { status, at_once, processes })
 }
 
 fn spawn(plan: &CommandPlan) -> Result<Child, SpawnError> {
@@ -142,9 +97,6 @@ fn spawn(plan: &CommandPlan) -> Result<Child, SpawnError> {
         command.args(first).args(&plan.args).envs(plan.env.iter().map(|change| (&change.variable, &change.value)));
         if plan.quiet_output {
             command.stdout(io::stderr());
-        }
-        if let Some(cwd) = &plan.cwd {
-            command.current_dir(cwd);
         }
         command.spawn()
     };
@@ -161,13 +113,19 @@ fn spawn(plan: &CommandPlan) -> Result<Child, SpawnError> {
 
 #[cfg(unix)]
 mod os {
-    use std::path::Path;
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::path::{Path, PathBuf};
 
     use nix::errno::Errno;
     use nix::sys::signal::{Signal as Number, kill};
     use nix::unistd::Pid;
 
-    use super::{Child, OsStr, OsString, PathBuf, Signal, io};
+    use super::{Child, ExitStatus, OsStr, OsString, Signal, io};
+
+    pub(super) fn shell_status(status: ExitStatus) -> u8 {
+        let code = status.code().or_else(|| Some(128 + status.signal()?));
+        code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
+    }
 
     /// Sends the signal to CMD. `Child::id` is `None` once CMD was reaped, so a reused pid is never signalled.
     pub(super) fn pass_on(child: &mut Child, signal: Signal) {
@@ -208,7 +166,11 @@ mod os {
 
 #[cfg(windows)]
 mod os {
-    use super::{Child, OsStr, OsString, Signal, io};
+    use super::{Child, ExitStatus, OsStr, OsString, Signal, io};
+
+    pub(super) fn shell_status(status: ExitStatus) -> u8 {
+        status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
+    }
 
     /// Kills CMD, except on Ctrl-C, which the console delivers to CMD itself. Windows has no gentler signal.
     pub(super) fn pass_on(child: &mut Child, signal: Signal) {

@@ -1,4 +1,7 @@
-//! Renders the environment changes for a shell, a `.env` file or JSON, each with its own quoting.
+//! Renders the environment changes for a shell, a `.env` file or JSON, each with its own quoting, and for `docker run`.
+
+use std::iter;
+use std::path::Path;
 
 use super::env::VariableChange;
 use harproxy_support::shell_quote::is_plain;
@@ -26,16 +29,15 @@ impl Shell {
     ];
 
     /// Returns the comment prefix; `None` for JSON.
-    #[must_use]
     pub fn comment(self) -> Option<&'static str> {
         (self != Shell::Json).then_some("#")
     }
 
     /// Renders the changes one per line, preceded by their purpose as a comment. JSON has no comments.
-    #[must_use]
     pub fn render(self, changes: &[VariableChange]) -> String {
+        let line = |change: &VariableChange| self.line(&change.variable, &change.value.to_string_lossy());
         if self == Shell::Json {
-            return json(changes);
+            return format!("{{\n  {}\n}}\n", changes.iter().map(line).collect::<Vec<_>>().join(",\n  "));
         }
         let mut text = String::new();
         let mut purpose = "";
@@ -44,7 +46,7 @@ impl Shell {
                 purpose = change.purpose;
                 text += &format!("# {purpose}\n");
             }
-            text += &self.line(&change.variable, &change.value.to_string_lossy());
+            text += &line(change);
             text.push('\n');
         }
         text
@@ -62,35 +64,26 @@ impl Shell {
 }
 
 /// Quotes a value for fish, where single quotes escape only `\` and `'`.
-#[must_use]
 pub fn fish(value: &str) -> String {
     if is_plain(value) { value.to_owned() } else { format!("'{}'", value.replace('\\', r"\\").replace('\'', r"\'")) }
 }
 
 /// Quotes a value for PowerShell by doubling single quotes, including typographic ones.
-#[must_use]
 pub fn powershell(value: &str) -> String {
-    let mut quoted = String::from("'");
-    for c in value.chars() {
-        if matches!(c, '\'' | '\u{2018}' | '\u{2019}' | '\u{201a}' | '\u{201b}') {
-            quoted.push(c);
-        }
-        quoted.push(c);
-    }
-    quoted.push('\'');
-    quoted
+    let is_quote = |c| matches!(c, '\'' | '\u{2018}' | '\u{2019}' | '\u{201a}' | '\u{201b}');
+    let doubled: String = value.chars().flat_map(|c| iter::repeat_n(c, if is_quote(c) { 2 } else { 1 })).collect();
+    format!("'{doubled}'")
 }
 
 /// Quotes a value for dotenv. Plain values stay bare, because `docker run --env-file` does not strip quotes. Other
 /// values are single-quoted, or double-quoted with escapes if they contain `'` or line breaks.
-#[must_use]
 pub fn dotenv(value: &str) -> String {
     if is_plain(value) {
         value.to_owned()
     } else if !value.contains(['\'', '\n', '\r']) {
         format!("'{value}'")
     } else {
-        let mut quoted = String::from("\"");
+        let mut quoted = String::new();
         for c in value.chars() {
             match c {
                 '\n' => quoted.push_str("\\n"),
@@ -99,14 +92,40 @@ pub fn dotenv(value: &str) -> String {
                 _ => quoted.push(c),
             }
         }
-        quoted.push('"');
-        quoted
+        format!("\"{quoted}\"")
     }
 }
 
-fn json(changes: &[VariableChange]) -> String {
-    let lines = changes.iter().map(|change| Shell::Json.line(&change.variable, &change.value.to_string_lossy()));
-    format!("{{\n  {}\n}}\n", lines.collect::<Vec<_>>().join(",\n  "))
+/// Host name of this machine inside a container. Docker Desktop defines it; elsewhere `--add-host` does.
+pub const DOCKER_HOST: &str = "host.docker.internal";
+
+/// Loopback hosts that a container reaches without the proxy: its loopback interface is not this machine's.
+pub const CONTAINER_LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+
+/// Returns the arguments for `docker run $(…) IMAGE`, one per line, without characters that a shell splits or expands.
+/// `folder` holds the files of the run and is mounted read-only at the same path. `file` is the file that contains
+/// [`docker_variables`].
+pub fn docker_arguments(changes: &[VariableChange], folder: &Path, file: &Path) -> String {
+    let plain = changes.iter().filter(|change| is_safe_argument(change));
+    let mut lines: Vec<String> =
+        plain.map(|change| format!("-e {}={}", change.variable, change.value.to_string_lossy())).collect();
+    lines.push(format!("--env-file {}", harproxy_support::shell_quote::path(file)));
+    let folder = folder.to_string_lossy();
+    lines.push(format!("-v {}", harproxy_support::shell_quote::word(&format!("{folder}:{folder}:ro"))));
+    lines.push(format!("--add-host={DOCKER_HOST}:host-gateway"));
+    lines.join("\n") + "\n"
+}
+
+/// Returns the variables that are not safe as arguments, in `--env-file` syntax: the value extends to the end of the
+/// line.
+pub fn docker_variables(changes: &[VariableChange]) -> String {
+    let others = changes.iter().filter(|change| !is_safe_argument(change));
+    others.map(|change| format!("{}={}\n", change.variable, change.value.to_string_lossy())).collect()
+}
+
+/// Returns true if the value is safe in an unquoted argument. An empty value is safe because nothing follows the `=`.
+fn is_safe_argument(change: &VariableChange) -> bool {
+    change.value.is_empty() || is_plain(&change.value.to_string_lossy())
 }
 
 #[cfg(test)]
@@ -181,5 +200,27 @@ mod tests {
     fn repeated_purpose_is_printed_once() {
         let text = Shell::Sh.render(&[change("1"), change("2")]);
         assert_eq!(text, "# a test\nexport HARPROXY_T=1\nexport HARPROXY_T=2\n");
+    }
+
+    #[test]
+    fn values_with_spaces_are_written_to_the_env_file() {
+        let change = |variable: &str, value: &str| VariableChange {
+            variable: variable.into(),
+            value: value.into(),
+            purpose: "a test",
+        };
+        let changes = [
+            change("HTTPS_PROXY", "http://a:b@host.docker.internal:8899"),
+            change("JAVA_TOOL_OPTIONS", "-Da=b -Dc=d"),
+            change("NO_PROXY", "localhost,127.0.0.1"),
+            change("HARPROXY_X", ""),
+        ];
+        let arguments = docker_arguments(&changes, Path::new("/d/docker"), Path::new("/d/docker/env"));
+        assert_eq!(
+            arguments,
+            "-e HTTPS_PROXY=http://a:b@host.docker.internal:8899\n-e NO_PROXY=localhost,127.0.0.1\n-e HARPROXY_X=\n\
+             --env-file /d/docker/env\n-v /d/docker:/d/docker:ro\n--add-host=host.docker.internal:host-gateway\n"
+        );
+        assert_eq!(docker_variables(&changes), "JAVA_TOOL_OPTIONS=-Da=b -Dc=d\n");
     }
 }

@@ -20,13 +20,14 @@ pub enum Signal {
 }
 
 impl Signal {
-    /// Returns the signal that an exit code of 128 + signal stands for.
-    fn told_by(code: u8) -> Option<Self> {
-        match code {
-            129 => Some(Signal::Hangup),
-            130 => Some(Signal::Interrupt),
-            143 => Some(Signal::Terminate),
-            _ => None,
+    const ALL: [Signal; 3] = [Signal::Interrupt, Signal::Terminate, Signal::Hangup];
+
+    /// Returns the exit status of a process that the signal ended: 128 + its POSIX number.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Signal::Hangup => 129,
+            Signal::Interrupt => 130,
+            Signal::Terminate => 143,
         }
     }
 }
@@ -54,7 +55,6 @@ impl Signals {
     }
 
     /// Creates `Signals` from a channel, for a program that embeds harproxy.
-    #[must_use]
     pub fn from_events(events: UnboundedReceiver<Signal>) -> Self {
         Signals { events, last: None, terminal: || false }
     }
@@ -77,14 +77,14 @@ impl Signals {
     pub(super) fn cmd_ended(&mut self, code: u8) {
         // CMD may exit with any code after a Ctrl-C.
         let interrupted = (self.terminal)().then_some(Signal::Interrupt);
-        if let Some(signal) = interrupted.or_else(|| Signal::told_by(code)) {
+        let ended_by = || Signal::ALL.into_iter().find(|signal| signal.exit_code() == code);
+        if let Some(signal) = interrupted.or_else(ended_by) {
             self.last = Some((signal, Instant::now()));
         }
     }
 
     /// Returns true if CMD receives this signal directly: Ctrl-C in a terminal whose foreground group includes harproxy
     /// and CMD.
-    #[must_use]
     pub fn reaches_cmd(&self, signal: Signal) -> bool {
         signal == Signal::Interrupt && (self.terminal)()
     }

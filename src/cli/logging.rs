@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Subscriber};
@@ -26,16 +26,7 @@ pub const VARIABLE: &str = "HARPROXY_LOG";
 #[derive(Debug, thiserror::Error)]
 #[error("reading the filter in {VARIABLE}")]
 pub struct FilterError {
-    #[source]
-    source: InvalidFilter,
-}
-
-#[derive(Debug, thiserror::Error)]
-enum InvalidFilter {
-    #[error(transparent)]
-    Level(#[from] ParseError),
-    #[error("`{0}` is neither a level nor `target=level`")]
-    Item(String),
+    source: Box<dyn std::error::Error + Send + Sync>,
 }
 
 /// Starts the log. `alone` is a proxy without CMD, which logs warnings at once. With CMD the verdict reports them at
@@ -44,8 +35,7 @@ pub fn start(output: &OutputArgs, ui: &Ui, alone: bool) -> Result<(), FilterErro
     let filter = match std::env::var(VARIABLE) {
         Ok(filter) if !filter.is_empty() => read(&filter),
         _ => read(level(output.quiet, output.verbose, alone)),
-    };
-    let filter = filter.map_err(|source| FilterError { source })?;
+    }?;
     let filter = match ui.live_format(!alone) {
         LiveFormat::Nothing => filter,
         // The live list shows findings.
@@ -68,17 +58,18 @@ fn filtered_registry(filter: Targets) -> Layered<Targets, Registry> {
 }
 
 /// Parses a filter. The syntax is checked first, because `Targets` accepts any unknown word as the name of a target.
-fn read(filter: &str) -> Result<Targets, InvalidFilter> {
+fn read(filter: &str) -> Result<Targets, FilterError> {
     let items = || filter.split(',').map(str::trim).filter(|item| !item.is_empty());
     let is_target = |c: char| c.is_alphanumeric() || matches!(c, '_' | ':' | '-');
     let is_item = |item: &&str| match item.split_once('=') {
         Some((target, level)) => !target.is_empty() && target.chars().all(is_target) && !level.is_empty(),
         None => item.chars().all(is_target),
     };
-    match items().find(|item| !is_item(item)) {
-        Some(item) => Err(InvalidFilter::Item(item.to_owned())),
-        None => Ok(items().collect::<Vec<_>>().join(",").parse()?),
+    if let Some(item) = items().find(|item| !is_item(item)) {
+        return Err(FilterError { source: format!("`{item}` is neither a level nor `target=level`").into() });
     }
+    let filter = items().collect::<Vec<_>>().join(",").parse();
+    filter.map_err(|error: ParseError| FilterError { source: error.into() })
 }
 
 fn level(quiet: bool, verbose: u8, alone: bool) -> &'static str {
@@ -103,14 +94,10 @@ where
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let mut fields = LogFields::default();
         event.record(&mut fields);
-        let metadata = event.metadata();
-        let mut members = Map::from_iter([
-            ("level".to_owned(), metadata.level().as_str().into()),
-            ("target".to_owned(), metadata.target().into()),
-            ("message".to_owned(), fields.message.into()),
-        ]);
+        let (level, target) = (event.metadata().level().as_str(), event.metadata().target());
+        let mut members = json!({ "level": level, "target": target, "message": fields.message });
         if !fields.others.is_empty() {
-            members.insert("fields".to_owned(), fields.others.into());
+            members["fields"] = fields.others.into();
         }
         writeln!(writer, "{}", ui::json_line(event::Event::Log, members))
     }

@@ -10,49 +10,46 @@ use anstream::{AutoStream, ColorChoice};
 pub struct Pager {
     out: AutoStream<Box<dyn Write>>,
     child: Option<Child>,
-    gone: bool,
     /// Keeps the handler that ignores Ctrl-C while the pager runs.
     _interrupts: Option<tokio::runtime::Runtime>,
 }
 
 impl Pager {
     /// Starts the pager if it is wanted and can be started.
-    #[must_use]
     pub fn start(wanted: bool) -> Self {
         let color = AutoStream::choice(&io::stdout());
         let command = if wanted && io::stdout().is_terminal() { command() } else { None };
-        let child = command.and_then(|command| spawn(&command));
-        let _interrupts = child.as_ref().and_then(|_| keep_interrupts());
-        let (out, child): (Box<dyn Write>, _) = match child {
+        let (out, child): (Box<dyn Write>, _) = match command.and_then(|command| spawn(&command)) {
             Some((child, input)) => (Box::new(input), Some(child)),
             None => (Box::new(io::BufWriter::new(io::stdout())), None),
         };
+        let _interrupts = child.as_ref().and_then(|_| keep_interrupts());
         // Style codes are kept: the pager writes to a terminal.
         let color = if color == ColorChoice::Never { color } else { ColorChoice::AlwaysAnsi };
-        Pager { out: AutoStream::new(out, color), child, gone: false, _interrupts }
+        Pager { out: AutoStream::new(out, color), child, _interrupts }
     }
 
-    /// Writes text. Returns false if the reader has closed the output.
-    /// Fails if it cannot be written. A closed pipe is not an error.
+    /// Writes text. Returns false if the reader has closed the output, which is not an error.
     pub fn write(&mut self, text: &str) -> io::Result<bool> {
-        match self.out.write_all(text.as_bytes()) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.gone = true,
-            written => written?,
-        }
-        Ok(!self.gone)
+        is_open(self.out.write_all(text.as_bytes()))
     }
 
     /// Waits until the pager ends.
     pub fn finish(mut self) -> io::Result<()> {
-        let flushed = if self.gone { Ok(()) } else { self.out.flush() };
+        let flushed = is_open(self.out.flush());
         drop(self.out);
         if let Some(child) = &mut self.child {
             child.wait()?;
         }
-        match flushed {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            flushed => flushed,
-        }
+        flushed.map(drop)
+    }
+}
+
+/// Returns false if writing failed because the reader has closed the output.
+fn is_open(written: io::Result<()>) -> io::Result<bool> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        written => written.map(|()| true),
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use tokio::task::spawn_blocking;
 
 use super::advice::Failure;
@@ -30,7 +30,7 @@ pub struct PruneResult {
     pruned: Vec<(Arc<Fixture>, Pruned)>,
     /// Fixtures without any used entry. They are kept.
     unused: Vec<Arc<Fixture>>,
-    failures: Vec<Failure>,
+    pub failures: Vec<Failure>,
 }
 
 /// Prunes the fixtures of a run that passed, and records the removed entries in the verdict. Findings about unused
@@ -60,13 +60,12 @@ pub async fn prune_unused(
             let (fixture, entries) = (fixture.clone(), entries.clone());
             spawn_blocking(move || prune::prune_locked(&fixture, &entries))
         };
-        let done = run.unless_interrupted(work).await?;
-        match done.map_err(|panic| Failure::System { doing: "pruning", source: panic.into() }) {
-            Ok(Ok(pruned)) => {
+        match super::cmd::record::finished("pruning", run.unless_interrupted(work).await) {
+            Ok(pruned) => {
                 verdict.mark_pruned(n, &entries);
                 result.pruned.push((fixture, pruned));
             }
-            Ok(Err(error)) => result.failures.push(error.into()),
+            Err(cut @ Failure::Cut { .. }) => return Err(cut),
             Err(failure) => result.failures.push(failure),
         }
     }
@@ -75,17 +74,14 @@ pub async fn prune_unused(
 
 /// Returns the reason if the run may not prune.
 fn refusal(end: &End, verdict: &Verdict) -> Option<String> {
-    match end {
-        End::NotStarted(_) => return Some("CMD was not run".to_owned()),
-        End::Cut(_) => return Some("the run was interrupted".to_owned()),
-        End::Cmd(status) if !end.is_clean() => return Some(format!("CMD ended with status {status}")),
-        End::Cmd(_) | End::NoCmd => {}
-    }
-    if !verdict.passed_except(&CheckId::UNUSED) {
-        return Some("the run failed".to_owned());
-    }
-    let used = verdict.fixtures.iter().any(|fixture| fixture.used > 0);
-    (!used).then(|| "no entry was used".to_owned())
+    Some(match end {
+        End::NotStarted(_) => "CMD was not run".to_owned(),
+        End::Cut(_) => "the run was interrupted".to_owned(),
+        End::Cmd(status) if !end.is_clean() => format!("CMD ended with status {status}"),
+        _ if !verdict.passed_except(&CheckId::UNUSED) => "the run failed".to_owned(),
+        _ if verdict.fixtures.iter().all(|fixture| fixture.used == 0) => "no entry was used".to_owned(),
+        _ => return None,
+    })
 }
 
 /// Shows the entries to be removed, also with `--quiet`, because the command deletes data.
@@ -103,17 +99,10 @@ fn show(fixture: &Fixture, entries: &BTreeSet<usize>, room: &mut usize, policy: 
     if entries.len() > shown {
         let _ = writeln!(text, "  {}", faint(format!("and {} more", entries.len() - shown)));
     }
-    let members = json!({ "fixture": path.to_string(), "entries": entries });
-    ui.say(Event::Pruning, &text, object(members));
+    ui.say(Event::Pruning, &text, json!({ "fixture": path.to_string(), "entries": entries }));
 }
 
 impl PruneResult {
-    /// Returns true if a fixture could not be pruned.
-    #[must_use]
-    pub fn has_failed(&self) -> bool {
-        !self.failures.is_empty()
-    }
-
     /// Prints the result for each fixture, and the next commands.
     pub fn print(&self, ui: &Ui) {
         if let Some(reason) = &self.refusal {
@@ -125,7 +114,7 @@ impl PruneResult {
                 "entries": pruned.entries, "kept": pruned.kept, "payloads": pruned.payloads,
             });
             if !ui.quiet {
-                ui.say(Event::Pruned, &summary_of(fixture.path(), pruned), object(members));
+                ui.say(Event::Pruned, &summary_of(fixture.path(), pruned), members);
             }
         }
         for fixture in &self.unused {
@@ -133,15 +122,12 @@ impl PruneResult {
             let remove = help(format!("git rm -r {}", quoted(&files_of(path, false))));
             let text = format!("{} was not used at all and is kept; to remove it: {remove}", path.display());
             if !ui.quiet {
-                ui.say(Event::Unused, &text, object(json!({ "fixture": path.display().to_string() })));
+                ui.say(Event::Unused, &text, json!({ "fixture": path.display().to_string() }));
             }
         }
         if !self.pruned.is_empty() {
-            let files: Vec<PathBuf> = self
-                .pruned
-                .iter()
-                .flat_map(|(fixture, pruned)| files_of(fixture.path(), pruned.payloads > 0))
-                .collect();
+            let files = |(fixture, pruned): &(Arc<Fixture>, Pruned)| files_of(fixture.path(), pruned.payloads > 0);
+            let files: Vec<PathBuf> = self.pruned.iter().flat_map(files).collect();
             let (diff, add) = (help("git diff --stat"), help(format!("git add {}", quoted(&files))));
             ui.note(Event::Next, &format!("\n{}\n  {diff}\n  {add}\n", strong("Next:")));
         } else if self.unused.is_empty() && self.failures.is_empty() {
@@ -158,11 +144,11 @@ fn summary_of(path: &Path, pruned: &Pruned) -> String {
         let _ = write!(text, ", {} removed", counted(pruned.payloads, "payload", "payloads"));
     }
     for (file, other) in &pruned.left {
-        let _ = write!(text, "\n  {file} is kept: ");
-        let _ = match other == path {
-            true => write!(text, "it cannot be removed"),
-            false => write!(text, "{} refers to it", other.display()),
+        let reason = match other == path {
+            true => "it cannot be removed".to_owned(),
+            false => format!("{} refers to it", other.display()),
         };
+        let _ = write!(text, "\n  {file} is kept: {reason}");
     }
     text
 }
@@ -175,11 +161,4 @@ fn files_of(path: &Path, removed: bool) -> Vec<PathBuf> {
 
 fn quoted(files: &[PathBuf]) -> String {
     files.iter().map(|file| harproxy_support::shell_quote::path(file)).collect::<Vec<_>>().join(" ")
-}
-
-fn object(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(members) => members,
-        _ => Map::new(),
-    }
 }

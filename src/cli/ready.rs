@@ -1,21 +1,20 @@
 //! The announcement that the proxy listens: a line on standard output, and `--ready-file`.
 
-use std::path::{Path, PathBuf};
-
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::event::Event;
-use super::ui::LogFormat;
+use super::ui::{LogFormat, line_at};
 
-/// The addresses and files that a client needs.
-#[derive(Clone, Debug)]
+/// The addresses and files that a client needs, as in `--ready-file`. Paths that are not UTF-8 are converted lossily.
+#[derive(Clone, Debug, Serialize)]
 pub struct Ready {
     /// The proxy's URL, without credentials.
     pub proxy: String,
     /// The CA certificate, PEM; absolute.
-    pub ca: PathBuf,
+    pub ca: String,
     /// The system's roots and the CA, PEM; absolute.
-    pub bundle: PathBuf,
+    pub bundle: String,
     pub pid: u32,
     /// `--reverse`: name → URL.
     pub urls: Map<String, Value>,
@@ -23,41 +22,13 @@ pub struct Ready {
 
 impl Ready {
     /// Returns the line for standard output, with its line end.
-    #[must_use]
     pub fn line(&self, format: LogFormat) -> String {
-        match format {
-            LogFormat::Text => self.sentence(),
-            LogFormat::Json => {
-                let mut line = Map::from_iter([("event".to_owned(), Value::from(Event::Ready.word()))]);
-                if let Value::Object(facts) = self.json() {
-                    line.extend(facts);
-                }
-                format!("{}\n", Value::Object(line))
-            }
+        if format == LogFormat::Json {
+            return line_at(Event::Ready, None, self) + "\n";
         }
-    }
-
-    fn sentence(&self) -> String {
-        let (ca, bundle) = (self.ca.display(), self.bundle.display());
-        let mut text = format!("harproxy is ready at {} (CA {ca}, bundle {bundle}, pid {})", self.proxy, self.pid);
-        for (name, url) in &self.urls {
-            text.push_str(&format!(", {name} at {}", url.as_str().unwrap_or_default()));
-        }
-        text.push('\n');
-        text
-    }
-
-    #[must_use]
-    pub fn json(&self) -> Value {
-        // Paths that are not UTF-8 are converted lossily.
-        let path = |path: &Path| Value::from(path.to_string_lossy());
-        Value::Object(Map::from_iter([
-            ("proxy".to_owned(), self.proxy.clone().into()),
-            ("ca".to_owned(), path(&self.ca)),
-            ("bundle".to_owned(), path(&self.bundle)),
-            ("pid".to_owned(), self.pid.into()),
-            ("urls".to_owned(), self.urls.clone().into()),
-        ]))
+        let Ready { proxy, ca, bundle, pid, urls } = self;
+        let urls = urls.iter().map(|(name, url)| format!(", {name} at {}", url.as_str().unwrap_or_default()));
+        format!("harproxy is ready at {proxy} (CA {ca}, bundle {bundle}, pid {pid}){}\n", urls.collect::<String>())
     }
 }
 
@@ -80,8 +51,8 @@ mod tests {
         let json = ready().line(LogFormat::Json);
         assert_eq!(
             json,
-            "{\"event\":\"ready\",\"proxy\":\"http://127.0.0.1:8899\",\"ca\":\"/d/ca.pem\",\"bundle\":\"/d/bundle.pem\",\
-             \"pid\":7,\"urls\":{\"API\":\"http://127.0.0.1:1\"}}\n"
+            "{\"event\":\"ready\",\"proxy\":\"http://127.0.0.1:8899\",\"ca\":\"/d/ca.pem\",\
+             \"bundle\":\"/d/bundle.pem\",\"pid\":7,\"urls\":{\"API\":\"http://127.0.0.1:1\"}}\n"
         );
         let text = ready().line(LogFormat::Text);
         for fact in ["http://127.0.0.1:8899", "/d/ca.pem", "/d/bundle.pem", "pid 7", "API at http://127.0.0.1:1"] {

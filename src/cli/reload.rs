@@ -1,11 +1,11 @@
 //! Watches the fixtures of a replay without CMD and reloads changed ones.
 
 use std::io;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::thread::{self, JoinHandle};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::{Map, Value};
+use serde_json::json;
 
 use super::event::Event;
 use super::ui::{self, Ui, counted};
@@ -16,70 +16,54 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// The check takes at most 1/SHARE of the time, with any number of files.
 const SHARE: u32 = 20;
 
-/// A thread that checks the fixtures until it is dropped. Dropping waits for a fixture that is being loaded.
-#[derive(Debug)]
-pub struct FixtureWatcher {
-    /// Dropped to stop the thread.
-    until: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+/// Starts a thread that checks the fixtures until the returned function is called. That function waits for a fixture
+/// that is being loaded.
+pub fn watch(mut reloader: Reloader, ui: Ui) -> io::Result<impl FnOnce() + Send + 'static> {
+    repeat(PAUSE, move || reloader.poll().iter().for_each(|change| print(change, &ui)))
 }
 
-pub fn watch(mut reloader: Reloader, ui: Ui) -> io::Result<FixtureWatcher> {
-    FixtureWatcher::start(PAUSE, move || reloader.poll().iter().for_each(|change| print(change, &ui)))
-}
-
-impl FixtureWatcher {
-    fn start(least: Duration, mut look: impl FnMut() + Send + 'static) -> io::Result<Self> {
-        let (until, over) = channel::<()>();
-        let thread = thread::Builder::new().name("reload".to_owned()).spawn(move || {
-            let mut pause = least;
-            while over.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-                let began = Instant::now();
-                look();
-                pause = least.max(began.elapsed() * SHARE);
-            }
-        })?;
-        Ok(FixtureWatcher { until: Some(until), thread: Some(thread) })
-    }
-}
-
-impl Drop for FixtureWatcher {
-    fn drop(&mut self) {
-        drop(self.until.take());
+fn repeat(least: Duration, mut check: impl FnMut() + Send + 'static) -> io::Result<impl FnOnce() + Send + 'static> {
+    let (stop, stopped) = channel::<()>();
+    let thread = thread::Builder::new().name("reload".to_owned()).spawn(move || {
+        let mut pause = least;
+        while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+            let began = Instant::now();
+            check();
+            pause = least.max(began.elapsed() * SHARE);
+        }
+    })?;
+    Ok(move || {
+        drop(stop);
         // The panic hook has reported a panic of the thread.
-        let _ = self.thread.take().map(JoinHandle::join);
-    }
+        let _ = thread.join();
+    })
 }
 
 fn print(FixtureChange { fixture, kind }: &FixtureChange, ui: &Ui) {
+    let reloaded = |entries: usize, change: &str, text: &str| {
+        if !ui.quiet {
+            ui.say(Event::Reloaded, text, json!({ "fixture": fixture, "change": change, "entries": entries }));
+        }
+    };
     let loaded = |entries: usize, change: &str| {
         let text = format!("reloaded {fixture}: {}", counted(entries, "entry", "entries"));
-        (text, members(fixture, [("change", change.into()), ("entries", entries.into())]))
+        reloaded(entries, change, &text);
     };
-    let (text, members) = match kind {
+    match kind {
         ChangeKind::Changed(entries) => loaded(*entries, "changed"),
         ChangeKind::Added(entries) => loaded(*entries, "added"),
-        ChangeKind::Removed => (
-            format!("{fixture} was removed; its entries are no longer served"),
-            members(fixture, [("change", "removed".into()), ("entries", 0.into())]),
-        ),
+        ChangeKind::Removed => {
+            reloaded(0, "removed", &format!("{fixture} was removed; its entries are no longer served"));
+        }
         ChangeKind::Refused { is_removed, because } => {
             let what = if *is_removed { "was removed" } else { "was edited and cannot be loaded" };
             let text = format!(
                 "{}: {fixture} {what}; its previous version stays in use\n  because {because}",
                 ui::caution("warning")
             );
-            return ui.say(Event::ReloadFailed, &text, members(fixture, [("because", because.as_str().into())]));
+            ui.say(Event::ReloadFailed, &text, json!({ "fixture": fixture, "because": because }));
         }
-    };
-    if !ui.quiet {
-        ui.say(Event::Reloaded, &text, members);
     }
-}
-
-fn members<const N: usize>(fixture: &str, more: [(&str, Value); N]) -> Map<String, Value> {
-    let fixture = ("fixture", Value::from(fixture));
-    [fixture].into_iter().chain(more).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 #[cfg(test)]
@@ -90,19 +74,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dropping_the_watcher_waits_for_a_check_in_progress() {
+    fn stopping_the_checks_waits_for_a_check_in_progress() {
         for _ in 0..50 {
             let (begins, began) = channel();
             let is_looking = Arc::new(AtomicBool::new(false));
             let looking = is_looking.clone();
-            let watch = FixtureWatcher::start(Duration::ZERO, move || {
+            let stop = repeat(Duration::ZERO, move || {
                 looking.store(true, Ordering::SeqCst);
                 let _ = begins.send(());
                 (0..1000).for_each(|_| thread::yield_now());
                 looking.store(false, Ordering::SeqCst);
             });
             began.recv().unwrap();
-            drop(watch.unwrap());
+            stop.unwrap()();
             assert!(!is_looking.load(Ordering::SeqCst));
         }
     }

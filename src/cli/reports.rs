@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::ci::Ci;
 use super::event::Event;
 use super::files;
-use super::ui::{LogFormat, Ui};
+use super::ui::{self, LogFormat, Ui};
 use crate::verdict::report::{Format, Report, github, json, text};
 use crate::verdict::request::{RecordedEntry, RequestRow};
 use crate::verdict::{EntryView, ExcerptBudget};
@@ -47,7 +47,6 @@ impl Recorded {
     }
 
     /// Reads the entries that findings and requests refer to and the unused ones, in this order and within the limits.
-    #[must_use]
     pub fn entry_views(
         &self,
         verdict: &Verdict,
@@ -87,16 +86,15 @@ pub fn print_verdict(report: &Report, ui: &Ui, after_list: bool) {
     if ui.quiet && report.verdict.passed() {
         return;
     }
-    let members = || {
+    let members = (ui.format == LogFormat::Json).then(|| {
         let mut report: Value = serde_json::from_str(&json::render(report)).unwrap_or_default();
         // Each request was an event before.
         if let Value::Object(members) = &mut report {
             members.retain(|name, _| !matches!(name.as_str(), "requests" | "moreRequests"));
         }
         Map::from_iter([("report".to_owned(), report)])
-    };
-    let columns = terminal_size::terminal_size_of(std::io::stderr()).map(|(width, _)| usize::from(width.0));
-    let palette = text::Palette::colour().within(columns);
+    });
+    let palette = text::Palette::colour().within(ui::width().map(usize::from));
     let mut shown = text::render(&report.verdict, &palette);
     // With one run, CMD has printed its own error before.
     if !report.shards.is_empty() {
@@ -108,13 +106,12 @@ pub fn print_verdict(report: &Report, ui: &Ui, after_list: bool) {
     if after_list {
         shown.insert(0, '\n');
     }
-    ui.say(Event::Verdict, &shown, if ui.format == LogFormat::Json { members() } else { Map::new() });
+    ui.say(Event::Verdict, &shown, members);
 }
 
 /// Writes the requested reports and those for the CI system, and returns the exit status. A report that cannot be
 /// written is a failure of harproxy. The other reports are then written again with that status. The status of CMD
 /// takes precedence.
-#[must_use]
 pub fn hand_out(paths: &[PathBuf], mut report: Report, ui: &Ui) -> u8 {
     let written = write(paths, &report, ui);
     // The status of combined reports is never that of CMD.

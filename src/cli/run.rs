@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use serde_json::Value;
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::advice::Failure;
@@ -18,8 +18,8 @@ use super::ready::Ready;
 use super::reports::{self, Recorded};
 use super::ui::{LiveFormat, Ui};
 use super::{command_line, files, process, roots};
-use crate::child::env::{self, Facts, Mode, ProxyAddress};
-use crate::child::{CommandPlan, Ended, RunFolder, Signal, Signals};
+use crate::child::env::{self, Facts, ProxyAddress};
+use crate::child::{CommandPlan, Ended, RunFolder, Signals};
 use crate::diagnose::processes::{PollRate, WatchPlan};
 use crate::diagnose::{BypassRules, Evidence, advise, no_proxy_entries, unset_url};
 use crate::pipeline::{AccessLog, EventBus, RequestLog, Subscriber};
@@ -27,14 +27,14 @@ use crate::record::Recorder;
 use crate::verdict::EntryView;
 use crate::verdict::report::Report;
 use crate::verdict::request::RequestRow;
-use crate::verdict::{FindingListener, StatusSource, Verdict, exit, exit_status};
+use crate::verdict::{FindingListener, RunMode, StatusSource, Verdict, exit, exit_status};
 use harproxy_proxy::{Handler, Proxy};
 use harproxy_tls::authority::Authority;
 use harproxy_tls::bundle::TrustedRoots;
 
 /// The properties of a run that CMD's environment depends on.
 pub struct About<'a> {
-    pub mode: Mode,
+    pub mode: RunMode,
     /// Returns true if a URL in scope could have this host.
     pub may_match: &'a dyn Fn(&str) -> bool,
     /// Returns true if a URL of this origin could be in scope.
@@ -57,7 +57,24 @@ pub enum End {
     Cut(u8),
 }
 
+impl From<Failure> for End {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Cut { status, .. } => End::Cut(status),
+            failure => End::NotStarted(failure),
+        }
+    }
+}
+
 impl End {
+    /// Returns the status of CMD if it is not 0.
+    pub fn failed_status(&self) -> Option<u8> {
+        match self {
+            End::Cmd(status) if !self.is_clean() => Some(*status),
+            _ => None,
+        }
+    }
+
     /// Returns true if a recording can be written to its fixture.
     #[must_use]
     pub fn is_clean(&self) -> bool {
@@ -160,14 +177,14 @@ impl<'a> Run<'a> {
         let (urls, ours) = (proxy.urls(), proxy.addrs());
         let ready = Ready {
             proxy: ProxyAddress { credentials: None, ..address.clone() }.to_string(),
-            ca: authority.cert_path(),
-            bundle: folder.bundle().to_owned(),
+            ca: authority.cert_path().to_string_lossy().into_owned(),
+            bundle: folder.bundle().to_string_lossy().into_owned(),
             pid: std::process::id(),
             urls: urls.iter().map(|(name, url)| (name.clone(), Value::from(url.clone()))).collect(),
         };
         // The proxy listens, but serves no request yet if this fails.
         if let Some(path) = &self.plan.ready_file {
-            files::write(path, format!("{:#}\n", ready.json()).as_bytes())?;
+            files::write(path, format!("{:#}\n", json!(ready)).as_bytes())?;
         }
         let running = proxy.serve(handler);
         let end = if let [program, args @ ..] = &self.plan.cmd[..] {
@@ -178,7 +195,7 @@ impl<'a> Run<'a> {
                 bypass: &self.plan.bypass,
                 may_match: about.may_match,
                 urls: &urls,
-                mode: about.mode,
+                mode: about.mode.clone(),
                 recorded_at: about.recorded_at.as_deref(),
             };
             self.cmd(program, args, &facts, &ours, about).await?
@@ -210,14 +227,14 @@ impl<'a> Run<'a> {
         let unset_url = unset_url(&self.plan.cmd, is_set);
         let watch = Some(WatchPlan { proxy: facts.proxy.to_string(), own_addresses: ours.to_vec(), rate: about.rate });
         let quiet_output = about.quiet_output;
-        let plan = CommandPlan { program: program.clone(), args: args.to_vec(), env, cwd: None, watch, quiet_output };
+        let plan = CommandPlan { program: program.clone(), args: args.to_vec(), env, watch, quiet_output };
         let ended = match crate::child::run(&plan, &mut self.signals).await {
             // harproxy killed CMD because of this signal, which determines the exit status.
-            Ok(Ended { at_once: Some(signal), .. }) => return Err(Failure::cut(killed_by(signal))),
+            Ok(Ended { at_once: Some(signal), .. }) => return Err(Failure::cut(signal.exit_code())),
             Ok(ended) => ended,
             Err(error) => return Ok(End::NotStarted(error.into())),
         };
-        let status = ended.status.exit_code();
+        let status = ended.status;
         let rules = BypassRules { may_match_origin: about.may_match_origin, no_proxy: &no_proxy };
         // With `--twice`, only the first run is diagnosed.
         if self.evidence.is_none() {
@@ -237,17 +254,8 @@ impl<'a> Run<'a> {
     pub async fn unless_interrupted<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Failure> {
         tokio::select! {
             done = work => Ok(done),
-            signal = self.signals.next() => Err(Failure::cut(killed_by(signal))),
+            signal = self.signals.next() => Err(Failure::cut(signal.exit_code())),
         }
-    }
-}
-
-/// Returns 128 + the POSIX number of the signal.
-fn killed_by(signal: Signal) -> u8 {
-    match signal {
-        Signal::Hangup => 129,
-        Signal::Interrupt => 130,
-        Signal::Terminate => 143,
     }
 }
 
@@ -305,7 +313,8 @@ impl Run<'_> {
         reports::hand_out(&self.plan.reports, report, self.ui)
     }
 
-    fn advised(&self, mut verdict: Verdict) -> Verdict {
+    /// Returns the verdict with the findings about CMD.
+    pub fn advised(&self, mut verdict: Verdict) -> Verdict {
         if let Some(evidence) = &self.evidence {
             advise(&mut verdict, evidence);
         }

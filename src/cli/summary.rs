@@ -11,14 +11,15 @@ use super::ui;
 use crate::record::{HostLine, RecordingResult};
 use crate::verdict::Counts;
 use harproxy_har::write::ContentMode;
+use harproxy_support::shell_quote;
 
 /// Maximum number of rows. Further hosts are summed in the last row.
 const SHOWN: usize = 20;
 const WIDTH: u16 = 100;
 
-/// Returns the table of hosts, fitted to the terminal. It is empty without hosts.
-#[must_use]
-pub fn table(hosts: &[HostLine]) -> String {
+/// Returns the table of hosts, fitted to the terminal. It is empty without hosts, and starts with an empty line if it
+/// follows findings.
+pub fn table(hosts: &[HostLine], after_findings: bool) -> String {
     if hosts.is_empty() {
         return String::new();
     }
@@ -32,11 +33,8 @@ pub fn table(hosts: &[HostLine]) -> String {
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    let mut text = String::new();
-    for line in table.lines() {
-        let _ = writeln!(text, " {}", line.trim_end());
-    }
-    text
+    let lines: String = table.lines().map(|line| format!(" {}\n", line.trim_end())).collect();
+    if after_findings { format!("\n{lines}") } else { lines }
 }
 
 fn shown(hosts: &[HostLine]) -> Vec<HostLine> {
@@ -44,32 +42,25 @@ fn shown(hosts: &[HostLine]) -> Vec<HostLine> {
         return hosts.to_vec();
     }
     let (first, rest) = hosts.split_at(SHOWN - 1);
-    let sum = |count: fn(&HostLine) -> u64| rest.iter().map(count).sum();
-    let others = HostLine {
-        host: format!("and {} more", rest.len()),
-        requests: sum(|line| line.requests),
-        recorded: sum(|line| line.recorded),
-        passed: sum(|line| line.passed),
-    };
+    let mut others = HostLine { host: format!("and {} more", rest.len()), ..HostLine::default() };
+    for line in rest {
+        others.requests += line.requests;
+        others.recorded += line.recorded;
+        others.passed += line.passed;
+    }
     first.iter().cloned().chain([others]).collect()
 }
 
 /// Returns a sentence about the changes of the fixture. `failed` is the status of CMD if it is not 0.
-#[must_use]
 pub fn change(outcome: &RecordingResult, output: &Path, failed: Option<u8>) -> String {
     let path = output.display();
     let cmd = failed.map(|status| format!("CMD ended with status {status}"));
     if !outcome.written {
-        let cmd = cmd.map_or_else(String::new, |cmd| format!("{cmd}: "));
-        let held = match &outcome.held {
-            Some(journal) => format!("; the recording is held in {}", journal.display()),
-            None => String::new(),
-        };
+        let cmd = cmd.map(|cmd| format!("{cmd}: ")).unwrap_or_default();
+        let state = if output.exists() { "is unchanged" } else { "was not written" };
+        let held = outcome.held.as_ref().map(|journal| format!("; the recording is held in {}", journal.display()));
         let replaced = if outcome.replaced_held { ", replacing an earlier held one" } else { "" };
-        return match output.exists() {
-            true => format!("{cmd}{path} is unchanged{held}{replaced}"),
-            false => format!("{cmd}{path} was not written{held}{replaced}"),
-        };
+        return format!("{cmd}{path} {state}{}{replaced}", held.unwrap_or_default());
     }
     let mut text = format!("{path}: {}", counts(outcome.added, outcome.changed, outcome.unchanged, outcome.not_seen));
     if outcome.unanswered > 0 {
@@ -85,7 +76,6 @@ pub fn change(outcome: &RecordingResult, output: &Path, failed: Option<u8>) -> S
 }
 
 /// Formats the numbers of changed entries. A new fixture has only added ones.
-#[must_use]
 pub fn counts(added: usize, changed: usize, unchanged: usize, not_seen: usize) -> String {
     match unchanged + changed + not_seen {
         0 => format!("{added} added"),
@@ -94,55 +84,50 @@ pub fn counts(added: usize, changed: usize, unchanged: usize, not_seen: usize) -
 }
 
 /// Returns advice for a recording that could not be finished.
-#[must_use]
 pub fn kept(output: &Path, journal: &Path) -> String {
     format!("the recording is kept in {}; after fixing the problem:\n{}", journal.display(), choice(output))
 }
 
 /// Returns the commands to add a held recording to its fixture, or to drop it.
-#[must_use]
 pub fn choice(output: &Path) -> String {
-    let recover = format!("harproxy recover {}", harproxy_support::shell_quote::path(output));
+    let recover = format!("harproxy recover {}", shell_quote::path(output));
     let discard = format!("{recover} --discard");
     let accept = format!("{recover:width$}", width = discard.len());
     format!("  {}  adds it to the fixture\n  {}  drops it\n", ui::help(accept), ui::help(discard))
 }
 
 /// Returns the numbers of redacted values and unscanned payloads, or `None` if both are 0.
-#[must_use]
 pub fn secrets(counts: &Counts) -> Option<String> {
-    let many = |n: u64, one: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") };
-    let redacted = (counts.redacted > 0).then(|| format!("redacted {}", many(counts.redacted, "value")));
-    let opaque = (counts.opaque > 0).then(|| format!("{} could not be scanned", many(counts.opaque, "payload")));
+    let counted = |n: u64, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
+    let redacted = (counts.redacted > 0).then(|| format!("redacted {}", counted(counts.redacted, "value")));
+    let opaque = (counts.opaque > 0).then(|| format!("{} could not be scanned", counted(counts.opaque, "payload")));
     let parts: Vec<String> = redacted.into_iter().chain(opaque).collect();
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
 /// Returns the next commands: add the fixture to git, and replay it with the same CMD and these options.
-#[must_use]
 pub fn next(output: &Path, content: ContentMode, options: &[OsString], cmd: &[OsString]) -> String {
-    let mut add = format!("git add {}", harproxy_support::shell_quote::path(output));
+    let mut add = format!("git add {}", shell_quote::path(output));
     if content == ContentMode::Attach
         && let Some(payloads) = payload_folder(output).filter(|folder| folder.is_dir())
     {
-        let _ = write!(add, " {}", harproxy_support::shell_quote::path(&payloads));
+        let _ = write!(add, " {}", shell_quote::path(&payloads));
     }
     let mut replay = "harproxy replay".to_owned();
     // Without arguments, `harproxy replay` finds the fixtures in this folder.
     if !output.strip_prefix(".").unwrap_or(output).starts_with(DEFAULT_FIXTURES) {
-        let _ = write!(replay, " {}", harproxy_support::shell_quote::path(output));
+        let _ = write!(replay, " {}", shell_quote::path(output));
     }
     if !options.is_empty() {
-        let _ = write!(replay, " {}", harproxy_support::shell_quote::words(options));
+        let _ = write!(replay, " {}", shell_quote::words(options));
     }
     if !cmd.is_empty() {
-        let _ = write!(replay, " -- {}", harproxy_support::shell_quote::words(cmd));
+        let _ = write!(replay, " -- {}", shell_quote::words(cmd));
     }
     format!("  {}\n  {}\n", ui::help(add), ui::help(replay))
 }
 
 /// Returns the payload folder of a HAR, or `None` for an archive.
-#[must_use]
 pub fn payload_folder(output: &Path) -> Option<PathBuf> {
     let payloads = output.with_extension("");
     let is_archive = output.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("zip"));
@@ -163,7 +148,7 @@ mod tests {
 
     #[test]
     fn table_numbers_are_aligned_with_their_headings() {
-        let table = table(&[line("api.test"), line("cdn.test:8443")]);
+        let table = table(&[line("api.test"), line("cdn.test:8443")], false);
         let lines: Vec<&str> = table.lines().collect();
         assert_eq!(lines.len(), 3, "{table}");
         for (heading, number) in [("requests", "3"), ("recorded", "2"), ("passed", "1")] {
@@ -171,6 +156,13 @@ mod tests {
             assert_eq!(lines[1].get(end - 1..end), Some(number), "{table}");
         }
         assert!(lines[2].contains("cdn.test:8443"));
+    }
+
+    #[test]
+    fn table_is_separated_from_findings_by_an_empty_line() {
+        let hosts = [line("api.test")];
+        assert_eq!(table(&hosts, true), format!("\n{}", table(&hosts, false)));
+        assert_eq!(table(&[], true), "");
     }
 
     #[test]

@@ -6,27 +6,19 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use anstream::ColorChoice;
 use anstyle::{AnsiColor, Style};
-use serde_json::{Map, Value};
+use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::event::Event;
+use crate::verdict::{CheckId, Severity};
 pub use harproxy_http::escape::harmless;
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Color {
-    /// On a terminal, unless NO_COLOR is set.
-    #[default]
-    Auto,
-    Always,
-    Never,
-}
-
-impl Color {
-    pub const WORDS: &[(&str, &str, Color)] =
-        &[("auto", "", Color::Auto), ("always", "", Color::Always), ("never", "", Color::Never)];
-}
+/// Values of `--color`. `auto` is color on a terminal, unless NO_COLOR is set.
+pub const COLORS: &[(&str, &str, ColorChoice)] =
+    &[("auto", "", ColorChoice::Auto), ("always", "", ColorChoice::Always), ("never", "", ColorChoice::Never)];
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
@@ -75,20 +67,13 @@ static IS_STOPPED: AtomicBool = AtomicBool::new(false);
 
 impl Ui {
     /// Sets the colors of the process and returns the output options.
-    #[must_use]
-    pub fn new(quiet: bool, verbose: bool, format: LogFormat, color: Color, progress: Progress) -> Ui {
-        match color {
-            Color::Auto => anstream::ColorChoice::Auto,
-            Color::Always => anstream::ColorChoice::Always,
-            Color::Never => anstream::ColorChoice::Never,
-        }
-        .write_global();
+    pub fn new(quiet: bool, verbose: bool, format: LogFormat, color: ColorChoice, progress: Progress) -> Ui {
+        color.write_global();
         Ui { quiet, verbose, format, progress }
     }
 
     /// Returns the form of the live request list. By default there is none with CMD, whose output it would disturb,
     /// and none with `--verbose`, because the log has every request.
-    #[must_use]
     pub fn live_format(&self, with_cmd: bool) -> LiveFormat {
         match (self.format, self.progress) {
             _ if self.quiet => LiveFormat::Nothing,
@@ -119,13 +104,13 @@ impl Ui {
     /// Prints information. `--quiet` suppresses it.
     pub fn note(&self, event: Event, text: &str) {
         if !self.quiet {
-            self.say(event, text, Map::new());
+            self.say(event, text, ());
         }
     }
 
     /// Prints a message that `--quiet` does not suppress.
     pub fn alert(&self, event: Event, text: &str) {
-        self.say(event, text, Map::new());
+        self.say(event, text, ());
     }
 
     /// Writes lines for another program to standard error, in every format.
@@ -134,14 +119,19 @@ impl Ui {
     }
 
     /// Prints a message with machine-readable members, which only the JSON format shows.
-    pub fn say(&self, event: Event, text: &str, members: Map<String, Value>) {
+    pub fn say(&self, event: Event, text: &str, members: impl Serialize) {
+        #[derive(Serialize)]
+        struct Message<M> {
+            message: String,
+            #[serde(flatten)]
+            members: M,
+        }
         let text = text.trim_end_matches('\n');
         match self.format {
             LogFormat::Text => write_line(text),
             LogFormat::Json => {
                 let message = anstream::adapter::strip_str(text).to_string();
-                let said = Map::from_iter([("message".to_owned(), message.into())]);
-                write_line(&json_line(event, said.into_iter().chain(members)));
+                write_line(&json_line(event, Message { message, members }));
             }
         }
     }
@@ -163,17 +153,24 @@ pub fn stop_writing() {
 }
 
 /// Formats an event as a JSON line: its name, the time, and its members.
-#[must_use]
-pub fn json_line(event: Event, members: impl IntoIterator<Item = (String, Value)>) -> String {
+pub fn json_line(event: Event, members: impl Serialize) -> String {
     let now = OffsetDateTime::now_utc();
     let now = now.replace_millisecond(now.millisecond()).unwrap_or(now);
-    line_at(event, &now.format(&Rfc3339).unwrap_or_default(), members)
+    line_at(event, now.format(&Rfc3339).ok().as_deref(), members)
 }
 
-fn line_at(event: Event, at: &str, members: impl IntoIterator<Item = (String, Value)>) -> String {
-    let mut line = Map::from_iter([("event".to_owned(), event.word().into()), ("at".to_owned(), at.into())]);
-    line.extend(members);
-    Value::Object(line).to_string()
+/// Formats an event as a JSON line, with this time if there is one.
+pub fn line_at(event: Event, at: Option<&str>, members: impl Serialize) -> String {
+    #[derive(Serialize)]
+    struct Line<'a, M> {
+        event: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        at: Option<&'a str>,
+        #[serde(flatten)]
+        members: M,
+    }
+    // Plain data with string keys: serialisation cannot fail.
+    serde_json::to_string(&Line { event: event.word(), at, members }).unwrap_or_default()
 }
 
 /// Applies a style. The output streams remove the codes if color is off.
@@ -182,68 +179,71 @@ fn paint(style: Style, text: impl Display) -> String {
 }
 
 /// Style of headings and important words.
-#[must_use]
 pub fn strong(text: impl Display) -> String {
     paint(Style::new().bold(), text)
 }
 
-#[must_use]
 pub fn faint(text: impl Display) -> String {
     paint(Style::new().dimmed(), text)
 }
 
-#[must_use]
 pub fn good(text: impl Display) -> String {
     paint(AnsiColor::Green.on_default().bold(), text)
 }
 
-#[must_use]
 pub fn fine(text: impl Display) -> String {
     paint(AnsiColor::Green.on_default(), text)
 }
 
-#[must_use]
 pub fn bad(text: impl Display) -> String {
     paint(AnsiColor::Red.on_default().bold(), text)
 }
 
-#[must_use]
 pub fn caution(text: impl Display) -> String {
     paint(AnsiColor::Yellow.on_default().bold(), text)
 }
 
-#[must_use]
 pub fn help(text: impl Display) -> String {
     paint(AnsiColor::Cyan.on_default(), text)
 }
 
+/// Formats the severity and the check of a finding: `✗ miss`.
+pub fn finding_mark(severity: Severity, check: &CheckId) -> String {
+    match severity {
+        Severity::Error => bad(format_args!("✗ {}", check.as_str())),
+        Severity::Warning => caution(format_args!("! {}", check.as_str())),
+    }
+}
+
 /// Returns the width of the terminal of standard error; `None` without a terminal.
-#[must_use]
 pub fn width() -> Option<u16> {
-    terminal_size::terminal_size_of(io::stderr()).map(|(width, _)| width.0)
+    terminal_size::terminal_size_of(io::stderr()).map(|(width, _)| width.0).filter(|width| *width > 0)
 }
 
 /// Returns the width of the terminal of standard output; `None` without a terminal.
-#[must_use]
 pub fn data_width() -> Option<u16> {
     terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0).filter(|width| *width > 0)
 }
 
 /// Truncates a line without styles to the width of the terminal. Without a terminal the line is unchanged.
-#[must_use]
 pub fn cut(line: &str) -> Cow<'_, str> {
     width().map_or(Cow::Borrowed(line), |width| cut_at(line, width.into()))
 }
 
-fn cut_at(line: &str, width: usize) -> Cow<'_, str> {
+/// Truncates a line at its end to a number of characters.
+pub fn cut_at(line: &str, width: usize) -> Cow<'_, str> {
     match line.char_indices().nth(width) {
         None => line.into(),
         Some(_) => line.chars().take(width.saturating_sub(1)).chain(['…']).collect::<String>().into(),
     }
 }
 
+/// Converts recorded text to one line without control characters.
+pub fn flat(text: &str) -> String {
+    harmless(text).replace(['\n', '\t'], " ")
+}
+
 /// `1 entry`, `2 entries`.
-#[must_use]
 pub fn counted(n: usize, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
 }
@@ -267,8 +267,8 @@ mod tests {
 
     #[test]
     fn json_line_starts_with_event_and_time() {
-        let members = [("message".to_owned(), "no".into()), ("status".to_owned(), 2.into())];
-        let line = line_at(Event::Error, "2026-11-20T14:00:00Z", members);
+        let members = serde_json::json!({ "message": "no", "status": 2 });
+        let line = line_at(Event::Error, Some("2026-11-20T14:00:00Z"), members);
         assert_eq!(line, r#"{"event":"error","at":"2026-11-20T14:00:00Z","message":"no","status":2}"#);
     }
 

@@ -6,6 +6,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, pem};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use harproxy_har::digest::hex;
 use harproxy_tls::authority::Authority;
 
 /// Prefix of the common name of every harproxy CA; eight hexadecimal digits follow.
@@ -27,20 +28,16 @@ pub struct Ca {
 }
 
 impl Ca {
-    #[must_use]
     pub fn of(authority: &Authority) -> Self {
-        Ca::new(authority.cert_path(), authority.cert_der().clone(), authority.fingerprint())
-    }
-
-    pub(super) fn new(file: PathBuf, der: CertificateDer<'static>, fingerprint: &str) -> Self {
-        let digits: String = fingerprint.chars().filter(char::is_ascii_hexdigit).take(DIGITS).collect();
+        let der = authority.cert_der().clone();
+        let digits: String = authority.fingerprint().chars().filter(char::is_ascii_hexdigit).take(DIGITS).collect();
         let parsed = X509Certificate::from_der(&der).ok();
-        let serial = parsed.as_ref().map(|(_, parsed)| hexadecimal(parsed.raw_serial())).unwrap_or_default();
+        let serial = parsed.as_ref().map(|(_, parsed)| hex(parsed.raw_serial())).unwrap_or_default();
         Ca {
+            file: authority.cert_path(),
             name: common_name(&der).unwrap_or_else(|| COMMON_NAME.trim_end().to_owned()),
             label: format!("harproxy-{}", digits.to_ascii_lowercase()),
-            serial,
-            file,
+            serial: serial.trim_start_matches('0').to_owned(),
             der,
         }
     }
@@ -74,9 +71,4 @@ fn common_name(certificate: &CertificateDer<'_>) -> Option<String> {
     let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
     let name = parsed.subject().iter_common_name().next()?;
     name.as_str().ok().map(str::to_owned)
-}
-
-fn hexadecimal(number: &[u8]) -> String {
-    let digits: String = number.iter().map(|byte| format!("{byte:02x}")).collect();
-    digits.trim_start_matches('0').to_owned()
 }

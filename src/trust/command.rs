@@ -1,17 +1,13 @@
-//! Command templates: words with placeholders for one store and one CA.
+//! The commands that list and change trust stores, and their execution.
 
-use std::ffi::{OsStr, OsString};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
-/// Words of a command. A name in braces at the end of a word is replaced by one of the [`Values`].
-pub(super) type Words = &'static [&'static str];
-
-/// Commands that add or remove entries: some for each entry, and some after all entries.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Recipe {
-    pub(super) each: &'static [Words],
-    pub(super) then: &'static [Words],
-}
+/// Folders of administration programs, which may be missing from a user's PATH.
+const ADMINISTRATION_FOLDERS: &[&str] = &["/usr/local/sbin", "/usr/sbin", "/sbin"];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreCommand {
@@ -23,7 +19,6 @@ pub struct StoreCommand {
 
 impl StoreCommand {
     /// Returns the words for a user with these rights to type.
-    #[must_use]
     pub fn typed(&self, rights: Rights) -> Vec<OsString> {
         let by_sudo = self.needs_root && rights == Rights::Sudo;
         by_sudo.then(|| "sudo".into()).into_iter().chain(self.words.iter().cloned()).collect()
@@ -39,58 +34,80 @@ pub enum Rights {
     User,
 }
 
-/// Values of the names in braces.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Values {
-    /// `{ca}`: file of the CA.
-    pub(super) ca: PathBuf,
-    /// `{label}`: [`super::Ca::label`].
-    pub(super) label: String,
-    /// `{place}`: path of the store.
-    pub(super) place: PathBuf,
-    /// `{tool}`: program that manages the store.
-    pub(super) tool: PathBuf,
-    /// `{entry}`: identifier of an entry: a file, a nickname, an alias.
-    pub(super) entry: OsString,
+pub struct CommandOutput {
+    pub ok: bool,
+    pub out: String,
+    pub err: String,
 }
 
-impl Values {
-    fn value(&self, name: &str) -> Option<&OsStr> {
-        Some(match name {
-            "ca" => self.ca.as_os_str(),
-            "label" => OsStr::new(&self.label),
-            "place" => self.place.as_os_str(),
-            "tool" => self.tool.as_os_str(),
-            "entry" => &self.entry,
-            _ => return None,
+/// Errors of a command that has to succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    #[error("running `{program}`")]
+    Start { program: String, source: io::Error },
+    #[error("`{program}` failed: {said}")]
+    Failed { program: String, said: String },
+}
+
+pub trait CommandRunner {
+    /// Runs a command to its end, without standard input.
+    fn run(&mut self, words: &[OsString]) -> io::Result<CommandOutput>;
+}
+
+/// Runs commands on this machine, with English messages and the folders of administration programs in PATH.
+#[derive(Debug)]
+pub struct LocalRunner {
+    path: OsString,
+}
+
+impl LocalRunner {
+    /// Creates a runner for a process with these variables.
+    pub fn new(env: &BTreeMap<String, OsString>) -> Self {
+        let path = env.get("PATH");
+        let joined = std::env::join_paths(search_path(path)).ok();
+        LocalRunner { path: joined.or_else(|| path.cloned()).unwrap_or_default() }
+    }
+}
+
+impl CommandRunner for LocalRunner {
+    fn run(&mut self, words: &[OsString]) -> io::Result<CommandOutput> {
+        let Some((program, args)) = words.split_first() else { return Ok(CommandOutput::default()) };
+        tracing::debug!(?words, "running");
+        let mut command = Command::new(program);
+        command.args(args).env("PATH", &self.path).env("LC_ALL", "C").stdin(Stdio::null());
+        let output = command.output()?;
+        Ok(CommandOutput {
+            ok: output.status.success(),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
         })
     }
-
-    pub(super) fn fill(&self, words: Words) -> Vec<OsString> {
-        words.iter().map(|word| self.word(word)).collect()
-    }
-
-    fn word(&self, word: &'static str) -> OsString {
-        let place = word.strip_suffix('}').and_then(|word| word.split_once('{'));
-        match place.and_then(|(before, name)| Some((before, self.value(name)?))) {
-            Some((before, value)) => {
-                let mut filled = OsString::from(before);
-                filled.push(value);
-                filled
-            }
-            None => word.into(),
-        }
-    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Runs a command, which may fail. `words` may start with `sudo`; errors name the program.
+pub(super) fn run(runner: &mut dyn CommandRunner, words: &[OsString]) -> Result<CommandOutput, CommandError> {
+    runner.run(words).map_err(|source| CommandError::Start { program: program(words), source })
+}
 
-    #[test]
-    fn known_names_are_replaced_and_other_braces_stay() {
-        let values = Values { place: "/a {ca}".into(), ..Values::default() };
-        let filled = values.fill(&["sql:{place}", "-n", "{}", "{x}", "{place}"]);
-        assert_eq!(filled, ["sql:/a {ca}", "-n", "{}", "{x}", "/a {ca}"]);
+/// Runs a command. Its failure is an error with the last line of its output.
+pub(super) fn run_checked(runner: &mut dyn CommandRunner, words: &[OsString]) -> Result<CommandOutput, CommandError> {
+    let output = run(runner, words)?;
+    if output.ok {
+        return Ok(output);
     }
+    let last_line = |text: &str| text.lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned);
+    let said = last_line(&output.err).or_else(|| last_line(&output.out)).unwrap_or_else(|| "nothing".into());
+    Err(CommandError::Failed { program: program(words), said })
+}
+
+fn program(words: &[OsString]) -> String {
+    let program = words.iter().find(|word| *word != "sudo" && *word != "-n");
+    program.map(|word| word.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// Returns the absolute folders of PATH, then those of administration programs.
+pub(super) fn search_path(path: Option<&OsString>) -> Vec<PathBuf> {
+    let own = path.into_iter().flat_map(std::env::split_paths).filter(|folder| folder.is_absolute());
+    own.chain(ADMINISTRATION_FOLDERS.iter().map(PathBuf::from)).collect()
 }

@@ -5,9 +5,8 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::command::Rights;
+use super::command::{Rights, search_path};
 use super::families::FAMILIES;
-use super::runner::search_path;
 use super::store::StoreKind;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +86,6 @@ const SYSTEM_CACERTS: &str = "/etc/ssl/certs/java/cacerts";
 
 impl Machine {
     /// Describes this machine for a process with these variables.
-    #[must_use]
     pub fn here(env: &BTreeMap<String, OsString>) -> Self {
         let home = env.get("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
         let path = search_path(env.get("PATH"));
@@ -99,7 +97,7 @@ impl Machine {
             .filter(|name| program(name).is_some())
             .map(str::to_owned)
             .collect();
-        let folders = FAMILIES.iter().map(|family| PathBuf::from(family.anchors)).filter(|path| path.is_dir());
+        let folders = FAMILIES.iter().map(|family| PathBuf::from(family.folders[0])).filter(|path| path.is_dir());
         Machine {
             rights: match is_root() {
                 true => Rights::Administrator,
@@ -134,18 +132,20 @@ fn os() -> Os {
 }
 
 fn databases(home: &Path, programs: &BTreeSet<String>) -> Vec<NssDatabase> {
-    let is_database = |folder: &Path| folder.join(DATABASE).is_file();
-    let chromium = CHROMIUM.iter().map(|path| home.join(path)).filter(|folder| is_database(folder));
-    let chromium = chromium.map(|folder| NssDatabase { kind: StoreKind::Chromium, folder, exists: true });
-    let mut all: Vec<NssDatabase> = chromium.collect();
+    let existing = |kind, mut folders: Vec<PathBuf>| {
+        folders.retain(|folder| folder.join(DATABASE).is_file());
+        folders.into_iter().map(move |folder| NssDatabase { kind, folder, exists: true })
+    };
+    let chromium = CHROMIUM.iter().map(|path| home.join(path)).collect();
+    let mut all: Vec<NssDatabase> = existing(StoreKind::Chromium, chromium).collect();
     if all.is_empty() && CHROMIUMS.iter().any(|name| programs.contains(*name)) {
         all.push(NssDatabase { kind: StoreKind::Chromium, folder: home.join(CHROMIUM[0]), exists: false });
     }
     for folder in FIREFOX.iter().map(|path| home.join(path)) {
         let profiles = fs::read_dir(folder).into_iter().flatten().flatten().map(|profile| profile.path());
-        let mut profiles: Vec<PathBuf> = profiles.filter(|profile| is_database(profile)).collect();
+        let mut profiles: Vec<PathBuf> = profiles.collect();
         profiles.sort();
-        all.extend(profiles.into_iter().map(|folder| NssDatabase { kind: StoreKind::Firefox, folder, exists: true }));
+        all.extend(existing(StoreKind::Firefox, profiles));
     }
     all
 }

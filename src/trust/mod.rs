@@ -8,22 +8,18 @@
 
 mod ca;
 mod command;
-mod contents;
 pub mod edit;
 mod families;
 mod list;
 mod machine;
-mod runner;
 mod store;
 mod stores;
 
 pub use ca::Ca;
-pub use command::{Rights, StoreCommand};
-pub use contents::{StoreContents, StoreEntry, TrustState};
-pub use list::ListError;
+pub use command::{CommandError, CommandOutput, CommandRunner, LocalRunner, Rights, StoreCommand};
+pub use list::{ListError, StoreContents, TrustState};
 pub use machine::{JavaStore, Machine, NssDatabase, Os};
-pub use runner::{CommandOutput, CommandRunner, LocalRunner};
-pub use store::{Installation, Obstacle, Store, StoreKind};
+pub use store::{Installation, Obstacle, Store, StoreEntry, StoreKind};
 pub use stores::{StoreList, stores};
 
 #[cfg(test)]

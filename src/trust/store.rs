@@ -1,10 +1,19 @@
 //! A trust store: its readers, how to list it, and the commands that change it.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use super::command::{Recipe, Rights, StoreCommand, Values, Words};
-use super::contents::StoreEntry;
+use super::ca::Ca;
+use super::command::{Rights, StoreCommand};
+
+/// Words of a command. A name in braces at the end of a word is a placeholder:
+///
+/// - `{ca}`: the file of the CA
+/// - `{label}`: [`Ca::label`]
+/// - `{place}`: the path of the store
+/// - `{tool}`: the program that manages the store
+/// - `{entry}`: the identifier of an entry: a file, a nickname, an alias
+pub(super) type Words = &'static [&'static str];
 
 /// The programs that read a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,7 +27,6 @@ pub enum StoreKind {
 }
 
 impl StoreKind {
-    #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             StoreKind::System => "system",
@@ -64,7 +72,6 @@ pub enum Installation {
 
 impl Installation {
     /// Returns the instruction for a user with these rights.
-    #[must_use]
     pub fn instruction(self, rights: Rights) -> String {
         match (self, rights) {
             (Installation::Command(command), Rights::Sudo) => format!("sudo {command}"),
@@ -73,6 +80,14 @@ impl Installation {
             (Installation::Package(package), _) => format!("install {package}"),
         }
     }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreEntry {
+    /// Its common name.
+    pub name: String,
+    /// Its identifier in the store: a file, a nickname, an alias.
+    pub handle: OsString,
 }
 
 #[derive(Clone, Debug)]
@@ -87,60 +102,71 @@ pub struct Store {
     pub obstacle: Option<Obstacle>,
     pub(super) listing: Listing,
     pub(super) needs_root: bool,
-    pub(super) make: &'static [Words],
-    pub(super) install: Recipe,
-    /// Removes entries of this CA.
-    pub(super) remove: Recipe,
-    /// Removes entries of other harproxy CAs, if `remove` does not.
-    pub(super) others: Option<Recipe>,
+    pub(super) install: &'static [Words],
+    /// Removes an entry of this CA.
+    pub(super) remove: &'static [Words],
+    /// Removes an entry of another harproxy CA, if `remove` does not.
+    pub(super) remove_other: Option<Words>,
+    /// Applies removals, after all of them.
+    pub(super) update: Option<Words>,
     /// Undoes `install`, if `remove` does not: listing the store may not show the entry.
-    pub(super) undo: Option<Recipe>,
+    pub(super) undo: Option<Words>,
+    /// Arguments of `tool` that suppress prompts.
     pub(super) unattended: &'static [&'static str],
-    pub(super) values: Values,
+    pub(super) ca: Ca,
+    pub(super) tool: PathBuf,
+    /// The identifier that the CA gets in the store.
+    pub(super) entry: OsString,
 }
 
 impl Store {
     /// Returns the commands that add the CA; none if the user has to do it.
-    #[must_use]
     pub fn install(&self) -> Vec<StoreCommand> {
-        let make = self.make.iter().map(|words| self.step(words, &self.values));
-        make.chain(self.steps(&self.install, [self.values.clone()])).collect()
+        self.install.iter().map(|words| self.command(words, &self.entry)).collect()
     }
 
-    #[must_use]
     pub fn undo(&self) -> Vec<StoreCommand> {
-        self.steps(&self.undo.unwrap_or(self.remove), [self.values.clone()])
+        match self.undo {
+            Some(words) => vec![self.command(words, &self.entry)],
+            None => self.removal(self.remove, [&self.entry]),
+        }
     }
 
     /// Returns the commands that remove these entries of this CA.
-    #[must_use]
     pub fn remove(&self, own: &[StoreEntry]) -> Vec<StoreCommand> {
-        self.steps(&self.remove, own.iter().map(|entry| self.naming(&entry.handle)))
+        self.removal(self.remove, own.iter().map(|entry| &entry.handle))
     }
 
     /// Returns the commands that remove these entries of other harproxy CAs.
-    #[must_use]
     pub fn remove_others(&self, others: &[StoreEntry]) -> Vec<StoreCommand> {
-        self.steps(&self.others.unwrap_or(self.remove), others.iter().map(|entry| self.naming(&entry.handle)))
+        let each = self.remove_other.as_ref().map_or(self.remove, std::slice::from_ref);
+        self.removal(each, others.iter().map(|entry| &entry.handle))
     }
 
-    fn naming(&self, entry: &OsString) -> Values {
-        Values { entry: entry.clone(), ..self.values.clone() }
+    fn removal<'a>(&self, each: &[Words], entries: impl IntoIterator<Item = &'a OsString>) -> Vec<StoreCommand> {
+        let removals = entries.into_iter().flat_map(|entry| each.iter().map(move |words| self.command(words, entry)));
+        removals.chain(self.update.map(|words| self.command(words, &self.entry))).collect()
     }
 
-    fn steps(&self, recipe: &Recipe, entries: impl IntoIterator<Item = Values>) -> Vec<StoreCommand> {
-        let each = entries.into_iter().flat_map(|values| {
-            let steps: Vec<StoreCommand> = recipe.each.iter().map(|words| self.step(words, &values)).collect();
-            steps
-        });
-        let then = recipe.then.iter().map(|words| self.step(words, &self.values));
-        each.chain(then).collect()
-    }
-
-    fn step(&self, words: Words, values: &Values) -> StoreCommand {
-        let words = values.fill(words);
+    fn command(&self, words: Words, entry: &OsStr) -> StoreCommand {
+        let words: Vec<OsString> = words.iter().map(|word| self.fill(word, entry)).collect();
         // The suppressing arguments are for the store's tool only: `mkdir` would create folders with these names.
-        let is_own = words.first().is_some_and(|program| *program == *self.values.tool.as_os_str());
+        let is_own = words.first().is_some_and(|program| *program == *self.tool.as_os_str());
         StoreCommand { words, needs_root: self.needs_root, unattended: if is_own { self.unattended } else { &[] } }
+    }
+
+    /// Replaces the placeholder of a word.
+    pub(super) fn fill(&self, word: &str, entry: &OsStr) -> OsString {
+        let (before, value) = match word.split_once('{') {
+            Some((before, "ca}")) => (before, self.ca.file.as_os_str()),
+            Some((before, "label}")) => (before, self.ca.label.as_ref()),
+            Some((before, "place}")) => (before, self.place.as_os_str()),
+            Some((before, "tool}")) => (before, self.tool.as_os_str()),
+            Some((before, "entry}")) => (before, entry),
+            _ => return word.into(),
+        };
+        let mut filled = OsString::from(before);
+        filled.push(value);
+        filled
     }
 }

@@ -4,10 +4,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::ca::Ca;
-use super::command::{Recipe, Values};
-use super::families::{ENDING, FAMILIES, Family};
+use super::families::{FAMILIES, Family};
 use super::machine::{JavaStore, Machine, NssDatabase, Os};
-use super::store::{Installation, Listing, Obstacle, Store, StoreKind};
+use super::store::{Installation, Listing, Obstacle, Store, StoreKind, Words};
 
 #[derive(Clone, Debug)]
 pub struct StoreList {
@@ -17,7 +16,6 @@ pub struct StoreList {
 }
 
 /// Returns the trust stores of a machine, the system's first because others may import its roots.
-#[must_use]
 pub fn stores(machine: &Machine, ca: &Ca) -> StoreList {
     let mut stores = vec![system(machine, ca)];
     let mut notes = Vec::new();
@@ -44,28 +42,23 @@ const SYSTEM_READERS: &str =
 
 /// Returns a store without commands. `entry` is the identifier that the CA gets in it.
 fn store(ca: &Ca, kind: StoreKind, place: impl Into<PathBuf>, listing: Listing, entry: impl Into<OsString>) -> Store {
-    let place = place.into();
     Store {
         kind,
         name: String::new(),
+        place: place.into(),
         readers: SYSTEM_READERS,
         obstacle: None,
         listing,
         needs_root: false,
-        make: &[],
-        install: Recipe::default(),
-        remove: Recipe::default(),
-        others: None,
+        install: &[],
+        remove: &[],
+        remove_other: None,
+        update: None,
         undo: None,
         unattended: &[],
-        values: Values {
-            ca: ca.file.clone(),
-            label: ca.label.clone(),
-            place: place.clone(),
-            entry: entry.into(),
-            tool: PathBuf::new(),
-        },
-        place,
+        ca: ca.clone(),
+        tool: PathBuf::new(),
+        entry: entry.into(),
     }
 }
 
@@ -88,12 +81,10 @@ fn family(machine: &Machine) -> Option<&'static Family> {
     let fits = |id: &str, family: &Family| family.ids.contains(&id.split('-').next().unwrap_or(id));
     let named = ids.flat_map(str::split_whitespace).find_map(|id| FAMILIES.iter().find(|family| fits(id, family)));
     let is_there = |family: &&Family| {
-        machine.programs.contains(family.tool) && machine.folders.contains(Path::new(family.anchors))
+        machine.programs.contains(family.tool) && machine.folders.contains(Path::new(family.folders[0]))
     };
     named.or_else(|| FAMILIES.iter().rev().find(is_there))
 }
-
-const NIXOS: &str = "nixos";
 
 fn system_name(machine: &Machine) -> String {
     let name = machine.release("PRETTY_NAME").or_else(|| machine.release("NAME"));
@@ -101,7 +92,8 @@ fn system_name(machine: &Machine) -> String {
 }
 
 fn anchors(machine: &Machine, ca: &Ca, family: &'static Family) -> Store {
-    let anchor = Path::new(family.anchors).join(format!("{}{ENDING}", ca.label));
+    // Debian's program requires this file extension, the others accept any.
+    let file = Path::new(family.folders[0]).join(format!("{}.crt", ca.label));
     let missing = !machine.programs.contains(family.tool);
     let listing = Listing::Files { folders: paths(family.folders), bundles: paths(family.bundles) };
     Store {
@@ -109,9 +101,10 @@ fn anchors(machine: &Machine, ca: &Ca, family: &'static Family) -> Store {
         obstacle: missing.then_some(Obstacle::Missing { tool: family.tool, get: family.get_tool }),
         needs_root: true,
         install: family.install,
-        remove: family.remove,
+        remove: &[&["rm", "-f", "{entry}"]],
+        update: Some(family.update),
         undo: family.undo,
-        ..store(ca, StoreKind::System, family.bundles[0], listing, anchor)
+        ..store(ca, StoreKind::System, family.bundles[0], listing, file)
     }
 }
 
@@ -122,7 +115,7 @@ fn paths(all: &[&str]) -> Vec<PathBuf> {
 fn by_hand(machine: &Machine, ca: &Ca) -> Store {
     let bundles = ["/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
     let file = ca.file.display();
-    let instruction = match machine.release("ID") == Some(NIXOS) {
+    let instruction = match machine.release("ID") == Some("nixos") {
         true => format!(
             "add \"{file}\" to security.pki.certificateFiles in the system's configuration, then nixos-rebuild switch"
         ),
@@ -139,18 +132,14 @@ fn by_hand(machine: &Machine, ca: &Ca) -> Store {
 
 /// security(1).
 fn keychain(ca: &Ca) -> Store {
-    const DELETE: &[&str] = &["security", "delete-certificate", "-c", "{entry}", "-t", "{place}"];
-    const DISTRUST: &[&str] = &["security", "remove-trusted-cert", "-d", "{ca}"];
+    const DELETE: Words = &["security", "delete-certificate", "-c", "{entry}", "-t", "{place}"];
     Store {
         name: "the system keychain".into(),
         readers: "Safari, Chromium, Firefox, curl, Go, Swift and .NET, but neither Node.js nor Java",
         needs_root: true,
-        install: Recipe {
-            each: &[&["security", "add-trusted-cert", "-d", "-r", "trustRoot", "-k", "{place}", "{ca}"]],
-            then: &[],
-        },
-        remove: Recipe { each: &[DISTRUST, DELETE], then: &[] },
-        others: Some(Recipe { each: &[DELETE], then: &[] }),
+        install: &[&["security", "add-trusted-cert", "-d", "-r", "trustRoot", "-k", "{place}", "{ca}"]],
+        remove: &[&["security", "remove-trusted-cert", "-d", "{ca}"], DELETE],
+        remove_other: Some(DELETE),
         ..store(ca, StoreKind::System, "/Library/Keychains/System.keychain", Listing::Keychain, &ca.name)
     }
 }
@@ -160,8 +149,8 @@ fn windows(ca: &Ca) -> Store {
     Store {
         name: "the user's root certificates (Windows asks for confirmation itself)".into(),
         readers: "Edge, Chrome, Firefox, PowerShell, .NET, Go and curl, but neither Node.js nor Java",
-        install: Recipe { each: &[&["certutil", "-addstore", "-user", "Root", "{ca}"]], then: &[] },
-        remove: Recipe { each: &[&["certutil", "-delstore", "-user", "Root", "{entry}"]], then: &[] },
+        install: &[&["certutil", "-addstore", "-user", "Root", "{ca}"]],
+        remove: &[&["certutil", "-delstore", "-user", "Root", "{entry}"]],
         ..store(ca, StoreKind::System, "Root", Listing::Windows, &ca.serial)
     }
 }
@@ -169,6 +158,7 @@ fn windows(ca: &Ca) -> Store {
 /// NSS's certutil(1). Without a password file it prompts on the terminal for the password of a protected database.
 fn nss(machine: &Machine, ca: &Ca, database: &NssDatabase) -> Store {
     const CERTUTIL: &str = "certutil";
+    const ADD: Words = &[CERTUTIL, "-d", "sql:{place}", "-A", "-t", "C,,", "-n", "{label}", "-i", "{ca}"];
     let get =
         family(machine).map_or(Installation::Package("the package with NSS's certutil"), |family| family.get_certutil);
     let missing = !machine.programs.contains(CERTUTIL);
@@ -179,43 +169,35 @@ fn nss(machine: &Machine, ca: &Ca, database: &NssDatabase) -> Store {
             "Chromium, Chrome, Edge, Brave, Vivaldi and Opera of this user, once they are started again",
         ),
     };
-    let mut store = Store {
+    Store {
         name: name.into(),
         readers,
         obstacle: missing.then_some(Obstacle::Missing { tool: CERTUTIL, get }),
-        make: match database.exists {
-            true => &[],
-            false => &[&["mkdir", "-p", "{place}"], &[CERTUTIL, "-d", "sql:{place}", "-N", "--empty-password"]],
+        install: match database.exists {
+            true => &[ADD],
+            false => &[&["mkdir", "-p", "{place}"], &[CERTUTIL, "-d", "sql:{place}", "-N", "--empty-password"], ADD],
         },
-        install: Recipe {
-            each: &[&[CERTUTIL, "-d", "sql:{place}", "-A", "-t", "C,,", "-n", "{label}", "-i", "{ca}"]],
-            then: &[],
-        },
-        remove: Recipe { each: &[&[CERTUTIL, "-d", "sql:{place}", "-D", "-n", "{entry}"]], then: &[] },
+        remove: &[&[CERTUTIL, "-d", "sql:{place}", "-D", "-n", "{entry}"]],
         unattended: &["-f", "/dev/null"],
+        tool: CERTUTIL.into(),
         ..store(ca, database.kind, &database.folder, Listing::Nss, &ca.label)
-    };
-    store.values.tool = CERTUTIL.into();
-    store
+    }
 }
 
 /// keytool(1), with the default password of every runtime's store.
 fn java(machine: &Machine, ca: &Ca, java: &JavaStore) -> Store {
     #[rustfmt::skip]
-    const IMPORT: &[&str] = &[
+    const IMPORT: Words = &[
         "{tool}", "-importcert", "-noprompt", "-trustcacerts", "-alias", "{label}", "-file", "{ca}",
         "-keystore", "{place}", "-storepass", "changeit",
     ];
-    const DELETE: &[&str] =
-        &["{tool}", "-delete", "-alias", "{entry}", "-keystore", "{place}", "-storepass", "changeit"];
-    let mut store = Store {
+    Store {
         name: "Java's cacerts".into(),
         readers: "programs on this Java runtime; `-- CMD` gives a JVM its own trust store",
         needs_root: !java.writable && machine.os != Os::Windows,
-        install: Recipe { each: &[IMPORT], then: &[] },
-        remove: Recipe { each: &[DELETE], then: &[] },
+        install: &[IMPORT],
+        remove: &[&["{tool}", "-delete", "-alias", "{entry}", "-keystore", "{place}", "-storepass", "changeit"]],
+        tool: java.keytool.clone(),
         ..store(ca, StoreKind::Java, &java.cacerts, Listing::Keytool, &ca.label)
-    };
-    store.values.tool = java.keytool.clone();
-    store
+    }
 }

@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::contents::nicknames;
-use super::edit::{ChangeError, StoreChange, StoreEditor};
+use super::edit::{ChangeError, StoreEditor};
+use super::list::nicknames;
 use super::*;
 use harproxy_tls::authority::Authority;
 
@@ -302,7 +302,7 @@ fn debian_at(root: &Path, fixture: &Fixture) -> Store {
     let mut store = fixture.system(&machine(DEBIAN, &["update-ca-certificates"]));
     let bundle = root.join("bundle.crt");
     store.listing = store::Listing::Files { folders: vec![root.join("anchors")], bundles: vec![bundle.clone()] };
-    store.values.entry = root.join("anchors/mine.crt").into();
+    store.entry = root.join("anchors/mine.crt").into();
     store.place = bundle;
     store
 }
@@ -323,6 +323,14 @@ fn debians_commands(root: &Path, fixture: &Fixture, line: &str) -> io::Result<Co
 
 fn silent(_: &[OsString]) {}
 
+fn editor<'a>(
+    rights: Rights,
+    runner: &'a mut dyn CommandRunner,
+    tell: &'a mut dyn FnMut(&[OsString]),
+) -> StoreEditor<'a> {
+    StoreEditor { rights, runner, tell }
+}
+
 #[test]
 fn install_and_remove_change_a_store_once() {
     let fixture = Fixture::new();
@@ -331,12 +339,12 @@ fn install_and_remove_change_a_store_once() {
     let mut runner = Played::new(|line| debians_commands(&root, &fixture, line));
     let mut told = Vec::new();
     let mut tell = |words: &[OsString]| told.push(words.to_vec());
-    let mut actor = StoreEditor::new(&fixture.ca, Rights::Administrator, &mut runner, &mut tell);
-    assert_eq!(actor.uninstall(&store).unwrap(), StoreChange::Unneeded);
-    assert_eq!(actor.install(&store).unwrap(), StoreChange::Made(store.install()));
-    assert_eq!(actor.install(&store).unwrap(), StoreChange::Unneeded);
-    assert!(matches!(actor.uninstall(&store).unwrap(), StoreChange::Made(steps) if steps.len() == 2));
-    assert_eq!(actor.uninstall(&store).unwrap(), StoreChange::Unneeded);
+    let mut actor = editor(Rights::Administrator, &mut runner, &mut tell);
+    assert_eq!(actor.uninstall(&store).unwrap(), []);
+    assert_eq!(actor.install(&store).unwrap(), store.install());
+    assert_eq!(actor.install(&store).unwrap(), []);
+    assert!(actor.uninstall(&store).unwrap().len() == 2);
+    assert_eq!(actor.uninstall(&store).unwrap(), []);
     assert_eq!(runner.ran.len(), 4, "{:?}", runner.ran);
     assert_eq!(told.len(), 4, "each is told before it is run");
 }
@@ -347,13 +355,13 @@ fn incomplete_change_is_completed() {
     let root = fixture.dir.path().join("root");
     let store = debian_at(&root, &fixture);
     debians_commands(&root, &fixture, "install ").unwrap();
-    assert_eq!(store.list(&fixture.ca, &mut Played::new(|_| Ok(well()))).unwrap().state(), TrustState::Half);
+    assert_eq!(store.list(&mut Played::new(|_| Ok(well()))).unwrap().state(), TrustState::Half);
     let mut runner = Played::new(|line| debians_commands(&root, &fixture, line));
-    StoreEditor::new(&fixture.ca, Rights::Administrator, &mut runner, &mut silent).install(&store).unwrap();
+    editor(Rights::Administrator, &mut runner, &mut silent).install(&store).unwrap();
     // The file is gone, the bundle was not made anew.
     debians_commands(&root, &fixture, "rm ").unwrap();
     let mut runner = Played::new(|line| debians_commands(&root, &fixture, line));
-    StoreEditor::new(&fixture.ca, Rights::Administrator, &mut runner, &mut silent).uninstall(&store).unwrap();
+    editor(Rights::Administrator, &mut runner, &mut silent).uninstall(&store).unwrap();
     assert_eq!(runner.ran, ["update-ca-certificates --fresh"]);
 }
 
@@ -366,11 +374,11 @@ fn missing_rights_run_no_command_and_list_all() {
         || Played::new(|line| if line == "sudo -n true" { Ok(CommandOutput::default()) } else { panic!("ran {line}") });
     for rights in [Rights::User, Rights::Sudo] {
         let mut runner = refusing();
-        let error = StoreEditor::new(&fixture.ca, rights, &mut runner, &mut silent).install(&store).unwrap_err();
+        let error = editor(rights, &mut runner, &mut silent).install(&store).unwrap_err();
         assert!(matches!(&error, ChangeError::NotAllowed(steps) if *steps == store.install()), "{error}");
     }
     let mut runner = Played::new(|line| debians_commands(&root, &fixture, line));
-    StoreEditor::new(&fixture.ca, Rights::Sudo, &mut runner, &mut silent).install(&store).unwrap();
+    editor(Rights::Sudo, &mut runner, &mut silent).install(&store).unwrap();
     assert_eq!(runner.ran[0], "sudo -n true");
     assert!(runner.ran[1..].iter().all(|line| line.starts_with("sudo -n ")), "{:?}", runner.ran);
 }
@@ -384,13 +392,13 @@ fn failed_command_is_an_error_with_the_remaining_ones() {
         true => Ok(CommandOutput { err: "warning: x\nno space left\n\n".into(), ..CommandOutput::default() }),
         false => debians_commands(&root, &fixture, line),
     });
-    let error =
-        StoreEditor::new(&fixture.ca, Rights::Administrator, &mut runner, &mut silent).install(&store).unwrap_err();
-    let ChangeError::Failed { program, said, left } = &error else { panic!("{error}") };
+    let error = editor(Rights::Administrator, &mut runner, &mut silent).install(&store).unwrap_err();
+    let ChangeError::Command { source: CommandError::Failed { program, said }, left } = &error else {
+        panic!("{error}")
+    };
     assert_eq!((program.as_str(), said.as_str(), left.len()), ("update-ca-certificates", "no space left", 1));
     let mut runner = Played::new(|_| Ok(well()));
-    let error =
-        StoreEditor::new(&fixture.ca, Rights::Administrator, &mut runner, &mut silent).install(&store).unwrap_err();
+    let error = editor(Rights::Administrator, &mut runner, &mut silent).install(&store).unwrap_err();
     assert!(matches!(error, ChangeError::NoEffect { trusted: false }), "{error}");
 }
 
@@ -414,7 +422,7 @@ fn protected_database_stays_unchanged() {
             false => Ok(well()),
         }
     });
-    let error = StoreEditor::new(&fixture.ca, Rights::User, &mut runner, &mut silent).install(&store).unwrap_err();
+    let error = editor(Rights::User, &mut runner, &mut silent).install(&store).unwrap_err();
     assert!(matches!(&error, ChangeError::Guarded(steps) if steps.len() == 1), "{error}");
 }
 

@@ -7,7 +7,8 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use harproxy::child::env::ProxyAddress;
-use harproxy::child::{Facts, Mode, RunFolder, changes};
+use harproxy::child::{Facts, RunFolder, changes};
+use harproxy::verdict::RunMode;
 use harproxy_tls::bundle::{Bundle, Environment};
 
 use super::support::origin::Origin;
@@ -112,7 +113,7 @@ impl NodeSetup {
             bypass: &[".origin.localhost".into(), format!("127.0.0.1:{}", self.origin.http.port())],
             may_match: &|_| true,
             urls: &[],
-            mode: Mode::Replay,
+            mode: RunMode::REPLAY,
             recorded_at: None,
         };
         let set = changes(&facts, &Environment::new());

@@ -21,7 +21,7 @@ use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 
 use super::config::{self, Config};
-use super::ui::{Color, LogFormat, Progress, Ui};
+use super::ui::{self, LogFormat, Progress, Ui};
 use crate::child::shell::Shell;
 use about::{CompletionsArgs, ManArgs, SettingsArgs};
 use ca::CaArgs;
@@ -66,8 +66,8 @@ pub struct OutputArgs {
     #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,
     /// When to use color; `auto`: on a terminal, unless NO_COLOR is set
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", value_parser = choices(Color::WORDS))]
-    pub color: Color,
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", value_parser = choices(ui::COLORS))]
+    pub color: anstream::ColorChoice,
     /// When to show requests as they happen; `auto`: on a terminal and without CMD
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", value_parser = choices(Progress::WORDS))]
     pub progress: Progress,

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::SystemTime;
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 
 use crate::cli::advice::Failure;
 use crate::cli::args::fixtures::CheckArgs;
@@ -53,13 +54,13 @@ pub fn run(args: CheckArgs, ui: &Ui) -> Result<u8, Failure> {
 }
 
 fn lines(path: &Path, report: &CheckReport) -> String {
-    let line = |finding: &CheckFinding| {
-        let mut object = json!({ "fixture": path.display().to_string() });
-        if let (Value::Object(object), Value::Object(finding)) = (&mut object, json!(finding)) {
-            object.extend(finding);
-        }
-        format!("{object}\n")
-    };
+    #[derive(Serialize)]
+    struct FindingLine<'a> {
+        fixture: String,
+        #[serde(flatten)]
+        finding: &'a CheckFinding,
+    }
+    let line = |finding| format!("{}\n", json!(FindingLine { fixture: path.display().to_string(), finding }));
     report.findings.iter().map(line).collect()
 }
 
@@ -79,18 +80,17 @@ pub(super) fn described(path: &Path, report: &CheckReport, quiet: bool) -> Strin
             CheckSeverity::Warning => caution("warning"),
             CheckSeverity::Note => faint("note"),
         };
-        let message = harmless(&finding.message);
-        let _ = writeln!(text, "{place}: {severity}: {}", message.replace('\n', " "));
+        let message = harmless(&finding.message).replace('\n', " ");
+        let _ = writeln!(text, "{place}: {severity}: {message}");
     }
     if !quiet {
-        let of = |severity| report.count(severity);
-        let counts = [
-            (of(CheckSeverity::Problem), "problem", "problems"),
-            (of(CheckSeverity::Warning), "warning", "warnings"),
-            (of(CheckSeverity::Note), "note", "notes"),
+        let kinds = [
+            (CheckSeverity::Problem, "problem", "problems"),
+            (CheckSeverity::Warning, "warning", "warnings"),
+            (CheckSeverity::Note, "note", "notes"),
         ];
-        let found: Vec<_> =
-            counts.into_iter().filter(|(n, ..)| *n > 0).map(|(n, one, many)| counted(n, one, many)).collect();
+        let counts = kinds.map(|(severity, one, many)| (report.count(severity), one, many)).into_iter();
+        let found: Vec<_> = counts.filter(|(n, ..)| *n > 0).map(|(n, one, many)| counted(n, one, many)).collect();
         let found = if found.is_empty() { "no problems".to_owned() } else { found.join(", ") };
         let _ = writeln!(text, "{name}: {}, {found}", counted(report.entries, "entry", "entries"));
     }

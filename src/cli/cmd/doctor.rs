@@ -1,12 +1,10 @@
 //! `harproxy doctor`: runs CMD once and reports its traffic through the proxy and past it, with remedies.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::cli::event::Event;
-use serde_json::Map;
+use serde_json::json;
 
-use crate::child::env::Mode;
 use crate::cli::advice::Failure;
 use crate::cli::args::doctor::DoctorArgs;
 use crate::cli::plan::DoctorJob;
@@ -15,7 +13,7 @@ use crate::cli::ui::{self, Ui};
 use crate::diagnose::Program;
 use crate::diagnose::doctor::{Diagnosis, Doctor};
 use crate::diagnose::processes::PollRate;
-use crate::verdict::{Finding, Severity, exit};
+use crate::verdict::{RunMode, exit};
 use harproxy_tls::authority::Authority;
 
 /// Fails if there is no diagnosis.
@@ -27,7 +25,7 @@ pub async fn run(args: DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
     let mut run = Run::new(&plan, ui)?;
     let everything = |_: &str| true;
     let about = About {
-        mode: Mode::Record,
+        mode: RunMode::RECORD,
         may_match: &everything,
         may_match_origin: &everything,
         recorded_at: None,
@@ -48,7 +46,7 @@ pub async fn run(args: DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
     if json {
         ui.data(&format!("{}\n", diagnosis.json())).map_err(Failure::Output)?;
     } else if !ui.quiet || !diagnosis.is_well() {
-        ui.say(Event::Diagnosis, &report(&diagnosis), Map::from_iter([("diagnosis".to_owned(), diagnosis.json())]));
+        ui.say(Event::Diagnosis, &report(&diagnosis), json!({ "diagnosis": diagnosis.json() }));
     }
     Ok(match (status, diagnosis.is_well()) {
         (exit::SUCCESS, false) => exit::FAILED,
@@ -56,6 +54,7 @@ pub async fn run(args: DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
     })
 }
 
+/// Formats a diagnosis for the terminal.
 fn report(diagnosis: &Diagnosis) -> String {
     let cleared: Vec<&str> = diagnosis.cleared().collect();
     let mut text = match diagnosis.is_well() {
@@ -68,40 +67,43 @@ fn report(diagnosis: &Diagnosis) -> String {
         ),
         false => format!("{}: some traffic bypasses the proxy\n", ui::bad("✗ doctor")),
     };
-    match &diagnosis.programs {
+    match diagnosis.programs.as_deref() {
         None => text += "  programs and bypasses cannot be observed on this system\n",
-        Some(programs) if programs.is_empty() => text += "  CMD ended before its programs could be observed\n",
+        Some([]) => text += "  CMD ended before its programs could be observed\n",
         Some(programs) => {
             let named: Vec<String> = programs.iter().map(named).collect();
-            line(&mut text, format_args!("  ran: {}", named.join(", ")));
+            text += &format!("  ran: {}\n", named.join(", "));
         }
     }
+    let hint_mark = ui::help("hint:");
     if !cleared.is_empty() {
-        line(&mut text, format_args!("  started without harproxy's variables: {}", cleared.join(", ")));
-        line(
-            &mut text,
-            format_args!(
-                "  {} its parent removes variables, as `sudo`, `env -i` and tox do: pass on those that `harproxy env` prints",
-                ui::help("hint:")
-            ),
+        text += &format!(
+            "  started without harproxy's variables: {}\n  {hint_mark} its parent removes variables, as `sudo`, `env -i` and tox \
+             do: pass on those that `harproxy env` prints\n",
+            cleared.join(", ")
         );
     }
     if !diagnosis.hosts.is_empty() {
         text += "  through the proxy:\n";
     }
+    let counted = |n: u64, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
     for host in &diagnosis.hosts {
-        let requests = ui::counted(usize::try_from(host.requests).unwrap_or(usize::MAX), "request", "requests");
         let failed = match &host.error {
             Some(error) => format!("; {} got no response: {error}", host.failed),
             None => String::new(),
         };
-        line(&mut text, format_args!("    {}  {requests}{failed}", host.origin));
+        text += &format!("    {}  {}{failed}\n", host.origin, counted(host.requests, "request"));
     }
     if diagnosis.tunnels > 0 {
-        let tunnels = usize::try_from(diagnosis.tunnels).unwrap_or(usize::MAX);
-        line(&mut text, format_args!("    {} that was not HTTP", ui::counted(tunnels, "tunnel", "tunnels")));
+        text += &format!("    {} that was not HTTP\n", counted(diagnosis.tunnels, "tunnel"));
     }
-    diagnosis.findings.iter().for_each(|finding| add(&mut text, finding));
+    for finding in &diagnosis.findings {
+        let mark = ui::finding_mark(finding.severity, &finding.check);
+        text += &format!("\n{mark}: {}\n", finding.text.replace('\n', "\n  "));
+        if let Some(hint) = &finding.hint {
+            text += &format!("  {hint_mark} {}\n", hint.replace('\n', "\n  "));
+        }
+    }
     text
 }
 
@@ -110,25 +112,4 @@ fn named(program: &Program) -> String {
         Some(version) if !program.name.contains(version.as_str()) => format!("{} {version}", program.name),
         _ => program.name.clone(),
     }
-}
-
-fn add(text: &mut String, finding: &Finding) {
-    let kind = finding.check.as_str();
-    let mark = match finding.severity {
-        Severity::Error => ui::bad(format_args!("✗ {kind}")),
-        Severity::Warning => ui::caution(format_args!("! {kind}")),
-    };
-    let mut lines = finding.text.lines();
-    line(text, format_args!("\n{mark}: {}", lines.next().unwrap_or_default()));
-    lines.for_each(|more| line(text, format_args!("  {more}")));
-    let mut remedy = finding.hint.iter().flat_map(|remedy| remedy.lines());
-    if let Some(first) = remedy.next() {
-        line(text, format_args!("  {} {first}", ui::help("hint:")));
-    }
-    remedy.for_each(|more| line(text, format_args!("  {more}")));
-}
-
-fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
-    // Writing to a `String` cannot fail.
-    let _ = writeln!(text, "{line}");
 }

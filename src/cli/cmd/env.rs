@@ -3,9 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::child::docker;
-use crate::child::env::{self, Environment, Facts, Mode, ProxyAddress, VariableChange};
+use crate::child::env::{self, Environment, Facts, ProxyAddress, VariableChange};
 use crate::child::files::RunFiles;
+use crate::child::shell;
 use crate::cli::advice::Failure;
 use crate::cli::args::EnvArgs;
 use crate::cli::event::Event;
@@ -13,7 +13,7 @@ use crate::cli::plan;
 use crate::cli::roots::load_bundle;
 use crate::cli::ui::{self, Ui};
 use crate::diagnose::PLAYWRIGHT;
-use crate::verdict::exit;
+use crate::verdict::{RunMode, exit};
 use harproxy_support::atomic_file::Readers;
 use harproxy_tls::authority::Authority;
 
@@ -53,12 +53,13 @@ fn in_containers(args: &EnvArgs, ui: &Ui) -> Result<String, Failure> {
         ui.note(Event::Hint, &text);
     }
     let authority = Authority::load_or_create(&plan::ca_dir(&args.authority)?)?;
-    let proxy = ProxyAddress { host: docker::HOST.to_owned(), port: listen.port(), credentials: credentials(args) };
+    let proxy =
+        ProxyAddress { host: shell::DOCKER_HOST.to_owned(), port: listen.port(), credentials: credentials(args) };
     let folder = folder(authority.dir().join("docker"))?;
     let files = RunFiles::write(&folder, &load_bundle(&authority, ui)?, Readers::All)?;
     let ca = folder.join("ca.pem");
     write(&ca, authority.cert_pem().as_bytes(), Readers::All)?;
-    let loopback = docker::LOOPBACK.iter().map(ToString::to_string);
+    let loopback = shell::CONTAINER_LOOPBACK.iter().map(ToString::to_string);
     let bypass: Vec<String> = args.listen.bypass.iter().cloned().chain(loopback).collect();
     // The variables of this environment do not apply inside a container.
     let mut changes = changes(&proxy, &authority, &files, &bypass, &Environment::new());
@@ -67,8 +68,8 @@ fn in_containers(args: &EnvArgs, ui: &Ui) -> Result<String, Failure> {
     }
     // Readable by the owner only: the Docker client reads it, and it may contain the proxy's password.
     let file = folder.join("variables");
-    write(&file, docker::variables(&changes).as_bytes(), Readers::Owner)?;
-    Ok(docker::arguments(&changes, &folder, &file))
+    write(&file, shell::docker_variables(&changes).as_bytes(), Readers::Owner)?;
+    Ok(shell::docker_arguments(&changes, &folder, &file))
 }
 
 /// Returns the lines of a Playwright configuration. Playwright ignores credentials in the proxy's URL.
@@ -98,7 +99,7 @@ fn changes(
         // The scope is unknown here.
         may_match: &|_| true,
         urls: &[],
-        mode: Mode::Record,
+        mode: RunMode::RECORD,
         recorded_at: None,
     };
     env::changes(&facts, user).into_iter().filter(|change| change.variable != "HARPROXY_RUN_MODE").collect()

@@ -1,14 +1,12 @@
 //! `harproxy ls`: lists the entries of fixtures, one per line.
 
-use std::fmt::Write as _;
-
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Row, Table, presets};
 
 use crate::cli::advice::Failure;
 use crate::cli::args::fixtures::LsArgs;
 use crate::cli::event::Event;
 use crate::cli::fixtures;
-use crate::cli::ui::{self, Ui, harmless};
+use crate::cli::ui::{self, Ui, flat, harmless};
 use crate::fixtures::ls::{self, EntryLine};
 use crate::verdict::exit;
 use harproxy_har::Fixture;
@@ -48,6 +46,9 @@ const MIN_URL_WIDTH: usize = 12;
 
 /// Formats the table, fitted to the terminal. Without a terminal nothing is truncated.
 fn table(lines: &[EntryLine]) -> String {
+    if lines.is_empty() {
+        return String::new();
+    }
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     match ui::data_width() {
@@ -61,7 +62,7 @@ fn table(lines: &[EntryLine]) -> String {
             line.status.to_string(),
             harmless(line.mime_type.split(';').next().unwrap_or_default().trim()).into_owned(),
             line.size.map_or_else(|| "-".to_owned(), |size| size.to_string()),
-            harmless(&line.url).replace(['\n', '\t'], " "),
+            flat(&line.url),
         ]);
         row.max_height(1);
         table.add_row(row);
@@ -70,19 +71,12 @@ fn table(lines: &[EntryLine]) -> String {
     let fits = ui::data_width().is_none_or(|width| left + MIN_URL_WIDTH <= width.into());
     for (at, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 1));
-        match at {
-            2 | 4 => column.set_cell_alignment(CellAlignment::Right),
-            _ => {}
+        if matches!(at, 2 | 4) {
+            column.set_cell_alignment(CellAlignment::Right);
         }
         if at < 5 && fits {
             column.set_constraint(ColumnConstraint::ContentWidth);
         }
     }
-    let mut text = String::new();
-    if !lines.is_empty() {
-        for line in table.lines() {
-            let _ = writeln!(text, "{}", line.trim_end());
-        }
-    }
-    text
+    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }

@@ -7,9 +7,7 @@ use crate::cli::config::Config;
 use crate::cli::event::Event;
 use crate::cli::ui::{self, Ui};
 use crate::cli::{plan, summary};
-use crate::fixtures::check::{
-    CheckFinding, CheckOptions, CheckReport, CheckSeverity, FindingKind, check as check_fixture,
-};
+use crate::fixtures::check::{CheckOptions, CheckReport, CheckSeverity, FindingKind, check as check_fixture};
 use crate::record::{self, Leftover, RecordPlan, RecordingSummary, Recovery};
 use crate::verdict::exit;
 
@@ -19,31 +17,26 @@ pub fn run(args: RecoverArgs, ui: &Ui) -> Result<u8, Failure> {
     let (discard, config) = (args.discard, args.config.loaded.clone());
     let plan = plan::recover_plan(args);
     let output = plan.output.display();
-    if discard {
-        let dropped: Vec<String> =
-            record::discard(&plan.output)?.iter().map(|leftover| dropped(leftover, &output)).collect();
-        match dropped.is_empty() {
-            true => ui.note(Event::Recovered, &format!("no unfinished recording of {output}")),
-            false => ui.note(Event::Discarded, &dropped.join("\n")),
-        }
-        return Ok(exit::SUCCESS);
-    }
-    let recovered = record::recover(&plan)?;
-    if recovered.is_empty() {
+    let (dropped, recovered) = match discard {
+        true => (record::discard(&plan.output)?, Vec::new()),
+        false => (Vec::new(), record::recover(&plan)?),
+    };
+    if dropped.is_empty() && recovered.is_empty() {
         ui.note(Event::Recovered, &format!("no unfinished recording of {output}"));
         return Ok(exit::SUCCESS);
     }
-    let lines: Vec<String> = recovered.iter().map(accepted).collect();
+    if discard {
+        let lines: Vec<String> = dropped.iter().map(|leftover| describe_dropped(leftover, &output)).collect();
+        ui.note(Event::Discarded, &lines.join("\n"));
+        return Ok(exit::SUCCESS);
+    }
+    let lines: Vec<String> = recovered.iter().map(describe_accepted).collect();
     let next = summary::next(&plan.output, plan.content, &[], &[]);
     ui.note(Event::Recovered, &format!("{}\n\n{}\n{next}", lines.join("\n"), ui::strong("Next:")));
     let entries: Vec<usize> = recovered.into_iter().flat_map(|recovery| recovery.unchecked).collect();
-    match find_leaks(&plan, &config, &entries)? {
-        None => Ok(exit::SUCCESS),
-        Some(leaks) => {
-            ui.alert(Event::Leaked, &leaks);
-            Ok(exit::FAILED)
-        }
-    }
+    let Some(leaks) = find_leaks(&plan, &config, &entries)? else { return Ok(exit::SUCCESS) };
+    ui.alert(Event::Leaked, &leaks);
+    Ok(exit::FAILED)
 }
 
 /// Runs `harproxy check` on the entries of a killed recording and returns its findings, or `None`. Such a recording
@@ -54,7 +47,7 @@ fn find_leaks(plan: &RecordPlan, config: &Config, entries: &[usize]) -> Result<O
     }
     let checks = CheckOptions { policy: &plan.policy, given: &plan.values, allow: config.allow(), max_age: None };
     let CheckReport { entries: total, mut findings } = check_fixture(&plan.output, &checks)?;
-    findings.retain(|finding: &CheckFinding| {
+    findings.retain(|finding| {
         let is_recovered = finding.entry.is_some_and(|entry| entries.contains(&entry));
         is_recovered && (finding.severity == CheckSeverity::Problem || finding.kind == FindingKind::Entropy)
     });
@@ -68,15 +61,14 @@ fn find_leaks(plan: &RecordPlan, config: &Config, entries: &[usize]) -> Result<O
     )))
 }
 
-fn accepted(recovery: &Recovery) -> String {
+fn describe_accepted(recovery: &Recovery) -> String {
     let RecordingSummary { added, changed, unchanged, not_seen, .. } = recovery.summary;
     format!("{recovery}: {}", summary::counts(added, changed, unchanged, not_seen))
 }
 
-fn dropped(leftover: &Leftover, output: &impl std::fmt::Display) -> String {
+fn describe_dropped(leftover: &Leftover, output: &impl std::fmt::Display) -> String {
     let what = match leftover.exchanges {
-        Some(1) => "1 exchange".to_owned(),
-        Some(many) => format!("{many} exchanges"),
+        Some(n) => format!("{n} exchange{}", if n == 1 { "" } else { "s" }),
         None => "an unreadable part".to_owned(),
     };
     format!("dropped {what} of a recording into {output} that was {}", leftover.cause)

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use tokio::task::spawn_blocking;
 
 use super::record;
-use crate::child::env::Mode;
 use crate::cli::advice::Failure;
 use crate::cli::args::replay::ReplayArgs;
 use crate::cli::event::Event;
@@ -19,10 +18,10 @@ use crate::cli::run::{About, End, Run};
 use crate::cli::summary;
 use crate::cli::ui::Ui;
 use crate::diagnose::processes::PollRate;
-use crate::record::{CmdEnd, RecordingResult};
+use crate::record::RecordingResult;
 use crate::replay::{Reloader, Replayer};
-use crate::verdict::Verdict;
 use crate::verdict::request::{EntryChange, RecordedEntry};
+use crate::verdict::{RunMode, Verdict};
 use harproxy_har::Fixture;
 use harproxy_tls::authority::Authority;
 
@@ -40,7 +39,7 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
     let may_match = |host: &str| replayer.may_match_domain(host);
     let may_match_origin = |origin: &str| replayer.may_match_origin(origin);
     let about = About {
-        mode: Mode::Replay,
+        mode: RunMode::REPLAY,
         may_match: &may_match,
         may_match_origin: &may_match_origin,
         recorded_at: replayer.recorded_at(),
@@ -52,15 +51,13 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
         replayer.set_listener(listener);
     }
     recorder.iter().for_each(|recorder| run.recorded_by(recorder.clone()));
-    let watcher = match &plan.cmd[..] {
-        [] => Some(reload::watch(Reloader::new(replayer.clone()), *ui)),
-        // Fixtures must not change while CMD runs.
-        _ => None,
-    };
-    let watcher = watcher.transpose().map_err(|source| Failure::System { doing: "starting a thread", source })?;
+    // Fixtures must not change while CMD runs.
+    let stop_reloads = plan.cmd.is_empty().then(|| reload::watch(Reloader::new(replayer.clone()), *ui));
+    let stop_reloads =
+        stop_reloads.transpose().map_err(|source| Failure::System { doing: "starting a thread", source })?;
     let end = run.serve(replayer.handler(run.bus()), authority, &about).await?;
     // Wait for a reload in progress, which would otherwise be reported after the verdict.
-    let end = match run.unless_interrupted(spawn_blocking(move || drop(watcher))).await {
+    let end = match run.unless_interrupted(spawn_blocking(move || stop_reloads.map(|stop| stop()))).await {
         Err(Failure::Cut { status, .. }) => End::Cut(status),
         _ => end,
     };
@@ -76,7 +73,7 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
             Err(Failure::Cut { status, .. }) => return Ok(run.conclude(&End::Cut(status), verdict, &recorded)),
             pruned => pruned?,
         };
-        let status = run.conclude_with(&end, verdict, &recorded, pruned.has_failed());
+        let status = run.conclude_with(&end, verdict, &recorded, !pruned.failures.is_empty());
         pruned.print(ui);
         return Ok(status);
     }
@@ -85,10 +82,7 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
         return Ok(run.conclude(&end, verdict, &recorded));
     };
     recorded.entry_views = Some(run.entry_views(&verdict, &recorded));
-    let ending = if end.is_clean() { CmdEnd::Clean } else { CmdEnd::Failed };
-    let finalises = recorder.clone();
-    let finalise = spawn_blocking(move || finalises.finalise(ending));
-    let outcome = match record::finished(run.unless_interrupted(finalise).await) {
+    let outcome = match record::finalise(&mut run, &recorder, None, &end).await {
         Ok(outcome) => outcome,
         Err(Failure::Cut { status, .. }) => return Ok(run.conclude(&End::Cut(status), verdict, &recorded)),
         Err(failure) => return Ok(run.unfinished(&end, &failure, with_recorded(verdict, &recorder.verdict()))),
@@ -98,11 +92,7 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
         recorded = added;
     }
     let status = run.conclude(&end, verdict, &recorded);
-    let failed = match end {
-        End::Cmd(status) => Some(status).filter(|_| !end.is_clean()),
-        End::NoCmd | End::NotStarted(_) | End::Cut(_) => None,
-    };
-    let change = summary::change(&outcome, &output, failed);
+    let change = summary::change(&outcome, &output, end.failed_status());
     match outcome.held {
         // The user must decide on a held recording, so `--quiet` does not hide it.
         Some(_) => ui.alert(Event::Summary, &format!("{change}\n{}", summary::choice(&output))),
@@ -111,7 +101,7 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
     Ok(status)
 }
 
-/// The fixture with what was added to it, where the numbers of the entries that it had still say the same.
+/// Returns the fixture with its added entries. `None` if the numbers of its previous entries have changed.
 fn added(outcome: &RecordingResult, output: &Path, before: &Recorded) -> Option<Recorded> {
     let had = before.fixtures.iter().map(|fixture| fixture.entries()).sum();
     let is_behind = |became: &RecordedEntry| became.change != EntryChange::Added || became.entry >= had;
@@ -122,7 +112,7 @@ fn added(outcome: &RecordingResult, output: &Path, before: &Recorded) -> Option<
     Some(Recorded { fixtures: vec![fixture], entries: outcome.entries.clone(), entry_views: None })
 }
 
-/// The end of a replay with recorded misses.
+/// Adds the counts and findings of recorded misses to the verdict of a replay.
 fn with_recorded(mut replayed: Verdict, recorded: &Verdict) -> Verdict {
     replayed.counts.upstream_connections += recorded.counts.upstream_connections;
     replayed.findings.extend(recorded.findings.iter().cloned());

@@ -26,7 +26,6 @@ pub enum Error {
 }
 
 impl Error {
-    #[must_use]
     pub fn hint(&self) -> String {
         match self {
             Error::Read { path, source } if source.kind() == io::ErrorKind::NotFound => {

@@ -1,48 +1,51 @@
 //! The live list of requests: text lines or JSON events. A separate thread writes them from a queue, so that a blocked
 //! terminal or a slow reader does not block requests.
 
-mod events;
-mod line;
 mod list;
 
-use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::ui::{self, LiveFormat};
+use indexmap::IndexMap;
+use serde::Serialize;
+use serde_json::json;
+
+use super::event::Event;
+use super::ui::{self, LiveFormat, json_line};
 use crate::pipeline::{RunEvent, Subscriber};
 use crate::verdict::request::{RequestRow, ResultKind};
-use crate::verdict::{Finding, FindingListener, name_in_reports};
+use crate::verdict::{Finding, FindingListener};
 use harproxy_proxy::{ConnectionEvent, Origin};
 
-/// Maximum length of the queue. Further items are only counted.
-const QUEUE: usize = 32_768;
+/// Maximum length of the queue. Further events are only counted.
+const MAX_QUEUED: usize = 32_768;
 /// A response that takes longer is shown at its head and again at its end.
-const PATIENCE: Duration = Duration::from_secs(1);
+const HEAD_DELAY: Duration = Duration::from_secs(1);
 /// A reader that has read no line for this time counts as stopped.
-const UNREAD: Duration = Duration::from_secs(3);
+const READER_TIMEOUT: Duration = Duration::from_secs(3);
 
-enum LiveItem {
-    Answered(Box<RequestRow>),
-    Ended(Box<RequestRow>),
-    TlsRefused(Origin, String),
-    Found(Box<Finding>),
-    /// Write all items before this one, then signal.
+enum QueueItem {
+    Event(LiveEvent),
+    /// Write all events before this item, then signal.
     Flush(Sender<()>),
 }
 
-/// Writes the items in one of the formats.
+enum LiveEvent {
+    /// The head of a response arrived. The output gets this event only if the body takes longer.
+    Running(Box<RequestRow>),
+    Ended(Box<RequestRow>),
+    TlsRefused(Origin, String),
+    Found(Box<Finding>),
+    /// This number of events was dropped, because the queue was full.
+    Dropped(u64),
+}
+
+/// Writes events in one of the formats.
 trait LiveOutput: Send {
-    /// The head of a response arrived, and its body takes longer.
-    fn running(&mut self, seen: &RequestRow);
-    fn ended(&mut self, seen: &RequestRow);
-    fn tls_refused(&mut self, to: &Origin, reason: &str);
-    fn found(&mut self, finding: &Finding);
-    /// This number of items was dropped.
-    fn lost(&mut self, number: u64);
+    fn write(&mut self, event: &LiveEvent);
     /// Returns true if output is held back until [`LiveOutput::flush`].
     fn holds_back(&self) -> bool {
         false
@@ -51,11 +54,17 @@ trait LiveOutput: Send {
     fn flush(&mut self) {}
 }
 
+/// The sending side of the live list.
 #[derive(Clone, Debug)]
 pub struct Live {
-    queue: SyncSender<LiveItem>,
-    lost: Arc<AtomicU64>,
-    written: Arc<AtomicU64>,
+    queue: SyncSender<QueueItem>,
+    counters: Arc<Counters>,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    dropped: AtomicU64,
+    written: AtomicU64,
 }
 
 impl Live {
@@ -64,60 +73,51 @@ impl Live {
         let output: Box<dyn LiveOutput> = match format {
             LiveFormat::Nothing => return Ok(None),
             LiveFormat::List => Box::new(list::List::default()),
-            LiveFormat::Events => Box::new(events::Events),
+            LiveFormat::Events => Box::new(JsonLines),
         };
-        let (queue, items) = sync_channel(QUEUE);
-        let live = Live { queue, lost: Arc::default(), written: Arc::default() };
-        let (lost, written) = (live.lost.clone(), live.written.clone());
-        let live_thread =
-            LiveThread { output, running: HashMap::new(), waiting: VecDeque::new(), held: None, lost, written };
+        let (queue, items) = sync_channel(MAX_QUEUED);
+        let live_thread = LiveThread::new(output);
+        let live = Live { queue, counters: live_thread.counters.clone() };
         thread::Builder::new().name("live".to_owned()).spawn(move || live_thread.run(&items))?;
         Ok(Some(live))
     }
 
-    #[must_use]
+    /// Returns a listener that shows findings at once.
     pub fn finding_listener(&self) -> FindingListener {
         let live = self.clone();
-        Box::new(move |finding| live.put(LiveItem::Found(Box::new(finding.clone()))))
+        Box::new(move |finding| live.put(LiveEvent::Found(Box::new(finding.clone()))))
     }
 
-    fn put_row(&self, row: Option<&RequestRow>, item: fn(Box<RequestRow>) -> LiveItem) {
+    fn put_row(&self, row: Option<&RequestRow>, event: fn(Box<RequestRow>) -> LiveEvent) {
         if let Some(row) = row {
-            self.put(item(Box::new(row.without_messages())));
+            self.put(event(Box::new(row.without_messages())));
         }
     }
 
-    fn put(&self, item: LiveItem) {
-        if self.queue.try_send(item).is_err() {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+    fn put(&self, event: LiveEvent) {
+        if self.queue.try_send(QueueItem::Event(event)).is_err() {
+            self.counters.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Blocks until all items so far are written. If the reader has stopped, output to standard error is suppressed
+    /// Blocks until all events so far are written. If the reader has stopped, output to standard error is suppressed
     /// from then on, so that the run can end.
     pub fn flush(&self) {
         let (done, is_done) = channel();
-        let mut flush = LiveItem::Flush(done);
+        let mut unsent = Some(QueueItem::Flush(done));
         loop {
-            let before = self.written.load(Ordering::Relaxed);
-            match self.queue.try_send(flush) {
-                Ok(()) => break,
-                Err(TrySendError::Full(again)) => flush = again,
-                Err(TrySendError::Disconnected(_)) => return,
+            let before = self.counters.written.load(Ordering::Relaxed);
+            match unsent.take().map(|item| self.queue.try_send(item)) {
+                None | Some(Ok(())) => {}
+                Some(Err(TrySendError::Full(item))) => unsent = Some(item),
+                Some(Err(TrySendError::Disconnected(_))) => return,
             }
-            thread::sleep(UNREAD);
-            if before == self.written.load(Ordering::Relaxed) {
-                return ui::stop_writing();
-            }
-        }
-        loop {
-            let before = self.written.load(Ordering::Relaxed);
-            match is_done.recv_timeout(UNREAD) {
-                Err(RecvTimeoutError::Timeout) if before == self.written.load(Ordering::Relaxed) => {
+            match is_done.recv_timeout(READER_TIMEOUT) {
+                Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) if before == self.counters.written.load(Ordering::Relaxed) => {
                     return ui::stop_writing();
                 }
                 Err(RecvTimeoutError::Timeout) => {}
-                Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
@@ -126,10 +126,10 @@ impl Live {
 impl Subscriber for Live {
     fn notify(&self, event: &RunEvent<'_>) {
         match event {
-            RunEvent::Answered(request) => self.put_row(request.row, LiveItem::Answered),
-            RunEvent::Ended(request, _) => self.put_row(request.row, LiveItem::Ended),
+            RunEvent::Answered(request) => self.put_row(request.row, LiveEvent::Running),
+            RunEvent::Ended(request, _) => self.put_row(request.row, LiveEvent::Ended),
             RunEvent::Connection(ConnectionEvent::TlsRefused { to, reason }) => {
-                self.put(LiveItem::TlsRefused((*to).clone(), reason.clone()));
+                self.put(LiveEvent::TlsRefused((*to).clone(), reason.clone()));
             }
             // Findings come from the listener, which gets equal ones once.
             RunEvent::Found(_) | RunEvent::Connection(_) => {}
@@ -141,101 +141,119 @@ impl Subscriber for Live {
     }
 }
 
+/// The thread that writes the live list.
 struct LiveThread {
     output: Box<dyn LiveOutput>,
-    /// Responses that have started and are not shown yet, by request number.
-    running: HashMap<u64, Box<RequestRow>>,
-    /// The times to show them, in ascending order.
-    waiting: VecDeque<(Instant, u64)>,
+    /// Responses that have started and are not shown yet, by request number, with the time to show them. They are in
+    /// the order of these times.
+    running: IndexMap<u64, (Instant, Box<RequestRow>)>,
     /// The time to flush the held-back output.
-    held: Option<Instant>,
-    lost: Arc<AtomicU64>,
-    written: Arc<AtomicU64>,
+    flush_at: Option<Instant>,
+    counters: Arc<Counters>,
 }
 
 impl LiveThread {
-    fn run(mut self, items: &Receiver<LiveItem>) {
+    fn new(output: Box<dyn LiveOutput>) -> Self {
+        LiveThread { output, running: IndexMap::new(), flush_at: None, counters: Arc::default() }
+    }
+
+    fn run(mut self, items: &Receiver<QueueItem>) {
         loop {
-            let item = match self.due() {
+            let item = match self.next_output_time() {
                 None => items.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(due) => items.recv_timeout(due.saturating_duration_since(Instant::now())),
+                Some(at) => items.recv_timeout(at.saturating_duration_since(Instant::now())),
             };
             match item {
-                Ok(item) => self.write_item(item),
+                Ok(QueueItem::Event(event)) => self.take(event),
+                Ok(QueueItem::Flush(done)) => {
+                    self.output.flush();
+                    let _ = done.send(());
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return self.output.flush(),
             }
-            match self.lost.swap(0, Ordering::Relaxed) {
+            match self.counters.dropped.swap(0, Ordering::Relaxed) {
                 0 => {}
-                number => self.output.lost(number),
+                number => self.output.write(&LiveEvent::Dropped(number)),
             }
             self.write_due(Instant::now());
-            self.written.fetch_add(1, Ordering::Relaxed);
+            self.counters.written.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    fn write_item(&mut self, item: LiveItem) {
-        match item {
-            LiveItem::Answered(seen) if seen.mime_type.as_deref().is_some_and(is_endless) => self.output.running(&seen),
-            LiveItem::Answered(seen) => {
-                self.waiting.push_back((Instant::now() + PATIENCE, seen.id));
-                self.running.insert(seen.id, seen);
+    /// Writes an event. The head of a response waits for its end, unless an event stream has no end by itself.
+    fn take(&mut self, event: LiveEvent) {
+        let is_endless = |mime_type: &String| mime_type.starts_with("text/event-stream");
+        match event {
+            LiveEvent::Running(row) if !row.mime_type.as_ref().is_some_and(is_endless) => {
+                self.running.insert(row.id, (Instant::now() + HEAD_DELAY, row));
             }
-            LiveItem::Ended(seen) => {
-                self.running.remove(&seen.id);
-                self.output.ended(&seen);
-            }
-            LiveItem::TlsRefused(to, reason) => self.output.tls_refused(&to, &reason),
-            LiveItem::Found(finding) => self.output.found(&finding),
-            LiveItem::Flush(done) => {
-                self.output.flush();
-                let _ = done.send(());
-            }
-        }
-    }
-
-    fn write_due(&mut self, now: Instant) {
-        while let Some((due, id)) = self.waiting.front().copied() {
-            match self.running.contains_key(&id) {
-                true if due > now => break,
-                true => {
-                    if let Some(seen) = self.running.remove(&id) {
-                        self.output.running(&seen);
-                    }
+            event => {
+                if let LiveEvent::Ended(row) = &event {
+                    self.running.shift_remove(&row.id);
                 }
-                false => {}
+                self.output.write(&event);
             }
-            self.waiting.pop_front();
         }
-        if self.held.is_some_and(|due| due <= now) {
+    }
+
+    /// Writes the responses and the held-back output whose time has come.
+    fn write_due(&mut self, now: Instant) {
+        while self.running.first().is_some_and(|(_, (at, _))| *at <= now) {
+            if let Some((_, (_, row))) = self.running.shift_remove_index(0) {
+                self.output.write(&LiveEvent::Running(row));
+            }
+        }
+        if self.flush_at.is_some_and(|at| at <= now) {
             self.output.flush();
+            self.flush_at = None;
         }
-        self.held = match self.held {
-            _ if !self.output.holds_back() => None,
-            Some(due) if due > now => Some(due),
-            _ => Some(now + PATIENCE),
+        self.flush_at = match self.output.holds_back() {
+            true => self.flush_at.or(Some(now + HEAD_DELAY)),
+            false => None,
         };
     }
 
-    /// Returns the time of the next output without a new item.
-    fn due(&self) -> Option<Instant> {
-        self.waiting.front().map(|(due, _)| *due).into_iter().chain(self.held).min()
+    /// Returns the time of the next output without a new event.
+    fn next_output_time(&self) -> Option<Instant> {
+        self.running.first().map(|(_, (at, _))| *at).into_iter().chain(self.flush_at).min()
     }
 }
 
-/// Returns true if a response of this media type has no end by itself.
-fn is_endless(mime_type: &str) -> bool {
-    mime_type.starts_with("text/event-stream")
+/// The live list as one JSON object per line, documented in `docs/reference/events.md`.
+struct JsonLines;
+
+impl LiveOutput for JsonLines {
+    fn write(&mut self, event: &LiveEvent) {
+        ui::write_line(&match event {
+            LiveEvent::Running(row) => json_line(Event::Answered, ExplainedRow::of(row)),
+            LiveEvent::Ended(row) if row.outcome == ResultKind::Tunnel => {
+                json_line(Event::Tunnel, ExplainedRow::of(row))
+            }
+            LiveEvent::Ended(row) => json_line(Event::Request, ExplainedRow::of(row)),
+            LiveEvent::TlsRefused(to, reason) => {
+                json_line(Event::TlsRefused, json!({ "host": &*to.host, "port": to.port, "reason": reason }))
+            }
+            LiveEvent::Found(finding) => json_line(Event::Finding, finding),
+            LiveEvent::Dropped(number) => json_line(Event::Dropped, json!({ "number": number })),
+        });
+    }
 }
 
-/// Returns the entry that answered, or the result of the request.
-fn origin_of(seen: &RequestRow) -> String {
-    match (&seen.fixture, seen.entry, seen.outcome) {
-        (Some(fixture), Some(entry), ResultKind::Served) => {
-            let followed: String = seen.followed.iter().map(|entry| format!("→#{entry}")).collect();
-            format!("{fixture}#{entry}{followed}")
-        }
-        _ => name_in_reports(seen.outcome),
+/// A request as in the report, with the reason if it was refused.
+#[derive(Serialize)]
+struct ExplainedRow<'a> {
+    #[serde(flatten)]
+    row: &'a RequestRow,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explanation: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<&'a str>,
+}
+
+impl<'a> ExplainedRow<'a> {
+    fn of(row: &'a RequestRow) -> Self {
+        ExplainedRow { row, explanation: row.explanation.as_deref(), remedy: row.hint.as_deref() }
     }
 }
 
@@ -248,43 +266,25 @@ mod tests {
     #[derive(Default)]
     struct Notes(Arc<Mutex<Vec<String>>>);
 
-    impl Notes {
-        fn take(&self, what: String) {
-            self.0.lock().unwrap().push(what);
-        }
-    }
-
     impl LiveOutput for Notes {
-        fn running(&mut self, seen: &RequestRow) {
-            self.take(format!("running {}", seen.id));
-        }
-
-        fn ended(&mut self, seen: &RequestRow) {
-            self.take(format!("ended {}", seen.id));
-        }
-
-        fn tls_refused(&mut self, to: &Origin, _: &str) {
-            self.take(to.to_string());
-        }
-
-        fn found(&mut self, finding: &Finding) {
-            self.take(finding.text.clone());
-        }
-
-        fn lost(&mut self, number: u64) {
-            self.take(format!("lost {number}"));
+        fn write(&mut self, event: &LiveEvent) {
+            self.0.lock().unwrap().push(match event {
+                LiveEvent::Running(row) => format!("running {}", row.id),
+                LiveEvent::Ended(row) => format!("ended {}", row.id),
+                LiveEvent::TlsRefused(to, _) => to.to_string(),
+                LiveEvent::Found(finding) => finding.text.clone(),
+                LiveEvent::Dropped(number) => format!("dropped {number}"),
+            });
         }
     }
 
     fn live_thread() -> (LiveThread, Arc<Mutex<Vec<String>>>) {
         let notes = Notes::default();
         let written = notes.0.clone();
-        let output = Box::new(notes);
-        let (running, waiting) = (HashMap::new(), VecDeque::new());
-        (LiveThread { output, running, waiting, held: None, lost: Arc::default(), written: Arc::default() }, written)
+        (LiveThread::new(Box::new(notes)), written)
     }
 
-    fn seen(id: u64, mime_type: &str) -> Box<RequestRow> {
+    fn row(id: u64, mime_type: &str) -> Box<RequestRow> {
         Box::new(RequestRow { id, mime_type: Some(mime_type.into()), ..RequestRow::default() })
     }
 
@@ -292,28 +292,39 @@ mod tests {
     fn slow_and_endless_responses_are_shown_at_their_head() {
         let (mut live_thread, written) = live_thread();
         for id in [1, 2] {
-            live_thread.write_item(LiveItem::Answered(seen(id, "application/json")));
+            live_thread.take(LiveEvent::Running(row(id, "application/json")));
         }
-        live_thread.write_item(LiveItem::Answered(seen(3, "text/event-stream; charset=utf-8")));
-        live_thread.write_item(LiveItem::Ended(seen(1, "application/json")));
+        live_thread.take(LiveEvent::Running(row(3, "text/event-stream; charset=utf-8")));
+        live_thread.take(LiveEvent::Ended(row(1, "application/json")));
         live_thread.write_due(Instant::now());
         assert_eq!(*written.lock().unwrap(), ["running 3", "ended 1"]);
-        assert!(live_thread.due().is_some());
-        live_thread.write_due(Instant::now() + PATIENCE);
+        assert!(live_thread.next_output_time().is_some());
+        live_thread.write_due(Instant::now() + HEAD_DELAY);
         assert_eq!(written.lock().unwrap().last().unwrap(), "running 2");
-        assert_eq!((live_thread.due(), live_thread.running.len()), (None, 0));
+        assert_eq!((live_thread.next_output_time(), live_thread.running.len()), (None, 0));
     }
 
     #[test]
-    fn items_beyond_the_queue_are_counted() {
+    fn events_beyond_the_queue_are_counted() {
         let (live_thread, written) = live_thread();
         let (queue, items) = sync_channel(1);
-        let live = Live { queue, lost: live_thread.lost.clone(), written: live_thread.written.clone() };
+        let live = Live { queue, counters: live_thread.counters.clone() };
         for id in 1..=3 {
-            live.put(LiveItem::Ended(seen(id, "")));
+            live.put(LiveEvent::Ended(row(id, "")));
         }
         drop(live);
         live_thread.run(&items);
-        assert_eq!(*written.lock().unwrap(), ["ended 1", "lost 2"]);
+        assert_eq!(*written.lock().unwrap(), ["ended 1", "dropped 2"]);
+    }
+
+    #[test]
+    fn request_event_has_the_members_of_the_report_and_the_reason() {
+        let row = RequestRow { url: "https://api.test/".into(), outcome: ResultKind::Miss, ..RequestRow::default() };
+        let plain = serde_json::to_value(ExplainedRow::of(&row)).unwrap();
+        assert_eq!(plain, serde_json::to_value(&row).unwrap());
+        let row = RequestRow { explanation: Some("no entry".into()), ..row };
+        let refused = serde_json::to_value(ExplainedRow::of(&row)).unwrap();
+        assert_eq!(refused["explanation"], "no entry");
+        assert_eq!(refused.as_object().unwrap().len(), plain.as_object().unwrap().len() + 1);
     }
 }

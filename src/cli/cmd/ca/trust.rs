@@ -10,7 +10,7 @@ use crate::cli::advice::{self, Failure};
 use crate::cli::args::ca::TrustArgs;
 use crate::cli::event::Event;
 use crate::cli::ui::{self, Ui};
-use crate::trust::edit::{ChangeError, StoreChange, StoreEditor};
+use crate::trust::edit::{ChangeError, StoreEditor};
 use crate::trust::{
     Ca, ListError, LocalRunner, Machine, Obstacle, Rights, Store, StoreCommand, StoreContents, StoreEntry, StoreList,
     TrustState, stores,
@@ -36,7 +36,7 @@ pub fn run(args: &TrustArgs, authority: &Authority, ui: &Ui) -> Result<u8, Failu
     if args.install || args.uninstall {
         return output.act(&plan, args, &mut runner);
     }
-    let looked: Vec<_> = plan.stores.iter().map(|store| (store, store.list(&ca, &mut runner))).collect();
+    let looked: Vec<_> = plan.stores.iter().map(|store| (store, store.list(&mut runner))).collect();
     let text = match args.json {
         true => looked.iter().map(|(store, found)| format!("{}\n", output.json(store, found))).collect(),
         false => output.page(&looked, &plan.notes),
@@ -77,19 +77,19 @@ impl StoreOutput<'_> {
             let mut print = |words: &[OsString]| {
                 ui.note(Event::Command, &format!("  {}", ui::faint(harproxy_support::shell_quote::words(words))))
             };
-            let mut actor = StoreEditor::new(self.ca, self.rights, runner, &mut print);
-            let done = if args.install { actor.install(store) } else { actor.uninstall(store) };
-            let found = store.list(self.ca, runner);
+            let mut editor = StoreEditor { rights: self.rights, runner: &mut *runner, tell: &mut print };
+            let done = if args.install { editor.install(store) } else { editor.uninstall(store) };
+            let found = store.list(runner);
             if args.json {
                 let mut object = self.json(store, &found);
                 object["done"] = done.is_ok().into();
-                object["ran"] = done.as_ref().map_or(json!(null), |done| self.ran(done));
+                object["ran"] = done.as_ref().map_or(json!(null), |ran| commands(ran, self.rights));
                 object["error"] = done.as_ref().err().map_or(json!(null), |error| advice::one_line(error).into());
                 object["left"] = done.as_ref().err().map_or(json!([]), |error| commands(left(error), self.rights));
                 self.ui.data(&format!("{object}\n")).map_err(Failure::Output)?;
             }
             match done {
-                Ok(done) => self.ui.note(Event::Store, &self.success(store, &done, args.install)),
+                Ok(ran) => self.ui.note(Event::Store, &self.success(store, &ran, args.install)),
                 Err(error) => {
                     failed += 1;
                     self.ui.alert(Event::Store, &self.failure(store, &error, args));
@@ -107,19 +107,12 @@ impl StoreOutput<'_> {
         Ok(if failed == 0 { exit::SUCCESS } else { exit::INTERNAL_ERROR })
     }
 
-    fn ran(&self, done: &StoreChange) -> Value {
-        match done {
-            StoreChange::Unneeded => json!([]),
-            StoreChange::Made(steps) => commands(steps, self.rights),
-        }
-    }
-
-    fn success(&self, store: &Store, done: &StoreChange, install: bool) -> String {
-        let what = match (done, install) {
-            (StoreChange::Unneeded, true) => "trusts the CA already",
-            (StoreChange::Unneeded, false) => "does not contain the CA",
-            (StoreChange::Made(_), true) => "trusts the CA now",
-            (StoreChange::Made(_), false) => "no longer trusts the CA",
+    fn success(&self, store: &Store, ran: &[StoreCommand], install: bool) -> String {
+        let what = match (ran, install) {
+            ([], true) => "trusts the CA already",
+            ([], false) => "does not contain the CA",
+            (_, true) => "trusts the CA now",
+            (_, false) => "no longer trusts the CA",
         };
         format!("{} {}: {what}", ui::good("✓"), named(store))
     }
@@ -134,7 +127,7 @@ impl StoreOutput<'_> {
             }
             ChangeError::NotAllowed(_) => "as root:".into(),
             ChangeError::Guarded(_) => "run it yourself, because certutil asks for the password:".into(),
-            ChangeError::Start { .. } | ChangeError::Failed { .. } => "commands still to run after fixing that:".into(),
+            ChangeError::Command { .. } => "commands still to run after fixing that:".into(),
             ChangeError::Listing(_) => "fix that, then run this again".into(),
             ChangeError::NoEffect { .. } => {
                 let purpose = if args.uninstall { "for another source of the certificate" } else { "for the reason" };
@@ -294,7 +287,7 @@ fn named(store: &Store) -> String {
 fn left(error: &ChangeError) -> &[StoreCommand] {
     match error {
         ChangeError::NotAllowed(steps) | ChangeError::Guarded(steps) => steps,
-        ChangeError::Start { left, .. } | ChangeError::Failed { left, .. } => left,
+        ChangeError::Command { left, .. } => left,
         _ => &[],
     }
 }

@@ -1,64 +1,47 @@
-//! The embedded API of `harproxy demo`: HTTPS on a free loopback port, with a temporary certificate authority. Its
+//! The embedded API of `harproxy demo`: HTTPS on a free loopback port, with a certificate authority of its own. Its
 //! responses are deterministic.
 
 use std::convert::Infallible;
-use std::io::{self, Write};
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 
-use ::http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use ::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
-use harproxy_tls::provider::provider;
+use super::Error;
+use crate::cli::advice::Failure;
+use harproxy_tls::authority::{Alpn, Authority};
 
 /// The host name of the API. It has no DNS entry: the demo maps it.
 pub const HOST: &str = "api.demo.test";
 
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error("making a certificate for {HOST}")]
-    Certificate(#[from] rcgen::Error),
-    #[error("setting up TLS for {HOST}")]
-    Tls(#[from] rustls::Error),
-    #[error("opening a port for {HOST}")]
-    Listen(#[from] io::Error),
-}
-
 /// The running API. Stopping it closes every connection.
 pub struct Api {
-    addr: SocketAddr,
-    root: String,
+    pub addr: SocketAddr,
+    /// The file of the root certificate, PEM.
+    pub root: PathBuf,
     task: JoinHandle<()>,
 }
 
 impl Api {
-    pub async fn start() -> Result<Api, Error> {
-        let (root, config) = certify()?;
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let addr = listener.local_addr()?;
-        let task = tokio::spawn(accept(listener, TlsAcceptor::from(Arc::new(config))));
-        Ok(Api { addr, root, task })
-    }
-
-    #[must_use]
-    pub fn addr(&self) -> SocketAddr {
-        self.addr
-    }
-
-    #[must_use]
-    pub fn root(&self) -> &str {
-        &self.root
+    /// Starts the API. `folder` gets the files of its authority.
+    pub async fn start(folder: &Path) -> Result<Api, Failure> {
+        let authority = Authority::load_or_create(folder)?;
+        let config = authority.server_config(HOST, Alpn::Http1)?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(Error::Listen)?;
+        let addr = listener.local_addr().map_err(Error::Listen)?;
+        let task = tokio::spawn(accept(listener, config.into()));
+        Ok(Api { addr, root: authority.cert_path(), task })
     }
 
     /// Stops the API. The port is closed when this returns.
@@ -66,25 +49,6 @@ impl Api {
         self.task.abort();
         let _ = self.task.await;
     }
-}
-
-/// Creates a root certificate, and a server configuration with a leaf that it signed.
-fn certify() -> Result<(String, rustls::ServerConfig), Error> {
-    let mut root = CertificateParams::new(Vec::new())?;
-    root.distinguished_name.push(DnType::CommonName, "harproxy demo root");
-    root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    root.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    let root_key = KeyPair::generate()?;
-    let root_pem = root.self_signed(&root_key)?.pem();
-
-    let key = KeyPair::generate()?;
-    let leaf = CertificateParams::new(vec![HOST.to_owned()])?.signed_by(&key, &Issuer::new(root, root_key))?;
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let config = rustls::ServerConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(vec![leaf.der().clone()], key)?;
-    Ok((root_pem, config))
 }
 
 async fn accept(listener: TcpListener, tls: TlsAcceptor) {
@@ -97,31 +61,26 @@ async fn accept(listener: TcpListener, tls: TlsAcceptor) {
 }
 
 async fn serve(tcp: TcpStream, tls: TlsAcceptor) {
+    // A client that aborts is not an error of the API.
     if let Ok(tls) = tls.accept(tcp).await {
-        let mut server = http1::Builder::new();
-        server.auto_date_header(false);
-        // A client that aborts is not an error of the API.
-        let _ = server.serve_connection(TokioIo::new(tls), service_fn(respond)).await;
+        let service = service_fn(respond);
+        let _ = http1::Builder::new().auto_date_header(false).serve_connection(TokioIo::new(tls), service).await;
     }
 }
 
 async fn respond(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    Ok(answer(&head.method, head.uri.path(), head.uri.query(), &head.headers, &body))
-}
-
-fn answer(method: &Method, path: &str, query: Option<&str>, headers: &HeaderMap, body: &[u8]) -> Response<Full<Bytes>> {
-    match (method.as_str(), path, query) {
+    Ok(match (head.method.as_str(), head.uri.path(), head.uri.query()) {
         ("GET", "/health", _) => json_answer(StatusCode::OK, &json!({"ok": true})),
         ("GET", "/api/users", page) => json_answer(StatusCode::OK, &users(page.unwrap_or("page=1"))),
-        ("POST", "/api/orders", _) => order(body),
+        ("POST", "/api/orders", _) => order(&body),
         ("GET", "/api/orders/latest", _) => moved("/api/orders/2"),
         ("GET", "/api/orders/2", _) => json_answer(StatusCode::OK, &json!({"id": 2, "item": "cake", "state": "sent"})),
-        ("GET", "/api/report", _) => report(headers),
+        ("GET", "/api/report", _) => report(&head.headers),
         ("GET", "/api/logo.png", _) => typed(StatusCode::OK, "image/png", LOGO),
         _ => json_answer(StatusCode::NOT_FOUND, &json!({"error": "not found"})),
-    }
+    })
 }
 
 fn users(page: &str) -> Value {
@@ -137,7 +96,7 @@ fn order(body: &[u8]) -> Response<Full<Bytes>> {
 
 fn moved(to: &'static str) -> Response<Full<Bytes>> {
     let mut response = typed(StatusCode::FOUND, "text/plain", b"over there\n");
-    response.headers_mut().insert(header::LOCATION, ::http::HeaderValue::from_static(to));
+    response.headers_mut().insert(header::LOCATION, HeaderValue::from_static(to));
     response
 }
 
@@ -153,8 +112,8 @@ fn report(headers: &HeaderMap) -> Response<Full<Bytes>> {
     });
     let Some(Ok(packed)) = packed else { return typed(StatusCode::OK, "application/json", plain.as_bytes()) };
     let mut response = typed(StatusCode::OK, "application/json", &packed);
-    response.headers_mut().insert(header::CONTENT_ENCODING, ::http::HeaderValue::from_static("gzip"));
-    response.headers_mut().insert(header::VARY, ::http::HeaderValue::from_static("accept-encoding"));
+    response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept-encoding"));
     response
 }
 
@@ -165,7 +124,7 @@ fn json_answer(status: StatusCode, value: &Value) -> Response<Full<Bytes>> {
 fn typed(status: StatusCode, media_type: &'static str, body: &[u8]) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::copy_from_slice(body)));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, ::http::HeaderValue::from_static(media_type));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     response
 }
 

@@ -1,6 +1,6 @@
 //! `harproxy demo`: an HTTPS API, a client, and a recording between them, in one process and offline. It records the
-//! client's visit, stops the API, replays the visit from the files just written, and shows the response to a request that
-//! was not recorded.
+//! client's visit, stops the API, and replays the visit from the files just written. Then it shows the response to a
+//! request that was not recorded.
 
 pub mod api;
 pub mod visit;
@@ -24,7 +24,7 @@ use harproxy_matching::Options;
 use harproxy_proxy::upstream::{Mapping, Timeouts, Upstream, UpstreamPlan, UpstreamProxy};
 use harproxy_proxy::{Handler, Proxy, ProxyPlan, Running};
 use harproxy_tls::authority::Authority;
-use visit::{DemoRequest, DemoResponse, OUTSIDE, UNRECORDED, VISIT, Visitor};
+use visit::{BoxError, DemoRequest, DemoResponse, OUTSIDE, UNRECORDED, VISIT, Visitor};
 
 const GLOB: &str = "**/api/**";
 /// Timeout of every connection. All of them are local.
@@ -32,28 +32,28 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error(transparent)]
-    Api(#[from] api::Error),
-    #[error(transparent)]
-    Visit(#[from] visit::Error),
+    #[error("opening a port for {HOST}")]
+    Listen(#[source] io::Error),
+    #[error("connecting through the proxy")]
+    Connect(#[source] BoxError),
+    #[error("requesting {request}")]
+    Request { request: String, source: BoxError },
     #[error("making a temporary folder")]
     Folder(#[source] io::Error),
-    #[error("writing {}", path.display())]
-    Write { path: PathBuf, source: io::Error },
 }
 
 /// Runs the demo. The status is 0 if all responses are equal and only the expected miss happened.
 pub async fn run(ui: &Ui) -> Result<u8, Failure> {
-    let printer = DemoOutput { ui };
+    let printer = DemoOutput(ui);
     let scratch = tempfile::Builder::new().prefix("harproxy-demo-").tempdir().map_err(Error::Folder)?;
     let authority = Arc::new(Authority::load_or_create(&scratch.path().join("ca"))?);
     let output = place(Path::new("hars/demo.har"))?;
-    let api = Api::start().await.map_err(Error::Api)?;
+    let api = Api::start(&scratch.path().join("api")).await?;
 
     printer.print(&ui::strong("An HTTPS API, a client, and a recording between them"))?;
-    printer.step(1, &format!("The API listens on {}, as https://{HOST}", api.addr()))?;
+    printer.step(1, &format!("The API listens on {}, as https://{HOST}", api.addr))?;
     printer.step(2, &format!("harproxy records {GLOB} into {}", output.display()))?;
-    let live = record(&printer, &api, &authority, &output, scratch.path()).await?;
+    let live = record(&printer, &api, &authority, &output).await?;
     api.stop().await;
     printer.step(3, &format!("The API is stopped; harproxy replays {}", output.display()))?;
     let (differing, verdict) = replay(&printer, &live, &authority, &output).await?;
@@ -69,18 +69,15 @@ async fn record(
     api: &Api,
     authority: &Arc<Authority>,
     output: &Path,
-    scratch: &Path,
 ) -> Result<Vec<DemoResponse>, Failure> {
-    let root = scratch.join("api-root.pem");
-    std::fs::write(&root, api.root()).map_err(|source| Error::Write { path: root.clone(), source })?;
     let upstream = Upstream::anywhere(UpstreamPlan {
         proxy: UpstreamProxy::Direct,
-        extra_roots: vec![root],
+        extra_roots: vec![api.root.clone()],
         map: vec![Mapping {
             host: HOST.to_owned(),
             port: None,
-            to_host: api.addr().ip().to_string(),
-            to_port: Some(api.addr().port()),
+            to_host: api.addr.ip().to_string(),
+            to_port: Some(api.addr.port()),
         }],
         timeouts: Timeouts { connect: TIMEOUT, idle: TIMEOUT, answer: TIMEOUT },
         ..UpstreamPlan::default()
@@ -100,21 +97,19 @@ async fn record(
         rules: Vec::new(),
     };
     let recorder = Arc::new(Recorder::start(plan, upstream)?);
-    let (visitor, running) = serve(recorder.handler(&EventBus::new(Vec::new())), authority).await?;
+    let (mut visitor, running) = serve(recorder.handler(&EventBus::new(Vec::new())), authority).await?;
     let mut live = Vec::new();
     for ask in VISIT {
-        let got = visitor.send(*ask).await.map_err(Error::Visit)?;
+        let got = visitor.send(*ask).await?;
         printer.answer(*ask, &got, "")?;
         live.push(got);
     }
-    let outside = visitor.send(OUTSIDE).await.map_err(Error::Visit)?;
+    let outside = visitor.send(OUTSIDE).await?;
     printer.answer(OUTSIDE, &outside, &ui::faint("passed, not recorded"))?;
     drop(visitor);
     running.drain(TIMEOUT).await;
-    let finaliser = recorder.clone();
-    let outcome = tokio::task::spawn_blocking(move || finaliser.finalise(CmdEnd::Clean))
-        .await
-        .map_err(|error| Failure::System { doing: "finalising the recording", source: error.into() })??;
+    let finalise = tokio::task::spawn_blocking(move || recorder.finalise(CmdEnd::Clean));
+    let outcome = super::record::finished("finalising the recording", Ok(finalise.await))?;
     printer.print(&format!("   {}", crate::cli::summary::change(&outcome, output, None)))?;
     Ok(live)
 }
@@ -150,10 +145,10 @@ async fn replay(
         },
         None,
     )?);
-    let (visitor, running) = serve(replayer.handler(&EventBus::new(Vec::new())), authority).await?;
+    let (mut visitor, running) = serve(replayer.handler(&EventBus::new(Vec::new())), authority).await?;
     let mut differing = 0;
     for (ask, live) in VISIT.iter().zip(live) {
-        let got = visitor.send(*ask).await.map_err(Error::Visit)?;
+        let got = visitor.send(*ask).await?;
         if got != *live {
             differing += 1;
             printer.answer(*ask, &got, &ui::bad("differs from the response of the API"))?;
@@ -166,7 +161,7 @@ async fn replay(
         VISIT.len()
     ))?;
     printer.step(4, "The client sends a request that was not recorded")?;
-    let missed = visitor.send(UNRECORDED).await.map_err(Error::Visit)?;
+    let missed = visitor.send(UNRECORDED).await?;
     printer.answer(UNRECORDED, &missed, "")?;
     drop(visitor);
     running.drain(TIMEOUT).await;
@@ -185,8 +180,9 @@ async fn serve(handler: Arc<dyn Handler>, authority: &Arc<Authority>) -> Result<
         idle_timeout: TIMEOUT,
     };
     let proxy = Proxy::bind(plan).await?;
-    let visitor = Visitor::new(proxy.addr(), authority.cert_pem()).map_err(Error::Visit)?;
-    Ok((visitor, proxy.serve(handler)))
+    let addr = proxy.addr();
+    let running = proxy.serve(handler);
+    Ok((Visitor::connect(addr, authority.cert_pem()).await?, running))
 }
 
 fn only_the_expected_miss(verdict: &Verdict) -> bool {
@@ -219,16 +215,14 @@ fn place(wanted: &Path) -> Result<PathBuf, Failure> {
 }
 
 /// Prints the steps of the demo on standard output.
-struct DemoOutput<'a> {
-    ui: &'a Ui,
-}
+struct DemoOutput<'a>(&'a Ui);
 
 impl DemoOutput<'_> {
     fn print(&self, text: &str) -> Result<(), Failure> {
-        if self.ui.quiet {
+        if self.0.quiet {
             return Ok(());
         }
-        self.ui.data(&format!("{}\n", text.trim_end_matches('\n'))).map_err(Failure::Output)
+        self.0.data(&format!("{}\n", text.trim_end_matches('\n'))).map_err(Failure::Output)
     }
 
     fn step(&self, number: usize, text: &str) -> Result<(), Failure> {
@@ -241,10 +235,7 @@ impl DemoOutput<'_> {
             ("", coding) => format!("{}, {coding}", got.header("content-type")),
             (location, _) => format!("to {location}"),
         };
-        let mut line = format!("   {:<4} {:<20} {}  {what}", ask.method, ask.path, got.status);
-        if !remark.is_empty() {
-            line = format!("{line}  {remark}");
-        }
-        self.print(&line)
+        let line = format!("   {:<4} {:<20} {}  {what}  {remark}", ask.method, ask.path, got.status);
+        self.print(line.trim_end())
     }
 }

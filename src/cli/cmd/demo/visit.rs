@@ -11,21 +11,13 @@ use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::net::TcpStream;
-use tokio::sync::Mutex;
 use tokio_rustls::TlsConnector;
 
+use super::Error;
 use super::api::HOST;
 use harproxy_tls::provider::provider;
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error("trusting the CA of the proxy")]
-    Trust(#[source] BoxError),
-    #[error("requesting {request}")]
-    Request { request: String, source: BoxError },
-}
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DemoRequest {
@@ -67,7 +59,6 @@ pub struct DemoResponse {
 }
 
 impl DemoResponse {
-    #[must_use]
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
@@ -75,61 +66,24 @@ impl DemoResponse {
 
 /// A client of one proxy that trusts only its CA. It has one connection and sends one request at a time.
 pub struct Visitor {
-    proxy: SocketAddr,
-    tls: TlsConnector,
-    connection: Mutex<Option<SendRequest<Full<Bytes>>>>,
+    sender: SendRequest<Full<Bytes>>,
 }
 
 impl Visitor {
     /// Creates a client of `proxy` that trusts `ca` (PEM).
-    pub fn new(proxy: SocketAddr, ca: &str) -> Result<Visitor, Error> {
-        let mut roots = rustls::RootCertStore::empty();
-        let ca = CertificateDer::from_pem_slice(ca.as_bytes()).map_err(|e| Error::Trust(e.into()))?;
-        roots.add(ca).map_err(|e| Error::Trust(e.into()))?;
-        let tls = rustls::ClientConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .map_err(|e| Error::Trust(e.into()))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Visitor { proxy, tls: Arc::new(tls).into(), connection: Mutex::default() })
-    }
-
-    /// Sends one request and waits for the complete response.
-    pub async fn send(&self, ask: DemoRequest) -> Result<DemoResponse, Error> {
-        self.try_send(ask)
-            .await
-            .map_err(|source| Error::Request { request: format!("{} {}", ask.method, ask.path), source })
-    }
-
-    async fn try_send(&self, ask: DemoRequest) -> Result<DemoResponse, BoxError> {
-        let mut request = Request::builder()
-            .method(ask.method)
-            .uri(ask.path)
-            .header(header::HOST, HOST)
-            .header(header::ACCEPT_ENCODING, "gzip")
-            .header(header::USER_AGENT, "harproxy-demo");
-        if !ask.body.is_empty() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
-        }
-        let request = request.body(Full::new(Bytes::from_static(ask.body.as_bytes())))?;
-        let mut connection = self.connection.lock().await;
-        let mut sender = match connection.take() {
-            Some(mut sender) => match sender.ready().await {
-                Ok(()) => sender,
-                Err(_) => self.connect().await?,
-            },
-            None => self.connect().await?,
-        };
-        let (mut head, body) = sender.send_request(request).await?.into_parts();
-        head.headers.remove(harproxy_proxy::respond::MARK);
-        let body = body.collect().await?.to_bytes();
-        *connection = Some(sender);
-        Ok(DemoResponse { status: head.status.as_u16(), headers: head.headers, body })
+    pub async fn connect(proxy: SocketAddr, ca: &str) -> Result<Visitor, Error> {
+        Visitor::open_tunnel(proxy, ca).await.map_err(Error::Connect)
     }
 
     /// Opens a CONNECT tunnel and starts TLS in it.
-    async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, BoxError> {
-        let tcp = TcpStream::connect(self.proxy).await?;
+    async fn open_tunnel(proxy: SocketAddr, ca: &str) -> Result<Visitor, BoxError> {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(ca.as_bytes())?)?;
+        let tls = rustls::ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let tcp = TcpStream::connect(proxy).await?;
         let (mut proxy, connection) = http1::handshake::<_, Full<Bytes>>(TokioIo::new(tcp)).await?;
         tokio::spawn(connection.with_upgrades());
         let to = format!("{HOST}:443");
@@ -139,10 +93,34 @@ impl Visitor {
             return Err(format!("the proxy answers CONNECT with {}", granted.status()).into());
         }
         let inside = TokioIo::new(hyper::upgrade::on(granted).await?);
-        let inside = self.tls.connect(ServerName::try_from(HOST)?, inside).await?;
+        let inside = TlsConnector::from(Arc::new(tls)).connect(ServerName::try_from(HOST)?, inside).await?;
         let (sender, connection) = http1::handshake(TokioIo::new(inside)).await?;
         tokio::spawn(connection);
-        Ok(sender)
+        Ok(Visitor { sender })
+    }
+
+    /// Sends one request and waits for the complete response.
+    pub async fn send(&mut self, ask: DemoRequest) -> Result<DemoResponse, Error> {
+        let request = || format!("{} {}", ask.method, ask.path);
+        self.try_send(ask).await.map_err(|source| Error::Request { request: request(), source })
+    }
+
+    async fn try_send(&mut self, ask: DemoRequest) -> Result<DemoResponse, BoxError> {
+        let mut request = Request::builder()
+            .method(ask.method)
+            .uri(ask.path)
+            .header(header::HOST, HOST)
+            .header(header::ACCEPT_ENCODING, "gzip")
+            .header(header::USER_AGENT, "harproxy-demo");
+        if !ask.body.is_empty() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        self.sender.ready().await?;
+        let request = request.body(Full::new(Bytes::from_static(ask.body.as_bytes())))?;
+        let (mut head, body) = self.sender.send_request(request).await?.into_parts();
+        head.headers.remove(harproxy_proxy::respond::MARK);
+        let body = body.collect().await?.to_bytes();
+        Ok(DemoResponse { status: head.status.as_u16(), headers: head.headers, body })
     }
 }
 

@@ -5,7 +5,7 @@ use crate::verdict::explain::{EntryPlace, Explanation, RerunOptions, describe_gu
 use crate::verdict::phrase::difference;
 use harproxy_matching::{Chosen, Contender, ContenderState, EntryRef, Matcher, Miss, MissKind, Outcome, Query};
 
-use super::answer::{self, AnswerBody};
+use super::AnswerBody;
 
 /// Maximum number of other entries in the output.
 const MAX_OTHERS: usize = 10;
@@ -32,7 +32,7 @@ impl Account<'_> {
                 ui::good("serve")
             }
             Outcome::Redirect(chosen) => {
-                let to = answer::location(chosen).unwrap_or_default();
+                let to = super::location(chosen).unwrap_or_default();
                 self.chosen(chosen, &format!("{} to {to}", chosen.status), &mut lines);
                 ui::good("redirect")
             }
@@ -85,10 +85,7 @@ impl Account<'_> {
         let score = chosen.score;
         lines.push(match winner {
             Some(winner) => {
-                let lacking = match winner.lacking.is_empty() {
-                    true => String::new(),
-                    false => format!("; recorded, not repeated: {}", winner.lacking.join(", ")),
-                };
+                let lacking = listed("; recorded, not repeated: ", &winner.lacking);
                 let repeated = if winner.repeated.is_empty() { "no header" } else { &winner.repeated.join(", ") };
                 format!("score {score}: repeats {repeated}{lacking}")
             }
@@ -102,18 +99,16 @@ impl Account<'_> {
 
     /// Adds the other entries of this method and URL.
     fn others(&self, lines: &mut Vec<String>) {
-        let others =
-            || self.contenders.iter().filter(|contender| !matches!(contender.state, ContenderState::Chosen { .. }));
-        for contender in others().take(MAX_OTHERS) {
+        let is_other = |contender: &&Contender| !matches!(contender.state, ContenderState::Chosen { .. });
+        let others: Vec<&Contender> = self.contenders.iter().filter(is_other).collect();
+        for contender in others.iter().take(MAX_OTHERS) {
             let reason = match &contender.state {
                 ContenderState::Chosen { .. } => continue,
                 ContenderState::Waits => "equal rank; later in the sequence".to_owned(),
                 ContenderState::Answered => "equal rank; already used".to_owned(),
                 ContenderState::LowerScore => {
-                    let score = contender.repeated.len();
-                    format!("score {score}; not repeated: {}", contender.lacking.join(", "))
-                        .trim_end_matches("; not repeated: ")
-                        .to_owned()
+                    let lacking = listed("; not repeated: ", &contender.lacking);
+                    format!("score {}{lacking}", contender.repeated.len())
                 }
                 ContenderState::OtherCondition => {
                     "recorded for another condition; another entry has the condition of the request".to_owned()
@@ -135,7 +130,7 @@ impl Account<'_> {
             };
             lines.push(format!("{} {}: {reason}", ui::faint("not"), self.place(contender.at)));
         }
-        let more = others().count().saturating_sub(MAX_OTHERS);
+        let more = others.len().saturating_sub(MAX_OTHERS);
         if more > 0 {
             lines.push(format!("{} {more} more entries of this method and URL", ui::faint("not")));
         }
@@ -155,8 +150,14 @@ impl Account<'_> {
 
     fn place(&self, at: EntryRef) -> EntryPlace {
         let line = self.matcher.fixtures()[at.fixture].heads().get(at.entry).map(|head| head.line);
-        EntryPlace { fixture: answer::fixture(self.matcher, at), entry: at.entry, line }
+        EntryPlace { fixture: super::fixture(self.matcher, at), entry: at.entry, line }
     }
+}
+
+/// Formats names behind a heading; empty without names.
+fn listed(heading: &str, names: &[impl AsRef<str>]) -> String {
+    let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+    if names.is_empty() { String::new() } else { format!("{heading}{}", names.join(", ")) }
 }
 
 /// Formats "2 of 3 placeholders sent back".

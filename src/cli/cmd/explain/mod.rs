@@ -1,8 +1,13 @@
 //! `harproxy explain`: explains which entry answers a request, with the matcher of `replay`.
 
 mod account;
-mod answer;
 pub mod requests;
+
+use std::io::Read;
+use std::sync::Arc;
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use crate::cli::advice::Failure;
 use crate::cli::args::explain::ExplainArgs;
@@ -11,7 +16,8 @@ use crate::cli::ui::Ui;
 use crate::replay;
 use crate::verdict::exit;
 use account::Account;
-use answer::JsonAnswer;
+use harproxy_har::{Entry, Payload};
+use harproxy_matching::{Chosen, Difference, EntryRef, Matcher, Miss, Outcome, Query};
 
 /// Runs the command: answers the requests in order, so that sequences advance.
 /// A miss is not an error.
@@ -25,12 +31,12 @@ pub fn run(mut args: ExplainArgs, ui: &Ui) -> Result<u8, Failure> {
         let request = request?;
         let query = request.query();
         let text = if json {
-            let (outcome, body) = answer::answer(&matcher, &query);
+            let (outcome, body) = answer(&matcher, &query);
             serde_json::json!(JsonAnswer::of(&matcher, &outcome, body)).to_string()
         } else {
             // The candidates before the answer advances the sequence.
             let contenders = matcher.contenders(&query, None);
-            let (outcome, body) = answer::answer(&matcher, &query);
+            let (outcome, body) = answer(&matcher, &query);
             let account =
                 Account { matcher: &matcher, globs: &globs, query: &query, outcome: &outcome, contenders: &contenders };
             format!("{}{}", if n == 0 { "" } else { "\n" }, account.text(body.as_ref()))
@@ -38,4 +44,115 @@ pub fn run(mut args: ExplainArgs, ui: &Ui) -> Result<u8, Failure> {
         ui.data(&format!("{text}\n")).map_err(Failure::Output)?;
     }
     Ok(exit::SUCCESS)
+}
+
+/// The output of `--json` for a request. Names and meanings are stable.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct JsonAnswer {
+    action: Action,
+    fixture: Option<String>,
+    entry: Option<usize>,
+    status: Option<u16>,
+    location: Option<String>,
+    body_sha256: Option<String>,
+    followed: Vec<usize>,
+    score: Option<usize>,
+    near: Vec<Near>,
+    remedy: Option<String>,
+}
+
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Action {
+    Serve,
+    Redirect,
+    Abort,
+    #[default]
+    Miss,
+}
+
+#[derive(Debug, Serialize)]
+struct Near {
+    fixture: String,
+    entry: usize,
+    differences: Vec<Difference>,
+}
+
+#[derive(Clone, Debug)]
+struct AnswerBody {
+    entry: Arc<Entry>,
+    len: u64,
+    sha256: String,
+}
+
+/// Finds the answer, advances its sequence, and reads its payload. An unreadable payload is a miss, as in a replay.
+fn answer(matcher: &Matcher, query: &Query<'_>) -> (Outcome, Option<AnswerBody>) {
+    let outcome = matcher.answer(query, None);
+    let (Outcome::Serve(chosen) | Outcome::Redirect(chosen)) = &outcome else { return (outcome, None) };
+    match body(matcher, chosen) {
+        Ok(body) => (outcome, Some(body)),
+        Err(error) => (Outcome::Miss(Box::new(Miss::unreadable(chosen.at, &error))), None),
+    }
+}
+
+fn body(matcher: &Matcher, chosen: &Chosen) -> Result<AnswerBody, harproxy_har::Error> {
+    let fixture = &matcher.fixtures()[chosen.at.fixture];
+    let entry = fixture.entry(chosen.at.entry)?;
+    let payload: Payload = fixture.payload(chosen.at.entry, &entry.response.content)?;
+    let reading = |source| harproxy_har::Error::Io { doing: "reading", path: fixture.path().to_owned(), source };
+    let (mut reader, mut digest, mut len) = (payload.reader()?, Sha256::new(), 0);
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match reader.read(&mut buffer).map_err(reading)? {
+            0 => break,
+            n => {
+                digest.update(&buffer[..n]);
+                len += n as u64;
+            }
+        }
+    }
+    Ok(AnswerBody { entry, len, sha256: harproxy_har::digest::hex(&digest.finalize()) })
+}
+
+impl JsonAnswer {
+    fn of(matcher: &Matcher, outcome: &Outcome, body: Option<AnswerBody>) -> Self {
+        let (action, chosen) = match outcome {
+            Outcome::Serve(chosen) => (Action::Serve, chosen),
+            Outcome::Redirect(chosen) => (Action::Redirect, chosen),
+            Outcome::Abort(chosen) => (Action::Abort, chosen),
+            Outcome::Miss(miss) => {
+                let near = miss.near.iter().map(|near| Near {
+                    fixture: fixture(matcher, near.at),
+                    entry: near.at.entry,
+                    differences: near.differences.clone(),
+                });
+                return JsonAnswer { near: near.collect(), remedy: miss.remedy.clone(), ..JsonAnswer::default() };
+            }
+        };
+        JsonAnswer {
+            action,
+            fixture: Some(fixture(matcher, chosen.at)),
+            entry: Some(chosen.at.entry),
+            // A recorded failure has no status.
+            status: Some(chosen.status).filter(|status| *status > 0),
+            location: location(chosen),
+            body_sha256: body.map(|body| body.sha256),
+            followed: chosen.followed.iter().map(|hop| hop.entry).collect(),
+            score: Some(chosen.score),
+            ..JsonAnswer::default()
+        }
+    }
+}
+
+/// Returns the redirect location as the client receives it.
+fn location(chosen: &Chosen) -> Option<String> {
+    let location = chosen.location.as_ref()?;
+    let moved = chosen.same_host.as_ref().and_then(|same| same.moved(location));
+    Some(moved.unwrap_or_else(|| location.clone()))
+}
+
+/// Returns the path of a fixture as given.
+fn fixture(matcher: &Matcher, at: EntryRef) -> String {
+    matcher.fixtures()[at.fixture].path().display().to_string()
 }

@@ -15,22 +15,13 @@ use harproxy_http::NormalUrl;
 use harproxy_json::text::replace_lone_surrogates;
 use harproxy_matching::Query;
 
+/// Errors of requests from a file; the path `-` is standard input. Lines count from 1.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("reading {}", name(path))]
-    Read {
-        /// The file; `-` is standard input.
-        path: PathBuf,
-        source: io::Error,
-    },
+    Read { path: PathBuf, source: io::Error },
     #[error("reading line {line} of {}: {reason}", name(path))]
-    Line {
-        /// The file; `-` is standard input.
-        path: PathBuf,
-        /// The line, from 1.
-        line: usize,
-        reason: String,
-    },
+    Line { path: PathBuf, line: usize, reason: String },
 }
 
 fn name(path: &Path) -> String {
@@ -46,7 +37,6 @@ pub struct ExplainRequest {
 }
 
 impl ExplainRequest {
-    #[must_use]
     pub fn query(&self) -> Query<'_> {
         Query { method: &self.method, url: &self.url, headers: &self.headers, body: self.body.as_deref() }
     }
@@ -56,24 +46,23 @@ impl ExplainRequest {
 /// answered at once.
 pub fn read(args: &mut ExplainArgs) -> Result<Box<dyn Iterator<Item = Result<ExplainRequest, Error>>>, Error> {
     if let Some(path) = args.requests.take() {
-        let input: Box<dyn BufRead> = match path == Path::new("-") {
-            true => Box::new(io::stdin().lock()),
-            false => match File::open(&path) {
-                Ok(file) => Box::new(BufReader::new(file)),
-                Err(source) => return Err(Error::Read { path, source }),
-            },
-        };
-        return Ok(Box::new(RequestLines { path, input, line: 0 }));
+        return Ok(Box::new(parse_lines(open(&path)?, path)));
     }
     // clap requires one of the two.
     let Some(url) = args.url.take() else { return Ok(Box::new(std::iter::empty())) };
     let body = args.data.take().map(load).transpose()?;
     let method = args.method.take().unwrap_or_else(|| if body.is_some() { "POST" } else { "GET" }.to_owned());
-    let mut headers = HeaderMap::new();
-    for (name, value) in args.header.drain(..) {
-        headers.append(name, value);
-    }
+    let headers = args.header.drain(..).collect();
     Ok(Box::new(std::iter::once(Ok(ExplainRequest { method, url, headers, body }))))
+}
+
+/// Opens a file; `-` is standard input.
+fn open(path: &Path) -> Result<Box<dyn BufRead>, Error> {
+    if path == Path::new("-") {
+        return Ok(Box::new(io::stdin().lock()));
+    }
+    let file = File::open(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    Ok(Box::new(BufReader::new(file)))
 }
 
 fn load(data: Data) -> Result<Vec<u8>, Error> {
@@ -82,39 +71,20 @@ fn load(data: Data) -> Result<Vec<u8>, Error> {
         Data::File(path) => path,
     };
     let mut bytes = Vec::new();
-    let read = match path == Path::new("-") {
-        true => io::stdin().lock().read_to_end(&mut bytes),
-        false => File::open(&path).and_then(|mut file| file.read_to_end(&mut bytes)),
-    };
-    read.map_err(|source| Error::Read { path, source })?;
+    open(&path)?.read_to_end(&mut bytes).map_err(|source| Error::Read { path, source })?;
     Ok(bytes)
 }
 
-/// The requests of a file. Empty lines are skipped.
-struct RequestLines {
-    path: PathBuf,
-    input: Box<dyn BufRead>,
-    line: usize,
-}
-
-impl Iterator for RequestLines {
-    type Item = Result<ExplainRequest, Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            self.line += 1;
-            match self.input.read_until(b'\n', &mut line) {
-                Ok(0) => return None,
-                Ok(_) if line.trim_ascii().is_empty() => {}
-                Ok(_) => break,
-                Err(source) => return Some(Err(Error::Read { path: self.path.clone(), source })),
-            }
-        }
-        let parsed = parse(&line);
-        Some(parsed.map_err(|reason| Error::Line { path: self.path.clone(), line: self.line, reason }))
-    }
+/// Parses the requests of a file. Empty lines are skipped.
+fn parse_lines(input: Box<dyn BufRead>, path: PathBuf) -> impl Iterator<Item = Result<ExplainRequest, Error>> {
+    input.split(b'\n').enumerate().filter_map(move |(n, line)| {
+        let line = match line {
+            Ok(line) if line.trim_ascii().is_empty() => return None,
+            Ok(line) => line,
+            Err(source) => return Some(Err(Error::Read { path: path.clone(), source })),
+        };
+        Some(parse(&line).map_err(|reason| Error::Line { path: path.clone(), line: n + 1, reason }))
+    })
 }
 
 /// A line of `--requests`. Unknown members are ignored.

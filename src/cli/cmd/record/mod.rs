@@ -2,12 +2,10 @@
 
 mod twice;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::task::{JoinError, spawn_blocking};
 
-use crate::child::env::Mode;
 use crate::cli::advice::Failure;
 use crate::cli::args::record::RecordArgs;
 use crate::cli::event::Event;
@@ -19,7 +17,7 @@ use crate::cli::summary;
 use crate::cli::ui::{self, Ui};
 use crate::diagnose::processes::PollRate;
 use crate::record::{CmdEnd, RecordPlan, Recorder, RecordingResult, Volatile};
-use harproxy_har::write::ContentMode;
+use crate::verdict::RunMode;
 use harproxy_matching::MatchRule;
 use harproxy_proxy::upstream::{Upstream, UpstreamPlan};
 use harproxy_tls::authority::Authority;
@@ -36,19 +34,17 @@ pub async fn run(args: RecordArgs, ui: &Ui) -> Result<u8, Failure> {
     }
     run.recorded_by(recorder.clone());
     let end = serve(&mut run, &recorder, authority.clone()).await?;
-    let (end, lessons) = match &learning {
+    let (end, learned) = match &learning {
         Some(learning) if end.is_clean() && !recorder.is_idle() => {
             match twice::run_again(learning, &mut run, &recorder, upstream, authority, ui).await {
-                Ok(twice::SecondRun::Succeeded(policy)) => (end, policy),
-                Ok(twice::SecondRun::Failed(end)) => (end, None),
-                Err(Failure::Cut { status, .. }) => (End::Cut(status), None),
+                Ok(learned) => (end, learned),
                 // A failure of the second run must not lose the recording of the first.
-                Err(failure) => (End::NotStarted(failure), None),
+                Err(end) => (end, None),
             }
         }
         _ => (end, None),
     };
-    conclude(run, recorder, lessons, &end, &plan, ui).await
+    conclude(run, recorder, learned, &end, &plan, ui).await
 }
 
 type Learned = (Volatile, Vec<MatchRule>);
@@ -67,7 +63,7 @@ async fn serve(run: &mut Run<'_>, recorder: &Arc<Recorder>, authority: Arc<Autho
     let may_match = |host: &str| recorder.plan().scope.may_match_domain(host);
     let may_match_origin = |origin: &str| recorder.plan().scope.may_match_origin(origin);
     let about = About {
-        mode: Mode::Record,
+        mode: RunMode::RECORD,
         may_match: &may_match,
         may_match_origin: &may_match_origin,
         recorded_at: None,
@@ -87,24 +83,18 @@ async fn conclude(
     plan: &RunPlan,
     ui: &Ui,
 ) -> Result<u8, Failure> {
-    let fixture = OutputFixture { output: recorder.plan().output.clone(), content: recorder.plan().content };
     if let End::Cut(_) = end {
         recorder.stop();
         return Ok(run.conclude(end, recorder.verdict(), &Recorded::default()));
     }
-    let ending = if end.is_clean() { CmdEnd::Clean } else { CmdEnd::Failed };
-    let finalises = recorder.clone();
-    let finalise = move || match learned {
-        Some((volatile, rules)) => finalises.finalise_with_policy(volatile, rules, ending),
-        None => finalises.finalise(ending),
-    };
-    match finished(run.unless_interrupted(spawn_blocking(finalise)).await) {
+    match finalise(&mut run, &recorder, learned, end).await {
         Ok(outcome) => {
-            let written = if outcome.written { harproxy_har::Fixture::open(&fixture.output).ok() } else { None };
+            let written = outcome.written.then(|| harproxy_har::Fixture::open(&recorder.plan().output).ok()).flatten();
             let fixtures = written.map(Arc::new).into_iter().collect();
             let recorded = Recorded { fixtures, entries: outcome.entries.clone(), entry_views: None };
+            let has_findings = !run.advised(outcome.verdict.clone()).findings.is_empty();
             let status = run.conclude(end, outcome.verdict.clone(), &recorded);
-            let summary = fixture.summary(&outcome, end, plan);
+            let summary = summary(&outcome, recorder.plan(), end, plan, has_findings);
             match end {
                 End::NotStarted(_) if !outcome.written && outcome.held.is_none() => {}
                 // The user must decide on a held recording, so `--quiet` does not hide it.
@@ -119,45 +109,49 @@ async fn conclude(
         Err(failure) => {
             let status = run.unfinished(end, &failure, recorder.verdict());
             if let Some(journal) = recorder.unfinished_journal() {
-                ui.alert(Event::Summary, &summary::kept(&fixture.output, &journal));
+                ui.alert(Event::Summary, &summary::kept(&recorder.plan().output, &journal));
             }
             Ok(status)
         }
     }
 }
 
-/// Flattens the result of work on another thread.
-pub(super) fn finished<T, E: Into<Failure>>(
+/// Writes a recording to its fixture, or holds it if CMD failed. Fails with [`Failure::Cut`] if a signal arrives.
+pub(super) async fn finalise(
+    run: &mut Run<'_>,
+    recorder: &Arc<Recorder>,
+    learned: Option<Learned>,
+    end: &End,
+) -> Result<RecordingResult, Failure> {
+    let ending = if end.is_clean() { CmdEnd::Clean } else { CmdEnd::Failed };
+    let recorder = recorder.clone();
+    let work = spawn_blocking(move || match learned {
+        Some((volatile, rules)) => recorder.finalise_with_policy(volatile, rules, ending),
+        None => recorder.finalise(ending),
+    });
+    finished("finalising the recording", run.unless_interrupted(work).await)
+}
+
+/// Flattens the result of work on another thread. `doing` describes the work.
+pub(in crate::cli) fn finished<T, E: Into<Failure>>(
+    doing: &'static str,
     work: Result<Result<Result<T, E>, JoinError>, Failure>,
 ) -> Result<T, Failure> {
-    let done = work?;
-    let done = done.map_err(|panic| Failure::System { doing: "finalising the recording", source: panic.into() })?;
-    done.map_err(Into::into)
+    work?.map_err(|panic| Failure::System { doing, source: panic.into() })?.map_err(Into::into)
 }
 
-struct OutputFixture {
-    output: PathBuf,
-    content: ContentMode,
-}
-
-impl OutputFixture {
-    /// Returns the table of hosts, the changes of the fixture and the next commands.
-    fn summary(&self, outcome: &RecordingResult, end: &End, plan: &RunPlan) -> String {
-        let mut text = summary::table(&outcome.hosts);
-        let failed = match end {
-            End::Cmd(status) => Some(*status).filter(|_| !end.is_clean()),
-            End::NoCmd | End::NotStarted(_) | End::Cut(_) => None,
-        };
-        text.push_str(&format!("\n{}\n", summary::change(outcome, &self.output, failed)));
-        if let Some(secrets) = summary::secrets(&outcome.verdict.counts) {
-            text.push_str(&format!("{secrets}\n"));
-        }
-        if outcome.written {
-            text.push_str(&format!("\n{}\n", ui::strong("Next:")));
-            text.push_str(&summary::next(&self.output, self.content, &plan.replay_options, &plan.cmd));
-        } else if outcome.held.is_some() {
-            text.push_str(&summary::choice(&self.output));
-        }
-        text
+/// Returns the table of hosts, the changes of the fixture and the next commands.
+fn summary(outcome: &RecordingResult, record: &RecordPlan, end: &End, plan: &RunPlan, after_findings: bool) -> String {
+    let mut text = summary::table(&outcome.hosts, after_findings);
+    text += &format!("\n{}\n", summary::change(outcome, &record.output, end.failed_status()));
+    if let Some(secrets) = summary::secrets(&outcome.verdict.counts) {
+        text += &format!("{secrets}\n");
     }
+    if outcome.written {
+        let next = summary::next(&record.output, record.content, &plan.replay_options, &plan.cmd);
+        text += &format!("\n{}\n{next}", ui::strong("Next:"));
+    } else if outcome.held.is_some() {
+        text += &summary::choice(&record.output);
+    }
+    text
 }

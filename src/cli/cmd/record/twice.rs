@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::task::spawn_blocking;
@@ -13,7 +13,7 @@ use crate::cli::event::Event;
 use crate::cli::files;
 use crate::cli::plan::Learning;
 use crate::cli::run::{End, Run};
-use crate::cli::ui::Ui;
+use crate::cli::ui::{Ui, counted, cut_at};
 use crate::record::twice::{self, LearnedPolicy};
 use crate::record::{self, CmdEnd, RecordPlan, Recorder, RecordingResult, UpdateMode, Volatile};
 use harproxy_har::Fixture;
@@ -21,14 +21,13 @@ use harproxy_har::write::ContentMode;
 use harproxy_proxy::upstream::UpstreamPlan;
 use harproxy_tls::authority::Authority;
 
-pub(super) enum SecondRun {
-    /// It succeeded. Contains the learned configuration if it was written.
-    Succeeded(Option<Learned>),
-    /// CMD failed or could not be started.
-    Failed(End),
-}
+const FINALISING: &str = "finalising the recording";
+/// Maximum number of shown characters of a value.
+const MAX_SHOWN: usize = 41;
 
-/// Runs CMD again and compares the recordings. The second recording is not added to the fixture.
+/// Runs CMD again and compares the recordings. The second recording is not added to the fixture. Returns the learned
+/// configuration if it was written.
+/// Fails with the end of the run if CMD failed or could not be started.
 pub(super) async fn run_again(
     learning: &Learning,
     run: &mut Run<'_>,
@@ -36,12 +35,13 @@ pub(super) async fn run_again(
     upstream: UpstreamPlan,
     authority: Arc<Authority>,
     ui: &Ui,
-) -> Result<SecondRun, Failure> {
+) -> Result<Option<Learned>, End> {
     let scratch = tempfile::tempdir();
     let scratch = scratch.map_err(|source| Failure::System { doing: "making a temporary folder", source })?;
     let [once, other, measure] = ["once.har", "twice.har", "measure.har"].map(|name| scratch.path().join(name));
-    let copies = copied(first.clone(), [once.clone(), measure.clone()]);
-    finished(run.unless_interrupted(copies).await)?;
+    let (recorder, copies) = (first.clone(), [once.clone(), measure.clone()]);
+    let copies = spawn_blocking(move || copies.iter().try_for_each(|path| recorder.copy_to(path)));
+    finished(FINALISING, run.unless_interrupted(copies).await)?;
 
     ui.note(Event::Again, "running CMD again to find volatile values");
     let (update, content) = (UpdateMode::Merge, ContentMode::Attach);
@@ -51,7 +51,7 @@ pub(super) async fn run_again(
         end if end.is_clean() => {}
         end => {
             ui.alert(Event::Again, "CMD failed in its second run: nothing can be learned");
-            return Ok(SecondRun::Failed(end));
+            return Err(end);
         }
     }
     let learned = spawn_blocking(move || -> Result<_, record::Error> {
@@ -64,17 +64,13 @@ pub(super) async fn run_again(
         let outcome = second.finalise_with_policy(volatile, rules, CmdEnd::Clean)?;
         Ok((lessons, outcome))
     });
-    let (lessons, outcome) = finished(run.unless_interrupted(learned).await)?;
+    let (lessons, outcome) = finished(FINALISING, run.unless_interrupted(learned).await)?;
     let path = learning.write_to.as_deref().filter(|_| !lessons.is_empty());
     if let Some(path) = path {
         write(path, &lessons)?;
     }
     ui.alert(Event::Learned, &summary(&lessons, &outcome, learning));
-    Ok(SecondRun::Succeeded(path.map(|_| policy(first.plan(), &lessons))))
-}
-
-async fn copied(first: Arc<Recorder>, to: [PathBuf; 2]) -> Result<Result<(), record::Error>, tokio::task::JoinError> {
-    spawn_blocking(move || to.iter().try_for_each(|path| first.copy_to(path))).await
+    Ok(path.map(|_| policy(first.plan(), &lessons)))
 }
 
 /// Returns the configuration of a recording with the learned lines.
@@ -91,37 +87,28 @@ fn summary(lessons: &LearnedPolicy, outcome: &RecordingResult, learning: &Learni
     if lessons.is_empty() && lessons.unexplained.is_empty() {
         return "the second run got the responses of the first one: nothing to learn".to_owned();
     }
-    let examples = lessons.volatile_headers.iter().chain(&lessons.volatile_json);
-    for (place, (first, second)) in examples {
-        text += &format!("{place}: {}, then {}\n", cut(first), cut(second));
+    for (place, (first, second)) in lessons.volatile_headers.iter().chain(&lessons.volatile_json) {
+        let [first, second] = [first, second].map(|value| cut_at(value, MAX_SHOWN));
+        text += &format!("{place}: `{first}`, then `{second}`\n");
     }
     if !lessons.is_empty() {
         let file = harproxy_support::shell_quote::path(&learning.file);
-        text += &match &learning.write_to {
-            Some(_) => format!("added to {file}:\n\n{}\n", twice::to_toml(lessons)),
-            None => format!("lines for {file} (`--write-policy` adds them):\n\n{}\n", twice::to_toml(lessons)),
+        let heading = match &learning.write_to {
+            Some(_) => format!("added to {file}"),
+            None => format!("lines for {file} (`--write-policy` adds them)"),
         };
+        text += &format!("{heading}:\n\n{}\n", twice::to_toml(lessons));
     }
     for difference in &lessons.unexplained {
         text += &format!("no configuration covers this: {difference}\n");
     }
     let changes = match outcome.changed + outcome.added {
         0 => "nothing in the fixture".to_owned(),
-        1 => "1 entry".to_owned(),
-        n => format!("{n} entries"),
+        n => counted(n, "entry", "entries"),
     };
     let with = if lessons.is_empty() { "the second run" } else { "with these lines the second run" };
     text += &format!("{with} changes {changes}");
     text
-}
-
-/// Truncates a value to fit on a line.
-fn cut(value: &str) -> String {
-    const MAX_CHARS: usize = 40;
-    match value.char_indices().nth(MAX_CHARS) {
-        Some((at, _)) => format!("`{}…`", &value[..at]),
-        None => format!("`{value}`"),
-    }
 }
 
 fn write(path: &Path, lessons: &LearnedPolicy) -> Result<(), Failure> {

@@ -1,13 +1,85 @@
-//! Formats an entry as text for the terminal and for diffs.
+//! `harproxy show`: prints an entry or a whole fixture, decoded and indented.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
+use std::path::Path;
 
-use crate::cli::ui::{self, harmless};
-use crate::fixtures::show::{ShownEntry, ShownMessage, ShownPayload};
-use harproxy_har::{Entry, Fixture};
+use crate::cli::advice::Failure;
+use crate::cli::args::fixtures::ShowArgs;
+use crate::cli::pager::Pager;
+use crate::cli::plan;
+use crate::cli::ui::{self, Ui, harmless};
+use crate::fixtures::show::{self, FileAccess, ShownEntry, ShownMessage, ShownPayload};
+use crate::verdict::exit;
+use harproxy_har::{Entry, Fixture, format};
+
+pub fn run(args: &ShowArgs, ui: &Ui) -> Result<u8, Failure> {
+    let named = args.entries.iter().map(|entry| parse(entry, args.all)).collect::<Result<Vec<_>, _>>()?;
+    if args.body {
+        for (fixture, entry) in named {
+            let payload = show::body(&Fixture::open(fixture)?, entry.unwrap_or_default(), args.request)?;
+            ui.bytes(&mut payload.reader()?).map_err(Failure::Output)?;
+        }
+        return Ok(exit::SUCCESS);
+    }
+    let mut pager = Pager::start(!args.no_pager);
+    let shown = named.iter().try_for_each(|(fixture, entry)| show(fixture, *entry, args, &mut pager));
+    // Output before the error is shown first.
+    pager.finish().map_err(Failure::Output)?;
+    shown.map(|()| exit::SUCCESS)
+}
+
+fn show(fixture: &Path, entry: Option<usize>, args: &ShowArgs, pager: &mut Pager) -> Result<(), Failure> {
+    let fixture = Fixture::open(fixture)?;
+    let entries = match entry {
+        Some(entry) => entry..entry.saturating_add(1),
+        None => 0..fixture.entries(),
+    };
+    let files = match (args.all, args.no_files) {
+        (false, _) => FileAccess::Required,
+        (true, false) => FileAccess::IfReadable,
+        (true, true) => FileAccess::NamesOnly,
+    };
+    for entry in entries {
+        let text = if args.json {
+            format::inlined(&fixture, entry)? + "\n"
+        } else {
+            match show::show(&fixture, entry, files) {
+                Ok(shown) => text_of(&shown, (!args.all).then_some((&fixture, entry))),
+                // In a diff, an invalid entry must not hide the others.
+                Err(error) if args.all => format!("{}\n\n", plain(&error)),
+                Err(error) => return Err(error.into()),
+            }
+        };
+        if !pager.write(&text).map_err(Failure::Output)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Formats the error of an entry without the file name, which differs in each diff.
+fn plain(error: &harproxy_har::Error) -> String {
+    match error {
+        harproxy_har::Error::Entry { reason, .. } => format!("an entry that cannot be shown: {reason}"),
+        error => error.to_string(),
+    }
+}
+
+/// Parses `FILE#N` as a fixture and an entry, or `FILE` with `--all`.
+fn parse(argument: &OsStr, all: bool) -> Result<(&Path, Option<usize>), plan::Error> {
+    if all {
+        return Ok((Path::new(argument), None));
+    }
+    let parts = argument.to_str().and_then(|text| text.rsplit_once('#')).filter(|(file, _)| !file.is_empty());
+    match parts.and_then(|(file, entry)| Some((Path::new(file), Some(entry.parse().ok()?)))) {
+        Some(parsed) => Ok(parsed),
+        None => Err(plan::Error::NoEntry(argument.to_string_lossy().into_owned())),
+    }
+}
 
 /// Formats an entry, followed by an empty line. With `place`, the output includes its position, time and addresses.
-pub fn of(shown: &ShownEntry, place: Option<(&Fixture, usize)>) -> String {
+fn text_of(shown: &ShownEntry, place: Option<(&Fixture, usize)>) -> String {
     let mut out = String::new();
     if let Some((fixture, entry)) = place {
         let line = fixture.heads().get(entry).map_or_else(String::new, |head| format!(" (line {})", head.line));
@@ -112,18 +184,14 @@ fn recorded(entry: &Entry) -> String {
         ("wait", timings.wait),
         ("receive", timings.receive),
     ];
-    let phases: Vec<String> = phases
-        .iter()
-        .filter_map(|(name, ms)| Some(format!("{name} {}", (*ms)?)))
-        .filter(|phase| !phase.ends_with(" 0"))
-        .collect();
-    let mut parts = Vec::new();
-    if !entry.started.is_empty() {
-        parts.push(format!("recorded {}", entry.started));
-    }
-    let of = if phases.is_empty() { String::new() } else { format!(" ({})", phases.join(", ")) };
-    parts.push(format!("{} ms{of}", entry.time));
-    parts.extend(entry.server_ip.iter().map(|ip| format!("server {ip}")));
-    parts.extend(entry.connection.iter().map(|connection| format!("connection {connection}")));
-    parts.join("; ")
+    let phases = phases.iter().filter_map(|(name, ms)| Some(format!("{name} {}", (*ms)?)));
+    let phases: Vec<String> = phases.filter(|phase| !phase.ends_with(" 0")).collect();
+    let phases = if phases.is_empty() { String::new() } else { format!(" ({})", phases.join(", ")) };
+    let parts = [
+        (!entry.started.is_empty()).then(|| format!("recorded {}", entry.started)),
+        Some(format!("{} ms{phases}", entry.time)),
+        entry.server_ip.as_ref().map(|ip| format!("server {ip}")),
+        entry.connection.as_ref().map(|connection| format!("connection {connection}")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
