@@ -22,8 +22,7 @@ mod splice;
 
 pub use policy::{Error, Policy, Rules, exceptions, parse_pattern};
 pub use redactor::{
-    DynRedactor, PayloadRedaction, PayloadScan, Redactor, StreamRedactor, TextLocation, is_lines, is_opaque,
-    payload_scan,
+    PayloadRedaction, PayloadScan, Redactor, StreamRedactor, TextLocation, is_lines, is_opaque, payload_scan,
 };
 pub use replace::{
     DigitGroups, FixtureReplacer, KnownSecret, Placeholder, PlaceholderAllocator, PlaceholderMatch, PlaceholderName,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::DynRedactor;
+use super::Redactor;
 use super::pairs::is_url;
 use crate::replace::placeholder::PlaceholderName;
 use crate::splice::{Splice, apply_splices, of_part};
@@ -19,7 +19,7 @@ const AUTHORITIES: [&str; 3] = ["host", ":authority", "x-forwarded-host"];
 /// Schemes that also occur in fields for credentials without a scheme.
 const SCHEMES: [&str; 2] = ["bearer", "basic"];
 
-impl DynRedactor<'_, '_> {
+impl Redactor<'_> {
     /// Redacts header fields or trailers in place.
     pub fn redact_headers(&mut self, headers: &mut Headers) {
         if self.policy.is_off() {

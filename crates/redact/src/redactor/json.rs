@@ -16,7 +16,7 @@ use regex::bytes::{Captures, Regex};
 use super::decoded::{DecodedText, TextEncoding};
 use super::headers::{after_scheme, has_scheme};
 use super::pairs::is_url;
-use super::{DynRedactor, MAX_DEPTH};
+use super::{MAX_DEPTH, Redactor};
 use crate::find::prefilter::{Candidates, last_item};
 use crate::find::redacted;
 use crate::find::secret_match::{SecretMatch, compile_regex};
@@ -43,7 +43,7 @@ impl Extent {
     pub(super) const WHOLE: Extent = Extent { limit: usize::MAX, is_last: true };
 }
 
-impl DynRedactor<'_, '_> {
+impl Redactor<'_> {
     /// Finds the secrets in a JSON text.
     pub(super) fn json_splices(&mut self, text: &[u8], depth: u8) -> Vec<Splice> {
         let mut candidates = self.candidates(text);

@@ -1,9 +1,9 @@
 //! Redaction of lines of events, and of lines of JSON.
 
-use super::DynRedactor;
+use super::Redactor;
 use crate::splice::{Splice, of_part};
 
-impl DynRedactor<'_, '_> {
+impl Redactor<'_> {
     /// Finds the secrets in lines that are available as a whole.
     pub(super) fn lines_splices(&mut self, text: &[u8]) -> Vec<Splice> {
         let lines = text.split_inclusive(|&byte| byte == b'\n');

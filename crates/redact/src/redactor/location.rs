@@ -1,6 +1,6 @@
 //! Redaction of the texts of a fixture by their location.
 
-use super::DynRedactor;
+use super::Redactor;
 use super::decoded::{DecodedText, TextEncoding};
 use super::pairs::PairSource;
 use crate::splice::Splice;
@@ -28,7 +28,7 @@ pub enum TextLocation<'a> {
     Member(&'a str),
 }
 
-impl DynRedactor<'_, '_> {
+impl Redactor<'_> {
     /// Finds the secrets in a text, in order and without overlaps. `None` if its format is unknown.
     fn splices_at(&mut self, location: TextLocation<'_>, text: &[u8]) -> Option<Vec<Splice>> {
         if self.policy.is_off() || text.is_empty() {

@@ -19,7 +19,6 @@ mod utf16;
 mod window;
 
 use std::fmt;
-use std::ops::{Deref, DerefMut};
 
 pub use location::TextLocation;
 pub use payload::{PayloadRedaction, PayloadScan, is_lines, is_opaque, payload_scan};
@@ -32,41 +31,20 @@ use crate::replace::Replacer;
 const MAX_DEPTH: u8 = 4;
 
 /// Redacts values by a policy. `replacer` chooses the replacements.
-pub struct Redactor<'a, R: ?Sized> {
+pub struct Redactor<'a> {
     pub(crate) policy: &'a Policy,
-    pub(crate) replacer: R,
+    pub(crate) replacer: Box<dyn Replacer + 'a>,
 }
 
-/// A redactor with any replacer. All formats are implemented for it, so that they are compiled once.
-pub type DynRedactor<'p, 'r> = Redactor<'p, dyn Replacer + 'r>;
-
 /// Prints no secrets: the replacer may hold some.
-impl<R: ?Sized> fmt::Debug for Redactor<'_, R> {
+impl fmt::Debug for Redactor<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Redactor").field("policy", self.policy).field("replacer", &"(redacted)").finish()
     }
 }
 
-impl<'a, R: Replacer> Redactor<'a, R> {
-    pub fn new(policy: &'a Policy, replacer: R) -> Self {
-        Redactor { policy, replacer }
-    }
-
-    pub fn replacer_mut(&mut self) -> &mut R {
-        &mut self.replacer
-    }
-}
-
-impl<'a, R: Replacer + 'a> Deref for Redactor<'a, R> {
-    type Target = DynRedactor<'a, 'a>;
-
-    fn deref(&self) -> &DynRedactor<'a, 'a> {
-        self
-    }
-}
-
-impl<'a, R: Replacer + 'a> DerefMut for Redactor<'a, R> {
-    fn deref_mut(&mut self) -> &mut DynRedactor<'a, 'a> {
-        self
+impl<'a> Redactor<'a> {
+    pub fn new(policy: &'a Policy, replacer: impl Replacer + 'a) -> Self {
+        Redactor { policy, replacer: Box::new(replacer) }
     }
 }

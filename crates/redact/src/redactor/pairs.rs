@@ -1,7 +1,7 @@
 //! Redaction of `name=value` pairs between `&`: queries and forms.
 
 use super::decoded::{DecodedText, TextEncoding};
-use super::{DynRedactor, MAX_DEPTH};
+use super::{MAX_DEPTH, Redactor};
 use crate::find::graphql;
 use crate::policy::NameSet;
 use crate::replace::placeholder::PlaceholderName;
@@ -31,7 +31,7 @@ impl<'t> RawPair<'t> {
     }
 }
 
-impl DynRedactor<'_, '_> {
+impl Redactor<'_> {
     /// Finds the secrets in pairs.
     pub(super) fn pairs_splices(&mut self, text: &[u8], source: PairSource, depth: u8) -> Vec<Splice> {
         let pairs = text.split(|&byte| byte == b'&');

@@ -1,6 +1,6 @@
 //! Redaction of payloads by their media type.
 
-use super::DynRedactor;
+use super::Redactor;
 use super::json::is_document;
 use super::pairs::PairSource;
 use super::utf16::Utf16;
@@ -69,7 +69,7 @@ impl PayloadFormat {
 /// The depth up to which the parts of multipart payloads may be multipart themselves.
 const MAX_PART_DEPTH: u8 = 4;
 
-impl DynRedactor<'_, '_> {
+impl Redactor<'_> {
     /// Redacts a decoded payload. `content_type` is empty if it is not declared.
     ///
     /// UTF-16 is converted and written back. In other charsets than UTF-8, only ASCII is searched.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::DynRedactor;
+use super::Redactor;
 use super::lines::line_content;
 use super::payload::PayloadFormat;
 use super::window::{WINDOW, WindowRedactor};
@@ -40,7 +40,7 @@ impl StreamRedactor {
     }
 
     /// Takes the next piece. Appends what is complete to `out`.
-    pub fn push(&mut self, redactor: &mut DynRedactor<'_, '_>, piece: &[u8], out: &mut Vec<u8>) {
+    pub fn push(&mut self, redactor: &mut Redactor<'_>, piece: &[u8], out: &mut Vec<u8>) {
         if redactor.policy.is_off() {
             out.extend_from_slice(piece);
         } else if self.by_line {
@@ -53,13 +53,13 @@ impl StreamRedactor {
     }
 
     /// Appends the rest to `out`.
-    pub fn finish(self, redactor: &mut DynRedactor<'_, '_>, out: &mut Vec<u8>) {
+    pub fn finish(self, redactor: &mut Redactor<'_>, out: &mut Vec<u8>) {
         redact_line(redactor, &self.line, out);
         self.window.finish(redactor, out);
     }
 
     /// Takes the next part of a line, with or without its end.
-    fn push_line(&mut self, redactor: &mut DynRedactor<'_, '_>, mut part: &[u8], out: &mut Vec<u8>) {
+    fn push_line(&mut self, redactor: &mut Redactor<'_>, mut part: &[u8], out: &mut Vec<u8>) {
         if !self.is_long_line {
             let (taken, rest) = part.split_at(part.len().min(WINDOW - self.line.len()));
             self.line.extend_from_slice(taken);
@@ -84,7 +84,7 @@ impl StreamRedactor {
     }
 }
 
-fn redact_line(redactor: &mut DynRedactor<'_, '_>, line: &[u8], out: &mut Vec<u8>) {
+fn redact_line(redactor: &mut Redactor<'_>, line: &[u8], out: &mut Vec<u8>) {
     let splices = redactor.line_splices(line);
     write_spliced(line, 0..line.len(), &splices, out);
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::DynRedactor;
+use super::Redactor;
 use crate::find::secret_match::{SecretMatch, token_rest};
 use crate::find::{graphql, redacted};
 use crate::policy::Policy;
@@ -18,7 +18,7 @@ const PATTERN: &str = "text";
 /// The length of the shortest shape of the table and of the shortest known secret, bytes.
 const MIN_LEN: usize = 8;
 
-impl DynRedactor<'_, '_> {
+impl Redactor<'_> {
     /// Redacts text of any kind.
     pub fn redact_text<'t>(&mut self, text: &'t [u8]) -> Cow<'t, [u8]> {
         if self.policy.is_off() {

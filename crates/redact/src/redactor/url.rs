@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::DynRedactor;
+use super::Redactor;
 use super::decoded::{DecodedText, TextEncoding};
 use super::pairs::PairSource;
 use crate::find::shapes::is_userinfo;
@@ -12,7 +12,7 @@ use crate::splice::{Splice, apply_splices, of_part};
 /// The name of the placeholder of user and password, and of their shape.
 const USERINFO: &str = "userinfo";
 
-impl DynRedactor<'_, '_> {
+impl Redactor<'_> {
     /// Redacts a URL: user information, parameters of the query, and shapes anywhere. A fragment with parameters is
     /// redacted like a query. `None` if there are no secrets. A valid URL remains valid.
     pub fn redact_url(&mut self, url: &str) -> Option<String> {

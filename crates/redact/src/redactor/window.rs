@@ -3,7 +3,7 @@
 //! The window is redacted whenever it is full. What begins in its last quarter is left for the next window, so that
 //! shorter secrets are always seen as a whole.
 
-use super::DynRedactor;
+use super::Redactor;
 use super::decoded::{DecodedText, TextEncoding};
 use super::json::Extent;
 use super::pairs::{PairSource, RawPair};
@@ -53,7 +53,7 @@ impl WindowRedactor {
         WindowRedactor { format, window: Vec::new(), long_item: LongItem::None, array: None }
     }
 
-    pub(super) fn push(&mut self, redactor: &mut DynRedactor<'_, '_>, mut piece: &[u8], out: &mut Vec<u8>) {
+    pub(super) fn push(&mut self, redactor: &mut Redactor<'_>, mut piece: &[u8], out: &mut Vec<u8>) {
         while !piece.is_empty() {
             let (taken, rest) = piece.split_at(piece.len().min(WINDOW - self.window.len()));
             self.window.extend_from_slice(taken);
@@ -64,14 +64,14 @@ impl WindowRedactor {
         }
     }
 
-    pub(super) fn finish(mut self, redactor: &mut DynRedactor<'_, '_>, out: &mut Vec<u8>) {
+    pub(super) fn finish(mut self, redactor: &mut Redactor<'_>, out: &mut Vec<u8>) {
         while !self.window.is_empty() {
             self.redact(redactor, true, out);
         }
     }
 
     /// Redacts the complete part of the window, at least one byte.
-    fn redact(&mut self, redactor: &mut DynRedactor<'_, '_>, is_last: bool, out: &mut Vec<u8>) {
+    fn redact(&mut self, redactor: &mut Redactor<'_>, is_last: bool, out: &mut Vec<u8>) {
         self.detect_format();
         let mut window = std::mem::take(&mut self.window);
         let complete = match self.long_item {
@@ -95,13 +95,7 @@ impl WindowRedactor {
         };
     }
 
-    fn redact_items(
-        &mut self,
-        redactor: &mut DynRedactor<'_, '_>,
-        text: &[u8],
-        is_last: bool,
-        out: &mut Vec<u8>,
-    ) -> usize {
+    fn redact_items(&mut self, redactor: &mut Redactor<'_>, text: &[u8], is_last: bool, out: &mut Vec<u8>) -> usize {
         let extent = if is_last { Extent::WHOLE } else { Extent { limit: LIMIT, is_last } };
         let (splices, complete) = match self.format {
             PayloadFormat::Opaque => (Vec::new(), text.len()),
@@ -121,7 +115,7 @@ impl WindowRedactor {
     }
 
     /// Handles a window that is filled by one item without an end.
-    fn begin_long_item(&mut self, redactor: &mut DynRedactor<'_, '_>, text: &[u8], out: &mut Vec<u8>) -> usize {
+    fn begin_long_item(&mut self, redactor: &mut Redactor<'_>, text: &[u8], out: &mut Vec<u8>) -> usize {
         let value = match self.format {
             PayloadFormat::Json => find_long_json_value(redactor, text),
             PayloadFormat::Form => Some(find_long_form_value(redactor, text)),
@@ -148,13 +142,7 @@ impl WindowRedactor {
     }
 
     /// Redacts the text within a long string or value, up to its end.
-    fn redact_plain(
-        &mut self,
-        redactor: &mut DynRedactor<'_, '_>,
-        text: &[u8],
-        is_last: bool,
-        out: &mut Vec<u8>,
-    ) -> usize {
+    fn redact_plain(&mut self, redactor: &mut Redactor<'_>, text: &[u8], is_last: bool, out: &mut Vec<u8>) -> usize {
         let end = self.find_item_end(text);
         let text = &text[..end.unwrap_or(text.len())];
         let limit = (!is_last && end.is_none()).then_some(LIMIT);
@@ -197,7 +185,7 @@ impl WindowRedactor {
     }
 }
 
-fn replace_long_value(redactor: &mut DynRedactor<'_, '_>, value: &[u8], name: &PlaceholderName, out: &mut Vec<u8>) {
+fn replace_long_value(redactor: &mut Redactor<'_>, value: &[u8], name: &PlaceholderName, out: &mut Vec<u8>) {
     out.extend_from_slice(redactor.replace_secret(value, name, ValueFormat::Text).as_bytes());
 }
 
@@ -213,7 +201,7 @@ fn begins_json(text: &[u8]) -> bool {
 }
 
 /// Finds the secrets in the pairs of a window. Returns the end of the last complete pair, too.
-fn form_window_splices(redactor: &mut DynRedactor<'_, '_>, text: &[u8], extent: Extent) -> (Vec<Splice>, usize) {
+fn form_window_splices(redactor: &mut Redactor<'_>, text: &[u8], extent: Extent) -> (Vec<Splice>, usize) {
     let complete = match memchr::memrchr(b'&', &text[..text.len().min(extent.limit)]) {
         _ if extent.is_last => text.len(),
         Some(at) => at + 1,
@@ -223,7 +211,7 @@ fn form_window_splices(redactor: &mut DynRedactor<'_, '_>, text: &[u8], extent: 
 }
 
 /// Finds the value of a pair without an end. Returns its name if it is secret, too.
-fn find_long_form_value(redactor: &DynRedactor<'_, '_>, text: &[u8]) -> (usize, Option<PlaceholderName>) {
+fn find_long_form_value(redactor: &Redactor<'_>, text: &[u8]) -> (usize, Option<PlaceholderName>) {
     let pair = RawPair::new(text);
     let name = DecodedText::new(pair.name, TextEncoding::Form);
     let start = pair.value.map_or(0, |_| pair.name.len() + 1);
@@ -232,7 +220,7 @@ fn find_long_form_value(redactor: &DynRedactor<'_, '_>, text: &[u8]) -> (usize, 
 
 /// Finds the string without an end, of a member or by itself. Returns its name if it is secret, too. `None` if there is
 /// no such string.
-fn find_long_json_value(redactor: &DynRedactor<'_, '_>, text: &[u8]) -> Option<(usize, Option<PlaceholderName>)> {
+fn find_long_json_value(redactor: &Redactor<'_>, text: &[u8]) -> Option<(usize, Option<PlaceholderName>)> {
     let first = memchr::memchr(b'"', text)?;
     let Some(end) = string_end(text, first + 1) else { return Some((first + 1, None)) };
     let colon = skip_space(text, end + 1);
