@@ -31,7 +31,8 @@ pub(crate) struct KnownValues {
     by_prefix: HashMap<Prefix, Vec<Box<[u8]>>>,
     /// Searches for all prefixes. `None` if there are too many for a fast search: then each word is looked up.
     automaton: Option<AhoCorasick>,
-    longest: usize,
+    /// The length of the longest value.
+    pub(crate) longest: usize,
 }
 
 impl KnownValues {
@@ -46,10 +47,6 @@ impl KnownValues {
             let is_few = self.by_prefix.len() < MAX_NEEDLES;
             self.automaton = is_few.then(|| automaton(&self.by_prefix.keys().chain([&REDACTED]).collect::<Vec<_>>()));
         }
-    }
-
-    pub(crate) fn longest(&self) -> usize {
-        self.longest
     }
 
     /// Finds the values that begin in a range of a text, in order. If two values begin in one place, the longer one is

@@ -7,7 +7,6 @@
 mod decoded;
 mod headers;
 mod json;
-mod lines;
 mod location;
 mod multipart;
 mod pairs;
@@ -15,13 +14,12 @@ mod payload;
 mod stream;
 mod text;
 mod url;
-mod utf16;
 mod window;
 
 use std::fmt;
 
 pub use location::TextLocation;
-pub use payload::{PayloadRedaction, PayloadScan, is_lines, is_opaque, payload_scan};
+pub use payload::{PayloadRedaction, is_lines, is_opaque};
 pub use stream::StreamRedactor;
 
 use crate::policy::Policy;

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::Redactor;
 use super::decoded::{DecodedText, TextEncoding};
-use super::pairs::PairSource;
+use super::pairs::{PairSource, split_at_first};
 use crate::find::shapes::is_userinfo;
 use crate::replace::placeholder::PlaceholderName;
 use crate::splice::{Splice, apply_splices, of_part};
@@ -81,14 +81,6 @@ impl Redactor<'_> {
         let decoded = DecodedText::new(text, TextEncoding::Percent);
         let splices = self.text_splices(&decoded.text, true);
         decoded.encode_splices(splices, 0).collect()
-    }
-}
-
-/// Splits a text at the first of these bytes, which belongs to neither part.
-fn split_at_first(text: &[u8], byte: u8) -> (&[u8], Option<&[u8]>) {
-    match memchr::memchr(byte, text) {
-        Some(found) => (&text[..found], Some(&text[found + 1..])),
-        None => (text, None),
     }
 }
 

@@ -5,8 +5,7 @@
 
 use super::Redactor;
 use super::decoded::{DecodedText, TextEncoding};
-use super::json::Extent;
-use super::pairs::{PairSource, RawPair};
+use super::pairs::{PairSource, split_at_first};
 use super::payload::{PayloadFormat, is_form, is_text};
 use crate::replace::placeholder::{PlaceholderName, ValueFormat};
 use crate::splice::{Splice, write_spliced};
@@ -96,15 +95,15 @@ impl WindowRedactor {
     }
 
     fn redact_items(&mut self, redactor: &mut Redactor<'_>, text: &[u8], is_last: bool, out: &mut Vec<u8>) -> usize {
-        let extent = if is_last { Extent::WHOLE } else { Extent { limit: LIMIT, is_last } };
+        let limit = (!is_last).then_some(LIMIT);
         let (splices, complete) = match self.format {
             PayloadFormat::Opaque => (Vec::new(), text.len()),
-            PayloadFormat::Json => redactor.json_window_splices(text, extent, &mut self.array),
-            PayloadFormat::Form => form_window_splices(redactor, text, extent),
+            PayloadFormat::Json => redactor.json_window_splices(text, limit, &mut self.array),
+            PayloadFormat::Form => form_window_splices(redactor, text, limit),
             format => {
                 let is_multipart = format == PayloadFormat::Multipart;
                 let fields = if is_multipart { redactor.find_fields(text) } else { Vec::new() };
-                redactor.partial_text_splices(text, false, (!is_last).then_some(LIMIT), fields)
+                redactor.partial_text_splices(text, false, limit, fields)
             }
         };
         if complete == 0 {
@@ -127,7 +126,7 @@ impl WindowRedactor {
         };
         // A string with only white space behind it is at most a name.
         let Some((start, name)) = value else {
-            let (splices, _) = redactor.json_window_splices(text, Extent::WHOLE, &mut self.array.clone());
+            let (splices, _) = redactor.json_window_splices(text, None, &mut self.array.clone());
             write_spliced(text, 0..text.len(), &splices, out);
             return text.len();
         };
@@ -201,21 +200,22 @@ fn begins_json(text: &[u8]) -> bool {
 }
 
 /// Finds the secrets in the pairs of a window. Returns the end of the last complete pair, too.
-fn form_window_splices(redactor: &mut Redactor<'_>, text: &[u8], extent: Extent) -> (Vec<Splice>, usize) {
-    let complete = match memchr::memrchr(b'&', &text[..text.len().min(extent.limit)]) {
-        _ if extent.is_last => text.len(),
-        Some(at) => at + 1,
-        None => memchr::memchr(b'&', text).map_or(0, |at| at + 1),
-    };
+fn form_window_splices(redactor: &mut Redactor<'_>, text: &[u8], limit: Option<usize>) -> (Vec<Splice>, usize) {
+    let last_pair = |limit: usize| memchr::memrchr(b'&', &text[..text.len().min(limit)]);
+    let complete = limit
+        .map_or(text.len(), |limit| last_pair(limit).or_else(|| memchr::memchr(b'&', text)).map_or(0, |at| at + 1));
     (redactor.pairs_splices(&text[..complete], PairSource::Form, 0), complete)
 }
 
 /// Finds the value of a pair without an end. Returns its name if it is secret, too.
 fn find_long_form_value(redactor: &Redactor<'_>, text: &[u8]) -> (usize, Option<PlaceholderName>) {
-    let pair = RawPair::new(text);
-    let name = DecodedText::new(pair.name, TextEncoding::Form);
-    let start = pair.value.map_or(0, |_| pair.name.len() + 1);
-    (start, pair.value.and_then(|_| redactor.secret_pair_name(&name.text, PairSource::Form)))
+    match split_at_first(text, b'=') {
+        (_, None) => (0, None),
+        (name, Some(_)) => {
+            let decoded = DecodedText::new(name, TextEncoding::Form);
+            (name.len() + 1, redactor.secret_pair_name(&decoded.text, PairSource::Form))
+        }
+    }
 }
 
 /// Finds the string without an end, of a member or by itself. Returns its name if it is secret, too. `None` if there is

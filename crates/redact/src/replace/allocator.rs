@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::io::Read;
 use std::ops::Range;
 
-use super::marker::{self, Marker, MarkerMatch, RunId};
+use super::marker::{self, Marker, RunId};
 use super::placeholder::{self, Placeholder, PlaceholderName, ValueFormat};
 use super::windows::WindowReader;
 use crate::splice::{Splice, spliced};
@@ -106,10 +106,8 @@ impl PlaceholderAllocator {
 
     /// Replaces the markers that begin in a range of a text.
     fn marker_splices(&mut self, text: &[u8], range: Range<usize>) -> Vec<Splice> {
-        let found = marker::find(text, self.run).filter(|found| range.contains(&found.range.start));
-        let placeholder =
-            |MarkerMatch { range, marker }| Splice { range, with: marker.format.write(&self.allocate(&marker)) };
-        found.map(placeholder).collect()
+        let found = marker::find(text, self.run).filter(|(found, _)| range.contains(&found.start));
+        found.map(|(range, marker)| Splice { range, with: marker.format.write(&self.allocate(&marker)) }).collect()
     }
 
     fn allocate(&mut self, marker: &Marker) -> Placeholder {

@@ -64,12 +64,6 @@ pub(crate) struct Marker {
     pub(crate) name: PlaceholderName,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct MarkerMatch {
-    pub(crate) range: Range<usize>,
-    pub(crate) marker: Marker,
-}
-
 /// The letter of groups of digits.
 const DIGITS_LETTER: &str = "d";
 
@@ -93,8 +87,8 @@ impl Marker {
     }
 }
 
-/// Finds the markers of a run in a text, in order.
-pub(crate) fn find(text: &[u8], run: RunId) -> impl Iterator<Item = MarkerMatch> + '_ {
+/// Finds the markers of a run in a text with their ranges, in order.
+pub(crate) fn find(text: &[u8], run: RunId) -> impl Iterator<Item = (Range<usize>, Marker)> + '_ {
     HEAD.captures_iter(text).filter_map(move |head| {
         let end = head.get_match().end();
         let (_, parts) = head.extract::<4>();
@@ -111,7 +105,7 @@ pub(crate) fn find(text: &[u8], run: RunId) -> impl Iterator<Item = MarkerMatch>
             (LETTERS.iter().find(|(known, _)| *known == letter)?.1, PlaceholderName::new(name))
         };
         let number = u64::from_str_radix(number, 16).ok()?;
-        Some(MarkerMatch { range, marker: Marker { number, format, name } })
+        Some((range, Marker { number, format, name }))
     })
 }
 
@@ -134,10 +128,10 @@ mod tests {
                     assert!(written.len() <= MAX_LEN);
                     assert!(written.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')));
                     for text in [written.clone(), format!("a={written}&b"), format!("{written}{written}tail9")] {
-                        let found: Vec<MarkerMatch> = find(text.as_bytes(), run).collect();
+                        let found: Vec<_> = find(text.as_bytes(), run).collect();
                         assert_eq!(found.len(), text.matches(PREFIX).count(), "{text}");
-                        for found in found {
-                            assert_eq!((&found.marker, &text[found.range.clone()]), (&marker, &*written), "{text}");
+                        for (range, found) in found {
+                            assert_eq!((&found, &text[range]), (&marker, &*written), "{text}");
                         }
                     }
                 }
@@ -152,7 +146,7 @@ mod tests {
             let format = ValueFormat::Digits(DigitGroups::of(number.as_bytes(), is_iban).unwrap());
             let marker = marker(3, format, "number");
             let text = format!("{}9", marker.write(run));
-            let found: Vec<_> = find(text.as_bytes(), run).map(|found| found.marker).collect();
+            let found: Vec<_> = find(text.as_bytes(), run).map(|(_, marker)| marker).collect();
             assert_eq!(found, [marker]);
         }
     }

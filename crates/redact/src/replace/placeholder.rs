@@ -11,6 +11,7 @@ use memchr::memmem;
 use regex::bytes::Regex;
 
 use super::digit_groups::{self, DigitGroups, NUMBER_PREFIX, read_digits};
+use crate::find::secret_match::is_token_byte;
 use crate::splice::{Splice, remove_overlaps, spliced};
 use harproxy_http::jwt;
 
@@ -197,8 +198,7 @@ pub fn occurs_in(text: &[u8]) -> bool {
 }
 
 fn find_text(text: &[u8]) -> impl Iterator<Item = PlaceholderMatch> + '_ {
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    find_runs(text, PREFIX, is_token).filter_map(|run| {
+    find_runs(text, PREFIX, is_token_byte).filter_map(|run| {
         let placeholder = parse(&text[run.clone()])?;
         let range = jwt::redacted_around(text, run.start).unwrap_or(run);
         Some(PlaceholderMatch { range, placeholder, format: ValueFormat::Text })
