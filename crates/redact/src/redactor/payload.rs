@@ -22,16 +22,13 @@ pub enum PayloadRedaction {
 }
 
 /// The media types of lines.
+#[rustfmt::skip]
 const LINES: [&str; 6] = [
-    "text/event-stream",
-    "application/x-ndjson",
-    "application/ndjson",
-    "application/jsonl",
-    "application/jsonlines",
+    "text/event-stream", "application/x-ndjson", "application/ndjson", "application/jsonl", "application/jsonlines",
     "application/json-seq",
 ];
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum PayloadFormat {
     Json,
     Form,
@@ -41,6 +38,7 @@ pub(super) enum PayloadFormat {
     /// Other text. Some servers send JSON as `text/plain`.
     Text,
     /// No type is declared.
+    #[default]
     Undeclared,
     Opaque,
 }

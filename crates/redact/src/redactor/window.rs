@@ -20,6 +20,7 @@ const LIMIT: usize = WINDOW - WINDOW / 4;
 const LONG_TOKEN: &str = "token";
 
 /// Redacts a payload of one format.
+#[derive(Default)]
 pub(super) struct WindowRedactor {
     format: PayloadFormat,
     window: Vec<u8>,
@@ -41,15 +42,9 @@ enum LongItem {
     Secret,
 }
 
-impl Default for WindowRedactor {
-    fn default() -> Self {
-        WindowRedactor::new(PayloadFormat::Undeclared)
-    }
-}
-
 impl WindowRedactor {
     pub(super) fn new(format: PayloadFormat) -> Self {
-        WindowRedactor { format, window: Vec::new(), long_item: LongItem::None, array: None }
+        WindowRedactor { format, ..WindowRedactor::default() }
     }
 
     pub(super) fn push(&mut self, redactor: &mut Redactor<'_>, mut piece: &[u8], out: &mut Vec<u8>) {
