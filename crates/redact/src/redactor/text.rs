@@ -67,16 +67,34 @@ impl Redactor<'_> {
         if matches.is_empty() && known.is_empty() && limit.is_none() {
             return (Vec::new(), text.len());
         }
-        let known = known.into_iter().map(|range| (range.clone(), self.replacer.replace_known(&text[range]))).collect();
-        let (matches, known, end) = select(text, limit, matches, known);
-        let mut splices = Vec::with_capacity(matches.len() + known.len());
-        for SecretMatch { range, name, format } in matches {
+        let mut known: Vec<(Range<usize>, String)> =
+            known.into_iter().map(|range| (range.clone(), self.replacer.replace_known(&text[range]))).collect();
+        // Redacted parts are kept.
+        let redacted = redacted::find(text);
+        matches.retain(|found| !overlaps(&redacted, &found.range));
+        matches.sort_by_key(|found| found.range.start);
+        known.retain(|(range, _)| !overlaps(&redacted, range));
+        let in_text = matches.iter().map(|found| &found.range).chain(known.iter().map(|(range, _)| range));
+        let end = limit.map_or(text.len(), |limit| complete_end(text, limit, redacted.iter().chain(in_text)));
+        let mut splices: Vec<Splice> = Vec::with_capacity(matches.len() + known.len());
+        for SecretMatch { range, name, format } in merge_overlapping(matches, end) {
             let with = self.replace_secret(&text[range.clone()], &PlaceholderName::new(&name), format);
             splices.push(Splice { range, with });
         }
-        for (range, with) in known {
-            let name = PlaceholderName::new(LONGER_TOKEN);
-            let with = with.unwrap_or_else(|| self.replace_secret(&text[range.clone()], &name, ValueFormat::Text));
+        let matched: Vec<Range<usize>> = splices.iter().map(|splice| splice.range.clone()).collect();
+        let mut free_from = 0;
+        for (Range { start, end: known_end }, with) in known {
+            // A token that goes on behind the secret needs its own replacement.
+            let rest = token_rest(text, known_end);
+            let range = start..known_end + rest;
+            if start < free_from || range.end > end || overlaps(&matched, &range) {
+                continue;
+            }
+            free_from = range.end;
+            let with = match rest {
+                0 => with,
+                _ => self.replace_secret(&text[range.clone()], &PlaceholderName::new(LONGER_TOKEN), ValueFormat::Text),
+            };
             splices.push(Splice { range, with });
         }
         splices.sort_by_key(|splice| splice.range.start);
@@ -84,45 +102,16 @@ impl Redactor<'_> {
     }
 }
 
-/// Known secrets in a text, with their replacements. `None`: the token goes on behind the secret and needs its own.
-type KnownTokens = Vec<(Range<usize>, Option<String>)>;
-
-/// Selects the parts of a text that are replaced, from matches in any order and known secrets in order. Redacted parts
-/// are kept. Returns the end of the part of the text that is complete, too.
-///
-/// Overlapping matches become one secret. The known secrets are those outside of the matches.
-fn select(
-    text: &[u8],
-    limit: Option<usize>,
-    mut all: Vec<SecretMatch>,
-    mut known: Vec<(Range<usize>, String)>,
-) -> (Vec<SecretMatch>, KnownTokens, usize) {
-    let redacted = redacted::find(text);
-    all.retain(|found| !overlaps(&redacted, &found.range));
-    all.sort_by_key(|found| found.range.start);
-    known.retain(|(range, _)| !overlaps(&redacted, range));
-    let parts = redacted.iter().chain(all.iter().map(|found| &found.range)).chain(known.iter().map(|(range, _)| range));
-    let end = limit.map_or(text.len(), |limit| complete_end(text, limit, parts));
-    let mut matches: Vec<SecretMatch> = Vec::new();
-    for found in all.into_iter().filter(|found| found.range.end <= end) {
-        match matches.last_mut().filter(|last| found.range.start < last.range.end) {
+/// Makes one secret of matches that overlap. Drops those that go on behind `end`.
+fn merge_overlapping(matches: Vec<SecretMatch>, end: usize) -> Vec<SecretMatch> {
+    let mut merged: Vec<SecretMatch> = Vec::with_capacity(matches.len());
+    for found in matches.into_iter().filter(|found| found.range.end <= end) {
+        match merged.last_mut().filter(|last| found.range.start < last.range.end) {
             Some(last) => last.range.end = last.range.end.max(found.range.end),
-            None => matches.push(found),
+            None => merged.push(found),
         }
     }
-    let matched: Vec<Range<usize>> = matches.iter().map(|found| found.range.clone()).collect();
-    let mut free_from = 0;
-    let whole_token = |(mut range, with): (Range<usize>, String)| {
-        let rest = token_rest(text, range.end);
-        range.end += rest;
-        if range.start < free_from || range.end > end || overlaps(&matched, &range) {
-            return None;
-        }
-        free_from = range.end;
-        Some((range, (rest == 0).then_some(with)))
-    };
-    let known = known.into_iter().filter_map(whole_token).collect();
-    (matches, known, end)
+    merged
 }
 
 /// Adds shapes, GraphQL arguments and patterns in a text to `matches`, in no order.

@@ -14,7 +14,7 @@ use super::windows::WindowReader;
 use crate::find::known::{KnownValues, MAX_LEN};
 use crate::find::spellings::spellings;
 use crate::secret::Secret;
-use crate::splice::{Splice, spliced};
+use crate::splice::{Splice, apply_splices, spliced};
 
 /// The secrets of one recording, shared by its connections. `&SecretStore` is the [`Replacer`] that writes markers.
 ///
@@ -84,10 +84,8 @@ impl SecretStore {
             let name = &inner.secrets.get(&text.as_bytes()[range.clone()])?.name;
             Some(Splice { range, with: format!("{}{name}", placeholder::PREFIX) })
         };
-        match spliced(text.as_bytes(), &known.filter_map(by_name).collect::<Vec<_>>()) {
-            Cow::Borrowed(_) => Cow::Borrowed(text),
-            Cow::Owned(redacted) => Cow::Owned(String::from_utf8_lossy(&redacted).into_owned()),
-        }
+        let redacted = apply_splices(text.as_bytes(), &known.filter_map(by_name).collect::<Vec<_>>());
+        redacted.map_or(text.into(), |redacted| String::from_utf8_lossy(&redacted).into_owned().into())
     }
 
     /// Replaces known secrets in a text that was journalled before they were known.
