@@ -25,13 +25,11 @@ const REDACTED: Prefix = *b"REDACTED";
 /// The first bytes of a value.
 type Prefix = [u8; MIN_LEN];
 
-/// The values that are searched for.
 #[derive(Default)]
 pub(crate) struct KnownValues {
     by_prefix: HashMap<Prefix, Vec<Box<[u8]>>>,
     /// Searches for all prefixes. `None` if there are too many for a fast search: then each word is looked up.
     automaton: Option<AhoCorasick>,
-    /// The length of the longest value.
     pub(crate) longest: usize,
 }
 

@@ -40,7 +40,6 @@ impl Redactor<'_> {
         apply_splices(value, &self.header_splices(name, value))
     }
 
-    /// Finds the secrets in the value of a header field.
     pub(super) fn header_splices(&mut self, name: &str, value: &[u8]) -> Vec<Splice> {
         let name = match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
             true => Cow::Owned(name.to_ascii_lowercase()),

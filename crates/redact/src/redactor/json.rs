@@ -30,7 +30,6 @@ static MEMBER: LazyLock<Regex> =
     LazyLock::new(|| compile_regex(r#""([^"\\\s]{1,64})"\s{0,64}:\s{0,64}"((?:[^"\\]|\\[\x00-\xff])+)"#));
 
 impl Redactor<'_> {
-    /// Finds the secrets in a JSON text.
     pub(super) fn json_splices(&mut self, text: &[u8], depth: u8) -> Vec<Splice> {
         let mut candidates = self.candidates(text);
         if candidates.is_empty() {

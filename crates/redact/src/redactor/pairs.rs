@@ -23,7 +23,6 @@ pub(super) fn split_at_first(text: &[u8], byte: u8) -> (&[u8], Option<&[u8]>) {
 }
 
 impl Redactor<'_> {
-    /// Finds the secrets in pairs.
     pub(super) fn pairs_splices(&mut self, text: &[u8], source: PairSource, depth: u8) -> Vec<Splice> {
         let pairs = text.split(|&byte| byte == b'&');
         pairs.flat_map(|pair| of_part(text, pair, self.pair_splices(pair, source, depth))).collect()

@@ -13,9 +13,7 @@ use harproxy_http::MediaType;
 /// The result of redacting a payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PayloadRedaction {
-    /// The payload contains no secrets.
     Clean,
-    /// The payload without its secrets.
     Redacted(Vec<u8>),
     /// The format is unknown, such as that of an image, so that the payload can't be searched.
     Opaque,

@@ -51,7 +51,6 @@ impl StreamRedactor {
         }
     }
 
-    /// Appends the rest to `out`.
     pub fn finish(self, redactor: &mut Redactor<'_>, out: &mut Vec<u8>) {
         redact_line(redactor, &self.line, out);
         self.window.finish(redactor, out);
@@ -95,7 +94,6 @@ impl Redactor<'_> {
         lines.flat_map(|line| of_part(text, line, self.line_splices(line))).collect()
     }
 
-    /// Finds the secrets in one line.
     fn line_splices(&mut self, line: &[u8]) -> Vec<Splice> {
         let content = line_content(line);
         let is_json = matches!(content.first(), Some(b'{' | b'[' | b'"' | b'}' | b']'));

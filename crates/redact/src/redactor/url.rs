@@ -24,7 +24,6 @@ impl Redactor<'_> {
         apply_splices(url.as_bytes(), &splices).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// Finds the secrets in a URL.
     pub(super) fn url_splices(&mut self, url: &[u8], depth: u8) -> Vec<Splice> {
         let (rest, fragment) = split_at_first(url, b'#');
         let (path, query) = split_at_first(rest, b'?');

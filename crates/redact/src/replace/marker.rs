@@ -34,7 +34,6 @@ pub(crate) const MAX_LEN: usize = PREFIX.len() + 16 + 1 + 12 + 2 + 99;
 pub struct RunId(u64);
 
 impl RunId {
-    /// Returns a new random id.
     #[must_use]
     pub fn random() -> Self {
         // std provides random numbers only as the keys of a hasher.
@@ -77,7 +76,6 @@ const LETTERS: [(&str, ValueFormat); 5] = [
 ];
 
 impl Marker {
-    /// Writes the marker for a journal.
     pub(crate) fn write(&self, run: RunId) -> String {
         let groups = if let ValueFormat::Digits(groups) = self.format { Some(groups.code()) } else { None };
         let letter =

@@ -51,7 +51,6 @@ static PREFIXES: LazyLock<Regex> = LazyLock::new(|| {
 pub struct PlaceholderName(Box<str>);
 
 impl PlaceholderName {
-    /// Converts any name.
     #[must_use]
     pub fn new(name: &str) -> Self {
         let safe = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c.to_ascii_lowercase() } else { '-' };
@@ -65,7 +64,6 @@ impl PlaceholderName {
         PlaceholderName::new(&String::from_utf8_lossy(name))
     }
 
-    /// Returns the name as it is written in placeholders.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -90,7 +88,6 @@ pub struct Placeholder {
 /// The format of a value, which its placeholder keeps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ValueFormat {
-    /// Any text.
     #[default]
     Text,
     /// A UUID (RFC 9562).
@@ -98,7 +95,6 @@ pub enum ValueFormat {
     Number,
     /// Base64 in the standard alphabet.
     Base64,
-    /// An e-mail address.
     Email,
     /// A telephone, account or card number.
     Digits(DigitGroups),
@@ -191,7 +187,6 @@ pub fn may_occur_in(text: &[u8]) -> bool {
     PREFIXES.is_match(text)
 }
 
-/// Returns true if the text contains a placeholder.
 #[must_use]
 pub fn occurs_in(text: &[u8]) -> bool {
     find(text).next().is_some()
