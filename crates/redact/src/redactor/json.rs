@@ -11,11 +11,12 @@ use std::vec::IntoIter;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use regex::bytes::{Captures, Regex};
+use regex::bytes::Regex;
 
 use super::decoded::{DecodedText, TextEncoding};
 use super::headers::{after_scheme, has_scheme};
 use super::pairs::is_url;
+use super::text::find_members;
 use super::{MAX_DEPTH, Redactor};
 use crate::find::prefilter::{Candidates, last_item};
 use crate::find::redacted;
@@ -82,12 +83,7 @@ impl Redactor<'_> {
 
     /// Finds members with a secret name in any text.
     pub(super) fn find_members(&self, text: &[u8]) -> Vec<SecretMatch> {
-        let member = |found: Captures<'_>| {
-            let (name, value) = (found.get(1)?.as_bytes(), found.get(2)?);
-            let is_secret = self.policy.members.contains(name);
-            is_secret.then(|| SecretMatch::text(value.range(), String::from_utf8_lossy(name).into_owned()))
-        };
-        MEMBER.captures_iter(text).filter_map(member).collect()
+        find_members(self.policy, &MEMBER, text)
     }
 
     fn candidates<'t>(&mut self, text: &'t [u8]) -> Candidates<'t> {

@@ -1,8 +1,8 @@
 //! Redaction of `name=value` pairs between `&`: queries and forms.
 
 use super::decoded::{DecodedText, TextEncoding};
+use super::text::is_graphql;
 use super::{MAX_DEPTH, Redactor};
-use crate::find::graphql;
 use crate::policy::NameSet;
 use crate::replace::placeholder::PlaceholderName;
 use crate::splice::{Splice, of_part};
@@ -62,7 +62,7 @@ impl Redactor<'_> {
             if is_url(text) {
                 return self.url_splices(text, depth);
             }
-            if is_json(text) && !graphql::looks_like(text) {
+            if is_json(text) && !is_graphql(text) {
                 return self.json_splices(text, depth);
             }
         }

@@ -1,11 +1,14 @@
-//! Redaction of text without a structure: shapes, patterns of the policy, and known secrets.
+//! Redaction of text without a structure: shapes, GraphQL arguments, patterns of the policy, and known secrets.
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::LazyLock;
+
+use regex::bytes::{Captures, Regex};
 
 use super::Redactor;
-use crate::find::secret_match::{SecretMatch, token_rest};
-use crate::find::{graphql, redacted};
+use crate::find::redacted;
+use crate::find::secret_match::{SecretMatch, compile_regex, token_rest};
 use crate::policy::Policy;
 use crate::replace::jwt;
 use crate::replace::placeholder::{PlaceholderName, ValueFormat};
@@ -17,6 +20,14 @@ const LONGER_TOKEN: &str = "value";
 const PATTERN: &str = "text";
 /// The length of the shortest shape of the table and of the shortest known secret, bytes.
 const MIN_LEN: usize = 8;
+
+/// `password: "…"`, an argument or an input field in GraphQL (GraphQL specification, section 2).
+static ARGUMENT: LazyLock<Regex> = LazyLock::new(|| {
+    compile_regex(r#"([A-Za-z_][A-Za-z0-9_]{0,63})\s{0,64}:\s{0,64}"((?:[^"\\\r\n]|\\[\x00-\xff])+)""#)
+});
+
+/// The first words of a GraphQL document.
+const KEYWORDS: [&[u8]; 4] = [b"query", b"mutation", b"subscription", b"fragment"];
 
 impl Redactor<'_> {
     /// Redacts text of any kind.
@@ -119,8 +130,8 @@ fn find_matches(policy: &Policy, text: &[u8], encoded: bool, matches: &mut Vec<S
     if text.len() >= MIN_LEN || policy.shapes.has_personal() {
         policy.shapes.find(text, encoded, matches);
     }
-    if graphql::looks_like(text) {
-        matches.extend(graphql::find_arguments(policy, text));
+    if is_graphql(text) {
+        matches.extend(find_members(policy, &ARGUMENT, text));
     }
     for pattern in &policy.patterns {
         let found = pattern.find_iter(text).filter(|found| !found.is_empty());
@@ -150,4 +161,29 @@ fn complete_end<'r>(text: &[u8], limit: usize, parts: impl Iterator<Item = &'r R
         }
     }
     end
+}
+
+/// Returns true if a text is a GraphQL document and not JSON, in which a quote would follow the first brace.
+pub(super) fn is_graphql(text: &[u8]) -> bool {
+    // The first byte excludes most texts.
+    if !matches!(text.first(), Some(b'{' | b'q' | b'm' | b's' | b'f' | b' ' | b'\t' | b'\n' | b'\r' | 0x0c)) {
+        return false;
+    }
+    let text = text.trim_ascii_start();
+    let begins_field = |inside: &[u8]| {
+        inside.trim_ascii_start().first().is_some_and(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'.'))
+    };
+    let begins =
+        text.strip_prefix(b"{").is_some_and(begins_field) || KEYWORDS.iter().any(|word| text.starts_with(word));
+    begins && memchr::memchr(b':', text).is_some()
+}
+
+/// Finds the values of a pattern with a name and a value, if the name is secret as a member of JSON.
+pub(super) fn find_members(policy: &Policy, pattern: &Regex, text: &[u8]) -> Vec<SecretMatch> {
+    let member = |found: Captures<'_>| {
+        let (name, value) = (found.get(1)?.as_bytes(), found.get(2)?);
+        let is_secret = policy.members.contains(name);
+        is_secret.then(|| SecretMatch::text(value.range(), String::from_utf8_lossy(name).into_owned()))
+    };
+    pattern.captures_iter(text).filter_map(member).collect()
 }
