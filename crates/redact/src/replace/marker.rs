@@ -7,8 +7,8 @@
 //! REDACTED_ │ run, 16 hex │ format, a letter │ number, 12 hex │ length of the name, 2 digits │ name
 //! ```
 //!
-//! For groups of digits, the name is the code of the groups. A marker is safe wherever a placeholder is. Its length is part
-//! of it, so that it can be found in a stream. Markers of another run are not recognised.
+//! For groups of digits, the name is the code of the groups. A marker is safe wherever a placeholder is. Its length is
+//! part of it, so that it can be found in a stream. Markers of another run are not recognised.
 
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
