@@ -9,8 +9,7 @@ use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
-use harproxy_redact::display::{self, DisplayRedactor};
-use harproxy_redact::{PayloadRedaction, PlaceholderName, Policy, Splice, apply_splices};
+use harproxy_redact::{PayloadRedaction, PlaceholderName, Policy, Redactor, Splice, apply_splices, display};
 use harproxy_support::shell_quote;
 
 /// A name with the characters before its value: `token=`, `x-api-key: `, `"password":"`.
@@ -80,7 +79,7 @@ fn is_secret(policy: &Policy, name: &str) -> bool {
 
 struct CommandRedactor<'p> {
     policy: &'p Policy,
-    redactor: DisplayRedactor<'p>,
+    redactor: Redactor<'p>,
 }
 
 impl CommandRedactor<'_> {

@@ -46,8 +46,8 @@ impl RecordingRedactor {
 
     /// A redactor that replaces secrets by markers of this recording.
     #[must_use]
-    pub fn redactor(&self) -> Redactor<'_, &SecretStore> {
-        Redactor::new(&self.policy, &self.secrets)
+    pub fn redactor(&self) -> Redactor<'_> {
+        Redactor::new(&self.policy, &*self.secrets)
     }
 
     /// Redacts the fields of a head, or trailers.

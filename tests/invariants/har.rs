@@ -64,12 +64,12 @@ fn rewrites(path: &Path, usable: usize) {
 
 /// `fmt` is idempotent and keeps the served bytes.
 fn formats(path: &Path, usable: usize, payloads: &[Vec<Option<Vec<u8>>>]) {
-    match fmt::format(path) {
+    match fmt::format(path, true) {
         Err(error) => return refused(&error, path),
         Ok(FormatResult::Compressed) => return,
         Ok(FormatResult::Canonical | FormatResult::Changed(_)) => {}
     }
-    let again = fmt::check(path);
+    let again = fmt::format(path, false);
     assert!(matches!(again, Ok(FormatResult::Canonical)), "fmt twice is not fmt once: {again:?}");
     let Some(formatted) = open(path) else { panic!("what fmt left can't be read") };
     assert_eq!(formatted.heads().len(), usable, "fmt lost entries");

@@ -9,15 +9,14 @@ use harproxy_compare::payload_diff::EXPLAINED_BYTES;
 
 use super::{Difference, Query};
 use harproxy_http::{Headers, NormalUrl};
-use harproxy_redact::display::{self, DisplayRedactor};
-use harproxy_redact::{PayloadRedaction, Policy};
+use harproxy_redact::{PayloadRedaction, Policy, Redactor, display};
 
 /// A request whose secrets are replaced.
 pub(super) struct RedactedRequest<'p> {
     pub(super) url: NormalUrl,
     pub(super) headers: HeaderMap,
     body: Option<Vec<u8>>,
-    redactor: DisplayRedactor<'p>,
+    redactor: Redactor<'p>,
 }
 
 /// Stands for a value that has no counterpart in the redacted request.

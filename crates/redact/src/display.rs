@@ -3,7 +3,6 @@
 //! A secret becomes `REDACTED-` and its name. Two secrets with one name can't be told apart.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::ops::Range;
 
 use ::http::HeaderMap;
@@ -24,12 +23,9 @@ const MIN_KNOWN: usize = 8;
 /// The length of the longest payload that is displayed, bytes decoded.
 const MAX_PAYLOAD: u64 = 4 << 20;
 
-/// Redacts what is displayed of one request.
-pub type DisplayRedactor<'p> = Redactor<'p, DisplayReplacer>;
-
 /// Creates the redactor of one request.
 #[must_use]
-pub fn redactor(policy: &Policy) -> DisplayRedactor<'_> {
+pub fn redactor(policy: &Policy) -> Redactor<'_> {
     Redactor::new(policy, DisplayReplacer::default())
 }
 
@@ -65,7 +61,7 @@ pub fn redact_payload(policy: &Policy, headers: &HeaderMap, payload: &[u8]) -> O
     redactor.redact_undeclared_text(redacted, &decoded).or(Some(decoded))
 }
 
-impl DisplayRedactor<'_> {
+impl Redactor<'_> {
     /// Redacts text in a payload whatever its type, for example in a part of a multipart payload that is declared as
     /// binary. `redacted`: the payload redacted by its type. `None` if there are no secrets.
     #[must_use]
@@ -79,16 +75,9 @@ impl DisplayRedactor<'_> {
 
 /// Replaces secrets by their names, and remembers those of one request.
 #[derive(Default)]
-pub struct DisplayReplacer {
+struct DisplayReplacer {
     /// Secrets in all spellings with their replacement.
     known: Vec<(Vec<u8>, String)>,
-}
-
-/// Prints no secrets.
-impl fmt::Debug for DisplayReplacer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("DisplayReplacer (redacted)")
-    }
 }
 
 impl Replacer for DisplayReplacer {

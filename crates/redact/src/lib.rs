@@ -21,13 +21,10 @@ mod secret;
 mod splice;
 
 pub use policy::{Error, Policy, Rules, exceptions, parse_pattern};
-pub use redactor::{
-    DynRedactor, PayloadRedaction, PayloadScan, Redactor, StreamRedactor, TextLocation, is_lines, is_opaque,
-    payload_scan,
-};
+pub use redactor::{PayloadRedaction, Redactor, StreamRedactor, TextLocation, is_lines, is_opaque};
 pub use replace::{
-    DigitGroups, FixtureReplacer, KnownSecret, Placeholder, PlaceholderAllocator, PlaceholderMatch, PlaceholderName,
-    Replacer, RunId, SecretStore, ValueFormat, placeholder,
+    DigitGroups, FixtureReplacer, Placeholder, PlaceholderAllocator, PlaceholderMatch, PlaceholderName, Replacer,
+    RunId, SecretStore, ValueFormat, placeholder,
 };
 pub use secret::Secret;
 pub use splice::{Splice, apply_splices};

@@ -18,8 +18,8 @@ pub fn run(args: FmtArgs, ui: &Ui) -> Result<u8, Failure> {
     let mut changed = 0;
     let status = fixtures::for_each(args.files.fixtures, ui, |path| {
         // A canonical fixture is only read, which needs no lock.
-        let formatted = match fmt::check(path)? {
-            FormatResult::Changed(_) if !args.check => fixtures::with_lock(path, || fmt::format(path))?,
+        let formatted = match fmt::format(path, false)? {
+            FormatResult::Changed(_) if !args.check => fixtures::with_lock(path, || fmt::format(path, true))?,
             formatted => {
                 if !args.check {
                     record::remove_stale_files(path);

@@ -12,8 +12,8 @@ use crate::cli::event::Event;
 use crate::cli::fixtures;
 use crate::cli::ui::{self, Ui};
 use crate::fixtures::merge::{
-    BranchMerge, Conflict, ConflictKind, Contribution, FileMerge, FileMergeError, FileMergeOptions, LostPayload,
-    Versions, merge_branches, merge_files,
+    BranchMerge, Conflict, ConflictKind, Contribution, FileMerge, FileMergeError, LostPayload, Versions,
+    merge_branches, merge_files,
 };
 use crate::verdict::exit;
 
@@ -61,7 +61,7 @@ pub fn run(args: &MergeArgs, ui: &Ui) -> Result<u8, Failure> {
         return Err(Error::Folder { folder: output.clone() }.into());
     }
     let merged = fixtures::with_lock(output, || {
-        merge_files(&FileMergeOptions { files: &files, output, adopt: args.adopt }).map_err(|error| match error {
+        merge_files(&files, output, args.adopt).map_err(|error| match error {
             FileMergeError::Fixture(error) => Failure::from(error),
             error => Error::from(error).into(),
         })

@@ -1,6 +1,6 @@
 //! `harproxy pack` and `harproxy unpack`: convert between a HAR with payload files and an archive.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use harproxy_har::pack::PackSummary;
 
@@ -16,7 +16,7 @@ use crate::verdict::exit;
 /// Writes nothing if it fails.
 pub fn pack(args: &PackArgs, ui: &Ui) -> Result<u8, Failure> {
     let to = args.output.clone().unwrap_or_else(|| pack::archive_of(&args.file));
-    print(fixtures::with_lock(&to, || pack::pack(&args.file, Some(&to), args.force))?, Event::Packed, ui);
+    print(&to, &fixtures::with_lock(&to, || pack::pack(&args.file, &to, args.force))?, Event::Packed, ui);
     Ok(exit::SUCCESS)
 }
 
@@ -24,11 +24,11 @@ pub fn pack(args: &PackArgs, ui: &Ui) -> Result<u8, Failure> {
 /// Existing files stay unchanged if it fails.
 pub fn unpack(args: &UnpackArgs, ui: &Ui) -> Result<u8, Failure> {
     let to = args.output.clone().unwrap_or_else(|| pack::har_of(&args.file));
-    print(fixtures::with_lock(&to, || pack::unpack(&args.file, Some(&to), args.force))?, Event::Unpacked, ui);
+    print(&to, &fixtures::with_lock(&to, || pack::unpack(&args.file, &to, args.force))?, Event::Unpacked, ui);
     Ok(exit::SUCCESS)
 }
 
-fn print((path, moved): (PathBuf, PackSummary), event: Event, ui: &Ui) {
+fn print(path: &Path, moved: &PackSummary, event: Event, ui: &Ui) {
     let entries = counted(moved.entries, "entry", "entries");
     let payloads = counted(moved.payloads, "payload file", "payload files");
     ui.note(event, &format!("{}: {entries}, {payloads}", path.display()));

@@ -20,7 +20,7 @@ use super::redact::{ContentHeaders, Direction, PayloadFrames, PayloadRedactor};
 use crate::record::journal::Flush;
 use crate::record::journal::heads::DecodedPayload;
 use crate::record::redaction::{MAX_WHOLE, MemoryReservation};
-use harproxy_redact::{PayloadScan, StreamRedactor};
+use harproxy_redact::StreamRedactor;
 
 /// Collected payloads without a coding, up to this length, are redacted on the serving thread. A blocking thread would
 /// cost more.
@@ -73,10 +73,10 @@ impl PayloadTap {
         let kept = length.map(|length| length.min(tap.max_body().unwrap_or(u64::MAX)));
         let redactor = PayloadRedactor { frames: PayloadFrames { tap, direction, flush }, headers };
         let ContentHeaders { content_type, codings } = &redactor.headers;
-        let mode = match (harproxy_redact::payload_scan(content_type), codings) {
-            _ if is_off => PayloadMode::Immediate(None),
-            (PayloadScan::Never, _) | (_, None) => PayloadMode::Immediate(None),
-            (PayloadScan::Lines, Some(codings)) if codings.is_empty() => {
+        let mode = match codings {
+            _ if is_off || harproxy_redact::is_opaque(content_type) => PayloadMode::Immediate(None),
+            None => PayloadMode::Immediate(None),
+            Some(codings) if codings.is_empty() && harproxy_redact::is_lines(content_type) => {
                 PayloadMode::Immediate(Some(StreamRedactor::new(content_type)))
             }
             _ if kept.is_some_and(|kept| kept > MAX_WHOLE as u64) => {

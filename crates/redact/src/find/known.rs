@@ -25,13 +25,12 @@ const REDACTED: Prefix = *b"REDACTED";
 /// The first bytes of a value.
 type Prefix = [u8; MIN_LEN];
 
-/// The values that are searched for.
 #[derive(Default)]
 pub(crate) struct KnownValues {
     by_prefix: HashMap<Prefix, Vec<Box<[u8]>>>,
     /// Searches for all prefixes. `None` if there are too many for a fast search: then each word is looked up.
     automaton: Option<AhoCorasick>,
-    longest: usize,
+    pub(crate) longest: usize,
 }
 
 impl KnownValues {
@@ -46,10 +45,6 @@ impl KnownValues {
             let is_few = self.by_prefix.len() < MAX_NEEDLES;
             self.automaton = is_few.then(|| automaton(&self.by_prefix.keys().chain([&REDACTED]).collect::<Vec<_>>()));
         }
-    }
-
-    pub(crate) fn longest(&self) -> usize {
-        self.longest
     }
 
     /// Finds the values that begin in a range of a text, in order. If two values begin in one place, the longer one is

@@ -1,6 +1,5 @@
 //! Finding secrets in text: by their shape, by the names around them, and by their value once it is known.
 
-pub(crate) mod graphql;
 pub(crate) mod known;
 mod personal;
 pub(crate) mod prefilter;

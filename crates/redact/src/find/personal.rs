@@ -11,7 +11,6 @@ use super::secret_match::{SecretMatch, can_begin_token, compile_regex};
 use crate::replace::digit_groups::DigitGroups;
 use crate::replace::placeholder::ValueFormat;
 
-/// The names of the shapes.
 pub(super) const NAMES: [&str; 4] = ["email", "iban", "card", "phone"];
 
 /// The patterns, in the order of [`NAMES`].

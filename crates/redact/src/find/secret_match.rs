@@ -12,7 +12,6 @@ use harproxy_http::escape;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SecretMatch {
     pub(crate) range: Range<usize>,
-    /// The name for its placeholder.
     pub(crate) name: Cow<'static, str>,
     pub(crate) format: ValueFormat,
 }

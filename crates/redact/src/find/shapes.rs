@@ -12,7 +12,6 @@ use super::personal;
 use super::secret_match::{SecretMatch, can_begin_token, compile_regex, is_token_byte};
 use crate::replace::jwt;
 
-/// A kind of secret with a recognisable shape.
 struct Shape {
     /// The name for placeholders and for exceptions.
     name: &'static str,
@@ -20,7 +19,6 @@ struct Shape {
     prefixes: &'static [&'static str],
     /// The secret is the first group; the whole match if there is no group.
     pattern: &'static str,
-    /// An additional check of the secret.
     check: fn(&[u8]) -> bool,
 }
 
@@ -126,7 +124,6 @@ impl Default for EnabledShapes {
 }
 
 impl EnabledShapes {
-    /// Enables all shapes of personal data.
     pub(crate) fn enable_personal(&mut self) {
         self.0.extend(personal::NAMES);
     }
@@ -140,7 +137,6 @@ impl EnabledShapes {
         self.0.len() < enabled
     }
 
-    /// Returns true if a shape is enabled.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.0.contains(name)
     }

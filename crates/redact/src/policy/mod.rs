@@ -13,7 +13,6 @@ use harproxy_json::{JsonPath, PathError};
 /// `[redact]` of harproxy.toml, as written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
-    /// Names of headers.
     pub headers: Vec<String>,
     /// Names of parameters in queries and forms.
     pub query: Vec<String>,
@@ -32,23 +31,13 @@ pub struct Rules {
 /// A rule of `[redact]` that is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// An invalid JSON path.
     #[error(transparent)]
     JsonPath(#[from] PathError),
-    /// An invalid regular expression.
     #[error("`{pattern}` is not a valid regular expression: {reason}")]
-    Pattern {
-        /// The expression as written.
-        pattern: String,
-        /// The message of the parser.
-        reason: String,
-    },
+    Pattern { pattern: String, reason: String },
     /// An exception for something that the built-in table does not contain.
     #[error("`{name}` has no effect: nothing with this name is redacted")]
-    Except {
-        /// The exception as written.
-        name: String,
-    },
+    Except { name: String },
 }
 
 /// Which values of an HTTP exchange are secret.
@@ -110,7 +99,6 @@ impl Policy {
         Policy { off: true, ..Policy::default() }
     }
 
-    /// Returns true if nothing is secret.
     #[must_use]
     pub fn is_off(&self) -> bool {
         self.off

@@ -13,7 +13,6 @@ impl NameSet {
         self.0.insert(fold(name.as_bytes(), false));
     }
 
-    /// Removes a name. Returns true if it was in the set.
     pub(crate) fn remove(&mut self, name: &str) -> bool {
         self.find(name.as_bytes()).is_some_and(|folded| self.0.remove(&folded))
     }

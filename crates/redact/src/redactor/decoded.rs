@@ -53,7 +53,6 @@ impl<'t> DecodedText<'t> {
         DecodedText { text: Cow::Owned(text), encoding, positions }
     }
 
-    /// Returns the raw position of a decoded byte.
     pub(super) fn raw_position(&self, decoded: usize) -> usize {
         self.positions.get(decoded).copied().unwrap_or(decoded)
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::DynRedactor;
+use super::Redactor;
 use super::pairs::is_url;
 use crate::replace::placeholder::PlaceholderName;
 use crate::splice::{Splice, apply_splices, of_part};
@@ -19,12 +19,9 @@ const AUTHORITIES: [&str; 3] = ["host", ":authority", "x-forwarded-host"];
 /// Schemes that also occur in fields for credentials without a scheme.
 const SCHEMES: [&str; 2] = ["bearer", "basic"];
 
-impl DynRedactor<'_, '_> {
+impl Redactor<'_> {
     /// Redacts header fields or trailers in place.
     pub fn redact_headers(&mut self, headers: &mut Headers) {
-        if self.policy.is_off() {
-            return;
-        }
         let redact = |Header { name, value }: &Header| Header {
             name: name.clone(),
             value: self.redact_header(name, value).map_or_else(|| value.clone(), Bytes::from),
@@ -40,7 +37,6 @@ impl DynRedactor<'_, '_> {
         apply_splices(value, &self.header_splices(name, value))
     }
 
-    /// Finds the secrets in the value of a header field.
     pub(super) fn header_splices(&mut self, name: &str, value: &[u8]) -> Vec<Splice> {
         let name = match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
             true => Cow::Owned(name.to_ascii_lowercase()),

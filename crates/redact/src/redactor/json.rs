@@ -11,12 +11,13 @@ use std::vec::IntoIter;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use regex::bytes::{Captures, Regex};
+use regex::bytes::Regex;
 
 use super::decoded::{DecodedText, TextEncoding};
 use super::headers::{after_scheme, has_scheme};
 use super::pairs::is_url;
-use super::{DynRedactor, MAX_DEPTH};
+use super::text::find_members;
+use super::{MAX_DEPTH, Redactor};
 use crate::find::prefilter::{Candidates, last_item};
 use crate::find::redacted;
 use crate::find::secret_match::{SecretMatch, compile_regex};
@@ -29,28 +30,13 @@ use harproxy_json::{LocatedScalar, locate};
 static MEMBER: LazyLock<Regex> =
     LazyLock::new(|| compile_regex(r#""([^"\\\s]{1,64})"\s{0,64}:\s{0,64}"((?:[^"\\]|\\[\x00-\xff])+)"#));
 
-/// How far a text is redacted.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Extent {
-    /// Strings that begin behind this position are left for the next window.
-    pub(super) limit: usize,
-    /// Nothing follows the text: a string without an end is complete.
-    pub(super) is_last: bool,
-}
-
-impl Extent {
-    /// The extent of a text that is available as a whole.
-    pub(super) const WHOLE: Extent = Extent { limit: usize::MAX, is_last: true };
-}
-
-impl DynRedactor<'_, '_> {
-    /// Finds the secrets in a JSON text.
+impl Redactor<'_> {
     pub(super) fn json_splices(&mut self, text: &[u8], depth: u8) -> Vec<Splice> {
         let mut candidates = self.candidates(text);
         if candidates.is_empty() {
             return Vec::new();
         }
-        let mut walk = JsonWalk::new(text, candidates, Extent::WHOLE);
+        let mut walk = JsonWalk::new(text, candidates, None);
         walk.depth = depth.min(MAX_DEPTH);
         walk.located = locate(text, &self.policy.paths).map(|located| located.into_iter().peekable());
         self.walk(&mut walk);
@@ -60,22 +46,23 @@ impl DynRedactor<'_, '_> {
 
     /// Finds the secrets in a window of a JSON text. Returns the length of the part that is complete, too.
     ///
+    /// `limit`: strings that begin behind it are left for the next window. `None` if nothing follows the text.
+    ///
     /// `array`: the name of an array of secrets in which the window begins, then of one in which the part ends.
     pub(super) fn json_window_splices(
         &mut self,
         text: &[u8],
-        extent: Extent,
+        limit: Option<usize>,
         array: &mut Option<PlaceholderName>,
     ) -> (Vec<Splice>, usize) {
         let mut candidates = self.candidates(text);
         if candidates.is_empty()
             && array.is_none()
-            && !extent.is_last
-            && let Some(complete) = last_item(text, extent.limit)
+            && let Some(complete) = limit.and_then(|limit| last_item(text, limit))
         {
             return (Vec::new(), complete);
         }
-        let mut walk = JsonWalk::new(text, candidates, extent);
+        let mut walk = JsonWalk::new(text, candidates, limit);
         walk.array = array.take();
         self.walk(&mut walk);
         *array = walk.array;
@@ -96,12 +83,7 @@ impl DynRedactor<'_, '_> {
 
     /// Finds members with a secret name in any text.
     pub(super) fn find_members(&self, text: &[u8]) -> Vec<SecretMatch> {
-        let member = |found: Captures<'_>| {
-            let (name, value) = (found.get(1)?.as_bytes(), found.get(2)?);
-            let is_secret = self.policy.members.contains(name);
-            is_secret.then(|| SecretMatch::text(value.range(), String::from_utf8_lossy(name).into_owned()))
-        };
-        MEMBER.captures_iter(text).filter_map(member).collect()
+        find_members(self.policy, &MEMBER, text)
     }
 
     fn candidates<'t>(&mut self, text: &'t [u8]) -> Candidates<'t> {
@@ -113,7 +95,7 @@ impl DynRedactor<'_, '_> {
         while let Some(string) = walk.next_string() {
             let quote = string.inside.start - 1;
             walk.leave_array(quote);
-            if quote > walk.extent.limit || walk.may_go_on(&string) {
+            if walk.limit.is_some_and(|limit| quote > limit) || walk.may_go_on(&string) {
                 return self.stop(walk, quote);
             }
             let colon = skip_space(walk.text, string.end);
@@ -127,12 +109,12 @@ impl DynRedactor<'_, '_> {
         let end = walk.text.len();
         walk.leave_array(end);
         let rest = &walk.text[walk.checked.min(end)..];
-        if walk.extent.is_last || rest.iter().all(is_between_strings) {
+        let Some(limit) = walk.limit.filter(|_| !rest.iter().all(is_between_strings)) else {
             return self.stop(walk, end);
-        }
+        };
         // The text is not JSON, and no string shows where it can be divided.
         let at = walk.checked;
-        let limit = walk.extent.limit.saturating_sub(at);
+        let limit = limit.saturating_sub(at);
         let (splices, complete) = self.partial_text_splices(rest, false, Some(limit), Vec::new());
         walk.splices.extend(shifted(splices, at));
         walk.finish(at + complete);
@@ -167,7 +149,7 @@ impl DynRedactor<'_, '_> {
                 walk.advance(at + 1);
                 walk.array = secret_name;
             }
-            _ if !walk.extent.is_last && scalar_end(walk.text, at) == walk.text.len() => return false,
+            _ if walk.limit.is_some() && scalar_end(walk.text, at) == walk.text.len() => return false,
             _ => {
                 self.walk_string(walk, name, None);
                 walk.advance(at);
@@ -187,7 +169,7 @@ impl DynRedactor<'_, '_> {
         if name.is_none() && !walk.is_candidate(string) {
             return;
         }
-        let located = walk.located_at(quote);
+        let located = walk.next_located(|start| start == quote);
         let decoded = DecodedText::new(&walk.text[string.inside.clone()], TextEncoding::Json);
         if let Some(LocatedScalar { name, .. }) = located {
             // A path selects empty values, too.
@@ -219,7 +201,7 @@ impl DynRedactor<'_, '_> {
 
     /// Handles the text between strings up to `end`: scalars that paths select, and any text if it is not JSON.
     fn walk_between(&mut self, walk: &mut JsonWalk<'_>, end: usize) {
-        while let Some(LocatedScalar { range, name }) = walk.located_before(end) {
+        while let Some(LocatedScalar { range, name }) = walk.next_located(|start| start < end) {
             self.replace_scalar(walk, range, Some(&PlaceholderName::new(&name)));
         }
         let at = walk.checked;
@@ -276,7 +258,8 @@ struct JsonWalk<'t> {
     /// The position up to which the text between strings was checked.
     checked: usize,
     depth: u8,
-    extent: Extent,
+    /// The position behind which strings are left for the next window. `None` if nothing follows the text.
+    limit: Option<usize>,
     /// The scalars that paths select, in order. `None` if the paths can't be followed.
     located: Option<Peekable<IntoIter<LocatedScalar>>>,
     splices: Vec<Splice>,
@@ -289,14 +272,14 @@ struct JsonWalk<'t> {
 }
 
 impl<'t> JsonWalk<'t> {
-    fn new(text: &'t [u8], candidates: Candidates<'t>, extent: Extent) -> Self {
+    fn new(text: &'t [u8], candidates: Candidates<'t>, limit: Option<usize>) -> Self {
         JsonWalk {
             text,
             candidates,
             at: 0,
             checked: if text.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 },
             depth: 0,
-            extent,
+            limit,
             located: None,
             splices: Vec::new(),
             array: None,
@@ -318,7 +301,7 @@ impl<'t> JsonWalk<'t> {
 
     /// Returns true if a string may go on behind the text, or if a colon may follow there.
     fn may_go_on(&self, string: &StringSpan) -> bool {
-        !self.extent.is_last && skip_space(self.text, string.end) == self.text.len()
+        self.limit.is_some() && skip_space(self.text, string.end) == self.text.len()
     }
 
     /// Returns true if a string can hold a secret. Each secret that was found before can occur again.
@@ -336,12 +319,9 @@ impl<'t> JsonWalk<'t> {
         self.splices.sort_by_key(|splice| splice.range.start);
     }
 
-    fn located_at(&mut self, at: usize) -> Option<LocatedScalar> {
-        self.located.as_mut()?.next_if(|located| located.range.start == at)
-    }
-
-    fn located_before(&mut self, end: usize) -> Option<LocatedScalar> {
-        self.located.as_mut()?.next_if(|located| located.range.start < end)
+    /// Returns the next scalar that a path selects, if `is_wanted` is true for its start.
+    fn next_located(&mut self, is_wanted: impl Fn(usize) -> bool) -> Option<LocatedScalar> {
+        self.located.as_mut()?.next_if(|located| is_wanted(located.range.start))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Redaction of the texts of a fixture by their location.
 
-use super::DynRedactor;
+use super::Redactor;
 use super::decoded::{DecodedText, TextEncoding};
 use super::pairs::PairSource;
 use crate::splice::Splice;
@@ -28,7 +28,7 @@ pub enum TextLocation<'a> {
     Member(&'a str),
 }
 
-impl DynRedactor<'_, '_> {
+impl Redactor<'_> {
     /// Finds the secrets in a text, in order and without overlaps. `None` if its format is unknown.
     fn splices_at(&mut self, location: TextLocation<'_>, text: &[u8]) -> Option<Vec<Splice>> {
         if self.policy.is_off() || text.is_empty() {
@@ -41,9 +41,12 @@ impl DynRedactor<'_, '_> {
                 self.text_splices(text, false)
             }
             TextLocation::Cookie { name, .. } => self.cookie_value_splices(name.as_bytes(), text),
-            TextLocation::Parameter(name) => self.pair_value_splices(name.as_bytes(), text, PairSource::Query),
-            TextLocation::Field(name) => self.pair_value_splices(name.as_bytes(), text, PairSource::Form),
-            TextLocation::Member(name) => self.member_value_splices(name, text),
+            TextLocation::Parameter(name) => self.pair_value_splices(name, text, PairSource::Query),
+            TextLocation::Field(name) => self.pair_value_splices(name, text, PairSource::Form),
+            TextLocation::Member(name) => match self.secret_member_name(name.as_bytes(), false) {
+                Some(name) => self.member_splice(text, &name),
+                None => self.nested_splices(text, false, 0),
+            },
             TextLocation::Payload(content_type) => return self.payload_splices(content_type, text),
         })
     }
@@ -55,17 +58,10 @@ impl DynRedactor<'_, '_> {
         Some(decoded.encode_splices(splices, 0).collect())
     }
 
-    fn pair_value_splices(&mut self, name: &[u8], value: &[u8], source: PairSource) -> Vec<Splice> {
-        match self.secret_pair_name(name, source) {
+    fn pair_value_splices(&mut self, name: &str, value: &[u8], source: PairSource) -> Vec<Splice> {
+        match self.secret_pair_name(name.as_bytes(), source) {
             Some(name) => self.value_splice(value, 0, &name),
             None => self.nested_splices(value, true, 1),
-        }
-    }
-
-    fn member_value_splices(&mut self, name: &str, value: &[u8]) -> Vec<Splice> {
-        match self.secret_member_name(name.as_bytes(), false) {
-            Some(name) => self.member_splice(value, &name),
-            None => self.nested_splices(value, false, 0),
         }
     }
 }

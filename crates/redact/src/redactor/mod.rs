@@ -7,7 +7,6 @@
 mod decoded;
 mod headers;
 mod json;
-mod lines;
 mod location;
 mod multipart;
 mod pairs;
@@ -15,14 +14,12 @@ mod payload;
 mod stream;
 mod text;
 mod url;
-mod utf16;
 mod window;
 
 use std::fmt;
-use std::ops::{Deref, DerefMut};
 
 pub use location::TextLocation;
-pub use payload::{PayloadRedaction, PayloadScan, is_lines, is_opaque, payload_scan};
+pub use payload::{PayloadRedaction, is_lines, is_opaque};
 pub use stream::StreamRedactor;
 
 use crate::policy::Policy;
@@ -32,41 +29,20 @@ use crate::replace::Replacer;
 const MAX_DEPTH: u8 = 4;
 
 /// Redacts values by a policy. `replacer` chooses the replacements.
-pub struct Redactor<'a, R: ?Sized> {
+pub struct Redactor<'a> {
     pub(crate) policy: &'a Policy,
-    pub(crate) replacer: R,
+    pub(crate) replacer: Box<dyn Replacer + 'a>,
 }
 
-/// A redactor with any replacer. All formats are implemented for it, so that they are compiled once.
-pub type DynRedactor<'p, 'r> = Redactor<'p, dyn Replacer + 'r>;
-
 /// Prints no secrets: the replacer may hold some.
-impl<R: ?Sized> fmt::Debug for Redactor<'_, R> {
+impl fmt::Debug for Redactor<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Redactor").field("policy", self.policy).field("replacer", &"(redacted)").finish()
     }
 }
 
-impl<'a, R: Replacer> Redactor<'a, R> {
-    pub fn new(policy: &'a Policy, replacer: R) -> Self {
-        Redactor { policy, replacer }
-    }
-
-    pub fn replacer_mut(&mut self) -> &mut R {
-        &mut self.replacer
-    }
-}
-
-impl<'a, R: Replacer + 'a> Deref for Redactor<'a, R> {
-    type Target = DynRedactor<'a, 'a>;
-
-    fn deref(&self) -> &DynRedactor<'a, 'a> {
-        self
-    }
-}
-
-impl<'a, R: Replacer + 'a> DerefMut for Redactor<'a, R> {
-    fn deref_mut(&mut self) -> &mut DynRedactor<'a, 'a> {
-        self
+impl<'a> Redactor<'a> {
+    pub fn new(policy: &'a Policy, replacer: impl Replacer + 'a) -> Self {
+        Redactor { policy, replacer: Box::new(replacer) }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use memchr::memmem;
 use regex::bytes::{Captures, Regex};
 
-use super::DynRedactor;
+use super::Redactor;
 use super::pairs::PairSource;
 use crate::find::secret_match::{SecretMatch, compile_regex};
 use crate::splice::{Splice, of_part};
@@ -15,7 +15,7 @@ use harproxy_http::{MediaType, multipart};
 static FIELD: LazyLock<Regex> =
     LazyLock::new(|| compile_regex(r"(?i:content-disposition):([^\r\n]{1,512})\r?\n(?:[^\r\n]{1,512}\r?\n){0,4}\r?\n"));
 
-impl DynRedactor<'_, '_> {
+impl Redactor<'_> {
     /// Finds the secrets in the parts of a payload. `None` if it has no parts with this boundary.
     pub(super) fn multipart_splices(&mut self, payload: &[u8], boundary: &str, depth: u8) -> Option<Vec<Splice>> {
         // A payload that was cut off has no closing boundary.

@@ -1,8 +1,8 @@
 //! Redaction of `name=value` pairs between `&`: queries and forms.
 
 use super::decoded::{DecodedText, TextEncoding};
-use super::{DynRedactor, MAX_DEPTH};
-use crate::find::graphql;
+use super::text::is_graphql;
+use super::{MAX_DEPTH, Redactor};
 use crate::policy::NameSet;
 use crate::replace::placeholder::PlaceholderName;
 use crate::splice::{Splice, of_part};
@@ -14,37 +14,28 @@ pub(super) enum PairSource {
     Form,
 }
 
-/// A pair as it is written.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct RawPair<'t> {
-    pub(super) name: &'t [u8],
-    /// `None` without `=`.
-    pub(super) value: Option<&'t [u8]>,
-}
-
-impl<'t> RawPair<'t> {
-    pub(super) fn new(text: &'t [u8]) -> Self {
-        match memchr::memchr(b'=', text) {
-            Some(at) => RawPair { name: &text[..at], value: Some(&text[at + 1..]) },
-            None => RawPair { name: text, value: None },
-        }
+/// Splits a text at the first of these bytes, which belongs to neither part.
+pub(super) fn split_at_first(text: &[u8], byte: u8) -> (&[u8], Option<&[u8]>) {
+    match memchr::memchr(byte, text) {
+        Some(found) => (&text[..found], Some(&text[found + 1..])),
+        None => (text, None),
     }
 }
 
-impl DynRedactor<'_, '_> {
-    /// Finds the secrets in pairs.
+impl Redactor<'_> {
     pub(super) fn pairs_splices(&mut self, text: &[u8], source: PairSource, depth: u8) -> Vec<Splice> {
         let pairs = text.split(|&byte| byte == b'&');
-        pairs.flat_map(|pair| of_part(text, pair, self.pair_splices(RawPair::new(pair), source, depth))).collect()
+        pairs.flat_map(|pair| of_part(text, pair, self.pair_splices(pair, source, depth))).collect()
     }
 
-    fn pair_splices(&mut self, pair: RawPair<'_>, source: PairSource, depth: u8) -> Vec<Splice> {
-        let name = DecodedText::new(pair.name, TextEncoding::Form);
-        let Some(raw) = pair.value else {
+    fn pair_splices(&mut self, pair: &[u8], source: PairSource, depth: u8) -> Vec<Splice> {
+        let (name, value) = split_at_first(pair, b'=');
+        let at = name.len() + 1;
+        let name = DecodedText::new(name, TextEncoding::Form);
+        let Some(raw) = value else {
             let splices = self.text_splices(&name.text, true);
             return name.encode_splices(splices, 0).collect();
         };
-        let at = pair.name.len() + 1;
         let value = DecodedText::new(raw, TextEncoding::Form);
         if let Some(secret_name) = self.secret_pair_name(&name.text, source) {
             let with = self.replace_value(&value.text, &secret_name);
@@ -71,7 +62,7 @@ impl DynRedactor<'_, '_> {
             if is_url(text) {
                 return self.url_splices(text, depth);
             }
-            if is_json(text) && !graphql::looks_like(text) {
+            if is_json(text) && !is_graphql(text) {
                 return self.json_splices(text, depth);
             }
         }

@@ -1,40 +1,32 @@
 //! Redaction of payloads by their media type.
 
-use super::DynRedactor;
+use std::borrow::Cow;
+
+use encoding_rs::{Encoding, UTF_16BE, UTF_16LE};
+
+use super::Redactor;
 use super::json::is_document;
 use super::pairs::PairSource;
-use super::utf16::Utf16;
 use crate::splice::{Splice, apply_splices};
 use harproxy_http::MediaType;
 
 /// The result of redacting a payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PayloadRedaction {
-    /// The payload contains no secrets.
     Clean,
-    /// The payload without its secrets.
     Redacted(Vec<u8>),
     /// The format is unknown, such as that of an image, so that the payload can't be searched.
     Opaque,
 }
 
-impl PayloadRedaction {
-    fn of(redacted: Option<Vec<u8>>) -> Self {
-        redacted.map_or(PayloadRedaction::Clean, PayloadRedaction::Redacted)
-    }
-}
-
 /// The media types of lines.
+#[rustfmt::skip]
 const LINES: [&str; 6] = [
-    "text/event-stream",
-    "application/x-ndjson",
-    "application/ndjson",
-    "application/jsonl",
-    "application/jsonlines",
+    "text/event-stream", "application/x-ndjson", "application/ndjson", "application/jsonl", "application/jsonlines",
     "application/json-seq",
 ];
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum PayloadFormat {
     Json,
     Form,
@@ -44,6 +36,7 @@ pub(super) enum PayloadFormat {
     /// Other text. Some servers send JSON as `text/plain`.
     Text,
     /// No type is declared.
+    #[default]
     Undeclared,
     Opaque,
 }
@@ -69,7 +62,7 @@ impl PayloadFormat {
 /// The depth up to which the parts of multipart payloads may be multipart themselves.
 const MAX_PART_DEPTH: u8 = 4;
 
-impl DynRedactor<'_, '_> {
+impl Redactor<'_> {
     /// Redacts a decoded payload. `content_type` is empty if it is not declared.
     ///
     /// UTF-16 is converted and written back. In other charsets than UTF-8, only ASCII is searched.
@@ -78,22 +71,21 @@ impl DynRedactor<'_, '_> {
             return PayloadRedaction::Clean;
         }
         let media = MediaType::parse(content_type);
-        if PayloadFormat::of(&media) != PayloadFormat::Opaque
-            && let Some(utf16) = Utf16::detect(&media, payload)
-        {
-            return self.redact_utf16(&media, payload, utf16);
+        let utf16 = Utf16::detect(&media, payload).filter(|_| PayloadFormat::of(&media) != PayloadFormat::Opaque);
+        let decoded = utf16.map(|utf16| utf16.decode(payload));
+        let text = match &decoded {
+            None => payload,
+            Some(Some(decoded)) => decoded.as_bytes(),
+            Some(None) => return PayloadRedaction::Opaque,
+        };
+        let Some(splices) = self.media_splices(&media, text, 0) else { return PayloadRedaction::Opaque };
+        match (apply_splices(text, &splices), utf16) {
+            (None, _) => PayloadRedaction::Clean,
+            (Some(redacted), None) => PayloadRedaction::Redacted(redacted),
+            (Some(redacted), Some(utf16)) => {
+                PayloadRedaction::Redacted(utf16.encode(&String::from_utf8_lossy(&redacted)))
+            }
         }
-        match self.media_splices(&media, payload, 0) {
-            Some(splices) => PayloadRedaction::of(apply_splices(payload, &splices)),
-            None => PayloadRedaction::Opaque,
-        }
-    }
-
-    fn redact_utf16(&mut self, media: &MediaType, payload: &[u8], utf16: Utf16) -> PayloadRedaction {
-        let Some(text) = utf16.decode(payload) else { return PayloadRedaction::Opaque };
-        let Some(splices) = self.media_splices(media, text.as_bytes(), 0) else { return PayloadRedaction::Opaque };
-        let redacted = apply_splices(text.as_bytes(), &splices);
-        PayloadRedaction::of(redacted.map(|redacted| utf16.encode(&String::from_utf8_lossy(&redacted))))
     }
 
     /// Finds the secrets in a payload that is text. `None` if its format is unknown.
@@ -138,37 +130,16 @@ impl DynRedactor<'_, '_> {
     }
 }
 
-/// How payloads of a media type are redacted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PayloadScan {
-    /// Not at all: images, protobuf, archives.
-    Never,
-    /// Line by line as they arrive: events and lines of JSON.
-    Lines,
-    /// As a whole, or through a window if they are long.
-    Whole,
-}
-
-/// Returns how payloads with this `Content-Type` are redacted.
-#[must_use]
-pub fn payload_scan(content_type: &str) -> PayloadScan {
-    match PayloadFormat::of(&MediaType::parse(content_type)) {
-        PayloadFormat::Opaque => PayloadScan::Never,
-        PayloadFormat::Lines => PayloadScan::Lines,
-        _ => PayloadScan::Whole,
-    }
-}
-
 /// Returns true if payloads with this `Content-Type` can't be searched.
 #[must_use]
 pub fn is_opaque(content_type: &str) -> bool {
-    payload_scan(content_type) == PayloadScan::Never
+    PayloadFormat::of(&MediaType::parse(content_type)) == PayloadFormat::Opaque
 }
 
 /// Returns true if payloads with this `Content-Type` are redacted line by line.
 #[must_use]
 pub fn is_lines(content_type: &str) -> bool {
-    payload_scan(content_type) == PayloadScan::Lines
+    PayloadFormat::of(&MediaType::parse(content_type)) == PayloadFormat::Lines
 }
 
 /// Returns true if bytes without a declared type are text: UTF-8 without control characters. The last character may be
@@ -189,4 +160,35 @@ pub(super) fn is_form(text: &[u8]) -> bool {
     };
     let is_excluded = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'<' | b'"' | b'{');
     text.contains(&b'=') && !text.iter().any(is_excluded) && text.split(|&byte| byte == b'&').all(is_pair)
+}
+
+/// The encoding of a payload in UTF-16.
+#[derive(Clone, Copy, Debug)]
+struct Utf16 {
+    encoding: &'static Encoding,
+    /// The length of the byte order mark.
+    mark: usize,
+}
+
+impl Utf16 {
+    /// Detects UTF-16 by the byte order mark or by the declared charset.
+    fn detect(media: &MediaType, payload: &[u8]) -> Option<Self> {
+        // Without a zero byte, the payload was converted before, or it has no ASCII.
+        let declared = || media.charset().filter(|_| payload.contains(&0)).map(|encoding| (encoding, 0));
+        let by_mark = Encoding::for_bom(payload).filter(|(_, mark)| *mark == 2);
+        let (encoding, mark) = by_mark.or_else(declared)?;
+        (encoding == UTF_16BE || encoding == UTF_16LE).then_some(Utf16 { encoding, mark })
+    }
+
+    /// Decodes a payload without its byte order mark. `None` if it is invalid.
+    fn decode(self, payload: &[u8]) -> Option<Cow<'_, str>> {
+        self.encoding.decode_without_bom_handling_and_without_replacement(payload.get(self.mark..)?)
+    }
+
+    /// Encodes a payload, with a byte order mark if the original has one.
+    fn encode(self, text: &str) -> Vec<u8> {
+        let mark = (self.mark > 0).then_some(0xfeff);
+        let units = mark.into_iter().chain(text.encode_utf16());
+        units.flat_map(|unit| if self.encoding == UTF_16BE { unit.to_be_bytes() } else { unit.to_le_bytes() }).collect()
+    }
 }

@@ -1,12 +1,11 @@
-//! Redaction of payloads that arrive in pieces.
+//! Redaction of payloads that arrive in pieces, and of lines of events or JSON.
 
 use std::fmt;
 
-use super::DynRedactor;
-use super::lines::line_content;
+use super::Redactor;
 use super::payload::PayloadFormat;
 use super::window::{WINDOW, WindowRedactor};
-use crate::splice::write_spliced;
+use crate::splice::{Splice, of_part, write_spliced};
 use harproxy_http::MediaType;
 
 /// Redacts a payload that is too long to be held, or whose lines are passed on as they arrive.
@@ -40,7 +39,7 @@ impl StreamRedactor {
     }
 
     /// Takes the next piece. Appends what is complete to `out`.
-    pub fn push(&mut self, redactor: &mut DynRedactor<'_, '_>, piece: &[u8], out: &mut Vec<u8>) {
+    pub fn push(&mut self, redactor: &mut Redactor<'_>, piece: &[u8], out: &mut Vec<u8>) {
         if redactor.policy.is_off() {
             out.extend_from_slice(piece);
         } else if self.by_line {
@@ -52,14 +51,13 @@ impl StreamRedactor {
         }
     }
 
-    /// Appends the rest to `out`.
-    pub fn finish(self, redactor: &mut DynRedactor<'_, '_>, out: &mut Vec<u8>) {
+    pub fn finish(self, redactor: &mut Redactor<'_>, out: &mut Vec<u8>) {
         redact_line(redactor, &self.line, out);
         self.window.finish(redactor, out);
     }
 
     /// Takes the next part of a line, with or without its end.
-    fn push_line(&mut self, redactor: &mut DynRedactor<'_, '_>, mut part: &[u8], out: &mut Vec<u8>) {
+    fn push_line(&mut self, redactor: &mut Redactor<'_>, mut part: &[u8], out: &mut Vec<u8>) {
         if !self.is_long_line {
             let (taken, rest) = part.split_at(part.len().min(WINDOW - self.line.len()));
             self.line.extend_from_slice(taken);
@@ -84,7 +82,28 @@ impl StreamRedactor {
     }
 }
 
-fn redact_line(redactor: &mut DynRedactor<'_, '_>, line: &[u8], out: &mut Vec<u8>) {
+fn redact_line(redactor: &mut Redactor<'_>, line: &[u8], out: &mut Vec<u8>) {
     let splices = redactor.line_splices(line);
     write_spliced(line, 0..line.len(), &splices, out);
+}
+
+impl Redactor<'_> {
+    /// Finds the secrets in lines that are available as a whole.
+    pub(super) fn lines_splices(&mut self, text: &[u8]) -> Vec<Splice> {
+        let lines = text.split_inclusive(|&byte| byte == b'\n');
+        lines.flat_map(|line| of_part(text, line, self.line_splices(line))).collect()
+    }
+
+    fn line_splices(&mut self, line: &[u8]) -> Vec<Splice> {
+        let content = line_content(line);
+        let is_json = matches!(content.first(), Some(b'{' | b'[' | b'"' | b'}' | b']'));
+        let splices = if is_json { self.json_splices(content, 0) } else { self.text_splices(content, false) };
+        of_part(line, content, splices).collect()
+    }
+}
+
+/// Returns a line without the name of an event field or the separator of a JSON text sequence.
+fn line_content(line: &[u8]) -> &[u8] {
+    let content = line.strip_prefix(b"data:").or_else(|| line.strip_prefix(b"\x1e")).unwrap_or(line);
+    content.trim_ascii_start()
 }

@@ -1,11 +1,14 @@
-//! Redaction of text without a structure: shapes, patterns of the policy, and known secrets.
+//! Redaction of text without a structure: shapes, GraphQL arguments, patterns of the policy, and known secrets.
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::LazyLock;
 
-use super::DynRedactor;
-use crate::find::secret_match::{SecretMatch, token_rest};
-use crate::find::{graphql, redacted};
+use regex::bytes::{Captures, Regex};
+
+use super::Redactor;
+use crate::find::redacted;
+use crate::find::secret_match::{SecretMatch, compile_regex, token_rest};
 use crate::policy::Policy;
 use crate::replace::jwt;
 use crate::replace::placeholder::{PlaceholderName, ValueFormat};
@@ -18,7 +21,15 @@ const PATTERN: &str = "text";
 /// The length of the shortest shape of the table and of the shortest known secret, bytes.
 const MIN_LEN: usize = 8;
 
-impl DynRedactor<'_, '_> {
+/// `password: "…"`, an argument or an input field in GraphQL (GraphQL specification, section 2).
+static ARGUMENT: LazyLock<Regex> = LazyLock::new(|| {
+    compile_regex(r#"([A-Za-z_][A-Za-z0-9_]{0,63})\s{0,64}:\s{0,64}"((?:[^"\\\r\n]|\\[\x00-\xff])+)""#)
+});
+
+/// The first words of a GraphQL document.
+const KEYWORDS: [&[u8]; 4] = [b"query", b"mutation", b"subscription", b"fragment"];
+
+impl Redactor<'_> {
     /// Redacts text of any kind.
     pub fn redact_text<'t>(&mut self, text: &'t [u8]) -> Cow<'t, [u8]> {
         if self.policy.is_off() {
@@ -67,16 +78,34 @@ impl DynRedactor<'_, '_> {
         if matches.is_empty() && known.is_empty() && limit.is_none() {
             return (Vec::new(), text.len());
         }
-        let known = known.into_iter().map(|range| (range.clone(), self.replacer.replace_known(&text[range]))).collect();
-        let (matches, known, end) = select(text, limit, matches, known);
-        let mut splices = Vec::with_capacity(matches.len() + known.len());
-        for SecretMatch { range, name, format } in matches {
+        let mut known: Vec<(Range<usize>, String)> =
+            known.into_iter().map(|range| (range.clone(), self.replacer.replace_known(&text[range]))).collect();
+        // Redacted parts are kept.
+        let redacted = redacted::find(text);
+        matches.retain(|found| !overlaps(&redacted, &found.range));
+        matches.sort_by_key(|found| found.range.start);
+        known.retain(|(range, _)| !overlaps(&redacted, range));
+        let in_text = matches.iter().map(|found| &found.range).chain(known.iter().map(|(range, _)| range));
+        let end = limit.map_or(text.len(), |limit| complete_end(text, limit, redacted.iter().chain(in_text)));
+        let mut splices: Vec<Splice> = Vec::with_capacity(matches.len() + known.len());
+        for SecretMatch { range, name, format } in merge_overlapping(matches, end) {
             let with = self.replace_secret(&text[range.clone()], &PlaceholderName::new(&name), format);
             splices.push(Splice { range, with });
         }
-        for (range, with) in known {
-            let name = PlaceholderName::new(LONGER_TOKEN);
-            let with = with.unwrap_or_else(|| self.replace_secret(&text[range.clone()], &name, ValueFormat::Text));
+        let matched: Vec<Range<usize>> = splices.iter().map(|splice| splice.range.clone()).collect();
+        let mut free_from = 0;
+        for (Range { start, end: known_end }, with) in known {
+            // A token that goes on behind the secret needs its own replacement.
+            let rest = token_rest(text, known_end);
+            let range = start..known_end + rest;
+            if start < free_from || range.end > end || overlaps(&matched, &range) {
+                continue;
+            }
+            free_from = range.end;
+            let with = match rest {
+                0 => with,
+                _ => self.replace_secret(&text[range.clone()], &PlaceholderName::new(LONGER_TOKEN), ValueFormat::Text),
+            };
             splices.push(Splice { range, with });
         }
         splices.sort_by_key(|splice| splice.range.start);
@@ -84,45 +113,16 @@ impl DynRedactor<'_, '_> {
     }
 }
 
-/// Known secrets in a text, with their replacements. `None`: the token goes on behind the secret and needs its own.
-type KnownTokens = Vec<(Range<usize>, Option<String>)>;
-
-/// Selects the parts of a text that are replaced, from matches in any order and known secrets in order. Redacted parts
-/// are kept. Returns the end of the part of the text that is complete, too.
-///
-/// Overlapping matches become one secret. The known secrets are those outside of the matches.
-fn select(
-    text: &[u8],
-    limit: Option<usize>,
-    mut all: Vec<SecretMatch>,
-    mut known: Vec<(Range<usize>, String)>,
-) -> (Vec<SecretMatch>, KnownTokens, usize) {
-    let redacted = redacted::find(text);
-    all.retain(|found| !overlaps(&redacted, &found.range));
-    all.sort_by_key(|found| found.range.start);
-    known.retain(|(range, _)| !overlaps(&redacted, range));
-    let parts = redacted.iter().chain(all.iter().map(|found| &found.range)).chain(known.iter().map(|(range, _)| range));
-    let end = limit.map_or(text.len(), |limit| complete_end(text, limit, parts));
-    let mut matches: Vec<SecretMatch> = Vec::new();
-    for found in all.into_iter().filter(|found| found.range.end <= end) {
-        match matches.last_mut().filter(|last| found.range.start < last.range.end) {
+/// Makes one secret of matches that overlap. Drops those that go on behind `end`.
+fn merge_overlapping(matches: Vec<SecretMatch>, end: usize) -> Vec<SecretMatch> {
+    let mut merged: Vec<SecretMatch> = Vec::with_capacity(matches.len());
+    for found in matches.into_iter().filter(|found| found.range.end <= end) {
+        match merged.last_mut().filter(|last| found.range.start < last.range.end) {
             Some(last) => last.range.end = last.range.end.max(found.range.end),
-            None => matches.push(found),
+            None => merged.push(found),
         }
     }
-    let matched: Vec<Range<usize>> = matches.iter().map(|found| found.range.clone()).collect();
-    let mut free_from = 0;
-    let whole_token = |(mut range, with): (Range<usize>, String)| {
-        let rest = token_rest(text, range.end);
-        range.end += rest;
-        if range.start < free_from || range.end > end || overlaps(&matched, &range) {
-            return None;
-        }
-        free_from = range.end;
-        Some((range, (rest == 0).then_some(with)))
-    };
-    let known = known.into_iter().filter_map(whole_token).collect();
-    (matches, known, end)
+    merged
 }
 
 /// Adds shapes, GraphQL arguments and patterns in a text to `matches`, in no order.
@@ -130,8 +130,8 @@ fn find_matches(policy: &Policy, text: &[u8], encoded: bool, matches: &mut Vec<S
     if text.len() >= MIN_LEN || policy.shapes.has_personal() {
         policy.shapes.find(text, encoded, matches);
     }
-    if graphql::looks_like(text) {
-        matches.extend(graphql::find_arguments(policy, text));
+    if is_graphql(text) {
+        matches.extend(find_members(policy, &ARGUMENT, text));
     }
     for pattern in &policy.patterns {
         let found = pattern.find_iter(text).filter(|found| !found.is_empty());
@@ -161,4 +161,29 @@ fn complete_end<'r>(text: &[u8], limit: usize, parts: impl Iterator<Item = &'r R
         }
     }
     end
+}
+
+/// Returns true if a text is a GraphQL document and not JSON, in which a quote would follow the first brace.
+pub(super) fn is_graphql(text: &[u8]) -> bool {
+    // The first byte excludes most texts.
+    if !matches!(text.first(), Some(b'{' | b'q' | b'm' | b's' | b'f' | b' ' | b'\t' | b'\n' | b'\r' | 0x0c)) {
+        return false;
+    }
+    let text = text.trim_ascii_start();
+    let begins_field = |inside: &[u8]| {
+        inside.trim_ascii_start().first().is_some_and(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'.'))
+    };
+    let begins =
+        text.strip_prefix(b"{").is_some_and(begins_field) || KEYWORDS.iter().any(|word| text.starts_with(word));
+    begins && memchr::memchr(b':', text).is_some()
+}
+
+/// Finds the values of a pattern with a name and a value, if the name is secret as a member of JSON.
+pub(super) fn find_members(policy: &Policy, pattern: &Regex, text: &[u8]) -> Vec<SecretMatch> {
+    let member = |found: Captures<'_>| {
+        let (name, value) = (found.get(1)?.as_bytes(), found.get(2)?);
+        let is_secret = policy.members.contains(name);
+        is_secret.then(|| SecretMatch::text(value.range(), String::from_utf8_lossy(name).into_owned()))
+    };
+    pattern.captures_iter(text).filter_map(member).collect()
 }

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::DynRedactor;
+use super::Redactor;
 use super::decoded::{DecodedText, TextEncoding};
-use super::pairs::PairSource;
+use super::pairs::{PairSource, split_at_first};
 use crate::find::shapes::is_userinfo;
 use crate::replace::placeholder::PlaceholderName;
 use crate::splice::{Splice, apply_splices, of_part};
@@ -12,7 +12,7 @@ use crate::splice::{Splice, apply_splices, of_part};
 /// The name of the placeholder of user and password, and of their shape.
 const USERINFO: &str = "userinfo";
 
-impl DynRedactor<'_, '_> {
+impl Redactor<'_> {
     /// Redacts a URL: user information, parameters of the query, and shapes anywhere. A fragment with parameters is
     /// redacted like a query. `None` if there are no secrets. A valid URL remains valid.
     pub fn redact_url(&mut self, url: &str) -> Option<String> {
@@ -24,7 +24,6 @@ impl DynRedactor<'_, '_> {
         apply_splices(url.as_bytes(), &splices).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// Finds the secrets in a URL.
     pub(super) fn url_splices(&mut self, url: &[u8], depth: u8) -> Vec<Splice> {
         let (rest, fragment) = split_at_first(url, b'#');
         let (path, query) = split_at_first(rest, b'?');
@@ -81,14 +80,6 @@ impl DynRedactor<'_, '_> {
         let decoded = DecodedText::new(text, TextEncoding::Percent);
         let splices = self.text_splices(&decoded.text, true);
         decoded.encode_splices(splices, 0).collect()
-    }
-}
-
-/// Splits a text at the first of these bytes, which belongs to neither part.
-fn split_at_first(text: &[u8], byte: u8) -> (&[u8], Option<&[u8]>) {
-    match memchr::memchr(byte, text) {
-        Some(found) => (&text[..found], Some(&text[found + 1..])),
-        None => (text, None),
     }
 }
 

@@ -3,10 +3,9 @@
 //! The window is redacted whenever it is full. What begins in its last quarter is left for the next window, so that
 //! shorter secrets are always seen as a whole.
 
-use super::DynRedactor;
+use super::Redactor;
 use super::decoded::{DecodedText, TextEncoding};
-use super::json::Extent;
-use super::pairs::{PairSource, RawPair};
+use super::pairs::{PairSource, split_at_first};
 use super::payload::{PayloadFormat, is_form, is_text};
 use crate::replace::placeholder::{PlaceholderName, ValueFormat};
 use crate::splice::{Splice, write_spliced};
@@ -21,6 +20,7 @@ const LIMIT: usize = WINDOW - WINDOW / 4;
 const LONG_TOKEN: &str = "token";
 
 /// Redacts a payload of one format.
+#[derive(Default)]
 pub(super) struct WindowRedactor {
     format: PayloadFormat,
     window: Vec<u8>,
@@ -42,18 +42,12 @@ enum LongItem {
     Secret,
 }
 
-impl Default for WindowRedactor {
-    fn default() -> Self {
-        WindowRedactor::new(PayloadFormat::Undeclared)
-    }
-}
-
 impl WindowRedactor {
     pub(super) fn new(format: PayloadFormat) -> Self {
-        WindowRedactor { format, window: Vec::new(), long_item: LongItem::None, array: None }
+        WindowRedactor { format, ..WindowRedactor::default() }
     }
 
-    pub(super) fn push(&mut self, redactor: &mut DynRedactor<'_, '_>, mut piece: &[u8], out: &mut Vec<u8>) {
+    pub(super) fn push(&mut self, redactor: &mut Redactor<'_>, mut piece: &[u8], out: &mut Vec<u8>) {
         while !piece.is_empty() {
             let (taken, rest) = piece.split_at(piece.len().min(WINDOW - self.window.len()));
             self.window.extend_from_slice(taken);
@@ -64,14 +58,14 @@ impl WindowRedactor {
         }
     }
 
-    pub(super) fn finish(mut self, redactor: &mut DynRedactor<'_, '_>, out: &mut Vec<u8>) {
+    pub(super) fn finish(mut self, redactor: &mut Redactor<'_>, out: &mut Vec<u8>) {
         while !self.window.is_empty() {
             self.redact(redactor, true, out);
         }
     }
 
     /// Redacts the complete part of the window, at least one byte.
-    fn redact(&mut self, redactor: &mut DynRedactor<'_, '_>, is_last: bool, out: &mut Vec<u8>) {
+    fn redact(&mut self, redactor: &mut Redactor<'_>, is_last: bool, out: &mut Vec<u8>) {
         self.detect_format();
         let mut window = std::mem::take(&mut self.window);
         let complete = match self.long_item {
@@ -95,22 +89,16 @@ impl WindowRedactor {
         };
     }
 
-    fn redact_items(
-        &mut self,
-        redactor: &mut DynRedactor<'_, '_>,
-        text: &[u8],
-        is_last: bool,
-        out: &mut Vec<u8>,
-    ) -> usize {
-        let extent = if is_last { Extent::WHOLE } else { Extent { limit: LIMIT, is_last } };
+    fn redact_items(&mut self, redactor: &mut Redactor<'_>, text: &[u8], is_last: bool, out: &mut Vec<u8>) -> usize {
+        let limit = (!is_last).then_some(LIMIT);
         let (splices, complete) = match self.format {
             PayloadFormat::Opaque => (Vec::new(), text.len()),
-            PayloadFormat::Json => redactor.json_window_splices(text, extent, &mut self.array),
-            PayloadFormat::Form => form_window_splices(redactor, text, extent),
+            PayloadFormat::Json => redactor.json_window_splices(text, limit, &mut self.array),
+            PayloadFormat::Form => form_window_splices(redactor, text, limit),
             format => {
                 let is_multipart = format == PayloadFormat::Multipart;
                 let fields = if is_multipart { redactor.find_fields(text) } else { Vec::new() };
-                redactor.partial_text_splices(text, false, (!is_last).then_some(LIMIT), fields)
+                redactor.partial_text_splices(text, false, limit, fields)
             }
         };
         if complete == 0 {
@@ -121,7 +109,7 @@ impl WindowRedactor {
     }
 
     /// Handles a window that is filled by one item without an end.
-    fn begin_long_item(&mut self, redactor: &mut DynRedactor<'_, '_>, text: &[u8], out: &mut Vec<u8>) -> usize {
+    fn begin_long_item(&mut self, redactor: &mut Redactor<'_>, text: &[u8], out: &mut Vec<u8>) -> usize {
         let value = match self.format {
             PayloadFormat::Json => find_long_json_value(redactor, text),
             PayloadFormat::Form => Some(find_long_form_value(redactor, text)),
@@ -133,7 +121,7 @@ impl WindowRedactor {
         };
         // A string with only white space behind it is at most a name.
         let Some((start, name)) = value else {
-            let (splices, _) = redactor.json_window_splices(text, Extent::WHOLE, &mut self.array.clone());
+            let (splices, _) = redactor.json_window_splices(text, None, &mut self.array.clone());
             write_spliced(text, 0..text.len(), &splices, out);
             return text.len();
         };
@@ -148,13 +136,7 @@ impl WindowRedactor {
     }
 
     /// Redacts the text within a long string or value, up to its end.
-    fn redact_plain(
-        &mut self,
-        redactor: &mut DynRedactor<'_, '_>,
-        text: &[u8],
-        is_last: bool,
-        out: &mut Vec<u8>,
-    ) -> usize {
+    fn redact_plain(&mut self, redactor: &mut Redactor<'_>, text: &[u8], is_last: bool, out: &mut Vec<u8>) -> usize {
         let end = self.find_item_end(text);
         let text = &text[..end.unwrap_or(text.len())];
         let limit = (!is_last && end.is_none()).then_some(LIMIT);
@@ -197,7 +179,7 @@ impl WindowRedactor {
     }
 }
 
-fn replace_long_value(redactor: &mut DynRedactor<'_, '_>, value: &[u8], name: &PlaceholderName, out: &mut Vec<u8>) {
+fn replace_long_value(redactor: &mut Redactor<'_>, value: &[u8], name: &PlaceholderName, out: &mut Vec<u8>) {
     out.extend_from_slice(redactor.replace_secret(value, name, ValueFormat::Text).as_bytes());
 }
 
@@ -213,26 +195,27 @@ fn begins_json(text: &[u8]) -> bool {
 }
 
 /// Finds the secrets in the pairs of a window. Returns the end of the last complete pair, too.
-fn form_window_splices(redactor: &mut DynRedactor<'_, '_>, text: &[u8], extent: Extent) -> (Vec<Splice>, usize) {
-    let complete = match memchr::memrchr(b'&', &text[..text.len().min(extent.limit)]) {
-        _ if extent.is_last => text.len(),
-        Some(at) => at + 1,
-        None => memchr::memchr(b'&', text).map_or(0, |at| at + 1),
-    };
+fn form_window_splices(redactor: &mut Redactor<'_>, text: &[u8], limit: Option<usize>) -> (Vec<Splice>, usize) {
+    let last_pair = |limit: usize| memchr::memrchr(b'&', &text[..text.len().min(limit)]);
+    let complete = limit
+        .map_or(text.len(), |limit| last_pair(limit).or_else(|| memchr::memchr(b'&', text)).map_or(0, |at| at + 1));
     (redactor.pairs_splices(&text[..complete], PairSource::Form, 0), complete)
 }
 
 /// Finds the value of a pair without an end. Returns its name if it is secret, too.
-fn find_long_form_value(redactor: &DynRedactor<'_, '_>, text: &[u8]) -> (usize, Option<PlaceholderName>) {
-    let pair = RawPair::new(text);
-    let name = DecodedText::new(pair.name, TextEncoding::Form);
-    let start = pair.value.map_or(0, |_| pair.name.len() + 1);
-    (start, pair.value.and_then(|_| redactor.secret_pair_name(&name.text, PairSource::Form)))
+fn find_long_form_value(redactor: &Redactor<'_>, text: &[u8]) -> (usize, Option<PlaceholderName>) {
+    match split_at_first(text, b'=') {
+        (_, None) => (0, None),
+        (name, Some(_)) => {
+            let decoded = DecodedText::new(name, TextEncoding::Form);
+            (name.len() + 1, redactor.secret_pair_name(&decoded.text, PairSource::Form))
+        }
+    }
 }
 
 /// Finds the string without an end, of a member or by itself. Returns its name if it is secret, too. `None` if there is
 /// no such string.
-fn find_long_json_value(redactor: &DynRedactor<'_, '_>, text: &[u8]) -> Option<(usize, Option<PlaceholderName>)> {
+fn find_long_json_value(redactor: &Redactor<'_>, text: &[u8]) -> Option<(usize, Option<PlaceholderName>)> {
     let first = memchr::memchr(b'"', text)?;
     let Some(end) = string_end(text, first + 1) else { return Some((first + 1, None)) };
     let colon = skip_space(text, end + 1);

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::io::Read;
 use std::ops::Range;
 
-use super::marker::{self, Marker, MarkerMatch, RunId};
+use super::marker::{self, Marker, RunId};
 use super::placeholder::{self, Placeholder, PlaceholderName, ValueFormat};
 use super::windows::WindowReader;
 use crate::splice::{Splice, spliced};
@@ -31,16 +31,11 @@ pub struct PlaceholderAllocator {
     last: HashMap<PlaceholderName, u64>,
 }
 
-/// Identifies the placeholder of a secret. A secret has one placeholder in all formats with space for a name, and
-/// others in formats without it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct SecretKey {
-    number: u64,
-    shared_name: Option<PlaceholderName>,
-}
+/// Identifies the placeholder of a secret: its number, and the name that its format shares. A secret has one
+/// placeholder in all formats with space for a name, and others in formats without it.
+type SecretKey = (u64, Option<PlaceholderName>);
 
 impl PlaceholderAllocator {
-    /// Creates an allocator for the markers of a recording.
     #[must_use]
     pub fn new(run: RunId) -> Self {
         PlaceholderAllocator {
@@ -80,8 +75,8 @@ impl PlaceholderAllocator {
     /// another one or another secret has this one.
     pub fn keep(&mut self, provisional: &Placeholder, format: ValueFormat, placeholder: &Placeholder) {
         let Some(number) = provisional.number.checked_sub(PROVISIONAL) else { return };
-        let key = SecretKey { number, shared_name: format.shared_name() };
-        let fits = key.shared_name.as_ref().is_none_or(|name| *name == placeholder.name);
+        let key = (number, format.shared_name());
+        let fits = key.1.as_ref().is_none_or(|name| *name == placeholder.name);
         if fits && !self.allocated.contains_key(&key) && self.owned.insert(placeholder.clone()) {
             self.allocated.insert(key, placeholder.clone());
         }
@@ -106,18 +101,16 @@ impl PlaceholderAllocator {
 
     /// Replaces the markers that begin in a range of a text.
     fn marker_splices(&mut self, text: &[u8], range: Range<usize>) -> Vec<Splice> {
-        let found = marker::find(text, self.run).filter(|found| range.contains(&found.range.start));
-        let placeholder =
-            |MarkerMatch { range, marker }| Splice { range, with: marker.format.write(&self.allocate(&marker)) };
-        found.map(placeholder).collect()
+        let found = marker::find(text, self.run).filter(|(found, _)| range.contains(&found.start));
+        found.map(|(range, marker)| Splice { range, with: marker.format.write(&self.allocate(&marker)) }).collect()
     }
 
     fn allocate(&mut self, marker: &Marker) -> Placeholder {
-        let key = SecretKey { number: marker.number, shared_name: marker.format.shared_name() };
+        let key = (marker.number, marker.format.shared_name());
         if let Some(placeholder) = self.allocated.get(&key) {
             return placeholder.clone();
         }
-        let name = key.shared_name.clone().unwrap_or_else(|| marker.name.clone());
+        let name = key.1.clone().unwrap_or_else(|| marker.name.clone());
         if self.is_provisional {
             return Placeholder { name, number: PROVISIONAL + marker.number };
         }

@@ -41,7 +41,6 @@ impl DigitGroups {
         (digits > NUMBER_PREFIX.len()).then_some(DigitGroups { text, len: u8::try_from(len).ok()? })
     }
 
-    /// Returns the template as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.text[..usize::from(self.len)]).unwrap_or_default()

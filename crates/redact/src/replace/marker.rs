@@ -7,8 +7,8 @@
 //! REDACTED_ │ run, 16 hex │ format, a letter │ number, 12 hex │ length of the name, 2 digits │ name
 //! ```
 //!
-//! For groups of digits, the name is the code of the groups. A marker is safe wherever a placeholder is. Its length is part
-//! of it, so that it can be found in a stream. Markers of another run are not recognised.
+//! For groups of digits, the name is the code of the groups. A marker is safe wherever a placeholder is. Its length is
+//! part of it, so that it can be found in a stream. Markers of another run are not recognised.
 
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
@@ -34,7 +34,6 @@ pub(crate) const MAX_LEN: usize = PREFIX.len() + 16 + 1 + 12 + 2 + 99;
 pub struct RunId(u64);
 
 impl RunId {
-    /// Returns a new random id.
     #[must_use]
     pub fn random() -> Self {
         // std provides random numbers only as the keys of a hasher.
@@ -64,12 +63,6 @@ pub(crate) struct Marker {
     pub(crate) name: PlaceholderName,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct MarkerMatch {
-    pub(crate) range: Range<usize>,
-    pub(crate) marker: Marker,
-}
-
 /// The letter of groups of digits.
 const DIGITS_LETTER: &str = "d";
 
@@ -83,7 +76,6 @@ const LETTERS: [(&str, ValueFormat); 5] = [
 ];
 
 impl Marker {
-    /// Writes the marker for a journal.
     pub(crate) fn write(&self, run: RunId) -> String {
         let groups = if let ValueFormat::Digits(groups) = self.format { Some(groups.code()) } else { None };
         let letter =
@@ -93,8 +85,8 @@ impl Marker {
     }
 }
 
-/// Finds the markers of a run in a text, in order.
-pub(crate) fn find(text: &[u8], run: RunId) -> impl Iterator<Item = MarkerMatch> + '_ {
+/// Finds the markers of a run in a text with their ranges, in order.
+pub(crate) fn find(text: &[u8], run: RunId) -> impl Iterator<Item = (Range<usize>, Marker)> + '_ {
     HEAD.captures_iter(text).filter_map(move |head| {
         let end = head.get_match().end();
         let (_, parts) = head.extract::<4>();
@@ -111,7 +103,7 @@ pub(crate) fn find(text: &[u8], run: RunId) -> impl Iterator<Item = MarkerMatch>
             (LETTERS.iter().find(|(known, _)| *known == letter)?.1, PlaceholderName::new(name))
         };
         let number = u64::from_str_radix(number, 16).ok()?;
-        Some(MarkerMatch { range, marker: Marker { number, format, name } })
+        Some((range, Marker { number, format, name }))
     })
 }
 
@@ -134,10 +126,10 @@ mod tests {
                     assert!(written.len() <= MAX_LEN);
                     assert!(written.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')));
                     for text in [written.clone(), format!("a={written}&b"), format!("{written}{written}tail9")] {
-                        let found: Vec<MarkerMatch> = find(text.as_bytes(), run).collect();
+                        let found: Vec<_> = find(text.as_bytes(), run).collect();
                         assert_eq!(found.len(), text.matches(PREFIX).count(), "{text}");
-                        for found in found {
-                            assert_eq!((&found.marker, &text[found.range.clone()]), (&marker, &*written), "{text}");
+                        for (range, found) in found {
+                            assert_eq!((&found, &text[range]), (&marker, &*written), "{text}");
                         }
                     }
                 }
@@ -152,7 +144,7 @@ mod tests {
             let format = ValueFormat::Digits(DigitGroups::of(number.as_bytes(), is_iban).unwrap());
             let marker = marker(3, format, "number");
             let text = format!("{}9", marker.write(run));
-            let found: Vec<_> = find(text.as_bytes(), run).map(|found| found.marker).collect();
+            let found: Vec<_> = find(text.as_bytes(), run).map(|(_, marker)| marker).collect();
             assert_eq!(found, [marker]);
         }
     }

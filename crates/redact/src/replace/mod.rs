@@ -16,7 +16,7 @@ pub use digit_groups::DigitGroups;
 pub use fixture::FixtureReplacer;
 pub use marker::RunId;
 pub use placeholder::{Placeholder, PlaceholderMatch, PlaceholderName, ValueFormat};
-pub use store::{KnownSecret, SecretStore};
+pub use store::SecretStore;
 
 /// Chooses the replacements of secrets. Equal values get equal replacements.
 pub trait Replacer {

@@ -50,7 +50,6 @@ static PREFIXES: LazyLock<Regex> = LazyLock::new(|| {
 pub struct PlaceholderName(Box<str>);
 
 impl PlaceholderName {
-    /// Converts any name.
     #[must_use]
     pub fn new(name: &str) -> Self {
         let safe = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c.to_ascii_lowercase() } else { '-' };
@@ -64,7 +63,6 @@ impl PlaceholderName {
         PlaceholderName::new(&String::from_utf8_lossy(name))
     }
 
-    /// Returns the name as it is written in placeholders.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -89,7 +87,6 @@ pub struct Placeholder {
 /// The format of a value, which its placeholder keeps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ValueFormat {
-    /// Any text.
     #[default]
     Text,
     /// A UUID (RFC 9562).
@@ -97,7 +94,6 @@ pub enum ValueFormat {
     Number,
     /// Base64 in the standard alphabet.
     Base64,
-    /// An e-mail address.
     Email,
     /// A telephone, account or card number.
     Digits(DigitGroups),
@@ -163,9 +159,27 @@ pub fn find(text: &[u8]) -> impl Iterator<Item = PlaceholderMatch> + '_ {
     if !may_occur_in(text) {
         return Vec::new().into_iter();
     }
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let texts = find_runs(text, PREFIX, is_token).filter_map(|run| {
+        let placeholder = parse(&text[run.clone()])?;
+        let range = jwt::redacted_around(text, run.start).unwrap_or(run);
+        Some(PlaceholderMatch { range, placeholder, format: ValueFormat::Text })
+    });
+    let uuids = find_runs(text, UUID_PREFIX, |byte| byte.is_ascii_hexdigit())
+        .filter(|run| run.len() == UUID_PREFIX.len() + 12)
+        .filter_map(|run| unnamed(text, ValueFormat::Uuid, run.start + UUID_PREFIX.len()..run.end, run));
+    let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
+    let base64 = find_runs(text, BASE64_PREFIX, is_base64).filter_map(|run| {
+        let placeholder = parse(&BASE64_STANDARD.decode(&text[run.clone()]).ok()?)?;
+        Some(PlaceholderMatch { range: run, placeholder, format: ValueFormat::Base64 })
+    });
+    let emails = find_runs(text, EMAIL_PREFIX, |byte| byte.is_ascii_digit())
+        .filter(|run| text[run.end..].starts_with(EMAIL_SUFFIX.as_bytes()))
+        .filter_map(|Range { start, end }| {
+            unnamed(text, ValueFormat::Email, start + EMAIL_PREFIX.len()..end, start..end + EMAIL_SUFFIX.len())
+        });
     let mut found: Vec<PlaceholderMatch> =
-        find_text(text).chain(find_uuids(text)).chain(find_numbers(text)).chain(find_base64(text)).collect();
-    found.extend(find_emails(text));
+        texts.chain(uuids).chain(find_numbers(text)).chain(base64).chain(emails).collect();
     // A match within another one belongs to it.
     remove_overlaps(&mut found, |found| found.range.clone());
     found.into_iter()
@@ -190,25 +204,9 @@ pub fn may_occur_in(text: &[u8]) -> bool {
     PREFIXES.is_match(text)
 }
 
-/// Returns true if the text contains a placeholder.
 #[must_use]
 pub fn occurs_in(text: &[u8]) -> bool {
     find(text).next().is_some()
-}
-
-fn find_text(text: &[u8]) -> impl Iterator<Item = PlaceholderMatch> + '_ {
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    find_runs(text, PREFIX, is_token).filter_map(|run| {
-        let placeholder = parse(&text[run.clone()])?;
-        let range = jwt::redacted_around(text, run.start).unwrap_or(run);
-        Some(PlaceholderMatch { range, placeholder, format: ValueFormat::Text })
-    })
-}
-
-fn find_uuids(text: &[u8]) -> impl Iterator<Item = PlaceholderMatch> + '_ {
-    find_runs(text, UUID_PREFIX, |byte| byte.is_ascii_hexdigit())
-        .filter(|run| run.len() == UUID_PREFIX.len() + 12)
-        .filter_map(|run| unnamed(text, ValueFormat::Uuid, run.start + UUID_PREFIX.len()..run.end, run))
 }
 
 fn find_numbers(text: &[u8]) -> impl Iterator<Item = PlaceholderMatch> + '_ {
@@ -242,22 +240,6 @@ fn number_start(text: &[u8], first: usize, is_plain: bool) -> Option<usize> {
         _ => first,
     };
     (start == 0 || !text[start - 1].is_ascii_alphanumeric()).then_some(start)
-}
-
-fn find_base64(text: &[u8]) -> impl Iterator<Item = PlaceholderMatch> + '_ {
-    let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
-    find_runs(text, BASE64_PREFIX, is_base64).filter_map(|run| {
-        let placeholder = parse(&BASE64_STANDARD.decode(&text[run.clone()]).ok()?)?;
-        Some(PlaceholderMatch { range: run, placeholder, format: ValueFormat::Base64 })
-    })
-}
-
-fn find_emails(text: &[u8]) -> impl Iterator<Item = PlaceholderMatch> + '_ {
-    find_runs(text, EMAIL_PREFIX, |byte| byte.is_ascii_digit())
-        .filter(|run| text[run.end..].starts_with(EMAIL_SUFFIX.as_bytes()))
-        .filter_map(|Range { start, end }| {
-            unnamed(text, ValueFormat::Email, start + EMAIL_PREFIX.len()..end, start..end + EMAIL_SUFFIX.len())
-        })
 }
 
 /// Finds the runs of bytes for which `belongs` is true behind a prefix, with the prefix. Each byte is read once, even

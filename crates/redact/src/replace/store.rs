@@ -14,7 +14,7 @@ use super::windows::WindowReader;
 use crate::find::known::{KnownValues, MAX_LEN};
 use crate::find::spellings::spellings;
 use crate::secret::Secret;
-use crate::splice::{Splice, spliced};
+use crate::splice::{Splice, apply_splices, spliced};
 
 /// The secrets of one recording, shared by its connections. `&SecretStore` is the [`Replacer`] that writes markers.
 ///
@@ -45,16 +45,6 @@ struct StoredSecret {
     configured: Option<Placeholder>,
 }
 
-/// A known secret in a text.
-#[derive(Clone, Debug)]
-pub struct KnownSecret {
-    pub range: Range<usize>,
-    /// The name of the place where it was found first.
-    pub name: PlaceholderName,
-    /// Its format at that place.
-    pub format: ValueFormat,
-}
-
 impl SecretStore {
     /// Creates the store of a recording with the values of `[redact.values]`.
     #[must_use]
@@ -80,26 +70,22 @@ impl SecretStore {
         inner.last - inner.configured
     }
 
-    /// Finds known secrets in a text, in order.
+    /// Returns name and format of the place where a known secret was found first.
     #[must_use]
-    pub fn find_secrets(&self, text: &[u8]) -> Vec<KnownSecret> {
-        let inner = self.read();
-        let known = inner.known.find(text, 0..text.len()).into_iter();
-        let secret = |range: Range<usize>| {
-            let StoredSecret { name, format, .. } = inner.secrets.get(&text[range.clone()])?.clone();
-            Some(KnownSecret { range, name, format })
-        };
-        known.filter_map(secret).collect()
+    pub fn first_place(&self, secret: &[u8]) -> Option<(PlaceholderName, ValueFormat)> {
+        self.read().secrets.get(secret).map(|known| (known.name.clone(), known.format))
     }
 
     /// Replaces known secrets by `REDACTED-` and their name, for log lines.
     pub fn redact_for_display<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let known = self.find_secrets(text.as_bytes()).into_iter();
-        let name = |KnownSecret { range, name, .. }| Splice { range, with: format!("{}{name}", placeholder::PREFIX) };
-        match spliced(text.as_bytes(), &known.map(name).collect::<Vec<_>>()) {
-            Cow::Borrowed(_) => Cow::Borrowed(text),
-            Cow::Owned(redacted) => Cow::Owned(String::from_utf8_lossy(&redacted).into_owned()),
-        }
+        let inner = self.read();
+        let known = inner.known.find(text.as_bytes(), 0..text.len()).into_iter();
+        let by_name = |range: Range<usize>| {
+            let name = &inner.secrets.get(&text.as_bytes()[range.clone()])?.name;
+            Some(Splice { range, with: format!("{}{name}", placeholder::PREFIX) })
+        };
+        let redacted = apply_splices(text.as_bytes(), &known.filter_map(by_name).collect::<Vec<_>>());
+        redacted.map_or(text.into(), |redacted| String::from_utf8_lossy(&redacted).into_owned().into())
     }
 
     /// Replaces known secrets in a text that was journalled before they were known.
@@ -110,7 +96,7 @@ impl SecretStore {
 
     /// Replaces known secrets in a stream: see [`SecretStore::redact_known`].
     pub fn redact_known_in<'s, R: Read + 's>(&'s self, read: R) -> impl Read + 's {
-        let longest = self.read().known.longest().max(marker::MAX_LEN);
+        let longest = self.read().known.longest.max(marker::MAX_LEN);
         WindowReader::new(read, longest, |text, range| self.known_splices(text, range))
     }
 
@@ -212,7 +198,7 @@ mod tests {
     }
 
     fn numbers(store: &SecretStore, text: &str) -> Vec<u64> {
-        marker::find(text.as_bytes(), store.run()).map(|found| found.marker.number).collect()
+        marker::find(text.as_bytes(), store.run()).map(|found| found.1.number).collect()
     }
 
     #[test]

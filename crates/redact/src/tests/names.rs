@@ -255,6 +255,7 @@ fn each_secret_is_replaced_once_and_placeholders_never() {
     let _ = redactor.redact_url("https://h/?token=a%20b&code=REDACTED-code-1&sig=REDACTED_0123");
     let _ =
         redactor.redact_payload("application/json", format!(r#"{{"token":"a\u0020b","id_token":"{JWT}"}}"#).as_bytes());
+    drop(redactor);
     let replaced: Vec<_> = replacer.replaced.iter().map(|(secret, name)| (&**secret, &**name)).collect();
     assert_eq!(replaced, [("a b", "token"), ("a b", "token"), (JWT, "id_token")]);
     assert!(!format!("{:?}", Redactor::new(&policy, &mut replacer)).contains("a b"));
