@@ -6,9 +6,8 @@ use std::fmt::Write as _;
 
 use super::{LiveEvent, LiveOutput};
 use crate::cli::ui::{self, flat, write_line};
-use crate::verdict::name_in_reports;
 use crate::verdict::request::{RequestRow, ResultKind};
-use crate::verdict::{CheckId, Severity};
+use crate::verdict::{CheckId, Severity, name_in_reports};
 
 /// Maximum number of remembered explanations, which are shown only once.
 const REMEMBERED: usize = 10_000;
