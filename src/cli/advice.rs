@@ -10,9 +10,10 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
+use super::command_error::CommandError;
 use super::event::Event;
 use super::ui::{self, Ui};
-use super::{cmd, config, logging, plan};
+use super::{cmd, config};
 use crate::child::SpawnError;
 use crate::child::files::FilesError;
 use crate::fixtures::{pack, prune};
@@ -23,6 +24,7 @@ use harproxy_proxy::upstream::{OwnProxy, PlanError};
 use harproxy_tls::authority::AuthorityError;
 use harproxy_tls::bundle::BundleError;
 
+pub use hints::io_hint;
 pub use usage::print_usage_error;
 use words::causes;
 pub use words::{error_warning, one_line, own_proxy, warning};
@@ -31,12 +33,8 @@ pub use words::{error_warning, one_line, own_proxy, warning};
 pub enum Failure {
     #[error(transparent)]
     Config(#[from] config::Error),
-    /// The command line is invalid, beyond the form of its values.
     #[error(transparent)]
-    Plan(#[from] plan::Error),
-    /// `HARPROXY_LOG` is invalid.
-    #[error(transparent)]
-    Filter(#[from] logging::FilterError),
+    Command(#[from] CommandError),
     #[error(transparent)]
     Authority(#[from] AuthorityError),
     #[error(transparent)]
@@ -82,14 +80,6 @@ pub enum Failure {
         /// The fixture with a recording that is not finished.
         left: Option<PathBuf>,
     },
-    #[error(transparent)]
-    Explain(#[from] cmd::explain::requests::Error),
-    #[error(transparent)]
-    Merge(#[from] cmd::merge::Error),
-    #[error(transparent)]
-    Report(#[from] cmd::report::Error),
-    #[error(transparent)]
-    GitSetup(#[from] cmd::git_setup::Error),
     #[error("adding the learned lines to {}", path.display())]
     Learn { path: PathBuf, source: record::twice::WriteError },
     #[error(transparent)]
@@ -116,17 +106,12 @@ impl Failure {
     pub fn status(&self) -> u8 {
         match self {
             Failure::Config(_)
-            | Failure::Plan(_)
-            | Failure::Filter(_)
+            | Failure::Command(_)
             | Failure::Upstream(_)
             | Failure::OwnProxy(_)
             | Failure::Replay(_)
-            | Failure::Merge(_)
-            | Failure::GitSetup(_)
-            | Failure::Report(_)
-            | Failure::Explain(_) => exit::USAGE,
+            | Failure::Pack(_) => exit::USAGE,
             Failure::Bind(BindError::Reverse { .. }) => exit::USAGE,
-            Failure::Pack(_) => exit::USAGE,
             Failure::Fixture(error) if !error.is_about_writing() => exit::USAGE,
             Failure::Record(
                 record::Error::Plan(_)

@@ -8,6 +8,7 @@ pub mod advice;
 pub mod args;
 pub mod ci;
 pub mod cmd;
+mod command_error;
 mod command_line;
 pub mod config;
 pub mod event;

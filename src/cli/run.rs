@@ -105,7 +105,7 @@ impl<'a> Run<'a> {
         let signals = Signals::listen().map_err(|source| Failure::System { doing: "listening to signals", source })?;
         let live = Live::start(ui.live_format(!plan.cmd.is_empty()));
         let live = live.map_err(|source| Failure::System { doing: "starting a thread", source })?;
-        let log = (!plan.reports.is_empty()).then(|| Arc::new(RequestLog::default()));
+        let log = (!plan.options.report.is_empty()).then(|| Arc::new(RequestLog::default()));
         let mut subscribers: Vec<Arc<dyn Subscriber>> = vec![Arc::new(AccessLog)];
         subscribers.extend(log.clone().map(|log| log as Arc<dyn Subscriber>));
         subscribers.extend(live.clone().map(|live| Arc::new(live) as Arc<dyn Subscriber>));
@@ -165,14 +165,14 @@ impl<'a> Run<'a> {
         if self.plan.cmd.is_empty() {
             process::raise_open_files();
         }
-        let proxy = Proxy::bind(self.plan.proxy(authority.clone())).await?;
+        let proxy = Proxy::bind(self.plan.proxy_plan(authority.clone())).await?;
         for upstream in handler.upstreams() {
             if let Some(url) = upstream.avoid(&proxy.addrs())? {
                 self.ui.alert(Event::Warning, &super::advice::own_proxy(&url));
             }
         }
         let folder = RunFolder::create(self.roots.with(authority.cert_pem())?)?;
-        let credentials = self.plan.auth.as_ref().map(|auth| (auth.user.clone(), auth.password.clone()));
+        let credentials = self.plan.proxy.listen.auth.as_ref().map(|auth| (auth.user.clone(), auth.password.clone()));
         let address = ProxyAddress::local(proxy.addr(), credentials);
         let (urls, ours) = (proxy.urls(), proxy.addrs());
         let ready = Ready {
@@ -183,7 +183,7 @@ impl<'a> Run<'a> {
             urls: urls.iter().map(|(name, url)| (name.clone(), Value::from(url.clone()))).collect(),
         };
         // The proxy listens, but serves no request yet if this fails.
-        if let Some(path) = &self.plan.ready_file {
+        if let Some(path) = &self.plan.options.ready_file {
             files::write(path, format!("{:#}\n", json!(ready)).as_bytes())?;
         }
         let running = proxy.serve(handler);
@@ -192,7 +192,7 @@ impl<'a> Run<'a> {
                 proxy: &address,
                 ca: &authority.cert_path(),
                 files: &folder.for_cmd()?,
-                bypass: &self.plan.bypass,
+                bypass: &self.plan.proxy.listen.bypass,
                 may_match: about.may_match,
                 urls: &urls,
                 mode: about.mode.clone(),
@@ -205,7 +205,7 @@ impl<'a> Run<'a> {
             tracing::info!(?signal, "ending");
             End::NoCmd
         };
-        let grace = self.plan.grace;
+        let grace = self.plan.options.grace;
         self.unless_interrupted(running.drain(grace)).await?;
         self.catch_up();
         Ok(end)
@@ -291,7 +291,7 @@ impl Run<'_> {
                 reports::print_verdict(&report, self.ui, has_list)
             }
         }
-        reports::hand_out(&self.plan.reports, report, self.ui)
+        reports::hand_out(&self.plan.options.report, report, self.ui)
     }
 
     /// Like [`Run::conclude`] for a run whose work could not be finished. The status is that of CMD if it is not 0.
@@ -310,7 +310,7 @@ impl Run<'_> {
             End::NoCmd | End::Cmd(_) | End::Cut(_) => (failure.status(), StatusSource::Harproxy),
         };
         let report = self.report(verdict, (status, source), &Recorded::default());
-        reports::hand_out(&self.plan.reports, report, self.ui)
+        reports::hand_out(&self.plan.options.report, report, self.ui)
     }
 
     /// Returns the verdict with the findings about CMD.
@@ -344,7 +344,7 @@ impl Run<'_> {
     /// Returns the current content of the entries that the verdict refers to, for reports.
     #[must_use]
     pub fn entry_views(&self, verdict: &Verdict, recorded: &Recorded) -> IndexMap<(String, usize), EntryView> {
-        match self.plan.reports[..] {
+        match self.plan.options.report[..] {
             [] => IndexMap::new(),
             _ => recorded.entry_views(verdict, &self.requests(recorded).0, &self.plan.policy),
         }

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::Failure;
 use crate::child::SpawnError;
 use crate::cli::args::replay::DEFAULT_FIXTURES;
-use crate::cli::{cmd, config, plan};
+use crate::cli::config;
 use crate::fixtures::{pack, prune};
 use crate::{record, replay};
 use harproxy_proxy::BindError;
@@ -20,10 +20,7 @@ const UPSTREAM: &str = "`--upstream-ca FILE` and `--client-cert HOST=FILE` name 
 pub fn of(failure: &Failure) -> String {
     match failure {
         Failure::Config(error) => of_config(error),
-        Failure::Plan(error) => of_plan(error),
-        Failure::Filter(_) => {
-            "a filter is a level, such as `debug`, or a list, such as `harproxy_proxy=trace,warn`".into()
-        }
+        Failure::Command(error) => error.hint.clone(),
         Failure::Authority(error) => of_authority(error),
         Failure::Upstream(_) => UPSTREAM.into(),
         Failure::OwnProxy(_) => {
@@ -35,7 +32,7 @@ pub fn of(failure: &Failure) -> String {
         Failure::Pack(error) => of_pack(error),
         Failure::Prune(error) => of_prune(error),
         Failure::Bind(error) => of_bind(error),
-        Failure::Write { source, .. } | Failure::System { source, .. } => of_io(source),
+        Failure::Write { source, .. } | Failure::System { source, .. } => io_hint(source),
         Failure::Spawn(error) => of_spawn(error),
         Failure::Bundle(_) | Failure::Files(_) => {
             "check that the folder for temporary files (TMPDIR) can be written".into()
@@ -50,10 +47,6 @@ pub fn of(failure: &Failure) -> String {
         }
         Failure::Input(_) => "pass the lines through a pipe or a file".into(),
         Failure::Output(_) => "send the output to a file, or to a program that reads it".into(),
-        Failure::Explain(error) => of_requests(error),
-        Failure::Merge(error) => error.hint(),
-        Failure::GitSetup(error) => error.hint(),
-        Failure::Report(error) => error.hint(),
         Failure::Learn { .. } => "fix the file, or add the lines by hand".into(),
         Failure::Demo(_) => "the demo needs loopback and a folder that it can write to".into(),
     }
@@ -65,7 +58,7 @@ fn of_config(error: &config::Error) -> String {
         config::Error::Read { source, .. } if source.kind() == io::ErrorKind::InvalidData => {
             "save it as UTF-8".into()
         }
-        config::Error::Read { source, .. } => of_io(source),
+        config::Error::Read { source, .. } => io_hint(source),
         config::Error::Syntax { .. } => {
             "quote strings and put lists in brackets: `globs = [\"**/api/**\", \"!**/health\"]`".into()
         }
@@ -74,52 +67,6 @@ fn of_config(error: &config::Error) -> String {
                 .into()
         }
         config::Error::Value { .. } => "use the same values as on the command line, and put lists in brackets".into(),
-    }
-}
-
-fn of_plan(error: &plan::Error) -> String {
-    match error {
-        plan::Error::Glob(_) => {
-            "`*` stays within a path segment, `**` does not, `{a,b}` is one of several: `**/api/**`, `!**/health`"
-                .into()
-        }
-        plan::Error::Remote(addr) => format!(
-            "require a password with `--auth USER:PASS`, accept every client with `--allow-remote`, or listen on \
-             `127.0.0.1:{}`",
-            addr.port()
-        ),
-        plan::Error::Ending { output } => {
-            let har = harproxy_support::shell_quote::path(&output.with_extension("har"));
-            format!("`-o {har}` has its payloads in a folder beside it, `.zip` is one archive; `.har.gz` is read, not written")
-        }
-        plan::Error::DuplicateReverse { unique, .. } => format!("give each a {unique}"),
-        plan::Error::NoPort => "pass the same fixed port here and to harproxy: `-p 8899`".into(),
-        plan::Error::TlsWithoutReverse => {
-            "only reverse ports use it; add an origin: `--reverse https://api.example.com`".into()
-        }
-        plan::Error::NoDataFolder => "pass a folder with `--ca-dir DIR`".into(),
-        plan::Error::NoOneFixture => "pass it: `harproxy replay --on-miss record hars/api.har -- CMD`".into(),
-        plan::Error::RecordsInCi => {
-            "record on your machine and commit the fixture, or pass `--allow-ci-record`".into()
-        }
-        plan::Error::PrunesInCi => {
-            "prune on your machine, review and commit the change; set `HARPROXY_PRUNE=false` here if harproxy.toml has `prune`"
-                .into()
-        }
-        plan::Error::PrunesAndRecords => {
-            "do one after the other: record what is missing, then `harproxy replay --prune -- CMD`".into()
-        }
-        plan::Error::TestNow { .. } => "a moment is written like `2026-11-20T09:30:00Z`".into(),
-        plan::Error::NoEntry(argument) => {
-            let file = argument.rsplit_once('#').map_or(&**argument, |(file, _)| file);
-            let file = if file.is_empty() { "FILE".to_owned() } else { harproxy_support::shell_quote::path(Path::new(file)) };
-            format!(
-                "use FILE#N, as `harproxy ls {file}` prints it; `harproxy show --all {file}` shows all entries"
-            )
-        }
-        plan::Error::FailOn { .. } => {
-            "use a list such as `miss,unused`, or change the default as in `+unused,-ambiguous`".into()
-        }
     }
 }
 
@@ -174,7 +121,7 @@ fn of_record(error: &record::Error) -> String {
                 harproxy_support::shell_quote::path(path)
             )
         }
-        record::Error::Journal { source, .. } => of_io(source),
+        record::Error::Journal { source, .. } => io_hint(source),
         record::Error::NothingLeft { output } => of_nothing_left(output),
         record::Error::IsFolder { output } => {
             format!("pass a file in it: `-o {}`", harproxy_support::shell_quote::path(&output.join("recorded.har")))
@@ -225,7 +172,7 @@ fn of_fixture(error: &harproxy_har::Error) -> String {
         harproxy_har::Error::Io { path, source, .. } if !error.is_about_writing() && source.kind() == io::ErrorKind::NotFound => {
             of_missing(path)
         }
-        harproxy_har::Error::Io { source, .. } | harproxy_har::Error::Payload { source, .. } => of_io(source),
+        harproxy_har::Error::Io { source, .. } | harproxy_har::Error::Payload { source, .. } => io_hint(source),
         harproxy_har::Error::NoFixture { path } if !record::fixtures_with_leftovers(path).is_empty() => {
             let left = record::fixtures_with_leftovers(path);
             let each: Vec<_> = left.iter().map(|path| format!("`harproxy recover {}`", harproxy_support::shell_quote::path(path))).collect();
@@ -316,16 +263,6 @@ fn folder_option(path: &Path) -> String {
     format!(" -o {}", harproxy_support::shell_quote::path(&path.join("recorded.har")))
 }
 
-fn of_requests(error: &cmd::explain::requests::Error) -> String {
-    match error {
-        cmd::explain::requests::Error::Read { source, .. } => of_io(source),
-        cmd::explain::requests::Error::Line { .. } => {
-            r#"a line is one such as `{"url":"https://api.example.com/users","method":"GET","headers":[],"bodyBase64":null}`"#
-                .into()
-        }
-    }
-}
-
 fn of_spawn(error: &SpawnError) -> String {
     match error {
         SpawnError::NotFound { program } if program.to_string_lossy().contains(' ') => {
@@ -367,7 +304,8 @@ fn of_bind(error: &BindError) -> String {
     }
 }
 
-fn of_io(source: &io::Error) -> String {
+/// Returns the hint for an error of a file.
+pub fn io_hint(source: &io::Error) -> String {
     match source.kind() {
         io::ErrorKind::PermissionDenied => "check its permissions and those of its folder, or pass another path".into(),
         io::ErrorKind::ReadOnlyFilesystem => "the file system is read-only: pass another path".into(),

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::values::{parse_fail_on, parse_report};
+use super::values::parse_report;
+use crate::verdict::fail_on::SeverityOverride;
 
 /// `harproxy report`.
 #[derive(Clone, Debug, Args)]
@@ -22,8 +23,8 @@ pub struct ReportArgs {
     pub combine: Vec<PathBuf>,
     /// Findings that fail the verdict, or (`+unused,-stale`) a change to the setting of the runs [default: as in the
     /// runs]
-    #[arg(long, value_name = "LIST", value_parser = parse_fail_on, allow_hyphen_values = true)]
-    pub fail_on: Option<String>,
+    #[arg(long, value_name = "LIST", value_parser = SeverityOverride::parse, allow_hyphen_values = true)]
+    pub fail_on: Option<SeverityOverride>,
     /// Write a combined report in the format of its extension (.json, .xml for JUnit, .md, .html); repeatable
     #[arg(long, value_name = "FILE", value_parser = parse_report, id = "combined_report")]
     pub report: Vec<PathBuf>,

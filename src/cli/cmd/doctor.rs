@@ -1,25 +1,28 @@
 //! `harproxy doctor`: runs CMD once and reports its traffic through the proxy and past it, with remedies.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::cli::event::Event;
 use serde_json::json;
 
 use crate::cli::advice::Failure;
+use crate::cli::args::common::{ProxyArgs, RunArgs};
 use crate::cli::args::doctor::DoctorArgs;
-use crate::cli::plan::DoctorJob;
+use crate::cli::plan::{RunPlan, upstream_plan};
 use crate::cli::run::{About, End, Run};
 use crate::cli::ui::{self, Ui};
 use crate::diagnose::Program;
 use crate::diagnose::doctor::{Diagnosis, Doctor};
 use crate::diagnose::processes::PollRate;
 use crate::verdict::{RunMode, exit};
+use harproxy_proxy::upstream::UpstreamPlan;
 use harproxy_tls::authority::Authority;
 
 /// Fails if there is no diagnosis.
 pub async fn run(args: DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
     let json = args.json;
-    let DoctorJob { upstream, run: plan } = DoctorJob::new(args)?;
+    let (upstream, plan) = plan(args)?;
     let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
     let doctor = Doctor::new(upstream)?;
     let mut run = Run::new(&plan, ui)?;
@@ -52,6 +55,16 @@ pub async fn run(args: DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
         (exit::SUCCESS, false) => exit::FAILED,
         (status, _) => status,
     })
+}
+
+/// Returns the plan of upstream connections and of the run, with the defaults of all options that `doctor` lacks.
+fn plan(args: DoctorArgs) -> Result<(UpstreamPlan, RunPlan), Failure> {
+    let head_timeout = Duration::from_secs(15);
+    let proxy = ProxyArgs { listen: args.listen, allow_remote: false, reverse: Vec::new(), tls: false, head_timeout };
+    let options = RunArgs { report: Vec::new(), ready_file: None, grace: Duration::from_secs(1) };
+    let policy = Arc::new(args.config.loaded.redact_policy());
+    let run = RunPlan::new(proxy, &args.upstream, options, &args.authority, args.cmd, policy)?;
+    Ok((upstream_plan(&args.upstream)?, run))
 }
 
 /// Formats a diagnosis for the terminal.

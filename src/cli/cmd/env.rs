@@ -8,6 +8,7 @@ use crate::child::files::RunFiles;
 use crate::child::shell;
 use crate::cli::advice::Failure;
 use crate::cli::args::EnvArgs;
+use crate::cli::command_error::CommandError;
 use crate::cli::event::Event;
 use crate::cli::plan;
 use crate::cli::roots::load_bundle;
@@ -21,7 +22,8 @@ use harproxy_tls::authority::Authority;
 /// known end.
 pub fn run(args: &EnvArgs, ui: &Ui) -> Result<u8, Failure> {
     if args.listen.listen.is_some_and(|listen| listen.0.port() == 0) {
-        return Err(plan::Error::NoPort.into());
+        let message = "port 0 is chosen when harproxy listens, so it is not known yet";
+        return Err(CommandError::new(message, "pass the same fixed port here and to harproxy: `-p 8899`").into());
     }
     let text = match args {
         EnvArgs { playwright: true, .. } => playwright(args),

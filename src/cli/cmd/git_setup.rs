@@ -9,41 +9,12 @@ use std::process::{Command, Output};
 use crate::cli::advice::Failure;
 use crate::cli::args::git::GitSetupArgs;
 use crate::cli::args::replay::DEFAULT_FIXTURES;
+use crate::cli::command_error::CommandError;
 use crate::cli::event::Event;
 use crate::cli::files;
 use crate::cli::ui::{self, Ui};
 use crate::verdict::exit;
 use harproxy_har::Fixture;
-
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error("running git")]
-    Git(#[source] io::Error),
-    #[error("this folder is not in a git work tree")]
-    NoRepository,
-    #[error("`git {command}` failed: {reason}")]
-    Refused { command: String, reason: String },
-    #[error("{} is not in the repository at {}", path.display(), root.display())]
-    Outside { path: PathBuf, root: PathBuf },
-    #[error("{} is neither a folder nor a fixture", path.display())]
-    NoFixture { path: PathBuf },
-    /// `.gitattributes` or `.gitignore` cannot be read.
-    #[error("reading {}", path.display())]
-    Read { path: PathBuf, source: io::Error },
-}
-
-impl Error {
-    pub(in crate::cli) fn hint(&self) -> String {
-        match self {
-            Error::Git(_) => "install git, and make sure that it is in PATH".into(),
-            Error::NoRepository => "change to the repository of the fixtures, or create one with `git init`".into(),
-            Error::Refused { .. } => "fix the error of git, then run this again".into(),
-            Error::Outside { .. } => "run this in the repository that contains it".into(),
-            Error::NoFixture { .. } => "pass fixtures (.har, .zip), or folders of them".into(),
-            Error::Read { .. } => "check its permissions, and that it is UTF-8".into(),
-        }
-    }
-}
 
 const ATTRIBUTES: &str = ".gitattributes";
 /// Attributes of payload files. git must neither convert their line ends nor merge them, because the result would be a
@@ -56,7 +27,7 @@ const HEADING: &str = "# Fixtures of harproxy: `harproxy git-setup` wrote these 
 
 pub fn run(args: &GitSetupArgs, ui: &Ui) -> Result<u8, Failure> {
     let git = Git::find()?;
-    let GitLines { attributes, ignored } = lines(&git, &args.fixtures)?;
+    let [attributes, ignored] = lines(&git, &args.fixtures)?;
     let files = [GitFile::new(&git, ATTRIBUTES, &attributes)?, GitFile::new(&git, IGNORED, &ignored)?];
     let settings = settings();
     let mut unset = Vec::new();
@@ -101,12 +72,18 @@ struct GitFile<'l> {
 }
 
 impl<'l> GitFile<'l> {
-    fn new(git: &Git, name: &'static str, lines: &'l [String]) -> Result<Self, Error> {
+    fn new(git: &Git, name: &'static str, lines: &'l [String]) -> Result<Self, CommandError> {
         let path = git.root.join(name);
         let before = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(source) => return Err(Error::Read { path, source }),
+            Err(source) => {
+                let error = CommandError::new(
+                    format!("reading {}", path.display()),
+                    "check its permissions, and that it is UTF-8",
+                );
+                return Err(error.because(source));
+            }
         };
         let missing = lines.iter().filter(|line| !before.lines().any(|has| has.trim() == **line)).collect();
         Ok(GitFile { name, path, before, missing })
@@ -183,19 +160,18 @@ fn program() -> String {
     harproxy_support::shell_quote::words([if cfg!(windows) { text.replace('\\', "/") } else { text.into_owned() }])
 }
 
-struct GitLines {
-    attributes: Vec<String>,
-    ignored: Vec<String>,
-}
-
-fn lines(git: &Git, named: &[PathBuf]) -> Result<GitLines, Failure> {
+/// Returns the lines of `.gitattributes` and of `.gitignore` for these fixtures.
+fn lines(git: &Git, named: &[PathBuf]) -> Result<[Vec<String>; 2], CommandError> {
     let (mut folders, mut fixtures) = (BTreeSet::new(), BTreeSet::new());
     for path in named {
         let within = git.within(path)?;
         match (is_fixture(path), path.is_file()) {
             (true, _) if !path.is_dir() => fixtures.insert(within),
             (_, false) => folders.insert(within),
-            (_, true) => return Err(Error::NoFixture { path: path.clone() }.into()),
+            (_, true) => {
+                let message = format!("{} is neither a folder nor a fixture", path.display());
+                return Err(CommandError::new(message, "pass fixtures (.har, .zip), or folders of them").into());
+            }
         };
     }
     if named.is_empty() {
@@ -226,7 +202,7 @@ fn lines(git: &Git, named: &[PathBuf]) -> Result<GitLines, Failure> {
             lines.push(line(fixture, "", "text eol=lf merge=harproxy"));
         }
     }
-    Ok(GitLines { attributes: lines, ignored })
+    Ok([lines, ignored])
 }
 
 fn is_fixture(path: &Path) -> bool {
@@ -268,35 +244,40 @@ struct Git {
 }
 
 impl Git {
-    fn find() -> Result<Self, Error> {
+    fn find() -> Result<Self, CommandError> {
         let output = git(Path::new("."), &["rev-parse", "--show-toplevel"])?;
         let root = String::from_utf8_lossy(&output.stdout).trim_end_matches(['\r', '\n']).to_owned();
         if !output.status.success() || root.is_empty() {
-            return Err(Error::NoRepository);
+            let hint = "change to the repository of the fixtures, or create one with `git init`";
+            return Err(CommandError::new("this folder is not in a git work tree", hint));
         }
         let root = std::fs::canonicalize(&root).unwrap_or(PathBuf::from(root));
         Ok(Git { root })
     }
 
-    fn run(&self, args: &[&str]) -> Result<Output, Error> {
+    fn run(&self, args: &[&str]) -> Result<Output, CommandError> {
         let output = git(&self.root, args)?;
         if output.status.success() {
             return Ok(output);
         }
         let reason = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        Err(Error::Refused { command: args.join(" "), reason })
+        let message = format!("`git {}` failed: {reason}", args.join(" "));
+        Err(CommandError::new(message, "fix the error of git, then run this again"))
     }
 
-    fn setting(&self, name: &str) -> Result<Option<String>, Error> {
+    fn setting(&self, name: &str) -> Result<Option<String>, CommandError> {
         let output = git(&self.root, &["config", "--get", name])?;
         let value = String::from_utf8_lossy(&output.stdout).trim_end_matches(['\r', '\n']).to_owned();
         Ok(output.status.success().then_some(value))
     }
 
     /// Returns a path relative to the work tree. For a path that does not exist yet, its folder is resolved.
-    fn within(&self, path: &Path) -> Result<PathBuf, Error> {
-        let outside = || Error::Outside { path: path.to_owned(), root: self.root.clone() };
-        let whole = std::path::absolute(path).map_err(Error::Git)?;
+    fn within(&self, path: &Path) -> Result<PathBuf, CommandError> {
+        let outside = || {
+            let message = format!("{} is not in the repository at {}", path.display(), self.root.display());
+            CommandError::new(message, "run this in the repository that contains it")
+        };
+        let whole = std::path::absolute(path).map_err(git_error)?;
         let whole = std::fs::canonicalize(&whole).or_else(|_| {
             let parent = whole.parent().and_then(|parent| std::fs::canonicalize(parent).ok());
             parent.zip(whole.file_name()).map(|(parent, name)| parent.join(name)).ok_or_else(outside)
@@ -305,15 +286,19 @@ impl Git {
     }
 
     /// Returns the files that git tracks or would add, as paths in the work tree.
-    fn files(&self) -> Result<Vec<PathBuf>, Error> {
+    fn files(&self) -> Result<Vec<PathBuf>, CommandError> {
         let output = self.run(&["ls-files", "-z", "--cached", "--others", "--exclude-standard"])?;
         let names = output.stdout.split(|&byte| byte == 0).filter(|name| !name.is_empty());
         Ok(names.filter_map(|name| std::str::from_utf8(name).ok()).map(PathBuf::from).collect())
     }
 }
 
-fn git(folder: &Path, args: &[&str]) -> Result<Output, Error> {
-    Command::new("git").arg("-C").arg(folder).args(args).output().map_err(Error::Git)
+fn git(folder: &Path, args: &[&str]) -> Result<Output, CommandError> {
+    Command::new("git").arg("-C").arg(folder).args(args).output().map_err(git_error)
+}
+
+fn git_error(source: io::Error) -> CommandError {
+    CommandError::new("running git", "install git, and make sure that it is in PATH").because(source)
 }
 
 #[cfg(test)]

@@ -8,43 +8,16 @@ use std::process::Command;
 
 use crate::cli::advice::Failure;
 use crate::cli::args::git::MergeArgs;
+use crate::cli::command_error::CommandError;
 use crate::cli::event::Event;
 use crate::cli::fixtures;
-use crate::cli::ui::{self, Ui};
+use crate::cli::ui::{self, Ui, counted};
 use crate::fixtures::merge::{
     BranchMerge, Conflict, ConflictKind, Contribution, FileMerge, FileMergeError, LostPayload, Versions,
     merge_branches, merge_files,
 };
 use crate::verdict::exit;
-
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error("only {} is given: merging needs at least two fixtures", only.display())]
-    Alone { only: PathBuf },
-    #[error("{} is a folder", folder.display())]
-    Folder { folder: PathBuf },
-    #[error(transparent)]
-    Merge(#[from] FileMergeError),
-}
-
-impl Error {
-    pub(in crate::cli) fn hint(&self) -> String {
-        match self {
-            Error::Alone { only } => {
-                format!(
-                    "pass another fixture, or the path of a copy: `harproxy merge -o FILE {}`",
-                    harproxy_support::shell_quote::path(only)
-                )
-            }
-            Error::Folder { .. } => "pass the output file with `-o FILE`".into(),
-            Error::Merge(FileMergeError::Mixed { .. } | FileMergeError::Tools { .. }) => {
-                "pass `--adopt` to convert entries of other tools".into()
-            }
-            Error::Merge(FileMergeError::Output { .. }) => "pass a .har or .zip file with `-o FILE`".into(),
-            Error::Merge(FileMergeError::Fixture(_)) => String::new(),
-        }
-    }
-}
+use harproxy_support::shell_quote;
 
 pub fn run(args: &MergeArgs, ui: &Ui) -> Result<u8, Failure> {
     if let [base, ours, theirs, path] = &args.driver[..] {
@@ -55,19 +28,34 @@ pub fn run(args: &MergeArgs, ui: &Ui) -> Result<u8, Failure> {
     let output = match (&args.output, &args.files[..]) {
         (Some(output), _) => output,
         (None, [first, ..]) if files.len() > 1 => first,
-        _ => return Err(Error::Alone { only: args.files.first().cloned().unwrap_or_default() }.into()),
+        _ => return Err(only_one(args.files.first().map_or(Path::new(""), PathBuf::as_path)).into()),
     };
     if output.is_dir() {
-        return Err(Error::Folder { folder: output.clone() }.into());
+        let message = format!("{} is a folder", output.display());
+        return Err(CommandError::new(message, "pass the output file with `-o FILE`").into());
     }
-    let merged = fixtures::with_lock(output, || {
-        merge_files(&files, output, args.adopt).map_err(|error| match error {
-            FileMergeError::Fixture(error) => Failure::from(error),
-            error => Error::from(error).into(),
-        })
-    })?;
+    let merged = fixtures::with_lock(output, || merge_files(&files, output, args.adopt).map_err(failure))?;
     ui.note(Event::Merged, &summary(&merged, &files, output));
     Ok(exit::SUCCESS)
+}
+
+fn only_one(file: &Path) -> CommandError {
+    let copy = shell_quote::path(file);
+    CommandError::new(
+        format!("only {} is given: merging needs at least two fixtures", file.display()),
+        format!("pass another fixture, or the path of a copy: `harproxy merge -o FILE {copy}`"),
+    )
+}
+
+fn failure(error: FileMergeError) -> Failure {
+    let hint = match error {
+        FileMergeError::Fixture(error) => return error.into(),
+        FileMergeError::Mixed { .. } | FileMergeError::Tools { .. } => {
+            "pass `--adopt` to convert entries of other tools"
+        }
+        FileMergeError::Output { .. } => "pass a .har or .zip file with `-o FILE`",
+    };
+    CommandError::new(error.to_string(), hint).into()
 }
 
 fn summary(merged: &FileMerge, files: &[PathBuf], output: &Path) -> String {
@@ -86,11 +74,7 @@ fn summary(merged: &FileMerge, files: &[PathBuf], output: &Path) -> String {
         }
         text.push('\n');
     }
-    format!("{}: {}\n{text}", output.display(), of(merged.written.entries, "entry", "entries"))
-}
-
-fn of(n: usize, one: &str, several: &str) -> String {
-    format!("{n} {}", if n == 1 { one } else { several })
+    format!("{}: {}\n{text}", output.display(), counted(merged.written.entries, "entry", "entries"))
 }
 
 /// Runs as the git merge driver: writes the result to `ours` and returns 1 for a conflict.
@@ -134,9 +118,9 @@ fn print(merged: &BranchMerge, path: &Path, ui: &Ui) {
              add {}`",
             ui::bad("conflict"),
             file.display(),
-            harproxy_support::shell_quote::path(&file),
+            shell_quote::path(&file),
             if *ours_has_it { "" } else { " (during a rebase or cherry-pick: REBASE_HEAD or CHERRY_PICK_HEAD)" },
-            harproxy_support::shell_quote::path(path)
+            shell_quote::path(path)
         );
         ui.alert(Event::Conflict, &text);
     }
@@ -161,7 +145,7 @@ fn described(conflict: &Conflict) -> String {
 }
 
 fn resolution(archive: bool, path: &Path) -> String {
-    let path = harproxy_support::shell_quote::path(path);
+    let path = shell_quote::path(path);
     if archive {
         return format!(
             "an archive cannot hold markers, so ours was kept. Take theirs: `git checkout --theirs -- {path}`. Or keep both as a sequence: `git show :3:{path} > theirs.zip && harproxy merge {path} theirs.zip`. Then `git add {path}`"

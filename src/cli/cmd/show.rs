@@ -6,12 +6,13 @@ use std::path::Path;
 
 use crate::cli::advice::Failure;
 use crate::cli::args::fixtures::ShowArgs;
+use crate::cli::command_error::CommandError;
 use crate::cli::pager::Pager;
-use crate::cli::plan;
 use crate::cli::ui::{self, Ui, harmless};
 use crate::fixtures::show::{self, FileAccess, ShownEntry, ShownMessage, ShownPayload};
 use crate::verdict::exit;
 use harproxy_har::{Entry, Fixture, format};
+use harproxy_support::shell_quote;
 
 pub fn run(args: &ShowArgs, ui: &Ui) -> Result<u8, Failure> {
     let named = args.entries.iter().map(|entry| parse(entry, args.all)).collect::<Result<Vec<_>, _>>()?;
@@ -67,15 +68,24 @@ fn plain(error: &harproxy_har::Error) -> String {
 }
 
 /// Parses `FILE#N` as a fixture and an entry, or `FILE` with `--all`.
-fn parse(argument: &OsStr, all: bool) -> Result<(&Path, Option<usize>), plan::Error> {
+fn parse(argument: &OsStr, all: bool) -> Result<(&Path, Option<usize>), CommandError> {
     if all {
         return Ok((Path::new(argument), None));
     }
     let parts = argument.to_str().and_then(|text| text.rsplit_once('#')).filter(|(file, _)| !file.is_empty());
     match parts.and_then(|(file, entry)| Some((Path::new(file), Some(entry.parse().ok()?)))) {
         Some(parsed) => Ok(parsed),
-        None => Err(plan::Error::NoEntry(argument.to_string_lossy().into_owned())),
+        None => Err(not_an_entry(&argument.to_string_lossy())),
     }
+}
+
+fn not_an_entry(argument: &str) -> CommandError {
+    let file = argument.rsplit_once('#').map_or(argument, |(file, _)| file);
+    let file = if file.is_empty() { "FILE".to_owned() } else { shell_quote::path(Path::new(file)) };
+    CommandError::new(
+        format!("`{argument}` is not an entry name"),
+        format!("use FILE#N, as `harproxy ls {file}` prints it; `harproxy show --all {file}` shows all entries"),
+    )
 }
 
 /// Formats an entry, followed by an empty line. With `place`, the output includes its position, time and addresses.

@@ -3,22 +3,13 @@
 //!
 //! [`run`] has the run around CMD, and a file per command its own part.
 
-mod doctor;
-mod error;
-mod explain;
-mod matching;
 mod record;
 mod replay;
 mod run;
-mod upstream;
 
-pub use doctor::DoctorJob;
-pub use error::Error;
-pub use explain::ExplainJob;
-pub use matching::fixtures_or_default;
-pub use record::{Learning, RecordJob, recover_plan};
-pub use replay::ReplayJob;
-pub use run::{RunPlan, ca_dir, listen_address};
+pub use record::{Learning, RecordJob, record_plan, recover_plan};
+pub use replay::{ReplayJob, fixtures_or_default, matching_options, scope};
+pub use run::{RunPlan, ca_dir, listen_address, upstream_plan};
 
 #[cfg(test)]
 mod tests;

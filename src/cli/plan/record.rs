@@ -3,23 +3,24 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::error::Error;
-use super::run::RunPlan;
-use super::upstream::upstream;
+use super::run::{RunPlan, upstream_plan};
 use crate::cli::args::record::{RecordArgs, RecoverArgs};
-use crate::cli::config;
-use crate::record::{OnFailure, RecordPlan};
+use crate::cli::command_error::CommandError;
+use crate::cli::config::{self, Config};
+use crate::record::{OnFailure, RecordPlan, UpdateMode};
 use harproxy_glob::Globs;
+use harproxy_har::{ContentMode, JsonLayout};
 use harproxy_proxy::upstream::UpstreamPlan;
 use harproxy_redact::Policy;
+use harproxy_support::shell_quote;
 
 /// `--twice`: the file for the configuration of volatile values.
 #[derive(Clone, Debug)]
 pub struct Learning {
-    /// The file that the learned lines are added to, with `--write-policy`.
-    pub write_to: Option<PathBuf>,
     /// The file that the message names.
     pub file: PathBuf,
+    /// `--write-policy`: add the learned lines to the file.
+    pub write: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -31,32 +32,37 @@ pub struct RecordJob {
 }
 
 impl RecordJob {
-    pub fn new(args: RecordArgs) -> Result<Self, Error> {
+    pub fn new(args: RecordArgs) -> Result<Self, CommandError> {
         if !has_fixture_extension(&args.output) {
-            return Err(Error::Ending { output: args.output });
+            let har = shell_quote::path(&args.output.with_extension("har"));
+            return Err(CommandError::new(
+                format!(
+                    "{} ends neither in .har nor in .zip, by which `harproxy replay` finds fixtures",
+                    args.output.display()
+                ),
+                format!(
+                    "`-o {har}` has its payloads in a folder beside it, `.zip` is one archive; `.har.gz` is read, not written"
+                ),
+            ));
         }
-        let config = &args.config.loaded;
         let learning = args.twice.then(|| {
             let file = args.config.config.clone().or_else(config::projects_file).unwrap_or_else(|| config::NAME.into());
-            Learning { write_to: args.write_policy.then(|| file.clone()), file }
+            Learning { file, write: args.write_policy }
         });
-        let policy = if args.no_redact { Policy::off() } else { config.redact_policy() };
-        let policy = Arc::new(policy);
-        let record = RecordPlan {
-            output: args.output,
+        let mut record = RecordPlan {
             scope: Globs::new(&args.glob)?,
-            noise: config.noise(),
             content: args.content,
             update: args.update,
             max_body: args.max_body.map(|size| size.0),
             json_layout: args.json_layout,
-            policy: policy.clone(),
-            values: if args.no_redact { Vec::new() } else { config.redact_values() },
             on_failure: args.on_failure,
-            volatile: config.volatile().clone(),
-            rules: config.rules().to_vec(),
+            ..record_plan(args.output, &args.config.loaded)
         };
-        let upstream = upstream(&args.upstream)?;
+        if args.no_redact {
+            (record.policy, record.values) = (Arc::new(Policy::off()), Vec::new());
+        }
+        let upstream = upstream_plan(&args.upstream)?;
+        let policy = record.policy.clone();
         let run = RunPlan::new(args.proxy, &args.upstream, args.run, &args.authority, args.cmd, policy)?;
         let run = RunPlan { replay_options: args.replay_options, ..run };
         Ok(RecordJob { record, upstream, run, learning })
@@ -74,17 +80,28 @@ fn has_fixture_extension(output: &Path) -> bool {
 #[must_use]
 pub fn recover_plan(args: RecoverArgs) -> RecordPlan {
     RecordPlan {
-        output: args.output,
-        scope: Globs::default(),
-        noise: args.config.loaded.noise(),
         content: args.content,
         update: args.update,
-        max_body: None,
         json_layout: args.json_layout,
-        policy: Arc::new(args.config.loaded.redact_policy()),
-        values: args.config.loaded.redact_values(),
+        ..record_plan(args.output, &args.config.loaded)
+    }
+}
+
+/// Returns the plan of a recording with the settings of the configuration and the defaults of all options.
+#[must_use]
+pub fn record_plan(output: PathBuf, config: &Config) -> RecordPlan {
+    RecordPlan {
+        output,
+        scope: Globs::default(),
+        noise: config.noise(),
+        content: ContentMode::default(),
+        update: UpdateMode::default(),
+        max_body: None,
+        json_layout: JsonLayout::default(),
+        policy: Arc::new(config.redact_policy()),
+        values: config.redact_values(),
         on_failure: OnFailure::default(),
-        volatile: args.config.loaded.volatile().clone(),
-        rules: args.config.loaded.rules().to_vec(),
+        volatile: config.volatile().clone(),
+        rules: config.rules().to_vec(),
     }
 }

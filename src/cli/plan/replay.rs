@@ -1,23 +1,27 @@
 //! The plan of `harproxy replay`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::error::{Error, TEST_NOW};
-use super::matching::{fixtures_or_default, matching, scope};
-use super::run::RunPlan;
-use super::upstream::upstream;
-use crate::cli::args::replay::ReplayArgs;
-use crate::record::{OnFailure, RecordPlan, UpdateMode};
+use super::record::record_plan;
+use super::run::{RunPlan, upstream_plan};
+use crate::cli::args::replay::{DEFAULT_FIXTURES, MatchingArgs, ReplayArgs};
+use crate::cli::command_error::CommandError;
+use crate::cli::config::Config;
+use crate::record::{RecordPlan, UpdateMode};
 use crate::replay::{FixtureOptions, NetworkPlan, OnMiss, ReplayPlan};
 use crate::verdict::FailOn;
 use harproxy_glob::Globs;
-use harproxy_har::{ContentMode, Fixture, JsonLayout};
+use harproxy_har::Fixture;
+use harproxy_matching::Options;
 use harproxy_proxy::upstream::UpstreamPlan;
+
+/// Variable with the time that replay uses as the present (RFC 3339). Tests set it to control the age of a fixture.
+const TEST_NOW: &str = "HARPROXY_TEST_NOW";
 
 #[derive(Clone, Debug)]
 pub struct ReplayJob {
@@ -30,15 +34,22 @@ pub struct ReplayJob {
 }
 
 impl ReplayJob {
-    pub fn new(args: ReplayArgs) -> Result<Self, Error> {
+    pub fn new(args: ReplayArgs) -> Result<Self, CommandError> {
         let with_cmd = !args.cmd.is_empty();
-        match (args.prune, args.on_miss) {
-            (true, OnMiss::Record) => return Err(Error::PrunesAndRecords),
-            (true, _) if in_ci() => return Err(Error::PrunesInCi),
-            _ => {}
+        if args.prune && args.on_miss == OnMiss::Record {
+            return Err(CommandError::new(
+                "--prune and --on-miss record cannot change one fixture in the same run",
+                "do one after the other: record what is missing, then `harproxy replay --prune -- CMD`",
+            ));
+        }
+        if args.prune && in_ci() {
+            return Err(CommandError::new(
+                "--prune would change fixtures in CI",
+                "prune on your machine, review and commit the change; set `HARPROXY_PRUNE=false` here if harproxy.toml has `prune`",
+            ));
         }
         let network = network(&args)?;
-        let record = if args.on_miss == OnMiss::Record { Some(misses(&args)?) } else { None };
+        let record = if args.on_miss == OnMiss::Record { Some(record_misses(&args)?) } else { None };
         let (fixtures, everything) = match &record {
             // The fixture does not exist yet, so every request is a miss.
             Some((record, _)) if !record.output.exists() => (Vec::new(), Some(Globs::new(["**"])?)),
@@ -46,7 +57,7 @@ impl ReplayJob {
         };
         let replay = ReplayPlan {
             fixtures,
-            matching: matching(args.matching, &args.config.loaded),
+            matching: matching_options(args.matching, &args.config.loaded),
             local: !args.no_local,
             network,
             max_age: args.max_age,
@@ -72,30 +83,28 @@ impl ReplayJob {
 }
 
 /// Returns the plan of the recording of misses: into the one replayed fixture, whose entries are unchanged.
-fn misses(args: &ReplayArgs) -> Result<(RecordPlan, UpstreamPlan), Error> {
-    let [output] = &args.fixtures[..] else { return Err(Error::NoOneFixture) };
-    if output.is_dir() {
-        return Err(Error::NoOneFixture);
-    }
-    if in_ci() && !args.allow_ci_record {
-        return Err(Error::RecordsInCi);
-    }
-    let config = &args.config.loaded;
-    let record = RecordPlan {
-        output: output.clone(),
-        scope: if args.glob.is_empty() { Globs::new(recorded_scope(output))? } else { Globs::new(&args.glob)? },
-        noise: config.noise(),
-        content: ContentMode::default(),
-        update: UpdateMode::Missing,
-        max_body: None,
-        json_layout: JsonLayout::default(),
-        policy: Arc::new(config.redact_policy()),
-        values: config.redact_values(),
-        on_failure: OnFailure::Hold,
-        volatile: config.volatile().clone(),
-        rules: config.rules().to_vec(),
+fn record_misses(args: &ReplayArgs) -> Result<(RecordPlan, UpstreamPlan), CommandError> {
+    let output = match &args.fixtures[..] {
+        [output] if !output.is_dir() => output,
+        _ => {
+            return Err(CommandError::new(
+                "--on-miss record needs exactly one fixture",
+                "pass it: `harproxy replay --on-miss record hars/api.har -- CMD`",
+            ));
+        }
     };
-    Ok((record, upstream(&args.upstream)?))
+    if in_ci() && !args.allow_ci_record {
+        return Err(CommandError::new(
+            "--on-miss record would change fixtures in CI",
+            "record on your machine and commit the fixture, or pass `--allow-ci-record`",
+        ));
+    }
+    let record = RecordPlan {
+        scope: if args.glob.is_empty() { Globs::new(recorded_scope(output))? } else { Globs::new(&args.glob)? },
+        update: UpdateMode::Missing,
+        ..record_plan(output.clone(), &args.config.loaded)
+    };
+    Ok((record, upstream_plan(&args.upstream)?))
 }
 
 /// Returns true in CI, where fixtures must not change.
@@ -110,23 +119,54 @@ fn recorded_scope(fixture: &Path) -> Vec<String> {
 }
 
 /// Returns the plan of requests that are forwarded to the network; `None` without such an option.
-fn network(args: &ReplayArgs) -> Result<Option<NetworkPlan>, Error> {
+fn network(args: &ReplayArgs) -> Result<Option<NetworkPlan>, CommandError> {
     if args.passthrough.is_empty() && args.on_miss != OnMiss::Passthrough {
         return Ok(None);
     }
-    let named = if args.passthrough.is_empty() { None } else { Some(Globs::new(&args.passthrough)?) };
-    Ok(Some(NetworkPlan { named, upstream: upstream(&args.upstream)? }))
+    Ok(Some(NetworkPlan { named: scope(&args.passthrough)?, upstream: upstream_plan(&args.upstream)? }))
 }
 
-fn test_now() -> Result<Option<SystemTime>, Error> {
+fn test_now() -> Result<Option<SystemTime>, CommandError> {
     let Some(value) = std::env::var(TEST_NOW).ok().filter(|value| !value.is_empty()) else { return Ok(None) };
-    let at = OffsetDateTime::parse(&value, &Rfc3339).map_err(|source| Error::TestNow { value, source })?;
+    let at = OffsetDateTime::parse(&value, &Rfc3339).map_err(|source| {
+        let hint = "a moment is written like `2026-11-20T09:30:00Z`";
+        CommandError::new(format!("reading {TEST_NOW}, `{value}`"), hint).because(source)
+    })?;
     Ok(Some(at.into()))
 }
 
-fn fail_on(list: Option<&str>, with_cmd: bool) -> Result<FailOn, Error> {
-    match list {
-        None => Ok(FailOn::standard(with_cmd)),
-        Some(list) => FailOn::parse(list, with_cmd).map_err(|source| Error::FailOn { list: list.to_owned(), source }),
+fn fail_on(list: Option<&str>, with_cmd: bool) -> Result<FailOn, CommandError> {
+    let Some(list) = list else { return Ok(FailOn::standard(with_cmd)) };
+    FailOn::parse(list, with_cmd).map_err(|source| {
+        let hint = "use a list such as `miss,unused`, or change the default as in `+unused,-ambiguous`";
+        CommandError::new(format!("reading --fail-on `{list}`"), hint).because(source)
+    })
+}
+
+/// Returns the given fixtures and folders, or the default folder.
+#[must_use]
+pub fn fixtures_or_default(given: Vec<PathBuf>) -> Vec<PathBuf> {
+    if given.is_empty() { vec![DEFAULT_FIXTURES.into()] } else { given }
+}
+
+/// Returns the compiled globs, or `None` without globs.
+pub fn scope(globs: &[String]) -> Result<Option<Globs>, CommandError> {
+    Ok(if globs.is_empty() { None } else { Some(Globs::new(globs)?) })
+}
+
+/// Returns the matching options with the rules of the configuration.
+pub fn matching_options(args: MatchingArgs, config: &Config) -> Options {
+    Options {
+        repeat: args.repeat,
+        redirects: args.redirects,
+        match_body: args.match_body,
+        match_headers: args.match_header,
+        ignore_query: args.ignore_query,
+        ignore_body: args.ignore_body,
+        same_host: args.same_host,
+        score_all_headers: args.score_all_headers,
+        missing_body: args.missing_body,
+        rules: config.rules().to_vec(),
+        values: config.redact_values(),
     }
 }

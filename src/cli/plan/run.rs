@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::error::Error;
 use crate::cli::args::common::{AuthorityArgs, ListenArgs, ProxyArgs, RunArgs, UpstreamArgs};
-use harproxy_proxy::{Credentials, ProxyPlan, ReversePlan};
+use crate::cli::command_error::CommandError;
+use harproxy_glob::Globs;
+use harproxy_proxy::upstream::UpstreamPlan;
+use harproxy_proxy::{ProxyPlan, ReversePlan};
 use harproxy_redact::Policy;
 use harproxy_tls::authority::Authority;
 
@@ -19,17 +21,10 @@ const DEFAULT_PORT: u16 = 8899;
 #[derive(Clone, Debug)]
 pub struct RunPlan {
     pub listen: SocketAddr,
-    /// Credentials that clients must send.
-    pub auth: Option<Credentials>,
-    pub reverse: Vec<ReversePlan>,
-    pub reverse_tls: bool,
-    pub head_timeout: Duration,
+    pub proxy: ProxyArgs,
     pub idle_timeout: Duration,
     pub ca_dir: PathBuf,
-    pub ready_file: Option<PathBuf>,
-    pub reports: Vec<PathBuf>,
-    pub grace: Duration,
-    pub bypass: Vec<String>,
+    pub options: RunArgs,
     /// The program and its arguments; empty without CMD.
     pub cmd: Vec<OsString>,
     pub policy: Arc<Policy>,
@@ -38,34 +33,38 @@ pub struct RunPlan {
 }
 
 impl RunPlan {
-    pub(super) fn new(
+    pub fn new(
         proxy: ProxyArgs,
         upstream: &UpstreamArgs,
-        run: RunArgs,
+        options: RunArgs,
         authority: &AuthorityArgs,
         cmd: Vec<OsString>,
         policy: Arc<Policy>,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, CommandError> {
         let listen = listen_address(&proxy.listen, !cmd.is_empty());
         if !listen.ip().is_loopback() && proxy.listen.auth.is_none() && !proxy.allow_remote {
-            return Err(Error::Remote(listen));
+            return Err(CommandError::new(
+                format!("listening on {listen} would open the proxy to other machines"),
+                format!(
+                    "require a password with `--auth USER:PASS`, accept every client with `--allow-remote`, or listen on \
+                     `127.0.0.1:{}`",
+                    listen.port()
+                ),
+            ));
         }
         if proxy.tls && proxy.reverse.is_empty() {
-            return Err(Error::TlsWithoutReverse);
+            return Err(CommandError::new(
+                "--tls needs --reverse",
+                "only reverse ports use it; add an origin: `--reverse https://api.example.com`",
+            ));
         }
         check_reverse_is_unique(&proxy.reverse)?;
         Ok(RunPlan {
             listen,
-            auth: proxy.listen.auth,
-            reverse: proxy.reverse,
-            reverse_tls: proxy.tls,
-            head_timeout: proxy.head_timeout,
+            proxy,
             idle_timeout: upstream.idle_timeout,
             ca_dir: ca_dir(authority)?,
-            ready_file: run.ready_file,
-            reports: run.report,
-            grace: run.grace,
-            bypass: proxy.listen.bypass,
+            options,
             cmd,
             policy,
             replay_options: Vec::new(),
@@ -73,14 +72,14 @@ impl RunPlan {
     }
 
     #[must_use]
-    pub fn proxy(&self, authority: Arc<Authority>) -> ProxyPlan {
+    pub fn proxy_plan(&self, authority: Arc<Authority>) -> ProxyPlan {
         ProxyPlan {
             listen: self.listen,
-            reverse: self.reverse.clone(),
-            reverse_tls: self.reverse_tls,
-            auth: self.auth.clone(),
+            reverse: self.proxy.reverse.clone(),
+            reverse_tls: self.proxy.tls,
+            auth: self.proxy.listen.auth.clone(),
             authority,
-            head_timeout: self.head_timeout,
+            head_timeout: self.proxy.head_timeout,
             idle_timeout: self.idle_timeout,
         }
     }
@@ -95,29 +94,43 @@ pub fn listen_address(args: &ListenArgs, with_cmd: bool) -> SocketAddr {
 
 /// Returns `--ca-dir`, else the user's data folder. The path is absolute, because CMD and `--ready-file` get paths in
 /// it.
-pub fn ca_dir(args: &AuthorityArgs) -> Result<PathBuf, Error> {
-    let dir = args.ca_dir.clone().or_else(Authority::default_dir).ok_or(Error::NoDataFolder)?;
-    Ok(absolute(&dir))
+pub fn ca_dir(args: &AuthorityArgs) -> Result<PathBuf, CommandError> {
+    let no_folder = || {
+        let message = "no data folder for the certificate authority: neither HOME nor XDG_DATA_HOME is set";
+        CommandError::new(message, "pass a folder with `--ca-dir DIR`")
+    };
+    let dir = args.ca_dir.clone().or_else(Authority::default_dir).ok_or_else(no_folder)?;
+    // The working directory may have been removed.
+    Ok(std::path::absolute(&dir).unwrap_or(dir))
 }
 
-/// Returns the absolute path, or the path itself if the working directory does not exist any more.
-#[must_use]
-fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+/// Returns the plan of upstream connections.
+pub fn upstream_plan(args: &UpstreamArgs) -> Result<UpstreamPlan, CommandError> {
+    Ok(UpstreamPlan {
+        proxy: args.upstream_proxy.clone().unwrap_or_default(),
+        extra_roots: args.upstream_ca.clone(),
+        client_certs: args.client_cert.clone(),
+        insecure: if args.insecure.is_empty() { None } else { Some(Globs::new(&args.insecure)?) },
+        map: args.map.clone(),
+        timeouts: args.timeouts(),
+    })
 }
 
-fn check_reverse_is_unique(reverse: &[ReversePlan]) -> Result<(), Error> {
-    const NAME: &str = "name of its own: `--reverse billing=https://api.example.com`";
-    const PREFIX: &str = "prefix of its own: `--reverse BILLING=/billing=https://api.example.com`";
+fn check_reverse_is_unique(reverse: &[ReversePlan]) -> Result<(), CommandError> {
+    let duplicate = |place: &str, unique: &str| {
+        CommandError::new(format!("two --reverse origins are {place}"), format!("give each a {unique}"))
+    };
     let (mut names, mut prefixes) = (BTreeSet::new(), BTreeSet::new());
-    for origin in reverse {
-        if !names.insert(&origin.name) {
-            return Err(Error::DuplicateReverse { duplicate: format!("named `{}`", origin.name), unique: NAME });
+    for ReversePlan { name, prefix, .. } in reverse {
+        if !names.insert(name) {
+            let unique = "name of its own: `--reverse billing=https://api.example.com`";
+            return Err(duplicate(&format!("named `{name}`"), unique));
         }
-        if let Some(prefix) = &origin.prefix
+        if let Some(prefix) = prefix
             && !prefixes.insert(prefix)
         {
-            return Err(Error::DuplicateReverse { duplicate: format!("under `{prefix}`"), unique: PREFIX });
+            let unique = "prefix of its own: `--reverse BILLING=/billing=https://api.example.com`";
+            return Err(duplicate(&format!("under `{prefix}`"), unique));
         }
     }
     Ok(())

@@ -3,16 +3,17 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::cli::args::{Cli, Command};
+use crate::cli::command_error::CommandError;
 use crate::verdict::{CheckId, Severity};
 
-fn record_job(args: &[&str]) -> Result<RecordJob, Error> {
+fn record_job(args: &[&str]) -> Result<RecordJob, CommandError> {
     match parse("record", args) {
         Command::Record(args) => RecordJob::new(*args),
         other => panic!("{other:?}"),
     }
 }
 
-fn replay_job(args: &[&str]) -> Result<ReplayJob, Error> {
+fn replay_job(args: &[&str]) -> Result<ReplayJob, CommandError> {
     match parse("replay", args) {
         Command::Replay(args) => ReplayJob::new(*args),
         other => panic!("{other:?}"),
@@ -34,7 +35,8 @@ fn port_is_the_default_without_cmd_and_free_with_cmd() {
 #[test]
 fn remote_addresses_need_auth_or_allow_remote() {
     for refused in ["0.0.0.0:1", "192.0.2.1:1", "[::]:1"] {
-        assert!(matches!(record_job(&["--listen", refused]), Err(Error::Remote(_))), "{refused}");
+        let error = record_job(&["--listen", refused]).unwrap_err();
+        assert_eq!(error.to_string(), format!("listening on {refused} would open the proxy to other machines"));
     }
     for allowed in [
         &["--listen", "0.0.0.0:1", "--auth", "me:secret"][..],
@@ -64,11 +66,13 @@ fn failing_findings_depend_on_cmd_and_on_fail_on() {
 
 #[test]
 fn reverse_origins_need_a_unique_name_and_prefix() {
-    let twice = |a: &str, b: &str| record_job(&["--reverse", a, "--reverse", b]);
-    assert!(matches!(twice("http://a.test", "https://A.test"), Err(Error::DuplicateReverse { .. })));
-    assert!(matches!(twice("x=/a=http://a.test", "y=/a=http://b.test"), Err(Error::DuplicateReverse { .. })));
+    let twice = |a: &str, b: &str| record_job(&["--reverse", a, "--reverse", b]).map_err(|error| error.to_string());
+    let same_name = twice("http://a.test", "https://A.test").unwrap_err();
+    assert_eq!(same_name, "two --reverse origins are named `A_TEST`");
+    let same_prefix = twice("x=/a=http://a.test", "y=/a=http://b.test").unwrap_err();
+    assert_eq!(same_prefix, "two --reverse origins are under `/a`");
     assert!(twice("x=http://a.test", "y=http://a.test").is_ok());
-    assert!(matches!(record_job(&["--tls"]), Err(Error::TlsWithoutReverse)));
+    assert_eq!(record_job(&["--tls"]).unwrap_err().to_string(), "--tls needs --reverse");
 }
 
 #[test]

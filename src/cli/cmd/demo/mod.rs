@@ -11,15 +11,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cli::advice::Failure;
+use crate::cli::command_error::CommandError;
+use crate::cli::config::Config;
+use crate::cli::plan::record_plan;
 use crate::cli::ui::{self, Ui};
 use crate::pipeline::EventBus;
-use crate::record::{CmdEnd, OnFailure, RecordPlan, Recorder, UpdateMode, Volatile};
+use crate::record::{CmdEnd, RecordPlan, Recorder, UpdateMode};
 use crate::replay::{Clock, FixtureOptions, Latency, MissAnswer, OnMiss, ReplayPlan, Replayer};
 use crate::verdict::report::text;
 use crate::verdict::{CheckId, FailOn, Severity, Verdict, exit};
 use api::{Api, HOST};
 use harproxy_glob::Globs;
-use harproxy_har::write::{ContentMode, JsonLayout};
 use harproxy_matching::Options;
 use harproxy_proxy::upstream::{Mapping, Timeouts, Upstream, UpstreamPlan, UpstreamProxy};
 use harproxy_proxy::{Handler, Proxy, ProxyPlan, Running};
@@ -83,18 +85,9 @@ async fn record(
         ..UpstreamPlan::default()
     })?;
     let plan = RecordPlan {
-        output: output.to_owned(),
-        scope: Globs::new([GLOB]).map_err(crate::cli::plan::Error::Glob)?,
-        content: ContentMode::Attach,
-        noise: true,
+        scope: Globs::new([GLOB]).map_err(CommandError::from)?,
         update: UpdateMode::Replace,
-        max_body: None,
-        json_layout: JsonLayout::Indent,
-        policy: Arc::default(),
-        values: Vec::new(),
-        on_failure: OnFailure::Hold,
-        volatile: Volatile::default(),
-        rules: Vec::new(),
+        ..record_plan(output.to_owned(), &Config::default())
     };
     let recorder = Arc::new(Recorder::start(plan, upstream)?);
     let (mut visitor, running) = serve(recorder.handler(&EventBus::new(Vec::new())), authority).await?;

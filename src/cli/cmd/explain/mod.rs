@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::cli::advice::Failure;
 use crate::cli::args::explain::ExplainArgs;
-use crate::cli::plan::ExplainJob;
+use crate::cli::plan;
 use crate::cli::ui::Ui;
 use crate::replay;
 use crate::verdict::exit;
@@ -24,9 +24,10 @@ use harproxy_matching::{Chosen, Difference, EntryRef, Matcher, Miss, Outcome, Qu
 pub fn run(mut args: ExplainArgs, ui: &Ui) -> Result<u8, Failure> {
     let requests = requests::read(&mut args)?;
     let json = args.json;
-    let ExplainJob { fixtures, scope, matching, policy } = ExplainJob::new(args)?;
-    let globs = scope.as_ref().map(|globs| globs.sources().to_vec()).unwrap_or_default();
-    let matcher = replay::open(&fixtures, scope, matching)?.redact_with(policy);
+    let config = &args.config.loaded;
+    let (scope, matching) = (plan::scope(&args.glob)?, plan::matching_options(args.matching, config));
+    let matcher = replay::open(&plan::fixtures_or_default(args.fixtures), scope, matching)?;
+    let matcher = matcher.redact_with(Arc::new(config.redact_policy()));
     for (n, request) in requests.enumerate() {
         let request = request?;
         let query = request.query();
@@ -37,8 +38,13 @@ pub fn run(mut args: ExplainArgs, ui: &Ui) -> Result<u8, Failure> {
             // The candidates before the answer advances the sequence.
             let contenders = matcher.contenders(&query, None);
             let (outcome, body) = answer(&matcher, &query);
-            let account =
-                Account { matcher: &matcher, globs: &globs, query: &query, outcome: &outcome, contenders: &contenders };
+            let account = Account {
+                matcher: &matcher,
+                globs: &args.glob,
+                query: &query,
+                outcome: &outcome,
+                contenders: &contenders,
+            };
             format!("{}{}", if n == 0 { "" } else { "\n" }, account.text(body.as_ref()))
         };
         ui.data(&format!("{text}\n")).map_err(Failure::Output)?;

@@ -9,23 +9,24 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 
+use crate::cli::advice::io_hint;
 use crate::cli::args::explain::ExplainArgs;
 use crate::cli::args::values::Data;
+use crate::cli::command_error::CommandError;
 use harproxy_http::NormalUrl;
 use harproxy_json::text::replace_lone_surrogates;
 use harproxy_matching::Query;
 
-/// Errors of requests from a file; the path `-` is standard input. Lines count from 1.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error("reading {}", name(path))]
-    Read { path: PathBuf, source: io::Error },
-    #[error("reading line {line} of {}: {reason}", name(path))]
-    Line { path: PathBuf, line: usize, reason: String },
-}
+/// An example of a line.
+const EXAMPLE: &str =
+    r#"a line is one such as `{"url":"https://api.example.com/users","method":"GET","headers":[],"bodyBase64":null}`"#;
 
 fn name(path: &Path) -> String {
     if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
+}
+
+fn read_error(path: &Path, source: io::Error) -> CommandError {
+    CommandError::new(format!("reading {}", name(path)), io_hint(&source)).because(source)
 }
 
 #[derive(Clone, Debug)]
@@ -44,7 +45,9 @@ impl ExplainRequest {
 
 /// Returns the requests of the arguments in order. They are read lazily, so that each line of standard input is
 /// answered at once.
-pub fn read(args: &mut ExplainArgs) -> Result<Box<dyn Iterator<Item = Result<ExplainRequest, Error>>>, Error> {
+pub fn read(
+    args: &mut ExplainArgs,
+) -> Result<Box<dyn Iterator<Item = Result<ExplainRequest, CommandError>>>, CommandError> {
     if let Some(path) = args.requests.take() {
         return Ok(Box::new(parse_lines(open(&path)?, path)));
     }
@@ -57,33 +60,35 @@ pub fn read(args: &mut ExplainArgs) -> Result<Box<dyn Iterator<Item = Result<Exp
 }
 
 /// Opens a file; `-` is standard input.
-fn open(path: &Path) -> Result<Box<dyn BufRead>, Error> {
+fn open(path: &Path) -> Result<Box<dyn BufRead>, CommandError> {
     if path == Path::new("-") {
         return Ok(Box::new(io::stdin().lock()));
     }
-    let file = File::open(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    let file = File::open(path).map_err(|source| read_error(path, source))?;
     Ok(Box::new(BufReader::new(file)))
 }
 
-fn load(data: Data) -> Result<Vec<u8>, Error> {
+fn load(data: Data) -> Result<Vec<u8>, CommandError> {
     let path = match data {
         Data::Text(text) => return Ok(text.into_bytes()),
         Data::File(path) => path,
     };
     let mut bytes = Vec::new();
-    open(&path)?.read_to_end(&mut bytes).map_err(|source| Error::Read { path, source })?;
+    open(&path)?.read_to_end(&mut bytes).map_err(|source| read_error(&path, source))?;
     Ok(bytes)
 }
 
 /// Parses the requests of a file. Empty lines are skipped.
-fn parse_lines(input: Box<dyn BufRead>, path: PathBuf) -> impl Iterator<Item = Result<ExplainRequest, Error>> {
+fn parse_lines(input: Box<dyn BufRead>, path: PathBuf) -> impl Iterator<Item = Result<ExplainRequest, CommandError>> {
     input.split(b'\n').enumerate().filter_map(move |(n, line)| {
         let line = match line {
             Ok(line) if line.trim_ascii().is_empty() => return None,
             Ok(line) => line,
-            Err(source) => return Some(Err(Error::Read { path: path.clone(), source })),
+            Err(source) => return Some(Err(read_error(&path, source))),
         };
-        Some(parse(&line).map_err(|reason| Error::Line { path: path.clone(), line: n + 1, reason }))
+        let line_error =
+            |reason| CommandError::new(format!("reading line {} of {}: {reason}", n + 1, name(&path)), EXAMPLE);
+        Some(parse(&line).map_err(line_error))
     })
 }
 

@@ -25,7 +25,7 @@ use harproxy_tls::authority::Authority;
 /// Fails if there is no verdict.
 pub async fn run(args: RecordArgs, ui: &Ui) -> Result<u8, Failure> {
     let RecordJob { record, upstream, run: plan, learning } = RecordJob::new(args)?;
-    files::remove_ready_file(plan.ready_file.as_deref());
+    files::remove_ready_file(plan.options.ready_file.as_deref());
     let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
     let mut run = Run::new(&plan, ui)?;
     let recorder = start(record, upstream.clone(), ui)?;

@@ -65,7 +65,7 @@ pub(super) async fn run_again(
         Ok((lessons, outcome))
     });
     let (lessons, outcome) = finished(FINALISING, run.unless_interrupted(learned).await)?;
-    let path = learning.write_to.as_deref().filter(|_| !lessons.is_empty());
+    let path = Some(&learning.file).filter(|_| learning.write && !lessons.is_empty());
     if let Some(path) = path {
         write(path, &lessons)?;
     }
@@ -93,9 +93,9 @@ fn summary(lessons: &LearnedPolicy, outcome: &RecordingResult, learning: &Learni
     }
     if !lessons.is_empty() {
         let file = harproxy_support::shell_quote::path(&learning.file);
-        let heading = match &learning.write_to {
-            Some(_) => format!("added to {file}"),
-            None => format!("lines for {file} (`--write-policy` adds them)"),
+        let heading = match learning.write {
+            true => format!("added to {file}"),
+            false => format!("lines for {file} (`--write-policy` adds them)"),
         };
         text += &format!("{heading}:\n\n{}\n", twice::to_toml(lessons));
     }
