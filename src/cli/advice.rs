@@ -25,12 +25,14 @@ use harproxy_tls::authority::AuthorityError;
 use harproxy_tls::bundle::BundleError;
 
 pub use hints::io_hint;
-pub use usage::print_usage_error;
 use words::causes;
 pub use words::{error_warning, one_line, own_proxy, warning};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
+    /// The command line cannot be parsed, or asks for `--help` or `--version`. It contains no secrets.
+    #[error(transparent)]
+    Usage(clap::Error),
     #[error(transparent)]
     Config(#[from] config::Error),
     #[error(transparent)]
@@ -105,7 +107,8 @@ impl Failure {
     #[must_use]
     pub fn status(&self) -> u8 {
         match self {
-            Failure::Config(_)
+            Failure::Usage(_)
+            | Failure::Config(_)
             | Failure::Command(_)
             | Failure::Upstream(_)
             | Failure::OwnProxy(_)
@@ -144,8 +147,11 @@ impl Failure {
         Finding { hint: Some(self.hint()), ..finding }
     }
 
-    /// Prints the failure with its causes and its hint.
-    pub fn print(&self, ui: &Ui) {
+    /// Prints the failure with its causes and its hint, and returns the exit status.
+    pub fn print(&self, ui: &Ui) -> u8 {
+        if let Failure::Usage(error) = self {
+            return usage::print(error, ui);
+        }
         let because = causes(self);
         let mut text = format!("{}: {self}\n", ui::bad("error"));
         for cause in &because {
@@ -160,6 +166,7 @@ impl Failure {
             ("status".to_owned(), self.status().into()),
         ]);
         ui.say(Event::Error, &text, members);
+        self.status()
     }
 }
 

@@ -14,10 +14,7 @@ pub fn for_each(named: Vec<PathBuf>, ui: &Ui, mut work: impl FnMut(&Path) -> Res
     let found = harproxy_har::find(&plan::fixtures_or_default(named)).into_iter();
     let done = found.map(|path| {
         let done = path.map_err(Failure::from).and_then(|path| work(&path));
-        done.unwrap_or_else(|failure| {
-            failure.print(ui);
-            failure.status()
-        })
+        done.unwrap_or_else(|failure| failure.print(ui))
     });
     done.max().unwrap_or(exit::SUCCESS)
 }

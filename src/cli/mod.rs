@@ -32,7 +32,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use advice::Failure;
-use args::{Cli, Command, UsageError};
+use args::{Cli, Command};
 use ui::Ui;
 
 use harproxy_support::runtime::Runtime;
@@ -45,26 +45,17 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn parse_and_run(args: Vec<OsString>) -> u8 {
-    let Cli { output, command } = match Cli::parse_configured(&args) {
-        Ok(cli) => cli,
-        Err(UsageError::CommandLine(error)) => {
-            let output = Cli::output_options_of(&args);
-            return advice::print_usage_error(error, &output.map_or_else(Ui::default, |output| output.ui()));
-        }
-        Err(UsageError::Config(error, output)) => {
-            let failure = Failure::from(*error);
-            failure.print(&output.ui());
-            return failure.status();
-        }
+    let cli = Cli::parse_configured(&args);
+    let ui = match &cli {
+        Ok(cli) => cli.output.ui(),
+        Err(_) => Cli::output_options_of(&args).map_or_else(Ui::default, |output| output.ui()),
     };
-    let ui = output.ui();
     process::report_defects(ui);
-    let done =
-        logging::start(&output, &ui, command.serves_alone()).map_err(Failure::from).and_then(|()| run(command, &ui));
-    done.unwrap_or_else(|failure| {
-        failure.print(&ui);
-        failure.status()
-    })
+    let done = cli.and_then(|Cli { output, command }| {
+        logging::start(&output, &ui, command.serves_alone())?;
+        run(command, &ui)
+    });
+    done.unwrap_or_else(|failure| failure.print(&ui))
 }
 
 fn run(command: Command, ui: &Ui) -> Result<u8, Failure> {

@@ -133,7 +133,9 @@ impl PruneResult {
         } else if self.unused.is_empty() && self.failures.is_empty() {
             ui.note(Event::Pruned, "nothing to prune: every entry was used");
         }
-        self.failures.iter().for_each(|failure| failure.print(ui));
+        for failure in &self.failures {
+            failure.print(ui);
+        }
     }
 }
 

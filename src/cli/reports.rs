@@ -130,7 +130,8 @@ pub fn hand_out(paths: &[PathBuf], mut report: Report, ui: &Ui) -> u8 {
 fn write(paths: &[PathBuf], report: &Report, ui: &Ui) -> Vec<PathBuf> {
     let is_written = |path: &&PathBuf| {
         let Some(format) = Format::of(path) else { return false };
-        files::write(path, format.render(report).as_bytes()).inspect_err(|failure| failure.print(ui)).is_ok()
+        let written = files::write(path, format.render(report).as_bytes());
+        written.map_err(|failure| failure.print(ui)).is_ok()
     };
     paths.iter().filter(is_written).cloned().collect()
 }

@@ -284,8 +284,8 @@ impl Run<'_> {
         };
         let report = self.report(verdict, (status, source), fixtures);
         match end {
-            End::NotStarted(failure) => failure.print(self.ui),
-            End::Cut(status) => Failure::Cut { status: *status, left: self.left() }.print(self.ui),
+            End::NotStarted(failure) => _ = failure.print(self.ui),
+            End::Cut(status) => _ = Failure::Cut { status: *status, left: self.left() }.print(self.ui),
             End::NoCmd | End::Cmd(_) => {
                 let has_list = self.ui.live_format(!self.plan.cmd.is_empty()) == LiveFormat::List;
                 reports::print_verdict(&report, self.ui, has_list)

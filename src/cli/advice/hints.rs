@@ -19,6 +19,8 @@ const UPSTREAM: &str = "`--upstream-ca FILE` and `--client-cert HOST=FILE` name 
 #[must_use]
 pub fn of(failure: &Failure) -> String {
     match failure {
+        // The message of clap contains the hint.
+        Failure::Usage(_) => String::new(),
         Failure::Config(error) => of_config(error),
         Failure::Command(error) => error.hint.clone(),
         Failure::Authority(error) => of_authority(error),
@@ -54,7 +56,7 @@ pub fn of(failure: &Failure) -> String {
 
 fn of_config(error: &config::Error) -> String {
     match error {
-        config::Error::Read { .. } if error.is_not_found() => "check the path in `--config`".into(),
+        config::Error::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => "check the path in `--config`".into(),
         config::Error::Read { source, .. } if source.kind() == io::ErrorKind::InvalidData => {
             "save it as UTF-8".into()
         }

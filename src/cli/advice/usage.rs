@@ -3,22 +3,26 @@
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use serde_json::{Map, Value};
 
+use super::Failure;
 use crate::cli::event::Event;
 use crate::cli::ui::{self, Ui};
 use crate::verdict::exit;
 use harproxy_redact::{Policy, display};
 
-/// Prints an error of clap, with a hint if `--` before CMD was probably forgotten. The status is 0 for `--help`.
-pub fn print_usage_error(mut error: clap::Error, ui: &Ui) -> u8 {
-    redact_value(&mut error);
-    let text = error.render().ansi().to_string();
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            return ui.data(&text).map_or(exit::INTERNAL_ERROR, |()| exit::SUCCESS);
-        }
-        _ => {}
+impl From<clap::Error> for Failure {
+    fn from(mut error: clap::Error) -> Self {
+        redact_value(&mut error);
+        Failure::Usage(error)
     }
-    let text = match missing_word_hint(&error) {
+}
+
+/// Prints an error of clap, with a hint if `--` before CMD was probably forgotten. The status is 0 for `--help`.
+pub(super) fn print(error: &clap::Error, ui: &Ui) -> u8 {
+    let text = error.render().ansi().to_string();
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        return ui.data(&text).map_or(exit::INTERNAL_ERROR, |()| exit::SUCCESS);
+    }
+    let text = match missing_word_hint(error) {
         Some(hint) => format!("{text}\n{}: {hint}", ui::help("hint")),
         None => text,
     };

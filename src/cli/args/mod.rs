@@ -20,7 +20,8 @@ use std::sync::Arc;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 
-use super::config::{self, Config};
+use super::advice::Failure;
+use super::config::Config;
 use super::ui::{self, LogFormat, Progress, Ui};
 use crate::child::shell::Shell;
 use about::{CompletionsArgs, ManArgs, SettingsArgs};
@@ -215,21 +216,16 @@ const SHELLS: &[(&str, &str, Shell)] = &[
 ];
 
 impl Cli {
-    /// Parses arguments (the program's name first) and the `HARPROXY_<OPTION>` variables.
-    /// Fails with the errors of clap, including `--help` and `--version`.
-    pub fn parse_from(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
-        Cli::parse_by(Cli::command(), args).map(|(cli, _)| cli)
-    }
-
-    /// Like [`Cli::parse_from`], with the configuration's values as defaults if the command reads a configuration.
-    pub fn parse_configured(args: &[OsString]) -> Result<Cli, UsageError> {
-        let (mut cli, mut matches) = Cli::parse_by(Cli::command(), args.iter().cloned())?;
+    /// Parses arguments (the program's name first) and the `HARPROXY_<OPTION>` variables. If the command reads a
+    /// configuration, its values are the defaults.
+    /// Fails with the errors of the configuration and of clap, including `--help` and `--version`.
+    pub fn parse_configured(args: &[OsString]) -> Result<Cli, Failure> {
+        let (mut cli, mut matches) = Cli::parse_by(Cli::command(), args)?;
         cli.check_double_dash(args)?;
         let Some((section, named)) = cli.command.configured() else { return Ok(cli) };
-        let config = Config::load(named.config.as_deref(), Cli::command);
-        let config = config.map_err(|error| UsageError::Config(error.into(), cli.output.clone()))?;
+        let config = Config::load(named.config.as_deref(), Cli::command)?;
         if let Some(section) = section.filter(|section| config.has_defaults(section)) {
-            (cli, matches) = Cli::parse_by(config.defaults(section, Cli::command()), args.iter().cloned())?;
+            (cli, matches) = Cli::parse_by(config.defaults(section, Cli::command()), args)?;
         }
         if let (Command::Record(args), Some((_, matches))) = (&mut cli.command, matches.subcommand()) {
             args.replay_options = record::replay_options(matches, &config);
@@ -267,10 +263,7 @@ impl Cli {
         OutputArgs::from_arg_matches(innermost).or_else(|_| OutputArgs::from_arg_matches(&matches)).ok()
     }
 
-    fn parse_by(
-        mut command: clap::Command,
-        args: impl IntoIterator<Item = OsString>,
-    ) -> Result<(Cli, ArgMatches), clap::Error> {
+    fn parse_by(mut command: clap::Command, args: &[OsString]) -> Result<(Cli, ArgMatches), clap::Error> {
         let matches = command.try_get_matches_from_mut(args)?;
         let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
         Ok((cli, matches))
@@ -287,17 +280,6 @@ impl Cli {
     pub fn grammar() -> clap::Command {
         <Cli as clap::CommandFactory>::command()
     }
-}
-
-/// Error in the command line or the configuration.
-#[derive(Debug, thiserror::Error)]
-pub enum UsageError {
-    /// The command line.
-    #[error(transparent)]
-    CommandLine(#[from] clap::Error),
-    /// The configuration. The output options are valid.
-    #[error("reading the configuration")]
-    Config(#[source] Box<config::Error>, OutputArgs),
 }
 
 #[cfg(test)]

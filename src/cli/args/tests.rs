@@ -9,7 +9,7 @@ use harproxy_proxy::upstream::{Timeouts, UpstreamProxy};
 
 fn parse(args: &[&str]) -> Result<Command, String> {
     let args = std::iter::once("harproxy").chain(args.iter().copied()).map(OsString::from);
-    Cli::parse_from(args).map(|cli| cli.command).map_err(|error| error.to_string())
+    Cli::try_parse_from(args).map(|cli| cli.command).map_err(|error| error.to_string())
 }
 
 fn record(args: &[&str]) -> RecordArgs {

@@ -21,9 +21,9 @@ use crate::verdict::exit;
 /// Fails if the output cannot be written. An unreadable fixture is reported, and the others are checked.
 pub fn run(args: CheckArgs, ui: &Ui) -> Result<u8, Failure> {
     let config = args.config.loaded;
-    let (policy, given) = (config.redact_policy(), config.redact_values());
+    let given = config.redact_values();
     let max_age = args.max_age.map(|age| (age, SystemTime::now().into()));
-    let check = CheckOptions { policy: &policy, given: &given, allow: config.allow(), max_age };
+    let check = CheckOptions { policy: &config.policy, given: &given, allow: &config.allow, max_age };
     let (mut has_leaks, mut folders) = (false, BTreeSet::new());
     let status = fixtures::for_each(args.files.fixtures, ui, |path| {
         folders.extend(path.parent().map(Path::to_owned));

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::ArgMatches;
 use serde_json::{Value as Json, json};
 
-use crate::cli::advice::{self, Failure};
+use crate::cli::advice::Failure;
 use crate::cli::args::Cli;
 use crate::cli::args::about::SettingsArgs;
 use crate::cli::config::{Config, Setting};
@@ -31,14 +31,9 @@ pub fn run(mut args: SettingsArgs, ui: &Ui) -> Result<u8, Failure> {
     let mut settings = Vec::new();
     let mut others = Vec::new();
     for section in sections {
-        match effective(section, &args) {
-            Ok((config, options)) => {
-                settings.extend(options);
-                others = config.others();
-            }
-            Err(SettingsError::CommandLine(error)) => return Ok(advice::print_usage_error(error, ui)),
-            Err(SettingsError::Config(failure)) => return Err(*failure),
-        }
+        let (config, options) = effective(section, &args)?;
+        settings.extend(options);
+        others = config.others();
     }
     settings.extend(others);
     let text = if args.json { lines(&settings) } else { tables(&settings, ui::data_width().map(usize::from)) };
@@ -46,25 +41,12 @@ pub fn run(mut args: SettingsArgs, ui: &Ui) -> Result<u8, Failure> {
     Ok(exit::SUCCESS)
 }
 
-/// Error of the command line or the configuration.
-enum SettingsError {
-    CommandLine(clap::Error),
-    Config(Box<Failure>),
-}
-
-impl From<clap::Error> for SettingsError {
-    fn from(error: clap::Error) -> Self {
-        SettingsError::CommandLine(error)
-    }
-}
-
 /// Returns the configuration, and the options of a command with it.
-fn effective(section: &'static str, args: &SettingsArgs) -> Result<(Config, Vec<Setting>), SettingsError> {
+fn effective(section: &'static str, args: &SettingsArgs) -> Result<(Config, Vec<Setting>), Failure> {
     let line = || ["harproxy", section].map(OsString::from).into_iter().chain(args.line.iter().cloned());
     let bare = Cli::command().try_get_matches_from(line())?;
     let named = of(&bare).and_then(|matches| matches.get_one::<PathBuf>("config")).or(args.config.as_ref());
-    let config = Config::load(named.map(PathBuf::as_path), Cli::command)
-        .map_err(|error| SettingsError::Config(Box::new(error.into())))?;
+    let config = Config::load(named.map(PathBuf::as_path), Cli::command)?;
     let grammar = config.defaults(section, Cli::command());
     let matches = grammar.clone().try_get_matches_from(line())?;
     let options = of(&matches).map(|matches| config.options(section, &grammar, matches)).unwrap_or_default();
@@ -78,7 +60,7 @@ fn of(matches: &ArgMatches) -> Option<&ArgMatches> {
 fn lines(settings: &[Setting]) -> String {
     let line = |setting: &Setting| {
         let Setting { name, value, source, .. } = setting;
-        format!("{}\n", json!({"name": name, "value": value, "source": source.json()}))
+        format!("{}\n", json!({"name": name, "value": value, "source": source}))
     };
     settings.iter().map(line).collect()
 }

@@ -37,10 +37,7 @@ pub async fn run(args: DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
     };
     let end = run.serve(doctor.handler(run.bus()), authority, &about).await?;
     let status = match end {
-        End::NotStarted(failure) => {
-            failure.print(ui);
-            return Ok(failure.status());
-        }
+        End::NotStarted(failure) => return Ok(failure.print(ui)),
         End::Cut(status) => return Err(Failure::cut(status)),
         End::Cmd(status) => status,
         End::NoCmd => exit::SUCCESS,
@@ -62,8 +59,8 @@ fn plan(args: DoctorArgs) -> Result<(UpstreamPlan, RunPlan), Failure> {
     let head_timeout = Duration::from_secs(15);
     let proxy = ProxyArgs { listen: args.listen, allow_remote: false, reverse: Vec::new(), tls: false, head_timeout };
     let options = RunArgs { report: Vec::new(), ready_file: None, grace: Duration::from_secs(1) };
-    let policy = Arc::new(args.config.loaded.redact_policy());
-    let run = RunPlan::new(proxy, &args.upstream, options, &args.authority, args.cmd, policy)?;
+    let policy = &args.config.loaded.policy;
+    let run = RunPlan::new(proxy, &args.upstream, options, &args.authority, args.cmd, policy.clone())?;
     Ok((upstream_plan(&args.upstream)?, run))
 }
 

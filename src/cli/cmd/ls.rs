@@ -20,11 +20,7 @@ pub fn run(args: LsArgs, ui: &Ui) -> Result<u8, Failure> {
         for line in ls::lines(&fixture) {
             match line {
                 Ok(line) => lines.push(line),
-                Err(error) => {
-                    let failure = Failure::from(error);
-                    failure.print(ui);
-                    status = failure.status();
-                }
+                Err(error) => status = Failure::from(error).print(ui),
             }
         }
         let text = if args.json { json(&lines) } else { table(&lines) };

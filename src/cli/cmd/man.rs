@@ -6,7 +6,7 @@ use clap::Command;
 use clap::error::ErrorKind;
 use clap_mangen::Man;
 
-use crate::cli::advice::{self, Failure};
+use crate::cli::advice::Failure;
 use crate::cli::args::Cli;
 use crate::cli::args::about::ManArgs;
 use crate::cli::files;
@@ -26,7 +26,7 @@ pub fn run(args: &ManArgs, ui: &Ui) -> Result<u8, Failure> {
             Some(command) => ui.data(&page(command)).map_err(Failure::Output)?,
             None => {
                 let text = format!("harproxy has no command `{}`", names.join(" "));
-                return Ok(advice::print_usage_error(grammar.error(ErrorKind::InvalidValue, text), ui));
+                return Err(grammar.error(ErrorKind::InvalidValue, text).into());
             }
         },
     }

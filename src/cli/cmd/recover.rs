@@ -45,7 +45,7 @@ fn find_leaks(plan: &RecordPlan, config: &Config, entries: &[usize]) -> Result<O
     if entries.is_empty() {
         return Ok(None);
     }
-    let checks = CheckOptions { policy: &plan.policy, given: &plan.values, allow: config.allow(), max_age: None };
+    let checks = CheckOptions { policy: &plan.policy, given: &plan.values, allow: &config.allow, max_age: None };
     let CheckReport { entries: total, mut findings } = check_fixture(&plan.output, &checks)?;
     findings.retain(|finding| {
         let is_recovered = finding.entry.is_some_and(|entry| entries.contains(&entry));

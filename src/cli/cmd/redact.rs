@@ -15,12 +15,12 @@ use crate::verdict::exit;
 /// Fails if the output cannot be written. An unreadable fixture is reported, and the others are processed.
 pub fn run(args: RedactArgs, ui: &Ui) -> Result<u8, Failure> {
     let config = args.config.loaded;
-    let (policy, given) = (config.redact_policy(), config.redact_values());
+    let given = config.redact_values();
     Ok(fixtures::for_each(args.files.fixtures, ui, |path| {
         // A fixture without secrets is only read, which needs no lock.
-        let mut done = redact::redact(path, &policy, &given, false)?;
+        let mut done = redact::redact(path, &config.policy, &given, false)?;
         if done.values > 0 && !args.dry_run {
-            done = fixtures::with_lock(path, || redact::redact(path, &policy, &given, true))?;
+            done = fixtures::with_lock(path, || redact::redact(path, &config.policy, &given, true))?;
         } else if !args.dry_run {
             record::remove_stale_files(path);
         }

@@ -5,6 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
 use serde_json::Value as Json;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -15,46 +16,27 @@ pub enum Error {
     Read { path: PathBuf, source: io::Error },
     #[error("{at}: {reason}")]
     Syntax { at: FilePosition, reason: String },
-    #[error("{at}: unknown {what} `{name}`{}", Suggestion(nearest.as_deref(), known))]
+    #[error("{at}: unknown {what} `{name}`{suggestion}")]
     Unknown {
         at: FilePosition,
         /// The expected item: "section" or "option of [replay]".
         what: String,
         name: String,
-        /// The most similar known name, or the section that has this name.
-        nearest: Option<String>,
-        /// All known names, if there are few.
-        known: Box<[String]>,
+        /// The end of the sentence: the most similar known name, or all known names if there are few.
+        suggestion: String,
     },
     #[error("{at}: `{name}`: {reason}")]
     Value { at: FilePosition, name: String, reason: String },
 }
 
 /// A position such as `harproxy.toml:3:1`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct FilePosition {
-    file: Box<str>,
-    line: usize,
-    column: usize,
-}
-
-impl FilePosition {
-    #[must_use]
-    pub fn file(&self) -> &str {
-        &self.file
-    }
-
+    pub file: Box<str>,
     /// The line, from 1.
-    #[must_use]
-    pub fn line(&self) -> usize {
-        self.line
-    }
-
+    pub line: usize,
     /// The character in the line, from 1.
-    #[must_use]
-    pub fn column(&self) -> usize {
-        self.column
-    }
+    pub column: usize,
 }
 
 impl fmt::Display for FilePosition {
@@ -63,22 +45,7 @@ impl fmt::Display for FilePosition {
     }
 }
 
-/// The suggestion for an unknown name, as the end of a sentence.
-struct Suggestion<'a>(Option<&'a str>, &'a [String]);
-
-impl fmt::Display for Suggestion<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Suggestion(Some(nearest), _) => write!(f, "; did you mean {nearest}?"),
-            Suggestion(None, []) => Ok(()),
-            Suggestion(None, known) => {
-                let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
-                write!(f, "; known are {}", known.join(", "))
-            }
-        }
-    }
-}
-
+/// Maximum number of known names in an error.
 const MAX_KNOWN: usize = 10;
 
 pub(super) type Value<'t> = Spanned<DeValue<'t>>;
@@ -168,6 +135,11 @@ impl<'t> ConfigFile<'t> {
             .collect()
     }
 
+    /// Returns the strings of a list.
+    pub(super) fn texts(&self, name: &str, value: &Value<'t>) -> Result<Vec<String>, Error> {
+        self.list(value).into_iter().map(|item| self.text(name, item)).collect()
+    }
+
     pub(super) fn json(&self, value: &DeValue<'t>) -> Json {
         match value {
             DeValue::String(text) => Json::from(text.as_ref()),
@@ -196,12 +168,14 @@ impl<'t> ConfigFile<'t> {
         known: impl IntoIterator<Item = S>,
         elsewhere: Option<String>,
     ) -> Error {
-        let mut known: Vec<String> = known.into_iter().map(|known| known.as_ref().to_owned()).collect();
-        let nearest = elsewhere.or_else(|| nearest(name, &known).map(|known| format!("`{known}`")));
-        if known.len() > MAX_KNOWN {
-            known.clear();
-        }
-        Error::Unknown { at: self.at(&span), what: what.into(), name: name.to_owned(), nearest, known: known.into() }
+        let known: Vec<String> = known.into_iter().map(|known| known.as_ref().to_owned()).collect();
+        let quoted = |name: &str| format!("`{name}`");
+        let suggestion = match elsewhere.or_else(|| nearest(name, &known).map(quoted)) {
+            Some(nearest) => format!("; did you mean {nearest}?"),
+            None if known.len() > MAX_KNOWN => String::new(),
+            None => format!("; known are {}", known.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ")),
+        };
+        Error::Unknown { at: self.at(&span), what: what.into(), name: name.to_owned(), suggestion }
     }
 
     pub(super) fn path(&self, path: &str) -> String {

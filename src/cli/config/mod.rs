@@ -6,27 +6,24 @@
 
 mod document;
 mod options;
-mod other_settings;
 mod rules;
 mod secrets;
-mod sections;
 mod settings;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Borrow;
 use std::collections::BTreeMap;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Command;
 
+use super::args::values::{parse_header_name, parse_json_path};
 use crate::record::Volatile;
-use document::{ConfigFile, TomlItem};
+use document::{ConfigFile, Table, TomlItem};
 pub use document::{Error, FilePosition};
 use harproxy_matching::MatchRule;
 use harproxy_redact::{Placeholder, Policy, Secret};
-pub use other_settings::OtherSetting;
 use secrets::Secrets;
 pub use settings::{Origin, Setting};
 
@@ -46,13 +43,17 @@ type Values = BTreeMap<String, OptionValue>;
 #[derive(Debug, Default)]
 pub struct Config {
     options: BTreeMap<&'static str, Values>,
-    rules: Vec<MatchRule>,
+    /// `[[match]]`: the rules in order, those of the user's file first.
+    pub rules: Vec<MatchRule>,
     noise: Option<bool>,
     secrets: Secrets,
-    policy: Policy,
-    volatile: Volatile,
-    allow: Vec<String>,
-    other_settings: Vec<OtherSetting>,
+    /// The redaction policy: `[redact]` in addition to the built-in rules.
+    pub policy: Arc<Policy>,
+    pub volatile: Volatile,
+    /// `[check] allow`: prefixes of the SHA-256 of values that are not secret, at least 12 lower-case hex digits each.
+    pub allow: Vec<String>,
+    /// The settings that are not options of a command, as written in the files.
+    other_settings: Vec<Setting>,
 }
 
 /// The sections with options of a command.
@@ -62,21 +63,21 @@ const SECTIONS: [&str; 7] = ["record", "replay", "scope", "match", "redact", "vo
 impl Config {
     /// Loads the user's file and the project's file (`named` by `--config`, else the nearest one). `grammar` builds
     /// the clap grammar. It is called only if there is a file, because it is slower than the search.
-    pub fn load<G: Borrow<Command>>(named: Option<&Path>, grammar: impl FnOnce() -> G) -> Result<Self, Error> {
+    pub fn load(named: Option<&Path>, grammar: impl FnOnce() -> Command) -> Result<Self, Error> {
         let mut config = Config::default();
         let users = users_file().filter(|path| path.is_file());
         let projects = named.map(Path::to_owned).or_else(projects_file);
         let files: Vec<PathBuf> = users.into_iter().chain(projects).collect();
         if !files.is_empty() {
             let grammar = grammar();
-            files.iter().try_for_each(|path| config.read(path, grammar.borrow()))?;
+            files.iter().try_for_each(|path| config.read(path, &grammar))?;
         }
         config.finish()
     }
 
     /// Builds the policy after all files are read.
     fn finish(mut self) -> Result<Self, Error> {
-        self.policy = self.secrets.policy()?;
+        self.policy = Arc::new(self.secrets.policy()?);
         Ok(self)
     }
 
@@ -102,22 +103,10 @@ impl Config {
         words("record").is_some_and(|set| words("replay") != Some(set))
     }
 
-    /// Returns the rules of `[[match]]` in order, those of the user's file first.
-    #[must_use]
-    pub fn rules(&self) -> &[MatchRule] {
-        &self.rules
-    }
-
     /// Returns `[scope] noise`: whether noise is excluded from the scope.
     #[must_use]
     pub fn noise(&self) -> bool {
         self.noise.unwrap_or(true)
-    }
-
-    /// Returns the redaction policy: `[redact]` in addition to the built-in rules.
-    #[must_use]
-    pub fn redact_policy(&self) -> Policy {
-        self.policy.clone()
     }
 
     /// Returns the values of `[redact.values]` that are available. Reads environment variables.
@@ -126,25 +115,13 @@ impl Config {
         self.secrets.values()
     }
 
-    #[must_use]
-    pub fn volatile(&self) -> &Volatile {
-        &self.volatile
-    }
-
-    /// Returns `[check] allow`: prefixes of the SHA-256 of values that are not secret, at least 12 lower-case hex
-    /// digits each.
-    #[must_use]
-    pub fn allow(&self) -> &[String] {
-        &self.allow
-    }
-
     /// Reads a file, which takes precedence over the files before.
     fn read(&mut self, path: &Path, grammar: &Command) -> Result<(), Error> {
         let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
         let document = ConfigFile::new(path, &text);
         for TomlItem { name, at, value } in document.root()? {
             if !COMMANDS.contains(&&*name) {
-                other_settings::merge(&mut self.other_settings, other_settings::of_section(&document, &name, &value));
+                settings::merge(&mut self.other_settings, settings::of_section(&document, &name, &value));
             }
             match name.as_str() {
                 "record" | "replay" => {
@@ -153,20 +130,50 @@ impl Config {
                     self.options.entry(command).or_default().extend(values);
                 }
                 "redact" => self.secrets.read(&document, document.table(&name, value)?)?,
-                "volatile" => sections::volatile(&mut self.volatile, &document, document.table(&name, value)?)?,
-                "scope" => sections::scope(&mut self.noise, &document, document.table(&name, value)?)?,
-                "check" => sections::check(&mut self.allow, &document, document.table(&name, value)?)?,
+                "scope" => self.read_section(&document, &name, &["noise"], document.table(&name, value)?)?,
+                "volatile" => {
+                    self.read_section(&document, &name, &["headers", "json"], document.table(&name, value)?)?
+                }
+                "check" => self.read_section(&document, &name, &["allow"], document.table(&name, value)?)?,
                 "match" => self.rules.extend(rules::rules(&document, value)?),
                 _ => return Err(document.unknown("section", &name, at, SECTIONS, None)),
             }
         }
         Ok(())
     }
+
+    /// Reads `[scope]`, `[volatile]` or `[check]`, which has these options. Each list replaces that of the files before.
+    fn read_section<'t>(
+        &mut self,
+        document: &ConfigFile<'t>,
+        section: &str,
+        known: &[&str],
+        table: Table<'t>,
+    ) -> Result<(), Error> {
+        for TomlItem { name, at, value } in document.items(table) {
+            match (section, &*name) {
+                ("scope", "noise") => self.noise = Some(document.boolean(&name, &value)?),
+                ("volatile", "headers") => self.volatile.headers = document.each(&name, &value, parse_header_name)?,
+                ("volatile", "json") => self.volatile.json = document.each(&name, &value, parse_json_path)?,
+                ("check", "allow") => self.allow = document.each(&name, &value, parse_hash)?,
+                _ => return Err(document.unknown(format!("option of [{section}]"), &name, at, known, None)),
+            }
+        }
+        Ok(())
+    }
 }
 
-/// The nearest `harproxy.toml` at or above the working directory. The one in it is named without its folder, so that
-/// paths
-/// in it stay as short as they are written.
+/// Parses the prefix of a SHA-256, with or without `sha256:`, and returns it in lower case.
+fn parse_hash(text: &str) -> Result<String, &'static str> {
+    let hex = text.trim().trim_start_matches("sha256:").to_ascii_lowercase();
+    match (12..=64).contains(&hex.len()) && hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        true => Ok(hex),
+        false => Err("expected a hash as `harproxy check` prints it: `sha256:` and 12 hex digits or more"),
+    }
+}
+
+/// Returns the nearest `harproxy.toml` at or above the working directory. In the working directory it is the bare file
+/// name, so that paths in it stay as short as they are written.
 #[must_use]
 pub fn projects_file() -> Option<PathBuf> {
     if Path::new(NAME).is_file() {
@@ -176,7 +183,7 @@ pub fn projects_file() -> Option<PathBuf> {
     here.ancestors().skip(1).map(|folder| folder.join(NAME)).find(|path| path.is_file())
 }
 
-/// `$XDG_CONFIG_HOME/harproxy/config.toml`, else `~/.config/harproxy/config.toml`; on Windows below `%APPDATA%`.
+/// Returns `$XDG_CONFIG_HOME/harproxy/config.toml`, else `~/.config/harproxy/config.toml`; on Windows below `%APPDATA%`.
 fn users_file() -> Option<PathBuf> {
     let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let base = if cfg!(windows) {
@@ -185,11 +192,4 @@ fn users_file() -> Option<PathBuf> {
         folder("XDG_CONFIG_HOME").or_else(|| Some(folder("HOME")?.join(".config")))
     };
     Some(base?.join("harproxy").join("config.toml"))
-}
-
-impl Error {
-    #[must_use]
-    pub fn is_not_found(&self) -> bool {
-        matches!(self, Error::Read { source, .. } if source.kind() == io::ErrorKind::NotFound)
-    }
 }

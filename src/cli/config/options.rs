@@ -30,7 +30,7 @@ pub(super) fn section(
         check_words(arg, &typed).map_err(|reason| document.wrong(&name, &value.span(), reason))?;
         let given = OptionValue { words: typed, at: document.at(&at) };
         if let Some(before) = values.insert(arg.get_id().to_string(), given) {
-            return Err(document.wrong(&name, &at, format!("it is already set in line {}", before.at.line())));
+            return Err(document.wrong(&name, &at, format!("it is already set in line {}", before.at.line)));
         }
     }
     Ok(values)

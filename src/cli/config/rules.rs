@@ -6,7 +6,8 @@ use super::document::{ConfigFile, Error, Table, TomlItem, Value};
 use crate::cli::args::replay::{MATCH_BODY, REDIRECTS};
 use crate::cli::args::values::{Words, parse_header_name};
 use harproxy_glob::Globs;
-use harproxy_matching::{Echo, MatchRule};
+use harproxy_json::JsonPath;
+use harproxy_matching::{Echo, MatchRule, OriginPattern, PathPattern};
 
 pub(super) const KEYS: [&str; 9] =
     ["glob", "path", "same-host", "ignore-query", "ignore-body", "body", "match-header", "redirects", "echo"];
@@ -24,55 +25,20 @@ fn rule<'t>(document: &ConfigFile<'t>, table: Table<'t>) -> Result<MatchRule, Er
     let mut rule = MatchRule::default();
     let mut echoes = Vec::new();
     for TomlItem { name, at, value } in document.items(table) {
-        let each = |item: &Value<'_>| document.text(&name, item);
-        let texts = || document.list(&value).into_iter().map(|item| Ok((each(item)?, item.span())));
-        let wrong = |reason: &str| document.wrong(&name, &value.span(), reason);
         match name.as_str() {
             "glob" => {
-                let globs = texts().map(|text| text.map(|(text, _)| text)).collect::<Result<Vec<_>, _>>()?;
-                rule.glob = Globs::new(&globs).map_err(|error| wrong(&error.reason))?;
+                let globs = Globs::new(document.texts(&name, &value)?);
+                rule.glob = globs.map_err(|error| document.wrong(&name, &value.span(), error.reason))?;
             }
-            "path" => {
-                for text in texts() {
-                    let (text, span) = text?;
-                    let path = harproxy_matching::PathPattern::new(&text);
-                    rule.paths.push(path.map_err(|reason| document.wrong(&name, &span, reason))?);
-                }
-            }
-            "same-host" => {
-                for text in texts() {
-                    let (text, span) = text?;
-                    let origin = harproxy_matching::OriginPattern::new(&text);
-                    rule.same_host.push(origin.map_err(|error| document.wrong(&name, &span, error.to_string()))?);
-                }
-            }
-            "ignore-query" => {
-                for text in texts() {
-                    rule.ignore_query.push(text?.0);
-                }
-            }
-            "ignore-body" => {
-                for text in texts() {
-                    let (text, span) = text?;
-                    let path = harproxy_json::JsonPath::parse(&text);
-                    rule.ignore_body.push(path.map_err(|error| document.wrong(&name, &span, error.to_string()))?);
-                }
-            }
-            "match-header" => {
-                for text in texts() {
-                    let (text, span) = text?;
-                    let header = parse_header_name(&text);
-                    rule.match_headers.push(header.map_err(|reason| document.wrong(&name, &span, reason))?);
-                }
-            }
+            "path" => rule.paths = document.each(&name, &value, PathPattern::new)?,
+            "same-host" => rule.same_host = document.each(&name, &value, OriginPattern::new)?,
+            "ignore-query" => rule.ignore_query = document.texts(&name, &value)?,
+            "ignore-body" => rule.ignore_body = document.each(&name, &value, JsonPath::parse)?,
+            "match-header" => rule.match_headers = document.each(&name, &value, parse_header_name)?,
             "body" => rule.body = Some(choice(document, &name, &value, MATCH_BODY)?),
             "echo" => {
-                for text in texts() {
-                    let (text, span) = text?;
-                    let echo = harproxy_matching::Echo::parse(&text);
-                    rule.echo.push(echo.map_err(|error| document.wrong(&name, &span, error.to_string()))?);
-                    echoes.push(span);
-                }
+                rule.echo = document.each(&name, &value, Echo::parse)?;
+                echoes = document.list(&value).into_iter().map(|item| item.span()).collect();
             }
             "redirects" => rule.redirects = Some(choice(document, &name, &value, REDIRECTS)?),
             _ => return Err(document.unknown("option of [[match]]", &name, at, KEYS, None)),

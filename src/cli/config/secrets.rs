@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::document::{ConfigFile, Error, FilePosition, Table, TomlItem, nearest};
-use super::sections::json_path;
-use crate::cli::args::values::parse_header_name;
+use crate::cli::args::values::{parse_header_name, parse_json_path};
 use harproxy_redact::{Placeholder, PlaceholderName, Policy, Rules, Secret};
 
 const KEYS: [&str; 7] = ["headers", "query", "json", "text", "except", "personal", "values"];
@@ -32,12 +31,10 @@ impl Secrets {
             match name.as_str() {
                 "headers" => self.rules.headers = document.each(&name, &value, parse_header_name)?,
                 "query" => self.rules.query = document.each(&name, &value, parameter)?,
-                "json" => self.rules.json = document.each(&name, &value, json_path)?,
-                "text" => {
-                    self.rules.text = document.each(&name, &value, pattern)?;
-                }
+                "json" => self.rules.json = document.each(&name, &value, parse_json_path)?,
+                "text" => self.rules.text = document.each(&name, &value, pattern)?,
                 "except" => {
-                    self.rules.except = document.each(&name, &value, |name| Ok::<_, String>(name.to_owned()))?;
+                    self.rules.except = document.texts(&name, &value)?;
                     self.excepted = document.list(&value).into_iter().map(|item| document.at(&item.span())).collect();
                 }
                 "personal" => self.rules.personal = document.boolean(&name, &value)?,

@@ -1,11 +1,15 @@
 //! The effective settings with their values and origins, for `harproxy config`.
 
+use std::ops::Range;
+
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use serde::Serialize;
 use serde_json::{Value as Json, json};
+use toml::de::DeValue;
 
-use super::document::FilePosition;
-use super::{Config, SECTIONS, options};
+use super::document::{ConfigFile, FilePosition, TomlItem, Value};
+use super::{Config, SECTIONS, options, secrets};
 use crate::cli::args::variables;
 
 const REDACTED: &str = "(redacted)";
@@ -22,32 +26,26 @@ pub struct Setting {
 }
 
 /// Origin of a setting, by descending precedence.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Origin {
-    Flag(String),
-    Variable(String),
+    Flag {
+        name: String,
+    },
+    #[serde(rename = "env")]
+    Variable {
+        name: String,
+    },
     File(FilePosition),
     /// No source sets it.
     Default,
 }
 
-impl Origin {
-    #[must_use]
-    pub fn json(&self) -> Json {
-        match self {
-            Origin::Flag(name) => json!({"kind": "flag", "name": name}),
-            Origin::Variable(name) => json!({"kind": "env", "name": name}),
-            Origin::File(at) => json!({"kind": "file", "file": at.file(), "line": at.line(), "column": at.column()}),
-            Origin::Default => json!({"kind": "default"}),
-        }
-    }
-}
-
 impl std::fmt::Display for Origin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Origin::Flag(name) | Origin::Variable(name) => f.write_str(name),
-            Origin::File(at) => write!(f, "{}:{}", at.file(), at.line()),
+            Origin::Flag { name } | Origin::Variable { name } => f.write_str(name),
+            Origin::File(at) => write!(f, "{}:{}", at.file, at.line),
             Origin::Default => f.write_str("default"),
         }
     }
@@ -74,7 +72,7 @@ impl Config {
     /// Returns the settings that are not options of a command.
     #[must_use]
     pub fn others(&self) -> Vec<Setting> {
-        let known = [
+        let defaults = [
             ("scope.noise", json!(true)),
             ("redact.headers", json!([])),
             ("redact.query", json!([])),
@@ -86,16 +84,18 @@ impl Config {
             ("volatile.json", json!([])),
             ("check.allow", json!([])),
         ];
-        let setting = |name: &str| self.other_settings.iter().find(|setting| setting.name == name);
-        let plain = known.iter().map(|(name, default)| match setting(name) {
-            Some(setting) => (setting.name.clone(), setting.value.clone(), Origin::File(setting.at.clone())),
-            None => ((*name).to_owned(), default.clone(), Origin::Default),
+        let mut all = self.other_settings.clone();
+        for (name, value) in &defaults {
+            if all.iter().all(|setting| setting.name != *name) {
+                let (name, value) = ((*name).to_owned(), value.clone());
+                all.push(Setting { name, value, meaning: None, source: Origin::Default });
+            }
+        }
+        all.sort_by_key(|setting| {
+            let section = SECTIONS.iter().position(|section| setting.section().starts_with(section));
+            let place = defaults.iter().position(|(name, _)| setting.name == *name);
+            (section, place.unwrap_or(defaults.len()))
         });
-        let more = self.other_settings.iter().filter(|other| known.iter().all(|(name, _)| other.name != *name));
-        let more = more.map(|other| (other.name.clone(), other.value.clone(), Origin::File(other.at.clone())));
-        let setting = |(name, value, source)| Setting { name, value, meaning: None, source };
-        let mut all: Vec<Setting> = plain.chain(more).map(setting).collect();
-        all.sort_by_key(|setting| SECTIONS.iter().position(|section| setting.section().starts_with(section)));
         all
     }
 
@@ -103,10 +103,10 @@ impl Config {
         let id = arg.get_id().as_str();
         match (matches.value_source(id), self.options.get(command).and_then(|values| values.get(id))) {
             (Some(ValueSource::CommandLine), _) => {
-                Origin::Flag(arg.get_long().map_or_else(|| arg_name(arg), |long| format!("--{long}")))
+                Origin::Flag { name: arg.get_long().map_or_else(|| arg_name(arg), |long| format!("--{long}")) }
             }
             (Some(ValueSource::EnvVariable), _) => {
-                Origin::Variable(variables::name(arg.get_long().unwrap_or_default()))
+                Origin::Variable { name: variables::name(arg.get_long().unwrap_or_default()) }
             }
             (_, Some(given)) => Origin::File(given.at.clone()),
             _ => Origin::Default,
@@ -125,6 +125,53 @@ impl Setting {
     pub fn key(&self) -> &str {
         self.name.rsplit_once('.').map_or(&self.name, |(_, key)| key)
     }
+}
+
+/// Returns the settings of a section that is not one of a command. Each rule of `[[match]]` and each value of
+/// `[redact.values]` is one. The value of a secret is its origin.
+pub(super) fn of_section<'t>(document: &ConfigFile<'t>, section: &str, value: &Value<'t>) -> Vec<Setting> {
+    let setting = |name: String, value, span: &Range<usize>| Setting {
+        name,
+        value,
+        meaning: None,
+        source: Origin::File(document.at(span)),
+    };
+    match value.get_ref() {
+        DeValue::Array(rules) => {
+            let rule = |rule: &Value<'t>| setting(section.to_owned(), document.json(rule.get_ref()), &rule.span());
+            rules.iter().map(rule).collect()
+        }
+        DeValue::Table(table) => {
+            let each = |item: TomlItem<'t>| {
+                let name = format!("{section}.{}", item.name);
+                match item.value.get_ref() {
+                    DeValue::Table(_) => of_section(document, &name, &item.value),
+                    value if section == "redact.values" => vec![setting(name, secret_origin(value), &item.at)],
+                    value => vec![setting(name, document.json(value), &item.at)],
+                }
+            };
+            document.items(table.clone()).into_iter().flat_map(each).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Merges the settings of a later file into those of earlier files. Rules are appended, other settings are replaced.
+pub(super) fn merge(settings: &mut Vec<Setting>, later: Vec<Setting>) {
+    settings.retain(|before| before.name == "match" || later.iter().all(|after| after.name != before.name));
+    settings.extend(later);
+}
+
+/// Returns the origin of a secret, never its value.
+fn secret_origin(value: &DeValue<'_>) -> Json {
+    let variable = value.as_str().and_then(|text| text.strip_prefix(secrets::VARIABLE));
+    Json::from(match variable {
+        None => REDACTED.to_owned(),
+        Some(name) if std::env::var_os(name).is_none_or(|value| value.is_empty()) => {
+            format!("env:{name}, which is not set")
+        }
+        Some(name) => format!("env:{name} {REDACTED}"),
+    })
 }
 
 /// Returns the name of a positional argument: `FILE|DIR`.

@@ -98,10 +98,10 @@ pub fn record_plan(output: PathBuf, config: &Config) -> RecordPlan {
         update: UpdateMode::default(),
         max_body: None,
         json_layout: JsonLayout::default(),
-        policy: Arc::new(config.redact_policy()),
+        policy: config.policy.clone(),
         values: config.redact_values(),
         on_failure: OnFailure::default(),
-        volatile: config.volatile().clone(),
-        rules: config.rules().to_vec(),
+        volatile: config.volatile.clone(),
+        rules: config.rules.clone(),
     }
 }

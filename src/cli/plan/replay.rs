@@ -1,7 +1,6 @@
 //! The plan of `harproxy replay`.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use time::OffsetDateTime;
@@ -73,7 +72,7 @@ impl ReplayJob {
                 now: test_now()?,
                 latency: args.latency,
                 timeouts: args.upstream.timeouts(),
-                policy: Arc::new(args.config.loaded.redact_policy()),
+                policy: args.config.loaded.policy.clone(),
             },
         };
         let policy = replay.answers.policy.clone();
@@ -166,7 +165,7 @@ pub fn matching_options(args: MatchingArgs, config: &Config) -> Options {
         same_host: args.same_host,
         score_all_headers: args.score_all_headers,
         missing_body: args.missing_body,
-        rules: config.rules().to_vec(),
+        rules: config.rules.clone(),
         values: config.redact_values(),
     }
 }

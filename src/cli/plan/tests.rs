@@ -1,6 +1,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::Parser as _;
+
 use super::*;
 use crate::cli::args::{Cli, Command};
 use crate::cli::command_error::CommandError;
@@ -22,7 +24,7 @@ fn replay_job(args: &[&str]) -> Result<ReplayJob, CommandError> {
 
 fn parse(command: &str, args: &[&str]) -> Command {
     let args = ["harproxy", command, "--ca-dir", "ca"].into_iter().chain(args.iter().copied()).map(OsString::from);
-    Cli::parse_from(args).unwrap_or_else(|error| panic!("{error}")).command
+    Cli::try_parse_from(args).unwrap_or_else(|error| panic!("{error}")).command
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub fn run(mut args: ExplainArgs, ui: &Ui) -> Result<u8, Failure> {
     let config = &args.config.loaded;
     let (scope, matching) = (plan::scope(&args.glob)?, plan::matching_options(args.matching, config));
     let matcher = replay::open(&plan::fixtures_or_default(args.fixtures), scope, matching)?;
-    let matcher = matcher.redact_with(Arc::new(config.redact_policy()));
+    let matcher = matcher.redact_with(config.policy.clone());
     for (n, request) in requests.enumerate() {
         let request = request?;
         let query = request.query();
