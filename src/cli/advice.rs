@@ -11,9 +11,9 @@ use std::path::PathBuf;
 use serde_json::{Map, Value};
 
 use super::command_error::CommandError;
+use super::config;
 use super::event::Event;
 use super::ui::{self, Ui};
-use super::{cmd, config};
 use crate::child::SpawnError;
 use crate::child::files::FilesError;
 use crate::fixtures::{pack, prune};
@@ -84,8 +84,12 @@ pub enum Failure {
     },
     #[error("adding the learned lines to {}", path.display())]
     Learn { path: PathBuf, source: record::twice::WriteError },
-    #[error(transparent)]
-    Demo(#[from] cmd::demo::Error),
+    #[error("{doing}")]
+    Demo {
+        /// The action, such as "requesting GET /health".
+        doing: String,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
 }
 
 impl From<pack::Error> for Failure {

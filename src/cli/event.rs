@@ -1,105 +1,92 @@
 //! The names of events: the value of `event` in each line of `--log-format json`. `docs/reference/events.md` documents
 //! them.
 
-macro_rules! events {
-    ($($(#[$doc:meta])* $name:ident => $word:literal,)+) => {
-        /// The kind of a message on standard error.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Event {
-            $($(#[$doc])* $name,)+
-        }
+use serde::Serialize;
 
-        impl Event {
-            pub const ALL: &[Event] = &[$(Event::$name),+];
-
-            #[must_use]
-            pub fn word(self) -> &'static str {
-                match self {
-                    $(Event::$name => $word,)+
-                }
-            }
-        }
-    };
-}
-
-events! {
+/// The kind of a message on standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(clap::ValueEnum))]
+#[serde(rename_all = "kebab-case")]
+pub enum Event {
     /// The proxy listens. This event goes to standard output.
-    Ready => "ready",
+    Ready,
     /// The head of a response arrived, and its body takes longer.
-    Answered => "answered",
-    Request => "request",
+    Answered,
+    Request,
     /// A connection that was tunnelled unchanged ended.
-    Tunnel => "tunnel",
-    TlsRefused => "tls-refused",
+    Tunnel,
+    TlsRefused,
     /// A finding occurred for the first time.
-    Finding => "finding",
-    Reloaded => "reloaded",
+    Finding,
+    Reloaded,
     /// An edited fixture cannot be loaded.
-    ReloadFailed => "reload-failed",
+    ReloadFailed,
     /// Events were dropped because they were not read.
-    Dropped => "dropped",
-    Log => "log",
+    Dropped,
+    Log,
     /// A killed recording was recovered, or there was none.
-    Recovered => "recovered",
+    Recovered,
     /// CMD runs a second time.
-    Again => "again",
+    Again,
     /// The differences between two runs of CMD.
-    Learned => "learned",
+    Learned,
     /// Entries that are about to be removed from a fixture.
-    Pruning => "pruning",
-    Verdict => "verdict",
+    Pruning,
+    Verdict,
     /// The changes of a recording to its fixture.
-    Summary => "summary",
+    Summary,
     /// The entries that were removed from a fixture, or the reason why none were.
-    Pruned => "pruned",
+    Pruned,
     /// A fixture without any used entry.
-    Unused => "unused",
-    Next => "next",
-    Diagnosis => "diagnosis",
-    Warning => "warning",
-    Error => "error",
+    Unused,
+    Next,
+    Diagnosis,
+    Warning,
+    Error,
     /// A defect of harproxy.
-    Defect => "defect",
-    Hint => "hint",
-    Merged => "merged",
+    Defect,
+    Hint,
+    Merged,
     /// A payload or a placeholder was renamed.
-    Renamed => "renamed",
+    Renamed,
     /// A payload that one side removed and another fixture needs.
-    Shared => "shared",
+    Shared,
     /// A conflict of two sides.
-    Conflict => "conflict",
+    Conflict,
     /// A file that is not a HAR was merged as text.
-    Text => "text",
-    Packed => "packed",
-    Unpacked => "unpacked",
+    Text,
+    Packed,
+    Unpacked,
     /// A compressed fixture was left unchanged.
-    Compressed => "compressed",
+    Compressed,
     /// Fixtures that are not in canonical form.
-    Unformatted => "unformatted",
+    Unformatted,
     /// The command that removes the secrets that `check` found.
-    Leaked => "leaked",
+    Leaked,
     /// Secrets were removed from a fixture.
-    Redacted => "redacted",
+    Redacted,
     /// A file or member was left unchanged.
-    Left => "left",
-    Discarded => "discarded",
+    Left,
+    Discarded,
     /// A line was added to `.gitattributes`.
-    Attribute => "attribute",
+    Attribute,
     /// A git setting was made.
-    Setting => "setting",
-    Missing => "missing",
-    Risk => "risk",
+    Setting,
+    Missing,
+    Risk,
     /// A command of the system is about to be run.
-    Command => "command",
+    Command,
     /// The result for a trust store.
-    Store => "store",
+    Store,
     /// A trust store contains another CA of harproxy.
-    OtherCa => "other-ca",
-    Done => "done",
+    OtherCa,
+    Done,
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::ValueEnum as _;
+
     use super::*;
 
     /// Returns the first column of the event tables in the reference.
@@ -112,8 +99,8 @@ mod tests {
 
     #[test]
     fn reference_documents_exactly_these_events() {
-        let (mut documented, mut events) =
-            (documented(), Event::ALL.iter().map(|event| event.word()).collect::<Vec<_>>());
+        let words = Event::value_variants().iter().map(|event| serde_json::json!(event).as_str().unwrap().to_owned());
+        let (mut documented, mut events) = (documented(), words.collect::<Vec<_>>());
         documented.sort_unstable();
         events.sort_unstable();
         documented.dedup();

@@ -163,14 +163,14 @@ pub fn json_line(event: Event, members: impl Serialize) -> String {
 pub fn line_at(event: Event, at: Option<&str>, members: impl Serialize) -> String {
     #[derive(Serialize)]
     struct Line<'a, M> {
-        event: &'a str,
+        event: Event,
         #[serde(skip_serializing_if = "Option::is_none")]
         at: Option<&'a str>,
         #[serde(flatten)]
         members: M,
     }
     // Plain data with string keys: serialisation cannot fail.
-    serde_json::to_string(&Line { event: event.word(), at, members }).unwrap_or_default()
+    serde_json::to_string(&Line { event, at, members }).unwrap_or_default()
 }
 
 /// Applies a style. The output streams remove the codes if color is off.

@@ -1,6 +1,6 @@
 //! The hint of each failure: advice with commands to run.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use super::Failure;
@@ -9,7 +9,9 @@ use crate::cli::args::replay::DEFAULT_FIXTURES;
 use crate::cli::config;
 use crate::fixtures::{pack, prune};
 use crate::{record, replay};
+use harproxy_har::Error as HarError;
 use harproxy_proxy::BindError;
+use harproxy_support::shell_quote::path as quote;
 use harproxy_tls::authority::{Authority, AuthorityError};
 
 /// Hint about the options of upstream connections.
@@ -42,7 +44,7 @@ pub fn of(failure: &Failure) -> String {
         Failure::Cut { left: Some(output), .. } => format!(
             "nothing is lost: `harproxy recover {}`, or the next `harproxy record` into the same fixture, takes over what was \
              recorded",
-            harproxy_support::shell_quote::path(output)
+            quote(output)
         ),
         Failure::Cut { left: None, .. } => {
             "send one signal only: the run then ends normally and prints its verdict".into()
@@ -50,17 +52,17 @@ pub fn of(failure: &Failure) -> String {
         Failure::Input(_) => "pass the lines through a pipe or a file".into(),
         Failure::Output(_) => "send the output to a file, or to a program that reads it".into(),
         Failure::Learn { .. } => "fix the file, or add the lines by hand".into(),
-        Failure::Demo(_) => "the demo needs loopback and a folder that it can write to".into(),
+        Failure::Demo { .. } => "the demo needs loopback and a folder that it can write to".into(),
     }
 }
 
 fn of_config(error: &config::Error) -> String {
     match error {
-        config::Error::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => "check the path in `--config`".into(),
-        config::Error::Read { source, .. } if source.kind() == io::ErrorKind::InvalidData => {
-            "save it as UTF-8".into()
-        }
-        config::Error::Read { source, .. } => io_hint(source),
+        config::Error::Read { source, .. } => match source.kind() {
+            ErrorKind::NotFound => "check the path in `--config`".into(),
+            ErrorKind::InvalidData => "save it as UTF-8".into(),
+            _ => io_hint(source),
+        },
         config::Error::Syntax { .. } => {
             "quote strings and put lists in brackets: `globs = [\"**/api/**\", \"!**/health\"]`".into()
         }
@@ -73,26 +75,23 @@ fn of_config(error: &config::Error) -> String {
 }
 
 fn of_prune(error: &prune::Error) -> String {
-    let changed = "run it again without changing the fixture meanwhile";
     match error {
         prune::Error::Lock(record::Error::Locked { .. }) => "wait for it to end, then run this again".into(),
         prune::Error::Lock(error) => of_record(error),
         prune::Error::Fixture(error) => of_fixture(error),
-        prune::Error::Changed { .. } => changed.into(),
+        prune::Error::Changed { .. } => "run it again without changing the fixture meanwhile".into(),
     }
 }
 
 fn of_authority(error: &AuthorityError) -> String {
     match error {
         AuthorityError::Io { path, source, .. } => match source.kind() {
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
                 "pass another folder for the certificate authority with `--ca-dir DIR`".into()
             }
             _ => format!("fix {}, or pass another folder with `--ca-dir DIR`", path.display()),
         },
-        AuthorityError::Exposed { path, .. } => {
-            format!("only you may read it: `chmod 600 {}`", harproxy_support::shell_quote::path(path))
-        }
+        AuthorityError::Exposed { path, .. } => format!("only you may read it: `chmod 600 {}`", quote(path)),
         AuthorityError::Incomplete { dir, .. } => format!("restore the file, or create a new CA: {}", ca_new(dir)),
         AuthorityError::Malformed { path, .. } => {
             format!("restore the file, or create a new CA: {}", ca_new(path.parent().unwrap_or(path)))
@@ -109,7 +108,7 @@ fn of_authority(error: &AuthorityError) -> String {
 fn ca_new(dir: &Path) -> String {
     match Authority::default_dir().is_some_and(|default| default == dir) {
         true => "`harproxy ca new`".into(),
-        false => format!("`harproxy ca new --ca-dir {}`", harproxy_support::shell_quote::path(dir)),
+        false => format!("`harproxy ca new --ca-dir {}`", quote(dir)),
     }
 }
 
@@ -117,20 +116,19 @@ fn of_record(error: &record::Error) -> String {
     match error {
         record::Error::Fixture(error) => of_written(error),
         record::Error::Plan(_) => UPSTREAM.into(),
-        record::Error::Journal { path, source, .. } if source.kind() == io::ErrorKind::InvalidData => {
-            format!(
-                "use the version of harproxy that recorded it, or remove {}",
-                harproxy_support::shell_quote::path(path)
-            )
+        record::Error::Journal { path, source, .. } if source.kind() == ErrorKind::InvalidData => {
+            format!("use the version of harproxy that recorded it, or remove {}", quote(path))
         }
         record::Error::Journal { source, .. } => io_hint(source),
-        record::Error::NothingLeft { output } => of_nothing_left(output),
+        record::Error::NothingLeft { output } => match recover_commands(folder_of(output)) {
+            Some(commands) => format!("unfinished recordings of other fixtures: {commands}"),
+            None => record_it(output),
+        },
         record::Error::IsFolder { output } => {
-            format!("pass a file in it: `-o {}`", harproxy_support::shell_quote::path(&output.join("recorded.har")))
+            format!("pass a file in it: `-o {}`", quote(&output.join("recorded.har")))
         }
         record::Error::Changed { output } => {
-            let path = harproxy_support::shell_quote::path(output);
-            format!("record again, or drop the held recording with `harproxy recover {path} --discard`")
+            format!("record again, or drop the held recording with `harproxy recover {} --discard`", quote(output))
         }
         record::Error::Foreign { .. } => {
             "replace it with `--update replace`, or record into another file with `-o FILE`".into()
@@ -141,27 +139,19 @@ fn of_record(error: &record::Error) -> String {
     }
 }
 
-/// Returns the commands for unfinished recordings in the same folder, or the command to record this fixture.
-fn of_nothing_left(output: &Path) -> String {
-    let left = record::fixtures_with_leftovers(output.parent().unwrap_or(Path::new("")));
-    match &left[..] {
-        [] => format!("record it first: `harproxy record{} -- CMD`", output_option(output)),
-        left => {
-            let each: Vec<_> = left
-                .iter()
-                .map(|path| format!("`harproxy recover {}`", harproxy_support::shell_quote::path(path)))
-                .collect();
-            format!("unfinished recordings of other fixtures: {}", each.join(", "))
-        }
-    }
+/// Returns the commands for the unfinished recordings in a folder, or `None` if there are none.
+fn recover_commands(folder: &Path) -> Option<String> {
+    let left = record::fixtures_with_leftovers(folder).into_iter();
+    let commands: Vec<_> = left.map(|path| format!("`harproxy recover {}`", quote(&path))).collect();
+    if commands.is_empty() { None } else { Some(commands.join(", ")) }
 }
 
-fn of_written(error: &harproxy_har::Error) -> String {
+fn of_written(error: &HarError) -> String {
     match error {
-        harproxy_har::Error::Malformed { .. } | harproxy_har::Error::Entry { .. } => {
+        HarError::Malformed { .. } | HarError::Entry { .. } => {
             "fix the file, restore it with `git checkout`, or record it again with `--update replace`".into()
         }
-        harproxy_har::Error::Payload { source, .. } if source.kind() == io::ErrorKind::InvalidData => {
+        HarError::Payload { source, .. } if source.kind() == ErrorKind::InvalidData => {
             "use the version of harproxy that recorded it, or drop the recording of fixture FILE with `harproxy recover FILE --discard`"
                 .into()
         }
@@ -169,27 +159,25 @@ fn of_written(error: &harproxy_har::Error) -> String {
     }
 }
 
-fn of_fixture(error: &harproxy_har::Error) -> String {
+fn of_fixture(error: &HarError) -> String {
     match error {
-        harproxy_har::Error::Io { path, source, .. } if !error.is_about_writing() && source.kind() == io::ErrorKind::NotFound => {
+        HarError::Io { path, source, .. } if !error.is_about_writing() && source.kind() == ErrorKind::NotFound => {
             of_missing(path)
         }
-        harproxy_har::Error::Io { source, .. } | harproxy_har::Error::Payload { source, .. } => io_hint(source),
-        harproxy_har::Error::NoFixture { path } if !record::fixtures_with_leftovers(path).is_empty() => {
-            let left = record::fixtures_with_leftovers(path);
-            let each: Vec<_> = left.iter().map(|path| format!("`harproxy recover {}`", harproxy_support::shell_quote::path(path))).collect();
-            format!("a recording was interrupted: run {} to make a fixture of it", each.join(", "))
-        }
-        harproxy_har::Error::NoFixture { path } => format!("record one first: `harproxy record{} -- CMD`", folder_option(path)),
-        harproxy_har::Error::Conflict { path, .. } => {
-            let path = harproxy_support::shell_quote::path(path);
+        HarError::Io { source, .. } | HarError::Payload { source, .. } => io_hint(source),
+        HarError::NoFixture { path } => match recover_commands(path) {
+            Some(commands) => format!("a recording was interrupted: run {commands} to make a fixture of it"),
+            None => format!("record one first: `harproxy record{} -- CMD`", folder_option(path)),
+        },
+        HarError::Conflict { path, .. } => {
+            let path = quote(path);
             format!(
                 "keep one side with `git checkout --ours {path}` or `--theirs`, then record the other side's requests again; run `harproxy git-setup` so that git merges entries"
             )
         }
         // The entry does not exist.
-        harproxy_har::Error::Entry { path, line: None, .. } => format!("`harproxy ls {}` lists its entries", harproxy_support::shell_quote::path(path)),
-        harproxy_har::Error::Malformed { .. } | harproxy_har::Error::Entry { .. } => {
+        HarError::Entry { path, line: None, .. } => format!("`harproxy ls {}` lists its entries", quote(path)),
+        HarError::Malformed { .. } | HarError::Entry { .. } => {
             "a fixture is a HAR 1.2 file or a .zip with one; restore it with `git checkout`, or record it again with `harproxy record`"
                 .into()
         }
@@ -199,12 +187,8 @@ fn of_fixture(error: &harproxy_har::Error) -> String {
 fn of_pack(error: &pack::Error) -> String {
     match error {
         pack::Error::Fixture(error) => of_fixture(error),
-        pack::Error::IsArchive(path) => {
-            format!("unpack it with `harproxy unpack {}`", harproxy_support::shell_quote::path(path))
-        }
-        pack::Error::NoArchive(path) => {
-            format!("pack it with `harproxy pack {}`", harproxy_support::shell_quote::path(path))
-        }
+        pack::Error::IsArchive(path) => format!("unpack it with `harproxy unpack {}`", quote(path)),
+        pack::Error::NoArchive(path) => format!("pack it with `harproxy pack {}`", quote(path)),
         pack::Error::Ending { wanted, .. } => format!("pass such a file: `-o FILE{wanted}`"),
         pack::Error::Exists(_) => "replace it with `--force`, or pass another file with `-o FILE`".into(),
     }
@@ -212,9 +196,7 @@ fn of_pack(error: &pack::Error) -> String {
 
 fn of_replay(error: &replay::Error) -> String {
     match error {
-        replay::Error::Fixture(harproxy_har::Error::Io { path, source, .. })
-            if source.kind() == io::ErrorKind::NotFound =>
-        {
+        replay::Error::Fixture(HarError::Io { path, source, .. }) if source.kind() == ErrorKind::NotFound => {
             match on_path(path) {
                 Some(name) => format!("put the program after two dashes: `harproxy replay -- {name}`"),
                 None => of_missing(path),
@@ -230,14 +212,14 @@ fn of_replay(error: &replay::Error) -> String {
 
 /// Returns the hint for a missing fixture, which may have an unfinished recording.
 fn of_missing(path: &Path) -> String {
-    let left = record::fixtures_with_leftovers(path.parent().unwrap_or(Path::new("")));
-    match left.iter().any(|left| left == path) {
-        true => format!(
-            "a recording of it was interrupted: run `harproxy recover {}` to make the fixture",
-            harproxy_support::shell_quote::path(path)
-        ),
-        false => format!("record it first: `harproxy record{} -- CMD`", output_option(path)),
+    if !record::fixtures_with_leftovers(folder_of(path)).iter().any(|left| left == path) {
+        return record_it(path);
     }
+    format!("a recording of it was interrupted: run `harproxy recover {}` to make the fixture", quote(path))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new(""))
 }
 
 /// Returns the path if it is the name of a program in PATH: the `--` was probably forgotten.
@@ -247,22 +229,20 @@ fn on_path(path: &Path) -> Option<String> {
     std::env::split_paths(&folders).any(|folder| folder.join(name).is_file()).then(|| name.to_owned())
 }
 
-fn output_option(path: &Path) -> String {
-    if path == Path::new(DEFAULT_FIXTURES) {
-        return String::new();
-    }
+/// Returns the hint to record a missing fixture.
+fn record_it(path: &Path) -> String {
     // `hars/api/` is a folder, which cannot be the output of a recording.
-    if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
-        return folder_option(path);
-    }
-    format!(" -o {}", harproxy_support::shell_quote::path(path))
+    let is_folder = path == Path::new(DEFAULT_FIXTURES) || path.as_os_str().as_encoded_bytes().ends_with(b"/");
+    let option = if is_folder { folder_option(path) } else { format!(" -o {}", quote(path)) };
+    format!("record it first: `harproxy record{option} -- CMD`")
 }
 
+/// Returns the option of a recording into this folder. The default folder needs none.
 fn folder_option(path: &Path) -> String {
-    if path == Path::new(DEFAULT_FIXTURES) {
-        return String::new();
+    match path == Path::new(DEFAULT_FIXTURES) {
+        true => String::new(),
+        false => format!(" -o {}", quote(&path.join("recorded.har"))),
     }
-    format!(" -o {}", harproxy_support::shell_quote::path(&path.join("recorded.har")))
 }
 
 fn of_spawn(error: &SpawnError) -> String {
@@ -272,51 +252,47 @@ fn of_spawn(error: &SpawnError) -> String {
         }
         SpawnError::NotFound { .. } => "check its spelling and PATH; run shell syntax with `-- sh -c '…'`".into(),
         // The script exists, but its interpreter does not.
-        SpawnError::NotExecutable { program, source } if source.kind() == io::ErrorKind::NotFound => format!(
+        SpawnError::NotExecutable { program, source } if source.kind() == ErrorKind::NotFound => format!(
             "the interpreter in its first line (`#!…`) does not exist: fix the line (LF, not CR LF), or put an interpreter in front: `-- sh {}`",
-            harproxy_support::shell_quote::path(Path::new(program))
+            quote(Path::new(program))
         ),
         SpawnError::NotExecutable { program, .. } => {
-            format!(
-                "make it executable: `chmod +x {}`, or put its interpreter in front",
-                harproxy_support::shell_quote::path(Path::new(program))
-            )
+            format!("make it executable: `chmod +x {}`, or put its interpreter in front", quote(Path::new(program)))
         }
         SpawnError::Lost { .. } => "run it again".into(),
     }
 }
 
 fn of_bind(error: &BindError) -> String {
-    let source = match error {
-        BindError::Listen { source, .. } => source,
-        BindError::Reverse { .. } => return "an origin is one such as `billing=https://api.example.com`".into(),
+    let hint = match error {
+        BindError::Listen { source, .. } => match source.kind() {
+            ErrorKind::AddrInUse => {
+                "another program uses this port: take any free port with `-p 0`, or choose one with `-p PORT`"
+            }
+            ErrorKind::AddrNotAvailable => "this machine does not have that address: use `127.0.0.1`",
+            ErrorKind::PermissionDenied => "ports below 1024 are for the administrator: choose another with `-p PORT`",
+            _ => "choose another address with `--listen ADDR:PORT`",
+        },
+        BindError::Reverse { .. } => "an origin is one such as `billing=https://api.example.com`",
         BindError::Threads { .. } => {
-            return "the limits of processes (`ulimit -u`) or open files (`ulimit -n`) are too low: raise them, then run this again".into();
+            "the limits of processes (`ulimit -u`) or open files (`ulimit -n`) are too low: raise them, then run this again"
         }
     };
-    match source.kind() {
-        io::ErrorKind::AddrInUse => {
-            "another program uses this port: take any free port with `-p 0`, or choose one with `-p PORT`".into()
-        }
-        io::ErrorKind::AddrNotAvailable => "this machine does not have that address: use `127.0.0.1`".into(),
-        io::ErrorKind::PermissionDenied => {
-            "ports below 1024 are for the administrator: choose another with `-p PORT`".into()
-        }
-        _ => "choose another address with `--listen ADDR:PORT`".into(),
-    }
+    hint.to_owned()
 }
 
 /// Returns the hint for an error of a file.
 pub fn io_hint(source: &io::Error) -> String {
-    match source.kind() {
-        io::ErrorKind::PermissionDenied => "check its permissions and those of its folder, or pass another path".into(),
-        io::ErrorKind::ReadOnlyFilesystem => "the file system is read-only: pass another path".into(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free disk space, then run this again".into(),
-        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
-            "a file has the path of the folder: move it, or pass another path".into()
+    let hint = match source.kind() {
+        ErrorKind::PermissionDenied => "check its permissions and those of its folder, or pass another path",
+        ErrorKind::ReadOnlyFilesystem => "the file system is read-only: pass another path",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free disk space, then run this again",
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
+            "a file has the path of the folder: move it, or pass another path"
         }
-        io::ErrorKind::IsADirectory => "a folder has the path of the file: move it, or pass another path".into(),
-        io::ErrorKind::NotFound => "check the path".into(),
-        _ => "check the disk and the path, then run this again".into(),
-    }
+        ErrorKind::IsADirectory => "a folder has the path of the file: move it, or pass another path",
+        ErrorKind::NotFound => "check the path",
+        _ => "check the disk and the path, then run this again",
+    };
+    hint.to_owned()
 }

@@ -18,7 +18,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
-use super::Error;
 use crate::cli::advice::Failure;
 use harproxy_tls::authority::{Alpn, Authority};
 
@@ -38,8 +37,8 @@ impl Api {
     pub async fn start(folder: &Path) -> Result<Api, Failure> {
         let authority = Authority::load_or_create(folder)?;
         let config = authority.server_config(HOST, Alpn::Http1)?;
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(Error::Listen)?;
-        let addr = listener.local_addr().map_err(Error::Listen)?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(listen_error)?;
+        let addr = listener.local_addr().map_err(listen_error)?;
         let task = tokio::spawn(accept(listener, config.into()));
         Ok(Api { addr, root: authority.cert_path(), task })
     }
@@ -49,6 +48,10 @@ impl Api {
         self.task.abort();
         let _ = self.task.await;
     }
+}
+
+fn listen_error(source: std::io::Error) -> Failure {
+    Failure::Demo { doing: format!("opening a port for {HOST}"), source: source.into() }
 }
 
 async fn accept(listener: TcpListener, tls: TlsAcceptor) {

@@ -5,10 +5,11 @@
 pub mod api;
 pub mod visit;
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+
+use tempfile::TempDir;
 
 use crate::cli::advice::Failure;
 use crate::cli::command_error::CommandError;
@@ -26,28 +27,16 @@ use harproxy_matching::Options;
 use harproxy_proxy::upstream::{Mapping, Timeouts, Upstream, UpstreamPlan, UpstreamProxy};
 use harproxy_proxy::{Handler, Proxy, ProxyPlan, Running};
 use harproxy_tls::authority::Authority;
-use visit::{BoxError, DemoRequest, DemoResponse, OUTSIDE, UNRECORDED, VISIT, Visitor};
+use visit::{DemoRequest, DemoResponse, OUTSIDE, UNRECORDED, VISIT, Visitor};
 
 const GLOB: &str = "**/api/**";
 /// Timeout of every connection. All of them are local.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error("opening a port for {HOST}")]
-    Listen(#[source] io::Error),
-    #[error("connecting through the proxy")]
-    Connect(#[source] BoxError),
-    #[error("requesting {request}")]
-    Request { request: String, source: BoxError },
-    #[error("making a temporary folder")]
-    Folder(#[source] io::Error),
-}
-
 /// Runs the demo. The status is 0 if all responses are equal and only the expected miss happened.
 pub async fn run(ui: &Ui) -> Result<u8, Failure> {
     let printer = DemoOutput(ui);
-    let scratch = tempfile::Builder::new().prefix("harproxy-demo-").tempdir().map_err(Error::Folder)?;
+    let scratch = create_folder()?;
     let authority = Arc::new(Authority::load_or_create(&scratch.path().join("ca"))?);
     let output = place(Path::new("hars/demo.har"))?;
     let api = Api::start(&scratch.path().join("api")).await?;
@@ -178,6 +167,11 @@ async fn serve(handler: Arc<dyn Handler>, authority: &Arc<Authority>) -> Result<
     Ok((Visitor::connect(addr, authority.cert_pem()).await?, running))
 }
 
+fn create_folder() -> Result<TempDir, Failure> {
+    let folder = tempfile::Builder::new().prefix("harproxy-demo-").tempdir();
+    folder.map_err(|source| Failure::Demo { doing: "making a temporary folder".into(), source: source.into() })
+}
+
 fn only_the_expected_miss(verdict: &Verdict) -> bool {
     let failing: Vec<_> = verdict.findings.iter().filter(|finding| finding.severity == Severity::Error).collect();
     matches!(failing[..], [miss] if miss.check == CheckId::MISS && miss.times == 1)
@@ -203,7 +197,7 @@ fn place(wanted: &Path) -> Result<PathBuf, Failure> {
     if writable.is_ok() {
         return Ok(wanted.to_owned());
     }
-    let kept = tempfile::Builder::new().prefix("harproxy-demo-").tempdir().map_err(Error::Folder)?.keep();
+    let kept = create_folder()?.keep();
     Ok(kept.join("demo.har"))
 }
 

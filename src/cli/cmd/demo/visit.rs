@@ -13,11 +13,11 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::Error;
 use super::api::HOST;
+use crate::cli::advice::Failure;
 use harproxy_tls::provider::provider;
 
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DemoRequest {
@@ -71,8 +71,10 @@ pub struct Visitor {
 
 impl Visitor {
     /// Creates a client of `proxy` that trusts `ca` (PEM).
-    pub async fn connect(proxy: SocketAddr, ca: &str) -> Result<Visitor, Error> {
-        Visitor::open_tunnel(proxy, ca).await.map_err(Error::Connect)
+    pub async fn connect(proxy: SocketAddr, ca: &str) -> Result<Visitor, Failure> {
+        Visitor::open_tunnel(proxy, ca)
+            .await
+            .map_err(|source| Failure::Demo { doing: "connecting through the proxy".into(), source })
     }
 
     /// Opens a CONNECT tunnel and starts TLS in it.
@@ -100,9 +102,9 @@ impl Visitor {
     }
 
     /// Sends one request and waits for the complete response.
-    pub async fn send(&mut self, ask: DemoRequest) -> Result<DemoResponse, Error> {
-        let request = || format!("{} {}", ask.method, ask.path);
-        self.try_send(ask).await.map_err(|source| Error::Request { request: request(), source })
+    pub async fn send(&mut self, ask: DemoRequest) -> Result<DemoResponse, Failure> {
+        let sent = self.try_send(ask).await;
+        sent.map_err(|source| Failure::Demo { doing: format!("requesting {} {}", ask.method, ask.path), source })
     }
 
     async fn try_send(&mut self, ask: DemoRequest) -> Result<DemoResponse, BoxError> {
