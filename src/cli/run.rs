@@ -3,7 +3,6 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -88,14 +87,17 @@ pub struct Run<'a> {
     ui: &'a Ui,
     signals: Signals,
     started: OffsetDateTime,
-    bus: EventBus,
+    pub bus: EventBus,
     /// `None` without reports.
     log: Option<Arc<RequestLog>>,
     /// The observations of CMD, after its end.
     evidence: Option<Evidence>,
     /// The live list. `None` if it is off.
     live: Option<Live>,
-    recorder: Option<Arc<Recorder>>,
+    /// The recorder of this run. If the run is interrupted, its recording is left for `harproxy recover`.
+    pub recorder: Option<Arc<Recorder>>,
+    /// Whether work after the run, such as pruning, failed. The exit status is then not success.
+    pub has_failed: bool,
     roots: TrustedRoots,
 }
 
@@ -111,29 +113,13 @@ impl<'a> Run<'a> {
         subscribers.extend(live.clone().map(|live| Arc::new(live) as Arc<dyn Subscriber>));
         let (bus, started) = (EventBus::new(subscribers), OffsetDateTime::now_utc());
         let roots = roots::load(ui);
-        Ok(Run { plan, ui, signals, started, bus, log, evidence: None, live, recorder: None, roots })
-    }
-
-    #[must_use]
-    pub fn bus(&self) -> &EventBus {
-        &self.bus
+        Ok(Run { plan, ui, signals, started, bus, log, evidence: None, live, recorder: None, has_failed: false, roots })
     }
 
     /// Shows findings as they come, if there is a live list or a log of events.
     #[must_use]
     pub fn finding_listener(&self) -> Option<FindingListener> {
         self.live.as_ref().map(Live::finding_listener)
-    }
-
-    /// Sets the recorder of this run. If the run is interrupted, its recording is left for `harproxy recover`.
-    pub fn recorded_by(&mut self, recorder: Arc<Recorder>) {
-        self.recorder = Some(recorder);
-    }
-
-    /// Returns the fixture with an unfinished recording, if the run is interrupted now.
-    fn left(&self) -> Option<PathBuf> {
-        let recorder = self.recorder.as_ref().filter(|recorder| !recorder.is_idle())?;
-        Some(recorder.plan().output.clone())
     }
 
     /// Flushes the live list, so that its output precedes the following messages.
@@ -145,18 +131,6 @@ impl<'a> Run<'a> {
 
     /// Serves `handler` from the first open port to the last closed connection.
     pub async fn serve(
-        &mut self,
-        handler: Arc<dyn Handler>,
-        authority: Arc<Authority>,
-        about: &About<'_>,
-    ) -> Result<End, Failure> {
-        match self.run_through(handler, authority, about).await {
-            Err(Failure::Cut { status, .. }) => Ok(End::Cut(status)),
-            end => end,
-        }
-    }
-
-    async fn run_through(
         &mut self,
         handler: Arc<dyn Handler>,
         authority: Arc<Authority>,
@@ -198,27 +172,32 @@ impl<'a> Run<'a> {
                 mode: about.mode.clone(),
                 recorded_at: about.recorded_at.as_deref(),
             };
-            self.cmd(program, args, &facts, &ours, about).await?
+            self.run_cmd(program, args, &facts, &ours, about).await
         } else {
             self.ui.data(&ready.line(self.ui.format)).map_err(Failure::Output)?;
             let signal = self.signals.next().await;
             tracing::info!(?signal, "ending");
             End::NoCmd
         };
+        if matches!(end, End::Cut(_)) {
+            return Ok(end);
+        }
         let grace = self.plan.options.grace;
-        self.unless_interrupted(running.drain(grace)).await?;
+        if let Err(cut) = self.unless_interrupted(running.drain(grace)).await {
+            return Ok(cut.into());
+        }
         self.catch_up();
         Ok(end)
     }
 
-    async fn cmd(
+    async fn run_cmd(
         &mut self,
         program: &OsString,
         args: &[OsString],
         facts: &Facts<'_>,
         ours: &[SocketAddr],
         about: &About<'_>,
-    ) -> Result<End, Failure> {
+    ) -> End {
         let env = env::changes(facts, &env::own());
         let no_proxy =
             env.iter().find(|change| change.variable == "NO_PROXY").map(|change| change.value.to_string_lossy());
@@ -230,18 +209,17 @@ impl<'a> Run<'a> {
         let plan = CommandPlan { program: program.clone(), args: args.to_vec(), env, watch, quiet_output };
         let ended = match crate::child::run(&plan, &mut self.signals).await {
             // harproxy killed CMD because of this signal, which determines the exit status.
-            Ok(Ended { at_once: Some(signal), .. }) => return Err(Failure::cut(signal.exit_code())),
+            Ok(Ended { at_once: Some(signal), .. }) => return End::Cut(signal.exit_code()),
             Ok(ended) => ended,
-            Err(error) => return Ok(End::NotStarted(error.into())),
+            Err(error) => return End::NotStarted(error.into()),
         };
-        let status = ended.status;
         let rules = BypassRules { may_match_origin: about.may_match_origin, no_proxy: &no_proxy };
         // With `--twice`, only the first run is diagnosed.
         if self.evidence.is_none() {
             let evidence = Evidence::collect(&self.plan.cmd, self.command(), ended.processes, &rules);
             self.evidence = Some(Evidence { unset_url, ..evidence });
         }
-        Ok(End::Cmd(status))
+        End::Cmd(ended.status)
     }
 
     /// Returns the observations of CMD, which are empty before its end.
@@ -263,29 +241,26 @@ impl Run<'_> {
     /// Prints the verdict, writes the reports, and returns the exit status.
     #[must_use]
     pub fn conclude(&self, end: &End, verdict: Verdict, fixtures: &Recorded) -> u8 {
-        self.conclude_with(end, verdict, fixtures, false)
-    }
-
-    /// Like [`Run::conclude`]. If work after the run `broke`, the status is not success.
-    #[must_use]
-    pub fn conclude_with(&self, end: &End, verdict: Verdict, fixtures: &Recorded, broke: bool) -> u8 {
         self.catch_up();
         let verdict = self.advised(verdict);
-        let (status, source) = match end {
+        let status = match end {
             End::NotStarted(failure) => (failure.status(), StatusSource::Harproxy),
             End::Cut(status) => (*status, StatusSource::Harproxy),
             End::NoCmd => exit_status(&verdict, None),
             End::Cmd(status) => exit_status(&verdict, Some(*status)),
         };
-        let (status, source) = if broke && status == exit::SUCCESS {
-            (exit::INTERNAL_ERROR, StatusSource::Harproxy)
-        } else {
-            (status, source)
+        let status = match status {
+            (exit::SUCCESS, _) if self.has_failed => (exit::INTERNAL_ERROR, StatusSource::Harproxy),
+            status => status,
         };
-        let report = self.report(verdict, (status, source), fixtures);
+        let report = self.report(verdict, status, fixtures);
         match end {
             End::NotStarted(failure) => _ = failure.print(self.ui),
-            End::Cut(status) => _ = Failure::Cut { status: *status, left: self.left() }.print(self.ui),
+            End::Cut(status) => {
+                let recorder = self.recorder.as_ref().filter(|recorder| !recorder.is_idle());
+                let left = recorder.map(|recorder| recorder.plan().output.clone());
+                Failure::Cut { status: *status, left }.print(self.ui);
+            }
             End::NoCmd | End::Cmd(_) => {
                 let has_list = self.ui.live_format(!self.plan.cmd.is_empty()) == LiveFormat::List;
                 reports::print_verdict(&report, self.ui, has_list)
@@ -304,12 +279,12 @@ impl Run<'_> {
         self.catch_up();
         let mut verdict = self.advised(verdict);
         verdict.findings.push(failure.finding());
-        let (status, source) = match end {
+        let status = match end {
             End::Cmd(status) if *status != exit::SUCCESS => (*status, StatusSource::Cmd),
             End::NotStarted(cause) => (cause.status(), StatusSource::Harproxy),
             End::NoCmd | End::Cmd(_) | End::Cut(_) => (failure.status(), StatusSource::Harproxy),
         };
-        let report = self.report(verdict, (status, source), &Recorded::default());
+        let report = self.report(verdict, status, &Recorded::default());
         reports::hand_out(&self.plan.options.report, report, self.ui)
     }
 
@@ -327,12 +302,11 @@ impl Run<'_> {
             Some(views) => views.clone(),
             None => self.entry_views(&verdict, recorded),
         };
-        let started = self.started;
         Report {
             verdict,
             status,
             source,
-            started,
+            started: self.started,
             command: self.command(),
             shards: Vec::new(),
             requests,

@@ -35,7 +35,7 @@ pub async fn run(args: DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
         rate: PollRate::HIGH,
         quiet_output: json,
     };
-    let end = run.serve(doctor.handler(run.bus()), authority, &about).await?;
+    let end = run.serve(doctor.handler(&run.bus), authority, &about).await?;
     let status = match end {
         End::NotStarted(failure) => return Ok(failure.print(ui)),
         End::Cut(status) => return Err(Failure::cut(status)),

@@ -50,12 +50,12 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
     if let Some(listener) = run.finding_listener() {
         replayer.set_listener(listener);
     }
-    recorder.iter().for_each(|recorder| run.recorded_by(recorder.clone()));
+    run.recorder = recorder.clone();
     // Fixtures must not change while CMD runs.
     let stop_reloads = plan.cmd.is_empty().then(|| reload::watch(Reloader::new(replayer.clone()), *ui));
     let stop_reloads =
         stop_reloads.transpose().map_err(|source| Failure::System { doing: "starting a thread", source })?;
-    let end = run.serve(replayer.handler(run.bus()), authority, &about).await?;
+    let end = run.serve(replayer.handler(&run.bus), authority, &about).await?;
     // Wait for a reload in progress, which would otherwise be reported after the verdict.
     let end = match run.unless_interrupted(spawn_blocking(move || stop_reloads.map(|stop| stop()))).await {
         Err(Failure::Cut { status, .. }) => End::Cut(status),
@@ -73,7 +73,8 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
             Err(Failure::Cut { status, .. }) => return Ok(run.conclude(&End::Cut(status), verdict, &recorded)),
             pruned => pruned?,
         };
-        let status = run.conclude_with(&end, verdict, &recorded, !pruned.failures.is_empty());
+        run.has_failed = !pruned.failures.is_empty();
+        let status = run.conclude(&end, verdict, &recorded);
         pruned.print(ui);
         return Ok(status);
     }

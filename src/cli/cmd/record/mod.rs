@@ -32,7 +32,7 @@ pub async fn run(args: RecordArgs, ui: &Ui) -> Result<u8, Failure> {
     if let Some(listener) = run.finding_listener() {
         recorder.set_listener(listener);
     }
-    run.recorded_by(recorder.clone());
+    run.recorder = Some(recorder.clone());
     let end = serve(&mut run, &recorder, authority.clone()).await?;
     let (end, learned) = match &learning {
         Some(learning) if end.is_clean() && !recorder.is_idle() => {
@@ -70,7 +70,7 @@ async fn serve(run: &mut Run<'_>, recorder: &Arc<Recorder>, authority: Arc<Autho
         rate: PollRate::LOW,
         quiet_output: false,
     };
-    let handler = recorder.handler(run.bus());
+    let handler = recorder.handler(&run.bus);
     run.serve(handler, authority, &about).await
 }
 
