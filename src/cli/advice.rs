@@ -26,7 +26,7 @@ use harproxy_tls::bundle::BundleError;
 
 pub use hints::io_hint;
 use words::causes;
-pub use words::{error_warning, one_line, own_proxy, warning};
+pub use words::one_line;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {

@@ -68,14 +68,17 @@ impl Ci {
                 if let Some(path) = summary
                     && let Err(source) = append(path, report)
                 {
-                    warn(ui, &format!("the summary of this step cannot be added to {}", path.display()), &source);
+                    let (path, reason) = (path.display(), advice::one_line(&source));
+                    ui.warn(Event::Warning, &format!("the summary of this step cannot be added to {path}: {reason}"));
                 }
             }
             Ci::GitLab { project } => {
                 let place = |fixture: &str| within(project.as_deref(), fixture);
                 let written = files::write(CODE_QUALITY.as_ref(), gitlab::render(report, &place).as_bytes());
                 if let Err(failure) = written {
-                    warn(ui, "the code quality for this merge request cannot be written", &failure);
+                    let reason = advice::one_line(&failure);
+                    let text = format!("the code quality for this merge request cannot be written: {reason}");
+                    ui.warn(Event::Warning, &text);
                 }
             }
         }
@@ -102,10 +105,6 @@ fn append(path: &Path, report: &Report) -> io::Result<()> {
         Some(text) => file.write_all(text.as_bytes()),
         None => Err(io::Error::new(io::ErrorKind::StorageFull, "it already has the greatest length that GitHub shows")),
     }
-}
-
-fn warn(ui: &Ui, what: &str, error: &(dyn std::error::Error + 'static)) {
-    ui.alert(Event::Warning, &advice::error_warning(what, error));
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use harproxy_tls::bundle::{Bundle, TrustedRoots};
 pub fn load(ui: &Ui) -> TrustedRoots {
     let roots = TrustedRoots::from_env(&env::own());
     for warning in &roots.warnings {
-        ui.alert(Event::Warning, &advice::warning(warning));
+        ui.warn(Event::Warning, &advice::one_line(warning));
     }
     roots
 }

@@ -142,7 +142,10 @@ impl<'a> Run<'a> {
         let proxy = Proxy::bind(self.plan.proxy_plan(authority.clone())).await?;
         for upstream in handler.upstreams() {
             if let Some(url) = upstream.avoid(&proxy.addrs())? {
-                self.ui.alert(Event::Warning, &super::advice::own_proxy(&url));
+                let text = format!(
+                    "the proxy in the environment (HTTP_PROXY, HTTPS_PROXY or ALL_PROXY), {url}, is this harproxy itself: it connects directly"
+                );
+                self.ui.warn(Event::Warning, &text);
             }
         }
         let folder = RunFolder::create(self.roots.with(authority.cert_pem())?)?;

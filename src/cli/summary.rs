@@ -98,11 +98,14 @@ pub fn choice(output: &Path) -> String {
 
 /// Returns the numbers of redacted values and unscanned payloads, or `None` if both are 0.
 pub fn secrets(counts: &Counts) -> Option<String> {
-    let counted = |n: u64, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
-    let redacted = (counts.redacted > 0).then(|| format!("redacted {}", counted(counts.redacted, "value")));
-    let opaque = (counts.opaque > 0).then(|| format!("{} could not be scanned", counted(counts.opaque, "payload")));
-    let parts: Vec<String> = redacted.into_iter().chain(opaque).collect();
-    (!parts.is_empty()).then(|| parts.join("; "))
+    let redacted = format!("redacted {}", ui::counted(counts.redacted, "value", "values"));
+    let opaque = format!("{} could not be scanned", ui::counted(counts.opaque, "payload", "payloads"));
+    match (counts.redacted, counts.opaque) {
+        (0, 0) => None,
+        (_, 0) => Some(redacted),
+        (0, _) => Some(opaque),
+        _ => Some(format!("{redacted}; {opaque}")),
+    }
 }
 
 /// Returns the next commands: add the fixture to git, and replay it with the same CMD and these options.

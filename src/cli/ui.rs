@@ -113,6 +113,11 @@ impl Ui {
         self.say(event, text, ());
     }
 
+    /// Prints a warning. `--quiet` does not suppress it.
+    pub fn warn(&self, event: Event, text: &str) {
+        self.alert(event, &format!("{}: {text}", caution("warning")));
+    }
+
     /// Writes lines for another program to standard error, in every format.
     pub fn lines(&self, text: &str) {
         let _ = anstream::stderr().lock().write_all(text.as_bytes());
@@ -244,8 +249,9 @@ pub fn flat(text: &str) -> String {
 }
 
 /// `1 entry`, `2 entries`.
-pub fn counted(n: usize, one: &str, many: &str) -> String {
-    format!("{n} {}", if n == 1 { one } else { many })
+pub fn counted<N: Display + PartialEq + From<u8>>(n: N, one: &str, many: &str) -> String {
+    let unit = if n == N::from(1) { one } else { many };
+    format!("{n} {unit}")
 }
 
 /// Turns the error of a reader that closed the pipe, such as `head`, into success.

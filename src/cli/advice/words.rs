@@ -2,32 +2,6 @@
 
 use std::error::Error as StdError;
 
-use crate::cli::ui;
-use harproxy_tls::bundle::BundleWarning;
-
-/// Formats a warning about a root that cannot be loaded, on one line.
-#[must_use]
-pub fn warning(warning: &BundleWarning) -> String {
-    let because: String = causes(warning).iter().map(|cause| format!(": {cause}")).collect();
-    format!("{}: {warning}{because}", ui::caution("warning"))
-}
-
-/// Formats the warning that the upstream proxy in the environment is this harproxy, on one line.
-#[must_use]
-pub fn own_proxy(url: &str) -> String {
-    format!(
-        "{}: the proxy in the environment (HTTP_PROXY, HTTPS_PROXY or ALL_PROXY), {url}, is this harproxy itself: it connects directly",
-        ui::caution("warning")
-    )
-}
-
-/// Formats an error that does not affect the run as a warning, on one line.
-#[must_use]
-pub fn error_warning(what: &str, error: &(dyn StdError + 'static)) -> String {
-    let because: String = causes(error).iter().map(|cause| format!(": {cause}")).collect();
-    format!("{}: {what}: {}{because}", ui::caution("warning"), plain(error))
-}
-
 /// Formats an error with its causes, on one line.
 #[must_use]
 pub fn one_line(error: &(dyn StdError + 'static)) -> String {

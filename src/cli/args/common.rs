@@ -1,5 +1,6 @@
 //! Options that `record` and `replay` share.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,8 +8,8 @@ use std::time::Duration;
 use clap::Args;
 
 use super::values::{
-    Listen, parse_auth, parse_bypass, parse_client_cert, parse_duration, parse_listen, parse_map, parse_report,
-    parse_reverse, parse_upstream_proxy,
+    parse_auth, parse_bypass, parse_client_cert, parse_duration, parse_listen, parse_map, parse_report, parse_reverse,
+    parse_upstream_proxy,
 };
 use crate::cli::config::Config;
 use harproxy_proxy::upstream::{Mapping, Timeouts, UpstreamProxy};
@@ -20,7 +21,7 @@ use harproxy_proxy::{Credentials, ReversePlan};
 pub struct ListenArgs {
     /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:8899; with CMD 127.0.0.1:0]
     #[arg(short = 'p', long, alias = "port", value_name = "[ADDR:]PORT", value_parser = parse_listen)]
-    pub listen: Option<Listen>,
+    pub listen: Option<SocketAddr>,
     /// Require these credentials; the user name `USER+SESSION` selects a session
     #[arg(long, value_name = "USER:PASS", value_parser = parse_auth)]
     pub auth: Option<Credentials>,

@@ -7,7 +7,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 
 use super::common::{AuthorityArgs, ConfigArgs, ProxyArgs, RunArgs, UpstreamArgs};
-use super::values::{Size, choices, parse_glob, parse_size};
+use super::values::{choices, parse_glob, parse_size};
 use crate::cli::config::Config;
 use crate::record::{OnFailure, UpdateMode};
 use harproxy_har::write::{ContentMode, JsonLayout};
@@ -50,7 +50,7 @@ pub struct RecordArgs {
     pub json_layout: JsonLayout,
     /// Truncate longer payloads (10MB, 512KiB)
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
-    pub max_body: Option<Size>,
+    pub max_body: Option<u64>,
     /// Store secrets unchanged: tokens, passwords, cookies
     #[arg(long)]
     pub no_redact: bool,

@@ -109,7 +109,7 @@ fn listen_addresses_are_parsed() {
         ("[::1]:8899", "[::1]:8899"),
         ("localhost:80", "127.0.0.1:80"),
     ] {
-        assert_eq!(parse_listen(text).unwrap().0.to_string(), meant);
+        assert_eq!(parse_listen(text).unwrap().to_string(), meant);
     }
     for bad in ["", "65536", "example.com:80", "127.0.0.1"] {
         assert!(parse_listen(bad).is_err(), "{bad}");
@@ -128,7 +128,7 @@ fn durations_and_sizes_are_parsed() {
     for (text, bytes) in
         [("0", 0), ("4096", 4096), ("10MB", 10_000_000), ("512KiB", 524_288), ("1.5k", 1500), ("2 gib", 1 << 31)]
     {
-        assert_eq!(parse_size(text).unwrap(), Size(bytes), "{text}");
+        assert_eq!(parse_size(text).unwrap(), bytes, "{text}");
     }
     for bad in ["", "MB", "-1", "1XB", "99999999999GB"] {
         assert!(parse_size(bad).is_err(), "{bad}");

@@ -1,6 +1,6 @@
 //! Parsers of option values. Each error has an example of a valid value.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -31,23 +31,13 @@ pub fn choices<T: Copy + Send + Sync + 'static>(words: Words<T>) -> impl TypedVa
     })
 }
 
-/// `--listen`: the address and port to listen on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Listen(pub SocketAddr);
-
 /// Parses `8899`, `127.0.0.1:8899`, `[::1]:8899` or `localhost:0`.
-pub fn parse_listen(text: &str) -> Result<Listen, String> {
-    let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    if let Ok(port) = text.parse() {
-        return Ok(Listen(SocketAddr::new(loopback, port)));
+pub fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(port) = text.strip_prefix("localhost:").unwrap_or(text).parse() {
+        return Ok((Ipv4Addr::LOCALHOST, port).into());
     }
-    if let Ok(addr) = text.parse() {
-        return Ok(Listen(addr));
-    }
-    match text.strip_prefix("localhost:").map(str::parse) {
-        Some(Ok(port)) => Ok(Listen(SocketAddr::new(loopback, port))),
-        _ => Err("expected an address and a port, such as `127.0.0.1:8899`, or a port alone, such as `8899`".into()),
-    }
+    let expected = "expected an address and a port, such as `127.0.0.1:8899`, or a port alone, such as `8899`";
+    text.parse().map_err(|_| expected.to_owned())
 }
 
 /// Parses `USER:PASS`.
@@ -96,12 +86,8 @@ pub fn parse_latency(text: &str) -> Result<Latency, String> {
     }
 }
 
-/// A number of bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size(pub u64);
-
-/// Parses `4096`, `10MB` (10 000 000) or `512KiB` (524 288).
-pub fn parse_size(text: &str) -> Result<Size, String> {
+/// Parses a number of bytes: `4096`, `10MB` (10 000 000) or `512KiB` (524 288).
+pub fn parse_size(text: &str) -> Result<u64, String> {
     const KI: f64 = 1024.0;
     const UNITS: &[(&str, f64)] = &[
         ("", 1.0),
@@ -117,7 +103,7 @@ pub fn parse_size(text: &str) -> Result<Size, String> {
         ("gib", KI * KI * KI),
     ];
     let bytes = quantity(text, UNITS).filter(|bytes| *bytes < 2f64.powi(63));
-    bytes.map(|bytes| Size(bytes as u64)).ok_or_else(|| "expected a size, such as `10MB`, `512KiB` or `4096`".into())
+    bytes.map(|bytes| bytes as u64).ok_or_else(|| "expected a size, such as `10MB`, `512KiB` or `4096`".into())
 }
 
 /// Parses a decimal number with a unit and multiplies the two. Zero needs no unit.
@@ -145,10 +131,7 @@ pub fn parse_miss_status(text: &str) -> Result<MissAnswer, String> {
 
 /// Checks that a glob compiles and returns its text. The list of globs is compiled as a whole later.
 pub fn parse_glob(text: &str) -> Result<String, String> {
-    match Globs::new([text]) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(error) => Err(error.reason),
-    }
+    Globs::new([text]).map(|_| text.to_owned()).map_err(|error| error.reason)
 }
 
 /// Parses a URL of any scheme, because HARs of other tools contain more than http and https.
@@ -159,10 +142,7 @@ pub fn parse_any_url(text: &str) -> Result<NormalUrl, String> {
 
 /// Parses a method (RFC 9110 section 9.1), which is case-sensitive.
 pub fn parse_method(text: &str) -> Result<String, String> {
-    match ::http::Method::from_str(text) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(_) => Err("expected a method, such as `POST`".into()),
-    }
+    ::http::Method::from_str(text).map(|_| text.to_owned()).map_err(|_| "expected a method, such as `POST`".into())
 }
 
 /// Parses `NAME: VALUE`.
@@ -194,10 +174,8 @@ pub fn parse_data(text: &str) -> Result<Data, String> {
 
 /// Parses a header name and returns it in lower case.
 pub fn parse_header_name(text: &str) -> Result<String, String> {
-    match HeaderName::from_str(text.trim()) {
-        Ok(name) => Ok(name.as_str().to_owned()),
-        Err(_) => Err("expected header names, such as `x-tenant,accept-language`".into()),
-    }
+    let name = HeaderName::from_str(text.trim()).map(|name| name.as_str().to_owned());
+    name.map_err(|_| "expected header names, such as `x-tenant,accept-language`".into())
 }
 
 /// Checks a JSON path (RFC 9535) and returns it unchanged.
@@ -207,10 +185,7 @@ pub fn parse_json_path(text: &str) -> Result<String, String> {
 
 /// Checks `miss,unused` or `+unused,-ambiguous` and returns it unchanged. Its meaning depends on CMD.
 pub fn parse_fail_on(text: &str) -> Result<String, String> {
-    match FailOn::parse(text, true) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(error) => Err(error.to_string()),
-    }
+    FailOn::parse(text, true).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 /// Parses `A=B`.
@@ -304,10 +279,8 @@ pub fn parse_map(text: &str) -> Result<Mapping, String> {
 
 /// Checks `HOST[:PORT]` and returns it unchanged.
 pub fn parse_bypass(text: &str) -> Result<String, String> {
-    match host_and_port(text) {
-        Some(_) => Ok(text.to_owned()),
-        None => Err("expected a host, such as `db.internal` or `localhost:5432`".into()),
-    }
+    let host = host_and_port(text).map(|_| text.to_owned());
+    host.ok_or_else(|| "expected a host, such as `db.internal` or `localhost:5432`".into())
 }
 
 /// Splits a name or address and a port. An IPv6 address is in brackets, or bare without a port.
@@ -333,11 +306,9 @@ fn host_and_port(text: &str) -> Option<(&str, Option<u16>)> {
 /// Checks the path of a report: its extension selects the format.
 pub fn parse_report(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
-    match Format::of(&path) {
-        Some(_) => Ok(path),
-        None => {
-            let endings: Vec<String> = Format::ENDINGS.iter().map(|(ending, _)| format!("`.{ending}`")).collect();
-            Err(format!("expected a file that ends in {}, such as `report.html`", endings.join(", ")))
-        }
+    if Format::of(&path).is_some() {
+        return Ok(path);
     }
+    let endings: Vec<String> = Format::ENDINGS.iter().map(|(ending, _)| format!("`.{ending}`")).collect();
+    Err(format!("expected a file that ends in {}, such as `report.html`", endings.join(", ")))
 }

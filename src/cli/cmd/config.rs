@@ -58,11 +58,7 @@ fn of(matches: &ArgMatches) -> Option<&ArgMatches> {
 }
 
 fn lines(settings: &[Setting]) -> String {
-    let line = |setting: &Setting| {
-        let Setting { name, value, source, .. } = setting;
-        format!("{}\n", json!({"name": name, "value": value, "source": source}))
-    };
-    settings.iter().map(line).collect()
+    settings.iter().map(|setting| format!("{}\n", json!(setting))).collect()
 }
 
 struct SettingRow {

@@ -96,16 +96,15 @@ fn report(diagnosis: &Diagnosis) -> String {
     if !diagnosis.hosts.is_empty() {
         text += "  through the proxy:\n";
     }
-    let counted = |n: u64, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
     for host in &diagnosis.hosts {
         let failed = match &host.error {
             Some(error) => format!("; {} got no response: {error}", host.failed),
             None => String::new(),
         };
-        text += &format!("    {}  {}{failed}\n", host.origin, counted(host.requests, "request"));
+        text += &format!("    {}  {}{failed}\n", host.origin, ui::counted(host.requests, "request", "requests"));
     }
     if diagnosis.tunnels > 0 {
-        text += &format!("    {} that was not HTTP\n", counted(diagnosis.tunnels, "tunnel"));
+        text += &format!("    {} that was not HTTP\n", ui::counted(diagnosis.tunnels, "tunnel", "tunnels"));
     }
     for finding in &diagnosis.findings {
         let mark = ui::finding_mark(finding.severity, &finding.check);

@@ -21,7 +21,7 @@ use harproxy_tls::authority::Authority;
 /// Runs the command. The files that the variables name stay in the authority's folder, because their users have no
 /// known end.
 pub fn run(args: &EnvArgs, ui: &Ui) -> Result<u8, Failure> {
-    if args.listen.listen.is_some_and(|listen| listen.0.port() == 0) {
+    if args.listen.listen.is_some_and(|listen| listen.port() == 0) {
         let message = "port 0 is chosen when harproxy listens, so it is not known yet";
         return Err(CommandError::new(message, "pass the same fixed port here and to harproxy: `-p 8899`").into());
     }

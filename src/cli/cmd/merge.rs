@@ -105,10 +105,9 @@ fn print(merged: &BranchMerge, path: &Path, ui: &Ui) {
     }
     for name in &merged.shared {
         let text = format!(
-            "{}: {shown}: {name} may be two different values, one of each side; record its entries again to separate them",
-            ui::caution("warning")
+            "{shown}: {name} may be two different values, one of each side; record its entries again to separate them"
         );
-        ui.alert(Event::Shared, &text);
+        ui.warn(Event::Shared, &text);
     }
     for LostPayload { file, ours_has_it } in &merged.lost {
         let file = path.with_file_name(file);
@@ -166,8 +165,7 @@ fn is_text(path: &Path) -> bool {
 
 /// Merges a file that is not a readable HAR (for example, with conflict markers) as text, like git.
 fn merge_as_text(versions: &Versions<'_>, path: &Path, reason: &harproxy_har::Error, ui: &Ui) -> Result<u8, Failure> {
-    let text = format!("{}: {}: merged as text, because {reason}", ui::caution("warning"), path.display());
-    ui.alert(Event::Text, &text);
+    ui.warn(Event::Text, &format!("{}: merged as text, because {reason}", path.display()));
     let mut git = Command::new("git");
     git.args(["merge-file", "-L", "ours", "-L", "base", "-L", "theirs"]);
     git.arg(format!("--marker-size={}", versions.marker_size)).args([versions.ours, versions.base, versions.theirs]);

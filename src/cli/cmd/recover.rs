@@ -68,7 +68,7 @@ fn describe_accepted(recovery: &Recovery) -> String {
 
 fn describe_dropped(leftover: &Leftover, output: &impl std::fmt::Display) -> String {
     let what = match leftover.exchanges {
-        Some(n) => format!("{n} exchange{}", if n == 1 { "" } else { "s" }),
+        Some(n) => ui::counted(n, "exchange", "exchanges"),
         None => "an unreadable part".to_owned(),
     };
     format!("dropped {what} of a recording into {output} that was {}", leftover.cause)

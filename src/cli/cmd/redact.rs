@@ -6,7 +6,7 @@ use crate::cli::advice::Failure;
 use crate::cli::args::fixtures::RedactArgs;
 use crate::cli::event::Event;
 use crate::cli::fixtures;
-use crate::cli::ui::{Ui, caution, counted};
+use crate::cli::ui::{Ui, counted};
 use crate::fixtures::redact::{self, RedactSummary};
 use crate::record;
 use crate::verdict::exit;
@@ -26,9 +26,9 @@ pub fn run(args: RedactArgs, ui: &Ui) -> Result<u8, Failure> {
         }
         ui.note(Event::Redacted, &summary(path, &done, args.dry_run));
         for (file, other) in &done.left {
-            let (caution, path, other) = (caution("warning"), path.display(), other.display());
-            let text = format!("{caution}: {file} still has the removed secrets of {path}, because {other} uses it");
-            ui.alert(Event::Left, &text);
+            let (path, other) = (path.display(), other.display());
+            let text = format!("{file} still has the removed secrets of {path}, because {other} uses it");
+            ui.warn(Event::Left, &text);
         }
         Ok(exit::SUCCESS)
     }))

@@ -9,7 +9,7 @@ use crate::cli::args::report::ReportArgs;
 use crate::cli::command_error::CommandError;
 use crate::cli::event::Event;
 use crate::cli::reports;
-use crate::cli::ui::{self, Ui};
+use crate::cli::ui::Ui;
 use crate::verdict::report::Report;
 use crate::verdict::report::combine::combine;
 use crate::verdict::report::json::{self, ReadError};
@@ -22,8 +22,7 @@ pub fn run(args: ReportArgs, ui: &Ui) -> Result<u8, Failure> {
     paths.retain(|path| {
         let is_new = known.insert(path.canonicalize().unwrap_or_else(|_| path.clone()));
         if !is_new {
-            let text = format!("{}: {} was passed twice and counts once", ui::caution("warning"), path.display());
-            ui.alert(Event::Warning, &text);
+            ui.warn(Event::Warning, &format!("{} was passed twice and counts once", path.display()));
         }
         is_new
     });

@@ -15,12 +15,14 @@ use crate::cli::args::variables;
 const REDACTED: &str = "(redacted)";
 const SECRET: [&str; 1] = ["auth"];
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Setting {
     /// The name with its section: `record.output`, `redact.headers`. Rules of `[[match]]` are `match`.
     pub name: String,
     /// The value: a string, a list of strings, a boolean or a number. Null if there is none.
     pub value: Json,
+    /// The default in words, if the option has no default value.
+    #[serde(skip)]
     pub meaning: Option<String>,
     pub source: Origin,
 }

@@ -53,7 +53,7 @@ impl RecordJob {
             scope: Globs::new(&args.glob)?,
             content: args.content,
             update: args.update,
-            max_body: args.max_body.map(|size| size.0),
+            max_body: args.max_body,
             json_layout: args.json_layout,
             on_failure: args.on_failure,
             ..record_plan(args.output, &args.config.loaded)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,7 +89,7 @@ impl RunPlan {
 #[must_use]
 pub fn listen_address(args: &ListenArgs, with_cmd: bool) -> SocketAddr {
     let port = if with_cmd { 0 } else { DEFAULT_PORT };
-    args.listen.map_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port), |listen| listen.0)
+    args.listen.unwrap_or((Ipv4Addr::LOCALHOST, port).into())
 }
 
 /// Returns `--ca-dir`, else the user's data folder. The path is absolute, because CMD and `--ready-file` get paths in

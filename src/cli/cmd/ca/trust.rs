@@ -58,12 +58,11 @@ type Looked = Result<StoreContents, ListError>;
 impl StoreOutput<'_> {
     fn warn_of_sudo(&self, user: &str) {
         let text = format!(
-            "{}: this is the view of root: {} belongs to the CA in {}, and the browsers are those of root. Run it without sudo as {user}: it marks the commands that need root and uses sudo only for these",
-            ui::caution("warning"),
+            "this is the view of root: {} belongs to the CA in {}, and the browsers are those of root. Run it without sudo as {user}: it marks the commands that need root and uses sudo only for these",
             self.ca.name,
             self.authority.dir().display()
         );
-        self.ui.alert(Event::Warning, &text);
+        self.ui.warn(Event::Warning, &text);
     }
 
     /// Runs the commands, store by store.
