@@ -80,8 +80,8 @@ fn run(command: Command, ui: &Ui) -> Result<u8, Failure> {
         Command::Env(args) => cmd::env::run(&args, ui),
         Command::Ca(args) => cmd::ca::run(&args, ui),
         Command::Config(args) => cmd::config::run(args, ui),
-        Command::Completions(args) => cmd::completions::run(&args, ui),
-        Command::Man(args) => cmd::man::run(&args, ui),
+        Command::Completions(args) => cmd::manual::print_completions(&args, ui),
+        Command::Man(args) => cmd::manual::print_pages(&args, ui),
     }
 }
 

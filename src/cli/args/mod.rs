@@ -4,13 +4,10 @@
 pub mod about;
 pub mod ca;
 pub mod common;
-pub mod doctor;
-pub mod explain;
+pub mod diagnose;
 pub mod fixtures;
-pub mod git;
 pub mod record;
 pub mod replay;
-pub mod report;
 pub mod values;
 pub mod variables;
 
@@ -24,16 +21,13 @@ use super::advice::Failure;
 use super::config::Config;
 use super::ui::{self, LogFormat, Progress, Ui};
 use crate::child::shell::Shell;
-use about::{CompletionsArgs, ManArgs, SettingsArgs};
+use about::{CompletionsArgs, ManArgs, ReportArgs, SettingsArgs};
 use ca::CaArgs;
 use common::{AuthorityArgs, ConfigArgs, ListenArgs};
-use doctor::DoctorArgs;
-use explain::ExplainArgs;
-use fixtures::{CheckArgs, FmtArgs, LsArgs, PackArgs, RedactArgs, ShowArgs, UnpackArgs};
-use git::{GitSetupArgs, MergeArgs};
+use diagnose::{DoctorArgs, ExplainArgs};
+use fixtures::{CheckArgs, FmtArgs, GitSetupArgs, LsArgs, MergeArgs, PackArgs, RedactArgs, ShowArgs, UnpackArgs};
 use record::{RecordArgs, RecoverArgs};
 use replay::ReplayArgs;
-use report::ReportArgs;
 use values::{choices, parse_glob};
 
 const EXAMPLES: &str = "\

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::cli::advice::Failure;
 use crate::cli::args::common::{ProxyArgs, RunArgs};
-use crate::cli::args::doctor::DoctorArgs;
+use crate::cli::args::diagnose::DoctorArgs;
 use crate::cli::plan::{RunPlan, upstream_plan};
 use crate::cli::run::{About, End, Run};
 use crate::cli::ui::{self, Ui};

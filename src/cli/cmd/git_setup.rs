@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use crate::cli::advice::Failure;
-use crate::cli::args::git::GitSetupArgs;
+use crate::cli::args::fixtures::GitSetupArgs;
 use crate::cli::args::replay::DEFAULT_FIXTURES;
 use crate::cli::command_error::CommandError;
 use crate::cli::event::Event;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::cli::advice::Failure;
-use crate::cli::args::git::MergeArgs;
+use crate::cli::args::fixtures::MergeArgs;
 use crate::cli::command_error::CommandError;
 use crate::cli::event::Event;
 use crate::cli::fixtures;

@@ -2,7 +2,6 @@
 
 pub mod ca;
 pub mod check;
-pub mod completions;
 pub mod config;
 pub mod demo;
 pub mod doctor;
@@ -12,7 +11,7 @@ pub mod fmt;
 pub mod git_setup;
 pub mod glob;
 pub mod ls;
-pub mod man;
+pub mod manual;
 pub mod merge;
 pub mod pack;
 pub mod record;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::{fs, io};
 
 use crate::cli::advice::Failure;
-use crate::cli::args::report::ReportArgs;
+use crate::cli::args::about::ReportArgs;
 use crate::cli::command_error::CommandError;
 use crate::cli::event::Event;
 use crate::cli::reports;

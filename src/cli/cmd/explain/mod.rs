@@ -10,7 +10,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::cli::advice::Failure;
-use crate::cli::args::explain::ExplainArgs;
+use crate::cli::args::diagnose::ExplainArgs;
 use crate::cli::plan;
 use crate::cli::ui::Ui;
 use crate::replay;

@@ -10,7 +10,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 
 use crate::cli::advice::io_hint;
-use crate::cli::args::explain::ExplainArgs;
+use crate::cli::args::diagnose::ExplainArgs;
 use crate::cli::args::values::Data;
 use crate::cli::command_error::CommandError;
 use harproxy_http::NormalUrl;

@@ -1,14 +1,46 @@
-//! Options of `harproxy explain`.
+//! Options of `harproxy doctor` and `harproxy explain`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use ::http::{HeaderName, HeaderValue};
 use clap::{ArgGroup, Args};
 
-use super::common::ConfigArgs;
+use super::common::{AuthorityArgs, ConfigArgs, ListenArgs, UpstreamArgs};
 use super::replay::MatchingArgs;
 use super::values::{Data, parse_any_url, parse_data, parse_glob, parse_header, parse_method};
 use harproxy_http::NormalUrl;
+
+/// `harproxy doctor`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+The exit status is 0 if all traffic came through the proxy. It is 1 if traffic bypassed the proxy, refused its certificate,
+or if there was none. It is CMD's status if that is not 0.
+
+Examples:
+  harproxy doctor -- curl -s http://localhost:8000/api/users
+  harproxy doctor --json -- ./run-the-tests.sh
+")]
+pub struct DoctorArgs {
+    /// Program to run once, through a proxy that forwards everything and records nothing
+    #[arg(last = true, value_name = "CMD", required = true)]
+    pub cmd: Vec<OsString>,
+    /// Print the diagnosis as JSON on standard output; the output of CMD goes to standard error
+    #[arg(long)]
+    pub json: bool,
+    /// Options of the proxy port.
+    #[command(flatten)]
+    pub listen: ListenArgs,
+    /// Options of upstream connections.
+    #[command(flatten)]
+    pub upstream: UpstreamArgs,
+    /// `--ca-dir`.
+    #[command(flatten)]
+    pub authority: AuthorityArgs,
+    /// `--config`. The command reads the `[record]` section.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
 
 /// `harproxy explain`.
 #[derive(Clone, Debug, Args)]

@@ -1,4 +1,4 @@
-//! `harproxy man`: prints the help as manual pages.
+//! `harproxy man` and `harproxy completions`: print manual pages and shell completions.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use clap_mangen::Man;
 
 use crate::cli::advice::Failure;
 use crate::cli::args::Cli;
-use crate::cli::args::about::ManArgs;
+use crate::cli::args::about::{CompletionsArgs, ManArgs};
 use crate::cli::files;
 use crate::cli::ui::Ui;
 use crate::verdict::exit;
@@ -16,7 +16,16 @@ use crate::verdict::exit;
 /// Footer of each page. Commands have no version of their own.
 const SOURCE: &str = concat!("harproxy ", env!("CARGO_PKG_VERSION"));
 
-pub fn run(args: &ManArgs, ui: &Ui) -> Result<u8, Failure> {
+/// Runs `completions`.
+pub fn print_completions(args: &CompletionsArgs, ui: &Ui) -> Result<u8, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::grammar(), "harproxy", &mut script);
+    ui.data(&String::from_utf8_lossy(&script)).map_err(Failure::Output)?;
+    Ok(exit::SUCCESS)
+}
+
+/// Runs `man`.
+pub fn print_pages(args: &ManArgs, ui: &Ui) -> Result<u8, Failure> {
     let mut grammar = Cli::grammar();
     // Sets the names of the command pages (`harproxy-record`).
     grammar.build();
