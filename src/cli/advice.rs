@@ -2,8 +2,8 @@
 
 mod hints;
 mod usage;
-mod words;
 
+use std::error::Error;
 use std::fmt::Write as _;
 use std::io;
 use std::path::PathBuf;
@@ -25,8 +25,6 @@ use harproxy_tls::authority::AuthorityError;
 use harproxy_tls::bundle::BundleError;
 
 pub use hints::io_hint;
-use words::causes;
-pub use words::one_line;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -88,7 +86,7 @@ pub enum Failure {
     Demo {
         /// The action, such as "requesting GET /health".
         doing: String,
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: Box<dyn Error + Send + Sync>,
     },
 }
 
@@ -171,6 +169,47 @@ impl Failure {
         ]);
         ui.say(Event::Error, &text, members);
         self.status()
+    }
+}
+
+/// Formats an error with its causes, on one line.
+#[must_use]
+pub fn one_line(error: &(dyn Error + 'static)) -> String {
+    let because: String = causes(error).iter().map(|cause| format!(": {cause}")).collect();
+    format!("{}{because}", plain(error))
+}
+
+/// Returns the sources of an error, outermost first. A source that only repeats the error above it is left out.
+#[must_use]
+pub fn causes(error: &dyn Error) -> Vec<String> {
+    let mut shown = error.to_string();
+    let mut causes = Vec::new();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = plain(cause);
+        if !shown.ends_with(&text) {
+            causes.push(text.clone());
+        }
+        shown = text;
+        next = cause.source();
+    }
+    causes
+}
+
+/// Formats an error without the number of the operating system and without a leading capital.
+fn plain(error: &(dyn Error + 'static)) -> String {
+    let text = error.to_string();
+    let text = match text.split_once(" (os error ") {
+        Some((words, _)) => words.to_owned(),
+        None => text,
+    };
+    let mut letters = text.chars();
+    match letters.next() {
+        // `No such file …` is lowered, `TLS …` and `GET …` are not.
+        Some(first) if first.is_uppercase() && letters.clone().next().is_some_and(char::is_lowercase) => {
+            first.to_lowercase().chain(letters).collect()
+        }
+        _ => text,
     }
 }
 

@@ -16,15 +16,8 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), Failure> {
 }
 
 /// Removes the `--ready-file` of an earlier run before anything else can fail, so that a script waits for the new one.
-/// An
-/// error is ignored: writing the file reports it.
-pub fn remove_ready_file(path: Option<&Path>) {
-    if let Some(path) = path {
-        remove(path);
-    }
-}
-
-fn remove(path: &Path) {
+/// An error is ignored: writing the file reports it.
+pub fn remove_ready_file(path: &Path) {
     let is_file = fs::metadata(path).is_ok_and(|there| there.is_file());
     if let (true, Ok(target)) = (is_file, target(path)) {
         let _ = fs::remove_file(target);
@@ -89,7 +82,7 @@ mod tests {
             assert_eq!(fs::read_to_string(at("there/report.json")).unwrap(), content);
         }
         assert!(at("one.json").is_symlink() && at("two.json").is_symlink());
-        remove(&at("two.json"));
+        remove_ready_file(&at("two.json"));
         assert!(!at("there/report.json").exists() && at("two.json").is_symlink());
 
         symlink("round.json", at("round.json")).unwrap();
@@ -97,7 +90,7 @@ mod tests {
         symlink("/dev/null", at("null.json")).unwrap();
         write(&at("null.json"), b"x").unwrap();
         assert!(at("null.json").is_symlink());
-        remove(&at("null.json"));
+        remove_ready_file(&at("null.json"));
     }
 
     #[cfg(target_os = "linux")]

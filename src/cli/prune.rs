@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::json;
-use tokio::task::spawn_blocking;
 
 use super::advice::Failure;
 use super::event::Event;
@@ -58,9 +57,9 @@ pub async fn prune_unused(
         let fixture = fixtures[n].clone();
         let work = {
             let (fixture, entries) = (fixture.clone(), entries.clone());
-            spawn_blocking(move || prune::prune_locked(&fixture, &entries))
+            move || prune::prune_locked(&fixture, &entries)
         };
-        match super::cmd::record::finished("pruning", run.unless_interrupted(work).await) {
+        match run.run_last_work("pruning", work).await {
             Ok(pruned) => {
                 verdict.mark_pruned(n, &entries);
                 result.pruned.push((fixture, pruned));

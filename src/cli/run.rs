@@ -8,6 +8,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
+use tokio::task::spawn_blocking;
 
 use super::advice::Failure;
 use super::event::Event;
@@ -229,6 +230,17 @@ impl<'a> Run<'a> {
     #[must_use]
     pub fn evidence(&self) -> Evidence {
         self.evidence.clone().unwrap_or_default()
+    }
+
+    /// Runs the last work of a run on another thread. `doing` describes the work.
+    /// Fails with [`Failure::Cut`] if a signal arrives, and with the errors of the work.
+    pub async fn run_last_work<T: Send + 'static, E: Into<Failure> + Send + 'static>(
+        &mut self,
+        doing: &'static str,
+        work: impl FnOnce() -> Result<T, E> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let done = self.unless_interrupted(spawn_blocking(work)).await?;
+        done.map_err(|panic| Failure::System { doing, source: panic.into() })?.map_err(Into::into)
     }
 
     /// Runs the last work of a run. Fails with [`Failure::Cut`] if a signal interrupts it.

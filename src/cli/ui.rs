@@ -66,12 +66,6 @@ pub struct Ui {
 static IS_STOPPED: AtomicBool = AtomicBool::new(false);
 
 impl Ui {
-    /// Sets the colors of the process and returns the output options.
-    pub fn new(quiet: bool, verbose: bool, format: LogFormat, color: ColorChoice, progress: Progress) -> Ui {
-        color.write_global();
-        Ui { quiet, verbose, format, progress }
-    }
-
     /// Returns the form of the live request list. By default there is none with CMD, whose output it would disturb,
     /// and none with `--verbose`, because the log has every request.
     pub fn live_format(&self, with_cmd: bool) -> LiveFormat {

@@ -72,10 +72,11 @@ pub struct OutputArgs {
 }
 
 impl OutputArgs {
-    /// Returns the terminal interface with these options.
+    /// Sets the colors of the process and returns the terminal interface with these options.
     #[must_use]
     pub fn ui(&self) -> Ui {
-        Ui::new(self.quiet, self.verbose > 0, self.log_format, self.color, self.progress)
+        self.color.write_global();
+        Ui { quiet: self.quiet, verbose: self.verbose > 0, format: self.log_format, progress: self.progress }
     }
 }
 

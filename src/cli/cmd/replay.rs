@@ -28,7 +28,7 @@ use harproxy_tls::authority::Authority;
 /// Fails if there is no verdict.
 pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
     let ReplayJob { replay, record, prune, run: plan } = ReplayJob::new(args)?;
-    files::remove_ready_file(plan.options.ready_file.as_deref());
+    plan.options.ready_file.iter().for_each(|path| files::remove_ready_file(path));
     let output = record.as_ref().map(|(record, _)| record.output.clone());
     let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
     let recorder = record.map(|(record, upstream)| record::start(record, upstream, ui)).transpose()?;

@@ -59,15 +59,11 @@ pub(super) struct TomlItem<'t> {
 }
 
 pub(super) struct ConfigFile<'t> {
-    path: &'t Path,
-    text: &'t str,
+    pub(super) path: &'t Path,
+    pub(super) text: &'t str,
 }
 
 impl<'t> ConfigFile<'t> {
-    pub(super) fn new(path: &'t Path, text: &'t str) -> Self {
-        ConfigFile { path, text }
-    }
-
     /// Parses the file and returns the top-level items in file order.
     pub(super) fn root(&self) -> Result<Vec<TomlItem<'t>>, Error> {
         match DeTable::parse(self.text) {

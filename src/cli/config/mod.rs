@@ -42,7 +42,7 @@ type Values = BTreeMap<String, OptionValue>;
 /// The merged configuration files.
 #[derive(Debug, Default)]
 pub struct Config {
-    options: BTreeMap<&'static str, Values>,
+    options: BTreeMap<String, Values>,
     /// `[[match]]`: the rules in order, those of the user's file first.
     pub rules: Vec<MatchRule>,
     noise: Option<bool>,
@@ -118,16 +118,15 @@ impl Config {
     /// Reads a file, which takes precedence over the files before.
     fn read(&mut self, path: &Path, grammar: &Command) -> Result<(), Error> {
         let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
-        let document = ConfigFile::new(path, &text);
+        let document = ConfigFile { path, text: &text };
         for TomlItem { name, at, value } in document.root()? {
             if !COMMANDS.contains(&&*name) {
                 settings::merge(&mut self.other_settings, settings::of_section(&document, &name, &value));
             }
             match name.as_str() {
                 "record" | "replay" => {
-                    let command = COMMANDS[usize::from(name == "replay")];
-                    let values = options::section(&document, document.table(&name, value)?, command, grammar)?;
-                    self.options.entry(command).or_default().extend(values);
+                    let values = options::section(&document, document.table(&name, value)?, &name, grammar)?;
+                    self.options.entry(name).or_default().extend(values);
                 }
                 "redact" => self.secrets.read(&document, document.table(&name, value)?)?,
                 "scope" => self.read_section(&document, &name, &["noise"], document.table(&name, value)?)?,

@@ -15,7 +15,7 @@ const NOT_IN_FILES: [&str; 4] = ["config", "help", "version", "cmd"];
 pub(super) fn section(
     document: &ConfigFile<'_>,
     table: Table<'_>,
-    command: &'static str,
+    command: &str,
     grammar: &Command,
 ) -> Result<Values, Error> {
     let mut values = Values::new();

@@ -12,7 +12,8 @@ pub(super) const VARIABLE: &str = "env:";
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Secrets {
-    rules: Rules,
+    /// The rules in addition to the built-in ones.
+    pub(super) rules: Rules,
     /// The positions of `rules.except`.
     excepted: Vec<FilePosition>,
     values: BTreeMap<Placeholder, SecretSource>,
@@ -56,12 +57,6 @@ impl Secrets {
             self.values.insert(placeholder, given.map_err(|reason| document.wrong(&name, &value.span(), reason))?);
         }
         Ok(())
-    }
-
-    /// Returns the rules in addition to the built-in ones.
-    #[cfg(test)]
-    pub(super) fn rules(&self) -> &Rules {
-        &self.rules
     }
 
     pub(super) fn policy(&self) -> Result<Policy, Error> {

@@ -13,7 +13,6 @@ use super::{Config, SECTIONS, options, secrets};
 use crate::cli::args::variables;
 
 const REDACTED: &str = "(redacted)";
-const SECRET: [&str; 1] = ["auth"];
 
 #[derive(Clone, Debug, Serialize)]
 pub struct Setting {
@@ -199,9 +198,8 @@ fn value(arg: &Arg, matches: &ArgMatches) -> Json {
 
 /// Redacts secrets and passwords of URLs in a value.
 fn masked(arg: &Arg, value: Json) -> Json {
-    let secret = SECRET.contains(&arg.get_id().as_str());
     match value {
-        Json::String(_) if secret => REDACTED.into(),
+        Json::String(_) if arg.get_id() == "auth" => REDACTED.into(),
         Json::String(text) => without_userinfo(text).into(),
         Json::Array(items) => items.into_iter().map(|item| masked(arg, item)).collect(),
         other => other,

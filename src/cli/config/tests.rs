@@ -151,7 +151,7 @@ fn only_paths_are_relative_to_the_configuration_file() {
     let grammar = Cli::command();
     let path = Path::new("conf").join(NAME);
     let text = "[record]\noutput = 'hars/x.har'\nupstream-ca = ['/abs.pem', 'rel.pem']\nclient-cert = 'h=c.pem'\nglobs = ['x']\n";
-    let document = ConfigFile::new(&path, text);
+    let document = ConfigFile { path: &path, text };
     let item = document.root().unwrap().remove(0);
     let values =
         options::section(&document, document.table("record", item.value).unwrap(), "record", &grammar).unwrap();
@@ -205,7 +205,7 @@ allow = ["sha256:BA7816BF8F01CFEA414140DE5DAE2223B00361A396177A9CB410FF61F20015A
 #[test]
 fn other_settings_are_parsed_into_types() {
     let config = read(&[EXAMPLE]).unwrap();
-    let rules = config.secrets.rules();
+    let rules = &config.secrets.rules;
     assert_eq!((&*rules.headers, &*rules.query), (&["x-internal-token".to_owned()][..], &["sig2".to_owned()][..]));
     assert_eq!(
         (&*rules.json, &*rules.text),
@@ -235,7 +235,7 @@ fn later_file_overrides_lists_of_secrets() {
         "[redact]\nheaders = ['x-b']\npersonal = true\n[redact.values]\na-1 = 'three'\n[volatile]\nheaders = ['x-c']",
     ])
     .unwrap();
-    let rules = config.secrets.rules();
+    let rules = &config.secrets.rules;
     assert_eq!(
         (&*rules.headers, &*rules.query, rules.personal),
         (&["x-b".to_owned()][..], &["a".to_owned()][..], true)

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
+use tokio::task::JoinError;
 
+use super::record::FINALISING;
 use crate::cli::advice::Failure;
 use crate::cli::command_error::CommandError;
 use crate::cli::config::Config;
@@ -91,7 +93,8 @@ async fn record(
     drop(visitor);
     running.drain(TIMEOUT).await;
     let finalise = tokio::task::spawn_blocking(move || recorder.finalise(CmdEnd::Clean));
-    let outcome = super::record::finished("finalising the recording", Ok(finalise.await))?;
+    let panicked = |panic: JoinError| Failure::System { doing: FINALISING, source: panic.into() };
+    let outcome = finalise.await.map_err(panicked)??;
     printer.print(&format!("   {}", crate::cli::summary::change(&outcome, output, None)))?;
     Ok(live)
 }

@@ -109,14 +109,9 @@ fn body(matcher: &Matcher, chosen: &Chosen) -> Result<AnswerBody, harproxy_har::
     let reading = |source| harproxy_har::Error::Io { doing: "reading", path: fixture.path().to_owned(), source };
     let (mut reader, mut digest, mut len) = (payload.reader()?, Sha256::new(), 0);
     let mut buffer = vec![0; 64 * 1024];
-    loop {
-        match reader.read(&mut buffer).map_err(reading)? {
-            0 => break,
-            n => {
-                digest.update(&buffer[..n]);
-                len += n as u64;
-            }
-        }
+    while let n @ 1.. = reader.read(&mut buffer).map_err(reading)? {
+        digest.update(&buffer[..n]);
+        len += n as u64;
     }
     Ok(AnswerBody { entry, len, sha256: harproxy_har::digest::hex(&digest.finalize()) })
 }

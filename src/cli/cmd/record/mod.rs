@@ -4,8 +4,6 @@ mod twice;
 
 use std::sync::Arc;
 
-use tokio::task::{JoinError, spawn_blocking};
-
 use crate::cli::advice::Failure;
 use crate::cli::args::record::RecordArgs;
 use crate::cli::event::Event;
@@ -25,7 +23,7 @@ use harproxy_tls::authority::Authority;
 /// Fails if there is no verdict.
 pub async fn run(args: RecordArgs, ui: &Ui) -> Result<u8, Failure> {
     let RecordJob { record, upstream, run: plan, learning } = RecordJob::new(args)?;
-    files::remove_ready_file(plan.options.ready_file.as_deref());
+    plan.options.ready_file.iter().for_each(|path| files::remove_ready_file(path));
     let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
     let mut run = Run::new(&plan, ui)?;
     let recorder = start(record, upstream.clone(), ui)?;
@@ -46,6 +44,9 @@ pub async fn run(args: RecordArgs, ui: &Ui) -> Result<u8, Failure> {
     };
     conclude(run, recorder, learned, &end, &plan, ui).await
 }
+
+/// The description of the last work, for errors.
+pub(super) const FINALISING: &str = "finalising the recording";
 
 type Learned = (Volatile, Vec<MatchRule>);
 
@@ -125,19 +126,11 @@ pub(super) async fn finalise(
 ) -> Result<RecordingResult, Failure> {
     let ending = if end.is_clean() { CmdEnd::Clean } else { CmdEnd::Failed };
     let recorder = recorder.clone();
-    let work = spawn_blocking(move || match learned {
+    let work = move || match learned {
         Some((volatile, rules)) => recorder.finalise_with_policy(volatile, rules, ending),
         None => recorder.finalise(ending),
-    });
-    finished("finalising the recording", run.unless_interrupted(work).await)
-}
-
-/// Flattens the result of work on another thread. `doing` describes the work.
-pub(in crate::cli) fn finished<T, E: Into<Failure>>(
-    doing: &'static str,
-    work: Result<Result<Result<T, E>, JoinError>, Failure>,
-) -> Result<T, Failure> {
-    work?.map_err(|panic| Failure::System { doing, source: panic.into() })?.map_err(Into::into)
+    };
+    run.run_last_work(FINALISING, work).await
 }
 
 /// Returns the table of hosts, the changes of the fixture and the next commands.

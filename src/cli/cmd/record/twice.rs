@@ -5,9 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use tokio::task::spawn_blocking;
-
-use super::{Learned, finished, serve, start};
+use super::{FINALISING, Learned, serve, start};
 use crate::cli::advice::Failure;
 use crate::cli::event::Event;
 use crate::cli::files;
@@ -21,7 +19,6 @@ use harproxy_har::write::ContentMode;
 use harproxy_proxy::upstream::UpstreamPlan;
 use harproxy_tls::authority::Authority;
 
-const FINALISING: &str = "finalising the recording";
 /// Maximum number of shown characters of a value.
 const MAX_SHOWN: usize = 41;
 
@@ -40,8 +37,7 @@ pub(super) async fn run_again(
     let scratch = scratch.map_err(|source| Failure::System { doing: "making a temporary folder", source })?;
     let [once, other, measure] = ["once.har", "twice.har", "measure.har"].map(|name| scratch.path().join(name));
     let (recorder, copies) = (first.clone(), [once.clone(), measure.clone()]);
-    let copies = spawn_blocking(move || copies.iter().try_for_each(|path| recorder.copy_to(path)));
-    finished(FINALISING, run.unless_interrupted(copies).await)?;
+    run.run_last_work(FINALISING, move || copies.iter().try_for_each(|path| recorder.copy_to(path))).await?;
 
     ui.note(Event::Again, "running CMD again to find volatile values");
     let (update, content) = (UpdateMode::Merge, ContentMode::Attach);
@@ -54,7 +50,7 @@ pub(super) async fn run_again(
             return Err(end);
         }
     }
-    let learned = spawn_blocking(move || -> Result<_, record::Error> {
+    let learn = move || -> Result<_, record::Error> {
         second.copy_to(&other)?;
         let lessons = match other.exists() {
             true => twice::learn(&Fixture::open(&once)?, &Fixture::open(&other)?)?,
@@ -63,8 +59,8 @@ pub(super) async fn run_again(
         let (volatile, rules) = policy(second.plan(), &lessons);
         let outcome = second.finalise_with_policy(volatile, rules, CmdEnd::Clean)?;
         Ok((lessons, outcome))
-    });
-    let (lessons, outcome) = finished(FINALISING, run.unless_interrupted(learned).await)?;
+    };
+    let (lessons, outcome) = run.run_last_work(FINALISING, learn).await?;
     let path = Some(&learning.file).filter(|_| learning.write && !lessons.is_empty());
     if let Some(path) = path {
         write(path, &lessons)?;
