@@ -6,6 +6,8 @@ use std::process::{Child, Command, Stdio};
 
 use anstream::{AutoStream, ColorChoice};
 
+use super::ui::is_open;
+
 /// Output to a pager, or to standard output.
 pub struct Pager {
     out: AutoStream<Box<dyn Write>>,
@@ -42,14 +44,6 @@ impl Pager {
             child.wait()?;
         }
         flushed.map(drop)
-    }
-}
-
-/// Returns false if writing failed because the reader has closed the output.
-fn is_open(written: io::Result<()>) -> io::Result<bool> {
-    match written {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-        written => written.map(|()| true),
     }
 }
 

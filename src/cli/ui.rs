@@ -85,14 +85,14 @@ impl Ui {
     /// Fails if it cannot be written. A closed pipe is not an error.
     pub fn data(&self, text: &str) -> io::Result<()> {
         let mut out = anstream::stdout().lock();
-        ignore_closed_pipe(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+        is_open(out.write_all(text.as_bytes()).and_then(|()| out.flush())).map(drop)
     }
 
     /// Copies bytes to standard output unchanged.
     /// Fails if they cannot be read or written. A closed pipe is not an error.
     pub fn bytes(&self, bytes: &mut dyn io::Read) -> io::Result<()> {
         let mut out = io::stdout().lock();
-        ignore_closed_pipe(io::copy(bytes, &mut out).and_then(|_| out.flush()))
+        is_open(io::copy(bytes, &mut out).and_then(|_| out.flush())).map(drop)
     }
 
     /// Prints information. `--quiet` suppresses it.
@@ -248,9 +248,12 @@ pub fn counted<N: Display + PartialEq + From<u8>>(n: N, one: &str, many: &str) -
     format!("{n} {unit}")
 }
 
-/// Turns the error of a reader that closed the pipe, such as `head`, into success.
-fn ignore_closed_pipe(result: io::Result<()>) -> io::Result<()> {
-    result.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
+/// Returns false if writing failed because the reader, such as `head`, has closed the output.
+pub fn is_open(written: io::Result<()>) -> io::Result<bool> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        written => written.map(|()| true),
+    }
 }
 
 #[cfg(test)]

@@ -94,10 +94,8 @@ impl StoreOutput<'_> {
                     self.ui.alert(Event::Store, &self.failure(store, &error, args));
                 }
             }
-            if let Ok(found) = &found
-                && !found.others.is_empty()
-            {
-                self.ui.alert(Event::OtherCa, self.others(store, &found.others).trim_end());
+            if let Some(others) = found.ok().and_then(|found| self.others(store, &found.others)) {
+                self.ui.alert(Event::OtherCa, others.trim_end());
             }
         }
         if plan.stores.is_empty() {
@@ -188,43 +186,32 @@ impl StoreOutput<'_> {
             Err(error) => (ui::caution("?"), advice::one_line(error)),
         };
         let mut text = format!("\n{mark} {}: {state}\n  read by {}\n", named(store), store.readers);
-        let trusted = found.as_ref().is_ok_and(|found| found.state() == TrustState::Trusted);
-        match &store.obstacle {
-            _ if trusted => {}
-            Some(Obstacle::Missing { tool, get }) => {
-                let _ = writeln!(
-                    text,
-                    "  {} `{tool}` is needed: {}",
-                    ui::help("hint:"),
-                    ui::help(get.instruction(self.rights))
-                );
+        let unknown = StoreContents::default();
+        let found = found.as_ref().unwrap_or(&unknown);
+        let hint = store.obstacle.as_ref().filter(|_| !found.trusted).map(|obstacle| match obstacle {
+            Obstacle::Missing { tool, get } => {
+                format!("`{tool}` is needed: {}", ui::help(get.instruction(self.rights)))
             }
-            Some(Obstacle::ByHand(what)) => {
-                let _ = writeln!(text, "  {} {what}", ui::help("hint:"));
-            }
-            None => {}
+            Obstacle::ByHand(what) => what.clone(),
+        });
+        if let Some(hint) = hint {
+            let _ = writeln!(text, "  {} {hint}", ui::help("hint:"));
         }
-        if found.as_ref().is_ok_and(|found| found.guarded) {
+        if found.guarded {
             let _ = writeln!(text, "  it has a primary password, which certutil asks for and --install cannot enter");
         }
-        if !trusted {
+        if !found.trusted {
             self.commands(&mut text, "to install", &store.install());
         }
-        let undo = match found {
-            Ok(found) if !found.own.is_empty() => store.remove(&found.own),
-            _ => store.undo(),
-        };
-        self.commands(&mut text, "to uninstall", &undo);
-        if let Ok(found) = found
-            && !found.others.is_empty()
-        {
-            text += &self.others(store, &found.others);
-        }
-        text
+        self.commands(&mut text, "to uninstall", &uninstall(store, found));
+        text + &self.others(store, &found.others).unwrap_or_default()
     }
 
-    /// Formats other CAs of harproxy in the store, and the commands that remove them.
-    fn others(&self, store: &Store, others: &[StoreEntry]) -> String {
+    /// Formats other CAs of harproxy in the store, and the commands that remove them. `None` if there are none.
+    fn others(&self, store: &Store, others: &[StoreEntry]) -> Option<String> {
+        if others.is_empty() {
+            return None;
+        }
         let names: Vec<&str> = others.iter().map(|entry| entry.name.as_str()).collect();
         let mut text = format!(
             "  {} {} of harproxy {} also trusted there: {}\n",
@@ -234,7 +221,7 @@ impl StoreOutput<'_> {
             names.join(", ")
         );
         self.commands(&mut text, "to remove it, if no --ca-dir of yours has it any more", &store.remove_others(others));
-        text
+        Some(text)
     }
 
     fn commands(&self, text: &mut String, heading: &str, steps: &[StoreCommand]) {
@@ -254,9 +241,9 @@ impl StoreOutput<'_> {
 
     fn json(&self, store: &Store, found: &Looked) -> Value {
         let state = found.as_ref().map_or("unknown", |found| found.state().word());
-        let others = found.as_ref().map(|found| found.others.as_slice()).unwrap_or_default();
-        let own = found.as_ref().map(|found| found.own.as_slice()).unwrap_or_default();
-        let others = others.iter().map(|other| {
+        let unknown = StoreContents::default();
+        let found = found.as_ref().unwrap_or(&unknown);
+        let others = found.others.iter().map(|other| {
             json!({"name": other.name, "remove": commands(&store.remove_others(std::slice::from_ref(other)), self.rights)})
         });
         json!({
@@ -265,7 +252,7 @@ impl StoreOutput<'_> {
             "place": store.place.to_string_lossy(),
             "state": state,
             "install": commands(&store.install(), self.rights),
-            "uninstall": commands(&if own.is_empty() { store.undo() } else { store.remove(own) }, self.rights),
+            "uninstall": commands(&uninstall(store, found), self.rights),
             "others": others.collect::<Vec<_>>(),
             "needs": match &store.obstacle {
                 Some(Obstacle::Missing { get, .. }) => Some(get.instruction(self.rights)),
@@ -276,6 +263,11 @@ impl StoreOutput<'_> {
             "sha256": self.authority.fingerprint(),
         })
     }
+}
+
+/// Returns the commands that remove the CA from the store.
+fn uninstall(store: &Store, found: &StoreContents) -> Vec<StoreCommand> {
+    if found.own.is_empty() { store.undo() } else { store.remove(&found.own) }
 }
 
 fn named(store: &Store) -> String {

@@ -56,7 +56,8 @@ pub fn run(mut args: ExplainArgs, ui: &Ui) -> Result<u8, Failure> {
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct JsonAnswer {
-    action: Action,
+    /// `serve`, `redirect`, `abort` or `miss`.
+    action: &'static str,
     fixture: Option<String>,
     entry: Option<usize>,
     status: Option<u16>,
@@ -66,16 +67,6 @@ struct JsonAnswer {
     score: Option<usize>,
     near: Vec<Near>,
     remedy: Option<String>,
-}
-
-#[derive(Debug, Default, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Action {
-    Serve,
-    Redirect,
-    Abort,
-    #[default]
-    Miss,
 }
 
 #[derive(Debug, Serialize)]
@@ -119,16 +110,17 @@ fn body(matcher: &Matcher, chosen: &Chosen) -> Result<AnswerBody, harproxy_har::
 impl JsonAnswer {
     fn of(matcher: &Matcher, outcome: &Outcome, body: Option<AnswerBody>) -> Self {
         let (action, chosen) = match outcome {
-            Outcome::Serve(chosen) => (Action::Serve, chosen),
-            Outcome::Redirect(chosen) => (Action::Redirect, chosen),
-            Outcome::Abort(chosen) => (Action::Abort, chosen),
+            Outcome::Serve(chosen) => ("serve", chosen),
+            Outcome::Redirect(chosen) => ("redirect", chosen),
+            Outcome::Abort(chosen) => ("abort", chosen),
             Outcome::Miss(miss) => {
                 let near = miss.near.iter().map(|near| Near {
                     fixture: fixture(matcher, near.at),
                     entry: near.at.entry,
                     differences: near.differences.clone(),
                 });
-                return JsonAnswer { near: near.collect(), remedy: miss.remedy.clone(), ..JsonAnswer::default() };
+                let (near, remedy) = (near.collect(), miss.remedy.clone());
+                return JsonAnswer { action: "miss", near, remedy, ..JsonAnswer::default() };
             }
         };
         JsonAnswer {
