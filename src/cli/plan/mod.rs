@@ -1,15 +1,271 @@
 //! Plans: the parsed options of a command, combined and validated. Errors in a command line are found here, before
-//! harproxy opens a port or writes a file.
-//!
-//! [`run`] has the run around CMD, and a file per command its own part.
+//! harproxy opens a port or writes a file. [`run`] has the run around CMD.
 
-mod record;
-mod replay;
 mod run;
-
-pub use record::{Learning, RecordJob, record_plan, recover_plan};
-pub use replay::{ReplayJob, fixtures_or_default, matching_options, scope};
-pub use run::{RunPlan, ca_dir, listen_address, upstream_plan};
-
 #[cfg(test)]
 mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::args::record::{RecordArgs, RecoverArgs};
+use super::args::replay::{DEFAULT_FIXTURES, MatchingArgs, ReplayArgs};
+use super::command_error::CommandError;
+use super::config::{self, Config};
+use crate::record::{OnFailure, RecordPlan, UpdateMode};
+use crate::replay::{FixtureOptions, NetworkPlan, OnMiss, ReplayPlan};
+use crate::verdict::FailOn;
+use harproxy_glob::Globs;
+use harproxy_har::{ContentMode, Fixture, JsonLayout};
+use harproxy_matching::Options;
+use harproxy_proxy::upstream::UpstreamPlan;
+use harproxy_redact::Policy;
+use harproxy_support::shell_quote;
+pub use run::{RunPlan, ca_dir, listen_address, upstream_plan};
+
+/// Variable with the time that replay uses as the present (RFC 3339). Tests set it to control the age of a fixture.
+const TEST_NOW: &str = "HARPROXY_TEST_NOW";
+
+/// `--twice`: the file for the configuration of volatile values.
+#[derive(Clone, Debug)]
+pub struct Learning {
+    /// The file that the message names.
+    pub file: PathBuf,
+    /// `--write-policy`: add the learned lines to the file.
+    pub write: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct RecordJob {
+    pub record: RecordPlan,
+    pub upstream: UpstreamPlan,
+    pub run: RunPlan,
+    pub learning: Option<Learning>,
+}
+
+impl RecordJob {
+    pub fn new(args: RecordArgs) -> Result<Self, CommandError> {
+        if !has_fixture_extension(&args.output) {
+            let har = shell_quote::path(&args.output.with_extension("har"));
+            return Err(CommandError::new(
+                format!(
+                    "{} ends neither in .har nor in .zip, by which `harproxy replay` finds fixtures",
+                    args.output.display()
+                ),
+                format!(
+                    "`-o {har}` has its payloads in a folder beside it, `.zip` is one archive; `.har.gz` is read, not written"
+                ),
+            ));
+        }
+        let learning = args.twice.then(|| {
+            let file = args.config.config.clone().or_else(config::projects_file).unwrap_or_else(|| config::NAME.into());
+            Learning { file, write: args.write_policy }
+        });
+        let mut record = RecordPlan {
+            scope: Globs::new(&args.glob)?,
+            content: args.content,
+            update: args.update,
+            max_body: args.max_body,
+            json_layout: args.json_layout,
+            on_failure: args.on_failure,
+            ..record_plan(args.output, &args.config.loaded)
+        };
+        if args.no_redact {
+            (record.policy, record.values) = (Arc::new(Policy::off()), Vec::new());
+        }
+        let upstream = upstream_plan(&args.upstream)?;
+        let policy = record.policy.clone();
+        let run = RunPlan::new(args.proxy, &args.upstream, args.run, &args.authority, args.cmd, policy)?;
+        let run = RunPlan { replay_options: args.replay_options, ..run };
+        Ok(RecordJob { record, upstream, run, learning })
+    }
+}
+
+/// Returns true if the recorder accepts the path. Folders pass: the recorder has a better error for them.
+fn has_fixture_extension(output: &Path) -> bool {
+    let ending = output.extension().unwrap_or_default();
+    let is_folder = output.is_dir() || output.as_os_str().as_encoded_bytes().ends_with(b"/");
+    is_folder || ["har", "zip"].iter().any(|known| ending.eq_ignore_ascii_case(known))
+}
+
+/// Returns the plan of `harproxy recover`. The journal has the scope.
+#[must_use]
+pub fn recover_plan(args: RecoverArgs) -> RecordPlan {
+    RecordPlan {
+        content: args.content,
+        update: args.update,
+        json_layout: args.json_layout,
+        ..record_plan(args.output, &args.config.loaded)
+    }
+}
+
+/// Returns the plan of a recording with the settings of the configuration and the defaults of all options.
+#[must_use]
+pub fn record_plan(output: PathBuf, config: &Config) -> RecordPlan {
+    RecordPlan {
+        output,
+        scope: Globs::default(),
+        noise: config.noise(),
+        content: ContentMode::default(),
+        update: UpdateMode::default(),
+        max_body: None,
+        json_layout: JsonLayout::default(),
+        policy: config.policy.clone(),
+        values: config.redact_values(),
+        on_failure: OnFailure::default(),
+        volatile: config.volatile.clone(),
+        rules: config.rules.clone(),
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct ReplayJob {
+    pub replay: ReplayPlan,
+    /// The recording of misses, with `--on-miss record`.
+    pub record: Option<(RecordPlan, UpstreamPlan)>,
+    /// `--prune`: remove unused entries after a run that passed.
+    pub prune: bool,
+    pub run: RunPlan,
+}
+
+impl ReplayJob {
+    pub fn new(args: ReplayArgs) -> Result<Self, CommandError> {
+        let with_cmd = !args.cmd.is_empty();
+        if args.prune && args.on_miss == OnMiss::Record {
+            return Err(CommandError::new(
+                "--prune and --on-miss record cannot change one fixture in the same run",
+                "do one after the other: record what is missing, then `harproxy replay --prune -- CMD`",
+            ));
+        }
+        if args.prune && in_ci() {
+            return Err(CommandError::new(
+                "--prune would change fixtures in CI",
+                "prune on your machine, review and commit the change; set `HARPROXY_PRUNE=false` here if harproxy.toml has `prune`",
+            ));
+        }
+        let network = network(&args)?;
+        let record = if args.on_miss == OnMiss::Record { Some(record_misses(&args)?) } else { None };
+        let (fixtures, everything) = match &record {
+            // The fixture does not exist yet, so every request is a miss.
+            Some((record, _)) if !record.output.exists() => (Vec::new(), Some(Globs::new(["**"])?)),
+            _ => (fixtures_or_default(args.fixtures), None),
+        };
+        let replay = ReplayPlan {
+            fixtures,
+            matching: matching_options(args.matching, &args.config.loaded),
+            local: !args.no_local,
+            network,
+            max_age: args.max_age,
+            mark: !args.no_mark,
+            answers: FixtureOptions {
+                scope: scope(&args.glob)?.or(everything),
+                with_cmd,
+                fail_on: fail_on(args.fail_on.as_deref(), with_cmd)?,
+                on_miss: args.on_miss,
+                miss: args.miss_status,
+                noise: args.config.loaded.noise(),
+                clock: args.clock,
+                now: test_now()?,
+                latency: args.latency,
+                timeouts: args.upstream.timeouts(),
+                policy: args.config.loaded.policy.clone(),
+            },
+        };
+        let policy = replay.answers.policy.clone();
+        let run = RunPlan::new(args.proxy, &args.upstream, args.run, &args.authority, args.cmd, policy)?;
+        Ok(ReplayJob { replay, record, prune: args.prune, run })
+    }
+}
+
+/// Returns the plan of the recording of misses: into the one replayed fixture, whose entries are unchanged.
+fn record_misses(args: &ReplayArgs) -> Result<(RecordPlan, UpstreamPlan), CommandError> {
+    let output = match &args.fixtures[..] {
+        [output] if !output.is_dir() => output,
+        _ => {
+            return Err(CommandError::new(
+                "--on-miss record needs exactly one fixture",
+                "pass it: `harproxy replay --on-miss record hars/api.har -- CMD`",
+            ));
+        }
+    };
+    if in_ci() && !args.allow_ci_record {
+        return Err(CommandError::new(
+            "--on-miss record would change fixtures in CI",
+            "record on your machine and commit the fixture, or pass `--allow-ci-record`",
+        ));
+    }
+    let record = RecordPlan {
+        scope: if args.glob.is_empty() { Globs::new(recorded_scope(output))? } else { Globs::new(&args.glob)? },
+        update: UpdateMode::Missing,
+        ..record_plan(output.clone(), &args.config.loaded)
+    };
+    Ok((record, upstream_plan(&args.upstream)?))
+}
+
+/// Returns true in CI, where fixtures must not change.
+fn in_ci() -> bool {
+    std::env::var("CI").is_ok_and(|ci| ["1", "true"].contains(&&*ci.to_ascii_lowercase()))
+}
+
+/// Returns the globs that the fixture was recorded with. An unreadable fixture is reported when the replay opens it.
+fn recorded_scope(fixture: &Path) -> Vec<String> {
+    let opened = if fixture.exists() { Fixture::open(fixture).ok() } else { None };
+    opened.and_then(|fixture| fixture.scope().map(<[String]>::to_vec)).unwrap_or_default()
+}
+
+/// Returns the plan of requests that are forwarded to the network; `None` without such an option.
+fn network(args: &ReplayArgs) -> Result<Option<NetworkPlan>, CommandError> {
+    if args.passthrough.is_empty() && args.on_miss != OnMiss::Passthrough {
+        return Ok(None);
+    }
+    Ok(Some(NetworkPlan { named: scope(&args.passthrough)?, upstream: upstream_plan(&args.upstream)? }))
+}
+
+fn test_now() -> Result<Option<SystemTime>, CommandError> {
+    let Some(value) = std::env::var(TEST_NOW).ok().filter(|value| !value.is_empty()) else { return Ok(None) };
+    let at = OffsetDateTime::parse(&value, &Rfc3339).map_err(|source| {
+        let hint = "a moment is written like `2026-11-20T09:30:00Z`";
+        CommandError::new(format!("reading {TEST_NOW}, `{value}`"), hint).because(source)
+    })?;
+    Ok(Some(at.into()))
+}
+
+fn fail_on(list: Option<&str>, with_cmd: bool) -> Result<FailOn, CommandError> {
+    let Some(list) = list else { return Ok(FailOn::standard(with_cmd)) };
+    FailOn::parse(list, with_cmd).map_err(|source| {
+        let hint = "use a list such as `miss,unused`, or change the default as in `+unused,-ambiguous`";
+        CommandError::new(format!("reading --fail-on `{list}`"), hint).because(source)
+    })
+}
+
+/// Returns the given fixtures and folders, or the default folder.
+#[must_use]
+pub fn fixtures_or_default(given: Vec<PathBuf>) -> Vec<PathBuf> {
+    if given.is_empty() { vec![DEFAULT_FIXTURES.into()] } else { given }
+}
+
+/// Returns the compiled globs, or `None` without globs.
+pub fn scope(globs: &[String]) -> Result<Option<Globs>, CommandError> {
+    Ok(if globs.is_empty() { None } else { Some(Globs::new(globs)?) })
+}
+
+/// Returns the matching options with the rules of the configuration.
+pub fn matching_options(args: MatchingArgs, config: &Config) -> Options {
+    Options {
+        repeat: args.repeat,
+        redirects: args.redirects,
+        match_body: args.match_body,
+        match_headers: args.match_header,
+        ignore_query: args.ignore_query,
+        ignore_body: args.ignore_body,
+        same_host: args.same_host,
+        score_all_headers: args.score_all_headers,
+        missing_body: args.missing_body,
+        rules: config.rules.clone(),
+        values: config.redact_values(),
+    }
+}
