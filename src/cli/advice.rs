@@ -51,7 +51,7 @@ pub enum Failure {
     #[error(transparent)]
     Prune(#[from] prune::Error),
     #[error(transparent)]
-    Pack(pack::Error),
+    Pack(#[from] pack::Error),
     #[error(transparent)]
     Bind(#[from] BindError),
     #[error("writing {}", path.display())]
@@ -90,15 +90,6 @@ pub enum Failure {
     },
 }
 
-impl From<pack::Error> for Failure {
-    fn from(error: pack::Error) -> Self {
-        match error {
-            pack::Error::Fixture(error) => error.into(),
-            error => Failure::Pack(error),
-        }
-    }
-}
-
 impl Failure {
     /// Returns the failure of a second signal, without a recording.
     #[must_use]
@@ -109,6 +100,10 @@ impl Failure {
     #[must_use]
     pub fn status(&self) -> u8 {
         match self {
+            Failure::Fixture(error) | Failure::Pack(pack::Error::Fixture(error)) => match error.is_about_writing() {
+                true => exit::INTERNAL_ERROR,
+                false => exit::USAGE,
+            },
             Failure::Usage(_)
             | Failure::Config(_)
             | Failure::Command(_)
@@ -117,7 +112,6 @@ impl Failure {
             | Failure::Replay(_)
             | Failure::Pack(_) => exit::USAGE,
             Failure::Bind(BindError::Reverse { .. }) => exit::USAGE,
-            Failure::Fixture(error) if !error.is_about_writing() => exit::USAGE,
             Failure::Record(
                 record::Error::Plan(_)
                 | record::Error::IsFolder { .. }

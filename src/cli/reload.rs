@@ -40,29 +40,22 @@ fn repeat(least: Duration, mut check: impl FnMut() + Send + 'static) -> io::Resu
 }
 
 fn print(FixtureChange { fixture, kind }: &FixtureChange, ui: &Ui) {
-    let reloaded = |entries: usize, change: &str, text: &str| {
-        if !ui.quiet {
-            ui.say(Event::Reloaded, text, json!({ "fixture": fixture, "change": change, "entries": entries }));
-        }
-    };
-    let loaded = |entries: usize, change: &str| {
-        let text = format!("reloaded {fixture}: {}", counted(entries, "entry", "entries"));
-        reloaded(entries, change, &text);
-    };
-    match kind {
-        ChangeKind::Changed(entries) => loaded(*entries, "changed"),
-        ChangeKind::Added(entries) => loaded(*entries, "added"),
-        ChangeKind::Removed => {
-            reloaded(0, "removed", &format!("{fixture} was removed; its entries are no longer served"));
-        }
+    let loaded = |entries: usize| format!("reloaded {fixture}: {}", counted(entries, "entry", "entries"));
+    let (change, entries, text) = match kind {
+        ChangeKind::Changed(entries) => ("changed", *entries, loaded(*entries)),
+        ChangeKind::Added(entries) => ("added", *entries, loaded(*entries)),
+        ChangeKind::Removed => ("removed", 0, format!("{fixture} was removed; its entries are no longer served")),
         ChangeKind::Refused { is_removed, because } => {
             let what = if *is_removed { "was removed" } else { "was edited and cannot be loaded" };
             let text = format!(
                 "{}: {fixture} {what}; its previous version stays in use\n  because {because}",
                 ui::caution("warning")
             );
-            ui.say(Event::ReloadFailed, &text, json!({ "fixture": fixture, "because": because }));
+            return ui.say(Event::ReloadFailed, &text, json!({ "fixture": fixture, "because": because }));
         }
+    };
+    if !ui.quiet {
+        ui.say(Event::Reloaded, &text, json!({ "fixture": fixture, "change": change, "entries": entries }));
     }
 }
 

@@ -20,7 +20,7 @@ use super::ui::{LiveFormat, Ui};
 use super::{command_line, files, process, roots};
 use crate::child::env::{self, Facts, ProxyAddress};
 use crate::child::{CommandPlan, Ended, RunFolder, Signals};
-use crate::diagnose::processes::{PollRate, WatchPlan};
+use crate::diagnose::processes::WatchPlan;
 use crate::diagnose::{BypassRules, Evidence, advise, no_proxy_entries, unset_url};
 use crate::pipeline::{AccessLog, EventBus, RequestLog, Subscriber};
 use crate::record::Recorder;
@@ -39,9 +39,6 @@ pub struct About<'a> {
     pub may_match: &'a dyn Fn(&str) -> bool,
     /// Returns true if a URL of this origin could be in scope.
     pub may_match_origin: &'a dyn Fn(&str) -> bool,
-    pub rate: PollRate,
-    /// Whether CMD's standard output goes to standard error, because that of harproxy is for data.
-    pub quiet_output: bool,
     /// The time of the recording (RFC 3339), in a replay.
     pub recorded_at: Option<String>,
 }
@@ -208,8 +205,9 @@ impl<'a> Run<'a> {
         let no_proxy = no_proxy.map_or_else(Vec::new, |value| no_proxy_entries(&value));
         let is_set = |name: &str| std::env::var_os(name).is_some() || env.iter().any(|change| change.variable == name);
         let unset_url = unset_url(&self.plan.cmd, is_set);
-        let watch = Some(WatchPlan { proxy: facts.proxy.to_string(), own_addresses: ours.to_vec(), rate: about.rate });
-        let quiet_output = about.quiet_output;
+        let watch =
+            Some(WatchPlan { proxy: facts.proxy.to_string(), own_addresses: ours.to_vec(), rate: self.plan.rate });
+        let quiet_output = self.plan.quiet_output;
         let plan = CommandPlan { program: program.clone(), args: args.to_vec(), env, watch, quiet_output };
         let ended = match crate::child::run(&plan, &mut self.signals).await {
             // harproxy killed CMD because of this signal, which determines the exit status.

@@ -17,7 +17,6 @@ use crate::cli::reports::Recorded;
 use crate::cli::run::{About, End, Run};
 use crate::cli::summary;
 use crate::cli::ui::Ui;
-use crate::diagnose::processes::PollRate;
 use crate::record::RecordingResult;
 use crate::replay::{Reloader, Replayer};
 use crate::verdict::request::{EntryChange, RecordedEntry};
@@ -43,8 +42,6 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
         may_match: &may_match,
         may_match_origin: &may_match_origin,
         recorded_at: replayer.recorded_at(),
-        rate: PollRate::LOW,
-        quiet_output: false,
     };
     let mut run = Run::new(&plan, ui)?;
     if let Some(listener) = run.finding_listener() {

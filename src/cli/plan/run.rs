@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::cli::args::common::{AuthorityArgs, ListenArgs, ProxyArgs, RunArgs, UpstreamArgs};
 use crate::cli::command_error::CommandError;
+use crate::diagnose::processes::PollRate;
 use harproxy_glob::Globs;
 use harproxy_proxy::upstream::UpstreamPlan;
 use harproxy_proxy::{ProxyPlan, ReversePlan};
@@ -28,6 +29,10 @@ pub struct RunPlan {
     /// The program and its arguments; empty without CMD.
     pub cmd: Vec<OsString>,
     pub policy: Arc<Policy>,
+    /// The rate at which the programs of CMD are observed.
+    pub rate: PollRate,
+    /// Whether CMD's standard output goes to standard error, because that of harproxy is for data.
+    pub quiet_output: bool,
     /// Command-line words of the options that a replay of the same CMD also needs. Empty except for a recording.
     pub replay_options: Vec<OsString>,
 }
@@ -67,6 +72,8 @@ impl RunPlan {
             options,
             cmd,
             policy,
+            rate: PollRate::LOW,
+            quiet_output: false,
             replay_options: Vec::new(),
         })
     }

@@ -14,20 +14,18 @@ use harproxy_tls::authority::Authority;
 
 pub fn run(args: &CaArgs, ui: &Ui) -> Result<u8, Failure> {
     let dir = plan::ca_dir(&args.authority)?;
+    let authority = match args.command {
+        CaCommand::New => Authority::create_new(&dir)?,
+        _ => Authority::load_or_create(&dir)?,
+    };
     let text = match &args.command {
-        CaCommand::Path => format!("{}\n", Authority::load_or_create(&dir)?.cert_path().display()),
-        CaCommand::Show => show(&Authority::load_or_create(&dir)?),
-        CaCommand::Trust(args) => return trust::run(args, &Authority::load_or_create(&dir)?, ui),
-        CaCommand::New => show(&Authority::create_new(&dir)?),
-        CaCommand::Bundle { output } => {
-            let pem = load_bundle(&Authority::load_or_create(&dir)?, ui)?.pem();
-            match output {
-                None => pem,
-                Some(path) => {
-                    files::write(path, pem.as_bytes())?;
-                    return Ok(exit::SUCCESS);
-                }
-            }
+        CaCommand::Path => format!("{}\n", authority.cert_path().display()),
+        CaCommand::Show | CaCommand::New => show(&authority),
+        CaCommand::Trust(args) => return trust::run(args, &authority, ui),
+        CaCommand::Bundle { output: None } => load_bundle(&authority, ui)?.pem(),
+        CaCommand::Bundle { output: Some(path) } => {
+            files::write(path, load_bundle(&authority, ui)?.pem().as_bytes())?;
+            return Ok(exit::SUCCESS);
         }
     };
     ui.data(&text).map_err(Failure::Output)?;
