@@ -1,14 +1,14 @@
 //! Failures of commands: message, hint and exit status of each.
 
 mod hints;
-mod usage;
 
 use std::error::Error;
 use std::fmt::Write as _;
 use std::io;
 use std::path::PathBuf;
 
-use serde_json::{Map, Value};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use serde_json::json;
 
 use super::command_error::CommandError;
 use super::config;
@@ -21,6 +21,7 @@ use crate::verdict::{CheckId, Finding, Severity, exit};
 use crate::{record, replay};
 use harproxy_proxy::BindError;
 use harproxy_proxy::upstream::{OwnProxy, PlanError};
+use harproxy_redact::{Policy, display};
 use harproxy_tls::authority::AuthorityError;
 use harproxy_tls::bundle::BundleError;
 
@@ -146,7 +147,7 @@ impl Failure {
     /// Prints the failure with its causes and its hint, and returns the exit status.
     pub fn print(&self, ui: &Ui) -> u8 {
         if let Failure::Usage(error) = self {
-            return usage::print(error, ui);
+            return print_usage_error(error, ui);
         }
         let because = causes(self);
         let mut text = format!("{}: {self}\n", ui::bad("error"));
@@ -155,15 +156,72 @@ impl Failure {
         }
         let hint = self.hint();
         let _ = write!(text, "\n{}: {hint}", ui::help("hint"));
-        let members = Map::from_iter([
-            ("error".to_owned(), Value::from(self.to_string())),
-            ("because".to_owned(), because.into()),
-            ("hint".to_owned(), hint.into()),
-            ("status".to_owned(), self.status().into()),
-        ]);
+        let members = json!({ "error": self.to_string(), "because": because, "hint": hint, "status": self.status() });
         ui.say(Event::Error, &text, members);
         self.status()
     }
+}
+
+impl From<clap::Error> for Failure {
+    fn from(mut error: clap::Error) -> Self {
+        redact_value(&mut error);
+        Failure::Usage(error)
+    }
+}
+
+/// Prints an error of clap, with a hint if `--` before CMD was probably forgotten. The status is 0 for `--help`.
+fn print_usage_error(error: &clap::Error, ui: &Ui) -> u8 {
+    let text = error.render().ansi().to_string();
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        return ui.data(&text).map_or(exit::INTERNAL_ERROR, |()| exit::SUCCESS);
+    }
+    let text = match missing_word_hint(error) {
+        Some(hint) => format!("{text}\n{}: {hint}", ui::help("hint")),
+        None => text,
+    };
+    ui.say(Event::Error, &text, json!({ "status": exit::USAGE }));
+    exit::USAGE
+}
+
+/// Options whose values may be secrets, also if they are malformed. For example, a user name without a colon may be a
+/// token.
+const SECRET: [&str; 6] = ["--auth", "--upstream-proxy", "--header", "--url", "--data", "--reverse"];
+
+/// Redacts a value in the message that is or contains a secret.
+fn redact_value(error: &mut clap::Error) {
+    let named = |name: &str| SECRET.iter().any(|secret| name.split([' ', '=']).next() == Some(secret));
+    let is_secret = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(name)) => named(name),
+        Some(ContextValue::Strings(names)) => names.iter().any(|name| named(name)),
+        _ => false,
+    };
+    let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) else { return };
+    let shown = if is_secret && !value.is_empty() {
+        "(redacted)".to_owned()
+    } else {
+        let redacted = display::redactor(&Policy::default()).redact_text(value.as_bytes()).into_owned();
+        String::from_utf8_lossy(&redacted).into_owned()
+    };
+    error.insert(ContextKind::InvalidValue, ContextValue::String(shown));
+}
+
+/// Returns a hint about the option or `--` that is missing before an unexpected word.
+fn missing_word_hint(error: &clap::Error) -> Option<String> {
+    let (ErrorKind::UnknownArgument, Some(ContextValue::String(word))) =
+        (error.kind(), error.get(ContextKind::InvalidArg))
+    else {
+        return None;
+    };
+    if word.starts_with('-') {
+        return None;
+    }
+    let usage = error.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
+    if usage.contains("harproxy report") {
+        let word = harproxy_support::shell_quote::word(word);
+        return Some(format!("put the reports after `--combine`: `harproxy report --combine {word}`"));
+    }
+    // Other commands do not run a program.
+    usage.contains("CMD").then(|| format!("put the program after two dashes: `-- {word} …`"))
 }
 
 /// Formats an error with its causes, on one line.

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use serde_json::{Map, Value};
+use serde_json::{Value, json};
 
 use super::ci::Ci;
 use super::event::Event;
 use super::files;
 use super::ui::{self, LogFormat, Ui};
-use crate::verdict::report::{Format, Report, github, json, text};
+use crate::verdict::report::{self, Format, Report, github, text};
 use crate::verdict::request::{RecordedEntry, RequestRow};
 use crate::verdict::{EntryView, ExcerptBudget};
 use crate::verdict::{StatusSource, Verdict, exit};
@@ -87,12 +87,12 @@ pub fn print_verdict(report: &Report, ui: &Ui, after_list: bool) {
         return;
     }
     let members = (ui.format == LogFormat::Json).then(|| {
-        let mut report: Value = serde_json::from_str(&json::render(report)).unwrap_or_default();
+        let mut report: Value = serde_json::from_str(&report::json::render(report)).unwrap_or_default();
         // Each request was an event before.
         if let Value::Object(members) = &mut report {
             members.retain(|name, _| !matches!(name.as_str(), "requests" | "moreRequests"));
         }
-        Map::from_iter([("report".to_owned(), report)])
+        json!({ "report": report })
     });
     let palette = text::Palette::colour().within(ui::width().map(usize::from));
     let mut shown = text::render(&report.verdict, &palette);
