@@ -20,8 +20,7 @@ pub fn for_each(named: Vec<PathBuf>, ui: &Ui, mut work: impl FnMut(&Path) -> Res
 }
 
 /// Locks a fixture against recordings and runs `work`, which writes it. Temporary files of a killed writer are removed
-/// first.
-/// Fails with [`record::Error::Locked`] during a recording, and with the errors of `work`.
+/// first. Fails with [`record::Error::Locked`] during a recording, and with the errors of `work`.
 pub fn with_lock<T, E: Into<Failure>>(path: &Path, work: impl FnOnce() -> Result<T, E>) -> Result<T, Failure> {
     let _lock = record::lock_fixture(path)?;
     work().map_err(Into::into)

@@ -44,6 +44,6 @@ pub fn raise_open_files() {
     }
 }
 
-/// Other systems have no such limit.
+/// Does nothing: other systems have no such limit.
 #[cfg(not(unix))]
 pub fn raise_open_files() {}

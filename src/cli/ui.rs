@@ -177,7 +177,7 @@ fn paint(style: Style, text: impl Display) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// Style of headings and important words.
+/// Styles headings and important words.
 pub fn strong(text: impl Display) -> String {
     paint(Style::new().bold(), text)
 }
@@ -242,7 +242,7 @@ pub fn flat(text: &str) -> String {
     harmless(text).replace(['\n', '\t'], " ")
 }
 
-/// `1 entry`, `2 entries`.
+/// Formats a number with its unit: `1 entry`, `2 entries`.
 pub fn counted<N: Display + PartialEq + From<u8>>(n: N, one: &str, many: &str) -> String {
     let unit = if n == N::from(1) { one } else { many };
     format!("{n} {unit}")

@@ -19,7 +19,7 @@ use crate::verdict::{RunMode, exit};
 use harproxy_proxy::upstream::UpstreamPlan;
 use harproxy_tls::authority::Authority;
 
-/// Fails if there is no diagnosis.
+/// Runs the command. Fails if there is no diagnosis.
 pub async fn run(args: DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
     let json = args.json;
     let (upstream, plan) = plan(args)?;

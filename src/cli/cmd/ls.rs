@@ -11,6 +11,7 @@ use crate::fixtures::ls::{self, EntryLine};
 use crate::verdict::exit;
 use harproxy_har::Fixture;
 
+/// Runs the command: prints a table or JSON lines per fixture.
 /// Fails if the output cannot be written. An unreadable fixture is reported, and the others are listed.
 pub fn run(args: LsArgs, ui: &Ui) -> Result<u8, Failure> {
     Ok(fixtures::for_each(args.files.fixtures, ui, |path| {

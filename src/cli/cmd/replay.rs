@@ -24,7 +24,7 @@ use crate::verdict::{RunMode, Verdict};
 use harproxy_har::Fixture;
 use harproxy_tls::authority::Authority;
 
-/// Fails if there is no verdict.
+/// Runs the command. Fails if there is no verdict.
 pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
     let ReplayJob { replay, record, prune, run: plan } = ReplayJob::new(args)?;
     plan.options.ready_file.iter().for_each(|path| files::remove_ready_file(path));

@@ -14,7 +14,7 @@ use crate::verdict::report::Report;
 use crate::verdict::report::combine::combine;
 use crate::verdict::report::json::{self, ReadError};
 
-/// Fails if there is no verdict.
+/// Runs the command. Fails if there is no verdict.
 pub fn run(args: ReportArgs, ui: &Ui) -> Result<u8, Failure> {
     let mut paths = args.combine;
     let mut known = HashSet::new();

@@ -207,7 +207,7 @@ fn painted(row: &RequestRow, tail: &str) -> String {
     }
 }
 
-/// `12 ms`, `1.5 s`, `3 min`.
+/// Formats a duration: `12 ms`, `1.5 s`, `3 min`.
 fn time(millis: f64) -> String {
     match millis {
         ms if ms < 999.5 => format!("{ms:.0} ms"),

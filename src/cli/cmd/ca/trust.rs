@@ -18,7 +18,7 @@ use crate::trust::{
 use crate::verdict::exit;
 use harproxy_tls::authority::Authority;
 
-/// The failure of a single store is reported and sets the exit status.
+/// Runs the command. The failure of a single store is reported and sets the exit status.
 pub fn run(args: &TrustArgs, authority: &Authority, ui: &Ui) -> Result<u8, Failure> {
     let env = env::own();
     let machine = Machine::here(&env);

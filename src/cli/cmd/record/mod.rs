@@ -19,7 +19,7 @@ use harproxy_matching::MatchRule;
 use harproxy_proxy::upstream::{Upstream, UpstreamPlan};
 use harproxy_tls::authority::Authority;
 
-/// Fails if there is no verdict.
+/// Runs the command. Fails if there is no verdict.
 pub async fn run(args: RecordArgs, ui: &Ui) -> Result<u8, Failure> {
     let RecordJob { record, upstream, run: plan, learning } = RecordJob::new(args)?;
     plan.options.ready_file.iter().for_each(|path| files::remove_ready_file(path));
