@@ -25,7 +25,6 @@ pub enum Ci {
         /// The file that the summary of the step is appended to.
         summary: Option<PathBuf>,
     },
-    /// GitLab CI.
     GitLab {
         /// The root of the repository.
         project: Option<PathBuf>,

@@ -19,10 +19,8 @@ Examples:
   harproxy ca trust
 ")]
 pub struct CaArgs {
-    /// `--ca-dir`.
     #[command(flatten)]
     pub authority: AuthorityArgs,
-    /// The subcommand.
     #[command(subcommand)]
     pub command: CaCommand,
 }

@@ -34,7 +34,6 @@ pub struct ListenArgs {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Proxy")]
 pub struct ProxyArgs {
-    /// The proxy port.
     #[command(flatten)]
     pub listen: ListenArgs,
     /// Listen on an address that other machines can reach, without --auth

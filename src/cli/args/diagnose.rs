@@ -28,13 +28,10 @@ pub struct DoctorArgs {
     /// Print the diagnosis as JSON on standard output; the output of CMD goes to standard error
     #[arg(long)]
     pub json: bool,
-    /// Options of the proxy port.
     #[command(flatten)]
     pub listen: ListenArgs,
-    /// Options of upstream connections.
     #[command(flatten)]
     pub upstream: UpstreamArgs,
-    /// `--ca-dir`.
     #[command(flatten)]
     pub authority: AuthorityArgs,
     /// `--config`. The command reads the `[record]` section.
@@ -78,7 +75,6 @@ pub struct ExplainArgs {
     /// As for `replay`; out-of-scope URLs are marked as such and still explained
     #[arg(short, long, value_name = "GLOB", value_parser = parse_glob, value_delimiter = '\n')]
     pub glob: Vec<String>,
-    /// Matching options.
     #[command(flatten)]
     pub matching: MatchingArgs,
     /// `--config`. The command reads the `[replay]` section.

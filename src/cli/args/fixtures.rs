@@ -18,7 +18,6 @@ Examples:
   harproxy fmt --check
 ")]
 pub struct FmtArgs {
-    /// The fixtures.
     #[command(flatten)]
     pub files: FixtureArgs,
     /// Change nothing: list fixtures that are not in canonical form with the first line to change, and exit with 1
@@ -73,7 +72,6 @@ Examples:
   harproxy ls | grep ' 404 '
 ")]
 pub struct LsArgs {
-    /// The fixtures.
     #[command(flatten)]
     pub files: FixtureArgs,
     /// Print a JSON object per line: `fixture`, `entry`, `method`, `url`, `status`, `mimeType`, `size`, `file`
@@ -125,7 +123,6 @@ Examples:
   harproxy redact hars/api.har
 ")]
 pub struct RedactArgs {
-    /// The fixtures.
     #[command(flatten)]
     pub files: FixtureArgs,
     /// Change nothing: list values to redact
@@ -149,7 +146,6 @@ Examples:
   harproxy check --json
 ")]
 pub struct CheckArgs {
-    /// The fixtures.
     #[command(flatten)]
     pub files: FixtureArgs,
     /// Warn about entries older than this, such as `180d` [default: `max-age` under [replay]]

@@ -42,10 +42,8 @@ Start here:
 #[command(name = "harproxy", version, after_help = EXAMPLES, arg_required_else_help = true, max_term_width = 110)]
 #[command(disable_help_subcommand = true, subcommand_required = true, infer_long_args = false)]
 pub struct Cli {
-    /// Output options.
     #[command(flatten)]
     pub output: OutputArgs,
-    /// The subcommand.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -193,10 +191,8 @@ pub struct EnvArgs {
     /// Print the lines of a Playwright configuration instead
     #[arg(long, conflicts_with = "shell")]
     pub playwright: bool,
-    /// Options of the proxy port.
     #[command(flatten)]
     pub listen: ListenArgs,
-    /// `--ca-dir`.
     #[command(flatten)]
     pub authority: AuthorityArgs,
 }

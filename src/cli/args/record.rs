@@ -60,19 +60,14 @@ pub struct RecordArgs {
     /// Add those lines to harproxy.toml
     #[arg(long, requires = "twice")]
     pub write_policy: bool,
-    /// Options shared with `replay`.
     #[command(flatten)]
     pub proxy: ProxyArgs,
-    /// Options shared with `replay`.
     #[command(flatten)]
     pub upstream: UpstreamArgs,
-    /// Options shared with `replay`.
     #[command(flatten)]
     pub run: RunArgs,
-    /// Options shared with `replay`.
     #[command(flatten)]
     pub authority: AuthorityArgs,
-    /// Options shared with `replay`.
     #[command(flatten)]
     pub config: ConfigArgs,
     /// Command-line words of the options that a replay of the same CMD also needs.
@@ -138,7 +133,6 @@ pub struct RecoverArgs {
     /// Accepted for command lines of earlier versions; not used.
     #[command(flatten)]
     pub authority: AuthorityArgs,
-    /// Options of `record`.
     #[command(flatten)]
     pub config: ConfigArgs,
 }

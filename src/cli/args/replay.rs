@@ -71,22 +71,16 @@ pub struct ReplayArgs {
     /// How dates in responses are shifted
     #[arg(long, value_name = "HOW", default_value = "shift", value_parser = choices(CLOCK))]
     pub clock: Clock,
-    /// Matching options.
     #[command(flatten)]
     pub matching: MatchingArgs,
-    /// Options shared with `replay`.
     #[command(flatten)]
     pub proxy: ProxyArgs,
-    /// Options shared with `replay`.
     #[command(flatten)]
     pub upstream: UpstreamArgs,
-    /// Options shared with `replay`.
     #[command(flatten)]
     pub run: RunArgs,
-    /// Options shared with `replay`.
     #[command(flatten)]
     pub authority: AuthorityArgs,
-    /// Options shared with `replay`.
     #[command(flatten)]
     pub config: ConfigArgs,
 }
