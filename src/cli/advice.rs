@@ -1,6 +1,6 @@
 //! Failures of commands: message, hint and exit status of each.
 
-mod hints;
+pub mod hints;
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -10,10 +10,10 @@ use std::path::PathBuf;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use serde_json::json;
 
-use super::command_error::CommandError;
 use super::config;
 use super::event::Event;
 use super::ui::{self, Ui};
+use super::usage_error::UsageError;
 use crate::child::SpawnError;
 use crate::child::files::FilesError;
 use crate::fixtures::{pack, prune};
@@ -25,17 +25,15 @@ use harproxy_redact::{Policy, display};
 use harproxy_tls::authority::AuthorityError;
 use harproxy_tls::bundle::BundleError;
 
-pub use hints::io_hint;
-
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// The command line cannot be parsed, or asks for `--help` or `--version`. It contains no secrets.
     #[error(transparent)]
-    Usage(clap::Error),
+    CommandLine(clap::Error),
     #[error(transparent)]
     Config(#[from] config::Error),
     #[error(transparent)]
-    Command(#[from] CommandError),
+    Usage(#[from] UsageError),
     #[error(transparent)]
     Authority(#[from] AuthorityError),
     #[error(transparent)]
@@ -105,9 +103,9 @@ impl Failure {
                 true => exit::INTERNAL_ERROR,
                 false => exit::USAGE,
             },
-            Failure::Usage(_)
+            Failure::CommandLine(_)
             | Failure::Config(_)
-            | Failure::Command(_)
+            | Failure::Usage(_)
             | Failure::Upstream(_)
             | Failure::OwnProxy(_)
             | Failure::Replay(_)
@@ -146,7 +144,7 @@ impl Failure {
 
     /// Prints the failure with its causes and its hint, and returns the exit status.
     pub fn print(&self, ui: &Ui) -> u8 {
-        if let Failure::Usage(error) = self {
+        if let Failure::CommandLine(error) = self {
             return print_usage_error(error, ui);
         }
         let because = causes(self);
@@ -165,7 +163,7 @@ impl Failure {
 impl From<clap::Error> for Failure {
     fn from(mut error: clap::Error) -> Self {
         redact_value(&mut error);
-        Failure::Usage(error)
+        Failure::CommandLine(error)
     }
 }
 

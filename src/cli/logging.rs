@@ -16,9 +16,9 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Registry, registry};
 
 use super::args::OutputArgs;
-use super::command_error::CommandError;
 use super::event;
 use super::ui::{self, LiveFormat, LogFormat, Ui};
+use super::usage_error::UsageError;
 use crate::verdict::findings;
 
 /// The variable with a filter: levels, and levels of targets (`warn,harproxy_proxy=debug`).
@@ -26,7 +26,7 @@ pub const VARIABLE: &str = "HARPROXY_LOG";
 
 /// Starts the log. `alone` is a proxy without CMD, which logs warnings at once. With CMD the verdict reports them at
 /// the end. A second start in one process has no effect.
-pub fn start(output: &OutputArgs, ui: &Ui, alone: bool) -> Result<(), CommandError> {
+pub fn start(output: &OutputArgs, ui: &Ui, alone: bool) -> Result<(), UsageError> {
     let filter = match std::env::var(VARIABLE) {
         Ok(filter) if !filter.is_empty() => read(&filter),
         _ => read(level(output.quiet, output.verbose, alone)),
@@ -53,7 +53,7 @@ fn filtered_registry(filter: Targets) -> Layered<Targets, Registry> {
 }
 
 /// Parses a filter. The syntax is checked first, because `Targets` accepts any unknown word as the name of a target.
-fn read(filter: &str) -> Result<Targets, CommandError> {
+fn read(filter: &str) -> Result<Targets, UsageError> {
     let items = || filter.split(',').map(str::trim).filter(|item| !item.is_empty());
     let is_target = |c: char| c.is_alphanumeric() || matches!(c, '_' | ':' | '-');
     let is_item = |item: &&str| match item.split_once('=') {
@@ -67,9 +67,9 @@ fn read(filter: &str) -> Result<Targets, CommandError> {
     filter.map_err(|error: ParseError| filter_error(error))
 }
 
-fn filter_error(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> CommandError {
+fn filter_error(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> UsageError {
     let hint = "a filter is a level, such as `debug`, or a list, such as `harproxy_proxy=trace,warn`";
-    CommandError::new(format!("reading the filter in {VARIABLE}"), hint).because(cause)
+    UsageError::new(format!("reading the filter in {VARIABLE}"), hint).because(cause)
 }
 
 fn level(quiet: bool, verbose: u8, alone: bool) -> &'static str {

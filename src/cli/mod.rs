@@ -8,7 +8,6 @@ pub mod advice;
 pub mod args;
 pub mod ci;
 pub mod cmd;
-mod command_error;
 mod command_line;
 pub mod config;
 pub mod event;
@@ -27,6 +26,7 @@ pub mod roots;
 mod run;
 pub mod summary;
 pub mod ui;
+mod usage_error;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

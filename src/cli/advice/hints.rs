@@ -22,9 +22,9 @@ const UPSTREAM: &str = "`--upstream-ca FILE` and `--client-cert HOST=FILE` name 
 pub fn of(failure: &Failure) -> String {
     match failure {
         // The message of clap contains the hint.
-        Failure::Usage(_) => String::new(),
+        Failure::CommandLine(_) => String::new(),
         Failure::Config(error) => of_config(error),
-        Failure::Command(error) => error.hint.clone(),
+        Failure::Usage(error) => error.hint.clone(),
         Failure::Authority(error) => of_authority(error),
         Failure::Upstream(_) => UPSTREAM.into(),
         Failure::OwnProxy(_) => {

@@ -20,7 +20,7 @@ fn failures_have_the_documented_exit_statuses() {
     let read =
         || harproxy_har::Error::Io { doing: "reading", path: "a".into(), source: io(io::ErrorKind::PermissionDenied) };
     for (failure, status) in [
-        (Failure::from(CommandError::new("a", "b")), 2),
+        (Failure::from(UsageError::new("a", "b")), 2),
         (harproxy_har::Error::NoFixture { path: "a".into() }.into(), 2),
         (malformed().into(), 2),
         (read().into(), 2),

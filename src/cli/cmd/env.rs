@@ -8,11 +8,11 @@ use crate::child::files::RunFiles;
 use crate::child::shell;
 use crate::cli::advice::Failure;
 use crate::cli::args::EnvArgs;
-use crate::cli::command_error::CommandError;
 use crate::cli::event::Event;
 use crate::cli::plan;
 use crate::cli::roots::load_bundle;
 use crate::cli::ui::{self, Ui};
+use crate::cli::usage_error::UsageError;
 use crate::diagnose::PLAYWRIGHT;
 use crate::verdict::{RunMode, exit};
 use harproxy_support::atomic_file::Readers;
@@ -23,7 +23,7 @@ use harproxy_tls::authority::Authority;
 pub fn run(args: &EnvArgs, ui: &Ui) -> Result<u8, Failure> {
     if args.listen.listen.is_some_and(|listen| listen.port() == 0) {
         let message = "port 0 is chosen when harproxy listens, so it is not known yet";
-        return Err(CommandError::new(message, "pass the same fixed port here and to harproxy: `-p 8899`").into());
+        return Err(UsageError::new(message, "pass the same fixed port here and to harproxy: `-p 8899`").into());
     }
     let text = match args {
         EnvArgs { playwright: true, .. } => playwright(args),

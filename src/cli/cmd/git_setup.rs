@@ -9,10 +9,10 @@ use std::process::{Command, Output};
 use crate::cli::advice::Failure;
 use crate::cli::args::fixtures::GitSetupArgs;
 use crate::cli::args::replay::DEFAULT_FIXTURES;
-use crate::cli::command_error::CommandError;
 use crate::cli::event::Event;
 use crate::cli::files;
 use crate::cli::ui::{self, Ui};
+use crate::cli::usage_error::UsageError;
 use crate::verdict::exit;
 use harproxy_har::Fixture;
 
@@ -72,13 +72,13 @@ struct GitFile<'l> {
 }
 
 impl<'l> GitFile<'l> {
-    fn new(git: &Git, name: &'static str, lines: &'l [String]) -> Result<Self, CommandError> {
+    fn new(git: &Git, name: &'static str, lines: &'l [String]) -> Result<Self, UsageError> {
         let path = git.root.join(name);
         let before = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             Err(source) => {
-                let error = CommandError::new(
+                let error = UsageError::new(
                     format!("reading {}", path.display()),
                     "check its permissions, and that it is UTF-8",
                 );
@@ -161,7 +161,7 @@ fn program() -> String {
 }
 
 /// Returns the lines of `.gitattributes` and of `.gitignore` for these fixtures.
-fn lines(git: &Git, named: &[PathBuf]) -> Result<[Vec<String>; 2], CommandError> {
+fn lines(git: &Git, named: &[PathBuf]) -> Result<[Vec<String>; 2], UsageError> {
     let (mut folders, mut fixtures) = (BTreeSet::new(), BTreeSet::new());
     for path in named {
         let within = git.within(path)?;
@@ -170,7 +170,7 @@ fn lines(git: &Git, named: &[PathBuf]) -> Result<[Vec<String>; 2], CommandError>
             (_, false) => folders.insert(within),
             (_, true) => {
                 let message = format!("{} is neither a folder nor a fixture", path.display());
-                return Err(CommandError::new(message, "pass fixtures (.har, .zip), or folders of them").into());
+                return Err(UsageError::new(message, "pass fixtures (.har, .zip), or folders of them").into());
             }
         };
     }
@@ -244,38 +244,38 @@ struct Git {
 }
 
 impl Git {
-    fn find() -> Result<Self, CommandError> {
+    fn find() -> Result<Self, UsageError> {
         let output = git(Path::new("."), &["rev-parse", "--show-toplevel"])?;
         let root = String::from_utf8_lossy(&output.stdout).trim_end_matches(['\r', '\n']).to_owned();
         if !output.status.success() || root.is_empty() {
             let hint = "change to the repository of the fixtures, or create one with `git init`";
-            return Err(CommandError::new("this folder is not in a git work tree", hint));
+            return Err(UsageError::new("this folder is not in a git work tree", hint));
         }
         let root = std::fs::canonicalize(&root).unwrap_or(PathBuf::from(root));
         Ok(Git { root })
     }
 
-    fn run(&self, args: &[&str]) -> Result<Output, CommandError> {
+    fn run(&self, args: &[&str]) -> Result<Output, UsageError> {
         let output = git(&self.root, args)?;
         if output.status.success() {
             return Ok(output);
         }
         let reason = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         let message = format!("`git {}` failed: {reason}", args.join(" "));
-        Err(CommandError::new(message, "fix the error of git, then run this again"))
+        Err(UsageError::new(message, "fix the error of git, then run this again"))
     }
 
-    fn setting(&self, name: &str) -> Result<Option<String>, CommandError> {
+    fn setting(&self, name: &str) -> Result<Option<String>, UsageError> {
         let output = git(&self.root, &["config", "--get", name])?;
         let value = String::from_utf8_lossy(&output.stdout).trim_end_matches(['\r', '\n']).to_owned();
         Ok(output.status.success().then_some(value))
     }
 
     /// Returns a path relative to the work tree. For a path that does not exist yet, its folder is resolved.
-    fn within(&self, path: &Path) -> Result<PathBuf, CommandError> {
+    fn within(&self, path: &Path) -> Result<PathBuf, UsageError> {
         let outside = || {
             let message = format!("{} is not in the repository at {}", path.display(), self.root.display());
-            CommandError::new(message, "run this in the repository that contains it")
+            UsageError::new(message, "run this in the repository that contains it")
         };
         let whole = std::path::absolute(path).map_err(git_error)?;
         let whole = std::fs::canonicalize(&whole).or_else(|_| {
@@ -286,19 +286,19 @@ impl Git {
     }
 
     /// Returns the files that git tracks or would add, as paths in the work tree.
-    fn files(&self) -> Result<Vec<PathBuf>, CommandError> {
+    fn files(&self) -> Result<Vec<PathBuf>, UsageError> {
         let output = self.run(&["ls-files", "-z", "--cached", "--others", "--exclude-standard"])?;
         let names = output.stdout.split(|&byte| byte == 0).filter(|name| !name.is_empty());
         Ok(names.filter_map(|name| std::str::from_utf8(name).ok()).map(PathBuf::from).collect())
     }
 }
 
-fn git(folder: &Path, args: &[&str]) -> Result<Output, CommandError> {
+fn git(folder: &Path, args: &[&str]) -> Result<Output, UsageError> {
     Command::new("git").arg("-C").arg(folder).args(args).output().map_err(git_error)
 }
 
-fn git_error(source: io::Error) -> CommandError {
-    CommandError::new("running git", "install git, and make sure that it is in PATH").because(source)
+fn git_error(source: io::Error) -> UsageError {
+    UsageError::new("running git", "install git, and make sure that it is in PATH").because(source)
 }
 
 #[cfg(test)]

@@ -6,14 +6,14 @@ use serde_json::json;
 
 use crate::cli::advice::Failure;
 use crate::cli::args::GlobArgs;
-use crate::cli::command_error::CommandError;
 use crate::cli::ui::Ui;
+use crate::cli::usage_error::UsageError;
 use crate::verdict::exit;
 use harproxy_glob::Globs;
 
 /// Runs the command: prints a line per input line, unchanged except for its line end.
 pub fn run(args: &GlobArgs, ui: &Ui) -> Result<u8, Failure> {
-    let globs = Globs::new(&args.globs).map_err(CommandError::from)?;
+    let globs = Globs::new(&args.globs).map_err(UsageError::from)?;
     let mut input = std::io::stdin().lock();
     let mut line = Vec::new();
     while input.read_until(b'\n', &mut line).map_err(Failure::Input)? > 0 {

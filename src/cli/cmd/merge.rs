@@ -8,10 +8,10 @@ use std::process::Command;
 
 use crate::cli::advice::Failure;
 use crate::cli::args::fixtures::MergeArgs;
-use crate::cli::command_error::CommandError;
 use crate::cli::event::Event;
 use crate::cli::fixtures;
 use crate::cli::ui::{self, Ui, counted};
+use crate::cli::usage_error::UsageError;
 use crate::fixtures::merge::{
     BranchMerge, Conflict, ConflictKind, Contribution, FileMerge, FileMergeError, LostPayload, Versions,
     merge_branches, merge_files,
@@ -32,16 +32,16 @@ pub fn run(args: &MergeArgs, ui: &Ui) -> Result<u8, Failure> {
     };
     if output.is_dir() {
         let message = format!("{} is a folder", output.display());
-        return Err(CommandError::new(message, "pass the output file with `-o FILE`").into());
+        return Err(UsageError::new(message, "pass the output file with `-o FILE`").into());
     }
     let merged = fixtures::with_lock(output, || merge_files(&files, output, args.adopt).map_err(failure))?;
     ui.note(Event::Merged, &summary(&merged, &files, output));
     Ok(exit::SUCCESS)
 }
 
-fn only_one(file: &Path) -> CommandError {
+fn only_one(file: &Path) -> UsageError {
     let copy = shell_quote::path(file);
-    CommandError::new(
+    UsageError::new(
         format!("only {} is given: merging needs at least two fixtures", file.display()),
         format!("pass another fixture, or the path of a copy: `harproxy merge -o FILE {copy}`"),
     )
@@ -55,7 +55,7 @@ fn failure(error: FileMergeError) -> Failure {
         }
         FileMergeError::Output { .. } => "pass a .har or .zip file with `-o FILE`",
     };
-    CommandError::new(error.to_string(), hint).into()
+    UsageError::new(error.to_string(), hint).into()
 }
 
 fn summary(merged: &FileMerge, files: &[PathBuf], output: &Path) -> String {

@@ -6,10 +6,10 @@ use std::{fs, io};
 
 use crate::cli::advice::Failure;
 use crate::cli::args::about::ReportArgs;
-use crate::cli::command_error::CommandError;
 use crate::cli::event::Event;
 use crate::cli::reports;
 use crate::cli::ui::Ui;
+use crate::cli::usage_error::UsageError;
 use crate::verdict::report::Report;
 use crate::verdict::report::combine::combine;
 use crate::verdict::report::json::{self, ReadError};
@@ -27,18 +27,18 @@ pub fn run(args: ReportArgs, ui: &Ui) -> Result<u8, Failure> {
         is_new
     });
     let reports = paths.iter().map(|path| Ok((path.display().to_string(), read(path)?)));
-    let reports = reports.collect::<Result<Vec<_>, CommandError>>()?;
+    let reports = reports.collect::<Result<Vec<_>, UsageError>>()?;
     let report = combine(reports, args.fail_on.as_ref()).map_err(|source| {
         let hint = "combine reports of recordings and of replays separately";
-        CommandError::new("combining reports", hint).because(source)
+        UsageError::new("combining reports", hint).because(source)
     })?;
     reports::print_verdict(&report, ui, false);
     Ok(reports::hand_out(&args.report, report, ui))
 }
 
 /// Reads a JSON report.
-fn read(path: &Path) -> Result<Report, CommandError> {
-    let error = |hint: String| CommandError::new(format!("reading the report {}", path.display()), hint);
+fn read(path: &Path) -> Result<Report, UsageError> {
+    let error = |hint: String| UsageError::new(format!("reading the report {}", path.display()), hint);
     let text = fs::read(path).map_err(|source| error(unreadable(path, &source)).because(source))?;
     json::read(&text).map_err(|source| {
         let hint = match source {

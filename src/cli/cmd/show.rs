@@ -6,9 +6,9 @@ use std::path::Path;
 
 use crate::cli::advice::Failure;
 use crate::cli::args::fixtures::ShowArgs;
-use crate::cli::command_error::CommandError;
 use crate::cli::pager::Pager;
 use crate::cli::ui::{self, Ui, harmless};
+use crate::cli::usage_error::UsageError;
 use crate::fixtures::show::{self, FileAccess, ShownEntry, ShownMessage, ShownPayload};
 use crate::verdict::exit;
 use harproxy_har::{Entry, Fixture, format};
@@ -68,7 +68,7 @@ fn plain(error: &harproxy_har::Error) -> String {
 }
 
 /// Parses `FILE#N` as a fixture and an entry, or `FILE` with `--all`.
-fn parse(argument: &OsStr, all: bool) -> Result<(&Path, Option<usize>), CommandError> {
+fn parse(argument: &OsStr, all: bool) -> Result<(&Path, Option<usize>), UsageError> {
     if all {
         return Ok((Path::new(argument), None));
     }
@@ -79,10 +79,10 @@ fn parse(argument: &OsStr, all: bool) -> Result<(&Path, Option<usize>), CommandE
     }
 }
 
-fn not_an_entry(argument: &str) -> CommandError {
+fn not_an_entry(argument: &str) -> UsageError {
     let file = argument.rsplit_once('#').map_or(argument, |(file, _)| file);
     let file = if file.is_empty() { "FILE".to_owned() } else { shell_quote::path(Path::new(file)) };
-    CommandError::new(
+    UsageError::new(
         format!("`{argument}` is not an entry name"),
         format!("use FILE#N, as `harproxy ls {file}` prints it; `harproxy show --all {file}` shows all entries"),
     )

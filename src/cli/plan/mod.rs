@@ -14,8 +14,8 @@ use time::format_description::well_known::Rfc3339;
 
 use super::args::record::{RecordArgs, RecoverArgs};
 use super::args::replay::{DEFAULT_FIXTURES, MatchingArgs, ReplayArgs};
-use super::command_error::CommandError;
 use super::config::{self, Config};
+use super::usage_error::UsageError;
 use crate::record::{OnFailure, RecordPlan, UpdateMode};
 use crate::replay::{FixtureOptions, NetworkPlan, OnMiss, ReplayPlan};
 use crate::verdict::FailOn;
@@ -48,10 +48,10 @@ pub struct RecordJob {
 }
 
 impl RecordJob {
-    pub fn new(args: RecordArgs) -> Result<Self, CommandError> {
+    pub fn new(args: RecordArgs) -> Result<Self, UsageError> {
         if !has_fixture_extension(&args.output) {
             let har = shell_quote::path(&args.output.with_extension("har"));
-            return Err(CommandError::new(
+            return Err(UsageError::new(
                 format!(
                     "{} ends neither in .har nor in .zip, by which `harproxy replay` finds fixtures",
                     args.output.display()
@@ -133,16 +133,16 @@ pub struct ReplayJob {
 }
 
 impl ReplayJob {
-    pub fn new(args: ReplayArgs) -> Result<Self, CommandError> {
+    pub fn new(args: ReplayArgs) -> Result<Self, UsageError> {
         let with_cmd = !args.cmd.is_empty();
         if args.prune && args.on_miss == OnMiss::Record {
-            return Err(CommandError::new(
+            return Err(UsageError::new(
                 "--prune and --on-miss record cannot change one fixture in the same run",
                 "do one after the other: record what is missing, then `harproxy replay --prune -- CMD`",
             ));
         }
         if args.prune && in_ci() {
-            return Err(CommandError::new(
+            return Err(UsageError::new(
                 "--prune would change fixtures in CI",
                 "prune on your machine, review and commit the change; set `HARPROXY_PRUNE=false` here if harproxy.toml has `prune`",
             ));
@@ -182,18 +182,18 @@ impl ReplayJob {
 }
 
 /// Returns the plan of the recording of misses: into the one replayed fixture, whose entries are unchanged.
-fn record_misses(args: &ReplayArgs) -> Result<(RecordPlan, UpstreamPlan), CommandError> {
+fn record_misses(args: &ReplayArgs) -> Result<(RecordPlan, UpstreamPlan), UsageError> {
     let output = match &args.fixtures[..] {
         [output] if !output.is_dir() => output,
         _ => {
-            return Err(CommandError::new(
+            return Err(UsageError::new(
                 "--on-miss record needs exactly one fixture",
                 "pass it: `harproxy replay --on-miss record hars/api.har -- CMD`",
             ));
         }
     };
     if in_ci() && !args.allow_ci_record {
-        return Err(CommandError::new(
+        return Err(UsageError::new(
             "--on-miss record would change fixtures in CI",
             "record on your machine and commit the fixture, or pass `--allow-ci-record`",
         ));
@@ -218,27 +218,27 @@ fn recorded_scope(fixture: &Path) -> Vec<String> {
 }
 
 /// Returns the plan of requests that are forwarded to the network; `None` without such an option.
-fn network(args: &ReplayArgs) -> Result<Option<NetworkPlan>, CommandError> {
+fn network(args: &ReplayArgs) -> Result<Option<NetworkPlan>, UsageError> {
     if args.passthrough.is_empty() && args.on_miss != OnMiss::Passthrough {
         return Ok(None);
     }
     Ok(Some(NetworkPlan { named: scope(&args.passthrough)?, upstream: upstream_plan(&args.upstream)? }))
 }
 
-fn test_now() -> Result<Option<SystemTime>, CommandError> {
+fn test_now() -> Result<Option<SystemTime>, UsageError> {
     let Some(value) = std::env::var(TEST_NOW).ok().filter(|value| !value.is_empty()) else { return Ok(None) };
     let at = OffsetDateTime::parse(&value, &Rfc3339).map_err(|source| {
         let hint = "a moment is written like `2026-11-20T09:30:00Z`";
-        CommandError::new(format!("reading {TEST_NOW}, `{value}`"), hint).because(source)
+        UsageError::new(format!("reading {TEST_NOW}, `{value}`"), hint).because(source)
     })?;
     Ok(Some(at.into()))
 }
 
-fn fail_on(list: Option<&str>, with_cmd: bool) -> Result<FailOn, CommandError> {
+fn fail_on(list: Option<&str>, with_cmd: bool) -> Result<FailOn, UsageError> {
     let Some(list) = list else { return Ok(FailOn::standard(with_cmd)) };
     FailOn::parse(list, with_cmd).map_err(|source| {
         let hint = "use a list such as `miss,unused`, or change the default as in `+unused,-ambiguous`";
-        CommandError::new(format!("reading --fail-on `{list}`"), hint).because(source)
+        UsageError::new(format!("reading --fail-on `{list}`"), hint).because(source)
     })
 }
 
@@ -249,7 +249,7 @@ pub fn fixtures_or_default(given: Vec<PathBuf>) -> Vec<PathBuf> {
 }
 
 /// Returns the compiled globs, or `None` without globs.
-pub fn scope(globs: &[String]) -> Result<Option<Globs>, CommandError> {
+pub fn scope(globs: &[String]) -> Result<Option<Globs>, UsageError> {
     Ok(if globs.is_empty() { None } else { Some(Globs::new(globs)?) })
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cli::args::common::{AuthorityArgs, ListenArgs, ProxyArgs, RunArgs, UpstreamArgs};
-use crate::cli::command_error::CommandError;
+use crate::cli::usage_error::UsageError;
 use crate::diagnose::processes::PollRate;
 use harproxy_glob::Globs;
 use harproxy_proxy::upstream::UpstreamPlan;
@@ -45,10 +45,10 @@ impl RunPlan {
         authority: &AuthorityArgs,
         cmd: Vec<OsString>,
         policy: Arc<Policy>,
-    ) -> Result<Self, CommandError> {
+    ) -> Result<Self, UsageError> {
         let listen = listen_address(&proxy.listen, !cmd.is_empty());
         if !listen.ip().is_loopback() && proxy.listen.auth.is_none() && !proxy.allow_remote {
-            return Err(CommandError::new(
+            return Err(UsageError::new(
                 format!("listening on {listen} would open the proxy to other machines"),
                 format!(
                     "require a password with `--auth USER:PASS`, accept every client with `--allow-remote`, or listen on \
@@ -58,7 +58,7 @@ impl RunPlan {
             ));
         }
         if proxy.tls && proxy.reverse.is_empty() {
-            return Err(CommandError::new(
+            return Err(UsageError::new(
                 "--tls needs --reverse",
                 "only reverse ports use it; add an origin: `--reverse https://api.example.com`",
             ));
@@ -101,10 +101,10 @@ pub fn listen_address(args: &ListenArgs, with_cmd: bool) -> SocketAddr {
 
 /// Returns `--ca-dir`, else the user's data folder. The path is absolute, because CMD and `--ready-file` get paths in
 /// it.
-pub fn ca_dir(args: &AuthorityArgs) -> Result<PathBuf, CommandError> {
+pub fn ca_dir(args: &AuthorityArgs) -> Result<PathBuf, UsageError> {
     let no_folder = || {
         let message = "no data folder for the certificate authority: neither HOME nor XDG_DATA_HOME is set";
-        CommandError::new(message, "pass a folder with `--ca-dir DIR`")
+        UsageError::new(message, "pass a folder with `--ca-dir DIR`")
     };
     let dir = args.ca_dir.clone().or_else(Authority::default_dir).ok_or_else(no_folder)?;
     // The working directory may have been removed.
@@ -112,7 +112,7 @@ pub fn ca_dir(args: &AuthorityArgs) -> Result<PathBuf, CommandError> {
 }
 
 /// Returns the plan of upstream connections.
-pub fn upstream_plan(args: &UpstreamArgs) -> Result<UpstreamPlan, CommandError> {
+pub fn upstream_plan(args: &UpstreamArgs) -> Result<UpstreamPlan, UsageError> {
     Ok(UpstreamPlan {
         proxy: args.upstream_proxy.clone().unwrap_or_default(),
         extra_roots: args.upstream_ca.clone(),
@@ -123,9 +123,9 @@ pub fn upstream_plan(args: &UpstreamArgs) -> Result<UpstreamPlan, CommandError> 
     })
 }
 
-fn check_reverse_is_unique(reverse: &[ReversePlan]) -> Result<(), CommandError> {
+fn check_reverse_is_unique(reverse: &[ReversePlan]) -> Result<(), UsageError> {
     let duplicate = |place: &str, unique: &str| {
-        CommandError::new(format!("two --reverse origins are {place}"), format!("give each a {unique}"))
+        UsageError::new(format!("two --reverse origins are {place}"), format!("give each a {unique}"))
     };
     let (mut names, mut prefixes) = (BTreeSet::new(), BTreeSet::new());
     for ReversePlan { name, prefix, .. } in reverse {

@@ -5,17 +5,17 @@ use clap::Parser as _;
 
 use super::*;
 use crate::cli::args::{Cli, Command};
-use crate::cli::command_error::CommandError;
+use crate::cli::usage_error::UsageError;
 use crate::verdict::{CheckId, Severity};
 
-fn record_job(args: &[&str]) -> Result<RecordJob, CommandError> {
+fn record_job(args: &[&str]) -> Result<RecordJob, UsageError> {
     match parse("record", args) {
         Command::Record(args) => RecordJob::new(*args),
         other => panic!("{other:?}"),
     }
 }
 
-fn replay_job(args: &[&str]) -> Result<ReplayJob, CommandError> {
+fn replay_job(args: &[&str]) -> Result<ReplayJob, UsageError> {
     match parse("replay", args) {
         Command::Replay(args) => ReplayJob::new(*args),
         other => panic!("{other:?}"),

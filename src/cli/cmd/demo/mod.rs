@@ -14,10 +14,10 @@ use tokio::task::JoinError;
 
 use super::record::FINALISING;
 use crate::cli::advice::Failure;
-use crate::cli::command_error::CommandError;
 use crate::cli::config::Config;
 use crate::cli::plan::record_plan;
 use crate::cli::ui::{self, Ui};
+use crate::cli::usage_error::UsageError;
 use crate::pipeline::EventBus;
 use crate::record::{CmdEnd, RecordPlan, Recorder, UpdateMode};
 use crate::replay::{Clock, FixtureOptions, Latency, MissAnswer, OnMiss, ReplayPlan, Replayer};
@@ -76,7 +76,7 @@ async fn record(
         ..UpstreamPlan::default()
     })?;
     let plan = RecordPlan {
-        scope: Globs::new([GLOB]).map_err(CommandError::from)?,
+        scope: Globs::new([GLOB]).map_err(UsageError::from)?,
         update: UpdateMode::Replace,
         ..record_plan(output.to_owned(), &Config::default())
     };

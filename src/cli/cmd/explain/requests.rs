@@ -9,10 +9,10 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 
-use crate::cli::advice::io_hint;
+use crate::cli::advice::hints::io_hint;
 use crate::cli::args::diagnose::ExplainArgs;
 use crate::cli::args::values::Data;
-use crate::cli::command_error::CommandError;
+use crate::cli::usage_error::UsageError;
 use harproxy_http::NormalUrl;
 use harproxy_json::text::replace_lone_surrogates;
 use harproxy_matching::Query;
@@ -25,8 +25,8 @@ fn name(path: &Path) -> String {
     if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
 }
 
-fn read_error(path: &Path, source: io::Error) -> CommandError {
-    CommandError::new(format!("reading {}", name(path)), io_hint(&source)).because(source)
+fn read_error(path: &Path, source: io::Error) -> UsageError {
+    UsageError::new(format!("reading {}", name(path)), io_hint(&source)).because(source)
 }
 
 #[derive(Clone, Debug)]
@@ -47,7 +47,7 @@ impl ExplainRequest {
 /// answered at once.
 pub fn read(
     args: &mut ExplainArgs,
-) -> Result<Box<dyn Iterator<Item = Result<ExplainRequest, CommandError>>>, CommandError> {
+) -> Result<Box<dyn Iterator<Item = Result<ExplainRequest, UsageError>>>, UsageError> {
     if let Some(path) = args.requests.take() {
         return Ok(Box::new(parse_lines(open(&path)?, path)));
     }
@@ -60,7 +60,7 @@ pub fn read(
 }
 
 /// Opens a file; `-` is standard input.
-fn open(path: &Path) -> Result<Box<dyn BufRead>, CommandError> {
+fn open(path: &Path) -> Result<Box<dyn BufRead>, UsageError> {
     if path == Path::new("-") {
         return Ok(Box::new(io::stdin().lock()));
     }
@@ -68,7 +68,7 @@ fn open(path: &Path) -> Result<Box<dyn BufRead>, CommandError> {
     Ok(Box::new(BufReader::new(file)))
 }
 
-fn load(data: Data) -> Result<Vec<u8>, CommandError> {
+fn load(data: Data) -> Result<Vec<u8>, UsageError> {
     let path = match data {
         Data::Text(text) => return Ok(text.into_bytes()),
         Data::File(path) => path,
@@ -79,7 +79,7 @@ fn load(data: Data) -> Result<Vec<u8>, CommandError> {
 }
 
 /// Parses the requests of a file. Empty lines are skipped.
-fn parse_lines(input: Box<dyn BufRead>, path: PathBuf) -> impl Iterator<Item = Result<ExplainRequest, CommandError>> {
+fn parse_lines(input: Box<dyn BufRead>, path: PathBuf) -> impl Iterator<Item = Result<ExplainRequest, UsageError>> {
     input.split(b'\n').enumerate().filter_map(move |(n, line)| {
         let line = match line {
             Ok(line) if line.trim_ascii().is_empty() => return None,
@@ -87,7 +87,7 @@ fn parse_lines(input: Box<dyn BufRead>, path: PathBuf) -> impl Iterator<Item = R
             Err(source) => return Some(Err(read_error(&path, source))),
         };
         let line_error =
-            |reason| CommandError::new(format!("reading line {} of {}: {reason}", n + 1, name(&path)), EXAMPLE);
+            |reason| UsageError::new(format!("reading line {} of {}: {reason}", n + 1, name(&path)), EXAMPLE);
         Some(parse(&line).map_err(line_error))
     })
 }
