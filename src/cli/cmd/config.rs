@@ -26,17 +26,17 @@ pub fn run(mut args: SettingsArgs, ui: &Ui) -> Result<u8, Failure> {
         args.line.remove(at);
         args.json = true;
     }
-    let both = ["record", "replay"];
-    let sections = args.section.map_or(both.to_vec(), |section| vec![section]);
-    let mut settings = Vec::new();
-    let mut others = Vec::new();
-    for section in sections {
+    let (mut settings, mut others) = (Vec::new(), Vec::new());
+    for section in args.section.map_or(vec!["record", "replay"], |section| vec![section]) {
         let (config, options) = effective(section, &args)?;
         settings.extend(options);
         others = config.others();
     }
     settings.extend(others);
-    let text = if args.json { lines(&settings) } else { tables(&settings, ui::data_width().map(usize::from)) };
+    let text = match args.json {
+        true => settings.iter().map(|setting| format!("{}\n", json!(setting))).collect(),
+        false => tables(&settings, ui::data_width().map(usize::from)),
+    };
     ui.data(&text).map_err(Failure::Output)?;
     Ok(exit::SUCCESS)
 }
@@ -53,12 +53,9 @@ fn effective(section: &'static str, args: &SettingsArgs) -> Result<(Config, Vec<
     Ok((config, options))
 }
 
+/// Returns the matches of the subcommand.
 fn of(matches: &ArgMatches) -> Option<&ArgMatches> {
     matches.subcommand().map(|(_, matches)| matches)
-}
-
-fn lines(settings: &[Setting]) -> String {
-    settings.iter().map(|setting| format!("{}\n", json!(setting))).collect()
 }
 
 struct SettingRow {

@@ -170,7 +170,7 @@ fn lines(git: &Git, named: &[PathBuf]) -> Result<[Vec<String>; 2], UsageError> {
             (_, false) => folders.insert(within),
             (_, true) => {
                 let message = format!("{} is neither a folder nor a fixture", path.display());
-                return Err(UsageError::new(message, "pass fixtures (.har, .zip), or folders of them").into());
+                return Err(UsageError::new(message, "pass fixtures (.har, .zip), or folders of them"));
             }
         };
     }

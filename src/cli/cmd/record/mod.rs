@@ -32,12 +32,10 @@ pub async fn run(args: RecordArgs, ui: &Ui) -> Result<u8, Failure> {
     run.recorder = Some(recorder.clone());
     let end = serve(&mut run, &recorder, authority.clone()).await?;
     let (end, learned) = match &learning {
+        // A failure of the second run must not lose the recording of the first.
         Some(learning) if end.is_clean() && !recorder.is_idle() => {
-            match twice::run_again(learning, &mut run, &recorder, upstream, authority, ui).await {
-                Ok(learned) => (end, learned),
-                // A failure of the second run must not lose the recording of the first.
-                Err(end) => (end, None),
-            }
+            let learned = twice::run_again(learning, &mut run, &recorder, upstream, authority, ui).await;
+            learned.map_or_else(|end| (end, None), |learned| (end, learned))
         }
         _ => (end, None),
     };

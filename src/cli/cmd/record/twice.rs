@@ -43,12 +43,10 @@ pub(super) async fn run_again(
     let (update, content) = (UpdateMode::Merge, ContentMode::Attach);
     let plan = RecordPlan { output: measure, update, content, ..first.plan().clone() };
     let second = start(plan, upstream, ui)?;
-    match serve(run, &second, authority).await? {
-        end if end.is_clean() => {}
-        end => {
-            ui.alert(Event::Again, "CMD failed in its second run: nothing can be learned");
-            return Err(end);
-        }
+    let end = serve(run, &second, authority).await?;
+    if !end.is_clean() {
+        ui.alert(Event::Again, "CMD failed in its second run: nothing can be learned");
+        return Err(end);
     }
     let learn = move || -> Result<_, record::Error> {
         second.copy_to(&other)?;
