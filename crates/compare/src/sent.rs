@@ -66,6 +66,12 @@ impl<'a> SentPayload<'a> {
         SentPayload::new(self.headers, None)
     }
 
+    /// Returns the headers of the request.
+    #[must_use]
+    pub fn headers(&self) -> &'a HeaderMap {
+        self.headers
+    }
+
     /// Returns the digests of a payload that was not kept in memory.
     #[must_use]
     pub fn digested(&self) -> Option<&'a DigestedPayload> {

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use ::http::HeaderMap;
 use bytes::Bytes;
+use harproxy_compare::SentPayload;
 use harproxy_har::Entry;
 use harproxy_http::NormalUrl;
 use harproxy_http::problem::in_words;
@@ -15,7 +15,7 @@ use super::choice::{self, Choice, LiveRequest};
 use super::conditional::Condition;
 use super::echo::EchoSource;
 use super::index::Ordinal;
-use super::lookup::{Lookup, Payload};
+use super::lookup::Lookup;
 use super::matcher::Matcher;
 use super::score::FieldHashes;
 use super::session::SequenceState;
@@ -25,10 +25,8 @@ impl Matcher {
     /// Answers a request, and advances the sequence of `session`.
     pub fn answer(&self, query: &Query<'_>, session: Option<&str>) -> Outcome {
         let lookup = self.find(query.method, query.url);
-        let payload = Payload::Held(query.body.unwrap_or_default());
-        let outcome = self.choose_found(&lookup, query.headers, payload, session);
-        outcome
-            .unwrap_or_else(|kind| Outcome::Miss(Box::new(self.explain_found(&lookup, query.headers, payload, kind))))
+        let outcome = self.choose_found(&lookup, &query.payload, session);
+        outcome.unwrap_or_else(|kind| Outcome::Miss(Box::new(self.explain(query, kind))))
     }
 
     /// Chooses among the candidates of a lookup, and advances the sequence of `session`.
@@ -38,29 +36,22 @@ impl Matcher {
     pub fn choose_found(
         &self,
         lookup: &Lookup<'_>,
-        headers: &HeaderMap,
-        payload: Payload<'_>,
+        payload: &SentPayload<'_>,
         session: Option<&str>,
     ) -> Result<Outcome, MissKind> {
-        let (sent, fields) = (payload.sent(headers), FieldHashes::of_request(headers));
-        let request = LiveRequest { url: None, headers, fields: &fields, payload: &sent };
+        let fields = FieldHashes::of_request(payload.headers());
+        let request = LiveRequest { url: None, fields: &fields, payload };
         let sequence = self.sequence(session);
         let choice = self.choose(lookup, &request, &sequence, &[])?;
         let target = Target { method: lookup.method.into(), url: Cow::Borrowed(lookup.url) };
-        let navigation = headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate");
+        let navigation = payload.headers().get("sec-fetch-mode").is_some_and(|mode| mode == "navigate");
         self.follow(target, choice, &request, &sequence, navigation)
     }
 
     /// Explains a miss of [`Matcher::choose_found`]. It compares the request with many entries, which takes a while.
     #[must_use]
-    pub fn explain_found(
-        &self,
-        lookup: &Lookup<'_>,
-        headers: &HeaderMap,
-        payload: Payload<'_>,
-        kind: MissKind,
-    ) -> Miss {
-        self.explain(&payload.query(lookup, headers), &payload.sent(headers), kind)
+    pub fn explain_found<'a>(&self, lookup: &Lookup<'a>, payload: SentPayload<'a>, kind: MissKind) -> Miss {
+        self.explain(&Query { method: lookup.method, url: lookup.url, payload }, kind)
     }
 
     fn choose(
@@ -162,7 +153,9 @@ impl Matcher {
         };
         let live = EchoSource {
             url: &self.form.view(target.url.as_str()),
-            headers: &|name| request.headers.get_all(name).iter().map(|value| value.as_bytes().to_vec()).collect(),
+            headers: &|name| {
+                request.payload.headers().get_all(name).iter().map(|value| value.as_bytes().to_vec()).collect()
+            },
             payload: &|| serde_json::from_slice(request.payload.decoded()).ok(),
         };
         Ok(EchoedValue::find(echo, &recorded, &live))

@@ -21,7 +21,6 @@ use harproxy_har::Fixture;
 pub(super) struct LiveRequest<'a, 'p> {
     /// The URL, if a candidate has placeholders in its URL.
     pub(super) url: Option<&'a View<'a, 'a>>,
-    pub(super) headers: &'a HeaderMap,
     pub(super) fields: &'a FieldHashes,
     pub(super) payload: &'a SentPayload<'p>,
 }
@@ -149,9 +148,9 @@ fn last<'a>(equals: &[RankedClass<'a>], passed: &[Ordinal]) -> Option<Choice<'a>
 /// Ranks a candidate. The second value is the status to serve, if it is not the recorded one. Returns `None` if
 /// payload, required headers, condition, or a URL with placeholders do not fit.
 pub(super) fn rank(candidate: &Candidate, request: &LiveRequest<'_, '_>, rules: &Rules) -> Option<(Rank, Option<u16>)> {
-    let admission = candidate.condition.admits(request.headers)?;
+    let admission = candidate.condition.admits(request.payload.headers())?;
     let required = rules.match_headers.iter().zip(&candidate.required);
-    if !required.into_iter().all(|(name, recorded)| same_values(request.headers, name, recorded)) {
+    if !required.into_iter().all(|(name, recorded)| same_values(request.payload.headers(), name, recorded)) {
         return None;
     }
     let (score, unknown) = placeholder_score(candidate, request, rules)?;
@@ -179,7 +178,7 @@ pub(super) fn placeholder_score(
         score.add(candidate.places.score(url, &rules.values)?);
     }
     let unknown = score.unknown;
-    score.add(candidate.places.score_ignored(request.url, request.headers, &rules.values));
+    score.add(candidate.places.score_ignored(request.url, request.payload.headers(), &rules.values));
     Some((score, unknown))
 }
 

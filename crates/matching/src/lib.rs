@@ -45,14 +45,14 @@ mod tests;
 
 use ::http::HeaderMap;
 
-pub use harproxy_compare::{DigestedPayload, MatchBody, PayloadDigester};
+pub use harproxy_compare::{DigestedPayload, MatchBody, PayloadDigester, SentPayload};
 
 pub use conditional::asks_for_websocket;
 pub use contenders::{Contender, ContenderState};
 pub use echo::{Echo, EchoEncoding, EchoError, EchoedValue};
 pub use guess::Guess;
 pub use key::RequestEquality;
-pub use lookup::{Lookup, Payload};
+pub use lookup::Lookup;
 pub use matcher::Matcher;
 pub use options::{MatchRule, MissingBody, Options, Redirects, Repeat};
 pub use outcome::{Chosen, Difference, EntryRef, Miss, MissKind, NearMiss, Outcome, RequestPart, SameHost};
@@ -62,15 +62,23 @@ pub use same_host::OriginPattern;
 use harproxy_glob::GlobError;
 use harproxy_http::NormalUrl;
 
-#[derive(Clone, Copy, Debug)]
+/// A live request.
+#[derive(Debug)]
 pub struct Query<'a> {
     /// The method, as sent.
     pub method: &'a str,
     /// The URL in normal form.
     pub url: &'a NormalUrl,
-    pub headers: &'a HeaderMap,
-    /// The payload as received, with its content coding. An empty one counts as none.
-    pub body: Option<&'a [u8]>,
+    /// The headers and the payload.
+    pub payload: SentPayload<'a>,
+}
+
+impl<'a> Query<'a> {
+    /// Takes the payload as received, with its content coding. An empty one counts as none.
+    #[must_use]
+    pub fn new(method: &'a str, url: &'a NormalUrl, headers: &'a HeaderMap, body: Option<&'a [u8]>) -> Self {
+        Query { method, url, payload: SentPayload::new(headers, body) }
+    }
 }
 
 /// The reason why a matcher cannot be made.

@@ -1,10 +1,9 @@
 //! The lookup of a request by its method and URL, which finds the groups of entries that may answer it.
 
 use ::http::HeaderMap;
-use harproxy_compare::{DigestedPayload, PayloadDigester, RecordedPayload, SentPayload};
+use harproxy_compare::{PayloadDigester, RecordedPayload, SentPayload};
 use harproxy_http::NormalUrl;
 
-use super::Query;
 use super::candidate::Group;
 use super::key::View;
 use super::matcher::Matcher;
@@ -16,28 +15,6 @@ pub struct Lookup<'u> {
     pub(super) url: &'u NormalUrl,
     /// The numbers of the groups in the index.
     groups: Vec<usize>,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub enum Payload<'p> {
-    /// The bytes, as received.
-    Held(&'p [u8]),
-    /// The digests of a payload that was not kept in memory.
-    Digested(&'p DigestedPayload),
-}
-
-impl<'p> Payload<'p> {
-    pub(super) fn query(self, lookup: &Lookup<'p>, headers: &'p HeaderMap) -> Query<'p> {
-        let body = if let Payload::Held(bytes) = self { Some(bytes) } else { None };
-        Query { method: lookup.method, url: lookup.url, headers, body }
-    }
-
-    pub(super) fn sent(self, headers: &'p HeaderMap) -> SentPayload<'p> {
-        match self {
-            Payload::Held(bytes) => SentPayload::new(headers, Some(bytes)),
-            Payload::Digested(digested) => SentPayload::from_digests(headers, digested),
-        }
-    }
 }
 
 impl Matcher {

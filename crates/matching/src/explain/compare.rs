@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::cmp::Reverse;
 use std::io::Read;
 
+use ::http::HeaderMap;
 use harproxy_compare::excerpt::common_prefix;
 use harproxy_compare::fields::{self, ListDifferences, Parameter};
 use harproxy_compare::payload_diff::EXPLAINED_BYTES;
@@ -95,15 +96,9 @@ pub(super) fn path_segments<'u>(view: &View<'_, 'u>) -> PathSegments<'u> {
 
 impl Matcher {
     /// Compares a request with an entry; `None` if the entry can't be read.
-    pub(super) fn compare(
-        &self,
-        query: &Query<'_>,
-        payload: &SentPayload<'_>,
-        ordinal: Ordinal,
-        budget: &ReadBudget,
-    ) -> Option<ComparedEntry> {
+    pub(super) fn compare(&self, query: &Query<'_>, ordinal: Ordinal, budget: &ReadBudget) -> Option<ComparedEntry> {
         let at = self.index.at(ordinal);
-        let entry = self.fixtures[at.fixture].entry(at.entry).ok()?;
+        let (entry, payload) = (self.fixtures[at.fixture].entry(at.entry).ok()?, &query.payload);
         let recorded_url = normal(&entry.request.url)?;
         let (sent, recorded) = (self.form.view(query.url.as_str()), self.form.view(&recorded_url));
         let rules = self.rules_for(&recorded_url);
@@ -118,7 +113,7 @@ impl Matcher {
         let path = PathDiff::new(&path_segments(&sent), &path_segments(&recorded));
         found.extend(path_differences(&path, &sent, &recorded));
         found.extend(QueryDiff::new(&sent, &recorded).differences(&sent, &recorded));
-        let headers = header_differences(query, &entry, &rules);
+        let headers = header_differences(payload.headers(), &entry, &rules);
         let headers_distance = u32::try_from(headers.len()).unwrap_or(u32::MAX).saturating_mul(distance::HEADER);
         found.extend(headers);
         let mut differences: Vec<_> = found.iter().map(report).collect();
@@ -139,7 +134,7 @@ impl Matcher {
 
         let line = RequestLine::new(query.method, &sent).distance(&entry.request.method, &recorded);
         let scored_headers = FieldHashes::of_entry(&entry.request.headers, rules.score_all_headers);
-        let score = FieldHashes::of_request(query.headers).score(&scored_headers);
+        let score = FieldHashes::of_request(payload.headers()).score(&scored_headers);
         let distance = line.saturating_add(headers_distance).saturating_add(body.distance);
         Some(ComparedEntry {
             rank: NearRank { distance, score: Reverse(score), ordinal },
@@ -236,21 +231,21 @@ fn path_differences<'a>(diff: &PathDiff, sent: &View<'_, 'a>, recorded: &View<'_
 
 /// Returns the differences of the headers that must be equal, and of those that a conditional or range request is
 /// about.
-fn header_differences(query: &Query<'_>, entry: &Entry, rules: &Rules) -> Vec<Difference<'static>> {
+fn header_differences(sent: &HeaderMap, entry: &Entry, rules: &Rules) -> Vec<Difference<'static>> {
     let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
     let joined = |values: Vec<String>| (!values.is_empty()).then(|| Cow::Owned(values.join(", ")));
     let mut found = Vec::new();
     for name in &rules.match_headers {
         let recorded: Vec<_> = entry.request.headers.get_all(name).map(RequiredValue::new).collect();
-        if !choice::same_values(query.headers, name, &recorded) {
-            let sent = query.headers.get_all(name).iter().map(|value| text(value.as_bytes())).collect();
+        if !choice::same_values(sent, name, &recorded) {
+            let sent = sent.get_all(name).iter().map(|value| text(value.as_bytes())).collect();
             let recorded = recorded.iter().map(|recorded| text(&recorded.value)).collect();
             found.push(Difference::new(Location::RequestHeader(name.clone()), joined(sent), joined(recorded)));
         }
     }
     let condition = Condition::of(entry);
-    if condition.admits(query.headers).is_none() {
-        found.extend(condition.differences(query.headers).into_iter().map(|(name, sent, recorded)| {
+    if condition.admits(sent).is_none() {
+        found.extend(condition.differences(sent).into_iter().map(|(name, sent, recorded)| {
             let [sent, recorded] = [sent, recorded].map(|value| value.map(|value| Cow::Owned(text(&value))));
             Difference::new(Location::RequestHeader(name.to_owned()), sent, recorded)
         }));

@@ -2,7 +2,7 @@
 //! suggestion is tried before it is reported.
 
 use harproxy_compare::path_diff::PathStep;
-use harproxy_compare::{MatchBody, PathDiff, PayloadDiffKind, SentPayload};
+use harproxy_compare::{MatchBody, PathDiff, PayloadDiffKind};
 use harproxy_glob::Globs;
 use harproxy_http::url::{Parts, normal};
 use harproxy_http::{Headers, NormalUrl};
@@ -43,7 +43,6 @@ impl Matcher {
     pub(super) fn remedy(
         &self,
         query: &Query<'_>,
-        payload: &SentPayload<'_>,
         shown_url: &NormalUrl,
         ordinal: Ordinal,
         compared: &ComparedEntry,
@@ -67,7 +66,7 @@ impl Matcher {
         });
         let works = |remedy: &Remedy| {
             let options = remedy.applied_to(&self.options);
-            options.is_some_and(|options| self.would_match(query, payload, ordinal, &options))
+            options.is_some_and(|options| self.would_match(query, ordinal, &options))
         };
         remedies.find(works)?.text(&self.options)
     }
@@ -130,7 +129,7 @@ impl Matcher {
     }
 
     /// Returns true if an entry would be a candidate for a request under these options.
-    fn would_match(&self, query: &Query<'_>, payload: &SentPayload<'_>, ordinal: Ordinal, options: &Options) -> bool {
+    fn would_match(&self, query: &Query<'_>, ordinal: Ordinal, options: &Options) -> bool {
         let Ok(form) = KeyForm::new(options) else { return false };
         let at = self.index.at(ordinal);
         let fixture = &self.fixtures[at.fixture];
@@ -146,10 +145,10 @@ impl Matcher {
             return false;
         }
         let candidate = Candidate::new(ordinal, at, fixture, &entry, &rules, &form);
-        let fields = FieldHashes::of_request(query.headers);
+        let fields = FieldHashes::of_request(query.payload.headers());
         // Computed values depend on the rules of the run.
-        let payload = payload.fresh();
-        let request = LiveRequest { url: Some(&asked), headers: query.headers, fields: &fields, payload: &payload };
+        let payload = query.payload.fresh();
+        let request = LiveRequest { url: Some(&asked), fields: &fields, payload: &payload };
         choice::rank(&candidate, &request, &rules).is_some()
     }
 }
