@@ -15,10 +15,8 @@ use super::text_pattern::TextPattern;
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub enum PayloadTemplate {
-    /// Its bytes are compared.
-    Text(TextPattern),
-    /// It was cut: a sent payload begins with it.
-    Prefix(TextPattern),
+    /// Its bytes are compared. If it was cut, a sent payload begins with it.
+    Text { pattern: TextPattern, is_cut: bool },
     /// Its JSON value is compared.
     Json(Value),
     /// Its names and values are compared, decoded, in order.
@@ -56,7 +54,8 @@ impl PayloadTemplate {
         } else if let Some(value) = rules.json_value(bytes).filter(|_| placeholder::may_occur_in(bytes)) {
             PayloadTemplate::Json(value)
         } else {
-            return TextPattern::parse(content_type, bytes).map(PayloadTemplate::Text);
+            return TextPattern::parse(content_type, bytes)
+                .map(|pattern| PayloadTemplate::Text { pattern, is_cut: false });
         };
         (!template.placeholders().is_empty()).then_some(template)
     }
@@ -64,7 +63,7 @@ impl PayloadTemplate {
     /// Finds the placeholders in the beginning of a payload that was cut.
     #[must_use]
     pub fn parse_prefix(content_type: &str, bytes: &[u8]) -> Option<Self> {
-        TextPattern::parse(content_type, bytes).map(PayloadTemplate::Prefix)
+        TextPattern::parse(content_type, bytes).map(|pattern| PayloadTemplate::Text { pattern, is_cut: true })
     }
 
     /// Scores a sent payload. Returns `None` if it differs in more than placeholders.
@@ -79,12 +78,10 @@ impl PayloadTemplate {
             return None;
         }
         match self {
-            // A payload that did not decode was stored as received.
-            PayloadTemplate::Text(pattern) => {
-                pattern.score(sent.decoded(), values).or_else(|| pattern.score(sent.raw(), values))
-            }
-            PayloadTemplate::Prefix(pattern) => {
-                pattern.score_prefix(sent.decoded(), values).or_else(|| pattern.score_prefix(sent.raw(), values))
+            PayloadTemplate::Text { pattern, is_cut } => {
+                let score = if *is_cut { TextPattern::score_prefix } else { TextPattern::score };
+                // A payload that did not decode was stored as received.
+                score(pattern, sent.decoded(), values).or_else(|| score(pattern, sent.raw(), values))
             }
             PayloadTemplate::Json(template) => score_json(&*sent.json_value(rules)?, template, values),
             PayloadTemplate::Form(recorded) => {
@@ -111,9 +108,7 @@ impl PayloadTemplate {
     #[must_use]
     pub fn placeholders(&self) -> Vec<Placeholder> {
         match self {
-            PayloadTemplate::Text(pattern) | PayloadTemplate::Prefix(pattern) => {
-                pattern.placeholders().cloned().collect()
-            }
+            PayloadTemplate::Text { pattern, .. } => pattern.placeholders().cloned().collect(),
             PayloadTemplate::Json(value) => json_placeholders(value),
             PayloadTemplate::Form(fields) => {
                 fields.as_flattened().iter().flat_map(|text| text_placeholders(text)).collect()

@@ -52,38 +52,34 @@ pub struct CutLengths {
 }
 
 impl RecordedPayload {
-    /// Returns true if a payload of this length must be in memory for [`RecordedPayload::from_bytes`]. Otherwise
-    /// [`RecordedPayload::from_reader`] will do.
-    #[must_use]
-    pub fn needs_bytes(rules: &BodyRules, content_type: &str, len: u64) -> bool {
-        len <= MAX_TEMPLATE || (len <= MAX_DECODED && !rules.can_stream(content_type))
-    }
-
-    /// Takes a payload that is in memory.
-    #[must_use]
-    pub fn from_bytes(rules: &BodyRules, content_type: &str, bytes: &[u8], cut: Option<CutLengths>) -> Self {
-        let template = match cut {
-            None => PayloadTemplate::parse(rules, content_type, bytes),
-            Some(_) => PayloadTemplate::parse_prefix(content_type, bytes),
+    /// Reads a payload of `len` bytes. A long one takes constant memory, unless the rules need its values.
+    pub fn read(
+        mut read: impl Read,
+        len: u64,
+        rules: &BodyRules,
+        content_type: &str,
+        cut: Option<CutLengths>,
+    ) -> io::Result<Self> {
+        let (bytes, meaning) = if len <= MAX_TEMPLATE || (len <= MAX_DECODED && !rules.can_stream(content_type)) {
+            let mut bytes = Vec::new();
+            read.read_to_end(&mut bytes)?;
+            let template = match cut {
+                None => PayloadTemplate::parse(rules, content_type, &bytes),
+                Some(_) => PayloadTemplate::parse_prefix(content_type, &bytes),
+            };
+            if let Some(template) = template {
+                return Ok(RecordedPayload::Template(Box::new(template)));
+            }
+            (Sha256::digest(&bytes).into(), rules.meaning(content_type, &bytes))
+        } else {
+            digest_recorded(read, content_type)?
         };
-        if let Some(template) = template {
-            return RecordedPayload::Template(Box::new(template));
-        }
-        RecordedPayload::from_digests((Sha256::digest(bytes).into(), rules.meaning(content_type, bytes)), cut)
-    }
-
-    /// Reads a long payload to its end, in constant memory.
-    pub fn from_reader(read: impl Read, content_type: &str, cut: Option<CutLengths>) -> io::Result<Self> {
-        Ok(RecordedPayload::from_digests(digest_recorded(read, content_type)?, cut))
-    }
-
-    fn from_digests((bytes, meaning): (Digest, Option<Digest>), cut: Option<CutLengths>) -> Self {
-        match cut {
+        Ok(match cut {
             Some(CutLengths { kept, total }) => {
                 RecordedPayload::Cut { kept: usize::try_from(kept).unwrap_or(usize::MAX), bytes, total }
             }
             None => RecordedPayload::Complete { bytes, meaning },
-        }
+        })
     }
 
     /// Returns the placeholders in order.

@@ -90,13 +90,13 @@ impl KeyForm {
     /// A URL in normal form with the rules that apply to it.
     pub(super) fn view<'f, 'u>(&'f self, url: &'u str) -> View<'f, 'u> {
         let parts = Parts::of(url);
-        let class = self.hosts.of(url, &parts);
+        let class = self.hosts.find(url, &parts);
         let applies = |rule: &MatchRule| {
-            let mut aliases = class.into_iter().flat_map(|class| self.hosts.aliases(class, &parts));
+            let mut aliases = class.into_iter().flat_map(|(_, class)| class.aliases(&parts));
             rule.glob.matches(url) || aliases.any(|alias| rule.glob.matches(&alias))
         };
         let active = (0..self.rules.len()).filter(|&n| applies(&self.rules[n])).collect();
-        View { form: self, parts, class, active }
+        View { form: self, parts, class: class.map(|(index, _)| index), active }
     }
 }
 

@@ -24,14 +24,10 @@ pub(super) fn read_recorded(fixture: &Fixture, at: usize, entry: &Entry, rules: 
     };
     let content_type = content_type(entry);
     let cut = body.truncated.as_ref().map(|cut| CutLengths { kept: cut.kept, total: cut.total });
-    let recorded = if RecordedPayload::needs_bytes(rules, &content_type, payload.len()) {
-        payload.bytes().map(|bytes| RecordedPayload::from_bytes(rules, &content_type, &bytes, cut))
-    } else {
-        payload.reader().and_then(|reader| {
-            let failed = |source| harproxy_har::Error::Io { doing: "reading", path: fixture.path().to_owned(), source };
-            RecordedPayload::from_reader(reader, &content_type, cut).map_err(failed)
-        })
-    };
+    let recorded = payload.reader().and_then(|reader| {
+        let failed = |source| harproxy_har::Error::Io { doing: "reading", path: fixture.path().to_owned(), source };
+        RecordedPayload::read(reader, payload.len(), rules, &content_type, cut).map_err(failed)
+    });
     recorded.unwrap_or_else(|error| RecordedPayload::Unreadable(in_words(&error)))
 }
 

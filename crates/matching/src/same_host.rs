@@ -12,13 +12,13 @@ pub(super) struct SameHostClasses(Vec<OriginClass>);
 
 /// Origins that are treated as equal.
 #[derive(Debug)]
-struct OriginClass {
+pub(super) struct OriginClass {
     /// The URLs to which it applies; `None` for all.
     glob: Option<Globs>,
     members: Vec<OriginPattern>,
     /// Whether the origins of all URLs that the glob matches are members, too. They are if the rule names one origin
     /// and the glob none.
-    open: bool,
+    pub(super) open: bool,
 }
 
 impl SameHostClasses {
@@ -57,19 +57,9 @@ impl SameHostClasses {
         self.0.is_empty()
     }
 
-    /// The class of a URL.
-    pub(super) fn of(&self, url: &str, parts: &Parts<'_>) -> Option<usize> {
-        self.0.iter().position(|class| class.contains(url, parts))
-    }
-
-    /// The URL at the other origins of a class. An origin with any port is represented by one port.
-    pub(super) fn aliases(&self, class: usize, parts: &Parts<'_>) -> Vec<String> {
-        self.0[class].aliases(parts)
-    }
-
-    /// Returns true if a class contains all URLs of its glob, at any origin.
-    pub(super) fn is_open(&self, class: usize) -> bool {
-        self.0[class].open
+    /// Returns the class of a URL, and its index.
+    pub(super) fn find(&self, url: &str, parts: &Parts<'_>) -> Option<(usize, &OriginClass)> {
+        self.0.iter().enumerate().find(|(_, class)| class.contains(url, parts))
     }
 
     /// The origins that may be equal to this one, one for each pattern.
@@ -111,7 +101,8 @@ impl OriginClass {
         glob.matches(url) || (self.has(parts.origin) && self.aliases(parts).iter().any(|alias| glob.matches(alias)))
     }
 
-    fn aliases(&self, parts: &Parts<'_>) -> Vec<String> {
+    /// Returns the URL at the other origins of the class. An origin with any port is represented by one port.
+    pub(super) fn aliases(&self, parts: &Parts<'_>) -> Vec<String> {
         let query = parts.query.map_or_else(String::new, |query| format!("?{query}"));
         let others = self.members.iter().filter(|member| !member.matches(parts.origin));
         others.map(|member| format!("{}{}{query}", member.example(), parts.path)).collect()

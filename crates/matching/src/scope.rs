@@ -55,8 +55,8 @@ impl Scope {
             return self.accepts_itself(url);
         }
         let parts = Parts::of(url);
-        hosts.of(url, &parts).is_some_and(|class| {
-            hosts.is_open(class) || hosts.aliases(class, &parts).iter().any(|alias| self.accepts_itself(alias))
+        hosts.find(url, &parts).is_some_and(|(_, class)| {
+            class.open || class.aliases(&parts).iter().any(|alias| self.accepts_itself(alias))
         }) || self.origins.contains(&*form.view(url).host())
     }
 
