@@ -1,6 +1,6 @@
 //! Digests of request payloads that are too long for memory, made while the payloads are received.
 
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 
 use ::http::{HeaderMap, HeaderValue};
 use harproxy_http::MediaType;
@@ -150,14 +150,8 @@ impl<'a, R: Read> HashingReader<'a, R> {
     }
 
     fn drain(&mut self) -> io::Result<()> {
-        let mut buffer = vec![0; CHUNK];
-        loop {
-            match self.read(&mut buffer) {
-                Ok(0) => return Ok(()),
-                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-                _ => {}
-            }
-        }
+        io::copy(&mut BufReader::with_capacity(CHUNK, self), &mut io::sink())?;
+        Ok(())
     }
 
     fn finish(self) -> StreamDigests {

@@ -78,7 +78,8 @@ impl Matcher {
     ) -> Result<Outcome, MissKind> {
         let no_payload = request.payload.without_body();
         let mut request = *request;
-        let mut chain = RedirectChain::new(target.url.clone());
+        let client_url = target.url.clone();
+        let mut chain = RedirectChain::default();
         loop {
             let Candidate { at, status, .. } = *choice.candidate;
             chain.guess = chain.guess.or_else(|| choice.guess.take());
@@ -111,7 +112,12 @@ impl Matcher {
             let next = Target { method: Cow::Owned(next.method), url: Cow::Owned(next.url) };
             match self.choose(&self.find(&next.method, &next.url), &request, sequence, &chain.passed) {
                 Ok(found) => {
-                    chain.add_hop(at, &*self.entry(at)?, &target.url);
+                    // A client stores the cookies of the final response for the host that it requested.
+                    if target.url.parts().host() == client_url.parts().host() {
+                        let set = self.entry(at)?;
+                        chain.cookies.extend(set.response.headers.get_all("set-cookie").map(Bytes::copy_from_slice));
+                    }
+                    chain.hops.push(at);
                     (target, choice) = (next, found);
                 }
                 Err(MissKind::NoEntry) => return Ok(redirect(chain)),
@@ -171,7 +177,7 @@ impl Matcher {
     }
 
     /// Returns the outcome for an entry that is not a redirect.
-    fn serve(&self, target: &Target<'_>, choice: &Choice<'_>, chain: RedirectChain<'_>) -> Result<Outcome, MissKind> {
+    fn serve(&self, target: &Target<'_>, choice: &Choice<'_>, chain: RedirectChain) -> Result<Outcome, MissKind> {
         let at = choice.candidate.at;
         if choice.candidate.condition == Condition::Failure {
             return Ok(Outcome::Abort(self.chosen(target, choice, chain, None)));
@@ -184,12 +190,12 @@ impl Matcher {
         &self,
         target: &Target<'_>,
         choice: &Choice<'_>,
-        chain: RedirectChain<'_>,
+        chain: RedirectChain,
         location: Option<String>,
     ) -> Chosen {
         let Candidate { at, ordinal, status, .. } = *choice.candidate;
         let recorded_status = u16::try_from(status).ok().filter(|status| (100..=599).contains(status));
-        let same_host = (!self.form.hosts().is_empty()).then(|| self.url_of(ordinal)).flatten().and_then(|recorded| {
+        let same_host = (!self.form.hosts.is_empty()).then(|| self.url_of(ordinal)).flatten().and_then(|recorded| {
             let (recorded, asked) = (Parts::of(&recorded).site(), Parts::of(target.url.as_str()).site());
             (recorded != asked).then(|| SameHost { recorded: recorded.into_owned(), asked: asked.into_owned() })
         });
@@ -215,32 +221,15 @@ struct Target<'a> {
 }
 
 /// The redirects that were followed for one request.
-#[derive(Debug)]
-struct RedirectChain<'a> {
-    client_url: Cow<'a, NormalUrl>,
+#[derive(Debug, Default)]
+struct RedirectChain {
     /// The entries of the chain. None of them answers again.
     passed: Vec<Ordinal>,
     hops: Vec<EntryRef>,
-    /// The `Set-Cookie` values of the hops.
+    /// The `Set-Cookie` values of the hops with the host of the client's request.
     cookies: Vec<Bytes>,
     /// The first ambiguous choice.
     guess: Option<Box<Guess>>,
     /// The echoed values of the last entry.
     echoed: Vec<EchoedValue>,
-}
-
-impl<'a> RedirectChain<'a> {
-    fn new(client_url: Cow<'a, NormalUrl>) -> Self {
-        let (passed, hops, cookies, guess, echoed) = Default::default();
-        RedirectChain { client_url, passed, hops, cookies, guess, echoed }
-    }
-
-    /// Adds a redirect that was followed. Its cookies are kept only if it has the host of the client's request: a
-    /// client stores the cookies of the final response for that host.
-    fn add_hop(&mut self, at: EntryRef, entry: &Entry, url: &NormalUrl) {
-        self.hops.push(at);
-        if url.parts().host() == self.client_url.parts().host() {
-            self.cookies.extend(entry.response.headers.get_all("set-cookie").map(Bytes::copy_from_slice));
-        }
-    }
 }

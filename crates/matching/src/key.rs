@@ -19,7 +19,7 @@ use harproxy_http::url::Parts;
 #[derive(Debug, Default)]
 pub(super) struct KeyForm {
     ignore_query: Vec<String>,
-    hosts: SameHostClasses,
+    pub(super) hosts: SameHostClasses,
     rules: Vec<MatchRule>,
     /// The options without a rule.
     options: Arc<Rules>,
@@ -61,11 +61,6 @@ impl KeyForm {
         let combination = Arc::new(url.rules().fold(Rules::clone(&self.options), Rules::with_rule));
         combined.insert(url.active.clone(), combination.clone());
         combination
-    }
-
-    /// The classes of equal origins.
-    pub(super) fn hosts(&self) -> &SameHostClasses {
-        &self.hosts
     }
 
     /// Returns true if URLs are compared completely.

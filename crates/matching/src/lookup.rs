@@ -22,7 +22,7 @@ impl Matcher {
     #[must_use]
     pub fn find<'u>(&self, method: &'u str, url: &'u NormalUrl) -> Lookup<'u> {
         let mut groups = Vec::from_iter(self.index.group(method, &self.form.key(url.as_str())));
-        if self.index.has_open_urls() {
+        if !self.index.shapes.is_empty() {
             groups.extend(self.index.open_groups(method, &self.form.view(url.as_str())));
         }
         Lookup { method, url, groups }

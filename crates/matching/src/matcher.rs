@@ -50,8 +50,8 @@ impl Matcher {
         let index = Index::new(&fixtures, &form);
         Ok(Matcher {
             groups: (0..index.by_key.hashes.len()).map(|_| OnceLock::new()).collect(),
-            sessions: Sessions::new(index.entries().len()),
-            used: EntrySet::new(index.entries().len()),
+            sessions: Sessions::new(index.entries.len()),
+            used: EntrySet::new(index.entries.len()),
             explainer: Explainer::default(),
             redaction: Arc::default(),
             options,
@@ -102,17 +102,17 @@ impl Matcher {
     /// Returns true if entries of this origin were recorded over HTTP/2.
     #[must_use]
     pub fn speaks_h2(&self, origin: &str) -> bool {
-        let hosts = self.form.hosts();
-        self.index.origin(origin).is_some_and(|known| known.http2)
+        let hosts = &self.form.hosts;
+        self.index.origins.get(origin).is_some_and(|known| known.http2)
             || (!hosts.is_empty()
-                && self.index.origins().any(|(name, known)| known.http2 && hosts.may_be_equal(name, origin)))
+                && self.index.origins.iter().any(|(name, known)| known.http2 && hosts.may_be_equal(name, origin)))
     }
 
     /// Returns how many entries of each fixture were used, including followed redirects.
     #[must_use]
     pub fn used(&self) -> Vec<usize> {
         let mut counts = vec![0; self.fixtures.len()];
-        for (ordinal, at) in (0..).zip(self.index.entries()) {
+        for (ordinal, at) in (0..).zip(&self.index.entries) {
             counts[at.fixture] += usize::from(self.used.contains(ordinal));
         }
         counts
@@ -120,7 +120,7 @@ impl Matcher {
 
     /// Returns the entries that were not used, fixture by fixture in file order.
     pub fn unused(&self) -> impl Iterator<Item = EntryRef> + '_ {
-        let entries = (0..).zip(self.index.entries());
+        let entries = (0..).zip(&self.index.entries);
         entries.filter(|(ordinal, _)| !self.used.contains(*ordinal)).map(|(_, at)| *at)
     }
 
@@ -154,8 +154,8 @@ impl Matcher {
         }
         let position_before = |now: &Arc<Fixture>| before.fixtures.iter().position(|old| Arc::ptr_eq(old, now));
         let fixtures: Vec<Option<usize>> = self.fixtures.iter().map(position_before).collect();
-        let olds: HashMap<EntryRef, Ordinal> = before.index.entries().iter().copied().zip(0..).collect();
-        let unchanged = (0..).zip(self.index.entries()).filter_map(|(ordinal, at)| {
+        let olds: HashMap<EntryRef, Ordinal> = before.index.entries.iter().copied().zip(0..).collect();
+        let unchanged = (0..).zip(&self.index.entries).filter_map(|(ordinal, at)| {
             let old = EntryRef { fixture: fixtures[at.fixture]?, ..*at };
             Some((*olds.get(&old)?, ordinal))
         });
@@ -166,7 +166,7 @@ impl Matcher {
     fn identities(&self) -> HashMap<EntryIdentity<'_>, Ordinal> {
         let mut times: HashMap<(&Path, &str, &str), usize> = HashMap::new();
         let mut known = HashMap::new();
-        for (ordinal, at) in (0..).zip(self.index.entries()) {
+        for (ordinal, at) in (0..).zip(&self.index.entries) {
             let fixture = &self.fixtures[at.fixture];
             let Some(head) = fixture.heads().get(at.entry) else { continue };
             let nth = times.entry((fixture.path(), head.method, head.url)).or_default();

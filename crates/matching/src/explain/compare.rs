@@ -176,17 +176,14 @@ impl Matcher {
 
 /// Returns the first byte that differs between a sent payload and a stored one, which is read in chunks.
 fn first_difference(sent: &[u8], stored: &Payload) -> Option<u64> {
-    const CHUNK: usize = 64 * 1024;
-    let (mut reader, mut chunk, mut at) = (stored.reader().ok()?, vec![0; CHUNK], 0);
+    const CHUNK: u64 = 64 * 1024;
+    let (mut reader, mut chunk, mut at) = (stored.reader().ok()?, Vec::new(), 0);
     loop {
-        let read = match reader.read(&mut chunk) {
-            Ok(read) => read,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(_) => return None,
-        };
-        let same = common_prefix(&sent[at..], &chunk[..read]);
+        chunk.clear();
+        reader.by_ref().take(CHUNK).read_to_end(&mut chunk).ok()?;
+        let same = common_prefix(&sent[at..], &chunk);
         at += same;
-        if same < read || read == 0 {
+        if same < chunk.len() || chunk.is_empty() {
             return Some(at as u64);
         }
     }

@@ -33,7 +33,7 @@ const MAX_WARMED_UP: usize = 250_000;
 impl Matcher {
     /// Builds the index of explanations, so that the first miss is explained without a delay. Blocking.
     pub fn warm_up_explanations(&self) {
-        if self.index.entries().len() <= MAX_WARMED_UP {
+        if self.index.entries.len() <= MAX_WARMED_UP {
             self.neighbours();
         }
     }

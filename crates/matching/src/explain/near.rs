@@ -119,11 +119,11 @@ impl Matcher {
         let mut found: Vec<Ordinal> = same_path.iter().take(MAX_SAME_PATH).copied().collect();
         // Entries of the same path are enough if the index of a large fixture would have to be built first.
         let is_built = self.explainer.neighbours.get().is_some();
-        if found.is_empty() || self.index.entries().len() <= MAX_WARMED_UP || is_built {
+        if found.is_empty() || self.index.entries.len() <= MAX_WARMED_UP || is_built {
             self.add_neighbours(asked, &mut found);
         }
         if found.is_empty()
-            && let Some(known) = self.index.origin(&asked.parts.site())
+            && let Some(known) = self.index.origins.get(&*asked.parts.site())
         {
             found.clone_from(&known.first);
         }
