@@ -15,10 +15,10 @@
 //! | [`volatile`] | [`VolatileRules`]: headers and JSON values that differ in every recording |
 //! | [`projection`] | [`Projection`] and the keys that it makes of requests and responses |
 //! | [`pairing`], [`pair`] | pairs of corresponding items, and of corresponding exchanges |
-//! | [`template`], [`text_pattern`], [`payload_template`] | recorded texts with placeholders |
+//! | [`template`], [`text_pattern`] | recorded texts with placeholders |
 //! | [`body_rules`] | [`BodyRules`]: how request payloads are compared |
 //! | [`recorded`], [`sent`], [`stream_digest`] | the payloads of an entry and of a live request |
-//! | [`difference`], [`diff`](mod@diff) | [`Difference`], and the differences of two exchanges |
+//! | [`diff`](mod@diff) | [`Difference`], and the differences of two exchanges |
 //! | [`json_diff`], [`fields`], [`path_diff`] | the differences of JSON, of named values and of paths |
 //! | [`payload_diff`] | the differences of payloads |
 //! | [`distance`], [`excerpt`](mod@excerpt) | how near an entry is, and what is shown of long values |
@@ -28,7 +28,6 @@
 pub mod body_rules;
 pub mod content;
 pub mod diff;
-pub mod difference;
 pub mod distance;
 pub mod excerpt;
 pub mod exchange;
@@ -39,7 +38,6 @@ pub mod pair;
 pub mod pairing;
 pub mod path_diff;
 pub mod payload_diff;
-pub mod payload_template;
 pub mod projection;
 pub mod recorded;
 pub mod sent;
@@ -50,8 +48,7 @@ pub mod volatile;
 
 pub use body_rules::{BodyRules, MatchBody};
 pub use content::{Content, ContentKey, Fingerprint, Fingerprinter, INSPECTED_BYTES};
-pub use diff::diff;
-pub use difference::{BodyLocation, Difference, DifferenceKind, Location};
+pub use diff::{BodyLocation, Difference, DifferenceKind, Location, diff};
 pub use excerpt::{excerpt, excerpt_pair};
 pub use exchange::{Body, Exchange, Request, Response};
 pub use harproxy_json::Digest;

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{MAX_DIFFERENCES, PayloadDiff, PayloadDiffKind};
 use crate::body_rules::BodyRules;
-use crate::difference::{BodyLocation, Difference, Location};
+use crate::diff::{BodyLocation, Difference, Location};
 use crate::distance;
 use crate::graphql;
 use crate::json_diff::{ArrayRule, Comparison, walk};

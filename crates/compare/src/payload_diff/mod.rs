@@ -10,7 +10,7 @@ use harproxy_json::Pointer;
 use serde_json::Value;
 
 use super::body_rules::BodyRules;
-use super::difference::{BodyLocation, Difference, DifferenceKind, Location};
+use super::diff::{BodyLocation, Difference, DifferenceKind, Location};
 use super::distance;
 use super::excerpt::common_prefix;
 use super::fields::{self, ListDifferences, Parameter};

@@ -7,7 +7,7 @@ use harproxy_http::multipart::{self, BodyPart};
 use sha2::{Digest as _, Sha256};
 
 use super::{MAX_DIFFERENCES, PayloadDiff, PayloadDiffKind, diff_bytes};
-use crate::difference::{BodyLocation, Difference, DifferenceKind, Location};
+use crate::diff::{BodyLocation, Difference, DifferenceKind, Location};
 use crate::distance;
 use crate::excerpt::common_prefix;
 use crate::fields::{ListDifferences, compare_lists};
