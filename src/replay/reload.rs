@@ -85,7 +85,6 @@ pub struct Reloader {
 }
 
 impl Reloader {
-    /// A reloader for the fixtures of a replay.
     #[must_use]
     pub fn new(replayer: Arc<Replayer>) -> Self {
         let loaded = replayer.fixtures().into_iter().map(|fixture| {

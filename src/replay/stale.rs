@@ -16,9 +16,7 @@ use harproxy_redact::Policy;
 /// The limit of `--max-age`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MaxAge {
-    /// The greatest allowed age.
     pub(super) age: Duration,
-    /// The present time.
     pub(super) now: OffsetDateTime,
 }
 

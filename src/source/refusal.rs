@@ -191,7 +191,6 @@ impl Refusal {
 
 /// Refuses requests out of scope, noise, and requests with an invalid URL.
 pub struct RefusingSource {
-    /// The globs in scope.
     pub scope: Vec<String>,
     /// `[scope] noise`: true if there is a list of noise.
     pub noise: bool,

@@ -61,18 +61,17 @@ impl<'a> RequestView<'a> {
 }
 
 #[cfg(test)]
-impl<'a> RequestView<'a> {
-    /// A GET over HTTP/1.1, for tests.
-    pub(super) fn get(url: &'a NormalUrl, headers: &'a HeaderMap) -> Self {
-        static POLICY: std::sync::LazyLock<harproxy_redact::Policy> = std::sync::LazyLock::new(Default::default);
-        let (version, now) = (Version::HTTP_11, SystemTime::UNIX_EPOCH);
-        RequestView { method: &Method::GET, url, headers, version, now, redaction: &*POLICY }
-    }
-}
-
-#[cfg(test)]
 mod tests {
     use super::*;
+
+    impl<'a> RequestView<'a> {
+        /// A GET over HTTP/1.1, for tests.
+        pub(in crate::source) fn get(url: &'a NormalUrl, headers: &'a HeaderMap) -> Self {
+            static POLICY: std::sync::LazyLock<harproxy_redact::Policy> = std::sync::LazyLock::new(Default::default);
+            let (version, now) = (Version::HTTP_11, SystemTime::UNIX_EPOCH);
+            RequestView { method: &Method::GET, url, headers, version, now, redaction: &*POLICY }
+        }
+    }
 
     fn with(fields: &[(&'static str, &'static str)], version: Version, ask: impl Fn(&RequestView<'_>) -> bool) -> bool {
         let url = NormalUrl::parse("http://h/").unwrap();

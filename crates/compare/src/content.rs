@@ -88,9 +88,7 @@ pub(super) fn update_sized(digest: &mut Sha256, bytes: &[u8]) {
 /// The part of a payload that counts. Two payloads are equal if their keys are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ContentKey {
-    /// There is no payload.
     Empty,
-    /// The payload was not kept.
     NotKept,
     /// The payload does not count.
     Ignored,
@@ -98,7 +96,6 @@ pub enum ContentKey {
     Bytes(Digest),
     /// The values of a JSON payload count.
     Json {
-        /// The digest of the values.
         digest: Digest,
         /// The server sent it without white space. Such a payload is stored indented.
         is_compact: bool,

@@ -9,17 +9,14 @@ use harproxy_json::Pointer;
 use harproxy_redact::placeholder;
 use url::form_urlencoded;
 
-use super::exchange::{Body, Exchange};
 use super::fields::{ListDifferences, compare_lists};
-use super::json_diff::{ArrayRule, JsonDifference, json_differences};
-use super::projection::Projection;
-use super::volatile::{VolatileRules, date};
+use super::volatile::date;
+use crate::{ArrayRule, Body, Exchange, JsonDifference, Projection, VolatileRules, json_differences};
 
 /// A place at which two exchanges differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference<'a> {
     pub location: Location,
-    /// How the values differ.
     pub kind: DifferenceKind,
     /// The left value as text; `None` if there is none.
     pub left: Option<Cow<'a, str>>,

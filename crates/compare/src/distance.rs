@@ -27,7 +27,6 @@ pub const PAYLOAD_LEAST: u32 = 3;
 pub const SPELLING: u32 = 3;
 /// The payload of the entry was not kept. It may be the same.
 pub const UNKNOWN: u32 = 5;
-/// Another GraphQL operation.
 pub const OPERATION: u32 = 4;
 /// The paths share no segment.
 pub const NOTHING_IN_COMMON: u32 = 12;

@@ -18,7 +18,6 @@ pub struct NameDifference<'a, T> {
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum ListDifferences<'a, T> {
-    /// There is none.
     None,
     /// These names have different values.
     Names(Vec<NameDifference<'a, T>>),

@@ -5,15 +5,14 @@ use std::ops::ControlFlow;
 use harproxy_json::{Pointer, PointerStep};
 use serde_json::{Map, Number, Value};
 
-use super::template::{PlaceholderScore, PlaceholderValues, score_text};
+use super::template::score_text;
+use crate::{PlaceholderScore, PlaceholderValues};
 
 /// A place at which two values differ.
 #[derive(Clone, Debug)]
 pub struct JsonDifference<'v> {
     pub pointer: Pointer<'v>,
-    /// The left value; `None` if there is none.
     pub left: Option<&'v Value>,
-    /// The right value; `None` if there is none.
     pub right: Option<&'v Value>,
 }
 

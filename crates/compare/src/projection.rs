@@ -7,10 +7,9 @@ use harproxy_json::{Digest, is_compact};
 use harproxy_redact::placeholder;
 use sha2::{Digest as _, Sha256};
 
-use super::body_rules::BodyRules;
-use super::content::{ContentKey, update_sized};
-use super::exchange::{Body, Request, Response};
-use super::volatile::{VolatileRules, date};
+use super::content::update_sized;
+use super::volatile::date;
+use crate::{Body, BodyRules, ContentKey, Request, Response, VolatileRules};
 
 /// Selects the parts of an exchange that a comparison looks at, in short: that count. Placeholders never count.
 #[derive(Clone, Debug, Default)]

@@ -11,12 +11,11 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use url::form_urlencoded;
 
-use super::body_rules::{BodyRules, MatchBody};
-use super::json_diff::score_json;
-use super::sent::{MAX_DECODED, SentPayload};
+use super::sent::MAX_DECODED;
 use super::stream_digest::digest_recorded;
-use super::template::{PlaceholderScore, PlaceholderValues, score_text};
+use super::template::score_text;
 use super::text_pattern::TextPattern;
+use crate::{BodyRules, MatchBody, PlaceholderScore, PlaceholderValues, SentPayload, score_json};
 
 /// Longer recorded payloads are not read into memory and not searched for placeholders.
 const MAX_TEMPLATE: u64 = 64 << 20;
@@ -51,9 +50,7 @@ pub enum RecordedPayload {
 /// The lengths of a recorded payload that was cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CutLengths {
-    /// Bytes that were kept.
     pub kept: u64,
-    /// Bytes of the whole payload, if known.
     pub total: Option<u64>,
 }
 
@@ -146,7 +143,6 @@ pub enum PayloadTemplate {
     Multipart {
         /// The media type, such as `multipart/form-data`.
         essence: String,
-        /// The parts in order.
         parts: Box<[PartTemplate]>,
     },
 }

@@ -48,7 +48,6 @@ pub struct PlaceholderScore {
 }
 
 impl PlaceholderScore {
-    /// Adds the counts of another score.
     pub fn add(&mut self, more: PlaceholderScore) {
         self.confirmed += more.confirmed;
         self.contradicted += more.contradicted;
@@ -73,7 +72,6 @@ impl Sum for PlaceholderScore {
 /// The encoding of a text at its place in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Encoding {
-    /// No encoding.
     Plain,
     /// Percent-encoding, as in a path.
     Percent,
@@ -151,7 +149,6 @@ impl Template {
         self
     }
 
-    /// Returns the placeholders in order.
     pub fn placeholders(&self) -> impl Iterator<Item = &Placeholder> {
         self.holes.iter().map(|(placeholder, _)| placeholder)
     }

@@ -6,7 +6,7 @@ use harproxy_json::scan::{StringSpan, string_end};
 use harproxy_redact::{Placeholder, is_lines, placeholder};
 use serde::de::IgnoredAny;
 
-use super::template::{Encoding, PlaceholderScore, PlaceholderValues, Template};
+use crate::{Encoding, PlaceholderScore, PlaceholderValues, Template};
 
 /// A text with placeholders.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -119,7 +119,6 @@ impl TextPattern {
         Some((rest, score))
     }
 
-    /// Returns the placeholders in order.
     pub fn placeholders(&self) -> impl Iterator<Item = &Placeholder> {
         self.slots.iter().flat_map(|slot| slot.template.placeholders())
     }

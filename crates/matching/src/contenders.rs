@@ -25,7 +25,9 @@ pub struct Contender {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ContenderState {
     /// It is chosen. `again` tells whether it was served before.
-    Chosen { again: bool },
+    Chosen {
+        again: bool,
+    },
     /// It ranks equally, and comes later in the sequence.
     Waits,
     /// It ranks equally or better, and was served already.
@@ -42,9 +44,7 @@ pub enum ContenderState {
     LaterFixture,
     /// It is served only if there is no better response: a failure, or a 304 for a request without validators.
     LastResort,
-    /// It does not match.
     Differs(Vec<Difference>),
-    /// It cannot be read, for this reason.
     Unreadable(String),
 }
 

@@ -68,11 +68,6 @@ impl Echo {
             _ => Err(EchoError::UnknownPlace(text.to_owned())),
         }
     }
-
-    /// Returns the name of a query parameter.
-    pub(super) fn query(&self) -> Option<&str> {
-        if let Echo::Query(name) = self { Some(name) } else { None }
-    }
 }
 
 /// A value that the response repeats, as recorded and as sent by the live request.
@@ -154,7 +149,11 @@ impl EchoedValue {
 
 impl EchoEncoding {
     fn encode(self, value: &[u8]) -> Vec<u8> {
-        if self == EchoEncoding::Json { json_escaped(value) } else { value.to_vec() }
+        if self != EchoEncoding::Json {
+            return value.to_vec();
+        }
+        let quoted = serde_json::to_vec(&String::from_utf8_lossy(value)).unwrap_or_default();
+        quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().to_vec()
     }
 }
 
@@ -222,11 +221,6 @@ fn is_whole(text: &[u8], range: &Range<usize>) -> bool {
     // An escape such as `%2F` before the range is one character, not a part of the word.
     let escaped = matches!(before, [.., b'%', a, b] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit());
     (escaped || !is_word(before.last())) && !is_word(after.first()) && !part_of_number
-}
-
-fn json_escaped(bytes: &[u8]) -> Vec<u8> {
-    let quoted = serde_json::to_vec(&String::from_utf8_lossy(bytes)).unwrap_or_default();
-    quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().to_vec()
 }
 
 /// All bytes except the unreserved characters of URLs (RFC 3986 section 2.3).

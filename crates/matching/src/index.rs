@@ -27,7 +27,6 @@ pub(super) struct Index {
     /// The groups of entries with one method and URL.
     pub(super) by_key: HashIndex,
     by_path: HashIndex,
-    /// The origins that have entries.
     pub(super) origins: HashMap<Box<str>, KnownOrigin>,
     /// The shapes of URLs with placeholders, by the numbers of segments and parameters. Entries share shapes, so there
     /// are few. Shapes with the same numbers are in the order of first appearance.

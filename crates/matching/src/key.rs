@@ -151,14 +151,16 @@ impl<'u> View<'_, 'u> {
     /// Returns true if this `name=value` is ignored.
     pub(super) fn ignores(&self, parameter: &str) -> bool {
         let by_rules = self.rules().flat_map(|rule| {
-            rule.ignore_query.iter().map(String::as_str).chain(rule.echo.iter().filter_map(Echo::query))
+            let echoed =
+                rule.echo.iter().filter_map(|echo| if let Echo::Query(name) = echo { Some(name) } else { None });
+            rule.ignore_query.iter().chain(echoed)
         });
-        let mut ignored = self.form.ignore_query.iter().map(String::as_str).chain(by_rules).peekable();
+        let mut ignored = self.form.ignore_query.iter().chain(by_rules).peekable();
         if ignored.peek().is_none() {
             return false;
         }
         let name = form_urlencoded::parse(parameter.as_bytes()).next().map(|(name, _)| name);
-        name.is_some_and(|name| ignored.any(|ignored| *ignored == *name))
+        name.is_some_and(|name| ignored.any(|ignored| **ignored == *name))
     }
 
     /// The index of the variable segment with this name.

@@ -8,7 +8,6 @@
 use std::sync::LazyLock;
 
 use harproxy_http::NormalUrl;
-use harproxy_http::url::Parts;
 
 /// The hosts and the beginnings of paths that are noise. The path is empty if the whole host is.
 static LIST: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| {
@@ -28,12 +27,7 @@ static LIST: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| {
 /// ```
 #[must_use]
 pub fn is_noise(url: &NormalUrl) -> bool {
-    is_noise_at(&url.parts(), url)
-}
-
-/// As [`is_noise`], for a URL whose parts are known.
-#[must_use]
-pub fn is_noise_at(parts: &Parts<'_>, url: &NormalUrl) -> bool {
+    let parts = url.parts();
     let target = &url.as_str()[parts.origin.len()..];
     prefixes(parts.host()).any(|prefix| target.starts_with(prefix))
 }

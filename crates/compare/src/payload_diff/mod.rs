@@ -9,15 +9,12 @@ use harproxy_http::MediaType;
 use harproxy_json::Pointer;
 use serde_json::Value;
 
-use super::body_rules::BodyRules;
-use super::diff::{BodyLocation, Difference, DifferenceKind, Location};
 use super::distance;
 use super::excerpt::common_prefix;
 use super::fields::{self, ListDifferences, Parameter};
 use super::graphql;
-use super::recorded::RecordedPayload;
-use super::sent::SentPayload;
 use super::stream_digest::summarise;
+use crate::{BodyLocation, BodyRules, Difference, DifferenceKind, Location, RecordedPayload, SentPayload};
 
 /// The most differences that are reported of one payload.
 pub const MAX_DIFFERENCES: usize = 5;

@@ -7,13 +7,12 @@ use harproxy_http::multipart::{self, BodyPart};
 use sha2::{Digest as _, Sha256};
 
 use super::{MAX_DIFFERENCES, PayloadDiff, PayloadDiffKind, diff_bytes};
-use crate::diff::{BodyLocation, Difference, DifferenceKind, Location};
 use crate::distance;
 use crate::excerpt::common_prefix;
 use crate::fields::{ListDifferences, compare_lists};
 use crate::stream_digest::summarise;
-use crate::template::PlaceholderValues;
 use crate::text_pattern::TextPattern;
+use crate::{BodyLocation, Difference, DifferenceKind, Location, PlaceholderValues};
 
 /// Longer files are shown by length and digest, even if they are text.
 const SHOWN_FILE_BYTES: usize = 4096;
