@@ -1,5 +1,5 @@
-//! Refusals: one description for the problem document that the client gets, the log and the report. The last source of a
-//! replay refuses requests that no other source may answer.
+//! Refusals: one description for the problem document that the client gets, the log and the report. The last source of
+//! a replay refuses requests that no other source may answer.
 
 use ::http::{HeaderMap, Response};
 use serde_json::{Map, Value, json};

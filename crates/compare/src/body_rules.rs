@@ -7,7 +7,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use url::form_urlencoded;
 
-use super::content::update_sized;
+use super::exchange::update_sized;
 use super::graphql::fold_queries;
 use super::json_diff::canonical_number;
 use super::stream_digest::MultipartDigest;

@@ -95,18 +95,8 @@ impl<'a> Difference<'a> {
 /// and only if their keys are equal.
 #[must_use]
 pub fn diff<'a>(left: &'a Exchange<'_>, right: &'a Exchange<'_>, projection: &Projection) -> Vec<Difference<'a>> {
-    let mut found = Vec::new();
-    diff_requests(left, right, projection, &mut found);
-    diff_responses(left, right, projection, &mut found);
-    found
-}
-
-fn diff_requests<'a>(
-    left: &'a Exchange<'_>,
-    right: &'a Exchange<'_>,
-    projection: &Projection,
-    found: &mut Vec<Difference<'a>>,
-) {
+    let mut all = Vec::new();
+    let found = &mut all;
     let (a, b) = (&left.request, &right.request);
     let keys = [a, b].map(|request| projection.request_key(request));
     compare_texts(Location::Method, Some(&*a.method), Some(&*b.method), found);
@@ -120,14 +110,7 @@ fn diff_requests<'a>(
     if keys[0].content != keys[1].content {
         diff_bodies(&a.body, &b.body, &VolatileRules::none(), Location::RequestBody, found);
     }
-}
 
-fn diff_responses<'a>(
-    left: &'a Exchange<'_>,
-    right: &'a Exchange<'_>,
-    projection: &Projection,
-    found: &mut Vec<Difference<'a>>,
-) {
     let (a, b) = (&left.response, &right.response);
     let method = &left.request.method;
     let keys = [a, b].map(|response| projection.response_key(method, response));
@@ -157,6 +140,7 @@ fn diff_responses<'a>(
     if !keys[0].has_same_payload(&keys[1]) {
         diff_bodies(&a.body, &b.body, &projection.volatile, Location::ResponseBody, found);
     }
+    all
 }
 
 /// Adds a difference if two texts differ in more than placeholders.
@@ -282,7 +266,7 @@ fn parameters(text: &[u8]) -> NamedValues<'_> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::content::Content;
+    use super::super::exchange::Content;
     use super::super::exchange::{Request, Response};
     use super::*;
 

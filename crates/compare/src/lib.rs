@@ -10,8 +10,7 @@
 //!
 //! | module | content |
 //! | --- | --- |
-//! | [`content`] | [`Content`]: a payload, read up to [`INSPECTED_BYTES`]; [`Fingerprinter`]: digests of named values |
-//! | [`exchange`] | [`Exchange`], [`Request`], [`Response`], [`Body`] |
+//! | [`exchange`] | [`Exchange`] and its parts; [`Content`]: a payload, read up to [`INSPECTED_BYTES`]; [`Fingerprinter`] |
 //! | [`volatile`] | [`VolatileRules`]: headers and JSON values that differ in every recording |
 //! | [`projection`] | [`Projection`] and the keys that it makes of requests and responses |
 //! | [`pairing`], [`pair`] | pairs of corresponding items, and of corresponding exchanges |
@@ -26,7 +25,6 @@
 #![forbid(unsafe_code)]
 
 pub mod body_rules;
-pub mod content;
 pub mod diff;
 pub mod distance;
 pub mod excerpt;
@@ -47,10 +45,11 @@ pub mod text_pattern;
 pub mod volatile;
 
 pub use body_rules::{BodyRules, MatchBody};
-pub use content::{Content, ContentKey, Fingerprint, Fingerprinter, INSPECTED_BYTES};
 pub use diff::{BodyLocation, Difference, DifferenceKind, Location, diff};
 pub use excerpt::{excerpt, excerpt_pair};
-pub use exchange::{Body, Exchange, Request, Response};
+pub use exchange::{
+    Body, Content, ContentKey, Exchange, Fingerprint, Fingerprinter, INSPECTED_BYTES, Request, Response,
+};
 pub use harproxy_json::Digest;
 pub use json_diff::{ArrayRule, JsonDifference, json_differences, score_json};
 pub use pair::pair_exchanges;

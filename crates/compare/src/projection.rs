@@ -7,7 +7,7 @@ use harproxy_json::{Digest, is_compact};
 use harproxy_redact::placeholder;
 use sha2::{Digest as _, Sha256};
 
-use super::content::update_sized;
+use super::exchange::update_sized;
 use super::volatile::date;
 use crate::{Body, BodyRules, ContentKey, Request, Response, VolatileRules};
 
@@ -147,7 +147,7 @@ fn fields_digest<'v>(fields: &'v Headers, project: impl Fn(&str, &'v [u8]) -> Op
 
 #[cfg(test)]
 mod tests {
-    use super::super::content::Content;
+    use super::super::exchange::Content;
     use super::*;
 
     fn response(headers: &[(&str, &str)], media_type: &'static str, body: &'static str) -> Response<'static> {

@@ -27,9 +27,9 @@ impl PlaceholderValues {
         values
     }
 
-    /// Returns whether a placeholder has this value, as it is or in the encoding of Basic credentials. `None` if no
-    /// value is given for the placeholder.
-    fn has_value(&self, placeholder: &Placeholder, sent: &[u8]) -> Option<bool> {
+    /// Compares a sent value with those of a placeholder, as they are and in the encoding of Basic credentials. `None` if
+    /// no value is given for the placeholder.
+    fn compare_value(&self, placeholder: &Placeholder, sent: &[u8]) -> Option<bool> {
         let given = self.0.get(placeholder)?;
         let is_sent = |value: &str| value.as_bytes() == sent || BASE64_STANDARD.encode(value).as_bytes() == sent;
         Some(given.iter().map(Secret::reveal).any(is_sent))
@@ -174,7 +174,7 @@ impl Template {
     fn score_part(&self, encoded: &[u8], values: &PlaceholderValues, is_whole: bool) -> Option<PlaceholderScore> {
         let mut score = PlaceholderScore::default();
         self.capture(encoded, is_whole, |placeholder, sent| {
-            match self.has_value(placeholder, sent, values) {
+            match self.compare_value(placeholder, sent, values) {
                 Some(true) => score.confirmed += 1,
                 Some(false) => score.contradicted += 1,
                 None => score.unknown += 1,
@@ -216,9 +216,9 @@ impl Template {
         Some(())
     }
 
-    /// Returns true if the client sent the placeholder or its configured value. `None` if no value is configured.
-    /// A different placeholder is false.
-    fn has_value(&self, placeholder: &Placeholder, sent: &[u8], values: &PlaceholderValues) -> Option<bool> {
+    /// Compares a sent value with the placeholder and its configured values. `None` if no value is configured, unless the
+    /// client sent a placeholder.
+    fn compare_value(&self, placeholder: &Placeholder, sent: &[u8], values: &PlaceholderValues) -> Option<bool> {
         let encoding = if self.is_decoded { Encoding::Plain } else { self.encoding };
         let decoded = encoding.decode(sent);
         let is_placeholder = |text: &[u8]| {
@@ -226,7 +226,9 @@ impl Template {
             let whole = found.next().filter(|found| found.range == (0..text.len()))?;
             Some(whole.placeholder == *placeholder)
         };
-        is_placeholder(sent).or_else(|| is_placeholder(&decoded)).or_else(|| values.has_value(placeholder, &decoded))
+        is_placeholder(sent)
+            .or_else(|| is_placeholder(&decoded))
+            .or_else(|| values.compare_value(placeholder, &decoded))
     }
 }
 
