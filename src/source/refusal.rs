@@ -64,7 +64,7 @@ impl Refusal {
         refusal
     }
 
-    /// A request whose payload is too long to be compared.
+    /// Refuses a request whose payload is too long to be compared.
     pub(super) fn too_long(request: &RequestView<'_>) -> Self {
         let explanation =
             format!("its payload is longer than {} MiB, the most that is compared", LONGEST_REQUEST >> 20);
@@ -76,8 +76,8 @@ impl Refusal {
         refusal
     }
 
-    /// A WebSocket, or another protocol that a 101 was recorded for. If WebSockets fail the run, `allowing` is the
-    /// `--fail-on` with which they don't.
+    /// Refuses a WebSocket, or another protocol that a 101 was recorded for. If WebSockets fail the run, `allowing` is
+    /// the `--fail-on` with which they don't.
     pub(super) fn websocket(request: &RequestView<'_>, recorded: Option<EntryPlace>, allowing: Option<&str>) -> Self {
         let explanation = match &recorded {
             Some(place) => format!("{place} is a change of protocol, which cannot be replayed yet"),
@@ -99,7 +99,7 @@ impl Refusal {
         refusal
     }
 
-    /// A request out of scope. A `local` one is refused only with `--no-local`.
+    /// Refuses a request out of scope. A `local` one is refused only with `--no-local`.
     pub(super) fn out_of_scope(request: &RequestView<'_>, scope: &[String], local: bool) -> Self {
         // Not every client supports ports in NO_PROXY. A local server is the user's own whatever its port is.
         let host = if local { request.url.parts().host() } else { request.url.parts().authority() };
@@ -120,7 +120,7 @@ impl Refusal {
         refusal
     }
 
-    /// A request on the list of noise.
+    /// Refuses a request on the list of noise.
     pub(super) fn noise(request: &RequestView<'_>) -> Self {
         let favicon = request.url.parts().path == FAVICON;
         let why = "browsers, package managers and telemetry request it on their own; it is never recorded".to_owned();
@@ -130,14 +130,14 @@ impl Refusal {
         refusal
     }
 
-    /// A request with an invalid URL or an incomplete payload.
+    /// Refuses a request with an invalid URL or an incomplete payload.
     pub(super) fn malformed(request: String, why: String) -> Self {
         let mut refusal = Refusal::new(None, "this request is malformed", request, why);
         refusal.status = 400;
         refusal
     }
 
-    /// A request whose payload did not come within the time limit.
+    /// Refuses a request whose payload did not come within the time limit.
     pub(super) fn timed_out(request: String, why: String) -> Self {
         let mut refusal = Refusal::new(None, "this request took too long", request, why);
         refusal.status = 408;
@@ -149,7 +149,7 @@ impl Refusal {
         self.more.insert(name.to_owned(), value.into());
     }
 
-    /// The finding, if there is one; `severity` returns the severity of its check.
+    /// Returns the finding, if there is one; `severity` returns the severity of its check.
     pub(super) fn finding(&self, severity: impl FnOnce(&CheckId) -> Severity) -> Option<Finding> {
         let check = self.check.clone()?;
         let at = match self.place.clone() {
@@ -174,7 +174,7 @@ impl Refusal {
         Answer::Response(self.response(request))
     }
 
-    /// The problem document, which the code of a page may read.
+    /// Returns the problem document, which the code of a page may read.
     pub(super) fn response(self, request: &HeaderMap) -> Response<Body> {
         let detail = match &self.hint {
             Some(hint) => format!("{}\n{}\nhint: {hint}", self.request, self.explanation),
@@ -235,7 +235,7 @@ pub(super) fn is_noise(url: &NormalUrl) -> bool {
 /// The path of the icon that browsers request from every origin.
 const FAVICON: &str = "/favicon.ico";
 
-/// The glob of this URL with any query.
+/// Returns the glob of this URL with any query.
 fn exact_glob(url: &NormalUrl) -> String {
     let parts = url.parts();
     let query = if parts.query.is_some() { "?**" } else { "" };

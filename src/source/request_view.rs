@@ -21,7 +21,7 @@ pub(super) struct RequestView<'a> {
 }
 
 impl<'a> RequestView<'a> {
-    /// The head of a request, and its outcome. `None` if the URL is invalid.
+    /// Returns the head of a request, and its outcome. `None` if the URL is invalid.
     pub(super) fn of(exchange: &'a mut Exchange<'_>, now: Option<SystemTime>) -> Option<(Self, &'a mut Outcome)> {
         let now = now.unwrap_or(exchange.started);
         let (url, request, redaction, outcome) = exchange.split();
@@ -30,7 +30,7 @@ impl<'a> RequestView<'a> {
         Some((RequestView { method, url, headers, version, now, redaction }, outcome))
     }
 
-    /// `METHOD URL` without secrets.
+    /// Returns `METHOD URL` without secrets.
     pub(super) fn line(&self) -> String {
         format!("{} {}", self.method, self.redaction.redact_url(self.headers, self.url.as_str()))
     }

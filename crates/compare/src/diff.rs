@@ -1,6 +1,7 @@
 //! The differences of two exchanges.
 
 use std::borrow::Cow;
+use std::ops::ControlFlow;
 
 use harproxy_http::headers::to_chars;
 use harproxy_http::url::Parts;
@@ -11,7 +12,8 @@ use url::form_urlencoded;
 
 use super::fields::{ListDifferences, compare_lists};
 use super::volatile::date;
-use crate::{ArrayRule, Body, Exchange, JsonDifference, Projection, VolatileRules, json_differences};
+use crate::json_diff::{ArrayRule, Comparison, walk};
+use crate::{Body, Exchange, PlaceholderValues, Projection, VolatileRules};
 
 /// A place at which two exchanges differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -189,13 +191,17 @@ fn diff_bodies<'a>(
     let is_form = |body: &Body<'_>| body.media().is_form();
     let values = left_text.and_then(|text| volatile.value(text)).zip(right_text.and_then(|text| volatile.value(text)));
     if let Some((left, right)) = &values {
-        for JsonDifference { pointer, left, right } in json_differences(left, right, ArrayRule::Whole) {
-            let place = if pointer.is_root() { BodyLocation::Whole } else { BodyLocation::Json(pointer.to_owned()) };
-            let [left, right] = [left, right].map(|value| {
-                value.map(|value| Cow::Owned(value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
-            });
-            found.push(Difference::new(location(place), left, right));
-        }
+        let _ = walk(left, right, ArrayRule::Whole, &PlaceholderValues::default(), usize::MAX, |comparison| {
+            if let Comparison::Different(pointer, left, right) = comparison {
+                let place =
+                    if pointer.is_root() { BodyLocation::Whole } else { BodyLocation::Json(pointer.to_owned()) };
+                let [left, right] = [left, right].map(|value| {
+                    value.map(|value| Cow::Owned(value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+                });
+                found.push(Difference::new(location(place), left, right));
+            }
+            ControlFlow::Continue(())
+        });
     } else if let (Some(a), Some(b)) = (left_text.filter(|_| is_form(left)), right_text.filter(|_| is_form(right))) {
         let [a, b] = [a, b].map(|text| parameters(text.as_bytes()));
         compare_named(&a, &b, |name| location(BodyLocation::Field(name)), found);

@@ -10,7 +10,7 @@
 //!
 //! | module | content |
 //! | --- | --- |
-//! | [`exchange`] | [`Exchange`] and its parts; [`Content`]: a payload, read up to [`INSPECTED_BYTES`]; [`Fingerprinter`] |
+//! | [`exchange`] | [`Exchange`], [`Content`]: a payload, read up to [`INSPECTED_BYTES`]; [`Fingerprinter`] |
 //! | [`volatile`] | [`VolatileRules`]: headers and JSON values that differ in every recording |
 //! | [`projection`] | [`Projection`] and the keys that it makes of requests and responses |
 //! | [`pairing`], [`pair`] | pairs of corresponding items, and of corresponding exchanges |
@@ -18,7 +18,7 @@
 //! | [`body_rules`] | [`BodyRules`]: how request payloads are compared |
 //! | [`recorded`], [`sent`], [`stream_digest`] | the payloads of an entry and of a live request |
 //! | [`diff`](mod@diff) | [`Difference`], and the differences of two exchanges |
-//! | [`json_diff`], [`fields`], [`path_diff`] | the differences of JSON, of named values and of paths |
+//! | `json_diff`, [`fields`], [`path_diff`] | the differences of JSON, of named values and of paths |
 //! | [`payload_diff`] | the differences of payloads |
 //! | [`distance`], [`excerpt`](mod@excerpt) | how near an entry is, and what is shown of long values |
 
@@ -31,7 +31,7 @@ pub mod excerpt;
 pub mod exchange;
 pub mod fields;
 pub mod graphql;
-pub mod json_diff;
+mod json_diff;
 pub mod pair;
 pub mod pairing;
 pub mod path_diff;
@@ -51,7 +51,6 @@ pub use exchange::{
     Body, Content, ContentKey, Exchange, Fingerprint, Fingerprinter, INSPECTED_BYTES, Request, Response,
 };
 pub use harproxy_json::Digest;
-pub use json_diff::{ArrayRule, JsonDifference, json_differences, score_json};
 pub use pair::pair_exchanges;
 pub use pairing::{Pairing, align};
 pub use path_diff::{PathDiff, PathSegments, PathStep};

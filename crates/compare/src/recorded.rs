@@ -15,7 +15,8 @@ use super::sent::MAX_DECODED;
 use super::stream_digest::digest_recorded;
 use super::template::score_text;
 use super::text_pattern::TextPattern;
-use crate::{BodyRules, MatchBody, PlaceholderScore, PlaceholderValues, SentPayload, score_json};
+use crate::json_diff::score_json;
+use crate::{BodyRules, MatchBody, PlaceholderScore, PlaceholderValues, SentPayload};
 
 /// Longer recorded payloads are not read into memory and not searched for placeholders.
 const MAX_TEMPLATE: u64 = 64 << 20;

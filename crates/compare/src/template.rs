@@ -27,8 +27,8 @@ impl PlaceholderValues {
         values
     }
 
-    /// Compares a sent value with those of a placeholder, as they are and in the encoding of Basic credentials. `None` if
-    /// no value is given for the placeholder.
+    /// Compares a sent value with those of a placeholder, as they are and in the encoding of Basic credentials. `None`
+    /// if no value is given for the placeholder.
     fn compare_value(&self, placeholder: &Placeholder, sent: &[u8]) -> Option<bool> {
         let given = self.0.get(placeholder)?;
         let is_sent = |value: &str| value.as_bytes() == sent || BASE64_STANDARD.encode(value).as_bytes() == sent;
@@ -216,8 +216,8 @@ impl Template {
         Some(())
     }
 
-    /// Compares a sent value with the placeholder and its configured values. `None` if no value is configured, unless the
-    /// client sent a placeholder.
+    /// Compares a sent value with the placeholder and its configured values. `None` if no value is configured, unless
+    /// the client sent a placeholder.
     fn compare_value(&self, placeholder: &Placeholder, sent: &[u8], values: &PlaceholderValues) -> Option<bool> {
         let encoding = if self.is_decoded { Encoding::Plain } else { self.encoding };
         let decoded = encoding.decode(sent);

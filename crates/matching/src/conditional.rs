@@ -100,7 +100,7 @@ impl Condition {
         }
     }
 
-    /// How the entry suits a request with these headers; `None` if it is not a candidate.
+    /// Returns how the entry suits a request with these headers; `None` if it is not a candidate.
     pub(super) fn admits(&self, request: &HeaderMap) -> Option<Admission> {
         let admission = |class, same_condition| Admission { class, same_condition, status: None };
         match self {
@@ -126,7 +126,7 @@ impl Condition {
         }
     }
 
-    /// The headers that exclude a request from this entry: name, value of the request, recorded value.
+    /// Returns the headers that exclude a request from this entry: name, value of the request, recorded value.
     pub(super) fn differences(&self, request: &HeaderMap) -> Vec<(&'static str, Option<Bytes>, Option<Bytes>)> {
         let recorded = match self {
             Condition::Range(recorded) | Condition::Validator { recorded, .. } => recorded,

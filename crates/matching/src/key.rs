@@ -68,7 +68,7 @@ impl KeyForm {
         self.ignore_query.is_empty() && self.hosts.is_empty() && self.rules.is_empty()
     }
 
-    /// The key of a URL in normal form. URLs with the same key match.
+    /// Returns the key of a URL in normal form. URLs with the same key match.
     pub(super) fn key<'u>(&self, url: &'u str) -> Cow<'u, str> {
         if self.is_plain() {
             return Cow::Borrowed(url);
@@ -82,7 +82,7 @@ impl KeyForm {
         Cow::Owned(key)
     }
 
-    /// A URL in normal form with the rules that apply to it.
+    /// Returns a URL in normal form with the rules that apply to it.
     pub(super) fn view<'f, 'u>(&'f self, url: &'u str) -> View<'f, 'u> {
         let parts = Parts::of(url);
         let class = self.hosts.find(url, &parts);
@@ -107,7 +107,7 @@ pub(super) struct View<'f, 'u> {
 }
 
 impl<'u> View<'_, 'u> {
-    /// The origin, or the name of its class.
+    /// Returns the origin, or the name of its class.
     pub(super) fn origin(&self) -> Cow<'u, str> {
         match self.class {
             Some(class) => Cow::Owned(format!("same-host:{class}")),
@@ -115,12 +115,12 @@ impl<'u> View<'_, 'u> {
         }
     }
 
-    /// The origin without user information.
+    /// Returns the origin without user information.
     pub(super) fn host(&self) -> Cow<'u, str> {
         if self.class.is_some() { self.origin() } else { self.parts.site() }
     }
 
-    /// The path with `{}` for each variable segment. Paths in normal form contain no braces.
+    /// Returns the path with `{}` for each variable segment. Paths in normal form contain no braces.
     pub(super) fn path(&self) -> Cow<'u, str> {
         let path = self.parts.path;
         let patterns = self.rules().flat_map(|rule| &rule.paths).filter(|pattern| pattern.matches(path));
@@ -137,7 +137,7 @@ impl<'u> View<'_, 'u> {
         Cow::Owned(open)
     }
 
-    /// The query without ignored parameters; `None` if none is left.
+    /// Returns the query without ignored parameters; `None` if none is left.
     pub(super) fn query(&self) -> Option<Cow<'u, str>> {
         let query = self.parts.query?;
         let kept: Vec<&str> = query.split('&').filter(|parameter| !self.ignores(parameter)).collect();
@@ -163,7 +163,7 @@ impl<'u> View<'_, 'u> {
         name.is_some_and(|name| ignored.any(|ignored| **ignored == *name))
     }
 
-    /// The index of the variable segment with this name.
+    /// Returns the index of the variable segment with this name.
     pub(super) fn varying(&self, name: &str) -> Option<usize> {
         let mut patterns = self.rules().flat_map(|rule| &rule.paths).filter(|pattern| pattern.matches(self.parts.path));
         patterns.find_map(|pattern| pattern.place_of(name))

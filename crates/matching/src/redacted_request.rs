@@ -37,14 +37,8 @@ impl<'p> RedactedRequest<'p> {
         let sent = Headers::from(payload.headers());
         let mut headers = sent.clone();
         redactor.redact_headers(&mut headers);
-        let body = match is_shown {
-            true => redactor.redact_payload(&payload.content_type(), payload.decoded()),
-            false => PayloadRedaction::Opaque,
-        };
-        let body = match body {
-            PayloadRedaction::Redacted(body) => Some(body),
-            PayloadRedaction::Clean | PayloadRedaction::Opaque => None,
-        };
+        let redacted = is_shown.then(|| redactor.redact_payload(&payload.content_type(), payload.decoded()));
+        let body = if let Some(PayloadRedaction::Redacted(body)) = redacted { Some(body) } else { None };
         let body = redactor.redact_undeclared_text(body, payload.decoded());
         if url.is_none() && sent == headers && body.is_none() {
             return None;

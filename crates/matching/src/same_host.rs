@@ -22,7 +22,7 @@ pub(super) struct OriginClass {
 }
 
 impl SameHostClasses {
-    /// The classes of `--same-host` pairs and of rules.
+    /// Returns the classes of `--same-host` pairs and of rules.
     pub(super) fn new(pairs: Vec<[OriginPattern; 2]>, rules: &[MatchRule]) -> Self {
         let mut hosts = SameHostClasses::default();
         // Later rules come before earlier ones, and rules before pairs.
@@ -62,7 +62,7 @@ impl SameHostClasses {
         self.0.iter().enumerate().find(|(_, class)| class.contains(url, parts))
     }
 
-    /// The origins that may be equal to this one, one for each pattern.
+    /// Returns the origins that may be equal to this one, one for each pattern.
     pub(super) fn possible_equals(&self, origin: &str) -> Vec<String> {
         let classes = self.0.iter().filter(|class| class.has(origin));
         classes.flat_map(|class| &class.members).map(OriginPattern::example).collect()
@@ -78,7 +78,7 @@ impl SameHostClasses {
         self.0.iter().any(|class| class.open && class.may_contain(origin))
     }
 
-    /// The named origins. Those with any port have no port.
+    /// Returns the named origins. Those with any port have no port.
     pub(super) fn named(&self) -> impl Iterator<Item = &str> {
         self.0.iter().flat_map(|class| &class.members).map(|member| member.origin.as_str())
     }
@@ -109,7 +109,7 @@ impl OriginClass {
     }
 }
 
-/// The origin that a glob names without wildcards, except for a `*` as the port.
+/// Returns the origin that a glob names without wildcards, except for a `*` as the port.
 fn origin_of(glob: &str) -> Option<OriginPattern> {
     let authority = glob.find("://")? + 3;
     let end = glob[authority..].find('/').map_or(glob.len(), |at| authority + at);
@@ -148,7 +148,7 @@ impl OriginPattern {
         Ok(OriginPattern { origin: parts.origin.to_owned(), any_port })
     }
 
-    /// An origin that the pattern matches.
+    /// Returns an origin that the pattern matches.
     fn example(&self) -> String {
         if self.any_port { format!("{}:65535", self.origin) } else { self.origin.clone() }
     }

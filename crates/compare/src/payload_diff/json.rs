@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::{MAX_DIFFERENCES, PayloadDiff, PayloadDiffKind};
 use crate::distance;
 use crate::graphql;
-use crate::json_diff::{Comparison, walk};
-use crate::{ArrayRule, BodyLocation, BodyRules, Difference, Location, PlaceholderValues};
+use crate::json_diff::{ArrayRule, Comparison, walk};
+use crate::{BodyLocation, BodyRules, Difference, Location, PlaceholderValues};
 
 /// The most containers that are compared value by value. Further ones are compared as a whole.
 const MAX_CONTAINERS: usize = 100_000;

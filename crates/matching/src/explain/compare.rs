@@ -37,7 +37,7 @@ pub(super) struct ComparedEntry {
 pub(super) struct NearRank {
     pub(super) distance: u32,
     score: Reverse<usize>,
-    ordinal: Ordinal,
+    pub(super) ordinal: Ordinal,
 }
 
 /// Limits the bytes of long payloads that one explanation reads.

@@ -6,7 +6,7 @@ mod compare;
 mod near;
 mod remedy;
 
-use std::sync::OnceLock;
+pub(super) use near::Neighbours;
 
 use harproxy_compare::payload_diff::EXPLAINED_BYTES;
 use harproxy_compare::{PayloadDiffKind, graphql};
@@ -19,12 +19,6 @@ use super::{Difference, EntryRef, Miss, MissKind, NearMiss, Query, RequestPart};
 
 /// The most near entries that are reported.
 const MAX_NEAR: usize = 3;
-
-/// The index that explanations need beyond that of the matcher. It is built in the background, or for the first miss.
-#[derive(Debug, Default)]
-pub(super) struct Explainer {
-    neighbours: OnceLock<near::Neighbours>,
-}
 
 /// Above this number of entries the index is built for the first miss only: a run without misses does not need its
 /// memory.
@@ -45,22 +39,20 @@ impl Matcher {
         let mut redacted = RedactedRequest::new(query, &self.redaction);
         let shown_url = redacted.as_ref().map_or(query.url, |redacted| &redacted.url).clone();
         let budget = ReadBudget::new();
-        let mut compared: Vec<(ComparedEntry, Ordinal)> = Vec::new();
+        let mut compared: Vec<ComparedEntry> = Vec::new();
         for (least, at) in self.nearest(query.method, &asked, !query.payload.is_empty()) {
             // Headers and payload only add to the distance, so the remaining entries can't be nearer.
-            if compared.get(MAX_NEAR - 1).is_some_and(|(last, _)| least > last.rank.distance) {
+            if compared.get(MAX_NEAR - 1).is_some_and(|last| least > last.rank.distance) {
                 break;
             }
             if let Some(one) = self.compare(query, at, &budget) {
-                let place = compared.partition_point(|(known, _)| known.rank < one.rank);
-                compared.insert(place, (one, at));
+                let place = compared.partition_point(|known| known.rank < one.rank);
+                compared.insert(place, one);
                 compared.truncate(MAX_NEAR);
             }
         }
         let remedy = match kind {
-            MissKind::NoEntry => {
-                compared.first().and_then(|(nearest, at)| self.remedy(query, &shown_url, *at, nearest))
-            }
+            MissKind::NoEntry => compared.first().and_then(|nearest| self.remedy(query, &shown_url, nearest)),
             MissKind::BodyNotRecorded(_) => Some("--missing-body empty".to_owned()),
             MissKind::UsedUp => Some("--repeat sequence".to_owned()),
             MissKind::RedirectLoop(_) | MissKind::TooManyHops => Some("--redirects serve".to_owned()),
@@ -68,7 +60,7 @@ impl Matcher {
         };
         // Names may be secrets, too. A remedy with a placeholder would not work.
         let remedy = remedy.filter(|remedy| redacted.as_mut().is_none_or(|redacted| redacted.is_clean(remedy)));
-        let redact = |(compared, at)| self.redact_near(compared, query, at, redacted.as_mut(), &budget);
+        let redact = |compared| self.redact_near(compared, query, redacted.as_mut(), &budget);
         let near: Vec<NearMiss> = compared.into_iter().map(redact).collect();
         let operation = operation(query, redacted.as_ref());
         let recordable = if remedy.is_none() && kind == MissKind::NoEntry { self.recordable(&near) } else { None };
@@ -87,11 +79,10 @@ impl Matcher {
         &self,
         live: ComparedEntry,
         query: &Query<'_>,
-        ordinal: Ordinal,
         redacted: Option<&mut RedactedRequest<'_>>,
         budget: &ReadBudget,
     ) -> NearMiss {
-        let ComparedEntry { mut near, payload_kind, .. } = live;
+        let ComparedEntry { rank, mut near, payload_kind } = live;
         let Some(redacted) = redacted else { return near };
         let is_long = payload_kind == PayloadDiffKind::Long;
         let mut shown = redacted.query(query);
@@ -99,7 +90,7 @@ impl Matcher {
             // The differences of a long payload quote nothing of it. They are taken over below.
             shown.payload = shown.payload.without_body();
         }
-        let shown = self.compare(&shown, ordinal, budget).map(|compared| compared.near.differences);
+        let shown = self.compare(&shown, rank.ordinal, budget).map(|compared| compared.near.differences);
         let mut shown = shown.unwrap_or_default();
         if is_long {
             shown.retain(|difference| difference.what != RequestPart::Body);
@@ -115,7 +106,7 @@ impl Matcher {
         let budget = ReadBudget::new();
         let Some(live) = self.compare(query, ordinal, &budget) else { return Vec::new() };
         let mut redacted = RedactedRequest::new(query, &self.redaction);
-        self.redact_near(live, query, ordinal, redacted.as_mut(), &budget).differences
+        self.redact_near(live, query, redacted.as_mut(), &budget).differences
     }
 }
 

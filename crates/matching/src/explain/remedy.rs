@@ -40,13 +40,8 @@ const MAX_JSON_PATHS: usize = 5;
 impl Matcher {
     /// Returns the options or configuration lines that let an entry match, in addition to those of the run. `shown_url`
     /// is the URL of the request without secrets.
-    pub(super) fn remedy(
-        &self,
-        query: &Query<'_>,
-        shown_url: &NormalUrl,
-        ordinal: Ordinal,
-        compared: &ComparedEntry,
-    ) -> Option<String> {
+    pub(super) fn remedy(&self, query: &Query<'_>, shown_url: &NormalUrl, compared: &ComparedEntry) -> Option<String> {
+        let ordinal = compared.rank.ordinal;
         let recorded = self.url_of(ordinal)?;
         let differences = &compared.near.differences;
         let remedy = self.remedy_of_url_and_headers(query, shown_url, &recorded, differences)?;
