@@ -9,7 +9,7 @@ use ::http::HeaderMap;
 use harproxy_compare::{PayloadDigester, RecordedPayload, SentPayload};
 
 use super::candidate::Group;
-use super::explain::Neighbours;
+use super::explain::LazyNeighbours;
 use super::index::{Index, Ordinal};
 use super::key::{KeyForm, Rules, View};
 use super::scope::Scope;
@@ -37,8 +37,7 @@ pub struct Matcher {
     pub(super) groups: Box<[OnceLock<Box<Group>>]>,
     pub(super) sessions: Sessions,
     pub(super) used: EntrySet,
-    /// The index that explanations need beyond `index`, built in the background or for the first miss.
-    pub(super) neighbours: OnceLock<Neighbours>,
+    pub(super) neighbours: LazyNeighbours,
     /// The redaction policy for the requests in explanations.
     pub(super) redaction: Arc<harproxy_redact::Policy>,
 }
@@ -56,7 +55,7 @@ impl Matcher {
             groups: (0..index.by_key.hashes.len()).map(|_| OnceLock::new()).collect(),
             sessions: Sessions::new(index.entries.len()),
             used: EntrySet::new(index.entries.len()),
-            neighbours: OnceLock::new(),
+            neighbours: LazyNeighbours::new(),
             redaction: Arc::default(),
             options,
             fixtures,

@@ -6,7 +6,7 @@ mod compare;
 mod near;
 mod remedy;
 
-pub(super) use near::Neighbours;
+use std::sync::OnceLock;
 
 use harproxy_compare::payload_diff::EXPLAINED_BYTES;
 use harproxy_compare::{PayloadDiffKind, graphql};
@@ -16,6 +16,9 @@ use super::index::Ordinal;
 use super::matcher::Matcher;
 use super::redacted_request::RedactedRequest;
 use super::{Difference, EntryRef, Miss, MissKind, NearMiss, Query, RequestPart};
+
+/// The index that explanations need beyond that of the matcher, built in the background or for the first miss.
+pub(super) type LazyNeighbours = OnceLock<near::Neighbours>;
 
 /// The most near entries that are reported.
 const MAX_NEAR: usize = 3;

@@ -35,7 +35,7 @@ const MAX_VARIABLE_SETS: usize = 32;
 /// One entry of each path, by the features that its path shares with others. Case, percent-encoding and empty segments
 /// do not count.
 #[derive(Debug, Default)]
-pub struct Neighbours {
+pub(crate) struct Neighbours {
     groups: HashIndex,
     /// The sets of segments that vary, by a rule or because of a placeholder, by the length of the path.
     variable_sets: BTreeMap<usize, BTreeSet<Vec<usize>>>,
