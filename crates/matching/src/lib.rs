@@ -47,7 +47,7 @@ pub use harproxy_compare::{DigestedPayload, MatchBody, PayloadDigester, SentPayl
 pub use choice::Guess;
 pub use conditional::asks_for_websocket;
 pub use contenders::{Contender, ContenderState};
-pub use echo::{Echo, EchoEncoding, EchoError, EchoedValue};
+pub use echo::{Echo, EchoEncoding, EchoedValue};
 pub use key::RequestEquality;
 pub use matcher::{Lookup, Matcher};
 pub use options::{MatchRule, MissingBody, Options, Redirects, Repeat};

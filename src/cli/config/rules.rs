@@ -70,7 +70,7 @@ fn rule<'t>(document: &ConfigFile<'t>, table: Table<'t>) -> Result<MatchRule, Er
                 for text in texts() {
                     let (text, span) = text?;
                     let echo = harproxy_matching::Echo::parse(&text);
-                    rule.echo.push(echo.map_err(|error| document.wrong(&name, &span, error.to_string()))?);
+                    rule.echo.push(echo.map_err(|reason| document.wrong(&name, &span, reason))?);
                     echoes.push(span);
                 }
             }
