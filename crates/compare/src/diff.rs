@@ -87,8 +87,7 @@ impl<'a> Difference<'a> {
         Difference { location, kind, left, right }
     }
 
-    #[must_use]
-    pub fn with_kind(self, kind: DifferenceKind) -> Self {
+    pub(super) fn with_kind(self, kind: DifferenceKind) -> Self {
         Difference { kind, ..self }
     }
 }

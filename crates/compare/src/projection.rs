@@ -105,8 +105,7 @@ impl Projection {
 
     /// Returns the key of the payload of a response. JSON is compared by its values and by
     /// whether it is compact, other payloads by their bytes.
-    #[must_use]
-    pub fn response_content(&self, body: &Body<'_>) -> ContentKey {
+    pub(super) fn response_content(&self, body: &Body<'_>) -> ContentKey {
         body.content.key(|bytes| {
             let digest = if body.is_encoded { None } else { self.volatile.payload_digest(&body.media_type, bytes) };
             Some(ContentKey::Json { digest: digest?, is_compact: is_compact(bytes) })

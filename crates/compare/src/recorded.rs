@@ -158,8 +158,7 @@ pub struct PartTemplate {
 
 impl PayloadTemplate {
     /// Finds the placeholders in a complete payload. Returns `None` if there is none.
-    #[must_use]
-    pub fn parse(rules: &BodyRules, content_type: &str, bytes: &[u8]) -> Option<Self> {
+    pub(super) fn parse(rules: &BodyRules, content_type: &str, bytes: &[u8]) -> Option<Self> {
         let media = MediaType::parse(content_type);
         if let Some(boundary) = media.parameter("boundary").filter(|_| media.is_multipart()) {
             let parts = multipart::parts(bytes, boundary)?;
@@ -179,14 +178,12 @@ impl PayloadTemplate {
     }
 
     /// Finds the placeholders in the beginning of a payload that was cut.
-    #[must_use]
-    pub fn parse_prefix(content_type: &str, bytes: &[u8]) -> Option<Self> {
+    pub(super) fn parse_prefix(content_type: &str, bytes: &[u8]) -> Option<Self> {
         TextPattern::parse(content_type, bytes).map(|pattern| PayloadTemplate::Text { pattern, is_cut: true })
     }
 
     /// Scores a sent payload. Returns `None` if it differs in more than placeholders.
-    #[must_use]
-    pub fn score(
+    pub(super) fn score(
         &self,
         sent: &SentPayload<'_>,
         rules: &BodyRules,
@@ -223,8 +220,7 @@ impl PayloadTemplate {
     }
 
     /// Returns the placeholders in order.
-    #[must_use]
-    pub fn placeholders(&self) -> Vec<Placeholder> {
+    pub(super) fn placeholders(&self) -> Vec<Placeholder> {
         match self {
             PayloadTemplate::Text { pattern, .. } => pattern.placeholders().cloned().collect(),
             PayloadTemplate::Json(value) => json_placeholders(value),

@@ -160,8 +160,7 @@ impl Template {
     }
 
     /// Scores a text that begins with the template. Returns `None` if the beginning differs in more than placeholders.
-    #[must_use]
-    pub fn score_prefix(&self, encoded: &[u8], values: &PlaceholderValues) -> Option<PlaceholderScore> {
+    pub(super) fn score_prefix(&self, encoded: &[u8], values: &PlaceholderValues) -> Option<PlaceholderScore> {
         self.score_part(encoded, values, false)
     }
 
@@ -241,8 +240,7 @@ pub(super) fn score_text(recorded: &[u8], sent: &[u8], values: &PlaceholderValue
 }
 
 /// Returns true if a recorded text contains placeholders and a sent text differs from it in nothing else.
-#[must_use]
-pub fn differs_only_in_placeholders(recorded: &str, sent: &str, encoding: Encoding) -> bool {
+pub(super) fn differs_only_in_placeholders(recorded: &str, sent: &str, encoding: Encoding) -> bool {
     placeholder::may_occur_in(recorded.as_bytes())
         && Template::parse(recorded.as_bytes(), encoding)
             .is_some_and(|template| template.score(sent.as_bytes(), &PlaceholderValues::default()).is_some())

@@ -80,8 +80,7 @@ impl VolatileRules {
     }
 
     /// Returns the digest of what counts of a payload; `None` if its media type is not JSON, or it is not valid JSON.
-    #[must_use]
-    pub fn payload_digest(&self, media_type: &str, payload: &[u8]) -> Option<Digest> {
+    pub(super) fn payload_digest(&self, media_type: &str, payload: &[u8]) -> Option<Digest> {
         let text = MediaType::parse(media_type).is_json().then(|| std::str::from_utf8(payload).ok())??;
         Node::digest_of(text, &self.digest_rules(text))
     }
