@@ -100,7 +100,7 @@ pub fn diff<'a>(left: &'a Exchange<'_>, right: &'a Exchange<'_>, projection: &Pr
     let found = &mut all;
     let (a, b) = (&left.request, &right.request);
     let keys = [a, b].map(|request| projection.request_key(request));
-    compare_texts(Location::Method, Some(&*a.method), Some(&*b.method), found);
+    found.extend(compare_texts(Location::Method, Some(&*a.method), Some(&*b.method)));
     if keys[0].url != keys[1].url {
         diff_urls(&a.url, &b.url, found);
     }
@@ -136,7 +136,7 @@ pub fn diff<'a>(left: &'a Exchange<'_>, right: &'a Exchange<'_>, projection: &Pr
         });
         compare_named(&left_fields[0], &right_fields[0], Location::ResponseHeader, found);
         compare_named(&left_fields[1], &right_fields[1], Location::Trailer, found);
-        compare_texts(Location::Failure, a.failure.as_deref(), b.failure.as_deref(), found);
+        found.extend(compare_texts(Location::Failure, a.failure.as_deref(), b.failure.as_deref()));
     }
     if !keys[0].has_same_payload(&keys[1]) {
         diff_bodies(&a.body, &b.body, &projection.volatile, Location::ResponseBody, found);
@@ -144,27 +144,20 @@ pub fn diff<'a>(left: &'a Exchange<'_>, right: &'a Exchange<'_>, projection: &Pr
     all
 }
 
-/// Adds a difference if two texts differ in more than placeholders.
-fn compare_texts<'a>(
-    location: Location,
-    left: Option<&'a str>,
-    right: Option<&'a str>,
-    found: &mut Vec<Difference<'a>>,
-) {
+/// Returns a difference if two texts differ in more than placeholders.
+fn compare_texts<'a>(location: Location, left: Option<&'a str>, right: Option<&'a str>) -> Option<Difference<'a>> {
     let [a, b] = [left, right].map(|text| text.map(|text| placeholder::mask(text.as_bytes())));
-    if a != b {
-        found.push(Difference::new(location, left.map(Cow::Borrowed), right.map(Cow::Borrowed)));
-    }
+    (a != b).then(|| Difference::new(location, left.map(Cow::Borrowed), right.map(Cow::Borrowed)))
 }
 
 /// Adds the differences of two URLs that differ in more than placeholders.
 fn diff_urls<'a>(left: &'a str, right: &'a str, found: &mut Vec<Difference<'a>>) {
     let before = found.len();
     let (a, b) = (Parts::of(left), Parts::of(right));
-    compare_texts(Location::Origin, Some(a.origin), Some(b.origin), found);
+    found.extend(compare_texts(Location::Origin, Some(a.origin), Some(b.origin)));
     if a.segments().count() == b.segments().count() {
         for (index, (left, right)) in a.segments().zip(b.segments()).enumerate() {
-            compare_texts(Location::Segment(index), Some(left), Some(right), found);
+            found.extend(compare_texts(Location::Segment(index), Some(left), Some(right)));
         }
     } else {
         found.push(Difference::new(Location::Path, Some(a.path.into()), Some(b.path.into())));

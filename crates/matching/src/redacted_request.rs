@@ -49,10 +49,7 @@ impl<'p> RedactedRequest<'p> {
         };
         // A redacted payload is decoded.
         let is_obsolete = |name: &HeaderName| *name == CONTENT_ENCODING && body.is_some();
-        let mut kept = HeaderMap::new();
-        for (name, value) in headers.iter().filter_map(field).filter(|(name, _)| !is_obsolete(name)) {
-            kept.append(name, value);
-        }
+        let kept = headers.iter().filter_map(field).filter(|(name, _)| !is_obsolete(name)).collect();
         let url = url.and_then(|url| NormalUrl::parse_any(&url).ok()).unwrap_or_else(|| query.url.clone());
         Some(RedactedRequest { url, headers: kept, body, redactor })
     }
