@@ -7,7 +7,7 @@ use std::io::Read;
 
 use ::http::HeaderMap;
 use harproxy_compare::excerpt::common_prefix;
-use harproxy_compare::fields::{self, ListDifferences, Parameter};
+use harproxy_compare::fields::{self, ListDifferences, NameDifference, Parameter};
 use harproxy_compare::payload_diff::EXPLAINED_BYTES;
 use harproxy_compare::{
     BodyLocation, Difference, Location, PathDiff, PathSegments, PathStep, PayloadDiff, PayloadDiffKind, SentPayload,
@@ -40,21 +40,8 @@ pub(super) struct NearRank {
     pub(super) ordinal: Ordinal,
 }
 
-/// Limits the bytes of long payloads that one explanation reads.
-#[derive(Debug)]
-pub(super) struct ReadBudget(Cell<u64>);
-
-impl ReadBudget {
-    pub(super) fn new() -> Self {
-        ReadBudget(Cell::new(128 << 20))
-    }
-
-    /// Takes the bytes from the budget. Returns false if there are not enough left.
-    fn take(&self, bytes: u64) -> bool {
-        let left = self.0.get().checked_sub(bytes);
-        left.inspect(|left| self.0.set(*left)).is_some()
-    }
-}
+/// The most bytes of long payloads that one explanation reads.
+pub(super) const READ_BUDGET: u64 = 128 << 20;
 
 /// The method and URL of a request, prepared for the comparison with many entries.
 pub(super) struct RequestLine<'a> {
@@ -95,7 +82,7 @@ pub(super) fn path_segments<'u>(view: &View<'_, 'u>) -> PathSegments<'u> {
 
 impl Matcher {
     /// Compares a request with an entry; `None` if the entry can't be read.
-    pub(super) fn compare(&self, query: &Query<'_>, ordinal: Ordinal, budget: &ReadBudget) -> Option<ComparedEntry> {
+    pub(super) fn compare(&self, query: &Query<'_>, ordinal: Ordinal, budget: &Cell<u64>) -> Option<ComparedEntry> {
         let at = self.index.at(ordinal);
         let (entry, payload) = (self.fixtures[at.fixture].entry(at.entry).ok()?, &query.payload);
         let recorded_url = normal(&entry.request.url)?;
@@ -157,12 +144,13 @@ impl Matcher {
         entry: &Entry,
         stored: Option<&Payload>,
         rules: &Rules,
-        budget: &ReadBudget,
+        budget: &Cell<u64>,
     ) -> PayloadDiff<'static> {
         let (content_type, len) = (content_type(entry), stored.map(Payload::len));
-        if !budget.take(len.unwrap_or_default()) {
+        let Some(left) = budget.get().checked_sub(len.unwrap_or_default()) else {
             return diff_long_payloads(sent, len, None, &content_type, None);
-        }
+        };
+        budget.set(left);
         let recorded = read_recorded(&self.fixtures[at.fixture], at.entry, entry, &rules.body);
         if recorded.score(sent, &rules.body, &rules.values).is_some() {
             return PayloadDiff::default();
@@ -251,10 +239,10 @@ fn header_differences(sent: &HeaderMap, entry: &Entry, rules: &Rules) -> Vec<Dif
 
 enum QueryDiff<'a> {
     Same,
-    /// The parameters are equal. One query has a `?` without parameters, or an empty parameter.
-    Punctuation,
+    /// The parameters are equal, but for their order, a `?` without parameters, or an empty parameter.
+    Spelling,
     /// Parameters differ. The flag tells whether the equal ones come in the same order.
-    Parameters(ListDifferences<'a, &'a str>, bool),
+    Names(Vec<NameDifference<'a, &'a str>>, bool),
 }
 
 impl<'a> QueryDiff<'a> {
@@ -270,16 +258,16 @@ impl<'a> QueryDiff<'a> {
         let filled = fields::fill_placeholders(&left, &right);
         match fields::compare_lists(&left, &filled, |a, b| a == b) {
             ListDifferences::None if empty_parameters(sent) == empty_parameters(recorded) => QueryDiff::Same,
-            ListDifferences::None => QueryDiff::Punctuation,
-            found => QueryDiff::Parameters(found, fields::are_in_order(&left, &filled)),
+            ListDifferences::None | ListDifferences::Order => QueryDiff::Spelling,
+            ListDifferences::Names(names) => QueryDiff::Names(names, fields::are_in_order(&left, &filled)),
         }
     }
 
     fn distance(&self) -> u32 {
         match self {
-            QueryDiff::Same | QueryDiff::Parameters(ListDifferences::None, _) => 0,
-            QueryDiff::Punctuation | QueryDiff::Parameters(ListDifferences::Order, _) => distance::SPELLING,
-            QueryDiff::Parameters(ListDifferences::Names(names), is_in_order) => {
+            QueryDiff::Same => 0,
+            QueryDiff::Spelling => distance::SPELLING,
+            QueryDiff::Names(names, is_in_order) => {
                 let values: u32 = names.iter().map(fields::parameter_distance).sum();
                 values + if *is_in_order { 0 } else { distance::SPELLING }
             }
@@ -292,9 +280,9 @@ impl<'a> QueryDiff<'a> {
             Difference::new(Location::Query, left, right)
         };
         match self {
-            QueryDiff::Same | QueryDiff::Parameters(ListDifferences::None, _) => Vec::new(),
-            QueryDiff::Punctuation | QueryDiff::Parameters(ListDifferences::Order, _) => vec![whole()],
-            QueryDiff::Parameters(ListDifferences::Names(names), is_in_order) => {
+            QueryDiff::Same => Vec::new(),
+            QueryDiff::Spelling => vec![whole()],
+            QueryDiff::Names(names, is_in_order) => {
                 let named = names.iter().map(|name| {
                     let [left, right] = fields::shown_values(name).map(|value| value.map(Cow::Owned));
                     Difference::new(Location::Parameter(name.name.clone().into_owned()), left, right)

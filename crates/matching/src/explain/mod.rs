@@ -6,12 +6,13 @@ mod compare;
 mod near;
 mod remedy;
 
+use std::cell::Cell;
 use std::sync::OnceLock;
 
 use harproxy_compare::payload_diff::EXPLAINED_BYTES;
 use harproxy_compare::{PayloadDiffKind, graphql};
 
-use self::compare::{ComparedEntry, ReadBudget};
+use self::compare::{ComparedEntry, READ_BUDGET};
 use super::index::Ordinal;
 use super::matcher::Matcher;
 use super::redacted_request::RedactedRequest;
@@ -41,7 +42,7 @@ impl Matcher {
         let same_path = self.index.with_path(&asked).len();
         let mut redacted = RedactedRequest::new(query, &self.redaction);
         let shown_url = redacted.as_ref().map_or(query.url, |redacted| &redacted.url).clone();
-        let budget = ReadBudget::new();
+        let budget = Cell::new(READ_BUDGET);
         let mut compared: Vec<ComparedEntry> = Vec::new();
         for (least, at) in self.nearest(query.method, &asked, !query.payload.is_empty()) {
             // Headers and payload only add to the distance, so the remaining entries can't be nearer.
@@ -83,7 +84,7 @@ impl Matcher {
         live: ComparedEntry,
         query: &Query<'_>,
         redacted: Option<&mut RedactedRequest<'_>>,
-        budget: &ReadBudget,
+        budget: &Cell<u64>,
     ) -> NearMiss {
         let ComparedEntry { rank, mut near, payload_kind } = live;
         let Some(redacted) = redacted else { return near };
@@ -106,7 +107,7 @@ impl Matcher {
     /// Returns all differences between a request and an entry, without the secrets of the request. An entry that can't
     /// be read has none.
     pub(super) fn differences(&self, query: &Query<'_>, ordinal: Ordinal) -> Vec<Difference> {
-        let budget = ReadBudget::new();
+        let budget = Cell::new(READ_BUDGET);
         let Some(live) = self.compare(query, ordinal, &budget) else { return Vec::new() };
         let mut redacted = RedactedRequest::new(query, &self.redaction);
         self.redact_near(live, query, redacted.as_mut(), &budget).differences
