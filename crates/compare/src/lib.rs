@@ -1,9 +1,9 @@
 //! Compares HTTP exchanges: are two of them the same, and where do they differ?
 //!
 //! An [`Exchange`] is a normalised view of an entry or of a live request. A [`Projection`] decides what counts of it.
-//! [`pair_exchanges`] finds the exchanges of two recordings that correspond, and [`diff`] lists their differences.
+//! [`pair_exchanges`] finds the exchanges of two recordings that correspond, and [`diff()`] lists their differences.
 //! Equality is defined once: two messages are equal if their keys ([`RequestKey`], [`ResponseKey`]) are, and then, and
-//! only then, [`diff`] returns nothing.
+//! only then, [`diff()`] returns nothing.
 //!
 //! Requests are matched with [`RecordedPayload::score`]. It ends at the first difference; [`diff_payloads`] lists the
 //! differences of those that do not match.
