@@ -97,7 +97,7 @@ fn parse(url: &str) -> NormalUrl {
 }
 
 fn look_up(matcher: &Matcher, url: &NormalUrl) -> Outcome {
-    matcher.answer(&Query { method: "GET", url, headers: &REQUEST_HEADERS, body: None }, None)
+    matcher.answer(&Query::new("GET", url, &REQUEST_HEADERS, None), None)
 }
 
 /// Opening a fixture: the pass over the file that builds its list of entries.

@@ -6,23 +6,22 @@ use harproxy_compare::{Body, Content, Request, Response};
 use harproxy_har::{Entry, Error, Fixture, Payload, model};
 use harproxy_http::NormalUrl;
 
-pub fn request<'e>(fixture: &Fixture, at: usize, entry: &'e Entry) -> Result<Request<'e>, Error> {
+pub fn request<'e>(entry: &'e Entry, body: Body<'e>) -> Request<'e> {
     let model::Request { method, url, headers, .. } = &entry.request;
-    let (url, body) = (normal_url(url).into(), request_body(fixture, at, entry)?);
-    Ok(Request { method: method.into(), url, headers: Cow::Borrowed(headers), body })
+    Request { method: method.into(), url: normal_url(url).into(), headers: Cow::Borrowed(headers), body }
 }
 
-pub fn response<'e>(fixture: &Fixture, at: usize, entry: &'e Entry) -> Result<Response<'e>, Error> {
+pub fn response<'e>(entry: &'e Entry, body: Body<'e>) -> Response<'e> {
     let model::Response { status, status_text, http_version, headers, trailers, .. } = &entry.response;
     let failure = entry.harproxy.as_ref().and_then(|own| own.get("error")?.get("kind")?.as_str());
-    Ok(Response {
+    Response {
         status: *status,
         reason: http_version.starts_with("HTTP/1").then(|| status_text.into()),
         headers: Cow::Borrowed(headers),
         trailers: Cow::Borrowed(trailers),
-        body: response_body(fixture, at, entry)?,
+        body,
         failure: failure.map(Cow::Borrowed),
-    })
+    }
 }
 
 pub fn request_body(fixture: &Fixture, at: usize, entry: &Entry) -> Result<Body<'static>, Error> {
@@ -33,7 +32,7 @@ pub fn response_body(fixture: &Fixture, at: usize, entry: &Entry) -> Result<Body
     body(fixture, at, &entry.response.content)
 }
 
-fn body(fixture: &Fixture, at: usize, body: &model::Body) -> Result<Body<'static>, Error> {
+pub fn body(fixture: &Fixture, at: usize, body: &model::Body) -> Result<Body<'static>, Error> {
     let failed = |source| Error::Io { doing: "reading a payload of", path: fixture.path().to_owned(), source };
     Ok(Body {
         media_type: body.mime_type.clone().into(),

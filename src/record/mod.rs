@@ -2,7 +2,7 @@
 //! into a fixture.
 
 mod ambiguous;
-mod entry_view;
+pub(crate) mod entry_view;
 mod error;
 mod finalise;
 mod finish;

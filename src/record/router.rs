@@ -55,10 +55,9 @@ impl RecordRouter {
             return ResultKind::Recorded;
         }
         // Browsers request the icon by themselves. It is recorded only if a glob names it.
-        let parts = url.parts();
         let is_icon =
-            parts.path == "/favicon.ico" && !plan.scope.sources().iter().any(|glob| glob.contains("favicon.ico"));
-        if is_icon || noise::is_noise_at(&parts, url) { ResultKind::Noise } else { ResultKind::Recorded }
+            url.parts().path == "/favicon.ico" && !plan.scope.sources().iter().any(|glob| glob.contains("favicon.ico"));
+        if is_icon || noise::is_noise(url) { ResultKind::Noise } else { ResultKind::Recorded }
     }
 }
 

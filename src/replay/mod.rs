@@ -5,7 +5,6 @@
 
 mod reload;
 mod router;
-mod stale;
 mod verdict;
 
 pub use crate::source::fixture::{Clock, FixtureOptions, LONGEST_REQUEST, Latency, MissAnswer, OnMiss};
@@ -29,7 +28,7 @@ use harproxy_matching::{Matcher, Options};
 use harproxy_proxy::Handler;
 use harproxy_proxy::upstream::{Upstream, UpstreamPlan};
 use router::Routes;
-use stale::MaxAge;
+use verdict::MaxAge;
 
 /// The number of warnings that are logged for each fixture.
 const MAX_WARNINGS: usize = 10;
@@ -137,14 +136,14 @@ impl Replayer {
         })
     }
 
-    /// The handler that answers the requests of an engine. Its events go to the bus.
+    /// Returns the handler that answers the requests of an engine. Its events go to the bus.
     #[must_use]
     pub fn handler(self: &Arc<Self>, bus: &EventBus) -> Arc<dyn Handler> {
         let redaction = Arc::new(RedactionCache::new(self.routes.load().fixtures.options.policy.clone()));
         Arc::new(Pipeline::new(self.clone(), self.collector.clone(), bus, redaction, self.marks))
     }
 
-    /// The fixtures in order, as they were loaded last.
+    /// Returns the fixtures in order, as they were loaded last.
     #[must_use]
     pub fn fixtures(&self) -> Vec<Arc<Fixture>> {
         self.routes.load().fixtures.matcher.fixtures().to_vec()
@@ -171,7 +170,7 @@ impl Replayer {
         self.stale(&routes);
     }
 
-    /// The findings about stale entries. The first call reads all entries.
+    /// Returns the findings about stale entries. The first call reads all entries.
     fn stale<'r>(&self, routes: &'r Routes) -> &'r [Finding] {
         let Some(max_age) = self.max_age else { return &[] };
         routes.stale.get_or_init(|| {
@@ -179,7 +178,7 @@ impl Replayer {
             let FixtureOptions { fail_on, policy, .. } = &source.options;
             let severity = fail_on.severity(&CheckId::STALE);
             let named = source.matcher.fixtures().iter().zip(&source.names);
-            named.filter_map(|(fixture, name)| stale::find(max_age, fixture, name, policy, severity)).collect()
+            named.filter_map(|(fixture, name)| verdict::find_stale(max_age, fixture, name, policy, severity)).collect()
         })
     }
 
@@ -188,13 +187,13 @@ impl Replayer {
         self.collector.set_listener(listener);
     }
 
-    /// The verdict so far. The use of entries is that of the fixtures that were loaded last.
+    /// Returns the verdict so far. The use of entries is that of the fixtures that were loaded last.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         self.conclusion().0
     }
 
-    /// The verdict, and the fixtures that it is about.
+    /// Returns the verdict, and the fixtures that it is about.
     #[must_use]
     pub fn conclusion(&self) -> (Verdict, Vec<Arc<Fixture>>) {
         let opened = self.local.iter().chain(&self.live).map(|source| source.upstream.opened()).sum();
@@ -217,7 +216,7 @@ impl Replayer {
         self.routes.load().fixtures.matcher.may_match_origin(origin)
     }
 
-    /// The start of the recording: the earliest `startedDateTime` among the first entries of the fixtures, as RFC 3339.
+    /// Returns the earliest `startedDateTime` among the first entries of the fixtures, as RFC 3339.
     #[must_use]
     pub fn recorded_at(&self) -> Option<String> {
         let first = |fixture: &Arc<Fixture>| {

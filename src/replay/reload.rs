@@ -85,7 +85,6 @@ pub struct Reloader {
 }
 
 impl Reloader {
-    /// A reloader for the fixtures of a replay.
     #[must_use]
     pub fn new(replayer: Arc<Replayer>) -> Self {
         let loaded = replayer.fixtures().into_iter().map(|fixture| {
@@ -148,7 +147,7 @@ impl Reloader {
         found
     }
 
-    /// The current files of a fixture: those of the version in use, and of the version that was refused.
+    /// Returns the current files of a fixture: those of the version in use, and of the version that was refused.
     fn polled(&self, path: PathBuf, missing: Option<String>) -> PolledFixture {
         let refused = self.refused.get(&path).map(|refused| &refused.files);
         let known = self.loaded(&path).map(|loaded| &loaded.files);
@@ -162,7 +161,7 @@ impl Reloader {
         self.loaded.iter().find(|loaded| loaded.fixture.path() == path)
     }
 
-    /// The fixture in use, if its files are unchanged.
+    /// Returns the fixture in use, if its files are unchanged.
     fn unchanged(&self, found: &PolledFixture) -> Option<&LoadedFixture> {
         self.loaded(&found.path).filter(|loaded| found.missing.is_none() && found.has(&loaded.files))
     }
@@ -287,7 +286,7 @@ impl FixtureFaults {
         }
     }
 
-    /// The first defect that the fixture did not have before.
+    /// Returns the first defect that the fixture did not have before.
     fn added_since(
         &self,
         before: Option<&FixtureFaults>,
@@ -310,7 +309,7 @@ impl FixtureFaults {
     }
 }
 
-/// The current stamps of a fixture's payload files.
+/// Returns the current stamps of a fixture's payload files.
 fn files_of(fixture: &Fixture, names: &BTreeMap<String, usize>) -> FileStamps {
     let places = names.keys().filter_map(|name| fixture.expected_payload_path(name));
     places.map(|path| (path.clone(), Stamp::at(&path))).collect()

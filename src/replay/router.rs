@@ -56,7 +56,7 @@ impl Replayer {
     }
 }
 
-/// The globs of harproxy's own fixture, or the phrase for the origins in a foreign one.
+/// Returns the globs of harproxy's own fixture, or the phrase for the origins in a foreign one.
 fn scope_of(fixture: &Fixture) -> Vec<String> {
     match fixture.scope() {
         Some([]) => vec!["**".to_owned()],
@@ -65,7 +65,7 @@ fn scope_of(fixture: &Fixture) -> Vec<String> {
     }
 }
 
-/// The origins of a host and port in both schemes.
+/// Returns the origins of a host and port in both schemes.
 fn origins(to: &Origin) -> impl Iterator<Item = String> {
     [Scheme::Https, Scheme::Http].into_iter().map(|scheme| Origin { scheme, ..to.clone() }.to_string())
 }

@@ -3,11 +3,10 @@
 mod cors;
 pub mod fixture;
 mod refusal;
-mod refuse;
 mod request_view;
 mod upstream;
 
-pub use refuse::RefusingSource;
+pub use refusal::RefusingSource;
 pub use upstream::{UpstreamSource, advice, is_local};
 
 use ::http::Response;

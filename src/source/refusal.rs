@@ -1,18 +1,21 @@
-//! Refusals: one description for the problem document that the client gets, the log and the report.
+//! Refusals: one description for the problem document that the client gets, the log and the report. The last source of
+//! a replay refuses requests that no other source may answer.
 
 use ::http::{HeaderMap, Response};
 use serde_json::{Map, Value, json};
 
-use super::fixture::LONGEST_REQUEST;
+use super::fixture::{LONGEST_REQUEST, discard};
 use super::request_view::RequestView;
-use super::{Answer, cors};
-use crate::pipeline::Outcome;
+use super::upstream::is_local;
+use super::{Answer, Source, cors};
+use crate::pipeline::{Exchange, Outcome};
 use crate::verdict::explain::{EntryPlace, Explanation, NearEntry};
-use crate::verdict::{CheckId, Finding, Location, Severity};
+use crate::verdict::request::{ResultKind, SourceKind};
+use crate::verdict::{CheckId, FailOn, Finding, Location, Severity};
 use harproxy_http::NormalUrl;
 use harproxy_http::problem::Problem;
 use harproxy_matching::noise;
-use harproxy_proxy::{Body, respond};
+use harproxy_proxy::{Body, BoxFuture, respond};
 
 #[derive(Clone, Debug)]
 pub(super) struct Refusal {
@@ -61,7 +64,7 @@ impl Refusal {
         refusal
     }
 
-    /// A request whose payload is too long to be compared.
+    /// Refuses a request whose payload is too long to be compared.
     pub(super) fn too_long(request: &RequestView<'_>) -> Self {
         let explanation =
             format!("its payload is longer than {} MiB, the most that is compared", LONGEST_REQUEST >> 20);
@@ -73,8 +76,8 @@ impl Refusal {
         refusal
     }
 
-    /// A WebSocket, or another protocol that a 101 was recorded for. If WebSockets fail the run, `allowing` is the
-    /// `--fail-on` with which they don't.
+    /// Refuses a WebSocket, or another protocol that a 101 was recorded for. If WebSockets fail the run, `allowing` is
+    /// the `--fail-on` with which they don't.
     pub(super) fn websocket(request: &RequestView<'_>, recorded: Option<EntryPlace>, allowing: Option<&str>) -> Self {
         let explanation = match &recorded {
             Some(place) => format!("{place} is a change of protocol, which cannot be replayed yet"),
@@ -96,7 +99,7 @@ impl Refusal {
         refusal
     }
 
-    /// A request out of scope. A `local` one is refused only with `--no-local`.
+    /// Refuses a request out of scope. A `local` one is refused only with `--no-local`.
     pub(super) fn out_of_scope(request: &RequestView<'_>, scope: &[String], local: bool) -> Self {
         // Not every client supports ports in NO_PROXY. A local server is the user's own whatever its port is.
         let host = if local { request.url.parts().host() } else { request.url.parts().authority() };
@@ -117,7 +120,7 @@ impl Refusal {
         refusal
     }
 
-    /// A request on the list of noise.
+    /// Refuses a request on the list of noise.
     pub(super) fn noise(request: &RequestView<'_>) -> Self {
         let favicon = request.url.parts().path == FAVICON;
         let why = "browsers, package managers and telemetry request it on their own; it is never recorded".to_owned();
@@ -127,14 +130,14 @@ impl Refusal {
         refusal
     }
 
-    /// A request with an invalid URL or an incomplete payload.
+    /// Refuses a request with an invalid URL or an incomplete payload.
     pub(super) fn malformed(request: String, why: String) -> Self {
         let mut refusal = Refusal::new(None, "this request is malformed", request, why);
         refusal.status = 400;
         refusal
     }
 
-    /// A request whose payload did not come within the time limit.
+    /// Refuses a request whose payload did not come within the time limit.
     pub(super) fn timed_out(request: String, why: String) -> Self {
         let mut refusal = Refusal::new(None, "this request took too long", request, why);
         refusal.status = 408;
@@ -146,7 +149,7 @@ impl Refusal {
         self.more.insert(name.to_owned(), value.into());
     }
 
-    /// The finding, if there is one; `severity` returns the severity of its check.
+    /// Returns the finding, if there is one; `severity` returns the severity of its check.
     pub(super) fn finding(&self, severity: impl FnOnce(&CheckId) -> Severity) -> Option<Finding> {
         let check = self.check.clone()?;
         let at = match self.place.clone() {
@@ -171,7 +174,7 @@ impl Refusal {
         Answer::Response(self.response(request))
     }
 
-    /// The problem document, which the code of a page may read.
+    /// Returns the problem document, which the code of a page may read.
     pub(super) fn response(self, request: &HeaderMap) -> Response<Body> {
         let detail = match &self.hint {
             Some(hint) => format!("{}\n{}\nhint: {hint}", self.request, self.explanation),
@@ -186,6 +189,44 @@ impl Refusal {
     }
 }
 
+/// Refuses requests out of scope, noise, and requests with an invalid URL.
+pub struct RefusingSource {
+    pub scope: Vec<String>,
+    /// `[scope] noise`: true if there is a list of noise.
+    pub noise: bool,
+    /// The checks that fail the run.
+    pub fail_on: FailOn,
+}
+
+impl RefusingSource {
+    fn refuse(&self, exchange: &mut Exchange<'_>) -> Answer {
+        discard(exchange.take_body());
+        if let Err(error) = &exchange.url {
+            let refusal = Refusal::malformed(exchange.line(), error.reason());
+            exchange.outcome().decide(ResultKind::Refused, SourceKind::None);
+            return Answer::Response(refusal.response(exchange.headers()));
+        }
+        let Some((request, outcome)) = RequestView::of(exchange, None) else { return Answer::Pass };
+        if self.noise && is_noise(request.url) {
+            outcome.decide(ResultKind::Noise, SourceKind::None);
+            return Answer::Response(Refusal::noise(&request).response(request.headers));
+        }
+        outcome.decide(ResultKind::OutOfScope, SourceKind::None);
+        let refusal = Refusal::out_of_scope(&request, &self.scope, is_local(request.url));
+        // A subresource is the page's concern; what the code of a page requests is the test's.
+        let is_listed = request.is_subresource();
+        let severity = |check: &CheckId| if is_listed { Severity::Warning } else { self.fail_on.severity(check) };
+        outcome.findings.extend(refusal.finding(severity));
+        refusal.answer(request.headers, outcome)
+    }
+}
+
+impl Source for RefusingSource {
+    fn answer<'a>(&'a self, exchange: &'a mut Exchange<'_>) -> BoxFuture<'a, Answer> {
+        Box::pin(std::future::ready(self.refuse(exchange)))
+    }
+}
+
 /// Returns true if a request is on the list of noise: browsers, package managers and telemetry send it by themselves.
 pub(super) fn is_noise(url: &NormalUrl) -> bool {
     noise::is_noise(url) || url.parts().path == FAVICON
@@ -194,7 +235,7 @@ pub(super) fn is_noise(url: &NormalUrl) -> bool {
 /// The path of the icon that browsers request from every origin.
 const FAVICON: &str = "/favicon.ico";
 
-/// The glob of this URL with any query.
+/// Returns the glob of this URL with any query.
 fn exact_glob(url: &NormalUrl) -> String {
     let parts = url.parts();
     let query = if parts.query.is_some() { "?**" } else { "" };

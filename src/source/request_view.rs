@@ -21,7 +21,7 @@ pub(super) struct RequestView<'a> {
 }
 
 impl<'a> RequestView<'a> {
-    /// The head of a request, and its outcome. `None` if the URL is invalid.
+    /// Returns the head of a request, and its outcome. `None` if the URL is invalid.
     pub(super) fn of(exchange: &'a mut Exchange<'_>, now: Option<SystemTime>) -> Option<(Self, &'a mut Outcome)> {
         let now = now.unwrap_or(exchange.started);
         let (url, request, redaction, outcome) = exchange.split();
@@ -30,7 +30,7 @@ impl<'a> RequestView<'a> {
         Some((RequestView { method, url, headers, version, now, redaction }, outcome))
     }
 
-    /// `METHOD URL` without secrets.
+    /// Returns `METHOD URL` without secrets.
     pub(super) fn line(&self) -> String {
         format!("{} {}", self.method, self.redaction.redact_url(self.headers, self.url.as_str()))
     }
@@ -61,18 +61,17 @@ impl<'a> RequestView<'a> {
 }
 
 #[cfg(test)]
-impl<'a> RequestView<'a> {
-    /// A GET over HTTP/1.1, for tests.
-    pub(super) fn get(url: &'a NormalUrl, headers: &'a HeaderMap) -> Self {
-        static POLICY: std::sync::LazyLock<harproxy_redact::Policy> = std::sync::LazyLock::new(Default::default);
-        let (version, now) = (Version::HTTP_11, SystemTime::UNIX_EPOCH);
-        RequestView { method: &Method::GET, url, headers, version, now, redaction: &*POLICY }
-    }
-}
-
-#[cfg(test)]
 mod tests {
     use super::*;
+
+    impl<'a> RequestView<'a> {
+        /// A GET over HTTP/1.1, for tests.
+        pub(in crate::source) fn get(url: &'a NormalUrl, headers: &'a HeaderMap) -> Self {
+            static POLICY: std::sync::LazyLock<harproxy_redact::Policy> = std::sync::LazyLock::new(Default::default);
+            let (version, now) = (Version::HTTP_11, SystemTime::UNIX_EPOCH);
+            RequestView { method: &Method::GET, url, headers, version, now, redaction: &*POLICY }
+        }
+    }
 
     fn with(fields: &[(&'static str, &'static str)], version: Version, ask: impl Fn(&RequestView<'_>) -> bool) -> bool {
         let url = NormalUrl::parse("http://h/").unwrap();

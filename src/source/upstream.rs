@@ -21,19 +21,19 @@ pub struct UpstreamSource {
 }
 
 impl UpstreamSource {
-    /// The network.
+    /// Returns a source that forwards to the network.
     #[must_use]
     pub fn live(upstream: Upstream) -> Self {
         UpstreamSource { upstream, kind: SourceKind::Live }
     }
 
-    /// Servers of this machine. Its connector can't hold any other address.
+    /// Returns a source that forwards to servers of this machine. Its connector can't hold any other address.
     #[must_use]
     pub fn local(timeouts: Timeouts) -> Self {
         UpstreamSource { upstream: Upstream::loopback(timeouts), kind: SourceKind::Local }
     }
 
-    /// The result of requests that no earlier stage gave another one.
+    /// Returns the result of requests that no earlier stage gave another one.
     fn result(&self) -> ResultKind {
         if self.kind == SourceKind::Local { ResultKind::Local } else { ResultKind::Live }
     }
@@ -64,7 +64,7 @@ impl UpstreamSource {
         }
     }
 
-    /// The outcome of a tunnel that could not be opened.
+    /// Returns the outcome of a tunnel that could not be opened.
     #[must_use]
     pub fn failed_outcome(&self, error: UpstreamError) -> Outcome {
         let mut outcome = Outcome { upstream_error: Some(error), ..Outcome::default() };
@@ -72,7 +72,7 @@ impl UpstreamSource {
         outcome
     }
 
-    /// The response to a request that could not be forwarded: the host, the reason and the next step.
+    /// Returns the response to a request that could not be forwarded: the host, the reason and the next step.
     #[must_use]
     pub fn problem(&self, to: &Origin, error: &UpstreamError) -> Response<Body> {
         let (title, detail) = match self.kind {
@@ -105,7 +105,7 @@ impl Source for UpstreamSource {
     }
 }
 
-/// The next step for a request that upstream did not answer.
+/// Returns the next step for a request that upstream did not answer.
 #[must_use]
 pub fn advice(to: &Origin, error: &UpstreamError) -> String {
     let host = to.authority();

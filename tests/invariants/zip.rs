@@ -41,7 +41,7 @@ pub fn check(data: &[u8]) {
 
 /// An unpacked archive can be packed again, with equal contents.
 fn packs_again(har: &Path, payloads: &[Vec<Option<Vec<u8>>>]) {
-    let packed = pack::archive_of(har);
+    let packed = pack::with_extension(har, "zip");
     // Unreadable entries may refer to any payload file.
     if let Err(error) = pack::pack(har, &packed, false) {
         return check_message(&error);

@@ -222,7 +222,7 @@ impl Recording {
             return (score, None);
         }
         let Ok(url) = NormalUrl::parse(&changed.url) else { return (score, None) };
-        let query = Query { method: &changed.method, url: &url, headers: &changed.headers, body: Some(&changed.body) };
+        let query = Query::new(&changed.method, &url, &changed.headers, Some(&changed.body));
         let Outcome::Miss(miss) = self.matcher.answer(&query, None) else {
             score.hits += 1;
             return (score, None);

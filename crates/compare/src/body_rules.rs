@@ -7,11 +7,11 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use url::form_urlencoded;
 
-use super::content::{ContentKey, update_sized};
-use super::exchange::Body;
+use super::exchange::update_sized;
 use super::graphql::fold_queries;
 use super::json_diff::canonical_number;
 use super::stream_digest::MultipartDigest;
+use crate::{Body, ContentKey};
 
 /// How request payloads are compared (`--match-body`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,14 +22,12 @@ pub enum MatchBody {
     Json,
     /// Equal form fields in order.
     Form,
-    /// Not at all.
     Ignore,
 }
 
 /// The rules for the payloads of some URLs.
 #[derive(Clone, Debug, Default)]
 pub struct BodyRules {
-    /// How payloads are compared.
     pub mode: MatchBody,
     /// The values that are removed from JSON before it is compared.
     pub ignored: Vec<JsonPath>,

@@ -1,39 +1,106 @@
 //! The differences of two exchanges.
 
 use std::borrow::Cow;
+use std::ops::ControlFlow;
 
 use harproxy_http::headers::to_chars;
 use harproxy_http::url::Parts;
 use harproxy_http::{Header, Headers};
+use harproxy_json::Pointer;
 use harproxy_redact::placeholder;
 use url::form_urlencoded;
 
-use super::difference::{BodyLocation, Difference, DifferenceKind, Location};
-use super::exchange::{Body, Exchange};
 use super::fields::{ListDifferences, compare_lists};
-use super::json_diff::{ArrayRule, JsonDifference, json_differences};
-use super::projection::Projection;
-use super::volatile::{VolatileRules, date};
+use super::volatile::date;
+use crate::json_diff::{ArrayRule, Comparison, walk};
+use crate::{Body, Exchange, PlaceholderValues, Projection, VolatileRules};
+
+/// A place at which two exchanges differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference<'a> {
+    pub location: Location,
+    pub kind: DifferenceKind,
+    /// The left value as text; `None` if there is none.
+    pub left: Option<Cow<'a, str>>,
+    /// The right value as text; `None` if there is none.
+    pub right: Option<Cow<'a, str>>,
+}
+
+/// How two values differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DifferenceKind {
+    /// Both exchanges have the value, and it differs.
+    Changed,
+    OnlyLeft,
+    OnlyRight,
+    /// The values are the same in another order.
+    Order,
+    /// The values mean the same and are spelled in another way.
+    Spelling,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Location {
+    Method,
+    /// The URL, if its parts are equal but for their order or spelling.
+    Url,
+    /// Scheme, host and port of the URL.
+    Origin,
+    Path,
+    /// A segment of the path, from 0.
+    Segment(usize),
+    Query,
+    /// The query parameters with this name, decoded.
+    Parameter(String),
+    /// The request header fields with this name, in lower case.
+    RequestHeader(String),
+    RequestBody(BodyLocation),
+    Status,
+    Reason,
+    /// The response header fields with this name, in lower case.
+    ResponseHeader(String),
+    /// The trailer fields with this name, in lower case.
+    Trailer(String),
+    ResponseBody(BodyLocation),
+    /// The kind of failure, if no response was received.
+    Failure,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum BodyLocation {
+    /// The payload as a whole.
+    Whole,
+    Json(Pointer<'static>),
+    /// The form fields, or parts of a multipart payload, with this name.
+    Field(String),
+}
+
+impl<'a> Difference<'a> {
+    /// Returns the difference of two values, of which at most one is `None`.
+    #[must_use]
+    pub fn new(location: Location, left: Option<Cow<'a, str>>, right: Option<Cow<'a, str>>) -> Self {
+        let kind = match (&left, &right) {
+            (Some(_), None) => DifferenceKind::OnlyLeft,
+            (None, Some(_)) => DifferenceKind::OnlyRight,
+            _ => DifferenceKind::Changed,
+        };
+        Difference { location, kind, left, right }
+    }
+
+    pub(super) fn with_kind(self, kind: DifferenceKind) -> Self {
+        Difference { kind, ..self }
+    }
+}
 
 /// Returns the differences of two exchanges, in the order of [`Location`], and of first appearance. There are none if
 /// and only if their keys are equal.
 #[must_use]
 pub fn diff<'a>(left: &'a Exchange<'_>, right: &'a Exchange<'_>, projection: &Projection) -> Vec<Difference<'a>> {
-    let mut found = Vec::new();
-    diff_requests(left, right, projection, &mut found);
-    diff_responses(left, right, projection, &mut found);
-    found
-}
-
-fn diff_requests<'a>(
-    left: &'a Exchange<'_>,
-    right: &'a Exchange<'_>,
-    projection: &Projection,
-    found: &mut Vec<Difference<'a>>,
-) {
+    let mut all = Vec::new();
+    let found = &mut all;
     let (a, b) = (&left.request, &right.request);
     let keys = [a, b].map(|request| projection.request_key(request));
-    compare_texts(Location::Method, Some(&*a.method), Some(&*b.method), found);
+    found.extend(compare_texts(Location::Method, Some(&*a.method), Some(&*b.method)));
     if keys[0].url != keys[1].url {
         diff_urls(&a.url, &b.url, found);
     }
@@ -44,14 +111,7 @@ fn diff_requests<'a>(
     if keys[0].content != keys[1].content {
         diff_bodies(&a.body, &b.body, &VolatileRules::none(), Location::RequestBody, found);
     }
-}
 
-fn diff_responses<'a>(
-    left: &'a Exchange<'_>,
-    right: &'a Exchange<'_>,
-    projection: &Projection,
-    found: &mut Vec<Difference<'a>>,
-) {
     let (a, b) = (&left.response, &right.response);
     let method = &left.request.method;
     let keys = [a, b].map(|response| projection.response_key(method, response));
@@ -76,34 +136,28 @@ fn diff_responses<'a>(
         });
         compare_named(&left_fields[0], &right_fields[0], Location::ResponseHeader, found);
         compare_named(&left_fields[1], &right_fields[1], Location::Trailer, found);
-        compare_texts(Location::Failure, a.failure.as_deref(), b.failure.as_deref(), found);
+        found.extend(compare_texts(Location::Failure, a.failure.as_deref(), b.failure.as_deref()));
     }
     if !keys[0].has_same_payload(&keys[1]) {
         diff_bodies(&a.body, &b.body, &projection.volatile, Location::ResponseBody, found);
     }
+    all
 }
 
-/// Adds a difference if two texts differ in more than placeholders.
-fn compare_texts<'a>(
-    location: Location,
-    left: Option<&'a str>,
-    right: Option<&'a str>,
-    found: &mut Vec<Difference<'a>>,
-) {
+/// Returns a difference if two texts differ in more than placeholders.
+fn compare_texts<'a>(location: Location, left: Option<&'a str>, right: Option<&'a str>) -> Option<Difference<'a>> {
     let [a, b] = [left, right].map(|text| text.map(|text| placeholder::mask(text.as_bytes())));
-    if a != b {
-        found.push(Difference::new(location, left.map(Cow::Borrowed), right.map(Cow::Borrowed)));
-    }
+    (a != b).then(|| Difference::new(location, left.map(Cow::Borrowed), right.map(Cow::Borrowed)))
 }
 
 /// Adds the differences of two URLs that differ in more than placeholders.
 fn diff_urls<'a>(left: &'a str, right: &'a str, found: &mut Vec<Difference<'a>>) {
     let before = found.len();
     let (a, b) = (Parts::of(left), Parts::of(right));
-    compare_texts(Location::Origin, Some(a.origin), Some(b.origin), found);
+    found.extend(compare_texts(Location::Origin, Some(a.origin), Some(b.origin)));
     if a.segments().count() == b.segments().count() {
         for (index, (left, right)) in a.segments().zip(b.segments()).enumerate() {
-            compare_texts(Location::Segment(index), Some(left), Some(right), found);
+            found.extend(compare_texts(Location::Segment(index), Some(left), Some(right)));
         }
     } else {
         found.push(Difference::new(Location::Path, Some(a.path.into()), Some(b.path.into())));
@@ -129,13 +183,17 @@ fn diff_bodies<'a>(
     let is_form = |body: &Body<'_>| body.media().is_form();
     let values = left_text.and_then(|text| volatile.value(text)).zip(right_text.and_then(|text| volatile.value(text)));
     if let Some((left, right)) = &values {
-        for JsonDifference { pointer, left, right } in json_differences(left, right, ArrayRule::Whole) {
-            let place = if pointer.is_root() { BodyLocation::Whole } else { BodyLocation::Json(pointer.to_owned()) };
-            let [left, right] = [left, right].map(|value| {
-                value.map(|value| Cow::Owned(value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
-            });
-            found.push(Difference::new(location(place), left, right));
-        }
+        let _ = walk(left, right, ArrayRule::Whole, &PlaceholderValues::default(), usize::MAX, |comparison| {
+            if let Comparison::Different(pointer, left, right) = comparison {
+                let place =
+                    if pointer.is_root() { BodyLocation::Whole } else { BodyLocation::Json(pointer.to_owned()) };
+                let [left, right] = [left, right].map(|value| {
+                    value.map(|value| Cow::Owned(value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+                });
+                found.push(Difference::new(location(place), left, right));
+            }
+            ControlFlow::Continue(())
+        });
     } else if let (Some(a), Some(b)) = (left_text.filter(|_| is_form(left)), right_text.filter(|_| is_form(right))) {
         let [a, b] = [a, b].map(|text| parameters(text.as_bytes()));
         compare_named(&a, &b, |name| location(BodyLocation::Field(name)), found);
@@ -206,7 +264,7 @@ fn parameters(text: &[u8]) -> NamedValues<'_> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::content::Content;
+    use super::super::exchange::Content;
     use super::super::exchange::{Request, Response};
     use super::*;
 

@@ -27,7 +27,6 @@ pub const PAYLOAD_LEAST: u32 = 3;
 pub const SPELLING: u32 = 3;
 /// The payload of the entry was not kept. It may be the same.
 pub const UNKNOWN: u32 = 5;
-/// Another GraphQL operation.
 pub const OPERATION: u32 = 4;
 /// The paths share no segment.
 pub const NOTHING_IN_COMMON: u32 = 12;
@@ -48,8 +47,7 @@ pub fn of_methods(a: &str, b: &str) -> u32 {
 }
 
 /// Returns the distance of two values of one parameter.
-#[must_use]
-pub fn of_values(a: &str, b: &str) -> u32 {
+pub(super) fn of_values(a: &str, b: &str) -> u32 {
     scaled(a, b, 6, 9)
 }
 
@@ -66,8 +64,7 @@ pub fn of_origins(a: &str, b: &str) -> u32 {
 }
 
 /// Returns the distance of two different path segments.
-#[must_use]
-pub fn of_segments(a: &str, b: &str) -> u32 {
+pub(super) fn of_segments(a: &str, b: &str) -> u32 {
     if folded(a) == folded(b) {
         return SPELLING;
     }
@@ -79,8 +76,7 @@ pub fn of_segments(a: &str, b: &str) -> u32 {
 }
 
 /// Returns the distance that a segment adds which only one of two paths has.
-#[must_use]
-pub fn of_added_segment(segment: &str) -> u32 {
+pub(super) fn of_added_segment(segment: &str) -> u32 {
     match segment {
         "" => SPELLING,
         segment if is_version(segment) => 10,
@@ -116,8 +112,7 @@ fn scaled(a: &str, b: &str, least: u32, most: u32) -> u32 {
 }
 
 /// Returns how much of two texts is a common beginning or end, in hundredths of the longer one.
-#[must_use]
-pub fn similarity(a: &[u8], b: &[u8]) -> u32 {
+pub(super) fn similarity(a: &[u8], b: &[u8]) -> u32 {
     let longest = a.len().max(b.len());
     if longest == 0 {
         return 100;
@@ -129,8 +124,7 @@ pub fn similarity(a: &[u8], b: &[u8]) -> u32 {
 }
 
 /// Returns the distance of two payloads of which `differing` of `of` parts differ.
-#[must_use]
-pub fn of_payloads(differing: u64, of: u64) -> u32 {
+pub(super) fn of_payloads(differing: u64, of: u64) -> u32 {
     let span = u64::from(PAYLOAD - PAYLOAD_LEAST);
     PAYLOAD_LEAST + u32::try_from(differing * span / of.max(1)).unwrap_or(u32::MAX).min(PAYLOAD)
 }

@@ -33,7 +33,7 @@ pub fn common_prefix(a: &[u8], b: &[u8]) -> usize {
 /// Returns the first byte of the excerpts: a little before the difference, but not so late that the window is not
 /// filled.
 fn window_start(a: &str, b: &str, max_chars: usize) -> usize {
-    if !is_longer(a, max_chars) && !is_longer(b, max_chars) {
+    if [a, b].iter().all(|text| text.len() <= max_chars || text.chars().nth(max_chars).is_none()) {
         return 0;
     }
     let mut same = common_prefix(a.as_bytes(), b.as_bytes());
@@ -43,10 +43,6 @@ fn window_start(a: &str, b: &str, max_chars: usize) -> usize {
     let rest = [a, b].map(|text| text[same..].chars().take(max_chars).count()).into_iter().max().unwrap_or_default();
     let before = (max_chars / 3).max(max_chars - rest);
     a[..same].char_indices().rev().take(before).last().map_or(same, |(at, _)| at)
-}
-
-fn is_longer(text: &str, max_chars: usize) -> bool {
-    text.len() > max_chars && text.chars().nth(max_chars).is_some()
 }
 
 fn window(text: &str, start: usize, max_chars: usize) -> String {

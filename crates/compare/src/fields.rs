@@ -18,7 +18,6 @@ pub struct NameDifference<'a, T> {
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum ListDifferences<'a, T> {
-    /// There is none.
     None,
     /// These names have different values.
     Names(Vec<NameDifference<'a, T>>),
@@ -72,8 +71,7 @@ pub fn parameters(text: &str) -> impl Iterator<Item = Parameter<'_>> {
     text.split('&').filter(|raw| !raw.is_empty()).map(|raw| (decode_parameter(raw).0, raw))
 }
 
-#[must_use]
-pub fn decode_parameter(raw: &str) -> (Cow<'_, str>, Cow<'_, str>) {
+pub(super) fn decode_parameter(raw: &str) -> (Cow<'_, str>, Cow<'_, str>) {
     form_urlencoded::parse(raw.as_bytes()).next().unwrap_or_default()
 }
 

@@ -5,17 +5,8 @@ use std::ops::ControlFlow;
 use harproxy_json::{Pointer, PointerStep};
 use serde_json::{Map, Number, Value};
 
-use super::template::{PlaceholderScore, PlaceholderValues, score_text};
-
-/// A place at which two values differ.
-#[derive(Clone, Debug)]
-pub struct JsonDifference<'v> {
-    pub pointer: Pointer<'v>,
-    /// The left value; `None` if there is none.
-    pub left: Option<&'v Value>,
-    /// The right value; `None` if there is none.
-    pub right: Option<&'v Value>,
-}
+use super::template::score_text;
+use crate::{PlaceholderScore, PlaceholderValues};
 
 /// How two arrays of different lengths are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,110 +17,69 @@ pub enum ArrayRule {
     Elements,
 }
 
-/// Receives the results of [`walk`].
-pub(super) trait JsonVisitor<'v> {
-    /// Takes a pair of equal values, and how the left one agrees with the placeholders of the right one.
-    fn equal(&mut self, score: PlaceholderScore);
-
-    /// Takes a difference. The walk ends with [`ControlFlow::Break`].
-    fn different(
-        &mut self,
-        pointer: &Pointer<'v>,
-        left: Option<&'v Value>,
-        right: Option<&'v Value>,
-    ) -> ControlFlow<()>;
-
-    /// Returns true if the walk is to descend into the next pair of containers. Otherwise they are compared as a whole.
-    fn descends(&mut self) -> bool {
-        true
-    }
-}
-
-/// Returns all differences of two values. Placeholders in the right one fit any value.
-///
-/// ```
-/// use harproxy_compare::{ArrayRule, json_differences};
-/// use serde_json::json;
-/// let (left, right) = (json!({"a": [1, 2], "b": 1}), json!({"a": [1, 3], "c": 1}));
-/// let found = json_differences(&left, &right, ArrayRule::Whole);
-/// let paths: Vec<String> = found.iter().map(|difference| difference.pointer.to_path()).collect();
-/// assert_eq!(paths, ["$.a[1]", "$.b", "$.c"]);
-/// ```
-#[must_use]
-pub fn json_differences<'v>(left: &'v Value, right: &'v Value, arrays: ArrayRule) -> Vec<JsonDifference<'v>> {
-    struct AllDifferences<'v>(Vec<JsonDifference<'v>>);
-    impl<'v> JsonVisitor<'v> for AllDifferences<'v> {
-        fn equal(&mut self, _: PlaceholderScore) {}
-
-        fn different(
-            &mut self,
-            pointer: &Pointer<'v>,
-            left: Option<&'v Value>,
-            right: Option<&'v Value>,
-        ) -> ControlFlow<()> {
-            self.0.push(JsonDifference { pointer: pointer.clone(), left, right });
-            ControlFlow::Continue(())
-        }
-    }
-    let mut found = AllDifferences(Vec::new());
-    let _ = walk(left, right, arrays, &PlaceholderValues::default(), &mut found);
-    found.0
+/// A result of [`walk`].
+pub(super) enum Comparison<'p, 'v> {
+    /// Two values are equal, and the left one agrees like this with the placeholders of the right one.
+    Equal(PlaceholderScore),
+    /// The values differ at this place.
+    Different(&'p Pointer<'v>, Option<&'v Value>, Option<&'v Value>),
 }
 
 /// Compares a sent value with a recorded one. Returns `None` if they differ in more than placeholders.
-#[must_use]
 pub fn score_json(sent: &Value, recorded: &Value, values: &PlaceholderValues) -> Option<PlaceholderScore> {
-    struct FirstDifference(PlaceholderScore);
-    impl<'v> JsonVisitor<'v> for FirstDifference {
-        fn equal(&mut self, score: PlaceholderScore) {
-            self.0.add(score);
+    let mut sum = PlaceholderScore::default();
+    let walked = walk(sent, recorded, ArrayRule::Whole, values, usize::MAX, |comparison| match comparison {
+        Comparison::Equal(score) => {
+            sum.add(score);
+            ControlFlow::Continue(())
         }
-
-        fn different(&mut self, _: &Pointer<'v>, _: Option<&'v Value>, _: Option<&'v Value>) -> ControlFlow<()> {
-            ControlFlow::Break(())
-        }
-    }
-    let mut visitor = FirstDifference(PlaceholderScore::default());
-    walk(sent, recorded, ArrayRule::Whole, values, &mut visitor).is_continue().then_some(visitor.0)
+        Comparison::Different(..) => ControlFlow::Break(()),
+    });
+    walked.is_continue().then_some(sum)
 }
 
-/// Walks along two values at once. Members are visited in the order of the left object, then those of the right one
-/// alone. Returns `Break` if the visitor ended the walk.
-pub(super) fn walk<'v, V: JsonVisitor<'v>>(
+/// Walks along two values at once, until `visit` returns `Break`. Members are visited in the order of the left object,
+/// then those of the right one alone. After `max_containers` further containers are compared as a whole.
+pub(super) fn walk<'v>(
     left: &'v Value,
     right: &'v Value,
     arrays: ArrayRule,
     values: &PlaceholderValues,
-    visitor: &mut V,
+    max_containers: usize,
+    visit: impl FnMut(Comparison<'_, 'v>) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
-    Walk { pointer: Pointer::default(), arrays, values, visitor }.pair(left, right)
+    Walk { pointer: Pointer::default(), arrays, values, left_containers: max_containers, visit }.pair(left, right)
 }
 
 struct Walk<'v, 'a, V> {
     pointer: Pointer<'v>,
     arrays: ArrayRule,
     values: &'a PlaceholderValues,
-    visitor: &'a mut V,
+    /// The number of containers that are still compared value by value.
+    left_containers: usize,
+    visit: V,
 }
 
-impl<'v, V: JsonVisitor<'v>> Walk<'v, '_, V> {
+impl<'v, V: FnMut(Comparison<'_, 'v>) -> ControlFlow<()>> Walk<'v, '_, V> {
     fn pair(&mut self, left: &'v Value, right: &'v Value) -> ControlFlow<()> {
         let score = match (left, right) {
             (Value::Array(a), Value::Array(b)) if a.len() != b.len() && self.arrays == ArrayRule::Whole => None,
-            (Value::Object(a), Value::Object(b)) if self.visitor.descends() => return self.members(a, b),
-            (Value::Array(a), Value::Array(b)) if self.visitor.descends() => return self.elements(a, b),
+            (Value::Object(a), Value::Object(b)) if self.enters_container() => return self.members(a, b),
+            (Value::Array(a), Value::Array(b)) if self.enters_container() => return self.elements(a, b),
             (Value::Object(_), Value::Object(_)) | (Value::Array(_), Value::Array(_)) => {
                 score_json(left, right, self.values)
             }
             _ => score_scalar(left, right, self.values),
         };
-        match score {
-            Some(score) => {
-                self.visitor.equal(score);
-                ControlFlow::Continue(())
-            }
-            None => self.visitor.different(&self.pointer, Some(left), Some(right)),
-        }
+        (self.visit)(match score {
+            Some(score) => Comparison::Equal(score),
+            None => Comparison::Different(&self.pointer, Some(left), Some(right)),
+        })
+    }
+
+    fn enters_container(&mut self) -> bool {
+        self.left_containers = self.left_containers.saturating_sub(1);
+        self.left_containers > 0
     }
 
     fn members(&mut self, left: &'v Map<String, Value>, right: &'v Map<String, Value>) -> ControlFlow<()> {
@@ -150,14 +100,14 @@ impl<'v, V: JsonVisitor<'v>> Walk<'v, '_, V> {
                 && let Some(score) = score_json(&left[before], &right[before], self.values)
             {
                 before += 1;
-                self.visitor.equal(score);
+                (self.visit)(Comparison::Equal(score))?;
             }
             while before + after < shorter
                 && let Some(score) =
                     score_json(&left[left.len() - 1 - after], &right[right.len() - 1 - after], self.values)
             {
                 after += 1;
-                self.visitor.equal(score);
+                (self.visit)(Comparison::Equal(score))?;
             }
         }
         let [middle, expected] = [left, right].map(|list| &list[..list.len() - after]);
@@ -171,7 +121,7 @@ impl<'v, V: JsonVisitor<'v>> Walk<'v, '_, V> {
         self.pointer.push(step);
         match (left, right) {
             (Some(left), Some(right)) => self.pair(left, right)?,
-            (left, right) => self.visitor.different(&self.pointer, left, right)?,
+            (left, right) => (self.visit)(Comparison::Different(&self.pointer, left, right))?,
         }
         self.pointer.pop();
         ControlFlow::Continue(())
@@ -192,7 +142,6 @@ fn score_scalar(sent: &Value, recorded: &Value, values: &PlaceholderValues) -> O
 }
 
 /// Returns a number in one spelling: `1.0` and `1e0` as `1`.
-#[must_use]
 #[expect(clippy::cast_possible_truncation, reason = "only whole numbers that a f64 holds exactly get there")]
 pub fn canonical_number(number: &Number) -> String {
     const EXACT: f64 = 9_007_199_254_740_992.0;
@@ -209,8 +158,16 @@ mod tests {
 
     use super::*;
 
+    /// Returns the paths of all differences.
     fn paths(left: &Value, right: &Value, arrays: ArrayRule) -> Vec<String> {
-        json_differences(left, right, arrays).iter().map(|difference| difference.pointer.to_path()).collect()
+        let mut found = Vec::new();
+        let _ = walk(left, right, arrays, &PlaceholderValues::default(), usize::MAX, |comparison| {
+            if let Comparison::Different(pointer, ..) = comparison {
+                found.push(pointer.to_path());
+            }
+            ControlFlow::Continue(())
+        });
+        found
     }
 
     #[test]
@@ -268,7 +225,7 @@ mod tests {
         fn early_exit_agrees_with_all_differences(left in json(), right in json()) {
             let fits = score_json(&left, &right, &PlaceholderValues::default());
             for arrays in [ArrayRule::Whole, ArrayRule::Elements] {
-                prop_assert_eq!(json_differences(&left, &right, arrays).is_empty(), fits.is_some());
+                prop_assert_eq!(paths(&left, &right, arrays).is_empty(), fits.is_some());
             }
         }
     }

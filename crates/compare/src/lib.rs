@@ -1,45 +1,41 @@
 //! Compares HTTP exchanges: are two of them the same, and where do they differ?
 //!
 //! An [`Exchange`] is a normalised view of an entry or of a live request. A [`Projection`] decides what counts of it.
-//! [`pair_exchanges`] finds the exchanges of two recordings that correspond, and [`diff`] lists their differences.
+//! [`pair_exchanges`] finds the exchanges of two recordings that correspond, and [`diff()`] lists their differences.
 //! Equality is defined once: two messages are equal if their keys ([`RequestKey`], [`ResponseKey`]) are, and then, and
-//! only then, [`diff`] returns nothing.
+//! only then, [`diff()`] returns nothing.
 //!
 //! Requests are matched with [`RecordedPayload::score`]. It ends at the first difference; [`diff_payloads`] lists the
 //! differences of those that do not match.
 //!
 //! | module | content |
 //! | --- | --- |
-//! | [`content`] | [`Content`]: a payload, read up to [`INSPECTED_BYTES`]; [`Fingerprinter`]: digests of named values |
-//! | [`exchange`] | [`Exchange`], [`Request`], [`Response`], [`Body`] |
+//! | [`exchange`] | [`Exchange`], [`Content`]: a payload, read up to [`INSPECTED_BYTES`]; [`Fingerprinter`] |
 //! | [`volatile`] | [`VolatileRules`]: headers and JSON values that differ in every recording |
 //! | [`projection`] | [`Projection`] and the keys that it makes of requests and responses |
 //! | [`pairing`], [`pair`] | pairs of corresponding items, and of corresponding exchanges |
-//! | [`template`], [`text_pattern`], [`payload_template`] | recorded texts with placeholders |
+//! | [`template`], [`text_pattern`] | recorded texts with placeholders |
 //! | [`body_rules`] | [`BodyRules`]: how request payloads are compared |
 //! | [`recorded`], [`sent`], [`stream_digest`] | the payloads of an entry and of a live request |
-//! | [`difference`], [`diff`](mod@diff) | [`Difference`], and the differences of two exchanges |
-//! | [`json_diff`], [`fields`], [`path_diff`] | the differences of JSON, of named values and of paths |
+//! | [`diff`](mod@diff) | [`Difference`], and the differences of two exchanges |
+//! | `json_diff`, [`fields`], [`path_diff`] | the differences of JSON, of named values and of paths |
 //! | [`payload_diff`] | the differences of payloads |
 //! | [`distance`], [`excerpt`](mod@excerpt) | how near an entry is, and what is shown of long values |
 
 #![forbid(unsafe_code)]
 
 pub mod body_rules;
-pub mod content;
 pub mod diff;
-pub mod difference;
 pub mod distance;
 pub mod excerpt;
 pub mod exchange;
 pub mod fields;
 pub mod graphql;
-pub mod json_diff;
+mod json_diff;
 pub mod pair;
 pub mod pairing;
 pub mod path_diff;
 pub mod payload_diff;
-pub mod payload_template;
 pub mod projection;
 pub mod recorded;
 pub mod sent;
@@ -49,13 +45,12 @@ pub mod text_pattern;
 pub mod volatile;
 
 pub use body_rules::{BodyRules, MatchBody};
-pub use content::{Content, ContentKey, Fingerprint, Fingerprinter, INSPECTED_BYTES};
-pub use diff::diff;
-pub use difference::{BodyLocation, Difference, DifferenceKind, Location};
+pub use diff::{BodyLocation, Difference, DifferenceKind, Location, diff};
 pub use excerpt::{excerpt, excerpt_pair};
-pub use exchange::{Body, Exchange, Request, Response};
+pub use exchange::{
+    Body, Content, ContentKey, Exchange, Fingerprint, Fingerprinter, INSPECTED_BYTES, Request, Response,
+};
 pub use harproxy_json::Digest;
-pub use json_diff::{ArrayRule, JsonDifference, json_differences, score_json};
 pub use pair::pair_exchanges;
 pub use pairing::{Pairing, align};
 pub use path_diff::{PathDiff, PathSegments, PathStep};

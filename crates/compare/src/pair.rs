@@ -6,10 +6,7 @@ use harproxy_http::url::{Parts, is_loopback_host};
 use harproxy_redact::placeholder;
 use url::form_urlencoded;
 
-use super::content::{Content, ContentKey};
-use super::exchange::{Body, Exchange, Request};
-use super::pairing::Pairing;
-use super::projection::{Projection, RequestKey};
+use crate::{Body, Content, ContentKey, Exchange, Pairing, Projection, Request, RequestKey};
 
 /// Pairs the exchanges of two recordings.
 ///

@@ -65,7 +65,6 @@ impl Pairing {
         self.right[at] = State::Excluded;
     }
 
-    /// Returns the partner of a right item.
     #[must_use]
     pub fn partner_of_right(&self, at: usize) -> Option<usize> {
         partner(self.right[at])

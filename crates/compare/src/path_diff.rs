@@ -50,10 +50,6 @@ impl PathDiff {
     #[must_use]
     pub fn new(sent: &PathSegments<'_>, recorded: &PathSegments<'_>) -> Self {
         let (len, width) = (sent.len(), recorded.len());
-        let segment_distance = |n: usize, m: usize| match is_same(sent, n, recorded, m) {
-            true => 0,
-            false => distance::of_segments(sent.written[n], recorded.written[m]),
-        };
         let changed = if len == width { (0..len).filter(|&n| !is_same(sent, n, recorded, n)).count() } else { len };
         if changed == 0 && len == width {
             return PathDiff { steps: vec![PathStep::Same; len], distance: 0 };
@@ -61,8 +57,8 @@ impl PathDiff {
         // With one changed segment there is nothing to align. Most near paths are like that.
         let is_aligned = len == width && changed == 1;
         let mut diff = match len.max(width) {
-            0..=MAX_ALIGNED if !is_aligned => align(sent, recorded, segment_distance),
-            _ => compare_positions(sent, recorded, segment_distance),
+            0..=MAX_ALIGNED if !is_aligned => align(sent, recorded),
+            _ => compare_positions(sent, recorded),
         };
         if !diff.steps.contains(&PathStep::Same) {
             diff.distance += distance::NOTHING_IN_COMMON;
@@ -84,12 +80,12 @@ fn is_same(sent: &PathSegments<'_>, n: usize, recorded: &PathSegments<'_>, m: us
         || differs_only_in_placeholders(recorded.written[m], sent.written[n], Encoding::Percent)
 }
 
+fn segment_distance(sent: &PathSegments<'_>, n: usize, recorded: &PathSegments<'_>, m: usize) -> u32 {
+    if is_same(sent, n, recorded, m) { 0 } else { distance::of_segments(sent.written[n], recorded.written[m]) }
+}
+
 /// Finds the steps with the least distance.
-fn align(
-    sent: &PathSegments<'_>,
-    recorded: &PathSegments<'_>,
-    segment_distance: impl Fn(usize, usize) -> u32,
-) -> PathDiff {
+fn align(sent: &PathSegments<'_>, recorded: &PathSegments<'_>) -> PathDiff {
     let (len, width) = (sent.len(), recorded.len());
     // best[n][m]: the distance from segments n and m to the ends, and the first step.
     let mut best = vec![vec![(0, PathStep::Same); width + 1]; len + 1];
@@ -97,7 +93,7 @@ fn align(
         for m in (0..=width).rev() {
             let mut candidates = Vec::with_capacity(3);
             if n < len && m < width {
-                let here = segment_distance(n, m);
+                let here = segment_distance(sent, n, recorded, m);
                 let step = if here == 0 { PathStep::Same } else { PathStep::Changed };
                 candidates.push((here + best[n + 1][m + 1].0, step));
             }
@@ -127,16 +123,12 @@ fn align(
     PathDiff { steps, distance: best[0][0].0 }
 }
 
-fn compare_positions(
-    sent: &PathSegments<'_>,
-    recorded: &PathSegments<'_>,
-    segment_distance: impl Fn(usize, usize) -> u32,
-) -> PathDiff {
+fn compare_positions(sent: &PathSegments<'_>, recorded: &PathSegments<'_>) -> PathDiff {
     let (len, width) = (sent.len(), recorded.len());
     let mut diff = PathDiff::default();
     for n in 0..len.max(width) {
         let (step, distance) = match (n < len, n < width) {
-            (true, true) => match segment_distance(n, n) {
+            (true, true) => match segment_distance(sent, n, recorded, n) {
                 0 => (PathStep::Same, 0),
                 distance => (PathStep::Changed, distance),
             },

@@ -7,10 +7,9 @@ use harproxy_json::{Digest, is_compact};
 use harproxy_redact::placeholder;
 use sha2::{Digest as _, Sha256};
 
-use super::body_rules::BodyRules;
-use super::content::{ContentKey, update_sized};
-use super::exchange::{Body, Request, Response};
-use super::volatile::{VolatileRules, date};
+use super::exchange::update_sized;
+use super::volatile::date;
+use crate::{Body, BodyRules, ContentKey, Request, Response, VolatileRules};
 
 /// Selects the parts of an exchange that a comparison looks at, in short: that count. Placeholders never count.
 #[derive(Clone, Debug, Default)]
@@ -106,8 +105,7 @@ impl Projection {
 
     /// Returns the key of the payload of a response. JSON is compared by its values and by
     /// whether it is compact, other payloads by their bytes.
-    #[must_use]
-    pub fn response_content(&self, body: &Body<'_>) -> ContentKey {
+    pub(super) fn response_content(&self, body: &Body<'_>) -> ContentKey {
         body.content.key(|bytes| {
             let digest = if body.is_encoded { None } else { self.volatile.payload_digest(&body.media_type, bytes) };
             Some(ContentKey::Json { digest: digest?, is_compact: is_compact(bytes) })
@@ -148,7 +146,7 @@ fn fields_digest<'v>(fields: &'v Headers, project: impl Fn(&str, &'v [u8]) -> Op
 
 #[cfg(test)]
 mod tests {
-    use super::super::content::Content;
+    use super::super::exchange::Content;
     use super::*;
 
     fn response(headers: &[(&str, &str)], media_type: &'static str, body: &'static str) -> Response<'static> {

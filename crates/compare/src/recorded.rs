@@ -1,16 +1,22 @@
-//! The payload of an entry's request, reduced to what matching compares.
+//! The payload of an entry's request, reduced to what matching compares: a digest, or a template if it has
+//! placeholders. Any value fits in the place of a placeholder.
 
 use std::io::{self, Read};
 
+use harproxy_http::MediaType;
+use harproxy_http::multipart::{self, BodyPart};
 use harproxy_json::Digest;
-use harproxy_redact::Placeholder;
+use harproxy_redact::{Placeholder, placeholder};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+use url::form_urlencoded;
 
-use super::body_rules::{BodyRules, MatchBody};
-use super::payload_template::PayloadTemplate;
-use super::sent::{MAX_DECODED, SentPayload};
+use super::sent::MAX_DECODED;
 use super::stream_digest::digest_recorded;
-use super::template::{PlaceholderScore, PlaceholderValues};
+use super::template::score_text;
+use super::text_pattern::TextPattern;
+use crate::json_diff::score_json;
+use crate::{BodyRules, MatchBody, PlaceholderScore, PlaceholderValues, SentPayload};
 
 /// Longer recorded payloads are not read into memory and not searched for placeholders.
 const MAX_TEMPLATE: u64 = 64 << 20;
@@ -45,45 +51,39 @@ pub enum RecordedPayload {
 /// The lengths of a recorded payload that was cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CutLengths {
-    /// Bytes that were kept.
     pub kept: u64,
-    /// Bytes of the whole payload, if known.
     pub total: Option<u64>,
 }
 
 impl RecordedPayload {
-    /// Returns true if a payload of this length must be in memory for [`RecordedPayload::from_bytes`]. Otherwise
-    /// [`RecordedPayload::from_reader`] will do.
-    #[must_use]
-    pub fn needs_bytes(rules: &BodyRules, content_type: &str, len: u64) -> bool {
-        len <= MAX_TEMPLATE || (len <= MAX_DECODED && !rules.can_stream(content_type))
-    }
-
-    /// Takes a payload that is in memory.
-    #[must_use]
-    pub fn from_bytes(rules: &BodyRules, content_type: &str, bytes: &[u8], cut: Option<CutLengths>) -> Self {
-        let template = match cut {
-            None => PayloadTemplate::parse(rules, content_type, bytes),
-            Some(_) => PayloadTemplate::parse_prefix(content_type, bytes),
+    /// Reads a payload of `len` bytes. A long one takes constant memory, unless the rules need its values.
+    pub fn read(
+        mut read: impl Read,
+        len: u64,
+        rules: &BodyRules,
+        content_type: &str,
+        cut: Option<CutLengths>,
+    ) -> io::Result<Self> {
+        let (bytes, meaning) = if len <= MAX_TEMPLATE || (len <= MAX_DECODED && !rules.can_stream(content_type)) {
+            let mut bytes = Vec::new();
+            read.read_to_end(&mut bytes)?;
+            let template = match cut {
+                None => PayloadTemplate::parse(rules, content_type, &bytes),
+                Some(_) => PayloadTemplate::parse_prefix(content_type, &bytes),
+            };
+            if let Some(template) = template {
+                return Ok(RecordedPayload::Template(Box::new(template)));
+            }
+            (Sha256::digest(&bytes).into(), rules.meaning(content_type, &bytes))
+        } else {
+            digest_recorded(read, content_type)?
         };
-        if let Some(template) = template {
-            return RecordedPayload::Template(Box::new(template));
-        }
-        RecordedPayload::from_digests((Sha256::digest(bytes).into(), rules.meaning(content_type, bytes)), cut)
-    }
-
-    /// Reads a long payload to its end, in constant memory.
-    pub fn from_reader(read: impl Read, content_type: &str, cut: Option<CutLengths>) -> io::Result<Self> {
-        Ok(RecordedPayload::from_digests(digest_recorded(read, content_type)?, cut))
-    }
-
-    fn from_digests((bytes, meaning): (Digest, Option<Digest>), cut: Option<CutLengths>) -> Self {
-        match cut {
+        Ok(match cut {
             Some(CutLengths { kept, total }) => {
                 RecordedPayload::Cut { kept: usize::try_from(kept).unwrap_or(usize::MAX), bytes, total }
             }
             None => RecordedPayload::Complete { bytes, meaning },
-        }
+        })
     }
 
     /// Returns the placeholders in order.
@@ -129,4 +129,155 @@ impl RecordedPayload {
             },
         }
     }
+}
+
+/// A recorded payload with placeholders, as each `--match-body` compares it.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub enum PayloadTemplate {
+    /// Its bytes are compared. If it was cut, a sent payload begins with it.
+    Text { pattern: TextPattern, is_cut: bool },
+    /// Its JSON value is compared.
+    Json(Value),
+    /// Its names and values are compared, decoded, in order.
+    Form(Box<[[String; 2]]>),
+    /// Its parts are compared.
+    Multipart {
+        /// The media type, such as `multipart/form-data`.
+        essence: String,
+        parts: Box<[PartTemplate]>,
+    },
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct PartTemplate {
+    headers: Box<[u8]>,
+    body: Box<[u8]>,
+    /// The placeholders of the body, if it has any.
+    pattern: Option<TextPattern>,
+}
+
+impl PayloadTemplate {
+    /// Finds the placeholders in a complete payload. Returns `None` if there is none.
+    pub(super) fn parse(rules: &BodyRules, content_type: &str, bytes: &[u8]) -> Option<Self> {
+        let media = MediaType::parse(content_type);
+        if let Some(boundary) = media.parameter("boundary").filter(|_| media.is_multipart()) {
+            let parts = multipart::parts(bytes, boundary)?;
+            let parts: Box<[PartTemplate]> = parts.into_iter().map(PartTemplate::parse).collect();
+            let has_placeholder = parts.iter().any(|part| part.pattern.is_some());
+            return has_placeholder.then(|| PayloadTemplate::Multipart { essence: media.essence().to_owned(), parts });
+        }
+        let template = if rules.mode == MatchBody::Form && media.is_form_of(bytes) {
+            PayloadTemplate::Form(form_fields(bytes))
+        } else if let Some(value) = rules.json_value(bytes).filter(|_| placeholder::may_occur_in(bytes)) {
+            PayloadTemplate::Json(value)
+        } else {
+            return TextPattern::parse(content_type, bytes)
+                .map(|pattern| PayloadTemplate::Text { pattern, is_cut: false });
+        };
+        (!template.placeholders().is_empty()).then_some(template)
+    }
+
+    /// Finds the placeholders in the beginning of a payload that was cut.
+    pub(super) fn parse_prefix(content_type: &str, bytes: &[u8]) -> Option<Self> {
+        TextPattern::parse(content_type, bytes).map(|pattern| PayloadTemplate::Text { pattern, is_cut: true })
+    }
+
+    /// Scores a sent payload. Returns `None` if it differs in more than placeholders.
+    pub(super) fn score(
+        &self,
+        sent: &SentPayload<'_>,
+        rules: &BodyRules,
+        values: &PlaceholderValues,
+    ) -> Option<PlaceholderScore> {
+        if sent.digested().is_some() {
+            return None;
+        }
+        match self {
+            PayloadTemplate::Text { pattern, is_cut } => {
+                let score = if *is_cut { TextPattern::score_prefix } else { TextPattern::score };
+                // A payload that did not decode was stored as received.
+                score(pattern, sent.decoded(), values).or_else(|| score(pattern, sent.raw(), values))
+            }
+            PayloadTemplate::Json(template) => score_json(&*sent.json_value(rules)?, template, values),
+            PayloadTemplate::Form(recorded) => {
+                let sent = form_fields(sent.decoded());
+                if recorded.len() != sent.len() {
+                    return None;
+                }
+                let texts = recorded.as_flattened().iter().zip(sent.as_flattened());
+                texts.map(|(recorded, sent)| score_text(recorded.as_bytes(), sent.as_bytes(), values)).sum()
+            }
+            PayloadTemplate::Multipart { essence, parts } => {
+                let content_type = sent.content_type();
+                let media = MediaType::parse(&content_type);
+                let sent = multipart::parts(sent.decoded(), media.parameter("boundary")?)?;
+                if media.essence() != essence || sent.len() != parts.len() {
+                    return None;
+                }
+                parts.iter().zip(&sent).map(|(recorded, sent)| recorded.score(sent, values)).sum()
+            }
+        }
+    }
+
+    /// Returns the placeholders in order.
+    pub(super) fn placeholders(&self) -> Vec<Placeholder> {
+        match self {
+            PayloadTemplate::Text { pattern, .. } => pattern.placeholders().cloned().collect(),
+            PayloadTemplate::Json(value) => json_placeholders(value),
+            PayloadTemplate::Form(fields) => {
+                fields.as_flattened().iter().flat_map(|text| text_placeholders(text)).collect()
+            }
+            PayloadTemplate::Multipart { parts, .. } => parts
+                .iter()
+                .filter_map(|part| part.pattern.as_ref())
+                .flat_map(TextPattern::placeholders)
+                .cloned()
+                .collect(),
+        }
+    }
+}
+
+fn form_fields(text: &[u8]) -> Box<[[String; 2]]> {
+    form_urlencoded::parse(text).map(|(name, value)| [name.into_owned(), value.into_owned()]).collect()
+}
+
+fn text_placeholders(text: &str) -> Vec<Placeholder> {
+    placeholder::find(text.as_bytes()).map(|found| found.placeholder).collect()
+}
+
+fn json_placeholders(value: &Value) -> Vec<Placeholder> {
+    match value {
+        Value::String(text) => text_placeholders(text),
+        Value::Number(number) => text_placeholders(&number.to_string()),
+        Value::Array(elements) => elements.iter().flat_map(json_placeholders).collect(),
+        Value::Object(members) => members.values().flat_map(json_placeholders).collect(),
+        Value::Null | Value::Bool(_) => Vec::new(),
+    }
+}
+
+impl PartTemplate {
+    fn parse(part: BodyPart<'_>) -> Self {
+        let pattern = TextPattern::parse(part.header("content-type").unwrap_or_default(), part.body);
+        let headers = if pattern.is_some() { without_length(part.headers) } else { part.headers.to_vec() };
+        PartTemplate { headers: headers.into(), body: part.body.into(), pattern }
+    }
+
+    fn score(&self, sent: &BodyPart<'_>, values: &PlaceholderValues) -> Option<PlaceholderScore> {
+        match &self.pattern {
+            Some(pattern) if *self.headers == *without_length(sent.headers) => pattern.score(sent.body, values),
+            None if *self.headers == *sent.headers && *self.body == *sent.body => Some(PlaceholderScore::default()),
+            _ => None,
+        }
+    }
+}
+
+/// Removes the `Content-Length` that some clients add to each part. It depends on the length of the secret.
+fn without_length(headers: &[u8]) -> Vec<u8> {
+    let is_length = |line: &[u8]| {
+        line.split(|byte| *byte == b':')
+            .next()
+            .is_some_and(|name| name.trim_ascii().eq_ignore_ascii_case(b"content-length"))
+    };
+    let lines = headers.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    lines.filter(|line| !is_length(line)).collect::<Vec<_>>().join(&b'\n')
 }

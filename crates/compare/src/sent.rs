@@ -10,8 +10,7 @@ use harproxy_json::Digest;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::body_rules::BodyRules;
-use super::stream_digest::DigestedPayload;
+use crate::{BodyRules, DigestedPayload};
 
 /// A payload that decodes to more bytes is compared as it was received.
 pub(super) const MAX_DECODED: u64 = 256 << 20;
@@ -64,6 +63,11 @@ impl<'a> SentPayload<'a> {
     #[must_use]
     pub fn without_body(&self) -> Self {
         SentPayload::new(self.headers, None)
+    }
+
+    #[must_use]
+    pub fn headers(&self) -> &'a HeaderMap {
+        self.headers
     }
 
     /// Returns the digests of a payload that was not kept in memory.

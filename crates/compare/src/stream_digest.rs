@@ -1,6 +1,6 @@
 //! Digests of request payloads that are too long for memory, made while the payloads are received.
 
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 
 use ::http::{HeaderMap, HeaderValue};
 use harproxy_http::MediaType;
@@ -74,21 +74,18 @@ impl PayloadDigester {
 
 impl DigestedPayload {
     /// Returns the digests of the payload as received, and without its content coding.
-    #[must_use]
-    pub fn wholes(&self) -> [Digest; 2] {
+    pub(super) fn wholes(&self) -> [Digest; 2] {
         [self.received.whole, self.plain().whole]
     }
 
     /// Returns the digest of the parts of a multipart payload.
-    #[must_use]
-    pub fn parts(&self) -> Option<Digest> {
+    pub(super) fn parts(&self) -> Option<Digest> {
         self.plain().parts
     }
 
     /// Returns true if `beginning` is the digest of the first `kept` bytes. If `total` is known, it must be the length.
     /// `kept` must be one of the cuts.
-    #[must_use]
-    pub fn begins_with(&self, kept: u64, beginning: &Digest, total: Option<u64>) -> bool {
+    pub(super) fn begins_with(&self, kept: u64, beginning: &Digest, total: Option<u64>) -> bool {
         self.decoded.iter().chain([&self.received]).any(|stream| {
             total.is_none_or(|total| stream.len == total)
                 && stream.cuts.iter().any(|(at, digest)| *at == kept && digest == beginning)
@@ -96,20 +93,12 @@ impl DigestedPayload {
     }
 
     /// Returns the length without the content coding, in bytes.
-    #[must_use]
-    pub fn len(&self) -> u64 {
+    pub(super) fn len(&self) -> u64 {
         self.plain().len
     }
 
-    /// Returns true for a payload of no bytes.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// Describes the payload for an explanation.
-    #[must_use]
-    pub fn summary(&self) -> String {
+    pub(super) fn summary(&self) -> String {
         summarise(self.plain().len, &self.plain().whole)
     }
 
@@ -150,14 +139,8 @@ impl<'a, R: Read> HashingReader<'a, R> {
     }
 
     fn drain(&mut self) -> io::Result<()> {
-        let mut buffer = vec![0; CHUNK];
-        loop {
-            match self.read(&mut buffer) {
-                Ok(0) => return Ok(()),
-                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-                _ => {}
-            }
-        }
+        io::copy(&mut BufReader::with_capacity(CHUNK, self), &mut io::sink())?;
+        Ok(())
     }
 
     fn finish(self) -> StreamDigests {

@@ -27,9 +27,9 @@ impl PlaceholderValues {
         values
     }
 
-    /// Returns whether a placeholder has this value, as it is or in the encoding of Basic credentials. `None` if no
-    /// value is given for the placeholder.
-    fn has_value(&self, placeholder: &Placeholder, sent: &[u8]) -> Option<bool> {
+    /// Compares a sent value with those of a placeholder, as they are and in the encoding of Basic credentials. `None`
+    /// if no value is given for the placeholder.
+    fn compare_value(&self, placeholder: &Placeholder, sent: &[u8]) -> Option<bool> {
         let given = self.0.get(placeholder)?;
         let is_sent = |value: &str| value.as_bytes() == sent || BASE64_STANDARD.encode(value).as_bytes() == sent;
         Some(given.iter().map(Secret::reveal).any(is_sent))
@@ -48,7 +48,6 @@ pub struct PlaceholderScore {
 }
 
 impl PlaceholderScore {
-    /// Adds the counts of another score.
     pub fn add(&mut self, more: PlaceholderScore) {
         self.confirmed += more.confirmed;
         self.contradicted += more.contradicted;
@@ -73,7 +72,6 @@ impl Sum for PlaceholderScore {
 /// The encoding of a text at its place in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Encoding {
-    /// No encoding.
     Plain,
     /// Percent-encoding, as in a path.
     Percent,
@@ -151,7 +149,6 @@ impl Template {
         self
     }
 
-    /// Returns the placeholders in order.
     pub fn placeholders(&self) -> impl Iterator<Item = &Placeholder> {
         self.holes.iter().map(|(placeholder, _)| placeholder)
     }
@@ -163,8 +160,7 @@ impl Template {
     }
 
     /// Scores a text that begins with the template. Returns `None` if the beginning differs in more than placeholders.
-    #[must_use]
-    pub fn score_prefix(&self, encoded: &[u8], values: &PlaceholderValues) -> Option<PlaceholderScore> {
+    pub(super) fn score_prefix(&self, encoded: &[u8], values: &PlaceholderValues) -> Option<PlaceholderScore> {
         self.score_part(encoded, values, false)
     }
 
@@ -177,7 +173,7 @@ impl Template {
     fn score_part(&self, encoded: &[u8], values: &PlaceholderValues, is_whole: bool) -> Option<PlaceholderScore> {
         let mut score = PlaceholderScore::default();
         self.capture(encoded, is_whole, |placeholder, sent| {
-            match self.has_value(placeholder, sent, values) {
+            match self.compare_value(placeholder, sent, values) {
                 Some(true) => score.confirmed += 1,
                 Some(false) => score.contradicted += 1,
                 None => score.unknown += 1,
@@ -219,9 +215,9 @@ impl Template {
         Some(())
     }
 
-    /// Returns true if the client sent the placeholder or its configured value. `None` if no value is configured.
-    /// A different placeholder is false.
-    fn has_value(&self, placeholder: &Placeholder, sent: &[u8], values: &PlaceholderValues) -> Option<bool> {
+    /// Compares a sent value with the placeholder and its configured values. `None` if no value is configured, unless
+    /// the client sent a placeholder.
+    fn compare_value(&self, placeholder: &Placeholder, sent: &[u8], values: &PlaceholderValues) -> Option<bool> {
         let encoding = if self.is_decoded { Encoding::Plain } else { self.encoding };
         let decoded = encoding.decode(sent);
         let is_placeholder = |text: &[u8]| {
@@ -229,7 +225,9 @@ impl Template {
             let whole = found.next().filter(|found| found.range == (0..text.len()))?;
             Some(whole.placeholder == *placeholder)
         };
-        is_placeholder(sent).or_else(|| is_placeholder(&decoded)).or_else(|| values.has_value(placeholder, &decoded))
+        is_placeholder(sent)
+            .or_else(|| is_placeholder(&decoded))
+            .or_else(|| values.compare_value(placeholder, &decoded))
     }
 }
 
@@ -242,8 +240,7 @@ pub(super) fn score_text(recorded: &[u8], sent: &[u8], values: &PlaceholderValue
 }
 
 /// Returns true if a recorded text contains placeholders and a sent text differs from it in nothing else.
-#[must_use]
-pub fn differs_only_in_placeholders(recorded: &str, sent: &str, encoding: Encoding) -> bool {
+pub(super) fn differs_only_in_placeholders(recorded: &str, sent: &str, encoding: Encoding) -> bool {
     placeholder::may_occur_in(recorded.as_bytes())
         && Template::parse(recorded.as_bytes(), encoding)
             .is_some_and(|template| template.score(sent.as_bytes(), &PlaceholderValues::default()).is_some())

@@ -6,7 +6,7 @@ use harproxy_json::scan::{StringSpan, string_end};
 use harproxy_redact::{Placeholder, is_lines, placeholder};
 use serde::de::IgnoredAny;
 
-use super::template::{Encoding, PlaceholderScore, PlaceholderValues, Template};
+use crate::{Encoding, PlaceholderScore, PlaceholderValues, Template};
 
 /// A text with placeholders.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -60,8 +60,7 @@ impl Extent {
 
 impl TextPattern {
     /// Finds the placeholders in a payload. Returns `None` if there is none.
-    #[must_use]
-    pub fn parse(content_type: &str, text: &[u8]) -> Option<Self> {
+    pub(super) fn parse(content_type: &str, text: &[u8]) -> Option<Self> {
         let media = MediaType::parse(content_type);
         if media.is_form_of(text) {
             return TextPattern::from_parts(text, &parameters(text));
@@ -89,15 +88,13 @@ impl TextPattern {
     }
 
     /// Scores a text. Returns `None` if it differs in more than placeholders.
-    #[must_use]
-    pub fn score(&self, text: &[u8], values: &PlaceholderValues) -> Option<PlaceholderScore> {
+    pub(super) fn score(&self, text: &[u8], values: &PlaceholderValues) -> Option<PlaceholderScore> {
         let (rest, score) = self.score_slots(text, values, true)?;
         (rest == &*self.end).then_some(score)
     }
 
     /// Scores a text of which the pattern is only the beginning.
-    #[must_use]
-    pub fn score_prefix(&self, text: &[u8], values: &PlaceholderValues) -> Option<PlaceholderScore> {
+    pub(super) fn score_prefix(&self, text: &[u8], values: &PlaceholderValues) -> Option<PlaceholderScore> {
         let (rest, score) = self.score_slots(text, values, false)?;
         rest.starts_with(&self.end).then_some(score)
     }
@@ -119,8 +116,7 @@ impl TextPattern {
         Some((rest, score))
     }
 
-    /// Returns the placeholders in order.
-    pub fn placeholders(&self) -> impl Iterator<Item = &Placeholder> {
+    pub(super) fn placeholders(&self) -> impl Iterator<Item = &Placeholder> {
         self.slots.iter().flat_map(|slot| slot.template.placeholders())
     }
 }

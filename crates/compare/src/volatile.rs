@@ -11,19 +11,14 @@ use harproxy_redact::placeholder;
 use serde_json::Value;
 
 /// The rules that decide which values of responses are volatile.
-#[derive(Clone, Debug)]
+///
+/// The built-in rules cover volatile headers, and the lifetimes of cookies and tokens. The default has no others.
+#[derive(Clone, Debug, Default)]
 pub struct VolatileRules {
-    /// The built-in rules apply: volatile headers, lifetimes of cookies and tokens.
-    has_builtin: bool,
+    /// The built-in rules do not apply.
+    lacks_builtin: bool,
     headers: Vec<String>,
     json: Vec<JsonPath>,
-}
-
-/// The built-in rules alone.
-impl Default for VolatileRules {
-    fn default() -> Self {
-        VolatileRules { has_builtin: true, headers: Vec::new(), json: Vec::new() }
-    }
 }
 
 /// Members with the validity of a token in the same object (RFC 6749, OpenID Connect, and variants of other services).
@@ -54,7 +49,7 @@ impl VolatileRules {
     /// The first invalid path.
     pub fn new(headers: &[String], json: &[String]) -> Result<Self, PathError> {
         Ok(VolatileRules {
-            has_builtin: true,
+            lacks_builtin: false,
             headers: headers.iter().map(|name| name.to_ascii_lowercase()).collect(),
             json: json.iter().map(|path| JsonPath::parse(path)).collect::<Result<_, _>>()?,
         })
@@ -63,21 +58,21 @@ impl VolatileRules {
     /// Returns rules by which only placeholders are volatile.
     #[must_use]
     pub fn none() -> Self {
-        VolatileRules { has_builtin: false, ..VolatileRules::default() }
+        VolatileRules { lacks_builtin: true, ..VolatileRules::default() }
     }
 
     /// Returns true if a header is volatile in the response to this method. `name` is in lower case. The length of a
     /// response to HEAD is not volatile: it is all that is known of the payload.
     #[must_use]
     pub fn ignores_header(&self, method: &str, name: &str) -> bool {
-        let is_ignored = self.has_builtin && is_volatile(name) || self.headers.iter().any(|known| known == name);
+        let is_ignored = !self.lacks_builtin && is_volatile(name) || self.headers.iter().any(|known| known == name);
         is_ignored && !(name == "content-length" && method == "HEAD")
     }
 
     /// Returns what counts of a header value. `date` is the time of the response.
     #[must_use]
     pub fn header_value<'v>(&self, name: &str, value: &'v [u8], date: Option<SystemTime>) -> Cow<'v, [u8]> {
-        if self.has_builtin && name == "set-cookie" {
+        if !self.lacks_builtin && name == "set-cookie" {
             cookie_without_lifetime(value, date)
         } else {
             placeholder::mask(value)
@@ -85,8 +80,7 @@ impl VolatileRules {
     }
 
     /// Returns the digest of what counts of a payload; `None` if its media type is not JSON, or it is not valid JSON.
-    #[must_use]
-    pub fn payload_digest(&self, media_type: &str, payload: &[u8]) -> Option<Digest> {
+    pub(super) fn payload_digest(&self, media_type: &str, payload: &[u8]) -> Option<Digest> {
         let text = MediaType::parse(media_type).is_json().then(|| std::str::from_utf8(payload).ok())??;
         Node::digest_of(text, &self.digest_rules(text))
     }
@@ -148,7 +142,7 @@ impl VolatileRules {
         let is_time = || json.parse::<u64>().is_ok_and(|seconds| (1_000_000_000..10_000_000_000).contains(&seconds));
         let has_token = || siblings.iter().any(|sibling| placeholder::occurs_in(sibling.as_bytes()));
         let is_scalar = !json.starts_with(['{', '[']);
-        self.has_builtin
+        !self.lacks_builtin
             && ((CLAIMS.contains(&name) && is_time())
                 || (is_scalar && EXPIRY.contains(&&*name.to_ascii_lowercase()) && has_token()))
     }

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use ::http::HeaderMap;
 use bytes::Bytes;
+use harproxy_compare::SentPayload;
 use harproxy_har::Entry;
 use harproxy_http::NormalUrl;
 use harproxy_http::problem::in_words;
@@ -15,8 +15,7 @@ use super::choice::{self, Choice, LiveRequest};
 use super::conditional::Condition;
 use super::echo::EchoSource;
 use super::index::Ordinal;
-use super::lookup::{Lookup, Payload};
-use super::matcher::Matcher;
+use super::matcher::{Lookup, Matcher};
 use super::score::FieldHashes;
 use super::session::SequenceState;
 use super::{Chosen, EchoedValue, EntryRef, Guess, Miss, MissKind, Outcome, Query, Redirects, SameHost, redirects};
@@ -25,10 +24,8 @@ impl Matcher {
     /// Answers a request, and advances the sequence of `session`.
     pub fn answer(&self, query: &Query<'_>, session: Option<&str>) -> Outcome {
         let lookup = self.find(query.method, query.url);
-        let payload = Payload::Held(query.body.unwrap_or_default());
-        let outcome = self.choose_found(&lookup, query.headers, payload, session);
-        outcome
-            .unwrap_or_else(|kind| Outcome::Miss(Box::new(self.explain_found(&lookup, query.headers, payload, kind))))
+        let outcome = self.choose_found(&lookup, &query.payload, session);
+        outcome.unwrap_or_else(|kind| Outcome::Miss(Box::new(self.explain(query, kind))))
     }
 
     /// Chooses among the candidates of a lookup, and advances the sequence of `session`.
@@ -38,29 +35,22 @@ impl Matcher {
     pub fn choose_found(
         &self,
         lookup: &Lookup<'_>,
-        headers: &HeaderMap,
-        payload: Payload<'_>,
+        payload: &SentPayload<'_>,
         session: Option<&str>,
     ) -> Result<Outcome, MissKind> {
-        let (sent, fields) = (payload.sent(headers), FieldHashes::of_request(headers));
-        let request = LiveRequest { url: None, headers, fields: &fields, payload: &sent };
+        let fields = FieldHashes::of_request(payload.headers());
+        let request = LiveRequest { url: None, fields: &fields, payload };
         let sequence = self.sequence(session);
         let choice = self.choose(lookup, &request, &sequence, &[])?;
         let target = Target { method: lookup.method.into(), url: Cow::Borrowed(lookup.url) };
-        let navigation = headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate");
+        let navigation = payload.headers().get("sec-fetch-mode").is_some_and(|mode| mode == "navigate");
         self.follow(target, choice, &request, &sequence, navigation)
     }
 
     /// Explains a miss of [`Matcher::choose_found`]. It compares the request with many entries, which takes a while.
     #[must_use]
-    pub fn explain_found(
-        &self,
-        lookup: &Lookup<'_>,
-        headers: &HeaderMap,
-        payload: Payload<'_>,
-        kind: MissKind,
-    ) -> Miss {
-        self.explain(&payload.query(lookup, headers), &payload.sent(headers), kind)
+    pub fn explain_found<'a>(&self, lookup: &Lookup<'a>, payload: SentPayload<'a>, kind: MissKind) -> Miss {
+        self.explain(&Query { method: lookup.method, url: lookup.url, payload }, kind)
     }
 
     fn choose(
@@ -87,7 +77,8 @@ impl Matcher {
     ) -> Result<Outcome, MissKind> {
         let no_payload = request.payload.without_body();
         let mut request = *request;
-        let mut chain = RedirectChain::new(target.url.clone());
+        let client_url = target.url.clone();
+        let mut chain = RedirectChain::default();
         loop {
             let Candidate { at, status, .. } = *choice.candidate;
             chain.guess = chain.guess.or_else(|| choice.guess.take());
@@ -120,7 +111,12 @@ impl Matcher {
             let next = Target { method: Cow::Owned(next.method), url: Cow::Owned(next.url) };
             match self.choose(&self.find(&next.method, &next.url), &request, sequence, &chain.passed) {
                 Ok(found) => {
-                    chain.add_hop(at, &*self.entry(at)?, &target.url);
+                    // A client stores the cookies of the final response for the host that it requested.
+                    if target.url.parts().host() == client_url.parts().host() {
+                        let set = self.entry(at)?;
+                        chain.cookies.extend(set.response.headers.get_all("set-cookie").map(Bytes::copy_from_slice));
+                    }
+                    chain.hops.push(at);
                     (target, choice) = (next, found);
                 }
                 Err(MissKind::NoEntry) => return Ok(redirect(chain)),
@@ -162,7 +158,9 @@ impl Matcher {
         };
         let live = EchoSource {
             url: &self.form.view(target.url.as_str()),
-            headers: &|name| request.headers.get_all(name).iter().map(|value| value.as_bytes().to_vec()).collect(),
+            headers: &|name| {
+                request.payload.headers().get_all(name).iter().map(|value| value.as_bytes().to_vec()).collect()
+            },
             payload: &|| serde_json::from_slice(request.payload.decoded()).ok(),
         };
         Ok(EchoedValue::find(echo, &recorded, &live))
@@ -178,7 +176,7 @@ impl Matcher {
     }
 
     /// Returns the outcome for an entry that is not a redirect.
-    fn serve(&self, target: &Target<'_>, choice: &Choice<'_>, chain: RedirectChain<'_>) -> Result<Outcome, MissKind> {
+    fn serve(&self, target: &Target<'_>, choice: &Choice<'_>, chain: RedirectChain) -> Result<Outcome, MissKind> {
         let at = choice.candidate.at;
         if choice.candidate.condition == Condition::Failure {
             return Ok(Outcome::Abort(self.chosen(target, choice, chain, None)));
@@ -191,12 +189,12 @@ impl Matcher {
         &self,
         target: &Target<'_>,
         choice: &Choice<'_>,
-        chain: RedirectChain<'_>,
+        chain: RedirectChain,
         location: Option<String>,
     ) -> Chosen {
         let Candidate { at, ordinal, status, .. } = *choice.candidate;
         let recorded_status = u16::try_from(status).ok().filter(|status| (100..=599).contains(status));
-        let same_host = (!self.form.hosts().is_empty()).then(|| self.url_of(ordinal)).flatten().and_then(|recorded| {
+        let same_host = (!self.form.hosts.is_empty()).then(|| self.url_of(ordinal)).flatten().and_then(|recorded| {
             let (recorded, asked) = (Parts::of(&recorded).site(), Parts::of(target.url.as_str()).site());
             (recorded != asked).then(|| SameHost { recorded: recorded.into_owned(), asked: asked.into_owned() })
         });
@@ -222,32 +220,15 @@ struct Target<'a> {
 }
 
 /// The redirects that were followed for one request.
-#[derive(Debug)]
-struct RedirectChain<'a> {
-    client_url: Cow<'a, NormalUrl>,
+#[derive(Debug, Default)]
+struct RedirectChain {
     /// The entries of the chain. None of them answers again.
     passed: Vec<Ordinal>,
     hops: Vec<EntryRef>,
-    /// The `Set-Cookie` values of the hops.
+    /// The `Set-Cookie` values of the hops with the host of the client's request.
     cookies: Vec<Bytes>,
     /// The first ambiguous choice.
     guess: Option<Box<Guess>>,
     /// The echoed values of the last entry.
     echoed: Vec<EchoedValue>,
-}
-
-impl<'a> RedirectChain<'a> {
-    fn new(client_url: Cow<'a, NormalUrl>) -> Self {
-        let (passed, hops, cookies, guess, echoed) = Default::default();
-        RedirectChain { client_url, passed, hops, cookies, guess, echoed }
-    }
-
-    /// Adds a redirect that was followed. Its cookies are kept only if it has the host of the client's request: a
-    /// client stores the cookies of the final response for that host.
-    fn add_hop(&mut self, at: EntryRef, entry: &Entry, url: &NormalUrl) {
-        self.hops.push(at);
-        if url.parts().host() == self.client_url.parts().host() {
-            self.cookies.extend(entry.response.headers.get_all("set-cookie").map(Bytes::copy_from_slice));
-        }
-    }
 }

@@ -37,13 +37,13 @@ pub(super) enum Condition {
     None,
     /// No condition, although the recorded request had one, with these headers. The resource had changed, or the origin
     /// does not support ranges.
-    Ignored(Box<[Option<Bytes>; 4]>),
+    Ignored(RecordedHeaders),
     /// A 206: Range and If-Range must be equal.
-    Range([Option<Bytes>; 2]),
+    Range(RecordedHeaders),
     /// A 304: the validators must be equal. If the fixture has the cached body, a request without validators suits,
     /// too.
     Validator {
-        recorded: [Option<Bytes>; 2],
+        recorded: RecordedHeaders,
         cached_body: bool,
     },
     /// The response to a request for another protocol, such as a WebSocket. It answers such requests only, unless there
@@ -55,7 +55,10 @@ pub(super) enum Condition {
 
 const RANGE: [&str; 2] = ["range", "if-range"];
 const VALIDATORS: [&str; 2] = ["if-none-match", "if-modified-since"];
-const ALL: [&str; 4] = [RANGE[0], RANGE[1], VALIDATORS[0], VALIDATORS[1]];
+
+/// The name of a request header, and its recorded value if there was one.
+type RecordedHeader = (&'static str, Option<Bytes>);
+type RecordedHeaders = Box<[RecordedHeader]>;
 
 /// Returns true if a request asks for a WebSocket (RFC 6455 section 4.1). Other protocols are offers that a server may
 /// ignore: some clients offer `h2c` with every request.
@@ -76,24 +79,28 @@ impl Condition {
         match entry.response.status {
             101 => Condition::Upgrade,
             _ if was_websocket(entry) => Condition::Upgrade,
-            206 => Condition::Range(recorded(entry, RANGE)),
+            206 => Condition::Range(recorded(entry, &RANGE)),
             304 => {
                 let cached_body = match &entry.response.content.stored {
                     Storage::Nowhere => false,
                     Storage::Text(text) | Storage::Base64(text) => !text.is_empty(),
                     Storage::File(_) => true,
                 };
-                Condition::Validator { recorded: recorded(entry, VALIDATORS), cached_body }
+                Condition::Validator { recorded: recorded(entry, &VALIDATORS), cached_body }
             }
-            100..=599 => match recorded(entry, ALL) {
-                [None, None, None, None] => Condition::None,
-                ignored => Condition::Ignored(Box::new(ignored)),
-            },
+            100..=599 => {
+                let ignored = recorded(entry, &[RANGE, VALIDATORS].concat());
+                if ignored.iter().all(|(_, value)| value.is_none()) {
+                    Condition::None
+                } else {
+                    Condition::Ignored(ignored)
+                }
+            }
             _ => Condition::Failure,
         }
     }
 
-    /// How the entry suits a request with these headers; `None` if it is not a candidate.
+    /// Returns how the entry suits a request with these headers; `None` if it is not a candidate.
     pub(super) fn admits(&self, request: &HeaderMap) -> Option<Admission> {
         let admission = |class, same_condition| Admission { class, same_condition, status: None };
         match self {
@@ -103,36 +110,37 @@ impl Condition {
             }),
             _ if request.contains_key(UPGRADE) && asks_for_websocket(request) => None,
             Condition::None => Some(admission(ResponseClass::Full, false)),
-            Condition::Ignored(recorded) => Some(admission(ResponseClass::Full, equal(recorded, ALL, request))),
+            Condition::Ignored(recorded) => Some(admission(ResponseClass::Full, are_equal(recorded, request))),
             Condition::Failure => Some(admission(ResponseClass::Failure, false)),
-            Condition::Range(recorded) => equal(recorded, RANGE, request)
-                .then_some(admission(ResponseClass::Full, request.contains_key(RANGE[0]))),
+            Condition::Range(recorded) => {
+                are_equal(recorded, request).then_some(admission(ResponseClass::Full, request.contains_key(RANGE[0])))
+            }
             Condition::Validator { recorded, cached_body } => {
                 let plain = VALIDATORS.iter().all(|name| !request.contains_key(*name));
                 match (plain, cached_body) {
                     (true, true) => Some(Admission { status: Some(200), ..admission(ResponseClass::FromCache, false) }),
-                    (true, false) => {
-                        equal(recorded, VALIDATORS, request).then_some(admission(ResponseClass::FromCache, false))
-                    }
-                    (false, _) => equal(recorded, VALIDATORS, request).then_some(admission(ResponseClass::Full, true)),
+                    (true, false) => are_equal(recorded, request).then_some(admission(ResponseClass::FromCache, false)),
+                    (false, _) => are_equal(recorded, request).then_some(admission(ResponseClass::Full, true)),
                 }
             }
         }
     }
 
-    /// The headers that exclude a request from this entry: name, value of the request, recorded value.
+    /// Returns the headers that exclude a request from this entry: name, value of the request, recorded value.
     pub(super) fn differences(&self, request: &HeaderMap) -> Vec<(&'static str, Option<Bytes>, Option<Bytes>)> {
-        match self {
-            Condition::Range(recorded) => differing(recorded, RANGE, request),
-            Condition::Validator { recorded, .. } => differing(recorded, VALIDATORS, request),
-            _ if asks_for_websocket(request) => differing(&[None], ["upgrade"], request),
-            Condition::None | Condition::Ignored(_) | Condition::Upgrade | Condition::Failure => Vec::new(),
-        }
+        let recorded = match self {
+            Condition::Range(recorded) | Condition::Validator { recorded, .. } => recorded,
+            _ if asks_for_websocket(request) => &[("upgrade", None)][..],
+            Condition::None | Condition::Ignored(_) | Condition::Upgrade | Condition::Failure => &[],
+        };
+        let sent = |name: &str| request.get(name).map(|value| Bytes::copy_from_slice(value.as_bytes()));
+        let both = recorded.iter().map(|(name, value)| (*name, sent(name), value.clone()));
+        both.filter(|(_, sent, recorded)| sent != recorded).collect()
     }
 }
 
-fn recorded<const N: usize>(entry: &Entry, names: [&str; N]) -> [Option<Bytes>; N] {
-    names.map(|name| entry.request.headers.get(name).map(Bytes::copy_from_slice))
+fn recorded(entry: &Entry, names: &[&'static str]) -> RecordedHeaders {
+    names.iter().map(|name| (*name, entry.request.headers.get(name).map(Bytes::copy_from_slice))).collect()
 }
 
 /// Returns true if the entry is a WebSocket, or the response to a request for one.
@@ -142,18 +150,8 @@ fn was_websocket(entry: &Entry) -> bool {
         || lists(entry.request.headers.get_all("upgrade"), "websocket")
 }
 
-fn equal<const N: usize>(recorded: &[Option<Bytes>; N], names: [&str; N], request: &HeaderMap) -> bool {
-    names.iter().zip(recorded).all(|(name, value)| request.get(*name).map(HeaderValue::as_bytes) == value.as_deref())
-}
-
-fn differing<const N: usize>(
-    recorded: &[Option<Bytes>; N],
-    names: [&'static str; N],
-    request: &HeaderMap,
-) -> Vec<(&'static str, Option<Bytes>, Option<Bytes>)> {
-    let sent = names.map(|name| request.get(name).map(|value| Bytes::copy_from_slice(value.as_bytes())));
-    let both = sent.into_iter().zip(recorded.iter().cloned());
-    names.into_iter().zip(both).filter(|(_, (a, b))| a != b).map(|(name, (a, b))| (name, a, b)).collect()
+fn are_equal(recorded: &[RecordedHeader], request: &HeaderMap) -> bool {
+    recorded.iter().all(|(name, value)| request.get(*name).map(HeaderValue::as_bytes) == value.as_deref())
 }
 
 #[cfg(test)]

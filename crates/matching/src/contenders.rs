@@ -1,6 +1,6 @@
 //! Explains a choice (`harproxy explain`): for each entry of the request's method and URL, why it is chosen or not.
 
-use harproxy_compare::{PlaceholderScore, RecordedPayload, SentPayload};
+use harproxy_compare::{PlaceholderScore, RecordedPayload};
 
 use super::choice::{self, LiveRequest};
 use super::matcher::Matcher;
@@ -25,7 +25,9 @@ pub struct Contender {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ContenderState {
     /// It is chosen. `again` tells whether it was served before.
-    Chosen { again: bool },
+    Chosen {
+        again: bool,
+    },
     /// It ranks equally, and comes later in the sequence.
     Waits,
     /// It ranks equally or better, and was served already.
@@ -42,9 +44,7 @@ pub enum ContenderState {
     LaterFixture,
     /// It is served only if there is no better response: a failure, or a 304 for a request without validators.
     LastResort,
-    /// It does not match.
     Differs(Vec<Difference>),
-    /// It cannot be read, for this reason.
     Unreadable(String),
 }
 
@@ -55,10 +55,8 @@ impl Matcher {
     pub fn contenders(&self, query: &Query<'_>, session: Option<&str>) -> Vec<Contender> {
         let groups = self.load(&self.find(query.method, query.url));
         let url = self.open_url_view(query.url, &groups);
-        let fields = FieldHashes::of_request(query.headers);
-        let payload = SentPayload::new(query.headers, query.body);
-        let (url, headers) = (url.as_ref(), query.headers);
-        let request = LiveRequest { url, headers, fields: &fields, payload: &payload };
+        let fields = FieldHashes::of_request(query.payload.headers());
+        let request = LiveRequest { url: url.as_ref(), fields: &fields, payload: &query.payload };
         let sequence = self.sequence(session).dry_run();
         let candidates = || groups.iter().flat_map(|group| group.candidates.iter().map(move |one| (one, *group)));
         let served: Vec<bool> = candidates().map(|(candidate, _)| sequence.was_served(candidate.ordinal)).collect();
@@ -73,7 +71,7 @@ impl Matcher {
                 _ if is_winner => ContenderState::Chosen { again: served },
                 (None, _) => match &candidate.payload {
                     RecordedPayload::Unreadable(why) => ContenderState::Unreadable(why.clone()),
-                    _ => ContenderState::Differs(self.differences(query, &payload, candidate.ordinal)),
+                    _ => ContenderState::Differs(self.differences(query, candidate.ordinal)),
                 },
                 (Some(rank), Some(best)) => state_of(rank, best, served),
                 (Some(_), None) if served => ContenderState::Answered,

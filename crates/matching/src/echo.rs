@@ -10,7 +10,7 @@ use serde_json::Value;
 use url::form_urlencoded;
 
 use harproxy_compare::{Encoding, Template};
-use harproxy_json::{JsonPath, PathError};
+use harproxy_json::JsonPath;
 
 use super::key::View;
 use harproxy_redact::placeholder;
@@ -28,20 +28,6 @@ pub enum Echo {
     Path(String),
 }
 
-/// An invalid `echo` value.
-#[derive(Debug, thiserror::Error)]
-pub enum EchoError {
-    #[error("`{0}` is not a place in a request: use header:NAME, query:NAME, json:JSONPATH or path:{{NAME}}")]
-    UnknownPlace(String),
-    #[error("`{0}` is not a valid header name")]
-    Header(String),
-    #[error(transparent)]
-    Json(#[from] PathError),
-    /// The segment has no name in braces.
-    #[error("`{0}` is not a path segment: name it as `path` does, as in path:{{id}}")]
-    Path(String),
-}
-
 impl Echo {
     /// Parses a value of `echo`.
     ///
@@ -51,27 +37,29 @@ impl Echo {
     /// assert_eq!(Echo::parse("path:{id}").unwrap(), Echo::Path("id".into()));
     /// assert!(Echo::parse("json:$.id").is_ok() && Echo::parse("cookie:a").is_err());
     /// ```
-    pub fn parse(text: &str) -> Result<Self, EchoError> {
+    pub fn parse(text: &str) -> Result<Self, String> {
         let (kind, name) = text.split_once(':').unwrap_or_default();
         match kind.trim() {
             "header" => {
                 let header = name.trim().parse::<HeaderName>();
-                Ok(Echo::Header(header.map_err(|_| EchoError::Header(name.to_owned()))?.as_str().to_owned()))
+                let header = header.map_err(|_| format!("`{name}` is not a valid header name"))?;
+                Ok(Echo::Header(header.as_str().to_owned()))
             }
             "query" if !name.is_empty() => Ok(Echo::Query(name.to_owned())),
-            "json" => Ok(Echo::Json(Box::new(JsonPath::parse(name.trim())?))),
+            "json" => {
+                let path = JsonPath::parse(name.trim()).map_err(|error| error.to_string())?;
+                Ok(Echo::Json(Box::new(path)))
+            }
             "path" => {
                 let inside = name.trim().strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
                 let inside = inside.filter(|inside| !inside.is_empty() && !inside.contains(['{', '}']));
-                Ok(Echo::Path(inside.ok_or_else(|| EchoError::Path(name.to_owned()))?.to_owned()))
+                let bad = || format!("`{name}` is not a path segment: name it as `path` does, as in path:{{id}}");
+                Ok(Echo::Path(inside.ok_or_else(bad)?.to_owned()))
             }
-            _ => Err(EchoError::UnknownPlace(text.to_owned())),
+            _ => Err(format!(
+                "`{text}` is not a place in a request: use header:NAME, query:NAME, json:JSONPATH or path:{{NAME}}"
+            )),
         }
-    }
-
-    /// Returns the name of a query parameter.
-    pub(super) fn query(&self) -> Option<&str> {
-        if let Echo::Query(name) = self { Some(name) } else { None }
     }
 }
 
@@ -154,7 +142,11 @@ impl EchoedValue {
 
 impl EchoEncoding {
     fn encode(self, value: &[u8]) -> Vec<u8> {
-        if self == EchoEncoding::Json { json_escaped(value) } else { value.to_vec() }
+        if self != EchoEncoding::Json {
+            return value.to_vec();
+        }
+        let quoted = serde_json::to_vec(&String::from_utf8_lossy(value)).unwrap_or_default();
+        quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().to_vec()
     }
 }
 
@@ -224,11 +216,6 @@ fn is_whole(text: &[u8], range: &Range<usize>) -> bool {
     (escaped || !is_word(before.last())) && !is_word(after.first()) && !part_of_number
 }
 
-fn json_escaped(bytes: &[u8]) -> Vec<u8> {
-    let quoted = serde_json::to_vec(&String::from_utf8_lossy(bytes)).unwrap_or_default();
-    quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().to_vec()
-}
-
 /// All bytes except the unreserved characters of URLs (RFC 3986 section 2.3).
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -296,7 +283,7 @@ mod tests {
             ("path:id", "path:{id}"),
             ("path:{}", "path:{id}"),
         ] {
-            let error = Echo::parse(bad).unwrap_err().to_string();
+            let error = Echo::parse(bad).unwrap_err();
             assert!(error.contains(why), "{bad}: {error}");
         }
     }

@@ -22,14 +22,15 @@ pub(super) type Ordinal = u32;
 /// The entries by match key and by path, and the origins.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    entries: Vec<EntryRef>,
+    /// The usable entries in order.
+    pub(super) entries: Vec<EntryRef>,
     /// The groups of entries with one method and URL.
     pub(super) by_key: HashIndex,
     by_path: HashIndex,
-    origins: HashMap<Box<str>, KnownOrigin>,
+    pub(super) origins: HashMap<Box<str>, KnownOrigin>,
     /// The shapes of URLs with placeholders, by the numbers of segments and parameters. Entries share shapes, so there
     /// are few. Shapes with the same numbers are in the order of first appearance.
-    shapes: HashMap<(usize, usize), Vec<UrlShape>>,
+    pub(super) shapes: HashMap<(usize, usize), Vec<UrlShape>>,
 }
 
 /// An origin that has entries.
@@ -97,11 +98,6 @@ impl Index {
             .filter_map(move |shape| self.by_key.find(hash(method, &shape.of_url(url))))
     }
 
-    /// Returns true if an entry has a placeholder in its URL.
-    pub(super) fn has_open_urls(&self) -> bool {
-        !self.shapes.is_empty()
-    }
-
     /// Returns the entries with the origin and path of this URL, with any method and query, in order.
     pub(super) fn with_path(&self, url: &View<'_, '_>) -> Cow<'_, [Ordinal]> {
         let (origin, path) = (url.host(), url.path());
@@ -126,23 +122,9 @@ impl Index {
         (0..self.by_path.hashes.len()).filter_map(|group| self.by_path.members(group).first().copied())
     }
 
-    pub(super) fn origin(&self, origin: &str) -> Option<&KnownOrigin> {
-        self.origins.get(origin)
-    }
-
-    /// Returns the origins that have entries.
-    pub(super) fn origins(&self) -> impl Iterator<Item = (&str, &KnownOrigin)> {
-        self.origins.iter().map(|(name, origin)| (&**name, origin))
-    }
-
     /// Returns the fixture of an entry, and its position there.
     pub(super) fn at(&self, ordinal: Ordinal) -> EntryRef {
         self.entries[ordinal as usize]
-    }
-
-    /// Returns the entries in order.
-    pub(super) fn entries(&self) -> &[EntryRef] {
-        &self.entries
     }
 
     fn add_origin(&mut self, origin: &str, http2: bool, ordinal: Ordinal) {

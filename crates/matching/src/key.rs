@@ -19,7 +19,7 @@ use harproxy_http::url::Parts;
 #[derive(Debug, Default)]
 pub(super) struct KeyForm {
     ignore_query: Vec<String>,
-    hosts: SameHostClasses,
+    pub(super) hosts: SameHostClasses,
     rules: Vec<MatchRule>,
     /// The options without a rule.
     options: Arc<Rules>,
@@ -63,17 +63,12 @@ impl KeyForm {
         combination
     }
 
-    /// The classes of equal origins.
-    pub(super) fn hosts(&self) -> &SameHostClasses {
-        &self.hosts
-    }
-
     /// Returns true if URLs are compared completely.
     pub(super) fn is_plain(&self) -> bool {
         self.ignore_query.is_empty() && self.hosts.is_empty() && self.rules.is_empty()
     }
 
-    /// The key of a URL in normal form. URLs with the same key match.
+    /// Returns the key of a URL in normal form. URLs with the same key match.
     pub(super) fn key<'u>(&self, url: &'u str) -> Cow<'u, str> {
         if self.is_plain() {
             return Cow::Borrowed(url);
@@ -87,16 +82,16 @@ impl KeyForm {
         Cow::Owned(key)
     }
 
-    /// A URL in normal form with the rules that apply to it.
+    /// Returns a URL in normal form with the rules that apply to it.
     pub(super) fn view<'f, 'u>(&'f self, url: &'u str) -> View<'f, 'u> {
         let parts = Parts::of(url);
-        let class = self.hosts.of(url, &parts);
+        let class = self.hosts.find(url, &parts);
         let applies = |rule: &MatchRule| {
-            let mut aliases = class.into_iter().flat_map(|class| self.hosts.aliases(class, &parts));
+            let mut aliases = class.into_iter().flat_map(|(_, class)| class.aliases(&parts));
             rule.glob.matches(url) || aliases.any(|alias| rule.glob.matches(&alias))
         };
         let active = (0..self.rules.len()).filter(|&n| applies(&self.rules[n])).collect();
-        View { form: self, parts, class, active }
+        View { form: self, parts, class: class.map(|(index, _)| index), active }
     }
 }
 
@@ -112,7 +107,7 @@ pub(super) struct View<'f, 'u> {
 }
 
 impl<'u> View<'_, 'u> {
-    /// The origin, or the name of its class.
+    /// Returns the origin, or the name of its class.
     pub(super) fn origin(&self) -> Cow<'u, str> {
         match self.class {
             Some(class) => Cow::Owned(format!("same-host:{class}")),
@@ -120,12 +115,12 @@ impl<'u> View<'_, 'u> {
         }
     }
 
-    /// The origin without user information.
+    /// Returns the origin without user information.
     pub(super) fn host(&self) -> Cow<'u, str> {
         if self.class.is_some() { self.origin() } else { self.parts.site() }
     }
 
-    /// The path with `{}` for each variable segment. Paths in normal form contain no braces.
+    /// Returns the path with `{}` for each variable segment. Paths in normal form contain no braces.
     pub(super) fn path(&self) -> Cow<'u, str> {
         let path = self.parts.path;
         let patterns = self.rules().flat_map(|rule| &rule.paths).filter(|pattern| pattern.matches(path));
@@ -142,7 +137,7 @@ impl<'u> View<'_, 'u> {
         Cow::Owned(open)
     }
 
-    /// The query without ignored parameters; `None` if none is left.
+    /// Returns the query without ignored parameters; `None` if none is left.
     pub(super) fn query(&self) -> Option<Cow<'u, str>> {
         let query = self.parts.query?;
         let kept: Vec<&str> = query.split('&').filter(|parameter| !self.ignores(parameter)).collect();
@@ -156,17 +151,19 @@ impl<'u> View<'_, 'u> {
     /// Returns true if this `name=value` is ignored.
     pub(super) fn ignores(&self, parameter: &str) -> bool {
         let by_rules = self.rules().flat_map(|rule| {
-            rule.ignore_query.iter().map(String::as_str).chain(rule.echo.iter().filter_map(Echo::query))
+            let echoed =
+                rule.echo.iter().filter_map(|echo| if let Echo::Query(name) = echo { Some(name) } else { None });
+            rule.ignore_query.iter().chain(echoed)
         });
-        let mut ignored = self.form.ignore_query.iter().map(String::as_str).chain(by_rules).peekable();
+        let mut ignored = self.form.ignore_query.iter().chain(by_rules).peekable();
         if ignored.peek().is_none() {
             return false;
         }
         let name = form_urlencoded::parse(parameter.as_bytes()).next().map(|(name, _)| name);
-        name.is_some_and(|name| ignored.any(|ignored| *ignored == *name))
+        name.is_some_and(|name| ignored.any(|ignored| **ignored == *name))
     }
 
-    /// The index of the variable segment with this name.
+    /// Returns the index of the variable segment with this name.
     pub(super) fn varying(&self, name: &str) -> Option<usize> {
         let mut patterns = self.rules().flat_map(|rule| &rule.paths).filter(|pattern| pattern.matches(self.parts.path));
         patterns.find_map(|pattern| pattern.place_of(name))

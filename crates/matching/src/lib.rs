@@ -4,10 +4,10 @@
 //! and payloads of the fixtures. A request takes these steps:
 //!
 //! 1. `scope`, `noise`: is the URL in scope?
-//! 2. `lookup`, `index`, `key`, `path`, `same_host`: the groups of entries with its method and URL.
-//! 3. `candidate`, `payload`, `conditional`, `redacted_places`: the candidates, whose payload, required headers and
+//! 2. `matcher`, `index`, `key`, `path`, `same_host`: the groups of entries with its method and URL.
+//! 3. `candidate`, `conditional`, `redacted_places`: the candidates, whose payload, required headers and
 //!    conditions fit.
-//! 4. `choice`, `score`, `session`, `guess`: the candidate with the best rank that is next in sequence.
+//! 4. `choice`, `score`, `session`: the candidate with the best rank that is next in sequence.
 //! 5. `answer`, `redirects`, `echo`: the outcome, after redirects that are followed.
 //!
 //! `explain` finds the near misses and a remedy. `contenders` explains a choice. `key` combines options and
@@ -22,16 +22,13 @@ mod conditional;
 mod contenders;
 mod echo;
 mod explain;
-mod guess;
 mod index;
 mod key;
-mod lookup;
 mod matcher;
 pub mod noise;
 mod options;
 mod outcome;
 mod path;
-mod payload;
 mod redacted_places;
 mod redacted_request;
 mod redirects;
@@ -45,15 +42,14 @@ mod tests;
 
 use ::http::HeaderMap;
 
-pub use harproxy_compare::{DigestedPayload, MatchBody, PayloadDigester};
+pub use harproxy_compare::{DigestedPayload, MatchBody, PayloadDigester, SentPayload};
 
+pub use choice::Guess;
 pub use conditional::asks_for_websocket;
 pub use contenders::{Contender, ContenderState};
-pub use echo::{Echo, EchoEncoding, EchoError, EchoedValue};
-pub use guess::Guess;
+pub use echo::{Echo, EchoEncoding, EchoedValue};
 pub use key::RequestEquality;
-pub use lookup::{Lookup, Payload};
-pub use matcher::Matcher;
+pub use matcher::{Lookup, Matcher};
 pub use options::{MatchRule, MissingBody, Options, Redirects, Repeat};
 pub use outcome::{Chosen, Difference, EntryRef, Miss, MissKind, NearMiss, Outcome, RequestPart, SameHost};
 pub use path::PathPattern;
@@ -62,15 +58,23 @@ pub use same_host::OriginPattern;
 use harproxy_glob::GlobError;
 use harproxy_http::NormalUrl;
 
-#[derive(Clone, Copy, Debug)]
+/// A live request.
+#[derive(Debug)]
 pub struct Query<'a> {
     /// The method, as sent.
     pub method: &'a str,
     /// The URL in normal form.
     pub url: &'a NormalUrl,
-    pub headers: &'a HeaderMap,
-    /// The payload as received, with its content coding. An empty one counts as none.
-    pub body: Option<&'a [u8]>,
+    /// The headers and the payload.
+    pub payload: SentPayload<'a>,
+}
+
+impl<'a> Query<'a> {
+    /// Takes the payload as received, with its content coding. An empty one counts as none.
+    #[must_use]
+    pub fn new(method: &'a str, url: &'a NormalUrl, headers: &'a HeaderMap, body: Option<&'a [u8]>) -> Self {
+        Query { method, url, payload: SentPayload::new(headers, body) }
+    }
 }
 
 /// The reason why a matcher cannot be made.

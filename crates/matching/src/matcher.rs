@@ -5,10 +5,13 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use ::http::HeaderMap;
+use harproxy_compare::{PayloadDigester, RecordedPayload, SentPayload};
+
 use super::candidate::Group;
-use super::explain::Explainer;
+use super::explain::LazyNeighbours;
 use super::index::{Index, Ordinal};
-use super::key::{KeyForm, Rules};
+use super::key::{KeyForm, Rules, View};
 use super::scope::Scope;
 use super::session::{EntrySet, SequenceState, Sessions};
 use super::{EntryRef, Error, Options};
@@ -34,7 +37,7 @@ pub struct Matcher {
     pub(super) groups: Box<[OnceLock<Box<Group>>]>,
     pub(super) sessions: Sessions,
     pub(super) used: EntrySet,
-    pub(super) explainer: Explainer,
+    pub(super) neighbours: LazyNeighbours,
     /// The redaction policy for the requests in explanations.
     pub(super) redaction: Arc<harproxy_redact::Policy>,
 }
@@ -50,9 +53,9 @@ impl Matcher {
         let index = Index::new(&fixtures, &form);
         Ok(Matcher {
             groups: (0..index.by_key.hashes.len()).map(|_| OnceLock::new()).collect(),
-            sessions: Sessions::new(index.entries().len()),
-            used: EntrySet::new(index.entries().len()),
-            explainer: Explainer::default(),
+            sessions: Sessions::new(index.entries.len()),
+            used: EntrySet::new(index.entries.len()),
+            neighbours: LazyNeighbours::new(),
             redaction: Arc::default(),
             options,
             fixtures,
@@ -102,17 +105,17 @@ impl Matcher {
     /// Returns true if entries of this origin were recorded over HTTP/2.
     #[must_use]
     pub fn speaks_h2(&self, origin: &str) -> bool {
-        let hosts = self.form.hosts();
-        self.index.origin(origin).is_some_and(|known| known.http2)
+        let hosts = &self.form.hosts;
+        self.index.origins.get(origin).is_some_and(|known| known.http2)
             || (!hosts.is_empty()
-                && self.index.origins().any(|(name, known)| known.http2 && hosts.may_be_equal(name, origin)))
+                && self.index.origins.iter().any(|(name, known)| known.http2 && hosts.may_be_equal(name, origin)))
     }
 
     /// Returns how many entries of each fixture were used, including followed redirects.
     #[must_use]
     pub fn used(&self) -> Vec<usize> {
         let mut counts = vec![0; self.fixtures.len()];
-        for (ordinal, at) in (0..).zip(self.index.entries()) {
+        for (ordinal, at) in (0..).zip(&self.index.entries) {
             counts[at.fixture] += usize::from(self.used.contains(ordinal));
         }
         counts
@@ -120,8 +123,69 @@ impl Matcher {
 
     /// Returns the entries that were not used, fixture by fixture in file order.
     pub fn unused(&self) -> impl Iterator<Item = EntryRef> + '_ {
-        let entries = (0..).zip(self.index.entries());
+        let entries = (0..).zip(&self.index.entries);
         entries.filter(|(ordinal, _)| !self.used.contains(*ordinal)).map(|(_, at)| *at)
+    }
+
+    /// Looks a method and a URL up.
+    #[must_use]
+    pub fn find<'u>(&self, method: &'u str, url: &'u NormalUrl) -> Lookup<'u> {
+        let mut groups = Vec::from_iter(self.index.group(method, &self.form.key(url.as_str())));
+        if !self.index.shapes.is_empty() {
+            groups.extend(self.index.open_groups(method, &self.form.view(url.as_str())));
+        }
+        Lookup { method, url, groups }
+    }
+
+    /// Returns true if the candidates of a lookup are loaded. Loading them reads their entries and request payloads
+    /// from the fixtures, which blocks.
+    #[must_use]
+    pub fn is_loaded(&self, lookup: &Lookup<'_>) -> bool {
+        lookup.groups.iter().all(|&group| self.groups[group].get().is_some())
+    }
+
+    /// Returns true if the payload of the request matters: for the choice of an entry, or for the explanation of a
+    /// miss. Otherwise replay answers without waiting for the payload.
+    #[must_use]
+    pub fn needs_body(&self, lookup: &Lookup<'_>) -> bool {
+        let groups = self.load(lookup);
+        groups.is_empty() || groups.iter().any(|group| group.needs_body)
+    }
+
+    /// Returns a digester for a payload that is too long for memory. `None` if the comparison needs the whole payload
+    /// (`--match-body json` and `form`, `--ignore-body`).
+    #[must_use]
+    pub fn payload_digester(&self, lookup: &Lookup<'_>, headers: &HeaderMap) -> Option<PayloadDigester> {
+        let (groups, content_type) = (self.load(lookup), SentPayload::new(headers, None).content_type());
+        if !groups.iter().all(|group| group.rules.body.can_stream(&content_type)) {
+            return None;
+        }
+        let candidates = groups.iter().flat_map(|group| &group.candidates);
+        let cuts = candidates.filter_map(|candidate| match candidate.payload {
+            RecordedPayload::Cut { kept, .. } => Some(kept as u64),
+            _ => None,
+        });
+        Some(PayloadDigester::new(headers, cuts.collect()))
+    }
+
+    /// Returns the groups of a lookup, and loads them on first use.
+    pub(super) fn load(&self, lookup: &Lookup<'_>) -> Vec<&Group> {
+        lookup.groups.iter().map(|&group| self.load_group(group, lookup.url)).collect()
+    }
+
+    fn load_group(&self, group: usize, url: &NormalUrl) -> &Group {
+        self.groups[group].get_or_init(|| {
+            let members = self.index.by_key.members(group).iter().map(|&ordinal| (ordinal, self.index.at(ordinal)));
+            // If a path pattern puts entries with different rules into one group, the rules of the first one apply.
+            let first = self.index.by_key.members(group).first().and_then(|&ordinal| self.url_of(ordinal));
+            let rules = self.rules_for(first.as_deref().unwrap_or(url.as_str()));
+            Box::new(Group::new(members, &self.fixtures, rules, &self.form))
+        })
+    }
+
+    /// Returns the parts of a URL if a group compares them with URLs that contain placeholders.
+    pub(super) fn open_url_view<'s>(&'s self, url: &'s NormalUrl, groups: &[&Group]) -> Option<View<'s, 's>> {
+        groups.iter().any(|group| group.open_urls).then(|| self.form.view(url.as_str()))
     }
 
     pub(super) fn sequence(&self, session: Option<&str>) -> SequenceState {
@@ -154,8 +218,8 @@ impl Matcher {
         }
         let position_before = |now: &Arc<Fixture>| before.fixtures.iter().position(|old| Arc::ptr_eq(old, now));
         let fixtures: Vec<Option<usize>> = self.fixtures.iter().map(position_before).collect();
-        let olds: HashMap<EntryRef, Ordinal> = before.index.entries().iter().copied().zip(0..).collect();
-        let unchanged = (0..).zip(self.index.entries()).filter_map(|(ordinal, at)| {
+        let olds: HashMap<EntryRef, Ordinal> = before.index.entries.iter().copied().zip(0..).collect();
+        let unchanged = (0..).zip(&self.index.entries).filter_map(|(ordinal, at)| {
             let old = EntryRef { fixture: fixtures[at.fixture]?, ..*at };
             Some((*olds.get(&old)?, ordinal))
         });
@@ -166,7 +230,7 @@ impl Matcher {
     fn identities(&self) -> HashMap<EntryIdentity<'_>, Ordinal> {
         let mut times: HashMap<(&Path, &str, &str), usize> = HashMap::new();
         let mut known = HashMap::new();
-        for (ordinal, at) in (0..).zip(self.index.entries()) {
+        for (ordinal, at) in (0..).zip(&self.index.entries) {
             let fixture = &self.fixtures[at.fixture];
             let Some(head) = fixture.heads().get(at.entry) else { continue };
             let nth = times.entry((fixture.path(), head.method, head.url)).or_default();
@@ -175,6 +239,15 @@ impl Matcher {
         }
         known
     }
+}
+
+/// The result of a lookup: the groups with the same URL, and those whose URL has placeholders that fit it.
+#[derive(Debug)]
+pub struct Lookup<'u> {
+    pub(super) method: &'u str,
+    pub(super) url: &'u NormalUrl,
+    /// The numbers of the groups in the index.
+    groups: Vec<usize>,
 }
 
 /// The identity of an entry across edits: fixture, method, URL, and its index among the entries with the same.

@@ -5,124 +5,15 @@
 //! may send on purpose are not on it: the `audit` of a package registry belongs to `npm install`, analytics belong to
 //! the page under test.
 
+use std::sync::LazyLock;
+
 use harproxy_http::NormalUrl;
-use harproxy_http::url::Parts;
 
-/// Hosts that serve only noise. A name that begins with `.` stands for all names below it.
-const HOSTS: &[&str] = &[
-    // Chromium: updates, component downloads, safe browsing, hints, accounts and metrics.
-    "android.clients.google.com",
-    "chromewebstore.googleapis.com",
-    "clients1.google.com",
-    "clients2.google.com",
-    "clients2.googleusercontent.com",
-    "clients3.google.com",
-    "clients4.google.com",
-    "clients5.google.com",
-    "clientservices.googleapis.com",
-    "content-autofill.googleapis.com",
-    "edgedl.me.gvt1.com",
-    "optimizationguide-pa.googleapis.com",
-    "passwordsleakcheck-pa.googleapis.com",
-    "redirector.gvt1.com",
-    "safebrowsing.googleapis.com",
-    "safebrowsing.google.com",
-    "safebrowsingohttpgateway.googleapis.com",
-    "sb-ssl.google.com",
-    "update.googleapis.com",
-    ".gvt1.com",
-    // Firefox: updates, remote settings, telemetry, tracking lists, push.
-    "aus5.mozilla.org",
-    "ciscobinary.openh264.org",
-    "classify-client.services.mozilla.com",
-    "content-signature-2.cdn.mozilla.net",
-    "contile.services.mozilla.com",
-    "firefox-api-proxy.cdn.mozilla.net",
-    "firefox-settings-attachments.cdn.mozilla.net",
-    "firefox.settings.services.mozilla.com",
-    "img-getpocket.cdn.mozilla.net",
-    "incoming.telemetry.mozilla.org",
-    "location.services.mozilla.com",
-    "merino.services.mozilla.com",
-    "normandy.cdn.mozilla.net",
-    "normandy.services.mozilla.com",
-    "push.services.mozilla.com",
-    "safebrowsing.services.mozilla.com",
-    "services.addons.mozilla.org",
-    "shavar.services.mozilla.com",
-    "snippets.cdn.mozilla.net",
-    "spocs.getpocket.com",
-    "tracking-protection.cdn.mozilla.net",
-    "versioncheck-bg.addons.mozilla.org",
-    "versioncheck.addons.mozilla.org",
-    // Edge and Windows: updates, SmartScreen, telemetry.
-    "browser.events.data.msn.com",
-    "config.edge.skype.com",
-    "ctldl.windowsupdate.com",
-    "edge.activity.windows.com",
-    "edge.microsoft.com",
-    "msedge.api.cdp.microsoft.com",
-    "nav-edge.smartscreen.microsoft.com",
-    "nav.smartscreen.microsoft.com",
-    "settings-win.data.microsoft.com",
-    "smartscreen-prod.microsoft.com",
-    "v10.events.data.microsoft.com",
-    "v20.events.data.microsoft.com",
-    "watson.events.data.microsoft.com",
-    // Safari and macOS.
-    "configuration.apple.com",
-    "gdmf.apple.com",
-    "mesu.apple.com",
-    "ocsp.apple.com",
-    "ocsp2.apple.com",
-    "swscan.apple.com",
-    "xp.apple.com",
-    // Captive-portal probes.
-    "captive.apple.com",
-    "connectivity-check.ubuntu.com",
-    "connectivitycheck.android.com",
-    "connectivitycheck.gstatic.com",
-    "detectportal.firefox.com",
-    "ipv6.msftconnecttest.com",
-    "ipv6.msftncsi.com",
-    "network-test.debian.org",
-    "nmcheck.gnome.org",
-    "www.msftconnecttest.com",
-    "www.msftncsi.com",
-    // Update checks and telemetry of tools.
-    "checkpoint-api.hashicorp.com",
-    "data.services.jetbrains.com",
-    "default.exp-tas.com",
-    "mobile.events.data.microsoft.com",
-    "scarf.sh",
-    "telemetry.astro.build",
-    "analytics.gatsbyjs.com",
-    "telemetry.nextjs.org",
-    "telemetry.nuxt.com",
-    "telemetry.vercel.com",
-    "update.code.visualstudio.com",
-    "vortex.data.microsoft.com",
-];
-
-/// Paths that are noise on hosts with other content: `(host, path prefix)`.
-const PATHS: &[(&str, &str)] = &[
-    // The probes of Chromium and Android.
-    ("www.google.com", "/generate_204"),
-    ("www.google.com", "/gen_204"),
-    ("www.gstatic.com", "/generate_204"),
-    ("google.com", "/generate_204"),
-    // Chromium's search box and sign-in state.
-    ("accounts.google.com", "/ListAccounts"),
-    ("www.google.com", "/async/folae"),
-    ("www.google.com", "/async/newtab_"),
-    ("www.google.com", "/complete/search?client=chrome"),
-    ("www.googleapis.com", "/chromewebstore/"),
-    // Deno, after every run.
-    ("dl.deno.land", "/release-latest.txt"),
-    ("dl.deno.land", "/canary-latest.txt"),
-    // Apple's probe.
-    ("www.apple.com", "/library/test/success.html"),
-];
+/// The hosts and the beginnings of paths that are noise. The path is empty if the whole host is.
+static LIST: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| {
+    let lines = include_str!("noise.txt").lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.map(|line| line.split_at(line.find('/').unwrap_or(line.len()))).collect()
+});
 
 /// Returns true if the URL is on the built-in list. Callers check `/favicon.ico` themselves.
 ///
@@ -136,12 +27,7 @@ const PATHS: &[(&str, &str)] = &[
 /// ```
 #[must_use]
 pub fn is_noise(url: &NormalUrl) -> bool {
-    is_noise_at(&url.parts(), url)
-}
-
-/// As [`is_noise`], for a URL whose parts are known.
-#[must_use]
-pub fn is_noise_at(parts: &Parts<'_>, url: &NormalUrl) -> bool {
+    let parts = url.parts();
     let target = &url.as_str()[parts.origin.len()..];
     prefixes(parts.host()).any(|prefix| target.starts_with(prefix))
 }
@@ -158,8 +44,7 @@ fn prefixes(host: &str) -> impl Iterator<Item = &'static str> {
     // A fully qualified name may end with a dot.
     let host = host.strip_suffix('.').unwrap_or(host);
     let is_listed = move |known: &str| known == host || (known.starts_with('.') && host.ends_with(known));
-    let whole = HOSTS.iter().filter(move |known| is_listed(known)).map(|_| "");
-    whole.chain(PATHS.iter().filter(move |(known, _)| *known == host).map(|(_, prefix)| *prefix))
+    LIST.iter().filter(move |(known, _)| is_listed(known)).map(|(_, prefix)| *prefix)
 }
 
 #[cfg(test)]
@@ -168,8 +53,7 @@ mod tests {
 
     #[test]
     fn every_item_of_the_list_is_noise() {
-        let hosts = HOSTS.iter().map(|host| (*host, "/")).chain(PATHS.iter().copied());
-        for (host, path) in hosts {
+        for (host, path) in LIST.iter() {
             let below = if host.starts_with('.') { "a" } else { "" };
             let url = NormalUrl::parse(&format!("https://{below}{host}{path}")).unwrap();
             assert!(is_noise(&url), "{}", url.as_str());
@@ -202,21 +86,18 @@ mod tests {
     #[test]
     fn reference_lists_all_noise() {
         let reference = include_str!("../../../docs/reference/matching.md");
-        for host in HOSTS {
+        for (host, path) in LIST.iter() {
             let star = if host.starts_with('.') { "*" } else { "" };
-            assert!(reference.contains(&format!("`{star}{host}`")), "{host}");
-        }
-        for (host, path) in PATHS {
-            assert!(reference.contains(&format!("`{host}{path}`")), "{host}{path}");
+            assert!(reference.contains(&format!("`{star}{host}{path}`")), "{host}{path}");
         }
     }
 
     #[test]
     fn hosts_are_unique_and_in_lower_case() {
         let mut seen = std::collections::HashSet::new();
-        for host in HOSTS.iter().chain(PATHS.iter().map(|(host, _)| host)) {
+        for (host, path) in LIST.iter() {
             assert_eq!(*host, host.to_ascii_lowercase());
+            assert!(!host.is_empty() && seen.insert((host, path)), "{host}{path}");
         }
-        assert!(HOSTS.iter().all(|host| seen.insert(host)));
     }
 }

@@ -43,11 +43,8 @@ pub enum MissingBody {
 
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// `--repeat`.
     pub repeat: Repeat,
-    /// `--redirects`: the treatment of recorded redirects.
     pub redirects: Redirects,
-    /// `--match-body`.
     pub match_body: MatchBody,
     /// `--match-header`, names in lower case.
     pub match_headers: Vec<String>,
@@ -57,9 +54,7 @@ pub struct Options {
     pub ignore_body: Vec<String>,
     /// `--same-host A=B`: pairs of equal origins.
     pub same_host: Vec<(String, String)>,
-    /// `--score-all-headers`.
     pub score_all_headers: bool,
-    /// `--missing-body`.
     pub missing_body: MissingBody,
     /// `[[match]]`, in order.
     pub rules: Vec<MatchRule>,

@@ -89,20 +89,9 @@ pub struct Miss {
 }
 
 impl Miss {
-    /// Returns the miss for an entry whose response payload cannot be read.
-    #[must_use]
-    pub fn unreadable(at: EntryRef, error: &dyn std::error::Error) -> Self {
-        Miss::of(MissKind::Unreadable(at, harproxy_http::problem::in_words(error)))
-    }
-
-    /// Returns the miss for an entry that changes the protocol although the client did not request it.
-    #[must_use]
-    pub fn other_protocol(at: EntryRef) -> Self {
-        Miss::of(MissKind::OtherProtocol(at))
-    }
-
     /// Returns a miss that needs no near entries.
-    fn of(kind: MissKind) -> Self {
+    #[must_use]
+    pub fn of(kind: MissKind) -> Self {
         Miss { kind, near: Vec::new(), same_path: 0, remedy: None, recordable: None, operation: None }
     }
 }

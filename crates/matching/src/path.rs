@@ -51,7 +51,7 @@ impl PathPattern {
         matches!(self.0.get(index), Some(Segment::Variable(_)))
     }
 
-    /// The index of the variable segment with this name.
+    /// Returns the index of the variable segment with this name.
     #[must_use]
     pub fn place_of(&self, name: &str) -> Option<usize> {
         self.0.iter().position(|segment| matches!(segment, Segment::Variable(other) if other == name))

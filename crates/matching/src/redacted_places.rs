@@ -184,7 +184,11 @@ impl UrlShape {
 
     /// Returns the part of a URL that must be equal: the same for all URLs that differ only in the open parts.
     pub(super) fn of_url(&self, view: &View<'_, '_>) -> String {
-        let mut key = self.of_origin(view);
+        let origin = view.origin();
+        let mut key = match (self.user_info, origin.split_once("://"), origin.rsplit_once('@')) {
+            (true, Some((scheme, _)), Some((_, host))) => format!("{scheme}://{OPEN}@{host}"),
+            _ => origin.into_owned(),
+        };
         key.push_str(&self.of_path(&view.path()));
         for (n, parameter) in parameters(view).enumerate() {
             key.push(if n == 0 { '?' } else { '&' });
@@ -195,14 +199,6 @@ impl UrlShape {
             }
         }
         key
-    }
-
-    fn of_origin(&self, view: &View<'_, '_>) -> String {
-        let origin = view.origin();
-        match (self.user_info, origin.split_once("://"), origin.rsplit_once('@')) {
-            (true, Some((scheme, _)), Some((_, host))) => format!("{scheme}://{OPEN}@{host}"),
-            _ => origin.into_owned(),
-        }
     }
 
     /// Returns the path without its open segments.

@@ -24,26 +24,21 @@ const REDACTED: &str = "REDACTED";
 
 impl<'p> RedactedRequest<'p> {
     /// Replaces the secrets of a request. Returns `None` if it has none.
-    pub(super) fn new(query: &Query<'_>, payload: &SentPayload<'_>, policy: &'p Policy) -> Option<Self> {
+    pub(super) fn new(query: &Query<'_>, policy: &'p Policy) -> Option<Self> {
+        let payload = &query.payload;
         let mut redactor = display::redactor(policy);
         // The redactor learns the secrets of headers and payload first, and finds them everywhere else.
-        redactor.redact_headers(&mut Headers::from(query.headers));
+        redactor.redact_headers(&mut Headers::from(payload.headers()));
         let is_shown = payload.decoded().len() <= EXPLAINED_BYTES;
         if is_shown {
             redactor.redact_payload(&payload.content_type(), payload.decoded());
         }
         let url = redactor.redact_url(query.url.as_str());
-        let sent = Headers::from(query.headers);
+        let sent = Headers::from(payload.headers());
         let mut headers = sent.clone();
         redactor.redact_headers(&mut headers);
-        let body = match is_shown {
-            true => redactor.redact_payload(&payload.content_type(), payload.decoded()),
-            false => PayloadRedaction::Opaque,
-        };
-        let body = match body {
-            PayloadRedaction::Redacted(body) => Some(body),
-            PayloadRedaction::Clean | PayloadRedaction::Opaque => None,
-        };
+        let redacted = is_shown.then(|| redactor.redact_payload(&payload.content_type(), payload.decoded()));
+        let body = if let Some(PayloadRedaction::Redacted(body)) = redacted { Some(body) } else { None };
         let body = redactor.redact_undeclared_text(body, payload.decoded());
         if url.is_none() && sent == headers && body.is_none() {
             return None;
@@ -54,27 +49,18 @@ impl<'p> RedactedRequest<'p> {
         };
         // A redacted payload is decoded.
         let is_obsolete = |name: &HeaderName| *name == CONTENT_ENCODING && body.is_some();
-        let mut kept = HeaderMap::new();
-        for (name, value) in headers.iter().filter_map(field).filter(|(name, _)| !is_obsolete(name)) {
-            kept.append(name, value);
-        }
+        let kept = headers.iter().filter_map(field).filter(|(name, _)| !is_obsolete(name)).collect();
         let url = url.and_then(|url| NormalUrl::parse_any(&url).ok()).unwrap_or_else(|| query.url.clone());
         Some(RedactedRequest { url, headers: kept, body, redactor })
     }
 
-    /// Calls `inspect` with the redacted request in the form of a live one.
-    pub(super) fn with<T>(
-        &self,
-        live: &Query<'_>,
-        payload: &SentPayload<'_>,
-        inspect: impl FnOnce(&Query<'_>, &SentPayload<'_>) -> T,
-    ) -> T {
-        let body = self.body.as_deref().or(live.body);
-        let query = Query { method: live.method, url: &self.url, headers: &self.headers, body };
-        match payload.digested() {
-            Some(digested) => inspect(&query, &SentPayload::from_digests(&self.headers, digested)),
-            None => inspect(&query, &SentPayload::new(&self.headers, body)),
-        }
+    /// Returns the redacted request in the form of the live one.
+    pub(super) fn query<'a>(&'a self, live: &'a Query<'_>) -> Query<'a> {
+        let payload = match live.payload.digested() {
+            Some(digested) => SentPayload::from_digests(&self.headers, digested),
+            None => SentPayload::new(&self.headers, Some(self.body.as_deref().unwrap_or(live.payload.raw()))),
+        };
+        Query { method: live.method, url: &self.url, payload }
     }
 
     /// Returns true if a text contains no secret.

@@ -6,8 +6,8 @@ use harproxy_http::NormalUrl;
 /// The number of redirects that browsers follow.
 pub(super) const MAX_HOPS: usize = 20;
 
-/// The `Location` of a redirect: a 301, 302, 303, 307 or 308 with a `Location` that is not empty. Like browsers, it
-/// reads values that are not UTF-8 as Latin-1.
+/// Returns the `Location` of a redirect: a 301, 302, 303, 307 or 308 with a `Location` that is not empty. Like
+/// browsers, it reads values that are not UTF-8 as Latin-1.
 pub(super) fn location(entry: &Entry) -> Option<String> {
     if !matches!(entry.response.status, 301 | 302 | 303 | 307 | 308) {
         return None;
@@ -29,7 +29,8 @@ pub(super) struct RedirectedRequest {
     pub(super) payload: bool,
 }
 
-/// The request that a client sends after a redirect of `method` and `url`. `None` if the location is not a valid URL.
+/// Returns the request that a client sends after a redirect of `method` and `url`. `None` if the location is not a
+/// valid URL.
 pub(super) fn redirected(status: i32, method: &str, url: &NormalUrl, location: &str) -> Option<RedirectedRequest> {
     let url = url.join(location).ok()?;
     let becomes_get = match status {

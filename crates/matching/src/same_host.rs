@@ -12,17 +12,17 @@ pub(super) struct SameHostClasses(Vec<OriginClass>);
 
 /// Origins that are treated as equal.
 #[derive(Debug)]
-struct OriginClass {
+pub(super) struct OriginClass {
     /// The URLs to which it applies; `None` for all.
     glob: Option<Globs>,
     members: Vec<OriginPattern>,
     /// Whether the origins of all URLs that the glob matches are members, too. They are if the rule names one origin
     /// and the glob none.
-    open: bool,
+    pub(super) open: bool,
 }
 
 impl SameHostClasses {
-    /// The classes of `--same-host` pairs and of rules.
+    /// Returns the classes of `--same-host` pairs and of rules.
     pub(super) fn new(pairs: Vec<[OriginPattern; 2]>, rules: &[MatchRule]) -> Self {
         let mut hosts = SameHostClasses::default();
         // Later rules come before earlier ones, and rules before pairs.
@@ -57,22 +57,12 @@ impl SameHostClasses {
         self.0.is_empty()
     }
 
-    /// The class of a URL.
-    pub(super) fn of(&self, url: &str, parts: &Parts<'_>) -> Option<usize> {
-        self.0.iter().position(|class| class.contains(url, parts))
+    /// Returns the class of a URL, and its index.
+    pub(super) fn find(&self, url: &str, parts: &Parts<'_>) -> Option<(usize, &OriginClass)> {
+        self.0.iter().enumerate().find(|(_, class)| class.contains(url, parts))
     }
 
-    /// The URL at the other origins of a class. An origin with any port is represented by one port.
-    pub(super) fn aliases(&self, class: usize, parts: &Parts<'_>) -> Vec<String> {
-        self.0[class].aliases(parts)
-    }
-
-    /// Returns true if a class contains all URLs of its glob, at any origin.
-    pub(super) fn is_open(&self, class: usize) -> bool {
-        self.0[class].open
-    }
-
-    /// The origins that may be equal to this one, one for each pattern.
+    /// Returns the origins that may be equal to this one, one for each pattern.
     pub(super) fn possible_equals(&self, origin: &str) -> Vec<String> {
         let classes = self.0.iter().filter(|class| class.has(origin));
         classes.flat_map(|class| &class.members).map(OriginPattern::example).collect()
@@ -88,7 +78,7 @@ impl SameHostClasses {
         self.0.iter().any(|class| class.open && class.may_contain(origin))
     }
 
-    /// The named origins. Those with any port have no port.
+    /// Returns the named origins. Those with any port have no port.
     pub(super) fn named(&self) -> impl Iterator<Item = &str> {
         self.0.iter().flat_map(|class| &class.members).map(|member| member.origin.as_str())
     }
@@ -111,14 +101,15 @@ impl OriginClass {
         glob.matches(url) || (self.has(parts.origin) && self.aliases(parts).iter().any(|alias| glob.matches(alias)))
     }
 
-    fn aliases(&self, parts: &Parts<'_>) -> Vec<String> {
+    /// Returns the URL at the other origins of the class. An origin with any port is represented by one port.
+    pub(super) fn aliases(&self, parts: &Parts<'_>) -> Vec<String> {
         let query = parts.query.map_or_else(String::new, |query| format!("?{query}"));
         let others = self.members.iter().filter(|member| !member.matches(parts.origin));
         others.map(|member| format!("{}{}{query}", member.example(), parts.path)).collect()
     }
 }
 
-/// The origin that a glob names without wildcards, except for a `*` as the port.
+/// Returns the origin that a glob names without wildcards, except for a `*` as the port.
 fn origin_of(glob: &str) -> Option<OriginPattern> {
     let authority = glob.find("://")? + 3;
     let end = glob[authority..].find('/').map_or(glob.len(), |at| authority + at);
@@ -157,7 +148,7 @@ impl OriginPattern {
         Ok(OriginPattern { origin: parts.origin.to_owned(), any_port })
     }
 
-    /// An origin that the pattern matches.
+    /// Returns an origin that the pattern matches.
     fn example(&self) -> String {
         if self.any_port { format!("{}:65535", self.origin) } else { self.origin.clone() }
     }

@@ -50,13 +50,13 @@ impl Scope {
 
     /// Returns true if a URL is in scope, at its own origin or at an equal one.
     pub(super) fn accepts(&self, url: &str, form: &KeyForm) -> bool {
-        let hosts = form.hosts();
+        let hosts = &form.hosts;
         if self.accepts_itself(url) || hosts.is_empty() {
             return self.accepts_itself(url);
         }
         let parts = Parts::of(url);
-        hosts.of(url, &parts).is_some_and(|class| {
-            hosts.is_open(class) || hosts.aliases(class, &parts).iter().any(|alias| self.accepts_itself(alias))
+        hosts.find(url, &parts).is_some_and(|(_, class)| {
+            class.open || class.aliases(&parts).iter().any(|alias| self.accepts_itself(alias))
         }) || self.origins.contains(&*form.view(url).host())
     }
 
@@ -67,7 +67,7 @@ impl Scope {
 
     /// Returns true if a URL of this origin may be in scope.
     pub(super) fn may_accept_origin(&self, origin: &str, form: &KeyForm) -> bool {
-        let hosts = form.hosts();
+        let hosts = &form.hosts;
         let accepts = |origin: &str| {
             self.origins.contains(origin)
                 || self.origins.iter().any(|known| hosts.may_be_equal(known, origin))
@@ -81,7 +81,7 @@ impl Scope {
     /// Returns false if no URL of this host, or of a host below it as a domain, is in scope.
     pub(super) fn may_accept_domain(&self, domain: &str, form: &KeyForm) -> bool {
         let origins = self.origins.iter().map(|origin| &**origin);
-        form.hosts().named().chain(origins).any(|origin| is_below(origin, domain))
+        form.hosts.named().chain(origins).any(|origin| is_below(origin, domain))
             || self.globs.iter().any(|globs| globs.may_match_domain(domain))
     }
 }

@@ -68,7 +68,7 @@ impl Sessions {
         Sessions { entries, most, unnamed, named: RwLock::default(), requests: AtomicU64::default() }
     }
 
-    /// The entries that a session was served.
+    /// Returns the entries that a session was served.
     pub(super) fn of(&self, name: Option<&str>) -> Arc<EntrySet> {
         let Some(name) = name else { return self.unnamed.clone() };
         let now = self.requests.fetch_add(1, Ordering::Relaxed);
@@ -127,7 +127,7 @@ impl SequenceState {
         SequenceState { served, dry_run: None }
     }
 
-    /// The current state for a dry run, which does not change that of the session.
+    /// Returns the current state for a dry run, which does not change that of the session.
     pub(super) fn dry_run(&self) -> Self {
         SequenceState { served: self.served.clone(), dry_run: Some(RefCell::default()) }
     }

@@ -15,7 +15,7 @@ use crate::verdict::exit;
 /// Runs `pack`.
 /// Writes nothing if it fails.
 pub fn pack(args: &PackArgs, ui: &Ui) -> Result<u8, Failure> {
-    let to = args.output.clone().unwrap_or_else(|| pack::archive_of(&args.file));
+    let to = args.output.clone().unwrap_or_else(|| pack::with_extension(&args.file, "zip"));
     print(&to, &fixtures::with_lock(&to, || pack::pack(&args.file, &to, args.force))?, Event::Packed, ui);
     Ok(exit::SUCCESS)
 }
@@ -23,7 +23,7 @@ pub fn pack(args: &PackArgs, ui: &Ui) -> Result<u8, Failure> {
 /// Runs `unpack`.
 /// Existing files stay unchanged if it fails.
 pub fn unpack(args: &UnpackArgs, ui: &Ui) -> Result<u8, Failure> {
-    let to = args.output.clone().unwrap_or_else(|| pack::har_of(&args.file));
+    let to = args.output.clone().unwrap_or_else(|| pack::with_extension(&args.file, "har"));
     print(&to, &fixtures::with_lock(&to, || pack::unpack(&args.file, &to, args.force))?, Event::Unpacked, ui);
     Ok(exit::SUCCESS)
 }

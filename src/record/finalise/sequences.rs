@@ -127,7 +127,8 @@ impl ComparisonRules {
     fn old_response(&self, fixture: &Fixture, at: usize) -> Option<ResponseKey> {
         let read = || -> Result<_, harproxy_har::Error> {
             let entry = fixture.entry(at)?;
-            Ok(self.projection.response_key(&entry.request.method, &entry_view::response(fixture, at, &entry)?))
+            let body = entry_view::response_body(fixture, at, &entry)?;
+            Ok(self.projection.response_key(&entry.request.method, &entry_view::response(&entry, body)))
         };
         read().inspect_err(|error| tracing::debug!(%error, "an entry cannot be compared")).ok()
     }

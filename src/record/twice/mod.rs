@@ -55,8 +55,8 @@ fn entries(fixture: &Fixture) -> Result<Vec<(usize, Arc<Entry>)>, Error> {
 
 fn exchanges<'e>(fixture: &Fixture, entries: &'e [(usize, Arc<Entry>)]) -> Result<Vec<Exchange<'e>>, Error> {
     let exchange = |(at, entry): &'e (usize, Arc<Entry>)| {
-        let mut request = entry_view::request(fixture, *at, entry)?;
-        let mut response = entry_view::response(fixture, *at, entry)?;
+        let mut request = entry_view::request(entry, entry_view::request_body(fixture, *at, entry)?);
+        let mut response = entry_view::response(entry, entry_view::response_body(fixture, *at, entry)?);
         // The beginnings of truncated payloads are compared.
         (request.body.cut, response.body.cut) = (None, None);
         Ok(Exchange { request, response })

@@ -85,7 +85,7 @@ impl Replies for Core {
             }
         }
         let url = NormalUrl::parse_any(url).unwrap();
-        let query = Query { method, url: &url, headers: &map, body };
+        let query = Query::new(method, &url, &map, body);
         let (action, chosen) = match self.0.answer(&query, None) {
             Outcome::Serve(chosen) => ("serve", chosen),
             Outcome::Redirect(chosen) => ("redirect", chosen),

@@ -6,13 +6,11 @@ use std::ops::ControlFlow;
 use harproxy_json::Pointer;
 use serde_json::Value;
 
-use super::super::body_rules::BodyRules;
-use super::super::difference::{BodyLocation, Difference, Location};
-use super::super::distance;
-use super::super::graphql;
-use super::super::json_diff::{ArrayRule, JsonVisitor, walk};
-use super::super::template::{PlaceholderScore, PlaceholderValues};
-use super::{MAX_DIFFERENCES, PayloadDiffKind, SyntaxDiff};
+use super::{MAX_DIFFERENCES, PayloadDiff, PayloadDiffKind};
+use crate::distance;
+use crate::graphql;
+use crate::json_diff::{ArrayRule, Comparison, walk};
+use crate::{BodyLocation, BodyRules, Difference, Location, PlaceholderValues};
 
 /// The most containers that are compared value by value. Further ones are compared as a whole.
 const MAX_CONTAINERS: usize = 100_000;
@@ -24,7 +22,7 @@ const WEIGHT: u64 = 100;
 const CHANGED_WEIGHT: u64 = 60;
 
 /// Compares two values without the parts that the rules ignore. Returns `None` if they are equal.
-pub(super) fn diff<'a>(mut left: Value, mut right: Value, rules: &BodyRules) -> Option<SyntaxDiff<'a>> {
+pub(super) fn diff<'a>(mut left: Value, mut right: Value, rules: &BodyRules) -> Option<PayloadDiff<'a>> {
     let operations = [graphql::operation(&left), graphql::operation(&right)];
     for value in [&mut left, &mut right] {
         rules.remove_ignored(value);
@@ -32,8 +30,15 @@ pub(super) fn diff<'a>(mut left: Value, mut right: Value, rules: &BodyRules) -> 
         graphql::fold_queries(value);
     }
     let mut found = WeightedDifferences::default();
-    let _ = walk(&left, &right, ArrayRule::Elements, &PlaceholderValues::default(), &mut found);
-    let WeightedDifferences { differences, places, differing, equal, .. } = found;
+    let mut equal = 0;
+    let _ = walk(&left, &right, ArrayRule::Elements, &PlaceholderValues::default(), MAX_CONTAINERS, |comparison| {
+        match comparison {
+            Comparison::Equal(_) => equal += 1,
+            Comparison::Different(pointer, left, right) => found.add_difference(pointer, left, right),
+        }
+        ControlFlow::Continue(())
+    });
+    let WeightedDifferences { differences, places, differing } = found;
     if places.is_empty() {
         return None;
     }
@@ -44,30 +49,19 @@ pub(super) fn diff<'a>(mut left: Value, mut right: Value, rules: &BodyRules) -> 
     if operations[0] != operations[1] {
         distance += distance::OPERATION;
     }
-    Some(SyntaxDiff { differences, kind, distance })
+    Some(PayloadDiff { differences, kind, distance, operation: None })
 }
 
-/// Collects the first differences, their places, and the weights of all values.
+/// Collects the first differences, their places, and their weight.
 #[derive(Debug, Default)]
 struct WeightedDifferences {
     differences: Vec<Difference<'static>>,
     places: Vec<Pointer<'static>>,
     differing: u64,
-    equal: u64,
-    containers: usize,
 }
 
-impl<'v> JsonVisitor<'v> for WeightedDifferences {
-    fn equal(&mut self, _: PlaceholderScore) {
-        self.equal += 1;
-    }
-
-    fn different(
-        &mut self,
-        pointer: &Pointer<'v>,
-        left: Option<&'v Value>,
-        right: Option<&'v Value>,
-    ) -> ControlFlow<()> {
+impl WeightedDifferences {
+    fn add_difference(&mut self, pointer: &Pointer<'_>, left: Option<&Value>, right: Option<&Value>) {
         self.differing += weight(left, right);
         if self.differences.len() < MAX_DIFFERENCES {
             // Quotes are shown only if one value is a string and the other is not.
@@ -80,12 +74,6 @@ impl<'v> JsonVisitor<'v> for WeightedDifferences {
         if self.places.len() <= MAX_PLACES {
             self.places.push(pointer.to_owned());
         }
-        ControlFlow::Continue(())
-    }
-
-    fn descends(&mut self) -> bool {
-        self.containers += 1;
-        self.containers < MAX_CONTAINERS
     }
 }
 

@@ -9,15 +9,12 @@ use harproxy_http::MediaType;
 use harproxy_json::Pointer;
 use serde_json::Value;
 
-use super::body_rules::BodyRules;
-use super::difference::{BodyLocation, Difference, DifferenceKind, Location};
 use super::distance;
 use super::excerpt::common_prefix;
 use super::fields::{self, ListDifferences, Parameter};
 use super::graphql;
-use super::recorded::RecordedPayload;
-use super::sent::SentPayload;
-use super::stream_digest::{DigestedPayload, summarise};
+use super::stream_digest::summarise;
+use crate::{BodyLocation, BodyRules, Difference, DifferenceKind, Location, RecordedPayload, SentPayload};
 
 /// The most differences that are reported of one payload.
 pub const MAX_DIFFERENCES: usize = 5;
@@ -53,13 +50,6 @@ pub enum PayloadDiffKind {
     Long,
 }
 
-/// The differences of two payloads that were compared by one syntax.
-struct SyntaxDiff<'a> {
-    differences: Vec<Difference<'a>>,
-    kind: PayloadDiffKind,
-    distance: u32,
-}
-
 /// Compares a sent payload with the bytes of a recorded one, if there is one. `is_equal` tells whether they match by
 /// the rules.
 #[must_use]
@@ -76,15 +66,16 @@ pub fn diff_payloads<'a>(
         let distance = if !sent.is_empty() && recorded.is_none() { distance::UNKNOWN } else { 0 };
         return PayloadDiff { operation, distance, ..PayloadDiff::default() };
     }
-    let SyntaxDiff { differences, kind, distance } = match (sent.is_empty(), recorded) {
+    let diff = match (sent.is_empty(), recorded) {
         (false, Some(recorded)) => diff_by_syntax(sent, recorded, value, recorded_type, rules),
-        (is_missing, recorded) => SyntaxDiff {
+        (is_missing, recorded) => PayloadDiff {
             differences: vec![diff_bytes(BodyLocation::Whole, (!is_missing).then(|| sent.decoded()), recorded)],
             kind: PayloadDiffKind::Other,
             distance: if is_missing { distance::MISSING_PAYLOAD } else { distance::ADDED_PAYLOAD },
+            operation: None,
         },
     };
-    PayloadDiff { differences, distance, kind, operation }
+    PayloadDiff { operation, ..diff }
 }
 
 /// Compares payloads of which at least one is longer than [`EXPLAINED_BYTES`]. `recorded_len` is the length of the
@@ -124,10 +115,8 @@ pub fn diff_long_payloads(
 
 /// Estimates the distance of payloads that are not parsed, by media type, length and the first differing byte.
 fn long_distance(sent: &SentPayload<'_>, recorded_len: u64, recorded_type: &str, differs_from: Option<u64>) -> u32 {
-    let len = sent.digested().map_or_else(|| sent.len(), DigestedPayload::len);
-    let sent_type = sent.content_type();
-    let (least, most) = (len.min(recorded_len), len.max(recorded_len).max(1));
-    if MediaType::parse(&sent_type).essence() != MediaType::parse(recorded_type).essence() {
+    let (least, most) = (sent.len().min(recorded_len), sent.len().max(recorded_len).max(1));
+    if MediaType::parse(&sent.content_type()).essence() != MediaType::parse(recorded_type).essence() {
         return distance::OTHER_PAYLOAD;
     }
     let nearer = |equal: u64, nearest: u32| {
@@ -144,7 +133,7 @@ fn diff_by_syntax<'a>(
     recorded_value: Option<Value>,
     recorded_type: &str,
     rules: &BodyRules,
-) -> SyntaxDiff<'a> {
+) -> PayloadDiff<'a> {
     let bytes = sent.decoded();
     let sent_type = sent.content_type();
     let types = [MediaType::parse(&sent_type), MediaType::parse(recorded_type)];
@@ -165,7 +154,7 @@ fn diff_by_syntax<'a>(
         false => distance::OTHER_PAYLOAD - (distance::OTHER_PAYLOAD - distance::PAYLOAD_LEAST) * similarity / 100,
     };
     let differences = vec![diff_bytes(BodyLocation::Whole, Some(bytes), Some(recorded))];
-    SyntaxDiff { differences, kind: PayloadDiffKind::Other, distance }
+    PayloadDiff { differences, kind: PayloadDiffKind::Other, distance, operation: None }
 }
 
 /// Parses an object or an array.
@@ -178,24 +167,23 @@ fn parse_container(bytes: &[u8]) -> Option<Value> {
 }
 
 /// Returns the difference of two payloads with the same meaning.
-fn diff_spelling<'a>(left: &'a [u8], right: &'a [u8], kind: PayloadDiffKind) -> SyntaxDiff<'a> {
+fn diff_spelling<'a>(left: &'a [u8], right: &'a [u8], kind: PayloadDiffKind) -> PayloadDiff<'a> {
     let difference = diff_bytes(BodyLocation::Whole, Some(left), Some(right)).with_kind(DifferenceKind::Spelling);
-    SyntaxDiff { differences: vec![difference], kind, distance: distance::SPELLING }
+    PayloadDiff { differences: vec![difference], kind, distance: distance::SPELLING, operation: None }
 }
 
 /// Returns the differences of the fields of two forms; `None` if they differ only in spelling.
-fn diff_forms<'a>(left: &'a [u8], right: &'a [u8]) -> Option<SyntaxDiff<'a>> {
+fn diff_forms<'a>(left: &'a [u8], right: &'a [u8]) -> Option<PayloadDiff<'a>> {
     let [left, right] = [left, right].map(String::from_utf8_lossy);
     let sent: Vec<Parameter<'_>> = fields::parameters(&left).collect();
     let recorded = fields::fill_placeholders(&sent, &fields::parameters(&right).collect::<Vec<_>>());
     let total = sent.len().max(recorded.len()) as u64;
     let is_same = |a: &&str, b: &&str| fields::decode_parameter(a).1 == fields::decode_parameter(b).1;
-    let found = match fields::compare_lists(&sent, &recorded, is_same) {
+    let (differences, distance) = match fields::compare_lists(&sent, &recorded, is_same) {
         ListDifferences::None => return None,
         ListDifferences::Order => {
             let location = Location::RequestBody(BodyLocation::Whole);
-            let owned = [&left, &right].map(|text| Some(Cow::Owned(text.clone().into_owned())));
-            let [left, right] = owned;
+            let [left, right] = [&left, &right].map(|text| Some(Cow::Owned(text.clone().into_owned())));
             let difference = Difference::new(location, left, right).with_kind(DifferenceKind::Order);
             (vec![difference], distance::SPELLING)
         }
@@ -210,7 +198,7 @@ fn diff_forms<'a>(left: &'a [u8], right: &'a [u8]) -> Option<SyntaxDiff<'a>> {
             (differences.collect(), distance::of_payloads(distance, total * most))
         }
     };
-    Some(SyntaxDiff { differences: found.0, kind: PayloadDiffKind::Other, distance: found.1 })
+    Some(PayloadDiff { differences, kind: PayloadDiffKind::Other, distance, operation: None })
 }
 
 /// Returns the difference of two payloads, or parts of payloads: as texts if they are UTF-8, else by their lengths and

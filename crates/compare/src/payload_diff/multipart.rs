@@ -6,20 +6,19 @@ use harproxy_http::MediaType;
 use harproxy_http::multipart::{self, BodyPart};
 use sha2::{Digest as _, Sha256};
 
-use super::super::difference::{BodyLocation, Difference, DifferenceKind, Location};
-use super::super::distance;
-use super::super::excerpt::common_prefix;
-use super::super::fields::{ListDifferences, compare_lists};
-use super::super::stream_digest::summarise;
-use super::super::template::PlaceholderValues;
-use super::super::text_pattern::TextPattern;
-use super::{MAX_DIFFERENCES, PayloadDiffKind, SyntaxDiff, diff_bytes};
+use super::{MAX_DIFFERENCES, PayloadDiff, PayloadDiffKind, diff_bytes};
+use crate::distance;
+use crate::excerpt::common_prefix;
+use crate::fields::{ListDifferences, compare_lists};
+use crate::stream_digest::summarise;
+use crate::text_pattern::TextPattern;
+use crate::{BodyLocation, Difference, DifferenceKind, Location, PlaceholderValues};
 
 /// Longer files are shown by length and digest, even if they are text.
 const SHOWN_FILE_BYTES: usize = 4096;
 
 /// Compares two multipart payloads. Returns `None` if one is not multipart, or all parts are equal.
-pub(super) fn diff<'a>(left: &'a [u8], right: &'a [u8], types: &[MediaType; 2]) -> Option<SyntaxDiff<'a>> {
+pub(super) fn diff<'a>(left: &'a [u8], right: &'a [u8], types: &[MediaType; 2]) -> Option<PayloadDiff<'a>> {
     let parts = |bytes, media_type: &MediaType| {
         multipart::parts(bytes, media_type.parameter("boundary").filter(|_| media_type.is_multipart())?)
     };
@@ -41,7 +40,7 @@ pub(super) fn diff<'a>(left: &'a [u8], right: &'a [u8], types: &[MediaType; 2]) 
     };
     let distance = distance::of_payloads(differences.len() as u64, total);
     differences.truncate(MAX_DIFFERENCES);
-    Some(SyntaxDiff { differences, kind: PayloadDiffKind::Other, distance })
+    Some(PayloadDiff { differences, kind: PayloadDiffKind::Other, distance, operation: None })
 }
 
 /// Adds the names of the parts. Parts without a name are numbered.

@@ -5,8 +5,9 @@ use std::cell::Cell;
 use std::cmp::Reverse;
 use std::io::Read;
 
+use ::http::HeaderMap;
 use harproxy_compare::excerpt::common_prefix;
-use harproxy_compare::fields::{self, ListDifferences, Parameter};
+use harproxy_compare::fields::{self, ListDifferences, NameDifference, Parameter};
 use harproxy_compare::payload_diff::EXPLAINED_BYTES;
 use harproxy_compare::{
     BodyLocation, Difference, Location, PathDiff, PathSegments, PathStep, PayloadDiff, PayloadDiffKind, SentPayload,
@@ -15,12 +16,11 @@ use harproxy_compare::{
 use harproxy_har::{Entry, Payload};
 use harproxy_http::url::normal;
 
-use super::super::candidate::RequiredValue;
+use super::super::candidate::{RequiredValue, content_type, read_recorded};
 use super::super::conditional::Condition;
 use super::super::index::Ordinal;
 use super::super::key::{Rules, View};
 use super::super::matcher::Matcher;
-use super::super::payload::{content_type, read_recorded};
 use super::super::score::FieldHashes;
 use super::super::{EntryRef, NearMiss, Query, RequestPart, choice};
 
@@ -37,24 +37,11 @@ pub(super) struct ComparedEntry {
 pub(super) struct NearRank {
     pub(super) distance: u32,
     score: Reverse<usize>,
-    ordinal: Ordinal,
+    pub(super) ordinal: Ordinal,
 }
 
-/// Limits the bytes of long payloads that one explanation reads.
-#[derive(Debug)]
-pub(super) struct ReadBudget(Cell<u64>);
-
-impl ReadBudget {
-    pub(super) fn new() -> Self {
-        ReadBudget(Cell::new(128 << 20))
-    }
-
-    /// Takes the bytes from the budget. Returns false if there are not enough left.
-    fn take(&self, bytes: u64) -> bool {
-        let left = self.0.get().checked_sub(bytes);
-        left.inspect(|left| self.0.set(*left)).is_some()
-    }
-}
+/// The most bytes of long payloads that one explanation reads.
+pub(super) const READ_BUDGET: u64 = 128 << 20;
 
 /// The method and URL of a request, prepared for the comparison with many entries.
 pub(super) struct RequestLine<'a> {
@@ -95,15 +82,9 @@ pub(super) fn path_segments<'u>(view: &View<'_, 'u>) -> PathSegments<'u> {
 
 impl Matcher {
     /// Compares a request with an entry; `None` if the entry can't be read.
-    pub(super) fn compare(
-        &self,
-        query: &Query<'_>,
-        payload: &SentPayload<'_>,
-        ordinal: Ordinal,
-        budget: &ReadBudget,
-    ) -> Option<ComparedEntry> {
+    pub(super) fn compare(&self, query: &Query<'_>, ordinal: Ordinal, budget: &Cell<u64>) -> Option<ComparedEntry> {
         let at = self.index.at(ordinal);
-        let entry = self.fixtures[at.fixture].entry(at.entry).ok()?;
+        let (entry, payload) = (self.fixtures[at.fixture].entry(at.entry).ok()?, &query.payload);
         let recorded_url = normal(&entry.request.url)?;
         let (sent, recorded) = (self.form.view(query.url.as_str()), self.form.view(&recorded_url));
         let rules = self.rules_for(&recorded_url);
@@ -118,7 +99,7 @@ impl Matcher {
         let path = PathDiff::new(&path_segments(&sent), &path_segments(&recorded));
         found.extend(path_differences(&path, &sent, &recorded));
         found.extend(QueryDiff::new(&sent, &recorded).differences(&sent, &recorded));
-        let headers = header_differences(query, &entry, &rules);
+        let headers = header_differences(payload.headers(), &entry, &rules);
         let headers_distance = u32::try_from(headers.len()).unwrap_or(u32::MAX).saturating_mul(distance::HEADER);
         found.extend(headers);
         let mut differences: Vec<_> = found.iter().map(report).collect();
@@ -139,7 +120,7 @@ impl Matcher {
 
         let line = RequestLine::new(query.method, &sent).distance(&entry.request.method, &recorded);
         let scored_headers = FieldHashes::of_entry(&entry.request.headers, rules.score_all_headers);
-        let score = FieldHashes::of_request(query.headers).score(&scored_headers);
+        let score = FieldHashes::of_request(payload.headers()).score(&scored_headers);
         let distance = line.saturating_add(headers_distance).saturating_add(body.distance);
         Some(ComparedEntry {
             rank: NearRank { distance, score: Reverse(score), ordinal },
@@ -163,12 +144,13 @@ impl Matcher {
         entry: &Entry,
         stored: Option<&Payload>,
         rules: &Rules,
-        budget: &ReadBudget,
+        budget: &Cell<u64>,
     ) -> PayloadDiff<'static> {
         let (content_type, len) = (content_type(entry), stored.map(Payload::len));
-        if !budget.take(len.unwrap_or_default()) {
+        let Some(left) = budget.get().checked_sub(len.unwrap_or_default()) else {
             return diff_long_payloads(sent, len, None, &content_type, None);
-        }
+        };
+        budget.set(left);
         let recorded = read_recorded(&self.fixtures[at.fixture], at.entry, entry, &rules.body);
         if recorded.score(sent, &rules.body, &rules.values).is_some() {
             return PayloadDiff::default();
@@ -181,17 +163,14 @@ impl Matcher {
 
 /// Returns the first byte that differs between a sent payload and a stored one, which is read in chunks.
 fn first_difference(sent: &[u8], stored: &Payload) -> Option<u64> {
-    const CHUNK: usize = 64 * 1024;
-    let (mut reader, mut chunk, mut at) = (stored.reader().ok()?, vec![0; CHUNK], 0);
+    const CHUNK: u64 = 64 * 1024;
+    let (mut reader, mut chunk, mut at) = (stored.reader().ok()?, Vec::new(), 0);
     loop {
-        let read = match reader.read(&mut chunk) {
-            Ok(read) => read,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(_) => return None,
-        };
-        let same = common_prefix(&sent[at..], &chunk[..read]);
+        chunk.clear();
+        reader.by_ref().take(CHUNK).read_to_end(&mut chunk).ok()?;
+        let same = common_prefix(&sent[at..], &chunk);
         at += same;
-        if same < read || read == 0 {
+        if same < chunk.len() || chunk.is_empty() {
             return Some(at as u64);
         }
     }
@@ -236,21 +215,21 @@ fn path_differences<'a>(diff: &PathDiff, sent: &View<'_, 'a>, recorded: &View<'_
 
 /// Returns the differences of the headers that must be equal, and of those that a conditional or range request is
 /// about.
-fn header_differences(query: &Query<'_>, entry: &Entry, rules: &Rules) -> Vec<Difference<'static>> {
+fn header_differences(sent: &HeaderMap, entry: &Entry, rules: &Rules) -> Vec<Difference<'static>> {
     let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
     let joined = |values: Vec<String>| (!values.is_empty()).then(|| Cow::Owned(values.join(", ")));
     let mut found = Vec::new();
     for name in &rules.match_headers {
         let recorded: Vec<_> = entry.request.headers.get_all(name).map(RequiredValue::new).collect();
-        if !choice::same_values(query.headers, name, &recorded) {
-            let sent = query.headers.get_all(name).iter().map(|value| text(value.as_bytes())).collect();
+        if !choice::same_values(sent, name, &recorded) {
+            let sent = sent.get_all(name).iter().map(|value| text(value.as_bytes())).collect();
             let recorded = recorded.iter().map(|recorded| text(&recorded.value)).collect();
             found.push(Difference::new(Location::RequestHeader(name.clone()), joined(sent), joined(recorded)));
         }
     }
     let condition = Condition::of(entry);
-    if condition.admits(query.headers).is_none() {
-        found.extend(condition.differences(query.headers).into_iter().map(|(name, sent, recorded)| {
+    if condition.admits(sent).is_none() {
+        found.extend(condition.differences(sent).into_iter().map(|(name, sent, recorded)| {
             let [sent, recorded] = [sent, recorded].map(|value| value.map(|value| Cow::Owned(text(&value))));
             Difference::new(Location::RequestHeader(name.to_owned()), sent, recorded)
         }));
@@ -260,10 +239,10 @@ fn header_differences(query: &Query<'_>, entry: &Entry, rules: &Rules) -> Vec<Di
 
 enum QueryDiff<'a> {
     Same,
-    /// The parameters are equal. One query has a `?` without parameters, or an empty parameter.
-    Punctuation,
+    /// The parameters are equal, but for their order, a `?` without parameters, or an empty parameter.
+    Spelling,
     /// Parameters differ. The flag tells whether the equal ones come in the same order.
-    Parameters(ListDifferences<'a, &'a str>, bool),
+    Names(Vec<NameDifference<'a, &'a str>>, bool),
 }
 
 impl<'a> QueryDiff<'a> {
@@ -279,16 +258,16 @@ impl<'a> QueryDiff<'a> {
         let filled = fields::fill_placeholders(&left, &right);
         match fields::compare_lists(&left, &filled, |a, b| a == b) {
             ListDifferences::None if empty_parameters(sent) == empty_parameters(recorded) => QueryDiff::Same,
-            ListDifferences::None => QueryDiff::Punctuation,
-            found => QueryDiff::Parameters(found, fields::are_in_order(&left, &filled)),
+            ListDifferences::None | ListDifferences::Order => QueryDiff::Spelling,
+            ListDifferences::Names(names) => QueryDiff::Names(names, fields::are_in_order(&left, &filled)),
         }
     }
 
     fn distance(&self) -> u32 {
         match self {
-            QueryDiff::Same | QueryDiff::Parameters(ListDifferences::None, _) => 0,
-            QueryDiff::Punctuation | QueryDiff::Parameters(ListDifferences::Order, _) => distance::SPELLING,
-            QueryDiff::Parameters(ListDifferences::Names(names), is_in_order) => {
+            QueryDiff::Same => 0,
+            QueryDiff::Spelling => distance::SPELLING,
+            QueryDiff::Names(names, is_in_order) => {
                 let values: u32 = names.iter().map(fields::parameter_distance).sum();
                 values + if *is_in_order { 0 } else { distance::SPELLING }
             }
@@ -301,9 +280,9 @@ impl<'a> QueryDiff<'a> {
             Difference::new(Location::Query, left, right)
         };
         match self {
-            QueryDiff::Same | QueryDiff::Parameters(ListDifferences::None, _) => Vec::new(),
-            QueryDiff::Punctuation | QueryDiff::Parameters(ListDifferences::Order, _) => vec![whole()],
-            QueryDiff::Parameters(ListDifferences::Names(names), is_in_order) => {
+            QueryDiff::Same => Vec::new(),
+            QueryDiff::Spelling => vec![whole()],
+            QueryDiff::Names(names, is_in_order) => {
                 let named = names.iter().map(|name| {
                     let [left, right] = fields::shown_values(name).map(|value| value.map(Cow::Owned));
                     Difference::new(Location::Parameter(name.name.clone().into_owned()), left, right)

@@ -6,25 +6,23 @@ mod compare;
 mod near;
 mod remedy;
 
+use std::cell::Cell;
 use std::sync::OnceLock;
 
 use harproxy_compare::payload_diff::EXPLAINED_BYTES;
-use harproxy_compare::{PayloadDiffKind, SentPayload, graphql};
+use harproxy_compare::{PayloadDiffKind, graphql};
 
-use self::compare::{ComparedEntry, ReadBudget};
+use self::compare::{ComparedEntry, READ_BUDGET};
 use super::index::Ordinal;
 use super::matcher::Matcher;
 use super::redacted_request::RedactedRequest;
 use super::{Difference, EntryRef, Miss, MissKind, NearMiss, Query, RequestPart};
 
+/// The index that explanations need beyond that of the matcher, built in the background or for the first miss.
+pub(super) type LazyNeighbours = OnceLock<near::Neighbours>;
+
 /// The most near entries that are reported.
 const MAX_NEAR: usize = 3;
-
-/// The index that explanations need beyond that of the matcher. It is built in the background, or for the first miss.
-#[derive(Debug, Default)]
-pub(super) struct Explainer {
-    neighbours: OnceLock<near::Neighbours>,
-}
 
 /// Above this number of entries the index is built for the first miss only: a run without misses does not need its
 /// memory.
@@ -33,34 +31,32 @@ const MAX_WARMED_UP: usize = 250_000;
 impl Matcher {
     /// Builds the index of explanations, so that the first miss is explained without a delay. Blocking.
     pub fn warm_up_explanations(&self) {
-        if self.index.entries().len() <= MAX_WARMED_UP {
+        if self.index.entries.len() <= MAX_WARMED_UP {
             self.neighbours();
         }
     }
 
     /// Explains a miss. Secrets of the request are replaced.
-    pub(super) fn explain(&self, query: &Query<'_>, payload: &SentPayload<'_>, kind: MissKind) -> Miss {
+    pub(super) fn explain(&self, query: &Query<'_>, kind: MissKind) -> Miss {
         let asked = self.form.view(query.url.as_str());
         let same_path = self.index.with_path(&asked).len();
-        let mut redacted = RedactedRequest::new(query, payload, &self.redaction);
+        let mut redacted = RedactedRequest::new(query, &self.redaction);
         let shown_url = redacted.as_ref().map_or(query.url, |redacted| &redacted.url).clone();
-        let budget = ReadBudget::new();
-        let mut compared: Vec<(ComparedEntry, Ordinal)> = Vec::new();
-        for (least, at) in self.nearest(query.method, &asked, !payload.is_empty()) {
+        let budget = Cell::new(READ_BUDGET);
+        let mut compared: Vec<ComparedEntry> = Vec::new();
+        for (least, at) in self.nearest(query.method, &asked, !query.payload.is_empty()) {
             // Headers and payload only add to the distance, so the remaining entries can't be nearer.
-            if compared.get(MAX_NEAR - 1).is_some_and(|(last, _)| least > last.rank.distance) {
+            if compared.get(MAX_NEAR - 1).is_some_and(|last| least > last.rank.distance) {
                 break;
             }
-            if let Some(one) = self.compare(query, payload, at, &budget) {
-                let place = compared.partition_point(|(known, _)| known.rank < one.rank);
-                compared.insert(place, (one, at));
+            if let Some(one) = self.compare(query, at, &budget) {
+                let place = compared.partition_point(|known| known.rank < one.rank);
+                compared.insert(place, one);
                 compared.truncate(MAX_NEAR);
             }
         }
         let remedy = match kind {
-            MissKind::NoEntry => {
-                compared.first().and_then(|(nearest, at)| self.remedy(query, payload, &shown_url, *at, nearest))
-            }
+            MissKind::NoEntry => compared.first().and_then(|nearest| self.remedy(query, &shown_url, nearest)),
             MissKind::BodyNotRecorded(_) => Some("--missing-body empty".to_owned()),
             MissKind::UsedUp => Some("--repeat sequence".to_owned()),
             MissKind::RedirectLoop(_) | MissKind::TooManyHops => Some("--redirects serve".to_owned()),
@@ -68,9 +64,9 @@ impl Matcher {
         };
         // Names may be secrets, too. A remedy with a placeholder would not work.
         let remedy = remedy.filter(|remedy| redacted.as_mut().is_none_or(|redacted| redacted.is_clean(remedy)));
-        let redact = |(compared, at)| self.redact_near(compared, query, payload, at, redacted.as_mut(), &budget);
+        let redact = |compared| self.redact_near(compared, query, redacted.as_mut(), &budget);
         let near: Vec<NearMiss> = compared.into_iter().map(redact).collect();
-        let operation = operation(query, payload, redacted.as_ref());
+        let operation = operation(query, redacted.as_ref());
         let recordable = if remedy.is_none() && kind == MissKind::NoEntry { self.recordable(&near) } else { None };
         Miss { kind, near, same_path, remedy, recordable, operation }
     }
@@ -87,20 +83,18 @@ impl Matcher {
         &self,
         live: ComparedEntry,
         query: &Query<'_>,
-        payload: &SentPayload<'_>,
-        ordinal: Ordinal,
         redacted: Option<&mut RedactedRequest<'_>>,
-        budget: &ReadBudget,
+        budget: &Cell<u64>,
     ) -> NearMiss {
-        let ComparedEntry { mut near, payload_kind, .. } = live;
+        let ComparedEntry { rank, mut near, payload_kind } = live;
         let Some(redacted) = redacted else { return near };
         let is_long = payload_kind == PayloadDiffKind::Long;
-        let shown = redacted.with(query, payload, |query, payload| {
+        let mut shown = redacted.query(query);
+        if is_long {
             // The differences of a long payload quote nothing of it. They are taken over below.
-            let without = payload.without_body();
-            let payload = if is_long { &without } else { payload };
-            self.compare(query, payload, ordinal, budget).map(|compared| compared.near.differences)
-        });
+            shown.payload = shown.payload.without_body();
+        }
+        let shown = self.compare(&shown, rank.ordinal, budget).map(|compared| compared.near.differences);
         let mut shown = shown.unwrap_or_default();
         if is_long {
             shown.retain(|difference| difference.what != RequestPart::Body);
@@ -112,27 +106,22 @@ impl Matcher {
 
     /// Returns all differences between a request and an entry, without the secrets of the request. An entry that can't
     /// be read has none.
-    pub(super) fn differences(
-        &self,
-        query: &Query<'_>,
-        payload: &SentPayload<'_>,
-        ordinal: Ordinal,
-    ) -> Vec<Difference> {
-        let budget = ReadBudget::new();
-        let Some(live) = self.compare(query, payload, ordinal, &budget) else { return Vec::new() };
-        let mut redacted = RedactedRequest::new(query, payload, &self.redaction);
-        self.redact_near(live, query, payload, ordinal, redacted.as_mut(), &budget).differences
+    pub(super) fn differences(&self, query: &Query<'_>, ordinal: Ordinal) -> Vec<Difference> {
+        let budget = Cell::new(READ_BUDGET);
+        let Some(live) = self.compare(query, ordinal, &budget) else { return Vec::new() };
+        let mut redacted = RedactedRequest::new(query, &self.redaction);
+        self.redact_near(live, query, redacted.as_mut(), &budget).differences
     }
 }
 
 /// Returns the GraphQL operation that a request names.
-fn operation(query: &Query<'_>, payload: &SentPayload<'_>, redacted: Option<&RedactedRequest<'_>>) -> Option<String> {
-    let named = |_: &Query<'_>, payload: &SentPayload<'_>| {
-        let text = Some(payload.decoded()).filter(|text| text.len() <= EXPLAINED_BYTES);
-        serde_json::from_slice(text?).ok().and_then(|value| graphql::operation(&value))
+fn operation(query: &Query<'_>, redacted: Option<&RedactedRequest<'_>>) -> Option<String> {
+    let named = |query: &Query<'_>| {
+        let text = Some(query.payload.decoded()).filter(|text| text.len() <= EXPLAINED_BYTES)?;
+        graphql::operation(&serde_json::from_slice(text).ok()?)
     };
     match redacted {
-        Some(redacted) => redacted.with(query, payload, named),
-        None => named(query, payload),
+        Some(redacted) => named(&redacted.query(query)),
+        None => named(query),
     }
 }

@@ -35,7 +35,7 @@ const MAX_VARIABLE_SETS: usize = 32;
 /// One entry of each path, by the features that its path shares with others. Case, percent-encoding and empty segments
 /// do not count.
 #[derive(Debug, Default)]
-pub(super) struct Neighbours {
+pub(crate) struct Neighbours {
     groups: HashIndex,
     /// The sets of segments that vary, by a rule or because of a placeholder, by the length of the path.
     variable_sets: BTreeMap<usize, BTreeSet<Vec<usize>>>,
@@ -110,7 +110,7 @@ impl Neighbours {
 impl Matcher {
     /// Returns the index of similar URLs, built in the background or for the first miss.
     pub(super) fn neighbours(&self) -> &Neighbours {
-        self.explainer.neighbours.get_or_init(|| Neighbours::new(self))
+        self.neighbours.get_or_init(|| Neighbours::new(self))
     }
 
     /// Returns the entries to compare with a request, the nearest by method and URL first, each with this distance.
@@ -118,12 +118,12 @@ impl Matcher {
         let same_path = self.index.with_path(asked);
         let mut found: Vec<Ordinal> = same_path.iter().take(MAX_SAME_PATH).copied().collect();
         // Entries of the same path are enough if the index of a large fixture would have to be built first.
-        let is_built = self.explainer.neighbours.get().is_some();
-        if found.is_empty() || self.index.entries().len() <= MAX_WARMED_UP || is_built {
+        let is_built = self.neighbours.get().is_some();
+        if found.is_empty() || self.index.entries.len() <= MAX_WARMED_UP || is_built {
             self.add_neighbours(asked, &mut found);
         }
         if found.is_empty()
-            && let Some(known) = self.index.origin(&asked.parts.site())
+            && let Some(known) = self.index.origins.get(&*asked.parts.site())
         {
             found.clone_from(&known.first);
         }

@@ -2,7 +2,7 @@
 //! suggestion is tried before it is reported.
 
 use harproxy_compare::path_diff::PathStep;
-use harproxy_compare::{MatchBody, PathDiff, PayloadDiffKind, SentPayload};
+use harproxy_compare::{MatchBody, PathDiff, PayloadDiffKind};
 use harproxy_glob::Globs;
 use harproxy_http::url::{Parts, normal};
 use harproxy_http::{Headers, NormalUrl};
@@ -40,14 +40,8 @@ const MAX_JSON_PATHS: usize = 5;
 impl Matcher {
     /// Returns the options or configuration lines that let an entry match, in addition to those of the run. `shown_url`
     /// is the URL of the request without secrets.
-    pub(super) fn remedy(
-        &self,
-        query: &Query<'_>,
-        payload: &SentPayload<'_>,
-        shown_url: &NormalUrl,
-        ordinal: Ordinal,
-        compared: &ComparedEntry,
-    ) -> Option<String> {
+    pub(super) fn remedy(&self, query: &Query<'_>, shown_url: &NormalUrl, compared: &ComparedEntry) -> Option<String> {
+        let ordinal = compared.rank.ordinal;
         let recorded = self.url_of(ordinal)?;
         let differences = &compared.near.differences;
         let remedy = self.remedy_of_url_and_headers(query, shown_url, &recorded, differences)?;
@@ -67,7 +61,7 @@ impl Matcher {
         });
         let works = |remedy: &Remedy| {
             let options = remedy.applied_to(&self.options);
-            options.is_some_and(|options| self.would_match(query, payload, ordinal, &options))
+            options.is_some_and(|options| self.would_match(query, ordinal, &options))
         };
         remedies.find(works)?.text(&self.options)
     }
@@ -130,7 +124,7 @@ impl Matcher {
     }
 
     /// Returns true if an entry would be a candidate for a request under these options.
-    fn would_match(&self, query: &Query<'_>, payload: &SentPayload<'_>, ordinal: Ordinal, options: &Options) -> bool {
+    fn would_match(&self, query: &Query<'_>, ordinal: Ordinal, options: &Options) -> bool {
         let Ok(form) = KeyForm::new(options) else { return false };
         let at = self.index.at(ordinal);
         let fixture = &self.fixtures[at.fixture];
@@ -146,10 +140,10 @@ impl Matcher {
             return false;
         }
         let candidate = Candidate::new(ordinal, at, fixture, &entry, &rules, &form);
-        let fields = FieldHashes::of_request(query.headers);
+        let fields = FieldHashes::of_request(query.payload.headers());
         // Computed values depend on the rules of the run.
-        let payload = payload.fresh();
-        let request = LiveRequest { url: Some(&asked), headers: query.headers, fields: &fields, payload: &payload };
+        let payload = query.payload.fresh();
+        let request = LiveRequest { url: Some(&asked), fields: &fields, payload: &payload };
         choice::rank(&candidate, &request, &rules).is_some()
     }
 }

@@ -56,7 +56,7 @@ fn concurrent_requests_of_a_session_get_different_entries() {
     let mut taken: Vec<usize> = std::thread::scope(|scope| {
         let request = |_| {
             scope.spawn(|| {
-                let query = Query { method: "GET", url: &url, headers: &headers, body: None };
+                let query = Query::new("GET", &url, &headers, None);
                 (0..8).map(|_| chosen(&test.matcher.answer(&query, None)).unwrap().at.entry).collect::<Vec<_>>()
             })
         };

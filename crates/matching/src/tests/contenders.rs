@@ -6,7 +6,7 @@ const URL: &str = "https://a.test/x";
 
 fn states(test: &TestMatcher, request: &TestRequest) -> Vec<ContenderState> {
     let url = NormalUrl::parse(&request.url).unwrap();
-    let query = Query { method: &request.method, url: &url, headers: &request.headers, body: Some(&request.body) };
+    let query = Query::new(&request.method, &url, &request.headers, Some(&request.body));
     let before = test.matcher.contenders(&query, None);
     let chosen = before.iter().find(|contender| matches!(contender.state, ContenderState::Chosen { .. }));
     let outcome = test.matcher.answer(&query, None);
@@ -46,7 +46,8 @@ fn contender_with_a_lower_rank_has_the_reason() {
         [CHOSEN, ContenderState::LowerScore, ContenderState::LastResort, ContenderState::LaterFixture]
     );
     let url = NormalUrl::parse(URL).unwrap();
-    let query = Query { method: "GET", url: &url, headers: &HeaderMap::new(), body: None };
+    let headers = HeaderMap::new();
+    let query = Query::new("GET", &url, &headers, None);
     let contenders = test.matcher.contenders(&query, None);
     assert_eq!((contenders[0].repeated.len(), &contenders[0].lacking[..]), (0, &["accept".to_owned()][..]));
 }

@@ -144,7 +144,7 @@ impl TestMatcher {
 
     fn answer_to(&self, request: &TestRequest, session: Option<&str>) -> Outcome {
         let url = NormalUrl::parse(&request.url).unwrap();
-        let query = Query { method: &request.method, url: &url, headers: &request.headers, body: Some(&request.body) };
+        let query = Query::new(&request.method, &url, &request.headers, Some(&request.body));
         self.matcher.answer(&query, session)
     }
 

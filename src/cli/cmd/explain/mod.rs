@@ -17,7 +17,8 @@ use crate::replay;
 use crate::verdict::exit;
 use account::Account;
 use harproxy_har::{Entry, Payload};
-use harproxy_matching::{Chosen, Difference, EntryRef, Matcher, Miss, Outcome, Query};
+use harproxy_http::problem::in_words;
+use harproxy_matching::{Chosen, Difference, EntryRef, Matcher, Miss, MissKind, Outcome, Query};
 
 /// Runs the command: answers the requests in order, so that sequences advance.
 /// A miss is not an error.
@@ -89,7 +90,7 @@ fn answer(matcher: &Matcher, query: &Query<'_>) -> (Outcome, Option<AnswerBody>)
     let (Outcome::Serve(chosen) | Outcome::Redirect(chosen)) = &outcome else { return (outcome, None) };
     match body(matcher, chosen) {
         Ok(body) => (outcome, Some(body)),
-        Err(error) => (Outcome::Miss(Box::new(Miss::unreadable(chosen.at, &error))), None),
+        Err(error) => (Outcome::Miss(Box::new(Miss::of(MissKind::Unreadable(chosen.at, in_words(&error))))), None),
     }
 }
 

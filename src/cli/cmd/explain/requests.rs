@@ -39,7 +39,7 @@ pub struct ExplainRequest {
 
 impl ExplainRequest {
     pub fn query(&self) -> Query<'_> {
-        Query { method: &self.method, url: &self.url, headers: &self.headers, body: self.body.as_deref() }
+        Query::new(&self.method, &self.url, &self.headers, self.body.as_deref())
     }
 }
 
