@@ -24,7 +24,7 @@ pub fn advise(verdict: &mut Verdict, evidence: &Evidence) {
             finding.hint = join_lines(trust_hint.into_iter().chain(doctor_hint(evidence)));
         }
         Some(finding) if is_silent => explain_silence(finding, evidence),
-        Some(finding) if !evidence.bypasses.is_empty() => {
+        Some(finding) if !evidence.bypasses.likely.is_empty() => {
             let hint = finding.hint.take().into_iter();
             finding.hint = join_lines(hint.chain(bypass_hints(evidence)).chain(doctor_hint(evidence)));
         }
@@ -80,7 +80,7 @@ fn doctor_hint(evidence: &Evidence) -> Option<String> {
 
 /// Returns the changes that make the bypassing programs use the proxy.
 fn bypass_hints(evidence: &Evidence) -> Vec<String> {
-    let programs = bypass::programs(evidence.bypasses.likely());
+    let programs = bypass::programs(&evidence.bypasses.likely);
     let mut hints: Vec<String> = programs.iter().map(|program| remedy::for_program(program, evidence)).collect();
     hints.dedup();
     hints

@@ -11,7 +11,7 @@ pub const PLAYWRIGHT: &str = "  use: {
 
 /// Returns the hint for a program by its name.
 pub(super) fn for_program(name: &str, evidence: &Evidence) -> String {
-    if evidence.bypasses.likely().iter().any(|connection| connection.udp && connection.program == name) {
+    if evidence.bypasses.likely.iter().any(|connection| connection.udp && connection.program == name) {
         return "HTTP/3 does not use a proxy: start the browser with `--disable-quic`, or turn HTTP/3 off in the client"
             .to_owned();
     }
@@ -34,7 +34,9 @@ pub(super) fn for_runtime(runtime: Runtime, evidence: &Evidence) -> String {
         Runtime::Bazel => "Bazel runs tests without the variables: pass each one with `--test_env=HTTPS_PROXY --test_env=SSL_CERT_FILE`, \
              and allow network access in the sandbox"
             .into(),
-        Runtime::Docker => docker(),
+        Runtime::Docker => "a container does not inherit harproxy's variables, and has its own 127.0.0.1: start `harproxy replay \
+             --listen 0.0.0.0:8899 --allow-remote`, and the container with `docker run $(harproxy env --docker) IMAGE`"
+            .into(),
         Runtime::Playwright => format!(
             "a browser reads its proxy from Playwright's configuration, not from variables: add to {}\n{PLAYWRIGHT}",
             evidence.project.file("playwright.config.*").unwrap_or("playwright.config.js"),
@@ -91,12 +93,6 @@ pub(super) fn for_runtime(runtime: Runtime, evidence: &Evidence) -> String {
     }
 }
 
-fn docker() -> String {
-    "a container does not inherit harproxy's variables, and has its own 127.0.0.1: start `harproxy replay --listen 0.0.0.0:8899 \
-     --allow-remote`, and the container with `docker run $(harproxy env --docker) IMAGE`"
-        .to_owned()
-}
-
 fn go(evidence: &Evidence) -> String {
     let mut text = format!(
         "Go bypasses the proxy for localhost and 127.0.0.1 regardless of the variables: {}",
@@ -121,7 +117,7 @@ fn java() -> String {
 
 /// Returns the hint to use a reverse port, with the address that the client connected to.
 fn reverse_port(evidence: &Evidence) -> String {
-    let origin =
-        evidence.bypasses.local().map_or_else(|| "http://127.0.0.1:3000".to_owned(), |to| format!("http://{to}"));
+    let local = evidence.bypasses.all().map(|connection| connection.to).find(|to| to.ip().to_canonical().is_loopback());
+    let origin = local.map_or_else(|| "http://127.0.0.1:3000".to_owned(), |to| format!("http://{to}"));
     format!("use a reverse port: pass `--reverse API={origin}`, and read the address from HARPROXY_URL_API")
 }
