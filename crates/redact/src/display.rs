@@ -8,7 +8,7 @@ use std::ops::Range;
 use ::http::HeaderMap;
 use memchr::memmem;
 
-use crate::find::secret_match::can_begin_token;
+use crate::find::can_begin_token;
 use crate::find::spellings::spellings;
 use crate::policy::Policy;
 use crate::redactor::{PayloadRedaction, Redactor};

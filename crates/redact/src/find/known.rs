@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use aho_corasick::{AhoCorasick, Input};
 
-use super::secret_match::{can_begin_token, token_rest};
 use super::shapes::{MAX_NEEDLES, automaton};
+use super::{can_begin_token, token_rest};
 
 /// The length of the shortest value that is searched for, bytes. A shorter value is too likely to occur by chance.
 pub(crate) const MIN_LEN: usize = 8;

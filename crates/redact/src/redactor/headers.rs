@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use super::Redactor;
-use super::pairs::is_url;
+use super::url::is_url;
 use crate::replace::placeholder::PlaceholderName;
 use crate::splice::{Splice, apply_splices, of_part};
 use harproxy_http::{Header, Headers, cookies};

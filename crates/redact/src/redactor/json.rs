@@ -15,12 +15,11 @@ use regex::bytes::Regex;
 
 use super::decoded::{DecodedText, TextEncoding};
 use super::headers::{after_scheme, has_scheme};
-use super::pairs::is_url;
 use super::text::find_members;
+use super::url::is_url;
 use super::{MAX_DEPTH, Redactor};
 use crate::find::prefilter::{Candidates, last_item};
-use crate::find::redacted;
-use crate::find::secret_match::{SecretMatch, compile_regex};
+use crate::find::{SecretMatch, compile_regex, is_redacted};
 use crate::replace::placeholder::{PlaceholderName, ValueFormat};
 use crate::splice::{Splice, shifted};
 use harproxy_json::scan::{BYTE_ORDER_MARK, StringSpan, is_space, scalar_end, skip_space};
@@ -173,7 +172,7 @@ impl Redactor<'_> {
         let decoded = DecodedText::new(&walk.text[string.inside.clone()], TextEncoding::Json);
         if let Some(LocatedScalar { name, .. }) = located {
             // A path selects empty values, too.
-            if !redacted::is_whole(&decoded.text) {
+            if !is_redacted(&decoded.text) {
                 let name = PlaceholderName::new(&name);
                 let with = self.replace_secret(&decoded.text, &name, format_of(&decoded.text));
                 walk.splices.push(Splice { range: string.inside.clone(), with });
@@ -190,7 +189,7 @@ impl Redactor<'_> {
     /// Replaces a number, a boolean or null that a path selects.
     fn replace_scalar(&mut self, walk: &mut JsonWalk<'_>, range: Range<usize>, name: Option<&PlaceholderName>) {
         let value = &walk.text[range.clone()];
-        let Some(name) = name.filter(|_| !value.is_empty() && !redacted::is_whole(value)) else { return };
+        let Some(name) = name.filter(|_| !value.is_empty() && !is_redacted(value)) else { return };
         let with = if value.iter().any(u8::is_ascii_digit) {
             self.replace_secret(value, name, ValueFormat::Number)
         } else {

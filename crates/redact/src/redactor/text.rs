@@ -7,8 +7,7 @@ use std::sync::LazyLock;
 use regex::bytes::{Captures, Regex};
 
 use super::Redactor;
-use crate::find::redacted;
-use crate::find::secret_match::{SecretMatch, compile_regex, token_rest};
+use crate::find::{SecretMatch, compile_regex, find_redacted, is_redacted, token_rest};
 use crate::policy::Policy;
 use crate::replace::jwt;
 use crate::replace::placeholder::{PlaceholderName, ValueFormat};
@@ -41,7 +40,7 @@ impl Redactor<'_> {
     /// Returns the replacement of a value that is secret because of its place. `None` if it is empty or already
     /// redacted.
     pub fn replace_value(&mut self, value: &[u8], name: &PlaceholderName) -> Option<String> {
-        (!value.is_empty() && !redacted::is_whole(value)).then(|| self.replace_secret(value, name, ValueFormat::Text))
+        (!value.is_empty() && !is_redacted(value)).then(|| self.replace_secret(value, name, ValueFormat::Text))
     }
 
     /// Returns a splice that replaces a text from `from` on, if it is not empty or already redacted.
@@ -81,7 +80,7 @@ impl Redactor<'_> {
         let mut known: Vec<(Range<usize>, String)> =
             known.into_iter().map(|range| (range.clone(), self.replacer.replace_known(&text[range]))).collect();
         // Redacted parts are kept.
-        let redacted = redacted::find(text);
+        let redacted = find_redacted(text);
         matches.retain(|found| !overlaps(&redacted, &found.range));
         matches.sort_by_key(|found| found.range.start);
         known.retain(|(range, _)| !overlaps(&redacted, range));

@@ -5,8 +5,8 @@
 
 use super::Redactor;
 use super::decoded::{DecodedText, TextEncoding};
-use super::pairs::{PairSource, split_at_first};
 use super::payload::{PayloadFormat, is_form, is_text};
+use super::url::{PairSource, split_at_first};
 use crate::replace::placeholder::{PlaceholderName, ValueFormat};
 use crate::splice::{Splice, write_spliced};
 use harproxy_json::begins_with_text;

@@ -19,7 +19,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::digit_groups::DigitGroups;
 use super::placeholder::{PlaceholderName, ValueFormat};
-use crate::find::secret_match::compile_regex;
+use crate::find::compile_regex;
 
 /// The beginning of every marker. A placeholder has a hyphen there.
 pub(crate) const PREFIX: &str = "REDACTED_";
