@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustls::pki_types::CertificateDer;
 
 use super::ca::{self, Ca};
-use super::command::{CommandError, CommandRunner, run, run_checked};
+use super::edit::{CommandError, CommandRunner, run, run_checked};
 use super::store::{Listing, Obstacle, Store, StoreEntry};
 
 #[derive(Debug, thiserror::Error)]

@@ -5,9 +5,9 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::command::{Rights, search_path};
-use super::families::FAMILIES;
+use super::edit::{Rights, search_path};
 use super::store::StoreKind;
+use super::stores::FAMILIES;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Os {

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use super::ca::Ca;
-use super::command::{Rights, StoreCommand};
+use super::edit::{Rights, StoreCommand};
 
 /// Words of a command. A name in braces at the end of a word is a placeholder:
 ///

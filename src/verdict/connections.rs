@@ -6,8 +6,8 @@ use std::collections::HashSet;
 use indexmap::IndexMap;
 
 use super::check_id::CheckId;
-use super::counts::Counts;
-use super::finding::{Finding, Severity};
+use super::findings::{Finding, Severity};
+use super::request::Counts;
 
 /// A CONNECT to `authority` (`host:port`) carried neither TLS nor HTTP, and was closed.
 #[must_use]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::check_id::CheckId;
-use super::finding::Severity;
+use super::findings::Severity;
 
 const SELECTABLE: &[CheckId] = &[
     CheckId::MISS,

@@ -3,12 +3,10 @@
 
 mod check_id;
 pub mod connections;
-mod counts;
 mod entry_view;
 pub mod exit;
 pub mod explain;
 pub mod fail_on;
-mod finding;
 pub mod findings;
 pub mod phrase;
 pub mod report;
@@ -16,13 +14,12 @@ pub mod request;
 
 pub use check_id::CheckId;
 pub use connections::Handshakes;
-pub use counts::Counts;
 pub use entry_view::{EntryView, ExcerptBudget, PayloadExcerpt};
 pub use exit::{StatusSource, exit_status};
 pub use explain::NearEntry;
 pub use fail_on::{FailOn, FailOnError};
-pub use finding::{Finding, Location, Severity};
-pub use findings::{FindingListener, Findings};
+pub use findings::{Finding, FindingListener, Findings, Location, Severity};
+pub use request::Counts;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;

@@ -8,7 +8,6 @@ pub mod html;
 pub mod json;
 pub mod junit;
 pub mod markdown;
-pub mod marks;
 pub mod text;
 
 use std::path::{Component, Path, PathBuf};

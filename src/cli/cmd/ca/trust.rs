@@ -78,7 +78,8 @@ impl StoreOutput<'_> {
                 ui.note(Event::Command, &format!("  {}", ui::faint(harproxy_support::shell_quote::words(words))))
             };
             let mut editor = StoreEditor { rights: self.rights, runner: &mut *runner, tell: &mut print };
-            let done = if args.install { editor.install(store) } else { editor.uninstall(store) };
+            let wanted = if args.install { TrustState::Trusted } else { TrustState::Absent };
+            let done = editor.change(store, wanted);
             let found = store.list(runner);
             if args.json {
                 let mut object = self.json(store, &found);
