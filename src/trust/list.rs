@@ -3,9 +3,10 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rustls::pki_types::CertificateDer;
+use serde::Serialize;
 
 use super::ca::{self, Ca};
 use super::edit::{CommandError, CommandRunner, run, run_checked};
@@ -89,8 +90,8 @@ fn in_files(ca: &Ca, folders: &[PathBuf], bundles: &[PathBuf]) -> Result<StoreCo
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
             Err(error) => return Err(read(error)),
         };
-        let mut paths: Vec<PathBuf> =
-            entries.flatten().map(|entry| entry.path()).filter(|path| is_short(path)).collect();
+        let is_short = |path: &PathBuf| fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() <= MAX_FILE);
+        let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(is_short).collect();
         paths.sort();
         // Unreadable files of other owners are skipped.
         files.extend(paths.into_iter().filter_map(|path| Some((path.clone(), fs::read(path).ok()?))));
@@ -100,10 +101,6 @@ fn in_files(ca: &Ca, folders: &[PathBuf], bundles: &[PathBuf]) -> Result<StoreCo
         Some(path) => Some(fs::read(path).map_err(|source| ListError::Read { path: path.clone(), source })?),
     };
     Ok(StoreContents::in_files(ca, files, bundle.as_deref()))
-}
-
-fn is_short(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() <= MAX_FILE)
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -118,22 +115,13 @@ pub struct StoreContents {
     pub guarded: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum TrustState {
     Trusted,
     /// The certificate is present without effect: a file that is not in the bundle, or an entry without trust.
     Half,
     Absent,
-}
-
-impl TrustState {
-    pub fn word(self) -> &'static str {
-        match self {
-            TrustState::Trusted => "trusted",
-            TrustState::Half => "half",
-            TrustState::Absent => "absent",
-        }
-    }
 }
 
 impl StoreContents {

@@ -3,6 +3,8 @@
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
+use serde::Serialize;
+
 use super::ca::Ca;
 use super::edit::{Rights, StoreCommand};
 
@@ -16,7 +18,8 @@ use super::edit::{Rights, StoreCommand};
 pub(super) type Words = &'static [&'static str];
 
 /// The programs that read a store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum StoreKind {
     /// Programs that use the system's roots.
     System,
@@ -24,17 +27,6 @@ pub enum StoreKind {
     Chromium,
     Firefox,
     Java,
-}
-
-impl StoreKind {
-    pub fn word(self) -> &'static str {
-        match self {
-            StoreKind::System => "system",
-            StoreKind::Chromium => "chromium",
-            StoreKind::Firefox => "firefox",
-            StoreKind::Java => "java",
-        }
-    }
 }
 
 #[derive(Clone, Debug)]

@@ -60,20 +60,15 @@ fn warning(text: String, hint: impl Into<String>) -> Finding {
 /// refusal is therefore reported only for a host whose certificate no client accepted.
 #[derive(Debug, Default)]
 pub struct Handshakes {
-    refused: IndexMap<String, Refusals>,
+    /// The first reason and the number of refusals.
+    refused: IndexMap<String, (String, u64)>,
     accepted: HashSet<String>,
-}
-
-#[derive(Debug)]
-struct Refusals {
-    reason: String,
-    times: u64,
 }
 
 impl Handshakes {
     /// Counts a client that refused the certificate for `host`.
     pub fn add_refused(&mut self, host: String, reason: String) {
-        self.refused.entry(host).or_insert(Refusals { reason, times: 0 }).times += 1;
+        self.refused.entry(host).or_insert((reason, 0)).1 += 1;
     }
 
     /// Records that a client sent a request over a connection with the certificate for `host`.
@@ -85,12 +80,12 @@ impl Handshakes {
     pub fn findings(&self) -> impl Iterator<Item = Finding> {
         let ca_is_trusted = !self.accepted.is_empty();
         let refused = self.refused.iter().filter(|(host, _)| !self.accepted.contains(*host));
-        refused.map(move |(host, refusals)| refusal(host, refusals, ca_is_trusted))
+        refused.map(move |(host, (reason, times))| refusal(host, reason, *times, ca_is_trusted))
     }
 }
 
 /// If the client accepted certificates for other hosts, it trusts the CA, and the refusal is about this host.
-fn refusal(host: &str, Refusals { reason, times }: &Refusals, ca_is_trusted: bool) -> Finding {
+fn refusal(host: &str, reason: &str, times: u64, ca_is_trusted: bool) -> Finding {
     let refused = format!("a client refused the certificate that harproxy made for {host}: {reason}");
     // `doctor` reports this too, and has no globs.
     let exclude =
@@ -115,7 +110,7 @@ fn refusal(host: &str, Refusals { reason, times }: &Refusals, ca_is_trusted: boo
         )
     };
     let finding = Finding::new(CheckId::TLS_REFUSED, Severity::Warning, format!("{refused}\n{why}"));
-    Finding { times: *times, ..finding.with_hint(hint) }
+    Finding { times, ..finding.with_hint(hint) }
 }
 
 #[cfg(test)]

@@ -40,7 +40,8 @@ impl EntryView {
             let excerpt = PayloadExcerpt::read(&body.mime_type, &fixture.payload(entry, body).ok()?, budget)?;
             Some(match redactor.redact_payload(&body.mime_type, &excerpt.bytes) {
                 PayloadRedaction::Redacted(redacted) => {
-                    let size = if excerpt.is_cut() { excerpt.size } else { redacted.len() as u64 };
+                    let is_cut = (excerpt.bytes.len() as u64) < excerpt.size;
+                    let size = if is_cut { excerpt.size } else { redacted.len() as u64 };
                     PayloadExcerpt { bytes: redacted.into(), size, ..excerpt }
                 }
                 PayloadRedaction::Clean | PayloadRedaction::Opaque => excerpt,
@@ -94,12 +95,6 @@ impl PayloadExcerpt {
         };
         let bytes = budget.share(excerpt.bytes);
         Some(PayloadExcerpt { bytes, ..excerpt })
-    }
-
-    /// Returns true if the payload is longer than the excerpt.
-    #[must_use]
-    pub fn is_cut(&self) -> bool {
-        (self.bytes.len() as u64) < self.size
     }
 }
 

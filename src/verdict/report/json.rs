@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use indexmap::IndexMap;
+use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -47,8 +48,8 @@ struct Document<'a> {
     passed: bool,
     status: u8,
     source: StatusSource,
-    #[serde(with = "moment")]
-    started: OffsetDateTime,
+    /// RFC 3339.
+    started: Cow<'a, str>,
     duration_ms: u64,
     #[serde(default, skip_serializing_if = "<[Shard]>::is_empty")]
     shards: Cow<'a, [Shard]>,
@@ -86,7 +87,8 @@ pub fn render(report: &Report) -> String {
         passed: verdict.passed(),
         status: *status,
         source: *source,
-        started: *started,
+        // Formatting fails only for years beyond 9999.
+        started: started.format(&Rfc3339).unwrap_or_default().into(),
         duration_ms: verdict.duration_ms,
         shards: shards.into(),
         counts: Cow::Borrowed(&verdict.counts),
@@ -111,6 +113,8 @@ pub fn read(json: &[u8]) -> Result<Report, ReadError> {
         _ => return Err(ReadError::NotAReport),
     }
     let document: Document<'_> = serde_json::from_slice(json).map_err(ReadError::Malformed)?;
+    let started = OffsetDateTime::parse(&document.started, &Rfc3339);
+    let started = started.map_err(|error| ReadError::Malformed(serde_json::Error::custom(error)))?;
     Ok(Report {
         verdict: Verdict {
             mode: document.mode,
@@ -121,27 +125,11 @@ pub fn read(json: &[u8]) -> Result<Report, ReadError> {
         },
         status: document.status,
         source: document.source,
-        started: document.started,
+        started,
         command: document.command.unwrap_or_default().into_owned(),
         shards: document.shards.into_owned(),
         requests: document.requests.into_owned(),
         more_requests: document.more_requests,
         entries: IndexMap::new(),
     })
-}
-
-mod moment {
-    use super::*;
-    use serde::de::Error as _;
-    use serde::{Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(moment: &OffsetDateTime, serializer: S) -> Result<S::Ok, S::Error> {
-        // Formatting fails only for years beyond 9999.
-        serializer.serialize_str(&moment.format(&Rfc3339).unwrap_or_default())
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<OffsetDateTime, D::Error> {
-        let text = Cow::<str>::deserialize(deserializer)?;
-        OffsetDateTime::parse(&text, &Rfc3339).map_err(D::Error::custom)
-    }
 }

@@ -1,7 +1,5 @@
 //! Redaction of header fields and trailers. Their other bytes do not change.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 
 use super::Redactor;
@@ -38,11 +36,7 @@ impl Redactor<'_> {
     }
 
     pub(super) fn header_splices(&mut self, name: &str, value: &[u8]) -> Vec<Splice> {
-        let name = match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            true => Cow::Owned(name.to_ascii_lowercase()),
-            false => Cow::Borrowed(name),
-        };
-        match &*name {
+        match &*name.to_ascii_lowercase() {
             name if !self.policy.headers.contains(name.as_bytes()) => self.plain_header_splices(name, value),
             "cookie" => self.cookies_splices(value),
             "set-cookie" => self.set_cookies_splices(value),

@@ -11,6 +11,7 @@ use memchr::memmem;
 use regex::bytes::Regex;
 
 use super::digit_groups::{self, DigitGroups, NUMBER_PREFIX, read_digits};
+use crate::find::is_token_byte;
 use crate::splice::{Splice, remove_overlaps, spliced};
 use harproxy_http::jwt;
 
@@ -159,8 +160,7 @@ pub fn find(text: &[u8]) -> impl Iterator<Item = PlaceholderMatch> + '_ {
     if !may_occur_in(text) {
         return Vec::new().into_iter();
     }
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    let texts = find_runs(text, PREFIX, is_token).filter_map(|run| {
+    let texts = find_runs(text, PREFIX, is_token_byte).filter_map(|run| {
         let placeholder = parse(&text[run.clone()])?;
         let range = jwt::redacted_around(text, run.start).unwrap_or(run);
         Some(PlaceholderMatch { range, placeholder, format: ValueFormat::Text })

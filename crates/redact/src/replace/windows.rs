@@ -9,9 +9,6 @@ use harproxy_http::escape;
 /// Bytes that are read at a time.
 const CHUNK: usize = 64 << 10;
 
-/// Bytes that are reserved for the first read. Most texts are shorter.
-const FIRST_CHUNK: usize = 4 << 10;
-
 /// Reads a stream with replacements.
 ///
 /// `find` gets a window of the text and returns the splices that begin in a range of it. They may end behind the range.
@@ -37,7 +34,6 @@ impl<R: Read, F: FnMut(&[u8], Range<usize>) -> Vec<Splice>> WindowReader<R, F> {
     }
 
     fn replace_more(&mut self) -> io::Result<()> {
-        self.text.reserve(if self.text.is_empty() { FIRST_CHUNK } else { CHUNK });
         self.is_ended = self.read.by_ref().take(CHUNK as u64).read_to_end(&mut self.text)? < CHUNK;
         self.out.clear();
         self.consumed = 0;

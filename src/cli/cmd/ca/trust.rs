@@ -255,14 +255,14 @@ impl StoreOutput<'_> {
     }
 
     fn json(&self, store: &Store, found: &Looked) -> Value {
-        let state = found.as_ref().map_or("unknown", |found| found.state().word());
+        let state = found.as_ref().map_or_else(|_| json!("unknown"), |found| json!(found.state()));
         let others = found.as_ref().map(|found| found.others.as_slice()).unwrap_or_default();
         let own = found.as_ref().map(|found| found.own.as_slice()).unwrap_or_default();
         let others = others.iter().map(|other| {
             json!({"name": other.name, "remove": commands(&store.remove_others(std::slice::from_ref(other)), self.rights)})
         });
         json!({
-            "store": store.kind.word(),
+            "store": store.kind,
             "name": store.name,
             "place": store.place.to_string_lossy(),
             "state": state,

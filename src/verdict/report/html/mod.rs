@@ -43,7 +43,7 @@ const SCRIPT: &str = concat!(
 pub fn render(report: &Report) -> String {
     let passed = report.verdict.passed();
     let (style, script) = (with_lf(STYLE), with_lf(SCRIPT));
-    let summary = text::render(&report.verdict, &text::Palette::plain());
+    let summary = text::render(&report.verdict, &text::Palette::default());
     let headline = summary.lines().next().unwrap_or_default();
     let fill = |name: &str| -> Cow<'_, str> {
         match name {
