@@ -68,7 +68,6 @@ impl fmt::Debug for ProxyAddress {
 pub struct Facts<'a> {
     pub proxy: &'a ProxyAddress,
     pub ca: &'a Path,
-    /// Files that the variables point at.
     pub files: &'a RunFiles,
     /// Values of `--bypass`: `HOST` or `HOST:PORT`.
     pub bypass: &'a [String],

@@ -29,7 +29,7 @@ pub struct Evidence {
     pub short_lived: Vec<String>,
     /// The `NAME` of a `HARPROXY_URL_NAME` in CMD's words that is not set.
     pub unset_url: Option<String>,
-    /// Whether the run is `harproxy doctor`, which must not advise to run itself.
+    /// True if the run is `harproxy doctor`, which must not advise to run itself.
     pub is_doctor: bool,
 }
 
@@ -88,7 +88,7 @@ impl Project {
         Project { manifests: manifests.collect(), files }
     }
 
-    /// Whether a file lists dependencies.
+    /// Returns true if a file lists dependencies.
     fn is_manifest(file: &str) -> bool {
         const NAMES: &[&str] = &[
             "package.json",
@@ -139,7 +139,7 @@ fn read_start(path: &Path) -> Option<String> {
     Some(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// Whether `text` contains `name` as a whole word.
+/// Returns true if `text` contains `name` as a whole word.
 fn has_word(text: &str, name: &str) -> bool {
     let part = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
     text.match_indices(name).any(|(at, _)| {

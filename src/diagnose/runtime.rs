@@ -267,7 +267,7 @@ fn base_name(name: &str) -> String {
     if VERSIONED.contains(&bare) { bare.to_owned() } else { name.to_owned() }
 }
 
-/// Whether `go test` ran without starting a test binary. False if the programs of CMD are unknown.
+/// Returns true if `go test` ran without starting a test binary. False if the programs of CMD are unknown.
 fn is_cached(evidence: &Evidence, known: &[Runtime]) -> bool {
     let Some(programs) = &evidence.programs else { return false };
     let tests = words(evidence).windows(2).any(|pair| pair[0] == "go" && pair[1] == "test");

@@ -42,7 +42,7 @@ impl Ca {
         }
     }
 
-    /// Whether the certificate is this CA's, byte for byte.
+    /// Returns true if the certificate is this CA's, byte for byte.
     pub(super) fn is(&self, other: &CertificateDer<'_>) -> bool {
         self.der.as_ref() == other.as_ref()
     }
@@ -56,7 +56,7 @@ impl Ca {
     }
 }
 
-/// Whether a common name has the form of harproxy's CAs.
+/// Returns true if a common name has the form of harproxy's CAs.
 pub(super) fn is_harproxy_name(common_name: &str) -> bool {
     let digits = common_name.strip_prefix(COMMON_NAME);
     digits.is_some_and(|digits| digits.len() == DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))

@@ -45,7 +45,6 @@ pub struct CommandOutput {
     pub err: String,
 }
 
-/// Errors of a command that has to succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
     #[error("running `{program}`")]
@@ -66,7 +65,6 @@ pub struct LocalRunner {
 }
 
 impl LocalRunner {
-    /// Creates a runner for a process with these variables.
     pub fn new(env: &BTreeMap<String, OsString>) -> Self {
         let path = env.get("PATH");
         let joined = std::env::join_paths(search_path(path)).ok();
@@ -118,7 +116,6 @@ pub(super) fn search_path(path: Option<&OsString>) -> Vec<PathBuf> {
 
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
-    /// The store can't be listed.
     #[error(transparent)]
     Listing(#[from] ListError),
     #[error("`{tool}` is not installed")]

@@ -105,7 +105,7 @@ fn in_files(ca: &Ca, folders: &[PathBuf], bundles: &[PathBuf]) -> Result<StoreCo
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoreContents {
-    /// Whether readers of the store trust the CA for servers.
+    /// True if readers of the store trust the CA for servers.
     pub trusted: bool,
     /// Entries with this CA's certificate.
     pub own: Vec<StoreEntry>,
@@ -145,7 +145,6 @@ impl StoreContents {
         false
     }
 
-    /// Parses files of roots and their bundle.
     pub(super) fn in_files(ca: &Ca, files: Vec<(PathBuf, Vec<u8>)>, bundle: Option<&[u8]>) -> Self {
         let mut found = StoreContents::default();
         for (path, text) in files {

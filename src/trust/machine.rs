@@ -20,7 +20,6 @@ pub enum Os {
     Windows,
 }
 
-/// An NSS database of a browser.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NssDatabase {
     /// [`StoreKind::Chromium`] or [`StoreKind::Firefox`].

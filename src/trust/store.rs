@@ -17,7 +17,6 @@ use super::edit::{Rights, StoreCommand};
 /// - `{entry}`: the identifier of an entry: a file, a nickname, an alias
 pub(super) type Words = &'static [&'static str];
 
-/// The programs that read a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StoreKind {
@@ -84,7 +83,6 @@ pub struct StoreEntry {
 
 #[derive(Clone, Debug)]
 pub struct Store {
-    /// The programs that read it.
     pub kind: StoreKind,
     /// Its name in messages.
     pub name: String,

@@ -10,7 +10,6 @@ use harproxy_har::{Fixture, Payload};
 use harproxy_http::Headers;
 use harproxy_redact::{PayloadRedaction, Policy, display};
 
-/// An entry of a fixture as reports show it.
 #[derive(Clone, Debug)]
 pub struct EntryView {
     pub method: String,

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::phrase::difference;
+use super::report::headline::many;
 use harproxy_matching::{Difference, EntryRef, Guess, Miss, MissKind, RequestPart};
 
 /// The number of differences of an entry that are listed.
@@ -19,7 +20,6 @@ pub fn is_near_line(line: &str) -> bool {
     LEADS.iter().any(|lead| line.strip_prefix(lead).is_some_and(|rest| rest.starts_with(':')))
 }
 
-/// The place of an entry, as people read it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EntryPlace {
     /// The fixture, as it was given.
@@ -49,7 +49,6 @@ pub struct NearEntry {
     pub differences: Vec<Difference>,
 }
 
-/// A miss with its near entries and hints.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
     pub kind: &'static str,
@@ -146,12 +145,9 @@ impl Explanation {
             Some(operation) => format!("GraphQL operation `{operation}`: {}", self.summary),
             None => self.summary.clone(),
         };
-        match self.same_path {
-            0 => {}
-            1 => text.push_str("; 1 entry shares its host and path"),
-            n => {
-                let _ = write!(text, "; {n} entries share its host and path");
-            }
+        if self.same_path > 0 {
+            let entries = many(self.same_path as u64, "entry shares", "entries share");
+            let _ = write!(text, "; {entries} its host and path");
         }
         for (n, near) in self.near.iter().enumerate() {
             let lead = LEADS[usize::from(n > 0)];

@@ -124,9 +124,7 @@ impl FailOn {
 /// A `--fail-on` list that changes the severity of findings that already have one. A check that the list does not name
 /// keeps its severity.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SeverityOverride {
-    list: String,
-}
+pub struct SeverityOverride(String);
 
 impl SeverityOverride {
     /// Parses a list as [`FailOn::parse`] does; signs change the severity that each finding has.
@@ -141,7 +139,7 @@ impl SeverityOverride {
     /// ```
     pub fn parse(list: &str) -> Result<Self, FailOnError> {
         FailOn(BTreeSet::new()).apply(list)?;
-        Ok(SeverityOverride { list: list.to_owned() })
+        Ok(SeverityOverride(list.to_owned()))
     }
 
     /// The severity of a finding of this check that had another one. A check that no list can name keeps its severity.
@@ -152,7 +150,7 @@ impl SeverityOverride {
         }
         let failing = (had == Severity::Error).then(|| check.clone());
         // `parse` has checked the list.
-        FailOn(failing.into_iter().collect()).apply(&self.list).map_or(had, |fail_on| fail_on.severity(check))
+        FailOn(failing.into_iter().collect()).apply(&self.0).map_or(had, |fail_on| fail_on.severity(check))
     }
 }
 

@@ -155,13 +155,12 @@ impl Finding {
         Finding { check, severity, at, text: text.into(), hint: None, near, times: 1, requests }
     }
 
-    /// Adds the option, configuration line or command that helps.
     #[must_use]
     pub fn with_hint(self, hint: impl Into<String>) -> Self {
         Finding { hint: Some(hint.into()), ..self }
     }
 
-    /// Whether `--fail-on` can make this finding fail a run. A fixture without any date may be stale or not, so that it
+    /// Returns true if `--fail-on` can make this finding fail a run. A fixture without any date may be stale or not, so that it
     /// is listed as [`CheckId::STALE`] and never fails.
     #[must_use]
     pub fn can_fail(&self) -> bool {

@@ -64,7 +64,6 @@ pub enum EntryChange {
 pub struct RecordedEntry {
     /// The entry, counted from 0.
     pub entry: usize,
-    /// Its relation to the fixture before.
     pub change: EntryChange,
 }
 

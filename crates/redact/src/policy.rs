@@ -21,7 +21,7 @@ pub struct Rules {
     /// `query:key`, `form:key`, `json:token`), one cookie (`cookie:theme`), or a shape or a family of shapes
     /// (`shape:jwt`, `shape:aws`).
     pub except: Vec<String>,
-    /// Whether e-mail addresses, telephone numbers, IBANs and card numbers are secret.
+    /// True if e-mail addresses, telephone numbers, IBANs and card numbers are secret.
     pub personal: bool,
 }
 
@@ -170,7 +170,6 @@ pub fn exceptions() -> Vec<String> {
     bare.chain(of_kind).collect()
 }
 
-/// Parses a regular expression of `text`.
 pub fn parse_pattern(pattern: &str) -> Result<Regex, Error> {
     Regex::new(pattern).map_err(|error| Error::Pattern { pattern: pattern.to_owned(), reason: error.to_string() })
 }

@@ -108,6 +108,6 @@ pub(super) fn tally(verdict: &Verdict) -> String {
 }
 
 /// `1 entry`, `2 entries`.
-pub(super) fn many(count: u64, one: &str, more: &str) -> String {
+pub(crate) fn many(count: u64, one: &str, more: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { more })
 }

@@ -49,7 +49,6 @@ pub fn render(report: &Report) -> String {
     xml
 }
 
-/// Renders the child elements of a test case.
 fn case_content(status: Option<&Status>, case: &Case<'_>) -> String {
     let mut xml = String::new();
     if let Some(Status { tag, message, detail }) = status {
@@ -87,7 +86,7 @@ struct Status {
 /// The requests and findings of one endpoint, or of the run.
 #[derive(Default)]
 struct Case<'a> {
-    /// Whether a request went to the endpoint. Always true for the run.
+    /// True if a request went to the endpoint. Always true for the run.
     is_requested: bool,
     took: Duration,
     findings: Vec<&'a Finding>,
@@ -118,13 +117,12 @@ impl Case<'_> {
         Some(Status { tag: SKIPPED, message: entries.join("; "), detail: None })
     }
 
-    /// Whether all findings are unused or stale entries, and no request came.
+    /// Returns true if all findings are unused or stale entries, and no request came.
     fn is_skipped(&self) -> bool {
         let is_idle = |finding: &&Finding| [CheckId::UNUSED, CheckId::STALE].contains(&finding.check);
         !self.is_requested && self.findings.iter().all(is_idle)
     }
 
-    /// The text of all warnings.
     fn listed(&self) -> Option<String> {
         if self.is_skipped() {
             return None;
@@ -151,15 +149,10 @@ fn cases(report: &Report) -> IndexMap<String, Case<'_>> {
     let run = name(report);
     let broke =
         |status, source: StatusSource| headline::ending(status, source).map(|what| (name_in_reports(source), what));
-    if report.shards.is_empty() {
-        let broke = broke(report.status, report.source);
-        cases.insert(run.clone(), Case { is_requested: true, broke, ..Case::default() });
-    } else {
-        cases.insert(run.clone(), Case { is_requested: true, ..Case::default() });
-        for shard in &report.shards {
-            let broke = broke(shard.status, shard.source);
-            cases.insert(format!("{run}: {}", shard.shard), Case { is_requested: true, broke, ..Case::default() });
-        }
+    let mut insert = |name, broke| cases.insert(name, Case { is_requested: true, broke, ..Case::default() });
+    insert(run.clone(), broke(report.status, report.source).filter(|_| report.shards.is_empty()));
+    for shard in &report.shards {
+        insert(format!("{run}: {}", shard.shard), broke(shard.status, shard.source));
     }
     for seen in report.requests.iter().filter(|seen| seen.outcome != ResultKind::Noise) {
         let case = cases.entry(endpoint(&seen.method, &seen.url)).or_default();

@@ -22,7 +22,6 @@ const WORDS: [&str; 14] = [
 /// The first bytes of placeholders and markers.
 const REDACTED: Prefix = *b"REDACTED";
 
-/// The first bytes of a value.
 type Prefix = [u8; MIN_LEN];
 
 #[derive(Default)]

@@ -16,7 +16,6 @@ use crate::replace::placeholder::ValueFormat;
 use crate::replace::{marker, placeholder};
 use harproxy_http::{escape, jwt};
 
-/// A secret that was found in a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SecretMatch {
     pub(crate) range: Range<usize>,

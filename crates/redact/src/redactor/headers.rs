@@ -18,7 +18,6 @@ const AUTHORITIES: [&str; 3] = ["host", ":authority", "x-forwarded-host"];
 const SCHEMES: [&str; 2] = ["bearer", "basic"];
 
 impl Redactor<'_> {
-    /// Redacts header fields or trailers in place.
     pub fn redact_headers(&mut self, headers: &mut Headers) {
         let redact = |Header { name, value }: &Header| Header {
             name: name.clone(),

@@ -14,7 +14,6 @@ use crate::find::{SecretMatch, compile_regex};
 use crate::splice::{Splice, apply_splices, of_part};
 use harproxy_http::{MediaType, multipart};
 
-/// The result of redacting a payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PayloadRedaction {
     Clean,
@@ -23,7 +22,6 @@ pub enum PayloadRedaction {
     Opaque,
 }
 
-/// The media types of lines.
 #[rustfmt::skip]
 const LINES: [&str; 6] = [
     "text/event-stream", "application/x-ndjson", "application/ndjson", "application/jsonl", "application/jsonlines",
@@ -224,7 +222,6 @@ fn has_file_name(disposition: &MediaType) -> bool {
     ["filename", "filename*"].iter().any(|name| disposition.parameter(name).is_some())
 }
 
-/// The encoding of a payload in UTF-16.
 #[derive(Clone, Copy, Debug)]
 struct Utf16 {
     encoding: &'static Encoding,

@@ -29,7 +29,6 @@ static ARGUMENT: LazyLock<Regex> = LazyLock::new(|| {
 const KEYWORDS: [&[u8]; 4] = [b"query", b"mutation", b"subscription", b"fragment"];
 
 impl Redactor<'_> {
-    /// Redacts text of any kind.
     pub fn redact_text<'t>(&mut self, text: &'t [u8]) -> Cow<'t, [u8]> {
         if self.policy.is_off() {
             return Cow::Borrowed(text);

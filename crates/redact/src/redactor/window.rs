@@ -19,7 +19,6 @@ const LIMIT: usize = WINDOW - WINDOW / 4;
 /// The name of a token that is longer than the window.
 const LONG_TOKEN: &str = "token";
 
-/// Redacts a payload of one format.
 #[derive(Default)]
 pub(super) struct WindowRedactor {
     format: PayloadFormat,
@@ -30,7 +29,6 @@ pub(super) struct WindowRedactor {
     array: Option<PlaceholderName>,
 }
 
-/// An item that is longer than a window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum LongItem {
     /// The window begins with a new item.
@@ -183,7 +181,6 @@ fn replace_long_value(redactor: &mut Redactor<'_>, value: &[u8], name: &Placehol
     out.extend_from_slice(redactor.replace_secret(value, name, ValueFormat::Text).as_bytes());
 }
 
-/// Returns true if a text begins like a JSON object or array.
 fn begins_json(text: &[u8]) -> bool {
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).trim_ascii_start();
     match text {

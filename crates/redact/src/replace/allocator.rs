@@ -96,7 +96,6 @@ impl PlaceholderAllocator {
         }
     }
 
-    /// Replaces the markers in a stream.
     pub fn replace_markers_in<R: Read>(&mut self, read: R) -> impl Read {
         WindowReader::new(read, marker::MAX_LEN - 1, |text, range| self.marker_splices(text, range))
     }
@@ -158,7 +157,6 @@ impl FixtureReplacer {
         self.allocator.exclude_all_in(text);
     }
 
-    /// Excludes the placeholders in a text of any length.
     pub fn exclude_all_read(&mut self, read: &mut dyn Read) -> io::Result<()> {
         const CHUNK: usize = 256 << 10;
         /// The length of the longest placeholder that is recognised across two chunks.

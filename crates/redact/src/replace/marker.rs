@@ -29,7 +29,6 @@ static HEAD: LazyLock<Regex> =
 /// The length of the longest marker, bytes.
 pub(crate) const MAX_LEN: usize = PREFIX.len() + 16 + 1 + 12 + 2 + 99;
 
-/// Identifies a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunId(u64);
 

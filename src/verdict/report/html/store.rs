@@ -89,7 +89,6 @@ impl PageStore {
         Some(())
     }
 
-    /// Returns the tables in the order of their numbers.
     pub(super) fn tables(self) -> Tables {
         Tables { fields: self.fields.into_iter().collect(), payloads: self.payloads }
     }
