@@ -25,8 +25,11 @@ pub fn advise(verdict: &mut Verdict, evidence: &Evidence) {
         }
         Some(finding) if is_silent => explain_silence(finding, evidence),
         Some(finding) if !evidence.bypasses.likely.is_empty() => {
-            let hint = finding.hint.take().into_iter();
-            finding.hint = join_lines(hint.chain(bypass_hints(evidence)).chain(doctor_hint(evidence)));
+            let programs = bypass::programs(&evidence.bypasses.likely);
+            let mut hints: Vec<String> =
+                programs.iter().map(|program| remedy::for_program(program, evidence)).collect();
+            hints.dedup();
+            finding.hint = join_lines(finding.hint.take().into_iter().chain(hints).chain(doctor_hint(evidence)));
         }
         _ => {}
     }
@@ -76,12 +79,4 @@ fn doctor_hint(evidence: &Evidence) -> Option<String> {
     let command = if short { &evidence.command } else { "CMD" };
     let text = format!("run `harproxy doctor -- {command}`: it names the programs that bypass the proxy");
     (!evidence.is_doctor).then_some(text)
-}
-
-/// Returns the changes that make the bypassing programs use the proxy.
-fn bypass_hints(evidence: &Evidence) -> Vec<String> {
-    let programs = bypass::programs(&evidence.bypasses.likely);
-    let mut hints: Vec<String> = programs.iter().map(|program| remedy::for_program(program, evidence)).collect();
-    hints.dedup();
-    hints
 }

@@ -30,28 +30,25 @@ impl Doctor {
     /// The handler that forwards the requests of an engine. Its events go to the bus.
     #[must_use]
     pub fn handler(&self, bus: &EventBus) -> Arc<dyn Handler> {
-        let router = ForwardAll { list: Arc::new([self.live.clone()]), live: self.live.clone() };
+        let router = Arc::new(ForwardAll(self.live.clone()));
         let policy = Arc::new(Policy::default());
-        Arc::new(Pipeline::new(Arc::new(router), self.collector.clone(), bus, policy, Marks::OwnErrors))
+        Arc::new(Pipeline::new(router, self.collector.clone(), bus, policy, Marks::OwnErrors))
     }
 }
 
-struct ForwardAll {
-    live: Arc<UpstreamSource>,
-    list: SourceList,
-}
+struct ForwardAll(Arc<UpstreamSource>);
 
 impl Router for ForwardAll {
     fn route(&self, _: &mut Exchange<'_>) -> SourceList {
-        self.list.clone()
+        Arc::new([self.0.clone()])
     }
 
     fn route_tunnel(&self, _: &Origin) -> TunnelRoute {
-        TunnelRoute::Intercept(self.live.clone())
+        TunnelRoute::Intercept(self.0.clone())
     }
 
     fn upstreams(&self) -> Vec<&Upstream> {
-        vec![&self.live.upstream]
+        vec![&self.0.upstream]
     }
 }
 
@@ -128,17 +125,13 @@ impl Diagnosis {
     /// Returns the diagnosis as JSON, documented in `docs/guides/doctor.md`. Later versions only add members.
     #[must_use]
     pub fn json(&self) -> Value {
-        let programs = self.programs.as_ref().map(|programs| {
-            let program = |Program { name, version, cleared }: &Program| json!({"name": name, "version": version, "cleared": cleared});
-            programs.iter().map(program).collect::<Vec<_>>()
-        });
         let past = self.past.iter().map(|DirectConnection { program, to, udp, .. }| {
             json!({"program": program, "address": to, "protocol": if *udp { "udp" } else { "tcp" }})
         });
         json!({
             "schema": "harproxy.doctor/1",
             "well": self.is_well(),
-            "programs": programs,
+            "programs": self.programs,
             "hosts": self.hosts,
             "tunnels": self.tunnels,
             "past": past.collect::<Vec<_>>(),

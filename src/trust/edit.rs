@@ -1,5 +1,5 @@
-//! The commands that list and change trust stores, and their execution. [`StoreEditor`] checks conditions first, so that a
-//! store is changed completely or not at all.
+//! The commands that list and change trust stores, and their execution. [`StoreEditor`] checks conditions first, so that
+//! a store is changed completely or not at all.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

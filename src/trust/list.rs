@@ -8,9 +8,8 @@ use std::path::PathBuf;
 use rustls::pki_types::CertificateDer;
 use serde::Serialize;
 
-use super::ca::{self, Ca};
 use super::edit::{CommandError, CommandRunner, run, run_checked};
-use super::store::{Listing, Obstacle, Store, StoreEntry};
+use super::store::{self, Ca, Listing, Obstacle, Store, StoreEntry};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
@@ -149,12 +148,12 @@ impl StoreContents {
         let mut found = StoreContents::default();
         for (path, text) in files {
             // A file with several certificates was not written by harproxy: it is never removed.
-            let mut roots = ca::certificates(&text);
+            let mut roots = store::certificates(&text);
             if let (Some(root), None) = (roots.next(), roots.next()) {
                 found.add(ca, &root, path);
             }
         }
-        found.trusted = bundle.is_some_and(|text| ca::certificates(text).any(|root| ca.is(&root)));
+        found.trusted = bundle.is_some_and(|text| store::certificates(text).any(|root| ca.is(&root)));
         found
     }
 
@@ -163,7 +162,7 @@ impl StoreContents {
         let mut found = StoreContents { guarded, ..StoreContents::default() };
         for (nickname, trust, pem) in entries {
             let for_servers = trust.split(',').next().unwrap_or_default();
-            for root in ca::certificates(pem.as_bytes()) {
+            for root in store::certificates(pem.as_bytes()) {
                 found.trusted |= found.add(ca, &root, nickname) && for_servers.contains('C');
             }
         }
@@ -175,7 +174,7 @@ impl StoreContents {
         let mut found = StoreContents::default();
         for entry in listed.split("Alias name: ").skip(1) {
             let Some((alias, rest)) = entry.split_once('\n') else { continue };
-            for root in ca::certificates(rest.as_bytes()) {
+            for root in store::certificates(rest.as_bytes()) {
                 found.trusted |= found.add(ca, &root, alias.trim_end());
             }
         }
@@ -186,7 +185,7 @@ impl StoreContents {
     /// and the names of those that an administrator trusts.
     pub(super) fn in_keychain(ca: &Ca, certificates: &str, settled: &str) -> Self {
         let mut found = StoreContents::default();
-        for root in ca::certificates(certificates.as_bytes()) {
+        for root in store::certificates(certificates.as_bytes()) {
             let name = ca.other(&root).unwrap_or_else(|| ca.name.clone());
             found.add(ca, &root, name);
         }
@@ -205,7 +204,7 @@ impl StoreContents {
         for part in listed.split("cn=harproxy ca ").skip(1) {
             let name = format!("harproxy CA {}", part.chars().take(8).collect::<String>());
             let told = found.others.iter().any(|entry| entry.name == name);
-            if name != ca.name && ca::is_harproxy_name(&name) && !told {
+            if name != ca.name && store::is_harproxy_name(&name) && !told {
                 found.others.push(StoreEntry { handle: (&name).into(), name });
             }
         }

@@ -6,18 +6,16 @@
 //!
 //! `-- CMD` does not use this module: the environment makes CMD trust the CA without a change to the machine.
 
-mod ca;
 pub mod edit;
 mod list;
 mod machine;
 mod store;
 mod stores;
 
-pub use ca::Ca;
 pub use edit::{CommandError, CommandOutput, CommandRunner, LocalRunner, Rights, StoreCommand};
 pub use list::{ListError, StoreContents, TrustState};
 pub use machine::{JavaStore, Machine, NssDatabase, Os};
-pub use store::{Installation, Obstacle, Store, StoreEntry, StoreKind};
+pub use store::{Ca, Installation, Obstacle, Store, StoreEntry, StoreKind};
 pub use stores::{StoreList, stores};
 
 #[cfg(test)]

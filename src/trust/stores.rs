@@ -1,12 +1,11 @@
-//! Computes the trust stores of a machine from its description. Families of Unix systems build a bundle from a folder of
-//! roots with a command.
+//! Computes the trust stores of a machine from its description. Families of Unix systems build a bundle from a folder
+//! of roots with a command.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::ca::Ca;
 use super::machine::{JavaStore, Machine, NssDatabase, Os};
-use super::store::{Installation, Listing, Obstacle, Store, StoreKind, Words};
+use super::store::{Ca, Installation, Listing, Obstacle, Store, StoreKind, Words};
 
 pub(super) struct Family {
     /// Words of `ID` and `ID_LIKE` in os-release(5).

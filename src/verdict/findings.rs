@@ -1,5 +1,5 @@
-//! Findings: the results of checks, each with its location and a hint. Equal ones are counted together, and the number of
-//! different ones is bounded.
+//! Findings: the results of checks, each with its location and a hint. Equal ones are counted together, and the
+//! number of different ones is bounded.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -160,8 +160,8 @@ impl Finding {
         Finding { hint: Some(hint.into()), ..self }
     }
 
-    /// Returns true if `--fail-on` can make this finding fail a run. A fixture without any date may be stale or not, so that it
-    /// is listed as [`CheckId::STALE`] and never fails.
+    /// Returns true if `--fail-on` can make this finding fail a run. A fixture without any date may be stale or not, so
+    /// that it is listed as [`CheckId::STALE`] and never fails.
     #[must_use]
     pub fn can_fail(&self) -> bool {
         self.check != CheckId::STALE || self.at.entry.is_some() || self.at.fixture.is_none()

@@ -8,7 +8,6 @@ pub mod exit;
 pub mod explain;
 pub mod fail_on;
 pub mod findings;
-pub mod phrase;
 pub mod report;
 pub mod request;
 

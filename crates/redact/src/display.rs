@@ -9,7 +9,7 @@ use ::http::HeaderMap;
 use memchr::memmem;
 
 use crate::find::can_begin_token;
-use crate::find::spellings::spellings;
+use crate::find::known::spellings;
 use crate::policy::Policy;
 use crate::redactor::{PayloadRedaction, Redactor};
 use crate::replace::Replacer;

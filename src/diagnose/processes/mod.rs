@@ -16,6 +16,8 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use serde::Serialize;
+
 #[cfg(target_os = "linux")]
 use tree::watch;
 
@@ -48,7 +50,7 @@ impl PollRate {
 }
 
 /// A program that ran as CMD or below it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Program {
     /// File name without folder and arguments.
     pub name: String,

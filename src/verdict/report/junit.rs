@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use time::macros::format_description;
 
 use super::text::{self, line};
-use super::{Report, headline};
+use super::{Report, escape_markup, headline};
 use crate::verdict::explain::EntryPlace;
 use crate::verdict::request::ResultKind;
 use crate::verdict::{CheckId, Finding, Location, Severity, StatusSource, name_in_reports};
@@ -204,17 +204,9 @@ fn properties(report: &Report) -> Vec<(&'static str, String)> {
 
 /// Escapes markup, and replaces control characters and characters that XML 1.0 can't represent (production 2, `Char`).
 fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&apos;"),
-            '\t' | '\n' | '\r' | ' '..='~' | '\u{a0}'..='\u{fffd}' | '\u{10000}'.. => out.push(c),
-            _ => out.push(char::REPLACEMENT_CHARACTER),
-        }
-    }
-    out
+    escape_markup(text, |out, c| match c {
+        '\'' => out.push_str("&apos;"),
+        '\t' | '\n' | '\r' | ' '..='~' | '\u{a0}'..='\u{fffd}' | '\u{10000}'.. => out.push(c),
+        _ => out.push(char::REPLACEMENT_CHARACTER),
+    })
 }

@@ -7,9 +7,9 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::headline::many;
-use super::{Report, UnusedEntries, headline, text, unused_entries, without_unused};
+use super::{Report, UnusedEntries, escape_markup, headline, text, unused_entries, without_unused};
 use crate::verdict::explain::{MAX_DIFFERENCES, is_near_line};
-use crate::verdict::phrase::{subject, values};
+use crate::verdict::explain::{subject, values};
 use crate::verdict::{Finding, NearEntry, Severity, Verdict};
 use harproxy_compare::excerpt;
 use harproxy_http::escape::{harmless, one_line};
@@ -252,17 +252,7 @@ fn block(language: &str, lines: &str) -> String {
 
 /// Returns one line of text for an HTML element, without mentions of users or references to issues.
 fn html(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 16);
-    for c in one_line(text).chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            c => push_without_reference(&mut out, c),
-        }
-    }
-    out
+    escape_markup(&one_line(text), push_without_reference)
 }
 
 fn escape(out: &mut String, text: &str) {

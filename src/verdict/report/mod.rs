@@ -100,6 +100,21 @@ pub fn plain(path: &str) -> String {
     named.collect::<PathBuf>().display().to_string()
 }
 
+/// Escapes the characters that have a meaning in HTML and XML. `append` writes each other character.
+fn escape_markup(text: &str, append: impl Fn(&mut String, char)) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            c => append(&mut out, c),
+        }
+    }
+    out
+}
+
 /// Returns all findings except unused entries: misses, then other failures, then warnings.
 fn without_unused(verdict: &Verdict) -> Vec<&Finding> {
     let mut findings: Vec<&Finding> = verdict.findings.iter().filter(|f| f.check != CheckId::UNUSED).collect();

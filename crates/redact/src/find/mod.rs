@@ -4,7 +4,6 @@ pub(crate) mod known;
 mod personal;
 pub(crate) mod prefilter;
 pub(crate) mod shapes;
-pub(crate) mod spellings;
 
 use std::borrow::Cow;
 use std::ops::Range;

@@ -11,7 +11,6 @@ mod payload;
 mod stream;
 mod text;
 mod url;
-mod window;
 
 use std::fmt;
 

@@ -9,8 +9,7 @@ use super::Replacer;
 use super::marker::{self, Marker, RunId};
 use super::placeholder::{self, Placeholder, PlaceholderName, ValueFormat};
 use super::store::{Secret, SecretStore};
-use super::windows::WindowReader;
-use crate::splice::{Splice, spliced};
+use crate::splice::{Splice, WindowReader, spliced};
 
 /// The number of a provisional placeholder is the number of its secret plus this. No fixture has such numbers, and JSON
 /// numbers with it fit into 64 bits.

@@ -6,7 +6,6 @@ pub(crate) mod jwt;
 pub(crate) mod marker;
 pub mod placeholder;
 mod store;
-mod windows;
 
 use std::ops::Range;
 

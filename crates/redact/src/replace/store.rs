@@ -10,10 +10,9 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use super::Replacer;
 use super::marker::{self, Marker, RunId};
 use super::placeholder::{self, Placeholder, PlaceholderName, ValueFormat};
-use super::windows::WindowReader;
+use crate::find::known::spellings;
 use crate::find::known::{KnownValues, MAX_LEN};
-use crate::find::spellings::spellings;
-use crate::splice::{Splice, apply_splices, spliced};
+use crate::splice::{Splice, WindowReader, apply_splices, spliced};
 
 /// The secrets of one recording, shared by its connections. `&SecretStore` is the [`Replacer`] that writes markers.
 ///

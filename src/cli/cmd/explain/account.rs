@@ -1,8 +1,8 @@
 //! Formats the answer of a request: the entry, the reason, and why the other entries were not chosen.
 
 use crate::cli::ui;
+use crate::verdict::explain::difference;
 use crate::verdict::explain::{EntryPlace, Explanation, RerunOptions, describe_guess};
-use crate::verdict::phrase::difference;
 use harproxy_matching::{Chosen, Contender, ContenderState, EntryRef, Matcher, Miss, MissKind, Outcome, Query};
 
 use super::AnswerBody;

@@ -13,7 +13,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 
-use super::{Report, text};
+use super::{Report, escape_markup, text};
 
 const PAGE: &str = include_str!("page/page.html");
 const STYLE: &str =
@@ -109,18 +109,10 @@ fn escape_json(json: &str) -> String {
 /// Escapes text for the content of an element or for quotes. Control characters, which HTML can't represent, become
 /// replacement characters.
 fn escape_text(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '&' => escaped.push_str("&amp;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            '\n' | '\t' => escaped.push(c),
-            c if c.is_control() => escaped.push('\u{fffd}'),
-            c => escaped.push(c),
-        }
-    }
-    escaped
+    escape_markup(text, |escaped, c| match c {
+        '\'' => escaped.push_str("&#39;"),
+        '\n' | '\t' => escaped.push(c),
+        c if c.is_control() => escaped.push('\u{fffd}'),
+        c => escaped.push(c),
+    })
 }
