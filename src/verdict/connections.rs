@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use indexmap::IndexMap;
 
-use super::check_id::CheckId;
+use super::fail_on::CheckId;
 use super::findings::{Finding, Severity};
 use super::request::Counts;
 

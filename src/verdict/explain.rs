@@ -165,18 +165,10 @@ impl Explanation {
     }
 }
 
-/// The texts for a response that was served by guess.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ambiguity {
-    /// The description of the guess, one sentence.
-    pub text: String,
-    /// The way in which the client or the configuration can distinguish the entries.
-    pub hint: String,
-}
-
-/// Describes a guess; `place` returns the place of an entry.
+/// Describes a response that was served by guess, in one sentence, and returns a hint how the client or the
+/// configuration can distinguish the entries. `place` returns the place of an entry.
 #[must_use]
-pub fn describe_guess(guess: &Guess, place: impl Fn(EntryRef) -> EntryPlace) -> Ambiguity {
+pub fn describe_guess(guess: &Guess, place: impl Fn(EntryRef) -> EntryPlace) -> (String, String) {
     let mut among = guess.among.clone();
     // The text does not depend on the entry that was served: it is the same finding.
     among.sort_unstable();
@@ -189,17 +181,15 @@ pub fn describe_guess(guess: &Guess, place: impl Fn(EntryRef) -> EntryPlace) -> 
         .iter()
         .map(|placeholder| format!("{}-{} = \"env:…\"", placeholder.name, placeholder.number))
         .collect();
-    Ambiguity {
-        text: format!(
-            "served by guess: {} differ in redacted places and {differ}, and nothing in the request tells which is meant",
-            list(&among)
-        ),
-        hint: format!(
-            "send the placeholder itself, such as `{sent}`, or give one of the values in harproxy.toml under \
-             [redact.values]: {}",
-            names.join(" or ")
-        ),
-    }
+    let text = format!(
+        "served by guess: {} differ in redacted places and {differ}, and nothing in the request tells which is meant",
+        list(&among)
+    );
+    let hint = format!(
+        "send the placeholder itself, such as `{sent}`, or give one of the values in harproxy.toml under [redact.values]: {}",
+        names.join(" or ")
+    );
+    (text, hint)
 }
 
 fn list(items: &[String]) -> String {
@@ -413,12 +403,9 @@ mod tests {
         let guess =
             Guess { among: vec![at(2), at(1)], placeholders: vec![password(2), password(1)], tokens_alone: false };
         let described = describe_guess(&guess, place);
-        assert!(
-            described.text.contains("hars/api.har#1 (line 10) and hars/api.har#2 (line 20) differ"),
-            "{described:?}"
-        );
-        assert!(described.hint.contains("`REDACTED-password-2`"), "{described:?}");
-        assert!(described.hint.contains("password-1 = \"env:…\" or password-2 = \"env:…\""), "{described:?}");
+        assert!(described.0.contains("hars/api.har#1 (line 10) and hars/api.har#2 (line 20) differ"), "{described:?}");
+        assert!(described.1.contains("`REDACTED-password-2`"), "{described:?}");
+        assert!(described.1.contains("password-1 = \"env:…\" or password-2 = \"env:…\""), "{described:?}");
         let other = Guess { among: vec![at(1), at(2)], ..guess };
         assert_eq!(describe_guess(&other, place), described);
     }

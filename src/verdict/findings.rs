@@ -8,8 +8,8 @@ use indexmap::IndexMap;
 use indexmap::map::Entry;
 use serde::{Deserialize, Serialize};
 
-use super::check_id::CheckId;
 use super::explain::{EntryPlace, NearEntry};
+use super::fail_on::CheckId;
 
 /// The number of different findings that are kept. Further ones are only counted.
 pub const MAX_FINDINGS: usize = 1000;

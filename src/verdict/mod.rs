@@ -1,7 +1,6 @@
 //! The result of a run as plain data: counts, findings, fixtures, and the exit status. Nothing here does I/O.
 //! [`report`] renders the data, [`exit`] turns it into a status, [`FailOn`] decides which checks fail a run.
 
-mod check_id;
 pub mod connections;
 mod entry_view;
 pub mod exit;
@@ -11,12 +10,11 @@ pub mod findings;
 pub mod report;
 pub mod request;
 
-pub use check_id::CheckId;
 pub use connections::Handshakes;
 pub use entry_view::{EntryView, ExcerptBudget, PayloadExcerpt};
 pub use exit::{StatusSource, exit_status};
 pub use explain::NearEntry;
-pub use fail_on::{FailOn, FailOnError};
+pub use fail_on::{CheckId, FailOn, FailOnError};
 pub use findings::{Finding, FindingListener, Findings, Location, Severity};
 pub use request::Counts;
 

@@ -163,9 +163,9 @@ macro_rules! counts {
             $($(#[$attribute])* pub $name: u64,)+
         }
 
-        impl std::ops::AddAssign<&Counts> for Counts {
-            fn add_assign(&mut self, other: &Counts) {
-                $(self.$name = self.$name.saturating_add(other.$name);)+
+        impl<'a> std::iter::Sum<&'a Counts> for Counts {
+            fn sum<I: Iterator<Item = &'a Counts>>(counts: I) -> Self {
+                counts.fold(Counts::default(), |sum, more| Counts { $($name: sum.$name.saturating_add(more.$name),)+ })
             }
         }
     };
@@ -225,13 +225,5 @@ impl Counts {
             ResultKind::Live | ResultKind::Passed | ResultKind::Tunnel => &mut self.passed,
         };
         *count += 1;
-    }
-}
-
-impl<'a> std::iter::Sum<&'a Counts> for Counts {
-    fn sum<I: Iterator<Item = &'a Counts>>(counts: I) -> Self {
-        let mut sum = Counts::default();
-        counts.for_each(|counts| sum += counts);
-        sum
     }
 }

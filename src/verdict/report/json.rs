@@ -15,9 +15,6 @@ use crate::verdict::{Counts, Finding, FixtureUse, RunMode, StatusSource, Verdict
 
 /// The name and version of the schema.
 pub const SCHEMA: &str = "harproxy.report/1";
-/// Prefix of the schema name in every version.
-const FAMILY: &str = "harproxy.report/";
-const VERSION: u32 = 1;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -80,7 +77,7 @@ pub fn render(report: &Report) -> String {
     };
     let document = Document {
         schema: SCHEMA.into(),
-        version: VERSION,
+        version: 1,
         harproxy: env!("CARGO_PKG_VERSION").into(),
         mode: verdict.mode.clone(),
         command: (!command.is_empty()).then(|| command.into()),
@@ -109,7 +106,9 @@ pub fn read(json: &[u8]) -> Result<Report, ReadError> {
     let value: serde_json::Value = serde_json::from_slice(json).map_err(ReadError::Json)?;
     match value["schema"].as_str() {
         Some(SCHEMA) => {}
-        Some(schema) if schema.starts_with(FAMILY) => return Err(ReadError::Newer { schema: schema.to_owned() }),
+        Some(schema) if schema.starts_with("harproxy.report/") => {
+            return Err(ReadError::Newer { schema: schema.to_owned() });
+        }
         _ => return Err(ReadError::NotAReport),
     }
     let document: Document<'_> = serde_json::from_slice(json).map_err(ReadError::Malformed)?;

@@ -146,7 +146,12 @@ fn entry(finding: &Finding) -> String {
 /// Returns the run, the endpoints in order of first request, and endpoints that only findings name.
 fn cases(report: &Report) -> IndexMap<String, Case<'_>> {
     let mut cases: IndexMap<String, Case<'_>> = IndexMap::new();
-    let run = name(report);
+    // The command as it was typed, so that readers with a history recognise the test case of the run.
+    let mode = report.verdict.mode.as_str();
+    let run = match &*report.command {
+        "" => format!("harproxy {mode}"),
+        command => format!("harproxy {mode} -- {}", one_line(command)),
+    };
     let broke =
         |status, source: StatusSource| headline::ending(status, source).map(|what| (name_in_reports(source), what));
     let mut insert = |name, broke| cases.insert(name, Case { is_requested: true, broke, ..Case::default() });
@@ -166,15 +171,6 @@ fn cases(report: &Report) -> IndexMap<String, Case<'_>> {
         cases.entry(name).or_default().findings.push(finding);
     }
     cases
-}
-
-/// The name of the run's test case: the command as it was typed, so that readers with a history recognise it.
-fn name(report: &Report) -> String {
-    let mode = report.verdict.mode.as_str();
-    match &*report.command {
-        "" => format!("harproxy {mode}"),
-        command => format!("harproxy {mode} -- {}", one_line(command)),
-    }
 }
 
 /// The method and the URL without its query, which often differs between runs.

@@ -53,16 +53,13 @@ pub(crate) fn can_begin_token(text: &[u8], at: usize) -> bool {
 /// Returns the redacted parts of a text, in order. A redacted JWT is one part.
 pub(crate) fn find_redacted(text: &[u8]) -> Vec<Range<usize>> {
     let mut found: Vec<_> = placeholder::find(text).map(|found| found.range).collect();
-    let placeholders = found.len();
     let mut end = 0;
     found.extend(memmem::find_iter(text, marker::PREFIX).filter_map(|start| {
         (start >= end).then_some(())?;
         end = start + token_rest(text, start);
         Some(jwt::redacted_around(text, start).unwrap_or(start..end))
     }));
-    if found.len() > placeholders {
-        found.sort_unstable_by_key(|range| range.start);
-    }
+    found.sort_unstable_by_key(|range| range.start);
     found
 }
 

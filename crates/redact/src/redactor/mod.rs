@@ -18,8 +18,7 @@ pub use payload::{PayloadRedaction, is_lines, is_opaque};
 pub use stream::StreamRedactor;
 
 use self::decoded::{DecodedText, TextEncoding};
-use self::url::PairSource;
-use crate::policy::Policy;
+use crate::policy::{NameSet, Policy};
 use crate::replace::Replacer;
 use crate::splice::Splice;
 
@@ -81,8 +80,8 @@ impl Redactor<'_> {
                 self.text_splices(text, false)
             }
             TextLocation::Cookie { name, .. } => self.cookie_value_splices(name.as_bytes(), text),
-            TextLocation::Parameter(name) => self.pair_value_splices(name, text, PairSource::Query),
-            TextLocation::Field(name) => self.pair_value_splices(name, text, PairSource::Form),
+            TextLocation::Parameter(name) => self.pair_value_splices(name, text, &self.policy.query),
+            TextLocation::Field(name) => self.pair_value_splices(name, text, &self.policy.form),
             TextLocation::Member(name) => match self.secret_member_name(name.as_bytes(), false) {
                 Some(name) => self.member_splice(text, &name),
                 None => self.nested_splices(text, false, 0),
@@ -98,8 +97,8 @@ impl Redactor<'_> {
         Some(decoded.encode_splices(splices, 0).collect())
     }
 
-    fn pair_value_splices(&mut self, name: &str, value: &[u8], source: PairSource) -> Vec<Splice> {
-        match self.secret_pair_name(name.as_bytes(), source) {
+    fn pair_value_splices(&mut self, name: &str, value: &[u8], names: &NameSet) -> Vec<Splice> {
+        match self.secret_pair_name(name.as_bytes(), names) {
             Some(name) => self.value_splice(value, 0, &name),
             None => self.nested_splices(value, true, 1),
         }

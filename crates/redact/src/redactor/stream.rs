@@ -8,7 +8,7 @@ use std::fmt;
 use super::Redactor;
 use super::decoded::{DecodedText, TextEncoding};
 use super::payload::{PayloadFormat, is_form, is_text};
-use super::url::{PairSource, split_at_first};
+use super::url::split_at_first;
 use crate::replace::placeholder::{PlaceholderName, ValueFormat};
 use crate::splice::{Splice, of_part, write_spliced};
 use harproxy_http::MediaType;
@@ -299,7 +299,7 @@ fn form_window_splices(redactor: &mut Redactor<'_>, text: &[u8], limit: Option<u
     let last_pair = |limit: usize| memchr::memrchr(b'&', &text[..text.len().min(limit)]);
     let complete = limit
         .map_or(text.len(), |limit| last_pair(limit).or_else(|| memchr::memchr(b'&', text)).map_or(0, |at| at + 1));
-    (redactor.pairs_splices(&text[..complete], PairSource::Form, 0), complete)
+    (redactor.pairs_splices(&text[..complete], &redactor.policy.form, 0), complete)
 }
 
 /// Finds the value of a pair without an end. Returns its name if it is secret, too.
@@ -308,7 +308,7 @@ fn find_long_form_value(redactor: &Redactor<'_>, text: &[u8]) -> (usize, Option<
         (_, None) => (0, None),
         (name, Some(_)) => {
             let decoded = DecodedText::new(name, TextEncoding::Form);
-            (name.len() + 1, redactor.secret_pair_name(&decoded.text, PairSource::Form))
+            (name.len() + 1, redactor.secret_pair_name(&decoded.text, &redactor.policy.form))
         }
     }
 }

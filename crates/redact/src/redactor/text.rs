@@ -13,10 +13,6 @@ use crate::replace::jwt;
 use crate::replace::placeholder::{PlaceholderName, ValueFormat};
 use crate::splice::{Splice, spliced};
 
-/// The name of a token that begins with a known secret.
-const LONGER_TOKEN: &str = "value";
-/// The name of a match of a pattern of the policy.
-const PATTERN: &str = "text";
 /// The length of the shortest shape of the table and of the shortest known secret, bytes.
 const MIN_LEN: usize = 8;
 
@@ -102,7 +98,7 @@ impl Redactor<'_> {
             free_from = range.end;
             let with = match rest {
                 0 => with,
-                _ => self.replace_secret(&text[range.clone()], &PlaceholderName::new(LONGER_TOKEN), ValueFormat::Text),
+                _ => self.replace_secret(&text[range.clone()], &PlaceholderName::new("value"), ValueFormat::Text),
             };
             splices.push(Splice { range, with });
         }
@@ -135,7 +131,7 @@ fn find_matches(policy: &Policy, text: &[u8], encoded: bool, matches: &mut Vec<S
         let found = pattern.find_iter(text).filter(|found| !found.is_empty());
         // The rest of a token would become a part of the placeholder.
         matches.extend(
-            found.map(|found| SecretMatch::text(found.start()..found.end() + token_rest(text, found.end()), PATTERN)),
+            found.map(|found| SecretMatch::text(found.start()..found.end() + token_rest(text, found.end()), "text")),
         );
     }
 }

@@ -31,7 +31,7 @@ impl Redactor<'_> {
         let (path, query) = split_at_first(rest, b'?');
         let mut splices = self.path_splices(path);
         if let Some(query) = query {
-            splices.extend(of_part(url, query, self.pairs_splices(query, PairSource::Query, depth)));
+            splices.extend(of_part(url, query, self.pairs_splices(query, &self.policy.query, depth)));
         }
         if let Some(fragment) = fragment {
             splices.extend(of_part(url, fragment, self.fragment_splices(fragment, depth)));
@@ -70,10 +70,10 @@ impl Redactor<'_> {
         match split_at_first(text, b'?') {
             (route, Some(query)) => {
                 let mut splices = self.percent_encoded_splices(route);
-                splices.extend(of_part(text, query, self.pairs_splices(query, PairSource::Query, depth)));
+                splices.extend(of_part(text, query, self.pairs_splices(query, &self.policy.query, depth)));
                 splices
             }
-            (_, None) if text.contains(&b'=') => self.pairs_splices(text, PairSource::Query, depth),
+            (_, None) if text.contains(&b'=') => self.pairs_splices(text, &self.policy.query, depth),
             (_, None) => self.percent_encoded_splices(text),
         }
     }
@@ -94,13 +94,6 @@ fn find_userinfo(text: &[u8]) -> Option<Range<usize>> {
     (is_authority && is_userinfo(&text[start..start + at])).then_some(start..start + at)
 }
 
-/// The origin of pairs, which decides what names are secret.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum PairSource {
-    Query,
-    Form,
-}
-
 /// Splits a text at the first of these bytes, which belongs to neither part.
 pub(super) fn split_at_first(text: &[u8], byte: u8) -> (&[u8], Option<&[u8]>) {
     match memchr::memchr(byte, text) {
@@ -110,12 +103,12 @@ pub(super) fn split_at_first(text: &[u8], byte: u8) -> (&[u8], Option<&[u8]>) {
 }
 
 impl Redactor<'_> {
-    pub(super) fn pairs_splices(&mut self, text: &[u8], source: PairSource, depth: u8) -> Vec<Splice> {
+    pub(super) fn pairs_splices(&mut self, text: &[u8], names: &NameSet, depth: u8) -> Vec<Splice> {
         let pairs = text.split(|&byte| byte == b'&');
-        pairs.flat_map(|pair| of_part(text, pair, self.pair_splices(pair, source, depth))).collect()
+        pairs.flat_map(|pair| of_part(text, pair, self.pair_splices(pair, names, depth))).collect()
     }
 
-    fn pair_splices(&mut self, pair: &[u8], source: PairSource, depth: u8) -> Vec<Splice> {
+    fn pair_splices(&mut self, pair: &[u8], names: &NameSet, depth: u8) -> Vec<Splice> {
         let (name, value) = split_at_first(pair, b'=');
         let at = name.len() + 1;
         let name = DecodedText::new(name, TextEncoding::Form);
@@ -124,7 +117,7 @@ impl Redactor<'_> {
             return name.encode_splices(splices, 0).collect();
         };
         let value = DecodedText::new(raw, TextEncoding::Form);
-        if let Some(secret_name) = self.secret_pair_name(&name.text, source) {
+        if let Some(secret_name) = self.secret_pair_name(&name.text, names) {
             let with = self.replace_value(&value.text, &secret_name);
             return with.map(|with| Splice { range: at..at + raw.len(), with }).into_iter().collect();
         }
@@ -133,12 +126,9 @@ impl Redactor<'_> {
         name.encode_splices(in_name, 0).chain(value.encode_splices(in_value, at)).collect()
     }
 
-    /// Returns the name for the placeholder if the value of a pair with this name is secret.
-    pub(super) fn secret_pair_name(&self, name: &[u8], source: PairSource) -> Option<PlaceholderName> {
-        let names = match source {
-            PairSource::Query => &self.policy.query,
-            PairSource::Form => &self.policy.form,
-        };
+    /// Returns the name for the placeholder if the value of a pair with this name is secret. `names`: the secret names
+    /// of the policy for queries or for forms.
+    pub(super) fn secret_pair_name(&self, name: &[u8], names: &NameSet) -> Option<PlaceholderName> {
         let is_secret = names.contains(name) || ends_with_member(name, &self.policy.members);
         is_secret.then(|| PlaceholderName::from_bytes(name))
     }

@@ -78,9 +78,9 @@ impl Account<'_> {
             lines.push(format!("redacted: {}; any value matches there", placeholders(winner)));
         }
         if let Some(guess) = &chosen.guess {
-            let described = describe_guess(guess, |at| self.place(at));
-            lines.push(format!("{}: {}", ui::caution("ambiguous"), described.text));
-            lines.push(format!("{}: {}", ui::help("remedy"), described.hint));
+            let (text, hint) = describe_guess(guess, |at| self.place(at));
+            lines.push(format!("{}: {}", ui::caution("ambiguous"), text));
+            lines.push(format!("{}: {}", ui::help("remedy"), hint));
         }
         let score = chosen.score;
         lines.push(match winner {

@@ -2,7 +2,6 @@
 //! every element from it as text. The page's policy (CSP) permits nothing else to run, load or connect.
 
 mod data;
-mod store;
 
 #[cfg(test)]
 mod tests;
