@@ -8,8 +8,7 @@ use std::path::PathBuf;
 use rustls::pki_types::CertificateDer;
 use serde::Serialize;
 
-use super::edit::{CommandError, CommandRunner, run, run_checked};
-use super::store::{self, Ca, Listing, Obstacle, Store, StoreEntry};
+use super::store::{self, Ca, CommandError, CommandRunner, Listing, Obstacle, Store, StoreEntry, run, run_checked};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {

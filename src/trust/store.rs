@@ -1,14 +1,16 @@
-//! The CA as an entry of trust stores, and a store: its readers, how to list it, and the commands that change it.
+//! A trust store: the CA as its entry, its readers, how to list it, and the commands that list and change it.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, pem};
 use serde::Serialize;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use super::edit::{Rights, StoreCommand};
 use harproxy_har::digest::hex;
 use harproxy_tls::authority::Authority;
 
@@ -227,4 +229,108 @@ impl Store {
         filled.push(value);
         filled
     }
+}
+
+/// Folders of administration programs, which may be missing from a user's PATH.
+const ADMINISTRATION_FOLDERS: &[&str] = &["/usr/local/sbin", "/usr/sbin", "/sbin"];
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreCommand {
+    pub words: Vec<OsString>,
+    pub needs_root: bool,
+    /// Additional arguments that suppress prompts. They are not shown to users, who can answer prompts.
+    pub(super) unattended: &'static [&'static str],
+}
+
+impl StoreCommand {
+    /// Returns the words for a user with these rights to type.
+    pub fn typed(&self, rights: Rights) -> Vec<OsString> {
+        let by_sudo = self.needs_root && rights == Rights::Sudo;
+        by_sudo.then(|| "sudo".into()).into_iter().chain(self.words.iter().cloned()).collect()
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rights {
+    Administrator,
+    /// `sudo` exists; it may refuse the user.
+    Sudo,
+    /// No rights beyond the user's own.
+    User,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct CommandOutput {
+    pub ok: bool,
+    pub out: String,
+    pub err: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    #[error("running `{program}`")]
+    Start { program: String, source: io::Error },
+    #[error("`{program}` failed: {said}")]
+    Failed { program: String, said: String },
+}
+
+pub trait CommandRunner {
+    /// Runs a command to its end, without standard input.
+    fn run(&mut self, words: &[OsString]) -> io::Result<CommandOutput>;
+}
+
+/// Runs commands on this machine, with English messages and the folders of administration programs in PATH.
+#[derive(Debug)]
+pub struct LocalRunner {
+    path: OsString,
+}
+
+impl LocalRunner {
+    pub fn new(env: &BTreeMap<String, OsString>) -> Self {
+        let path = env.get("PATH");
+        let joined = std::env::join_paths(search_path(path)).ok();
+        LocalRunner { path: joined.or_else(|| path.cloned()).unwrap_or_default() }
+    }
+}
+
+impl CommandRunner for LocalRunner {
+    fn run(&mut self, words: &[OsString]) -> io::Result<CommandOutput> {
+        let Some((program, args)) = words.split_first() else { return Ok(CommandOutput::default()) };
+        tracing::debug!(?words, "running");
+        let mut command = Command::new(program);
+        command.args(args).env("PATH", &self.path).env("LC_ALL", "C").stdin(Stdio::null());
+        let output = command.output()?;
+        Ok(CommandOutput {
+            ok: output.status.success(),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
+}
+
+/// Runs a command, which may fail. `words` may start with `sudo`; errors name the program.
+pub(super) fn run(runner: &mut dyn CommandRunner, words: &[OsString]) -> Result<CommandOutput, CommandError> {
+    runner.run(words).map_err(|source| CommandError::Start { program: program(words), source })
+}
+
+/// Runs a command. Its failure is an error with the last line of its output.
+pub(super) fn run_checked(runner: &mut dyn CommandRunner, words: &[OsString]) -> Result<CommandOutput, CommandError> {
+    let output = run(runner, words)?;
+    if output.ok {
+        return Ok(output);
+    }
+    let last_line = |text: &str| text.lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned);
+    let said = last_line(&output.err).or_else(|| last_line(&output.out)).unwrap_or_else(|| "nothing".into());
+    Err(CommandError::Failed { program: program(words), said })
+}
+
+fn program(words: &[OsString]) -> String {
+    let program = words.iter().find(|word| *word != "sudo" && *word != "-n");
+    program.map(|word| word.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// Returns the absolute folders of PATH, then those of administration programs.
+pub(super) fn search_path(path: Option<&OsString>) -> Vec<PathBuf> {
+    let own = path.into_iter().flat_map(std::env::split_paths).filter(|folder| folder.is_absolute());
+    own.chain(ADMINISTRATION_FOLDERS.iter().map(PathBuf::from)).collect()
 }

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 
 use indexmap::IndexMap;
 
-use super::fail_on::CheckId;
-use super::findings::{Finding, Severity};
+use super::fail_on::{CheckId, Severity};
+use super::findings::Finding;
 use super::request::Counts;
 
 /// A CONNECT to `authority` (`host:port`) carried neither TLS nor HTTP, and was closed.

@@ -6,7 +6,6 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::report::headline::many;
 use harproxy_compare::{excerpt, excerpt_pair};
 use harproxy_http::escape::one_line;
 use harproxy_matching::{Difference, EntryRef, Guess, Miss, MissKind, RequestPart};
@@ -198,6 +197,11 @@ fn list(items: &[String]) -> String {
         Some((last, others)) => format!("{} and {last}", others.join(", ")),
         None => String::new(),
     }
+}
+
+/// `1 entry`, `2 entries`.
+pub(super) fn many(count: u64, one: &str, more: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { more })
 }
 
 /// The length of values in sentences, in characters. The data keeps longer ones.

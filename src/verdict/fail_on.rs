@@ -8,8 +8,6 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::findings::Severity;
-
 /// The id of a check: a word such as `miss`, or a path such as `drift/field-missing`. `--fail-on`, reports and the log
 /// use it as it is.
 ///
@@ -117,6 +115,17 @@ impl PartialOrd for CheckId {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
+}
+
+/// The effect of a finding on the run. If one of several findings fails it, all of them together do: the greatest
+/// severity counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// It is listed.
+    Warning,
+    /// It fails the run.
+    Error,
 }
 
 const SELECTABLE: &[CheckId] = &[

@@ -9,7 +9,7 @@ use indexmap::map::Entry;
 use serde::{Deserialize, Serialize};
 
 use super::explain::{EntryPlace, NearEntry};
-use super::fail_on::CheckId;
+use super::fail_on::{CheckId, Severity};
 
 /// The number of different findings that are kept. Further ones are only counted.
 pub const MAX_FINDINGS: usize = 1000;
@@ -80,17 +80,6 @@ impl Findings {
         });
         self.kept.values().cloned().chain(more)
     }
-}
-
-/// The effect of a finding on the run. If one of several findings fails it, all of them together do: the greatest severity
-/// counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// It is listed.
-    Warning,
-    /// It fails the run.
-    Error,
 }
 
 /// The request and the entry that a finding is about, as far as there are any.

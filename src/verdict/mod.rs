@@ -14,8 +14,8 @@ pub use connections::Handshakes;
 pub use entry_view::{EntryView, ExcerptBudget, PayloadExcerpt};
 pub use exit::{StatusSource, exit_status};
 pub use explain::NearEntry;
-pub use fail_on::{CheckId, FailOn, FailOnError};
-pub use findings::{Finding, FindingListener, Findings, Location, Severity};
+pub use fail_on::{CheckId, FailOn, FailOnError, Severity};
+pub use findings::{Finding, FindingListener, Findings, Location};
 pub use request::Counts;
 
 use std::borrow::Cow;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::{Report, Shard};
+use crate::verdict::explain::many;
 use crate::verdict::{CheckId, RunMode, Severity, StatusSource, Verdict};
 
 /// The first line of a report, in two parts: what it comes to, and why or of what.
@@ -105,9 +106,4 @@ pub(super) fn tally(verdict: &Verdict) -> String {
         let _ = write!(tally, "; {used} of {} used; {upstream}", many(entries as u64, "entry", "entries"));
     }
     tally
-}
-
-/// `1 entry`, `2 entries`.
-pub(crate) fn many(count: u64, one: &str, more: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { more })
 }

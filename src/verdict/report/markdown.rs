@@ -6,9 +6,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::headline::many;
 use super::{Report, UnusedEntries, escape_markup, headline, text, unused_entries, without_unused};
-use crate::verdict::explain::{MAX_DIFFERENCES, is_near_line};
+use crate::verdict::explain::{MAX_DIFFERENCES, is_near_line, many};
 use crate::verdict::explain::{subject, values};
 use crate::verdict::{Finding, NearEntry, Severity, Verdict};
 use harproxy_compare::excerpt;

@@ -7,9 +7,8 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 use textwrap::{Options, WordSeparator, WordSplitter};
 
-use super::headline::many;
 use super::{Report, headline, unused_entries, without_unused};
-use crate::verdict::explain::{LEADS, MAX_DIFFERENCES, is_near_line};
+use crate::verdict::explain::{LEADS, MAX_DIFFERENCES, is_near_line, many};
 use crate::verdict::explain::{Phrase, ValueSide, subject, values};
 use crate::verdict::findings::MAX_FINDINGS;
 use crate::verdict::{CheckId, Finding, NearEntry, Severity, Verdict};
