@@ -74,9 +74,8 @@ fn join_lines(lines: impl Iterator<Item = String>) -> Option<String> {
 fn doctor_hint(evidence: &Evidence) -> Option<String> {
     /// A longer command is not repeated in the hint.
     const MAX_LENGTH: usize = 60;
-    let short =
-        !evidence.command.is_empty() && evidence.command.len() <= MAX_LENGTH && !evidence.command.contains('\n');
-    let command = if short { &evidence.command } else { "CMD" };
+    let is_short = |command: &&str| (1..=MAX_LENGTH).contains(&command.len()) && !command.contains('\n');
+    let command = Some(evidence.command.as_str()).filter(is_short).unwrap_or("CMD");
     let text = format!("run `harproxy doctor -- {command}`: it names the programs that bypass the proxy");
     (!evidence.is_doctor).then_some(text)
 }

@@ -44,8 +44,7 @@ impl Evidence {
             bypasses: Bypasses::find(&report.connections, rules),
             programs: report.programs,
             short_lived: report.short_lived,
-            unset_url: None,
-            is_doctor: false,
+            ..Evidence::default()
         }
     }
 }

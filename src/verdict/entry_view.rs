@@ -79,8 +79,8 @@ impl PayloadExcerpt {
         PayloadExcerpt { mime_type: mime_type.into(), bytes, size: payload.len() as u64 }
     }
 
-    /// The beginning of a stored payload; `None` if it is empty or can't be read. If the budget is used up, the excerpt
-    /// has the size and no bytes.
+    /// Reads the beginning of a stored payload; `None` if it is empty or can't be read. If the budget is used up, the
+    /// excerpt has the size and no bytes.
     fn read(mime_type: &str, payload: &Payload, budget: &mut ExcerptBudget) -> Option<Self> {
         let excerpt = match payload {
             Payload::Empty | Payload::NotRecorded => return None,

@@ -76,7 +76,7 @@ pub struct RerunOptions<'a> {
 }
 
 impl RerunOptions<'_> {
-    /// The command that records a request into this fixture, or into a new one.
+    /// Returns the command that records a request into this fixture, or into a new one.
     fn record_command(&self, fixture: Option<String>) -> String {
         let globs: String =
             self.globs.iter().map(|glob| format!(" -g {}", harproxy_support::shell_quote::word(glob))).collect();
@@ -138,8 +138,8 @@ impl Explanation {
         }
     }
 
-    /// The explanation without the hint: the summary, the number of entries with the same host and path, and a line for
-    /// each near entry.
+    /// Returns the explanation without the hint: the summary, the number of entries with the same host and path, and a
+    /// line for each near entry.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = match &self.operation {
@@ -199,7 +199,7 @@ fn list(items: &[String]) -> String {
     }
 }
 
-/// `1 entry`, `2 entries`.
+/// Returns a number with its noun: `1 entry`, `2 entries`.
 pub(super) fn many(count: u64, one: &str, more: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { more })
 }
@@ -243,7 +243,7 @@ impl Phrase {
         })
     }
 
-    /// The parts in order; a value has its side.
+    /// Returns the parts in order. A value has its side.
     pub fn parts(&self) -> impl Iterator<Item = (Option<ValueSide>, &str)> {
         self.0.iter().map(|(side, text)| (*side, text.as_str()))
     }
@@ -260,7 +260,7 @@ pub fn difference(difference: &Difference) -> String {
     Phrase::of(difference, MAX_VALUE).parts().map(|(_, text)| text).collect()
 }
 
-/// The subject of a difference: "query parameter `page`".
+/// Returns the subject of a difference: "query parameter `page`".
 #[must_use]
 pub fn subject(difference: &Difference) -> String {
     let name = one_line(&difference.name);
@@ -277,8 +277,8 @@ pub fn subject(difference: &Difference) -> String {
     }
 }
 
-/// The values of the request and of the entry, each on one line. They are cut to about `longest` characters around the
-/// place where they differ.
+/// Returns the values of the request and of the entry, each on one line. They are cut to about `longest` characters
+/// around the place where they differ.
 #[must_use]
 pub fn values(difference: &Difference, longest: usize) -> [Option<String>; 2] {
     let [request, recorded] = [&difference.request, &difference.recorded].map(|value| value.as_deref().map(one_line));

@@ -76,7 +76,7 @@ impl CheckId {
         (CheckId::UPSTREAM_FAILED, "failure of upstream", "failures of upstream"),
     ];
 
-    /// An id that is known when the program is compiled.
+    /// Creates an id that is known at compile time.
     #[must_use]
     pub const fn new(id: &'static str) -> Self {
         CheckId(Cow::Borrowed(id))
@@ -87,13 +87,13 @@ impl CheckId {
         &self.0
     }
 
-    /// The words for one finding and for several; `None` for an unknown check.
+    /// Returns the words for one finding and for several; `None` for an unknown check.
     #[must_use]
     pub fn words(&self) -> Option<(&'static str, &'static str)> {
         CheckId::KNOWN.iter().find(|(known, ..)| known == self).map(|(_, one, several)| (*one, *several))
     }
 
-    /// The position in [`CheckId::KNOWN`]; unknown ids come last.
+    /// Returns the position in [`CheckId::KNOWN`]; unknown ids come last.
     fn position(&self) -> usize {
         CheckId::KNOWN.iter().position(|(known, ..)| known == self).unwrap_or(CheckId::KNOWN.len())
     }
@@ -122,9 +122,9 @@ impl PartialOrd for CheckId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// It is listed.
+    /// The finding is listed.
     Warning,
-    /// It fails the run.
+    /// The finding fails the run.
     Error,
 }
 
@@ -171,7 +171,7 @@ pub enum FailOnError {
 }
 
 impl FailOn {
-    /// The default: missing and wrong responses fail a run, and with CMD also a run without traffic.
+    /// Returns the default: missing and wrong responses fail a run, and with CMD also a run without traffic.
     #[must_use]
     pub fn standard(with_cmd: bool) -> Self {
         let mut checks = BTreeSet::from([CheckId::MISS, CheckId::OUT_OF_SCOPE, CheckId::TRUNCATED, CheckId::AMBIGUOUS]);
@@ -214,8 +214,8 @@ impl FailOn {
         if self.0.contains(check) || ALWAYS.contains(check) { Severity::Error } else { Severity::Warning }
     }
 
-    /// The list for the same set without this check: the changes to [`FailOn::standard`], or the whole set if that is
-    /// shorter.
+    /// Returns the list for the same set without this check: the changes to [`FailOn::standard`], or the whole set if
+    /// that is shorter.
     ///
     /// ```
     /// use harproxy::verdict::{CheckId, FailOn};
@@ -265,7 +265,7 @@ impl SeverityOverride {
         Ok(SeverityOverride(list.to_owned()))
     }
 
-    /// The severity of a finding of this check that had another one. A check that no list can name keeps its severity.
+    /// Returns the severity of a finding of this check that had another one. A check that no list can name keeps its severity.
     #[must_use]
     pub fn severity(&self, check: &CheckId, had: Severity) -> Severity {
         if !SELECTABLE.contains(check) {
@@ -277,7 +277,7 @@ impl SeverityOverride {
     }
 }
 
-/// The checks that a word of the list names.
+/// Returns the checks that a word of the list names.
 fn checks_of(word: &str) -> Option<Vec<CheckId>> {
     match word {
         "all" => Some(SELECTABLE.to_vec()),

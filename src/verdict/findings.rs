@@ -72,7 +72,7 @@ impl Findings {
         }
     }
 
-    /// The findings in order of first appearance, then one per check that counts those that were not kept.
+    /// Returns the findings in order of first appearance, then one per check that counts those that were not kept.
     pub fn list(&self) -> impl Iterator<Item = Finding> {
         let more = self.more.iter().map(|(check, (severity, times))| {
             let text = format!("more of these; only the first {MAX_FINDINGS} findings are listed");
@@ -82,7 +82,7 @@ impl Findings {
     }
 }
 
-/// The request and the entry that a finding is about, as far as there are any.
+/// The request and the entry of a finding, if it has them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Location {
     /// `METHOD URL` of the request.
@@ -96,7 +96,7 @@ pub struct Location {
 }
 
 impl Location {
-    /// The location of a finding about an entry, and about a request if there is one.
+    /// Returns the location of a finding about an entry, and about a request if there is one.
     #[must_use]
     pub fn entry(place: EntryPlace, request: impl Into<Option<String>>) -> Self {
         let EntryPlace { fixture, entry, line } = place;
@@ -130,15 +130,15 @@ pub struct Finding {
     /// Of a miss: the most similar entries and their differences, most similar first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub near: Vec<NearEntry>,
-    /// How many times the same thing happened.
+    /// The number of occurrences.
     pub times: u64,
-    /// The ids of the requests that it happened to, as many as are kept.
+    /// The ids of the requests with this finding, up to 1,000.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requests: Vec<u64>,
 }
 
 impl Finding {
-    /// A finding that happened once, without a location and a hint.
+    /// Creates a finding that occurred once, without a location and a hint.
     pub fn new(check: CheckId, severity: Severity, text: impl Into<String>) -> Self {
         let (at, near, requests) = Default::default();
         Finding { check, severity, at, text: text.into(), hint: None, near, times: 1, requests }

@@ -27,7 +27,7 @@ pub enum ResultKind {
     Preflight,
     /// Sent to a server of this machine, out of scope.
     Local,
-    /// Sent to the network, as an option says.
+    /// Sent to the network because of an option.
     Live,
     Recorded,
     /// Sent to the network and not recorded.
@@ -71,7 +71,7 @@ pub struct RecordedEntry {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RequestRow {
-    /// Counts requests from 1, in the order in which they came.
+    /// The number of the request, from 1 in order of arrival.
     pub id: u64,
     /// The report that the row is from, if several were combined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -106,11 +106,11 @@ pub struct RequestRow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<EntryChange>,
     pub mime_type: Option<String>,
-    /// Payload bytes of the response that were sent to the client, as coded.
+    /// Payload bytes of the response that were sent to the client, in their content coding.
     pub bytes: u64,
     /// True if the response was sent to its end.
     pub complete: bool,
-    /// Why the request was refused. In reports it is the text of a finding.
+    /// The reason for the refusal. In reports it is the text of a finding.
     #[serde(skip)]
     pub explanation: Option<String>,
     #[serde(skip)]
@@ -128,14 +128,14 @@ pub struct RequestRow {
 }
 
 impl RequestRow {
-    /// A copy without headers and payload, for the live list and the log of events.
+    /// Returns a copy without headers and payload, for the live list and the log of events.
     #[must_use]
     pub fn without_messages(&self) -> Self {
         let (request_headers, response_headers) = Default::default();
         RequestRow { request_headers, response_headers, payload: None, ..self.clone() }
     }
 
-    /// Drops what takes most memory: headers, and the bytes of the payload.
+    /// Drops the headers and the bytes of the payload, which take most memory.
     pub fn drop_messages(&mut self) {
         (self.request_headers, self.response_headers) = Default::default();
         if let Some(payload) = &mut self.payload {
@@ -143,7 +143,7 @@ impl RequestRow {
         }
     }
 
-    /// The approximate size of headers and payload in bytes.
+    /// Returns the approximate size of headers and payload in bytes.
     #[must_use]
     pub fn message_bytes(&self) -> usize {
         let headers = self.request_headers.iter().chain(&self.response_headers);

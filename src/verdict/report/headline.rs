@@ -8,7 +8,7 @@ use super::{Report, Shard};
 use crate::verdict::explain::many;
 use crate::verdict::{CheckId, RunMode, Severity, StatusSource, Verdict};
 
-/// The first line of a report, in two parts: what it comes to, and why or of what.
+/// Returns the first line of a report in two parts: the result, and its reasons or numbers.
 #[must_use]
 pub fn of(verdict: &Verdict) -> (Cow<'static, str>, String) {
     let counts = &verdict.counts;
@@ -40,7 +40,7 @@ pub fn ending(status: u8, source: StatusSource) -> Option<String> {
     }
 }
 
-/// The same for a report: of one run, or of each of the runs that it was combined from.
+/// Describes the exit statuses of a report: of its run, or of each run that it was combined from.
 #[must_use]
 pub fn endings(report: &Report) -> Vec<String> {
     if report.shards.is_empty() {

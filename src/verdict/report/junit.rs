@@ -66,7 +66,7 @@ fn case_content(status: Option<&Status>, case: &Case<'_>) -> String {
     xml
 }
 
-/// A duration in seconds with three decimals, as readers of JUnit expect it.
+/// Formats a duration in seconds with three decimals, as readers of JUnit expect it.
 fn seconds(duration: Duration) -> String {
     format!("{:.3}", duration.as_secs_f64())
 }
@@ -173,7 +173,7 @@ fn cases(report: &Report) -> IndexMap<String, Case<'_>> {
     cases
 }
 
-/// The method and the URL without its query, which often differs between runs.
+/// Returns the method and the URL without its query, which often differs between runs.
 fn endpoint(method: &str, url: &str) -> String {
     let end = url.find(['?', '#']).unwrap_or(url.len());
     format!("{method} {}", &url[..end]).trim_start().to_owned()

@@ -42,7 +42,8 @@ impl StreamRedactor {
     pub fn new(content_type: &str) -> Self {
         let format = PayloadFormat::of(&MediaType::parse(content_type));
         let by_line = format == PayloadFormat::Lines;
-        StreamRedactor { by_line, window: WindowRedactor::new(format), ..StreamRedactor::default() }
+        let window = WindowRedactor { format, ..WindowRedactor::default() };
+        StreamRedactor { by_line, window, ..StreamRedactor::default() }
     }
 
     /// Takes the next piece. Appends what is complete to `out`.
@@ -78,7 +79,7 @@ impl StreamRedactor {
             self.is_long_line = true;
             let line = std::mem::take(&mut self.line);
             let has_members = matches!(line_content(&line).first(), Some(b'{' | b'['));
-            self.window = WindowRedactor::new(if has_members { PayloadFormat::Json } else { PayloadFormat::Text });
+            self.window.format = if has_members { PayloadFormat::Json } else { PayloadFormat::Text };
             self.window.push(redactor, &line, out);
         }
         self.window.push(redactor, part, out);
@@ -144,10 +145,6 @@ enum LongItem {
 }
 
 impl WindowRedactor {
-    fn new(format: PayloadFormat) -> Self {
-        WindowRedactor { format, ..WindowRedactor::default() }
-    }
-
     fn push(&mut self, redactor: &mut Redactor<'_>, mut piece: &[u8], out: &mut Vec<u8>) {
         while !piece.is_empty() {
             let (taken, rest) = piece.split_at(piece.len().min(WINDOW - self.window.len()));
@@ -304,13 +301,9 @@ fn form_window_splices(redactor: &mut Redactor<'_>, text: &[u8], limit: Option<u
 
 /// Finds the value of a pair without an end. Returns its name if it is secret, too.
 fn find_long_form_value(redactor: &Redactor<'_>, text: &[u8]) -> (usize, Option<PlaceholderName>) {
-    match split_at_first(text, b'=') {
-        (_, None) => (0, None),
-        (name, Some(_)) => {
-            let decoded = DecodedText::new(name, TextEncoding::Form);
-            (name.len() + 1, redactor.secret_pair_name(&decoded.text, &redactor.policy.form))
-        }
-    }
+    let (name, Some(_)) = split_at_first(text, b'=') else { return (0, None) };
+    let decoded = DecodedText::new(name, TextEncoding::Form);
+    (name.len() + 1, redactor.secret_pair_name(&decoded.text, &redactor.policy.form))
 }
 
 /// Finds the string without an end, of a member or by itself. Returns its name if it is secret, too. `None` if there is

@@ -1,5 +1,5 @@
-//! Redaction of URLs, absolute or relative, and of the `name=value` pairs in queries and forms. Their other bytes do not
-//! change.
+//! Redaction of URLs, absolute or relative, and of the `name=value` pairs in queries and forms. Their other bytes do
+//! not change.
 
 use std::ops::Range;
 

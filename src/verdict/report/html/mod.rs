@@ -61,7 +61,7 @@ pub fn render(report: &Report) -> String {
     filled(&with_lf(PAGE), fill)
 }
 
-/// The Content-Security-Policy of the page. It allows this script, this style and images in `data:` URLs only.
+/// Returns the Content-Security-Policy of the page. It allows this script, this style and images in `data:` URLs only.
 fn policy(style: &str, script: &str) -> String {
     let hash = |text: &str| format!("'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(text.as_bytes())));
     format!(
