@@ -1,5 +1,5 @@
-//! The ids of checks, and `--fail-on`: the checks whose findings fail a run. The set of ids is open: reports, `--fail-on`
-//! and the exit status handle ids that they do not know.
+//! The ids of checks, and `--fail-on`: the checks whose findings fail a run. The set of ids is open: reports,
+//! `--fail-on` and the exit status handle ids that they do not know.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
