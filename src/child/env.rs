@@ -68,7 +68,6 @@ impl fmt::Debug for ProxyAddress {
 pub struct Facts<'a> {
     pub proxy: &'a ProxyAddress,
     pub ca: &'a Path,
-    /// Files that the variables point at.
     pub files: &'a RunFiles,
     /// Values of `--bypass`: `HOST` or `HOST:PORT`.
     pub bypass: &'a [String],
@@ -100,13 +99,12 @@ impl fmt::Debug for VariableChange {
 
 /// Returns the variables that make a client use the proxy and trust its CA, in table order.
 pub fn changes(facts: &Facts<'_>, user: &Environment) -> Vec<VariableChange> {
-    let ground = Ground { facts, user, bypassed: no_proxy_entries(facts.bypass, facts.may_match, user) };
     let urls = facts.urls.iter().map(|(name, url)| VariableChange {
         variable: url_variable(name),
         value: url.into(),
         purpose: "reverse port of this origin, for a client that cannot use a proxy",
     });
-    TABLE.iter().flat_map(|row| row.changes(&ground)).chain(urls).collect()
+    TABLE.iter().flat_map(|row| row.changes(facts, user)).chain(urls).collect()
 }
 
 /// Returns the name of the variable that gives CMD the URL of a `--reverse`.
@@ -124,15 +122,8 @@ pub fn own() -> Environment {
     std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect()
 }
 
-/// The inputs of the value functions in the table.
-struct Ground<'a> {
-    facts: &'a Facts<'a>,
-    user: &'a Environment,
-    bypassed: Vec<String>,
-}
-
 /// Returns the value of a variable, or `None` to leave it unchanged.
-type ValueFunction = fn(&Ground<'_>, &str) -> Option<OsString>;
+type ValueFunction = fn(&Facts<'_>, &Environment, &str) -> Option<OsString>;
 
 /// Variables that get the same value for the same reason.
 struct Row {
@@ -191,14 +182,14 @@ const TABLE: &[Row] = &[
     always(&["PHP_INI_SCAN_DIR"], php_folders, "PHP: the roots for curl and streams, and the proxy for streams"),
     always(
         &["WGETRC"],
-        |ground, _| Some(ground.facts.files.wgetrc.clone().into()),
+        |facts, _, _| Some(facts.files.wgetrc.clone().into()),
         "wget: the user's settings and the roots",
     ),
     always(&["HARPROXY_RUN_PROXY"], proxy, "for programs: the proxy"),
-    always(&["HARPROXY_RUN_CA"], |ground, _| Some(ground.facts.ca.into()), "for programs: the CA's certificate"),
+    always(&["HARPROXY_RUN_CA"], |facts, _, _| Some(facts.ca.into()), "for programs: the CA's certificate"),
     always(
         &["HARPROXY_RUN_MODE"],
-        |ground, _| Some(ground.facts.mode.as_str().into()),
+        |facts, _, _| Some(facts.mode.as_str().into()),
         "for programs: `record` or `replay`",
     ),
     always(
@@ -211,82 +202,79 @@ const TABLE: &[Row] = &[
 impl Row {
     /// Returns the changes of this row. A variable that the user has in another case (`NPM_CONFIG_CAFILE`) is set too,
     /// because its clients ignore case.
-    fn changes(&self, ground: &Ground<'_>) -> Vec<VariableChange> {
+    fn changes(&self, facts: &Facts<'_>, user: &Environment) -> Vec<VariableChange> {
         let always = if self.only_inherited { &[] } else { self.names };
-        let inherited = ground.user.keys().map(String::as_str).filter(|own| !always.contains(own)).filter_map(|own| {
+        let inherited = user.keys().map(String::as_str).filter(|own| !always.contains(own)).filter_map(|own| {
             let known = self.names.iter().find(|name| name.eq_ignore_ascii_case(own))?;
             Some((own, *known))
         });
         let always = always.iter().map(|name| (*name, *name));
         let changed = always.chain(inherited).filter_map(|(variable, known)| {
-            let value = (self.value)(ground, known)?;
+            let value = (self.value)(facts, user, known)?;
             Some(VariableChange { variable: variable.to_owned(), value, purpose: self.purpose })
         });
         changed.collect()
     }
 }
 
-impl Ground<'_> {
-    /// Appends `options` to the user's value, because later options take precedence. Does nothing if the value already
-    /// ends with them (`harproxy env` evaluated twice).
-    fn appended(&self, name: &str, separator: &str, options: &str) -> OsString {
-        let mut value = self.user.get(name).cloned().unwrap_or_default();
-        if value.as_encoded_bytes().ends_with(options.as_bytes()) {
-            return value;
-        }
-        if !value.is_empty() {
-            value.push(separator);
-        }
-        value.push(options);
-        value
+/// Appends `options` to the user's value, because later options take precedence. Does nothing if the value already ends
+/// with them (`harproxy env` evaluated twice).
+fn append(user: &Environment, name: &str, separator: &str, options: &str) -> OsString {
+    let mut value = user.get(name).cloned().unwrap_or_default();
+    if value.as_encoded_bytes().ends_with(options.as_bytes()) {
+        return value;
     }
+    if !value.is_empty() {
+        value.push(separator);
+    }
+    value.push(options);
+    value
 }
 
-fn proxy(ground: &Ground<'_>, _: &str) -> Option<OsString> {
-    Some(ground.facts.proxy.to_string().into())
+fn proxy(facts: &Facts<'_>, _: &Environment, _: &str) -> Option<OsString> {
+    Some(facts.proxy.to_string().into())
 }
 
-fn no_proxy(ground: &Ground<'_>, _: &str) -> Option<OsString> {
-    Some(ground.bypassed.join(",").into())
+fn no_proxy(facts: &Facts<'_>, user: &Environment, _: &str) -> Option<OsString> {
+    Some(no_proxy_entries(facts, user).join(",").into())
 }
 
-fn bundle(ground: &Ground<'_>, _: &str) -> Option<OsString> {
-    Some(ground.facts.files.trust.bundle.clone().into())
+fn bundle(facts: &Facts<'_>, _: &Environment, _: &str) -> Option<OsString> {
+    Some(facts.files.trust.bundle.clone().into())
 }
 
-fn added_roots(ground: &Ground<'_>, name: &str) -> Option<OsString> {
-    let (_, path) = ground.facts.files.trust.adding.iter().find(|(variable, _)| *variable == name)?;
+fn added_roots(facts: &Facts<'_>, _: &Environment, name: &str) -> Option<OsString> {
+    let (_, path) = facts.files.trust.adding.iter().find(|(variable, _)| *variable == name)?;
     Some(path.clone().into())
 }
 
-fn one(_: &Ground<'_>, _: &str) -> Option<OsString> {
+fn one(_: &Facts<'_>, _: &Environment, _: &str) -> Option<OsString> {
     Some("1".into())
 }
 
 /// Returns the time of the recording. An empty value clears the time of an outer replay, which does not apply here.
-fn recorded_at(ground: &Ground<'_>, name: &str) -> Option<OsString> {
-    let cleared = ground.user.contains_key(name).then(OsString::new);
-    ground.facts.recorded_at.map(OsString::from).or(cleared)
+fn recorded_at(facts: &Facts<'_>, user: &Environment, name: &str) -> Option<OsString> {
+    let cleared = user.contains_key(name).then(OsString::new);
+    facts.recorded_at.map(OsString::from).or(cleared)
 }
 
 /// Returns the value of `NODE_OPTIONS`. Node.js splits it at spaces; `\` escapes within double quotes.
-fn node_options(ground: &Ground<'_>, name: &str) -> Option<OsString> {
-    let hook = ground.facts.files.node_hook.to_string_lossy().replace('\\', "\\\\").replace('"', "\\\"");
-    Some(ground.appended(name, " ", &format!("--require \"{hook}\"")))
+fn node_options(facts: &Facts<'_>, user: &Environment, name: &str) -> Option<OsString> {
+    let hook = facts.files.node_hook.to_string_lossy().replace('\\', "\\\\").replace('"', "\\\"");
+    Some(append(user, name, " ", &format!("--require \"{hook}\"")))
 }
 
 /// Returns the value of `PHP_INI_SCAN_DIR`. An empty element stands for PHP's compiled-in folder.
-fn php_folders(ground: &Ground<'_>, name: &str) -> Option<OsString> {
+fn php_folders(facts: &Facts<'_>, user: &Environment, name: &str) -> Option<OsString> {
     let separator = if cfg!(windows) { ";" } else { ":" };
-    let own = ground.facts.files.php.to_string_lossy();
-    Some(match ground.user.get(name) {
-        Some(users) if !users.is_empty() => ground.appended(name, separator, &own),
+    let own = facts.files.php.to_string_lossy();
+    Some(match user.get(name) {
+        Some(users) if !users.is_empty() => append(user, name, separator, &own),
         _ => format!("{separator}{own}").into(),
     })
 }
 
-fn java(ground: &Ground<'_>, name: &str) -> Option<OsString> {
-    let facts = ground.facts;
+fn java(facts: &Facts<'_>, user: &Environment, name: &str) -> Option<OsString> {
     let (host, port) = (&facts.proxy.host, facts.proxy.port);
     let mut options = vec![
         format!("-Djavax.net.ssl.trustStore={}", facts.files.trust.trust_store.display()),
@@ -296,7 +284,7 @@ fn java(ground: &Ground<'_>, name: &str) -> Option<OsString> {
         format!("-Dhttp.proxyPort={port}"),
         format!("-Dhttps.proxyHost={host}"),
         format!("-Dhttps.proxyPort={port}"),
-        format!("-Dhttp.nonProxyHosts={}", non_proxy_hosts(&ground.bypassed)),
+        format!("-Dhttp.nonProxyHosts={}", non_proxy_hosts(&no_proxy_entries(facts, user))),
     ];
     if facts.proxy.credentials.is_some() {
         // Every JVM prints these options, so they omit the password. The program must set its own `Authenticator`. This
@@ -304,19 +292,20 @@ fn java(ground: &Ground<'_>, name: &str) -> Option<OsString> {
         options.push("-Djdk.http.auth.tunneling.disabledSchemes=".to_owned());
     }
     let quoted: Vec<String> = options.iter().map(|option| jvm::quote_option(option)).collect();
-    Some(ground.appended(name, " ", &quoted.join(" ")))
+    Some(append(user, name, " ", &quoted.join(" ")))
 }
 
 /// Returns the entries of `NO_PROXY` for CMD without duplicates: those of `--bypass`, and the user's that are out of
-/// scope. `may_match` tells whether a URL in scope could have a host.
+/// scope.
 ///
 /// The user's loopback entries are dropped: local APIs can be recorded, and out-of-scope local requests are passed
 /// through.
-fn no_proxy_entries(bypass: &[String], may_match: &dyn Fn(&str) -> bool, user: &Environment) -> Vec<String> {
+fn no_proxy_entries(facts: &Facts<'_>, user: &Environment) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     let own = ["no_proxy", "NO_PROXY"].iter().filter_map(|name| user.get(*name)?.to_str());
-    let own = own.flat_map(|value| value.split([',', ' '])).map(str::trim).filter(|entry| keeps(entry, may_match));
-    for entry in bypass.iter().map(String::as_str).chain(own) {
+    let own =
+        own.flat_map(|value| value.split([',', ' '])).map(str::trim).filter(|entry| keeps(entry, facts.may_match));
+    for entry in facts.bypass.iter().map(String::as_str).chain(own) {
         if !all.iter().any(|known| known == entry) {
             all.push(entry.to_owned());
         }

@@ -14,7 +14,6 @@ const NODE_HOOK: &str = include_str!("node_hook.js");
 /// Script that PHP runs before each script (`auto_prepend_file`).
 const PHP_PREPEND: &str = include_str!("php_prepend.php");
 
-/// Errors while the files of a run are created.
 #[derive(Debug, thiserror::Error)]
 pub enum FilesError {
     #[error("making a temporary folder for this run")]
@@ -31,7 +30,6 @@ pub enum FilesError {
 /// Paths of the written files: Unicode, and absolute if the folder's path is.
 #[derive(Clone, Debug)]
 pub struct RunFiles {
-    /// The trust bundle in its formats.
     pub trust: BundleFiles,
     pub node_hook: PathBuf,
     /// Folder with PHP's `.ini` file.

@@ -25,7 +25,6 @@ pub struct CommandPlan {
     pub quiet_output: bool,
 }
 
-/// Errors from starting CMD or waiting for it.
 #[derive(Debug, thiserror::Error)]
 pub enum SpawnError {
     #[error("`{}` was not found", program.display())]

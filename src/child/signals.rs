@@ -111,10 +111,8 @@ pub(super) mod os {
             let tell = tell.clone();
             tokio::spawn(async move {
                 while stream.recv().await.is_some() {
-                    if tell.send(name).is_err() {
-                        // `Signals` was dropped, but the handler stays installed: continue to discard signals.
-                        continue;
-                    }
+                    // The handler stays installed if `Signals` was dropped: signals are discarded then.
+                    let _ = tell.send(name);
                 }
             });
         }

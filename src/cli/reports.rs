@@ -94,7 +94,7 @@ pub fn print_verdict(report: &Report, ui: &Ui, after_list: bool) {
         }
         json!({ "report": report })
     });
-    let palette = text::Palette::colour().within(ui::width().map(usize::from));
+    let palette = text::Palette { columns: ui::width().map(usize::from), ..text::Palette::colour() };
     let mut shown = text::render(&report.verdict, &palette);
     // With one run, CMD has printed its own error before.
     if !report.shards.is_empty() {

@@ -1,8 +1,9 @@
-//! Adds explanations and hints about CMD to a verdict.
+//! Adds explanations and hints about CMD to a verdict. `docs/getting-started` and `docs/guides/doctor.md` explain the
+//! hints that make each runtime use the proxy.
 
 use super::bypass;
 use super::evidence::Evidence;
-use super::{remedy, runtime};
+use super::runtime::{self, Runtime};
 use crate::verdict::{CheckId, Finding, Severity, Verdict};
 
 /// Adds a finding for each program that bypassed the proxy. If no request came, it also explains the silence by CMD's
@@ -24,9 +25,11 @@ pub fn advise(verdict: &mut Verdict, evidence: &Evidence) {
             finding.hint = join_lines(trust_hint.into_iter().chain(doctor_hint(evidence)));
         }
         Some(finding) if is_silent => explain_silence(finding, evidence),
-        Some(finding) if !evidence.bypasses.is_empty() => {
-            let hint = finding.hint.take().into_iter();
-            finding.hint = join_lines(hint.chain(bypass_hints(evidence)).chain(doctor_hint(evidence)));
+        Some(finding) if !evidence.bypasses.likely.is_empty() => {
+            let programs = bypass::programs(&evidence.bypasses.likely);
+            let mut hints: Vec<String> = programs.iter().map(|program| hint_for_program(program, evidence)).collect();
+            hints.dedup();
+            finding.hint = join_lines(finding.hint.take().into_iter().chain(hints).chain(doctor_hint(evidence)));
         }
         _ => {}
     }
@@ -46,7 +49,7 @@ fn explain_silence(finding: &mut Finding, evidence: &Evidence) {
     }
     let mut hints: Vec<String> = runtime::guess(evidence)
         .iter()
-        .map(|guess| format!("{}: {}", guess.reason, remedy::for_runtime(guess.runtime, evidence)))
+        .map(|guess| format!("{}: {}", guess.reason, hint_for_runtime(guess.runtime, evidence)))
         .collect();
     if hints.is_empty() {
         hints.extend(finding.hint.take());
@@ -58,7 +61,7 @@ fn explain_silence(finding: &mut Finding, evidence: &Evidence) {
 /// hint.
 fn bypass_findings(evidence: &Evidence, is_silent: bool) -> Vec<Finding> {
     let finding = |(program, explanation): (&str, String)| {
-        let hint = (!is_silent).then(|| remedy::for_program(program, evidence));
+        let hint = (!is_silent).then(|| hint_for_program(program, evidence));
         Finding { hint, ..Finding::new(CheckId::BYPASS, Severity::Warning, explanation) }
     };
     evidence.bypasses.describe_by_program().into_iter().map(finding).collect()
@@ -71,17 +74,127 @@ fn join_lines(lines: impl Iterator<Item = String>) -> Option<String> {
 fn doctor_hint(evidence: &Evidence) -> Option<String> {
     /// A longer command is not repeated in the hint.
     const MAX_LENGTH: usize = 60;
-    let short =
-        !evidence.command.is_empty() && evidence.command.len() <= MAX_LENGTH && !evidence.command.contains('\n');
-    let command = if short { &evidence.command } else { "CMD" };
+    let is_short = |command: &&str| (1..=MAX_LENGTH).contains(&command.len()) && !command.contains('\n');
+    let command = Some(evidence.command.as_str()).filter(is_short).unwrap_or("CMD");
     let text = format!("run `harproxy doctor -- {command}`: it names the programs that bypass the proxy");
     (!evidence.is_doctor).then_some(text)
 }
 
-/// Returns the changes that make the bypassing programs use the proxy.
-fn bypass_hints(evidence: &Evidence) -> Vec<String> {
-    let programs = bypass::programs(evidence.bypasses.likely());
-    let mut hints: Vec<String> = programs.iter().map(|program| remedy::for_program(program, evidence)).collect();
-    hints.dedup();
-    hints
+/// The settings for a Playwright configuration, under `use:`.
+pub const PLAYWRIGHT: &str = "  use: {
+    proxy: process.env.HARPROXY_RUN_PROXY && { server: process.env.HARPROXY_RUN_PROXY, bypass: '<-loopback>' },
+    ignoreHTTPSErrors: !!process.env.HARPROXY_RUN_PROXY,
+  },";
+
+/// Returns the hint for a program by its name.
+fn hint_for_program(name: &str, evidence: &Evidence) -> String {
+    if evidence.bypasses.likely.iter().any(|connection| connection.udp && connection.program == name) {
+        return "HTTP/3 does not use a proxy: start the browser with `--disable-quic`, or turn HTTP/3 off in the client"
+            .to_owned();
+    }
+    let runtime = runtime::of_program(name).or_else(|| runtime::guess(evidence).first().map(|guess| guess.runtime));
+    match runtime {
+        Some(runtime) => hint_for_runtime(runtime, evidence),
+        None => format!("configure {name} to use the proxy (HTTP_PROXY, HTTPS_PROXY), or {}", reverse_port(evidence)),
+    }
+}
+
+pub(super) fn hint_for_runtime(runtime: Runtime, evidence: &Evidence) -> String {
+    match runtime {
+        Runtime::Cleared => "its parent removes the variables (`env -i`, sudo, tox, a test runner with its own environment): pass on all \
+             variables that `harproxy env` prints"
+            .into(),
+        Runtime::Sudo => "sudo and su remove the variables: run harproxy inside (`sudo harproxy replay -- CMD`), or keep them with \
+             `sudo --preserve-env`"
+            .into(),
+        Runtime::Tox => "tox passes on only what `pass_env` names: write `pass_env = *` under [testenv]".into(),
+        Runtime::Bazel => "Bazel runs tests without the variables: pass each one with `--test_env=HTTPS_PROXY --test_env=SSL_CERT_FILE`, \
+             and allow network access in the sandbox"
+            .into(),
+        Runtime::Docker => "a container does not inherit harproxy's variables, and has its own 127.0.0.1: start `harproxy replay \
+             --listen 0.0.0.0:8899 --allow-remote`, and the container with `docker run $(harproxy env --docker) IMAGE`"
+            .into(),
+        Runtime::Playwright => format!(
+            "a browser reads its proxy from Playwright's configuration, not from variables: add to {}\n{PLAYWRIGHT}",
+            evidence.project.file("playwright.config.*").unwrap_or("playwright.config.js"),
+        ),
+        Runtime::Cypress => "Cypress bypasses the proxy for localhost by default: run \
+             `-- env NO_PROXY='<-loopback>' no_proxy='<-loopback>' npx cypress run`"
+            .into(),
+        Runtime::Driver => "a browser reads its proxy from its arguments: start it with \
+             `'--proxy-server=' + process.env.HARPROXY_RUN_PROXY`, `'--proxy-bypass-list=<-loopback>'` and \
+             `'--ignore-certificate-errors'`"
+            .into(),
+        Runtime::Browser => "a browser reads its proxy from its arguments: pass those that `harproxy env` prints".into(),
+        Runtime::GoCached => "add `-count=1`".into(),
+        Runtime::Go => go(evidence),
+        Runtime::Aiohttp => "aiohttp reads the proxy variables only with `aiohttp.ClientSession(trust_env=True)`".into(),
+        Runtime::Python => "requests and httpx read the variables unless `trust_env=False`\nurllib3 and http.client do not: use \
+             `urllib3.ProxyManager(os.environ['HTTPS_PROXY'])`\naiohttp needs `trust_env=True`"
+            .into(),
+        Runtime::JavaBuild => format!(
+            "a daemon keeps the environment of its start: pass `--no-daemon` to Gradle, and stop mvnd; {}",
+            java()
+        ),
+        Runtime::Java => java(),
+        Runtime::Ruby => {
+            format!("Ruby bypasses the proxy for localhost and 127.0.0.1 regardless of the variables: {}", reverse_port(evidence))
+        }
+        Runtime::Php => "a stream context of the script, and `php -n`, override harproxy's settings: add `'proxy' => \
+             str_replace('http://', 'tcp://', getenv('HARPROXY_RUN_PROXY')), 'request_fulluri' => true` to its `http` \
+             options; set `clear_env = no` for PHP-FPM"
+            .into(),
+        Runtime::Deno => format!(
+            "Deno's fetch reads the variables unless the program makes a `Deno.createHttpClient` without `proxy`; or {}",
+            reverse_port(evidence)
+        ),
+        Runtime::Bun => {
+            format!("Bun's fetch reads the variables; for the program's own sockets, {}", reverse_port(evidence))
+        }
+        Runtime::Node => "Node.js reads the variables from 22.21 and 24 on, and 18 and 20 by the hook in NODE_OPTIONS, unless a runner \
+             replaces NODE_OPTIONS\nuse `new EnvHttpProxyAgent()` as the program's own undici Dispatcher; `http2.connect` does \
+             not support a proxy"
+            .into(),
+        Runtime::Rust => "reqwest reads the variables unless `.no_proxy()`\nureq 2 needs its feature `proxy-from-env`; hyper by \
+             itself does not support a proxy"
+            .into(),
+        Runtime::DotNet => "HttpClient reads the variables unless the program's handler has `UseProxy = false` or a `Proxy`".into(),
+        Runtime::Grpc => format!(
+            "gRPC reads `https_proxy`, but not for localhost in Go, and trusts the CA only if its credentials have no roots \
+             of their own; or {}",
+            reverse_port(evidence)
+        ),
+        Runtime::Curl => "curl and wget read the variables unless `--noproxy`, `--proxy`, `--no-proxy`, .curlrc or .wgetrc overrides \
+             them"
+            .into(),
+    }
+}
+
+fn go(evidence: &Evidence) -> String {
+    let mut text = format!(
+        "Go bypasses the proxy for localhost and 127.0.0.1 regardless of the variables: {}",
+        reverse_port(evidence)
+    );
+    text += "\nset `Proxy: http.ProxyFromEnvironment` in the program's own Transport";
+    // If the programs are known, `Runtime::GoCached` covers this case.
+    let may_be_cached = evidence.programs.is_none() && evidence.words.iter().any(|word| word.contains("test"));
+    if may_be_cached && !evidence.words.iter().any(|word| word.contains("-count")) {
+        text += "\nif `go test` prints `(cached)`, it did not run the tests: add `-count=1`";
+    }
+    text += "\non macOS and Windows, Go does not read SSL_CERT_FILE: use `--reverse` for https";
+    text
+}
+
+fn java() -> String {
+    "a JVM reads JAVA_TOOL_OPTIONS (and prints `Picked up …`): if the variable is removed, pass `-Dhttps.proxyHost`, \
+     `-Dhttps.proxyPort`, `-Dhttp.proxyHost`, `-Dhttp.proxyPort`, `-Dhttp.nonProxyHosts=` and `-Djavax.net.ssl.trustStore` \
+     yourself\ncall `useSystemProperties()` for Apache HttpClient, `proxyWithSystemProperties()` for Reactor Netty"
+        .to_owned()
+}
+
+/// Returns the hint to use a reverse port, with the address that the client connected to.
+fn reverse_port(evidence: &Evidence) -> String {
+    let local = evidence.bypasses.all().map(|connection| connection.to).find(|to| to.ip().to_canonical().is_loopback());
+    let origin = local.map_or_else(|| "http://127.0.0.1:3000".to_owned(), |to| format!("http://{to}"));
+    format!("use a reverse port: pass `--reverse API={origin}`, and read the address from HARPROXY_URL_API")
 }

@@ -5,7 +5,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::program::DirectConnection;
+use indexmap::IndexSet;
+
+use super::processes::DirectConnection;
 
 /// HTTP ports of other machines.
 const HTTP_PORTS: [u16; 4] = [80, 443, 8080, 8443];
@@ -13,12 +15,12 @@ const HTTP_PORTS: [u16; 4] = [80, 443, 8080, 8443];
 const OTHER_PORTS: [u16; 19] =
     [22, 25, 53, 389, 465, 587, 636, 1433, 1521, 3306, 5432, 5433, 5672, 6379, 9042, 9092, 11211, 27017, 27018];
 /// A port that no URL names: a scope that matches it matches every port.
-const UNMAX_ADDRESSES_PORT: u16 = 1;
+const UNNAMED_PORT: u16 = 1;
 /// Maximum number of addresses in a message about one program.
 const MAX_ADDRESSES: usize = 4;
 
 pub struct BypassRules<'a> {
-    /// Whether a URL of this origin can be in scope.
+    /// Returns true if a URL of this origin can be in scope.
     pub may_match_origin: &'a dyn Fn(&str) -> bool,
     /// Entries of CMD's `NO_PROXY`: these connections may bypass the proxy.
     pub no_proxy: &'a [String],
@@ -27,7 +29,7 @@ pub struct BypassRules<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct Bypasses {
     /// Most likely HTTP in scope.
-    likely: Vec<DirectConnection>,
+    pub(super) likely: Vec<DirectConnection>,
     /// To this machine, and the scope names no port: an API, or a server of the test itself.
     possible: Vec<DirectConnection>,
     /// Host names in `NO_PROXY`. Addresses can't be compared with names, so connections to these hosts may be among the
@@ -57,16 +59,6 @@ impl Bypasses {
         self
     }
 
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.likely.is_empty()
-    }
-
-    #[must_use]
-    pub fn likely(&self) -> &[DirectConnection] {
-        &self.likely
-    }
-
     /// Returns each bypassing program with a sentence about its connections.
     pub(super) fn describe_by_program(&self) -> Vec<(&str, String)> {
         let beyond = self.likely.iter().any(|connection| !connection.to.ip().to_canonical().is_loopback());
@@ -80,21 +72,16 @@ impl Bypasses {
         programs(&self.likely).into_iter().map(describe).collect()
     }
 
+    /// Returns a sentence about each bypassing program, likely or possible.
     pub(super) fn describe_all(&self) -> Option<String> {
-        let all = self.all_programs();
         let sentences: Vec<String> =
-            all.iter().map(|program| sentence(program, self.likely.iter().chain(&self.possible))).collect();
+            programs(self.all()).into_iter().map(|program| sentence(program, self.all())).collect();
         (!sentences.is_empty()).then(|| sentences.join(", and "))
     }
 
-    /// Names of all programs with likely or possible bypasses.
-    pub(super) fn all_programs(&self) -> Vec<&str> {
-        programs(self.likely.iter().chain(&self.possible))
-    }
-
-    pub(super) fn local(&self) -> Option<SocketAddr> {
-        let all = self.likely.iter().chain(&self.possible);
-        all.map(|connection| connection.to).find(|to| to.ip().to_canonical().is_loopback())
+    /// Returns the likely bypasses, then the possible ones.
+    pub(super) fn all(&self) -> impl Iterator<Item = &DirectConnection> {
+        self.likely.iter().chain(&self.possible)
     }
 }
 
@@ -117,7 +104,7 @@ impl BypassRules<'_> {
         if *udp || OTHER_PORTS.contains(&port) || !self.is_in_scope(ip, port) {
             return None;
         }
-        let named = !self.is_in_scope(ip, UNMAX_ADDRESSES_PORT);
+        let named = !self.is_in_scope(ip, UNNAMED_PORT);
         Some(if named && !own { Likelihood::Likely } else { Likelihood::Possible })
     }
 
@@ -131,7 +118,7 @@ impl BypassRules<'_> {
     }
 }
 
-/// Whether an entry of `NO_PROXY` is an address or network that contains this address.
+/// Returns true if an entry of `NO_PROXY` is an address or network that contains this address.
 fn excludes(entry: &str, ip: IpAddr, port: u16) -> bool {
     network(entry).is_some_and(|(address, bits, only)| {
         let shift = |width: u32| u32::from(bits).min(width);
@@ -157,30 +144,21 @@ fn network(entry: &str) -> Option<(IpAddr, u8, Option<u16>)> {
 }
 
 /// Returns the program names of connections, without duplicates.
-pub(super) fn programs<'a>(connections: impl IntoIterator<Item = &'a DirectConnection>) -> Vec<&'a str> {
-    let mut programs: Vec<&str> = Vec::new();
-    for connection in connections {
-        if !programs.contains(&connection.program.as_str()) {
-            programs.push(&connection.program);
-        }
-    }
-    programs
+pub(super) fn programs<'a>(connections: impl IntoIterator<Item = &'a DirectConnection>) -> IndexSet<&'a str> {
+    connections.into_iter().map(|connection| connection.program.as_str()).collect()
 }
 
 /// Formats `curl connected to 127.0.0.1:3000 and 3 more without the proxy`.
 fn sentence<'a>(program: &str, connections: impl IntoIterator<Item = &'a DirectConnection>) -> String {
-    let mut addresses: Vec<String> = Vec::new();
-    for connection in connections.into_iter().filter(|connection| connection.program == program) {
-        let over = if connection.udp { " (UDP: HTTP/3)" } else { "" };
-        let address = format!("{}{over}", SocketAddr::new(connection.to.ip().to_canonical(), connection.to.port()));
-        if !addresses.contains(&address) {
-            addresses.push(address);
-        }
-    }
-    let more = addresses.len().saturating_sub(MAX_ADDRESSES);
-    addresses.truncate(MAX_ADDRESSES);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("{program} connected to {}{more} without the proxy", addresses.join(", "))
+    let address = |DirectConnection { to, udp, .. }: &DirectConnection| {
+        let over = if *udp { " (UDP: HTTP/3)" } else { "" };
+        format!("{}{over}", SocketAddr::new(to.ip().to_canonical(), to.port()))
+    };
+    let own = connections.into_iter().filter(|connection| connection.program == program);
+    let addresses: Vec<String> = own.map(address).collect::<IndexSet<_>>().into_iter().collect();
+    let (listed, more) = addresses.split_at(addresses.len().min(MAX_ADDRESSES));
+    let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+    format!("{program} connected to {}{more} without the proxy", listed.join(", "))
 }
 
 #[cfg(test)]

@@ -6,17 +6,12 @@ mod bypass;
 pub mod doctor;
 mod evidence;
 pub mod processes;
-mod program;
-mod project;
-mod remedy;
 mod runtime;
 #[cfg(test)]
 mod tests;
 
-pub use advice::advise;
+pub use advice::{PLAYWRIGHT, advise};
 pub use bypass::{BypassRules, Bypasses};
-pub use evidence::{Evidence, no_proxy_entries, unset_url};
-pub use program::{DirectConnection, Program};
-pub use project::Project;
-pub use remedy::PLAYWRIGHT;
+pub use evidence::{Evidence, Project, no_proxy_entries, unset_url};
+pub use processes::{DirectConnection, Program};
 pub use runtime::Runtime;

@@ -51,17 +51,20 @@ use Runtime::{
     Playwright, Python, Ruby, Rust, Sudo, Tox,
 };
 
+/// The signature of no program.
+const NONE: Signature = Signature { runtime: Runtime::Cleared, programs: &[], files: &[], mentions: &[], refines: &[] };
+
 /// All signatures, the most specific first.
 const SIGNATURES: &[Signature] = &[
-    Signature { runtime: Sudo, programs: &["sudo", "doas", "su"], files: &[], mentions: &[], refines: &[] },
-    Signature { runtime: Tox, programs: &["tox"], files: &[], mentions: &[], refines: &[] },
-    Signature { runtime: Bazel, programs: &["bazel", "bazelisk"], files: &[], mentions: &[], refines: &[] },
+    Signature { runtime: Sudo, programs: &["sudo", "doas", "su"], ..NONE },
+    Signature { runtime: Tox, programs: &["tox"], ..NONE },
+    Signature { runtime: Bazel, programs: &["bazel", "bazelisk"], ..NONE },
     Signature {
         runtime: Docker,
         programs: &["docker", "docker-compose", "podman", "nerdctl"],
-        files: &[],
         mentions: &["testcontainers", "testcontainers-go"],
         refines: &[Python, JavaBuild, Java, Node, Bun, Go, DotNet],
+        ..NONE
     },
     Signature {
         runtime: Playwright,
@@ -103,74 +106,50 @@ const SIGNATURES: &[Signature] = &[
             "headless_shell",
             "firefox",
         ],
-        files: &[],
-        mentions: &[],
-        refines: &[],
+        ..NONE
     },
-    Signature { runtime: Go, programs: &["go"], files: &["go.mod"], mentions: &[], refines: &[] },
-    Signature { runtime: Aiohttp, programs: &[], files: &[], mentions: &["aiohttp"], refines: &[Python] },
+    Signature { runtime: Go, programs: &["go"], files: &["go.mod"], ..NONE },
+    Signature { runtime: Aiohttp, mentions: &["aiohttp"], refines: &[Python], ..NONE },
     Signature {
         runtime: Python,
         programs: &["python", "pytest", "pip", "poetry", "pipenv", "uv", "pdm", "hatch", "nox"],
         files: &["pyproject.toml", "requirements.txt", "setup.py", "Pipfile"],
-        mentions: &[],
-        refines: &[],
+        ..NONE
     },
     Signature {
         runtime: JavaBuild,
         programs: &["gradle", "gradlew", "mvn", "mvnw", "sbt"],
         files: &["pom.xml", "build.gradle", "build.gradle.kts", "build.sbt"],
-        mentions: &[],
-        refines: &[],
+        ..NONE
     },
-    Signature {
-        runtime: Java,
-        programs: &["java", "kotlin", "scala", "clojure", "lein"],
-        files: &[],
-        mentions: &[],
-        refines: &[],
-    },
+    Signature { runtime: Java, programs: &["java", "kotlin", "scala", "clojure", "lein"], ..NONE },
     Signature {
         runtime: Ruby,
         programs: &["ruby", "rspec", "bundle", "rake", "rails", "cucumber"],
         files: &["Gemfile"],
-        mentions: &[],
-        refines: &[],
+        ..NONE
     },
-    Signature {
-        runtime: Php,
-        programs: &["php", "phpunit", "pest", "composer"],
-        files: &["composer.json"],
-        mentions: &[],
-        refines: &[],
-    },
-    Signature { runtime: Deno, programs: &["deno"], files: &["deno.json", "deno.jsonc"], mentions: &[], refines: &[] },
-    Signature {
-        runtime: Bun,
-        programs: &["bun", "bunx"],
-        files: &["bunfig.toml", "bun.lock", "bun.lockb"],
-        mentions: &[],
-        refines: &[],
-    },
+    Signature { runtime: Php, programs: &["php", "phpunit", "pest", "composer"], files: &["composer.json"], ..NONE },
+    Signature { runtime: Deno, programs: &["deno"], files: &["deno.json", "deno.jsonc"], ..NONE },
+    Signature { runtime: Bun, programs: &["bun", "bunx"], files: &["bunfig.toml", "bun.lock", "bun.lockb"], ..NONE },
     Signature {
         runtime: Node,
         programs: &[
             "node", "nodejs", "npm", "npx", "yarn", "pnpm", "pnpx", "jest", "vitest", "mocha", "tsx", "ts-node",
         ],
         files: &["package.json"],
-        mentions: &[],
-        refines: &[],
+        ..NONE
     },
-    Signature { runtime: Rust, programs: &["cargo"], files: &["Cargo.toml"], mentions: &[], refines: &[] },
-    Signature { runtime: DotNet, programs: &["dotnet"], files: &["global.json"], mentions: &[], refines: &[] },
+    Signature { runtime: Rust, programs: &["cargo"], files: &["Cargo.toml"], ..NONE },
+    Signature { runtime: DotNet, programs: &["dotnet"], files: &["global.json"], ..NONE },
     Signature {
         runtime: Grpc,
         programs: &["grpcurl"],
-        files: &[],
         mentions: &["grpcio", "@grpc/grpc-js", "google.golang.org/grpc", "io.grpc", "grpc", "tonic"],
         refines: &[Python, Node, Go, Java, JavaBuild, Ruby, Rust, DotNet, Php],
+        ..NONE
     },
-    Signature { runtime: Curl, programs: &["curl", "wget"], files: &[], mentions: &[], refines: &[] },
+    Signature { runtime: Curl, programs: &["curl", "wget"], ..NONE },
 ];
 
 const MAX_GUESSES: usize = 2;
@@ -206,8 +185,9 @@ pub(super) fn guess(evidence: &Evidence) -> Vec<Guess> {
         });
     }
     guesses.sort_by_key(|guess| guess.runtime);
-    let refined: Vec<Runtime> =
-        guesses.iter().flat_map(|guess| Signature::of(guess.runtime).refines).copied().collect();
+    let guessed: Vec<Runtime> = guesses.iter().map(|guess| guess.runtime).collect();
+    let signatures = SIGNATURES.iter().filter(|signature| guessed.contains(&signature.runtime));
+    let refined: Vec<Runtime> = signatures.flat_map(|signature| signature.refines).copied().collect();
     // A library refines the guess for its language. A browser runner replaces it, because the browser is the client.
     let runner = guesses.iter().any(|guess| matches!(guess.runtime, Playwright | Cypress | Driver | Runtime::GoCached));
     guesses.retain(|guess| !(runner && refined.contains(&guess.runtime)));
@@ -224,12 +204,6 @@ pub(super) fn of_program(name: &str) -> Option<Runtime> {
 }
 
 impl Signature {
-    fn of(runtime: Runtime) -> &'static Signature {
-        const NONE: &Signature =
-            &Signature { runtime: Runtime::Cleared, programs: &[], files: &[], mentions: &[], refines: &[] };
-        SIGNATURES.iter().find(|signature| signature.runtime == runtime).unwrap_or(NONE)
-    }
-
     fn by_name(&self, programs: &[(String, &'static str)]) -> Option<Guess> {
         let (name, how) = programs.iter().find(|(name, _)| self.programs.contains(&name.as_str()))?;
         Some(Guess { runtime: self.runtime, reason: format!("`{name}` {how}") })
@@ -251,7 +225,7 @@ impl Signature {
 fn program_names(evidence: &Evidence) -> Vec<(String, &'static str)> {
     let words = words(evidence).into_iter().map(|name| (name, "is in CMD"));
     let ran = evidence.programs.iter().flatten().map(|program| (base_name(&program.name), "ran"));
-    let past = evidence.bypasses.all_programs().into_iter().map(|program| (base_name(program), "ran"));
+    let past = evidence.bypasses.all().map(|connection| (base_name(&connection.program), "ran"));
     words.chain(ran).chain(past).collect()
 }
 
@@ -293,7 +267,7 @@ fn base_name(name: &str) -> String {
     if VERSIONED.contains(&bare) { bare.to_owned() } else { name.to_owned() }
 }
 
-/// Whether `go test` ran without starting a test binary. False if the programs of CMD are unknown.
+/// Returns true if `go test` ran without starting a test binary. False if the programs of CMD are unknown.
 fn is_cached(evidence: &Evidence, known: &[Runtime]) -> bool {
     let Some(programs) = &evidence.programs else { return false };
     let tests = words(evidence).windows(2).any(|pair| pair[0] == "go" && pair[1] == "test");

@@ -80,7 +80,7 @@ fn project_folder_refines_a_guess_and_decides_alone_otherwise() {
     let aiohttp = Evidence { project: project(&[], &[("requirements.txt", "aiohttp==3.9\n")]), ..evidence("pytest") };
     let best = &guess(&aiohttp)[0];
     assert_eq!(best.reason, "`requirements.txt` mentions aiohttp");
-    assert!(remedy::for_runtime(best.runtime, &aiohttp).contains("trust_env=True"));
+    assert!(advice::hint_for_runtime(best.runtime, &aiohttp).contains("trust_env=True"));
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn go_test_without_a_test_binary_is_cached() {
     assert_eq!(runtimes(&test(ran(&["go", "compile", "link", "api.test"]))), [Runtime::Go]);
     assert_eq!(runtimes(&test(ran(&["go", "link"]))), [Runtime::Go], "it was built, so it ran, if only briefly");
     assert_eq!(runtimes(&test(None)), [Runtime::Go], "the programs are unknown");
-    assert!(remedy::for_runtime(Runtime::Go, &test(None)).contains("-count=1"));
+    assert!(advice::hint_for_runtime(Runtime::Go, &test(None)).contains("-count=1"));
     let counted = Evidence { programs: ran(&["go"]), ..evidence("go test -count=1 ./...") };
     assert_eq!(runtimes(&counted), [Runtime::Go]);
 }

@@ -3,13 +3,11 @@
 
 use std::ffi::OsString;
 
-use super::command::{CommandError, CommandRunner, Rights, StoreCommand, run_checked};
 use super::list::{ListError, TrustState};
-use super::store::{Installation, Obstacle, Store};
+use super::store::{CommandError, CommandRunner, Installation, Obstacle, Rights, Store, StoreCommand, run_checked};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
-    /// The store can't be listed.
     #[error(transparent)]
     Listing(#[from] ListError),
     #[error("`{tool}` is not installed")]
@@ -43,19 +41,9 @@ pub struct StoreEditor<'a> {
 }
 
 impl StoreEditor<'_> {
-    /// Adds the CA to a store. Returns the commands that were run; none if the store needed no change.
-    /// Fails if the store does not have the CA afterwards.
-    pub fn install(&mut self, store: &Store) -> Result<Vec<StoreCommand>, ChangeError> {
-        self.change(store, TrustState::Trusted)
-    }
-
-    /// Removes the CA from a store. Returns the commands that were run; none if the store needed no change.
-    /// Fails if the store still has the CA afterwards.
-    pub fn uninstall(&mut self, store: &Store) -> Result<Vec<StoreCommand>, ChangeError> {
-        self.change(store, TrustState::Absent)
-    }
-
-    fn change(&mut self, store: &Store, wanted: TrustState) -> Result<Vec<StoreCommand>, ChangeError> {
+    /// Adds the CA to a store, or removes it. Returns the commands that were run; none if the store needed no change.
+    /// Fails if the store is not in the wanted state afterwards.
+    pub fn change(&mut self, store: &Store, wanted: TrustState) -> Result<Vec<StoreCommand>, ChangeError> {
         let found = match (store.list(self.runner), &store.obstacle) {
             (Ok(found), _) if found.state() == wanted => return Ok(Vec::new()),
             (_, Some(Obstacle::Missing { tool, get })) => return Err(ChangeError::Missing { tool, get: *get }),

@@ -3,13 +3,12 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rustls::pki_types::CertificateDer;
+use serde::Serialize;
 
-use super::ca::{self, Ca};
-use super::command::{CommandError, CommandRunner, run, run_checked};
-use super::store::{Listing, Obstacle, Store, StoreEntry};
+use super::store::{self, Ca, CommandError, CommandRunner, Listing, Obstacle, Store, StoreEntry, run, run_checked};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
@@ -89,8 +88,8 @@ fn in_files(ca: &Ca, folders: &[PathBuf], bundles: &[PathBuf]) -> Result<StoreCo
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
             Err(error) => return Err(read(error)),
         };
-        let mut paths: Vec<PathBuf> =
-            entries.flatten().map(|entry| entry.path()).filter(|path| is_short(path)).collect();
+        let is_short = |path: &PathBuf| fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() <= MAX_FILE);
+        let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(is_short).collect();
         paths.sort();
         // Unreadable files of other owners are skipped.
         files.extend(paths.into_iter().filter_map(|path| Some((path.clone(), fs::read(path).ok()?))));
@@ -102,13 +101,9 @@ fn in_files(ca: &Ca, folders: &[PathBuf], bundles: &[PathBuf]) -> Result<StoreCo
     Ok(StoreContents::in_files(ca, files, bundle.as_deref()))
 }
 
-fn is_short(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() <= MAX_FILE)
-}
-
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoreContents {
-    /// Whether readers of the store trust the CA for servers.
+    /// True if readers of the store trust the CA for servers.
     pub trusted: bool,
     /// Entries with this CA's certificate.
     pub own: Vec<StoreEntry>,
@@ -118,22 +113,13 @@ pub struct StoreContents {
     pub guarded: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum TrustState {
     Trusted,
     /// The certificate is present without effect: a file that is not in the bundle, or an entry without trust.
     Half,
     Absent,
-}
-
-impl TrustState {
-    pub fn word(self) -> &'static str {
-        match self {
-            TrustState::Trusted => "trusted",
-            TrustState::Half => "half",
-            TrustState::Absent => "absent",
-        }
-    }
 }
 
 impl StoreContents {
@@ -157,17 +143,16 @@ impl StoreContents {
         false
     }
 
-    /// Parses files of roots and their bundle.
     pub(super) fn in_files(ca: &Ca, files: Vec<(PathBuf, Vec<u8>)>, bundle: Option<&[u8]>) -> Self {
         let mut found = StoreContents::default();
         for (path, text) in files {
             // A file with several certificates was not written by harproxy: it is never removed.
-            let mut roots = ca::certificates(&text);
+            let mut roots = store::certificates(&text);
             if let (Some(root), None) = (roots.next(), roots.next()) {
                 found.add(ca, &root, path);
             }
         }
-        found.trusted = bundle.is_some_and(|text| ca::certificates(text).any(|root| ca.is(&root)));
+        found.trusted = bundle.is_some_and(|text| store::certificates(text).any(|root| ca.is(&root)));
         found
     }
 
@@ -176,7 +161,7 @@ impl StoreContents {
         let mut found = StoreContents { guarded, ..StoreContents::default() };
         for (nickname, trust, pem) in entries {
             let for_servers = trust.split(',').next().unwrap_or_default();
-            for root in ca::certificates(pem.as_bytes()) {
+            for root in store::certificates(pem.as_bytes()) {
                 found.trusted |= found.add(ca, &root, nickname) && for_servers.contains('C');
             }
         }
@@ -188,7 +173,7 @@ impl StoreContents {
         let mut found = StoreContents::default();
         for entry in listed.split("Alias name: ").skip(1) {
             let Some((alias, rest)) = entry.split_once('\n') else { continue };
-            for root in ca::certificates(rest.as_bytes()) {
+            for root in store::certificates(rest.as_bytes()) {
                 found.trusted |= found.add(ca, &root, alias.trim_end());
             }
         }
@@ -199,7 +184,7 @@ impl StoreContents {
     /// and the names of those that an administrator trusts.
     pub(super) fn in_keychain(ca: &Ca, certificates: &str, settled: &str) -> Self {
         let mut found = StoreContents::default();
-        for root in ca::certificates(certificates.as_bytes()) {
+        for root in store::certificates(certificates.as_bytes()) {
             let name = ca.other(&root).unwrap_or_else(|| ca.name.clone());
             found.add(ca, &root, name);
         }
@@ -218,7 +203,7 @@ impl StoreContents {
         for part in listed.split("cn=harproxy ca ").skip(1) {
             let name = format!("harproxy CA {}", part.chars().take(8).collect::<String>());
             let told = found.others.iter().any(|entry| entry.name == name);
-            if name != ca.name && ca::is_harproxy_name(&name) && !told {
+            if name != ca.name && store::is_harproxy_name(&name) && !told {
                 found.others.push(StoreEntry { handle: (&name).into(), name });
             }
         }

@@ -3,10 +3,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::ca::Ca;
-use super::families::{FAMILIES, Family};
-use super::machine::{JavaStore, Machine, NssDatabase, Os};
-use super::store::{Installation, Listing, Obstacle, Store, StoreKind, Words};
+use super::machine::{FAMILIES, Family, JavaStore, Machine, NssDatabase, Os};
+use super::store::{Ca, Installation, Listing, Obstacle, Store, StoreKind, Words};
 
 #[derive(Clone, Debug)]
 pub struct StoreList {

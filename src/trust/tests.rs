@@ -340,11 +340,11 @@ fn install_and_remove_change_a_store_once() {
     let mut told = Vec::new();
     let mut tell = |words: &[OsString]| told.push(words.to_vec());
     let mut actor = editor(Rights::Administrator, &mut runner, &mut tell);
-    assert_eq!(actor.uninstall(&store).unwrap(), []);
-    assert_eq!(actor.install(&store).unwrap(), store.install());
-    assert_eq!(actor.install(&store).unwrap(), []);
-    assert!(actor.uninstall(&store).unwrap().len() == 2);
-    assert_eq!(actor.uninstall(&store).unwrap(), []);
+    assert_eq!(actor.change(&store, TrustState::Absent).unwrap(), []);
+    assert_eq!(actor.change(&store, TrustState::Trusted).unwrap(), store.install());
+    assert_eq!(actor.change(&store, TrustState::Trusted).unwrap(), []);
+    assert!(actor.change(&store, TrustState::Absent).unwrap().len() == 2);
+    assert_eq!(actor.change(&store, TrustState::Absent).unwrap(), []);
     assert_eq!(runner.ran.len(), 4, "{:?}", runner.ran);
     assert_eq!(told.len(), 4, "each is told before it is run");
 }
@@ -357,11 +357,11 @@ fn incomplete_change_is_completed() {
     debians_commands(&root, &fixture, "install ").unwrap();
     assert_eq!(store.list(&mut Played::new(|_| Ok(well()))).unwrap().state(), TrustState::Half);
     let mut runner = Played::new(|line| debians_commands(&root, &fixture, line));
-    editor(Rights::Administrator, &mut runner, &mut silent).install(&store).unwrap();
+    editor(Rights::Administrator, &mut runner, &mut silent).change(&store, TrustState::Trusted).unwrap();
     // The file is gone, the bundle was not made anew.
     debians_commands(&root, &fixture, "rm ").unwrap();
     let mut runner = Played::new(|line| debians_commands(&root, &fixture, line));
-    editor(Rights::Administrator, &mut runner, &mut silent).uninstall(&store).unwrap();
+    editor(Rights::Administrator, &mut runner, &mut silent).change(&store, TrustState::Absent).unwrap();
     assert_eq!(runner.ran, ["update-ca-certificates --fresh"]);
 }
 
@@ -374,11 +374,11 @@ fn missing_rights_run_no_command_and_list_all() {
         || Played::new(|line| if line == "sudo -n true" { Ok(CommandOutput::default()) } else { panic!("ran {line}") });
     for rights in [Rights::User, Rights::Sudo] {
         let mut runner = refusing();
-        let error = editor(rights, &mut runner, &mut silent).install(&store).unwrap_err();
+        let error = editor(rights, &mut runner, &mut silent).change(&store, TrustState::Trusted).unwrap_err();
         assert!(matches!(&error, ChangeError::NotAllowed(steps) if *steps == store.install()), "{error}");
     }
     let mut runner = Played::new(|line| debians_commands(&root, &fixture, line));
-    editor(Rights::Sudo, &mut runner, &mut silent).install(&store).unwrap();
+    editor(Rights::Sudo, &mut runner, &mut silent).change(&store, TrustState::Trusted).unwrap();
     assert_eq!(runner.ran[0], "sudo -n true");
     assert!(runner.ran[1..].iter().all(|line| line.starts_with("sudo -n ")), "{:?}", runner.ran);
 }
@@ -392,13 +392,15 @@ fn failed_command_is_an_error_with_the_remaining_ones() {
         true => Ok(CommandOutput { err: "warning: x\nno space left\n\n".into(), ..CommandOutput::default() }),
         false => debians_commands(&root, &fixture, line),
     });
-    let error = editor(Rights::Administrator, &mut runner, &mut silent).install(&store).unwrap_err();
+    let error =
+        editor(Rights::Administrator, &mut runner, &mut silent).change(&store, TrustState::Trusted).unwrap_err();
     let ChangeError::Command { source: CommandError::Failed { program, said }, left } = &error else {
         panic!("{error}")
     };
     assert_eq!((program.as_str(), said.as_str(), left.len()), ("update-ca-certificates", "no space left", 1));
     let mut runner = Played::new(|_| Ok(well()));
-    let error = editor(Rights::Administrator, &mut runner, &mut silent).install(&store).unwrap_err();
+    let error =
+        editor(Rights::Administrator, &mut runner, &mut silent).change(&store, TrustState::Trusted).unwrap_err();
     assert!(matches!(error, ChangeError::NoEffect { trusted: false }), "{error}");
 }
 
@@ -422,7 +424,7 @@ fn protected_database_stays_unchanged() {
             false => Ok(well()),
         }
     });
-    let error = editor(Rights::User, &mut runner, &mut silent).install(&store).unwrap_err();
+    let error = editor(Rights::User, &mut runner, &mut silent).change(&store, TrustState::Trusted).unwrap_err();
     assert!(matches!(&error, ChangeError::Guarded(steps) if steps.len() == 1), "{error}");
 }
 

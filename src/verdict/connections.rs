@@ -5,18 +5,18 @@ use std::collections::HashSet;
 
 use indexmap::IndexMap;
 
-use super::check_id::CheckId;
-use super::counts::Counts;
-use super::finding::{Finding, Severity};
+use super::fail_on::{CheckId, Severity};
+use super::findings::Finding;
+use super::request::Counts;
 
-/// A CONNECT to `authority` (`host:port`) carried neither TLS nor HTTP, and was closed.
+/// Returns the finding for a CONNECT to `authority` (`host:port`) that carried neither TLS nor HTTP, and was closed.
 #[must_use]
 pub fn unreadable_tunnel(authority: &str) -> Finding {
     let text = format!("the CONNECT to {authority} carried neither TLS nor HTTP, and was closed");
     warning(text, format!("`--bypass {authority}` lets CMD reach it without the proxy"))
 }
 
-/// A recording forwarded a tunnel to `authority` that may be in scope, and could not read it.
+/// Returns the finding for a tunnel to `authority` in scope that a recording forwarded and could not read.
 #[must_use]
 pub fn unrecorded_tunnel(authority: &str) -> Finding {
     let text = format!(
@@ -25,7 +25,7 @@ pub fn unrecorded_tunnel(authority: &str) -> Finding {
     warning(text, format!("`--bypass {authority}` lets CMD reach it without the proxy, in a replay too"))
 }
 
-/// The head of a request was not valid HTTP.
+/// Returns the finding for a request whose head was not valid HTTP.
 #[must_use]
 pub fn malformed_head(reason: &str) -> Finding {
     let text = format!("a request was not valid HTTP and got 400: {reason}");
@@ -34,7 +34,7 @@ pub fn malformed_head(reason: &str) -> Finding {
     warning(text, hint)
 }
 
-/// Every request got 407. This finding replaces `check`, the one that there was no traffic.
+/// Returns the finding for a run in which every request got 407. It replaces `check`, the finding for no traffic.
 #[must_use]
 pub fn unauthorized(counts: &Counts, check: CheckId, severity: Severity) -> Option<Finding> {
     let requests = match counts.unauthorized {
@@ -60,20 +60,15 @@ fn warning(text: String, hint: impl Into<String>) -> Finding {
 /// refusal is therefore reported only for a host whose certificate no client accepted.
 #[derive(Debug, Default)]
 pub struct Handshakes {
-    refused: IndexMap<String, Refusals>,
+    /// The first reason and the number of refusals.
+    refused: IndexMap<String, (String, u64)>,
     accepted: HashSet<String>,
-}
-
-#[derive(Debug)]
-struct Refusals {
-    reason: String,
-    times: u64,
 }
 
 impl Handshakes {
     /// Counts a client that refused the certificate for `host`.
     pub fn add_refused(&mut self, host: String, reason: String) {
-        self.refused.entry(host).or_insert(Refusals { reason, times: 0 }).times += 1;
+        self.refused.entry(host).or_insert((reason, 0)).1 += 1;
     }
 
     /// Records that a client sent a request over a connection with the certificate for `host`.
@@ -81,16 +76,16 @@ impl Handshakes {
         self.accepted.insert(host);
     }
 
-    /// A finding for each host whose certificate was refused and never accepted, in order of first appearance.
+    /// Returns a finding for each host whose certificate was refused and never accepted, in order of first appearance.
     pub fn findings(&self) -> impl Iterator<Item = Finding> {
         let ca_is_trusted = !self.accepted.is_empty();
         let refused = self.refused.iter().filter(|(host, _)| !self.accepted.contains(*host));
-        refused.map(move |(host, refusals)| refusal(host, refusals, ca_is_trusted))
+        refused.map(move |(host, (reason, times))| refusal(host, reason, *times, ca_is_trusted))
     }
 }
 
-/// If the client accepted certificates for other hosts, it trusts the CA, and the refusal is about this host.
-fn refusal(host: &str, Refusals { reason, times }: &Refusals, ca_is_trusted: bool) -> Finding {
+/// Describes the refusals of a host. A client that accepted certificates for other hosts trusts the CA.
+fn refusal(host: &str, reason: &str, times: u64, ca_is_trusted: bool) -> Finding {
     let refused = format!("a client refused the certificate that harproxy made for {host}: {reason}");
     // `doctor` reports this too, and has no globs.
     let exclude =
@@ -115,7 +110,7 @@ fn refusal(host: &str, Refusals { reason, times }: &Refusals, ca_is_trusted: boo
         )
     };
     let finding = Finding::new(CheckId::TLS_REFUSED, Severity::Warning, format!("{refused}\n{why}"));
-    Finding { times: *times, ..finding.with_hint(hint) }
+    Finding { times, ..finding.with_hint(hint) }
 }
 
 #[cfg(test)]

@@ -10,7 +10,6 @@ use harproxy_har::{Fixture, Payload};
 use harproxy_http::Headers;
 use harproxy_redact::{PayloadRedaction, Policy, display};
 
-/// An entry of a fixture as reports show it.
 #[derive(Clone, Debug)]
 pub struct EntryView {
     pub method: String,
@@ -40,7 +39,8 @@ impl EntryView {
             let excerpt = PayloadExcerpt::read(&body.mime_type, &fixture.payload(entry, body).ok()?, budget)?;
             Some(match redactor.redact_payload(&body.mime_type, &excerpt.bytes) {
                 PayloadRedaction::Redacted(redacted) => {
-                    let size = if excerpt.is_cut() { excerpt.size } else { redacted.len() as u64 };
+                    let is_cut = (excerpt.bytes.len() as u64) < excerpt.size;
+                    let size = if is_cut { excerpt.size } else { redacted.len() as u64 };
                     PayloadExcerpt { bytes: redacted.into(), size, ..excerpt }
                 }
                 PayloadRedaction::Clean | PayloadRedaction::Opaque => excerpt,
@@ -79,8 +79,8 @@ impl PayloadExcerpt {
         PayloadExcerpt { mime_type: mime_type.into(), bytes, size: payload.len() as u64 }
     }
 
-    /// The beginning of a stored payload; `None` if it is empty or can't be read. If the budget is used up, the excerpt
-    /// has the size and no bytes.
+    /// Reads the beginning of a stored payload; `None` if it is empty or can't be read. If the budget is used up, the
+    /// excerpt has the size and no bytes.
     fn read(mime_type: &str, payload: &Payload, budget: &mut ExcerptBudget) -> Option<Self> {
         let excerpt = match payload {
             Payload::Empty | Payload::NotRecorded => return None,
@@ -94,12 +94,6 @@ impl PayloadExcerpt {
         };
         let bytes = budget.share(excerpt.bytes);
         Some(PayloadExcerpt { bytes, ..excerpt })
-    }
-
-    /// Returns true if the payload is longer than the excerpt.
-    #[must_use]
-    pub fn is_cut(&self) -> bool {
-        (self.bytes.len() as u64) < self.size
     }
 }
 

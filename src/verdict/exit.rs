@@ -28,13 +28,14 @@ pub enum StatusSource {
     Harproxy,
 }
 
-/// The exit status of a finished run. `cmd` is CMD's status (128 + signal if it was killed), `None` without CMD. A
-/// status other than 0 has priority, so that a failed test run keeps its status. Otherwise the verdict decides, unless
-/// harproxy could not write the recording.
+/// Returns the exit status of a finished run. `cmd` is CMD's status (128 + signal if it was killed), `None` without
+/// CMD. A status other than 0 has priority, so that a failed test run keeps its status. Otherwise the verdict decides,
+/// unless harproxy could not write the recording.
 ///
 /// ```
 /// # use harproxy::verdict::{Counts, RunMode, StatusSource, Verdict, exit_status};
-/// # let verdict = Verdict { mode: RunMode::REPLAY, counts: Counts::default(), findings: vec![], fixtures: vec![], duration_ms: 0 };
+/// # let (counts, findings, fixtures) = (Counts::default(), vec![], vec![]);
+/// # let verdict = Verdict { mode: RunMode::REPLAY, counts, findings, fixtures, duration_ms: 0 };
 /// assert_eq!(exit_status(&verdict, Some(42)), (42, StatusSource::Cmd));
 /// assert_eq!(exit_status(&verdict, Some(0)), (0, StatusSource::Verdict));
 /// ```

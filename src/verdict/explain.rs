@@ -1,11 +1,13 @@
-//! The texts for a miss and for a guess. The client, the log, the reports and `harproxy explain` share them.
+//! The texts for a miss, for a guess, and for a difference between a request and an entry. The client, the log, the
+//! reports and `harproxy explain` share them.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::phrase::difference;
+use harproxy_compare::{excerpt, excerpt_pair};
+use harproxy_http::escape::one_line;
 use harproxy_matching::{Difference, EntryRef, Guess, Miss, MissKind, RequestPart};
 
 /// The number of differences of an entry that are listed.
@@ -19,7 +21,6 @@ pub fn is_near_line(line: &str) -> bool {
     LEADS.iter().any(|lead| line.strip_prefix(lead).is_some_and(|rest| rest.starts_with(':')))
 }
 
-/// The place of an entry, as people read it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EntryPlace {
     /// The fixture, as it was given.
@@ -49,7 +50,6 @@ pub struct NearEntry {
     pub differences: Vec<Difference>,
 }
 
-/// A miss with its near entries and hints.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
     pub kind: &'static str,
@@ -76,7 +76,7 @@ pub struct RerunOptions<'a> {
 }
 
 impl RerunOptions<'_> {
-    /// The command that records a request into this fixture, or into a new one.
+    /// Returns the command that records a request into this fixture, or into a new one.
     fn record_command(&self, fixture: Option<String>) -> String {
         let globs: String =
             self.globs.iter().map(|glob| format!(" -g {}", harproxy_support::shell_quote::word(glob))).collect();
@@ -138,20 +138,17 @@ impl Explanation {
         }
     }
 
-    /// The explanation without the hint: the summary, the number of entries with the same host and path, and a line for
-    /// each near entry.
+    /// Returns the explanation without the hint: the summary, the number of entries with the same host and path, and a
+    /// line for each near entry.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = match &self.operation {
             Some(operation) => format!("GraphQL operation `{operation}`: {}", self.summary),
             None => self.summary.clone(),
         };
-        match self.same_path {
-            0 => {}
-            1 => text.push_str("; 1 entry shares its host and path"),
-            n => {
-                let _ = write!(text, "; {n} entries share its host and path");
-            }
+        if self.same_path > 0 {
+            let entries = many(self.same_path as u64, "entry shares", "entries share");
+            let _ = write!(text, "; {entries} its host and path");
         }
         for (n, near) in self.near.iter().enumerate() {
             let lead = LEADS[usize::from(n > 0)];
@@ -167,18 +164,10 @@ impl Explanation {
     }
 }
 
-/// The texts for a response that was served by guess.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ambiguity {
-    /// The description of the guess, one sentence.
-    pub text: String,
-    /// The way in which the client or the configuration can distinguish the entries.
-    pub hint: String,
-}
-
-/// Describes a guess; `place` returns the place of an entry.
+/// Describes a response that was served by guess, in one sentence, and returns a hint how the client or the
+/// configuration can distinguish the entries. `place` returns the place of an entry.
 #[must_use]
-pub fn describe_guess(guess: &Guess, place: impl Fn(EntryRef) -> EntryPlace) -> Ambiguity {
+pub fn describe_guess(guess: &Guess, place: impl Fn(EntryRef) -> EntryPlace) -> (String, String) {
     let mut among = guess.among.clone();
     // The text does not depend on the entry that was served: it is the same finding.
     among.sort_unstable();
@@ -191,17 +180,15 @@ pub fn describe_guess(guess: &Guess, place: impl Fn(EntryRef) -> EntryPlace) -> 
         .iter()
         .map(|placeholder| format!("{}-{} = \"env:…\"", placeholder.name, placeholder.number))
         .collect();
-    Ambiguity {
-        text: format!(
-            "served by guess: {} differ in redacted places and {differ}, and nothing in the request tells which is meant",
-            list(&among)
-        ),
-        hint: format!(
-            "send the placeholder itself, such as `{sent}`, or give one of the values in harproxy.toml under \
-             [redact.values]: {}",
-            names.join(" or ")
-        ),
-    }
+    let text = format!(
+        "served by guess: {} differ in redacted places and {differ}, and nothing in the request tells which is meant",
+        list(&among)
+    );
+    let hint = format!(
+        "send the placeholder itself, such as `{sent}`, or give one of the values in harproxy.toml under [redact.values]: {}",
+        names.join(" or ")
+    );
+    (text, hint)
 }
 
 fn list(items: &[String]) -> String {
@@ -209,6 +196,95 @@ fn list(items: &[String]) -> String {
         Some((last, [])) => last.clone(),
         Some((last, others)) => format!("{} and {last}", others.join(", ")),
         None => String::new(),
+    }
+}
+
+/// Returns a number with its noun: `1 entry`, `2 entries`.
+pub(super) fn many(count: u64, one: &str, more: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { more })
+}
+
+/// The length of values in sentences, in characters. The data keeps longer ones.
+const MAX_VALUE: usize = 120;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueSide {
+    Request,
+    Recorded,
+}
+
+/// A phrase such as "query parameter `page` is `3`, recorded `2`", as words and values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Phrase(Vec<(Option<ValueSide>, String)>);
+
+impl Phrase {
+    /// Describes a difference. Values are cut to about `longest` characters around the place where they differ.
+    #[must_use]
+    pub fn of(difference: &Difference, longest: usize) -> Self {
+        let subject = subject(difference);
+        let words = |words: &str| (None, words.to_owned());
+        let (request, recorded) =
+            (|value| (Some(ValueSide::Request), value), |value| (Some(ValueSide::Recorded), value));
+        Phrase(match values(difference, longest) {
+            [_, Some(kept)] if difference.what == RequestPart::Method => {
+                vec![words("only recorded as "), recorded(kept)]
+            }
+            [Some(sent), Some(kept)] => {
+                let is = words(&format!("{subject} is `"));
+                vec![is, request(sent), words("`, recorded `"), recorded(kept), words("`")]
+            }
+            [Some(sent), None] => {
+                vec![words(&format!("{subject} is `")), request(sent), words("`, recorded without it")]
+            }
+            [None, Some(kept)] => {
+                vec![words(&format!("{subject} is missing, recorded `")), recorded(kept), words("`")]
+            }
+            [None, None] => vec![words(&format!("{subject} differs"))],
+        })
+    }
+
+    /// Returns the parts in order. A value has its side.
+    pub fn parts(&self) -> impl Iterator<Item = (Option<ValueSide>, &str)> {
+        self.0.iter().map(|(side, text)| (*side, text.as_str()))
+    }
+
+    #[must_use]
+    pub fn chars(&self) -> usize {
+        self.parts().map(|(_, text)| text.chars().count()).sum()
+    }
+}
+
+/// Describes one difference for a sentence.
+#[must_use]
+pub fn difference(difference: &Difference) -> String {
+    Phrase::of(difference, MAX_VALUE).parts().map(|(_, text)| text).collect()
+}
+
+/// Returns the subject of a difference: "query parameter `page`".
+#[must_use]
+pub fn subject(difference: &Difference) -> String {
+    let name = one_line(&difference.name);
+    match (difference.what, &*name) {
+        (RequestPart::Query, "") => "the query".to_owned(),
+        (RequestPart::Query, name) => format!("query parameter `{name}`"),
+        (RequestPart::Header, name) => format!("header `{name}`"),
+        (RequestPart::Body, "") => "the body".to_owned(),
+        (RequestPart::Body, name) => format!("body `{name}`"),
+        (RequestPart::Path, "") => "the path".to_owned(),
+        (RequestPart::Path, name) => format!("path segment {name}"),
+        (RequestPart::Host, _) => "the origin".to_owned(),
+        (RequestPart::Method, _) => "the method".to_owned(),
+    }
+}
+
+/// Returns the values of the request and of the entry, each on one line. They are cut to about `longest` characters
+/// around the place where they differ.
+#[must_use]
+pub fn values(difference: &Difference, longest: usize) -> [Option<String>; 2] {
+    let [request, recorded] = [&difference.request, &difference.recorded].map(|value| value.as_deref().map(one_line));
+    match (request, recorded) {
+        (Some(request), Some(recorded)) => excerpt_pair(&request, &recorded, longest).map(Some),
+        (request, recorded) => [request, recorded].map(|value| value.map(|value| excerpt(&value, longest))),
     }
 }
 
@@ -331,13 +407,40 @@ mod tests {
         let guess =
             Guess { among: vec![at(2), at(1)], placeholders: vec![password(2), password(1)], tokens_alone: false };
         let described = describe_guess(&guess, place);
-        assert!(
-            described.text.contains("hars/api.har#1 (line 10) and hars/api.har#2 (line 20) differ"),
-            "{described:?}"
-        );
-        assert!(described.hint.contains("`REDACTED-password-2`"), "{described:?}");
-        assert!(described.hint.contains("password-1 = \"env:…\" or password-2 = \"env:…\""), "{described:?}");
+        assert!(described.0.contains("hars/api.har#1 (line 10) and hars/api.har#2 (line 20) differ"), "{described:?}");
+        assert!(described.1.contains("`REDACTED-password-2`"), "{described:?}");
+        assert!(described.1.contains("password-1 = \"env:…\" or password-2 = \"env:…\""), "{described:?}");
         let other = Guess { among: vec![at(1), at(2)], ..guess };
         assert_eq!(describe_guess(&other, place), described);
+    }
+
+    #[test]
+    fn phrase_has_the_value_of_the_request_and_the_recorded_one() {
+        for (given, expected) in [
+            (differs(RequestPart::Query, "page", Some("3"), Some("2")), "query parameter `page` is `3`, recorded `2`"),
+            (differs(RequestPart::Body, "$.user.id", Some("7"), Some("5")), "body `$.user.id` is `7`, recorded `5`"),
+            (differs(RequestPart::Method, "", Some("POST"), Some("GET")), "only recorded as GET"),
+            (differs(RequestPart::Header, "x-tenant", None, Some("a")), "header `x-tenant` is missing, recorded `a`"),
+            (differs(RequestPart::Query, "v", Some("1"), None), "query parameter `v` is `1`, recorded without it"),
+            (differs(RequestPart::Body, "", Some("a"), Some("b")), "the body is `a`, recorded `b`"),
+            (differs(RequestPart::Path, "", Some("/a"), Some("/b")), "the path is `/a`, recorded `/b`"),
+            (
+                differs(RequestPart::Host, "", Some("https://a"), Some("https://b")),
+                "the origin is `https://a`, recorded `https://b`",
+            ),
+        ] {
+            assert_eq!(difference(&given), expected);
+        }
+        let long = difference(&differs(RequestPart::Body, "", Some(&"ä".repeat(500)), Some("b")));
+        assert!(long.chars().count() < 200 && long.contains('…'), "{long}");
+    }
+
+    #[test]
+    fn long_values_are_cut_where_they_differ_and_values_stay_on_one_line() {
+        let long = |mark: &str| format!("{}{mark}{}", "-".repeat(3000), "-".repeat(2000));
+        let phrase = difference(&differs(RequestPart::Body, "$.a", Some(&long("one")), Some(&long("two"))));
+        assert!(phrase.chars().count() < 320 && phrase.contains("--one--") && phrase.contains("--two--"), "{phrase}");
+        let phrase = difference(&differs(RequestPart::Query, "q", Some("a\n\u{1b}[31mb"), Some("\u{202e}")));
+        assert_eq!(phrase, r"query parameter `q` is `a\n\u{1b}[31mb`, recorded `\u{202e}`");
     }
 }

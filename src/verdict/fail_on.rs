@@ -1,9 +1,132 @@
-//! `--fail-on`: the checks whose findings fail a run.
+//! The ids of checks, and `--fail-on`: the checks whose findings fail a run. The set of ids is open: reports,
+//! `--fail-on` and the exit status handle ids that they do not know.
 
+use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
+use std::fmt;
 
-use super::check_id::CheckId;
-use super::finding::Severity;
+use serde::{Deserialize, Serialize};
+
+/// The id of a check: a word such as `miss`, or a path such as `drift/field-missing`. `--fail-on`, reports and the log
+/// use it as it is.
+///
+/// Ids are sorted as in [`CheckId::KNOWN`], unknown ones after them by name.
+///
+/// ```
+/// use harproxy::verdict::CheckId;
+/// assert_eq!(CheckId::MISS.as_str(), "miss");
+/// assert!(CheckId::MISS < CheckId::UNUSED && CheckId::UNUSED < CheckId::new("drift/field-missing"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CheckId(Cow<'static, str>);
+
+impl CheckId {
+    /// A request in scope that no entry answers.
+    pub const MISS: CheckId = CheckId::new("miss");
+    /// A request outside the scope that was refused.
+    pub const OUT_OF_SCOPE: CheckId = CheckId::new("out-of-scope");
+    /// A truncated payload was recorded or served.
+    pub const TRUNCATED: CheckId = CheckId::new("truncated");
+    /// Entries that differ only in redacted places and in their responses: recorded, or served by guess.
+    pub const AMBIGUOUS: CheckId = CheckId::new("ambiguous");
+    /// No request in scope was seen.
+    pub const NO_TRAFFIC: CheckId = CheckId::new("no-traffic");
+    pub const UNUSED: CheckId = CheckId::new("unused");
+    /// An entry older than `--max-age`.
+    pub const STALE: CheckId = CheckId::new("stale");
+    /// A request that was sent to the network by `--passthrough` or `--on-miss passthrough`.
+    pub const PASSTHROUGH: CheckId = CheckId::new("passthrough");
+    /// A WebSocket, which can't be replayed yet.
+    pub const WEBSOCKET: CheckId = CheckId::new("websocket");
+    /// CMD opened connections that bypass the proxy.
+    pub const BYPASS: CheckId = CheckId::new("bypass");
+    /// A recording in which nothing was recorded.
+    pub const NOTHING_RECORDED: CheckId = CheckId::new("nothing-recorded");
+    /// An entry that was recorded as a failure was served.
+    pub const FAILED_SERVED: CheckId = CheckId::new("failed-served");
+    /// The client refused harproxy's certificate.
+    pub const TLS_REFUSED: CheckId = CheckId::new("tls-refused");
+    /// A connection or a request that is neither TLS nor HTTP.
+    pub const UNREADABLE: CheckId = CheckId::new("unreadable");
+    /// An exchange that could not be written to the journal or the fixture.
+    pub const LOST: CheckId = CheckId::new("lost");
+    /// Upstream sent no response while recording; the exchange is stored as a failure.
+    pub const UPSTREAM_FAILED: CheckId = CheckId::new("upstream-failed");
+
+    /// The checks of harproxy in the order in which reports list them, with the words for one finding and for several.
+    /// A check of the run as a whole has one sentence.
+    pub const KNOWN: &[(CheckId, &str, &str)] = &[
+        (CheckId::MISS, "miss", "misses"),
+        (CheckId::OUT_OF_SCOPE, "request out of scope", "requests out of scope"),
+        (CheckId::TRUNCATED, "truncated answer", "truncated answers"),
+        (CheckId::AMBIGUOUS, "ambiguous answer", "ambiguous answers"),
+        (CheckId::NO_TRAFFIC, "no request in scope was seen", ""),
+        (CheckId::UNUSED, "unused entry", "unused entries"),
+        (CheckId::STALE, "stale entry", "stale entries"),
+        (CheckId::PASSTHROUGH, "request passed through", "requests passed through"),
+        (CheckId::WEBSOCKET, "WebSocket refused", "WebSockets refused"),
+        (CheckId::BYPASS, "CMD went past the proxy", ""),
+        (CheckId::NOTHING_RECORDED, "nothing was recorded", ""),
+        (CheckId::FAILED_SERVED, "recorded failure served", "recorded failures served"),
+        (CheckId::TLS_REFUSED, "TLS handshake refused by the client", "TLS handshakes refused by the client"),
+        (CheckId::UNREADABLE, "unreadable connection", "unreadable connections"),
+        (CheckId::LOST, "what was recorded could not be written", ""),
+        (CheckId::UPSTREAM_FAILED, "failure of upstream", "failures of upstream"),
+    ];
+
+    /// Creates an id that is known at compile time.
+    #[must_use]
+    pub const fn new(id: &'static str) -> Self {
+        CheckId(Cow::Borrowed(id))
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns the words for one finding and for several; `None` for an unknown check.
+    #[must_use]
+    pub fn words(&self) -> Option<(&'static str, &'static str)> {
+        CheckId::KNOWN.iter().find(|(known, ..)| known == self).map(|(_, one, several)| (*one, *several))
+    }
+
+    /// Returns the position in [`CheckId::KNOWN`]; unknown ids come last.
+    fn position(&self) -> usize {
+        CheckId::KNOWN.iter().position(|(known, ..)| known == self).unwrap_or(CheckId::KNOWN.len())
+    }
+}
+
+impl fmt::Display for CheckId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl Ord for CheckId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.position(), &self.0).cmp(&(other.position(), &other.0))
+    }
+}
+
+impl PartialOrd for CheckId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// The effect of a finding on the run. If one of several findings fails it, all of them together do: the greatest
+/// severity counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The finding is listed.
+    Warning,
+    /// The finding fails the run.
+    Error,
+}
 
 const SELECTABLE: &[CheckId] = &[
     CheckId::MISS,
@@ -48,7 +171,7 @@ pub enum FailOnError {
 }
 
 impl FailOn {
-    /// The default: missing and wrong responses fail a run, and with CMD also a run without traffic.
+    /// Returns the default: missing and wrong responses fail a run, and with CMD also a run without traffic.
     #[must_use]
     pub fn standard(with_cmd: bool) -> Self {
         let mut checks = BTreeSet::from([CheckId::MISS, CheckId::OUT_OF_SCOPE, CheckId::TRUNCATED, CheckId::AMBIGUOUS]);
@@ -91,8 +214,8 @@ impl FailOn {
         if self.0.contains(check) || ALWAYS.contains(check) { Severity::Error } else { Severity::Warning }
     }
 
-    /// The list for the same set without this check: the changes to [`FailOn::standard`], or the whole set if that is
-    /// shorter.
+    /// Returns the list for the same set without this check: the changes to [`FailOn::standard`], or the whole set if
+    /// that is shorter.
     ///
     /// ```
     /// use harproxy::verdict::{CheckId, FailOn};
@@ -124,9 +247,7 @@ impl FailOn {
 /// A `--fail-on` list that changes the severity of findings that already have one. A check that the list does not name
 /// keeps its severity.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SeverityOverride {
-    list: String,
-}
+pub struct SeverityOverride(String);
 
 impl SeverityOverride {
     /// Parses a list as [`FailOn::parse`] does; signs change the severity that each finding has.
@@ -141,10 +262,10 @@ impl SeverityOverride {
     /// ```
     pub fn parse(list: &str) -> Result<Self, FailOnError> {
         FailOn(BTreeSet::new()).apply(list)?;
-        Ok(SeverityOverride { list: list.to_owned() })
+        Ok(SeverityOverride(list.to_owned()))
     }
 
-    /// The severity of a finding of this check that had another one. A check that no list can name keeps its severity.
+    /// Returns the severity of a finding of this check that had another one. A check that no list can name keeps its severity.
     #[must_use]
     pub fn severity(&self, check: &CheckId, had: Severity) -> Severity {
         if !SELECTABLE.contains(check) {
@@ -152,11 +273,11 @@ impl SeverityOverride {
         }
         let failing = (had == Severity::Error).then(|| check.clone());
         // `parse` has checked the list.
-        FailOn(failing.into_iter().collect()).apply(&self.list).map_or(had, |fail_on| fail_on.severity(check))
+        FailOn(failing.into_iter().collect()).apply(&self.0).map_or(had, |fail_on| fail_on.severity(check))
     }
 }
 
-/// The checks that a word of the list names.
+/// Returns the checks that a word of the list names.
 fn checks_of(word: &str) -> Option<Vec<CheckId>> {
     match word {
         "all" => Some(SELECTABLE.to_vec()),

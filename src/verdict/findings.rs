@@ -1,13 +1,15 @@
-//! The findings of a run as they come. Equal ones are counted together, and the number of different ones is bounded.
+//! Findings: the results of checks, each with its location and a hint. Equal ones are counted together, and the
+//! number of different ones is bounded.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use indexmap::IndexMap;
 use indexmap::map::Entry;
+use serde::{Deserialize, Serialize};
 
-use super::check_id::CheckId;
-use super::finding::{Finding, Severity};
+use super::explain::{EntryPlace, NearEntry};
+use super::fail_on::{CheckId, Severity};
 
 /// The number of different findings that are kept. Further ones are only counted.
 pub const MAX_FINDINGS: usize = 1000;
@@ -70,7 +72,7 @@ impl Findings {
         }
     }
 
-    /// The findings in order of first appearance, then one per check that counts those that were not kept.
+    /// Returns the findings in order of first appearance, then one per check that counts those that were not kept.
     pub fn list(&self) -> impl Iterator<Item = Finding> {
         let more = self.more.iter().map(|(check, (severity, times))| {
             let text = format!("more of these; only the first {MAX_FINDINGS} findings are listed");
@@ -80,12 +82,87 @@ impl Findings {
     }
 }
 
+/// The request and the entry of a finding, if it has them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Location {
+    /// `METHOD URL` of the request.
+    pub request: Option<String>,
+    /// The fixture, as it was given.
+    pub fixture: Option<String>,
+    /// The entry, counted from 0.
+    pub entry: Option<usize>,
+    /// The entry's line in the HAR, counted from 1.
+    pub line: Option<usize>,
+}
+
+impl Location {
+    /// Returns the location of a finding about an entry, and about a request if there is one.
+    #[must_use]
+    pub fn entry(place: EntryPlace, request: impl Into<Option<String>>) -> Self {
+        let EntryPlace { fixture, entry, line } = place;
+        Location { request: request.into(), fixture: Some(fixture), entry: Some(entry), line }
+    }
+
+    #[must_use]
+    pub fn request(request: impl Into<String>) -> Self {
+        Location { request: Some(request.into()), ..Location::default() }
+    }
+
+    #[must_use]
+    pub fn fixture(fixture: impl Into<String>) -> Self {
+        Location { fixture: Some(fixture.into()), ..Location::default() }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    #[serde(rename = "kind")]
+    pub check: CheckId,
+    pub severity: Severity,
+    #[serde(flatten)]
+    pub at: Location,
+    /// The explanation: one sentence, or a few lines.
+    #[serde(rename = "explanation")]
+    pub text: String,
+    /// The option, configuration line or command that helps.
+    #[serde(rename = "remedy")]
+    pub hint: Option<String>,
+    /// Of a miss: the most similar entries and their differences, most similar first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub near: Vec<NearEntry>,
+    /// The number of occurrences.
+    pub times: u64,
+    /// The ids of the requests with this finding, up to 1,000.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requests: Vec<u64>,
+}
+
+impl Finding {
+    /// Creates a finding that occurred once, without a location and a hint.
+    pub fn new(check: CheckId, severity: Severity, text: impl Into<String>) -> Self {
+        let (at, near, requests) = Default::default();
+        Finding { check, severity, at, text: text.into(), hint: None, near, times: 1, requests }
+    }
+
+    #[must_use]
+    pub fn with_hint(self, hint: impl Into<String>) -> Self {
+        Finding { hint: Some(hint.into()), ..self }
+    }
+
+    /// Returns true if `--fail-on` can make this finding fail a run. A fixture without any date may be stale or not, so
+    /// that it is listed as [`CheckId::STALE`] and never fails.
+    #[must_use]
+    pub fn can_fail(&self) -> bool {
+        self.check != CheckId::STALE || self.at.entry.is_some() || self.at.fixture.is_none()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn miss(url: impl fmt::Display) -> Finding {
-        let at = super::super::finding::Location::request(format!("GET {url}"));
+        let at = Location::request(format!("GET {url}"));
         Finding { at, ..Finding::new(CheckId::MISS, Severity::Error, "no entry") }
     }
 

@@ -1,28 +1,22 @@
 //! The result of a run as plain data: counts, findings, fixtures, and the exit status. Nothing here does I/O.
 //! [`report`] renders the data, [`exit`] turns it into a status, [`FailOn`] decides which checks fail a run.
 
-mod check_id;
 pub mod connections;
-mod counts;
 mod entry_view;
 pub mod exit;
 pub mod explain;
 pub mod fail_on;
-mod finding;
 pub mod findings;
-pub mod phrase;
 pub mod report;
 pub mod request;
 
-pub use check_id::CheckId;
 pub use connections::Handshakes;
-pub use counts::Counts;
 pub use entry_view::{EntryView, ExcerptBudget, PayloadExcerpt};
 pub use exit::{StatusSource, exit_status};
 pub use explain::NearEntry;
-pub use fail_on::{FailOn, FailOnError};
-pub use finding::{Finding, Location, Severity};
-pub use findings::{FindingListener, Findings};
+pub use fail_on::{CheckId, FailOn, FailOnError, Severity};
+pub use findings::{Finding, FindingListener, Findings, Location};
+pub use request::Counts;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! The requests of a run as the live list, the log of events and the reports show them.
+//! The requests of a run as the live list, the log of events and the reports show them, and their counts.
 
 use std::borrow::Cow;
 
@@ -27,7 +27,7 @@ pub enum ResultKind {
     Preflight,
     /// Sent to a server of this machine, out of scope.
     Local,
-    /// Sent to the network, as an option says.
+    /// Sent to the network because of an option.
     Live,
     Recorded,
     /// Sent to the network and not recorded.
@@ -64,7 +64,6 @@ pub enum EntryChange {
 pub struct RecordedEntry {
     /// The entry, counted from 0.
     pub entry: usize,
-    /// Its relation to the fixture before.
     pub change: EntryChange,
 }
 
@@ -72,7 +71,7 @@ pub struct RecordedEntry {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RequestRow {
-    /// Counts requests from 1, in the order in which they came.
+    /// The number of the request, from 1 in order of arrival.
     pub id: u64,
     /// The report that the row is from, if several were combined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -107,11 +106,11 @@ pub struct RequestRow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<EntryChange>,
     pub mime_type: Option<String>,
-    /// Payload bytes of the response that were sent to the client, as coded.
+    /// Payload bytes of the response that were sent to the client, in their content coding.
     pub bytes: u64,
     /// True if the response was sent to its end.
     pub complete: bool,
-    /// Why the request was refused. In reports it is the text of a finding.
+    /// The reason for the refusal. In reports it is the text of a finding.
     #[serde(skip)]
     pub explanation: Option<String>,
     #[serde(skip)]
@@ -129,14 +128,14 @@ pub struct RequestRow {
 }
 
 impl RequestRow {
-    /// A copy without headers and payload, for the live list and the log of events.
+    /// Returns a copy without headers and payload, for the live list and the log of events.
     #[must_use]
     pub fn without_messages(&self) -> Self {
         let (request_headers, response_headers) = Default::default();
         RequestRow { request_headers, response_headers, payload: None, ..self.clone() }
     }
 
-    /// Drops what takes most memory: headers, and the bytes of the payload.
+    /// Drops the headers and the bytes of the payload, which take most memory.
     pub fn drop_messages(&mut self) {
         (self.request_headers, self.response_headers) = Default::default();
         if let Some(payload) = &mut self.payload {
@@ -144,11 +143,87 @@ impl RequestRow {
         }
     }
 
-    /// The approximate size of headers and payload in bytes.
+    /// Returns the approximate size of headers and payload in bytes.
     #[must_use]
     pub fn message_bytes(&self) -> usize {
         let headers = self.request_headers.iter().chain(&self.response_headers);
         let payload = self.payload.as_ref().map_or(0, |payload| payload.bytes.len());
         payload + headers.map(|header| header.name.len() + header.value.len()).sum::<usize>()
+    }
+}
+
+/// Defines [`Counts`] and their sum, so that a count is added in one line.
+macro_rules! counts {
+    ($($(#[$attribute:meta])* $name:ident,)+) => {
+        /// The counts of a run. Every request of a replay is in exactly one of `served` (fixture), `local`, `passed`
+        /// (live), `preflights` (made up), `misses`, `noise`, `outOfScope` and `refused`.
+        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "camelCase", default)]
+        pub struct Counts {
+            $($(#[$attribute])* pub $name: u64,)+
+        }
+
+        impl<'a> std::iter::Sum<&'a Counts> for Counts {
+            fn sum<I: Iterator<Item = &'a Counts>>(counts: I) -> Self {
+                counts.fold(Counts::default(), |sum, more| Counts { $($name: sum.$name.saturating_add(more.$name),)+ })
+            }
+        }
+    };
+}
+
+counts! {
+    requests,
+    /// Answered from an entry.
+    served,
+    /// In scope without an entry.
+    misses,
+    /// Sent to a server of this machine, out of scope.
+    local,
+    /// Sent to the network (`--passthrough`, `--on-miss`), or forwarded without being recorded.
+    passed,
+    /// Noise that was refused (replay) or not stored (record).
+    noise,
+    /// Refused as out of scope.
+    out_of_scope,
+    /// CORS preflights that harproxy answered.
+    preflights,
+    /// Refused because they can't be replayed: WebSockets, incomplete payloads, invalid URLs.
+    refused,
+    followed,
+    /// Truncated payloads among those served.
+    truncated,
+    /// Recorded failures among those served.
+    failures,
+    tunnels,
+    /// Requests that got 407. They are not among the requests, since clients may send credentials only when asked. Only
+    /// findings use the number.
+    #[serde(skip)]
+    unauthorized,
+    upstream_connections,
+    recorded,
+    /// Different secrets that were redacted in what was recorded.
+    redacted,
+    /// Payloads that could not be searched for secrets.
+    opaque,
+    /// Payload bytes sent to clients.
+    bytes,
+}
+
+impl Counts {
+    /// Counts a request by its result. A tunnel counts as passed.
+    pub fn count_request(&mut self, result: ResultKind) {
+        self.requests += 1;
+        let count = match result {
+            ResultKind::Served => &mut self.served,
+            ResultKind::Miss => &mut self.misses,
+            ResultKind::OutOfScope => &mut self.out_of_scope,
+            ResultKind::Noise => &mut self.noise,
+            ResultKind::Refused => &mut self.refused,
+            ResultKind::Preflight => &mut self.preflights,
+            ResultKind::Local => &mut self.local,
+            ResultKind::Recorded => &mut self.recorded,
+            ResultKind::Live | ResultKind::Passed | ResultKind::Tunnel => &mut self.passed,
+        };
+        *count += 1;
     }
 }

@@ -8,8 +8,8 @@ use std::ops::Range;
 use ::http::HeaderMap;
 use memchr::memmem;
 
-use crate::find::secret_match::can_begin_token;
-use crate::find::spellings::spellings;
+use crate::find::can_begin_token;
+use crate::find::known::spellings;
 use crate::policy::Policy;
 use crate::redactor::{PayloadRedaction, Redactor};
 use crate::replace::Replacer;
@@ -73,12 +73,9 @@ impl Redactor<'_> {
     }
 }
 
-/// Replaces secrets by their names, and remembers those of one request.
+/// Replaces secrets by their names, and remembers those of one request in all spellings, with their replacements.
 #[derive(Default)]
-struct DisplayReplacer {
-    /// Secrets in all spellings with their replacement.
-    known: Vec<(Vec<u8>, String)>,
-}
+struct DisplayReplacer(Vec<(Vec<u8>, String)>);
 
 impl Replacer for DisplayReplacer {
     fn replace(&mut self, secret: &[u8], name: &PlaceholderName, format: ValueFormat) -> String {
@@ -90,16 +87,16 @@ impl Replacer for DisplayReplacer {
             None => format!("{}{name}", placeholder::PREFIX),
             Some(name) => format.write(&Placeholder { name, number: 0 }),
         };
-        if secret.len() >= MIN_KNOWN && !self.known.iter().any(|(known, _)| known == secret) {
+        if secret.len() >= MIN_KNOWN && !self.0.iter().any(|(known, _)| known == secret) {
             let all = spellings(secret).into_iter();
-            self.known.extend(all.map(|spelling| (spelling.into_vec(), replacement.clone())));
+            self.0.extend(all.map(|spelling| (spelling.into_vec(), replacement.clone())));
         }
         replacement
     }
 
     fn find_known(&mut self, text: &[u8]) -> Vec<Range<usize>> {
         let mut found: Vec<Range<usize>> = Vec::new();
-        for (known, _) in &self.known {
+        for (known, _) in &self.0 {
             let ends_word = |at: usize| text.get(at).is_none_or(|byte| !byte.is_ascii_alphanumeric());
             let is_word = |range: &Range<usize>| can_begin_token(text, range.start) && ends_word(range.end);
             found.extend(memmem::find_iter(text, known).map(|start| start..start + known.len()).filter(is_word));
@@ -109,7 +106,7 @@ impl Replacer for DisplayReplacer {
     }
 
     fn replace_known(&mut self, secret: &[u8]) -> String {
-        let known = self.known.iter().find(|(known, _)| known == secret);
+        let known = self.0.iter().find(|(known, _)| known == secret);
         known.map(|(_, replacement)| replacement.clone()).unwrap_or_default()
     }
 }

@@ -17,16 +17,14 @@ mod find;
 mod policy;
 mod redactor;
 mod replace;
-mod secret;
 mod splice;
 
 pub use policy::{Error, Policy, Rules, exceptions, parse_pattern};
 pub use redactor::{PayloadRedaction, Redactor, StreamRedactor, TextLocation, is_lines, is_opaque};
 pub use replace::{
     DigitGroups, FixtureReplacer, Placeholder, PlaceholderAllocator, PlaceholderMatch, PlaceholderName, Replacer,
-    RunId, SecretStore, ValueFormat, placeholder,
+    RunId, Secret, SecretStore, ValueFormat, placeholder,
 };
-pub use secret::Secret;
 pub use splice::{Splice, apply_splices};
 
 #[cfg(test)]

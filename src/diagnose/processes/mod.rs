@@ -10,14 +10,16 @@ mod tree;
 mod version;
 
 use std::net::SocketAddr;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+#[cfg(not(target_os = "linux"))]
+use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::program::{DirectConnection, Program};
+use serde::Serialize;
 
 #[cfg(target_os = "linux")]
-use tree::ProcessTree;
+use tree::watch;
 
 #[derive(Clone, Debug)]
 pub struct WatchPlan {
@@ -38,19 +40,6 @@ pub struct PollRate {
     pub cost_ratio: u32,
 }
 
-/// Estimated duration of a poll. On a busy machine a single poll can take long, so the estimate at most doubles each
-/// time.
-#[derive(Clone, Copy, Debug)]
-struct PollCost(Duration);
-
-impl PollCost {
-    const FIRST: PollCost = PollCost(Duration::from_micros(500));
-
-    fn after(self, took: Duration) -> PollCost {
-        PollCost(took.clamp(Duration::from_micros(1), self.0 * 2))
-    }
-}
-
 impl PollRate {
     /// For record and replay: negligible cost.
     pub const LOW: PollRate =
@@ -58,11 +47,27 @@ impl PollRate {
     /// For `harproxy doctor`: catches short-lived processes.
     pub const HIGH: PollRate =
         PollRate { first: Duration::from_millis(1), longest: Duration::from_millis(4), cost_ratio: 2 };
+}
 
-    fn next_interval(self, last: Duration, PollCost(cost): PollCost, has_changed: bool) -> Duration {
-        let interval = if has_changed { self.first } else { (last * 3 / 2).min(self.longest) };
-        interval.max((cost * self.cost_ratio).min(self.longest * 5))
-    }
+/// A program that ran as CMD or below it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Program {
+    /// File name without folder and arguments.
+    pub name: String,
+    /// Version, if the path of the program contains it.
+    pub version: Option<String>,
+    /// True if it was started without the proxy variables; `None` if its environment can't be read.
+    pub cleared: Option<bool>,
+}
+
+/// A connection of a program of CMD to an address other than harproxy.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DirectConnection {
+    pub program: String,
+    pub to: SocketAddr,
+    pub udp: bool,
+    /// True if a program of CMD listens at the remote address.
+    pub own: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,20 +92,8 @@ impl ProcessWatch {
     #[must_use]
     pub fn start(pid: u32, plan: WatchPlan) -> Self {
         let (stop, stopped) = channel();
-        let watch = move || {
-            let mut tree = ProcessTree::new(pid, &plan);
-            let (mut interval, mut cost) = (plan.rate.first, PollCost::FIRST);
-            loop {
-                let started = Instant::now();
-                let has_changed = tree.poll();
-                cost = cost.after(started.elapsed());
-                interval = plan.rate.next_interval(interval, cost, has_changed);
-                if stopped.recv_timeout(interval) != Err(RecvTimeoutError::Timeout) {
-                    return tree.into_report();
-                }
-            }
-        };
-        ProcessWatch { stop, thread: thread::Builder::new().name("processes".into()).spawn(watch).ok() }
+        let thread = thread::Builder::new().name("processes".into());
+        ProcessWatch { stop, thread: thread.spawn(move || watch(pid, &plan, &stopped)).ok() }
     }
 
     /// Ends the watch. Blocks for the duration of one poll.
@@ -111,47 +104,7 @@ impl ProcessWatch {
     }
 }
 
-/// Stands in for the process tree on platforms without `/proc`.
 #[cfg(not(target_os = "linux"))]
-struct NoProcesses;
-#[cfg(not(target_os = "linux"))]
-use NoProcesses as ProcessTree;
-
-#[cfg(not(target_os = "linux"))]
-impl NoProcesses {
-    fn new(_pid: u32, _plan: &WatchPlan) -> Self {
-        NoProcesses
-    }
-
-    fn poll(&mut self) -> bool {
-        false
-    }
-
-    fn into_report(self) -> ProcessReport {
-        ProcessReport::default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn interval_grows_without_changes_and_limits_the_cost() {
-        let ms = Duration::from_millis;
-        let rate = PollRate::LOW;
-        let mut interval = rate.first;
-        let mut all = Vec::new();
-        for _ in 0..12 {
-            interval = rate.next_interval(interval, PollCost(Duration::ZERO), false);
-            all.push(interval);
-        }
-        assert!(all.is_sorted() && all[0] < ms(10), "{all:?}");
-        assert_eq!(all[11], ms(100));
-        assert_eq!(rate.next_interval(interval, PollCost(Duration::ZERO), true), ms(5));
-        assert_eq!(rate.next_interval(interval, PollCost(ms(20)), true), ms(400));
-        assert_eq!(rate.next_interval(interval, PollCost(ms(100)), true), ms(500));
-        let once = PollCost::FIRST.after(ms(50));
-        assert_eq!(rate.next_interval(interval, once, true), ms(20), "one slow poll changes the estimate little");
-    }
+fn watch(_: u32, _: &WatchPlan, _: &Receiver<()>) -> ProcessReport {
+    ProcessReport::default()
 }

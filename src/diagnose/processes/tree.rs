@@ -6,13 +6,14 @@ use std::io::Read;
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 use indexmap::{IndexMap, IndexSet};
 use procfs::net::{TcpNetEntry, TcpState, UdpNetEntry};
-use procfs::process::{FDTarget, Process, Stat};
+use procfs::process::{FDTarget, Process};
 
-use super::{ProcessReport, WatchPlan, version};
-use crate::diagnose::program::{DirectConnection, Program};
+use super::{DirectConnection, PollRate, ProcessReport, Program, WatchPlan, version};
 
 /// Maximum number of programs, and of connections, in a report.
 const MAX_REPORTED: usize = 500;
@@ -24,10 +25,10 @@ const RUN_PROXY: &str = "HARPROXY_RUN_PROXY";
 /// A tree of processes and its history.
 ///
 /// The kernel's connection tables are expensive to read, so they are read only after a process has opened a new socket.
-pub(super) struct ProcessTree {
+struct ProcessTree {
     plan: WatchPlan,
     /// Memory layout of harproxy itself, to recognise forked children before their exec.
-    own: Option<MemoryLayout>,
+    own: Option<(u64, u64)>,
     /// Processes that were alive at the last poll. A [`Process`] is an open folder of `/proc`, so a reused pid is not
     /// mistaken for it.
     alive: HashMap<i32, KnownProcess>,
@@ -78,11 +79,42 @@ struct TableRow {
     listens: bool,
 }
 
+/// Watches a process and its descendants until `stopped` reports the end of the watch.
+pub(super) fn watch(pid: u32, plan: &WatchPlan, stopped: &Receiver<()>) -> ProcessReport {
+    let mut tree = ProcessTree::new(pid, plan);
+    let (mut interval, mut cost) = (plan.rate.first, FIRST_COST);
+    loop {
+        let started = Instant::now();
+        let has_changed = tree.poll();
+        cost = next_cost(cost, started.elapsed());
+        interval = plan.rate.next_interval(interval, cost, has_changed);
+        if stopped.recv_timeout(interval) != Err(RecvTimeoutError::Timeout) {
+            return tree.into_report();
+        }
+    }
+}
+
+/// The estimated duration of the first poll.
+const FIRST_COST: Duration = Duration::from_micros(500);
+
+/// Returns the estimated duration of a poll. On a busy machine a single poll can take long, so the estimate at most
+/// doubles each time.
+fn next_cost(last: Duration, took: Duration) -> Duration {
+    took.clamp(Duration::from_micros(1), last * 2)
+}
+
+impl PollRate {
+    fn next_interval(self, last: Duration, cost: Duration, has_changed: bool) -> Duration {
+        let interval = if has_changed { self.first } else { (last * 3 / 2).min(self.longest) };
+        interval.max((cost * self.cost_ratio).min(self.longest * 5))
+    }
+}
+
 impl ProcessTree {
-    pub(super) fn new(pid: u32, plan: &WatchPlan) -> Self {
+    fn new(pid: u32, plan: &WatchPlan) -> Self {
         let mut tree = ProcessTree {
             plan: plan.clone(),
-            own: Process::myself().and_then(|own| own.stat()).ok().map(|stat| MemoryLayout::of(&stat)),
+            own: Process::myself().ok().and_then(|own| memory_layout(&own)),
             alive: HashMap::new(),
             programs: IndexMap::new(),
             connections: IndexSet::new(),
@@ -98,14 +130,14 @@ impl ProcessTree {
     }
 
     /// Reads the state of all processes. Returns whether something changed.
-    pub(super) fn poll(&mut self) -> bool {
+    fn poll(&mut self) -> bool {
         let changed = self.update_processes();
         let open = self.find_sockets();
         self.resolve_sockets(&open);
         changed || !self.pending.is_empty()
     }
 
-    pub(super) fn into_report(self) -> ProcessReport {
+    fn into_report(self) -> ProcessReport {
         ProcessReport {
             programs: Some(self.programs.into_values().collect()),
             connections: self.connections.into_iter().collect(),
@@ -203,10 +235,8 @@ impl ProcessTree {
     /// Looks up pending sockets in the connection tables.
     fn resolve_sockets(&mut self, open: &HashSet<u64>) {
         let mut lines = HashMap::new();
-        let mut wanted: HashSet<(Option<OsString>, SocketKind)> = HashSet::new();
-        for socket in self.pending.values().filter(|socket| socket.wait == 0) {
-            wanted.insert((socket.network.clone(), socket.kind));
-        }
+        let due = self.pending.values().filter(|socket| socket.wait == 0);
+        let wanted: HashSet<_> = due.map(|socket| (socket.network.clone(), socket.kind)).collect();
         let mut ports = HashSet::new();
         for (network, kind) in &wanted {
             let Some(known) = self.alive.values().find(|known| known.network == *network) else { continue };
@@ -247,21 +277,19 @@ impl ProcessTree {
     }
 
     fn record_connection(&mut self, socket: PendingSocket, to: SocketAddr) {
-        if self.is_own_address(to) || self.connections.len() >= MAX_REPORTED {
+        let is_harproxy = self.plan.own_addresses.iter().any(|own| accepts(own, to));
+        if is_harproxy || self.connections.len() >= MAX_REPORTED {
             return;
         }
-        let here = |addr: &SocketAddr| addr.port() == to.port() && (addr.ip() == to.ip() || addr.ip().is_unspecified());
-        let own = to.ip().is_loopback() && self.listening.iter().any(here);
+        let own = to.ip().is_loopback() && self.listening.iter().any(|addr| accepts(addr, to));
         let udp = matches!(socket.kind, SocketKind::Udp | SocketKind::Udp6);
         self.connections.insert(DirectConnection { program: socket.program, to, udp, own });
     }
+}
 
-    fn is_own_address(&self, to: SocketAddr) -> bool {
-        self.plan
-            .own_addresses
-            .iter()
-            .any(|own| own.port() == to.port() && (own.ip() == to.ip() || own.ip().is_unspecified()))
-    }
+/// Returns true if a listener at `addr` accepts connections to `to`.
+fn accepts(addr: &SocketAddr, to: SocketAddr) -> bool {
+    addr.port() == to.port() && (addr.ip() == to.ip() || addr.ip().is_unspecified())
 }
 
 /// Returns the kind of a socket from the kernel's protocol name; `None` for other protocols. An error means that the
@@ -280,24 +308,21 @@ fn socket_kind(pid: i32, fd: i32) -> rustix::io::Result<Option<SocketKind>> {
 
 /// Reads a connection table in the network namespace of a process. Sockets without an owner are left out.
 fn table(process: &Process, kind: SocketKind) -> Vec<TableRow> {
-    let tcp = |entries: Vec<TcpNetEntry>| {
-        let lines = entries.into_iter().filter(|entry| entry.inode != 0 && entry.state != TcpState::SynRecv);
-        let line = |entry: TcpNetEntry| TableRow {
-            inode: entry.inode,
-            local: entry.local_address,
-            remote: entry.remote_address,
-            listens: entry.state == TcpState::Listen,
+    let tcp = |entries: Vec<TcpNetEntry>| -> Vec<TableRow> {
+        let row = |TcpNetEntry { inode, local_address: local, remote_address: remote, state, .. }| {
+            let listens = state == TcpState::Listen;
+            (inode != 0 && state != TcpState::SynRecv).then_some(TableRow { inode, local, remote, listens })
         };
-        lines.map(line).collect()
+        entries.into_iter().filter_map(row).collect()
     };
-    let udp = |entries: Vec<UdpNetEntry>| {
-        let line = |entry: UdpNetEntry| TableRow {
-            inode: entry.inode,
-            local: entry.local_address,
-            remote: entry.remote_address,
+    let udp = |entries: Vec<UdpNetEntry>| -> Vec<TableRow> {
+        let row = |UdpNetEntry { inode, local_address: local, remote_address: remote, .. }| TableRow {
+            inode,
+            local,
+            remote,
             listens: false,
         };
-        entries.into_iter().map(line).collect()
+        entries.into_iter().map(row).collect()
     };
     match kind {
         SocketKind::Tcp => process.tcp().map(tcp),
@@ -331,37 +356,25 @@ fn script(process: &Process, comm: &str) -> Option<String> {
     (cut == comm && !comm.is_empty()).then_some(name)
 }
 
-/// Start addresses of a program's code and stack, which differ for each exec.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct MemoryLayout {
-    code: u64,
-    stack: u64,
+/// Returns the start addresses of a program's code and stack, which differ for each exec.
+fn memory_layout(process: &Process) -> Option<(u64, u64)> {
+    process.stat().ok().map(|stat| (stat.startcode, stat.startstack))
 }
 
-impl MemoryLayout {
-    fn of(stat: &Stat) -> Self {
-        MemoryLayout { code: stat.startcode, stack: stat.startstack }
-    }
+/// Returns true if a process is between fork and exec. It then still has harproxy's memory layout and environment, or
+/// none yet: the kernel sets the start of the code last. Always false for an ended process.
+fn is_before_exec(process: &Process, own: Option<(u64, u64)>) -> bool {
+    let layout = memory_layout(process);
+    layout.is_some_and(|(code, _)| code == 0 || layout == own) && process.exe().is_ok()
 }
 
-/// Whether a process is between fork and exec. It then still has harproxy's memory layout and environment, or none yet:
-/// the kernel sets the start of the code last. Always false for an ended process.
-fn is_before_exec(process: &Process, own: Option<MemoryLayout>) -> bool {
-    let is_pending = |memory: MemoryLayout| memory.code == 0 || Some(memory) == own;
-    process.stat().is_ok_and(|stat| is_pending(MemoryLayout::of(&stat))) && process.exe().is_ok()
-}
-
-/// Whether a process was started without the proxy variables. `None` if it belongs to another user, has overwritten its
-/// environment with a title, has ended, or runs below another harproxy.
+/// Returns true if a process was started without the proxy variables. `None` if it belongs to another user, has
+/// overwritten its environment with a title, has ended, or runs below another harproxy.
 fn is_cleared(process: &Process, proxy: &str) -> Option<bool> {
-    cleared(&environment(process)?, proxy)
-}
-
-fn environment(process: &Process) -> Option<Vec<u8>> {
     let mut environment = Vec::new();
     process.open_relative("environ").ok()?.read_to_end(&mut environment).ok()?;
     process.exe().ok()?;
-    Some(environment)
+    cleared(&environment, proxy)
 }
 
 fn cleared(environment: &[u8], proxy: &str) -> Option<bool> {
@@ -384,7 +397,26 @@ mod tests {
     const PROXY: &str = "http://127.0.0.1:8899";
 
     fn plan() -> WatchPlan {
-        WatchPlan { proxy: PROXY.to_owned(), own_addresses: Vec::new(), rate: super::super::PollRate::LOW }
+        WatchPlan { proxy: PROXY.to_owned(), own_addresses: Vec::new(), rate: PollRate::LOW }
+    }
+
+    #[test]
+    fn interval_grows_without_changes_and_limits_the_cost() {
+        let ms = Duration::from_millis;
+        let rate = PollRate::LOW;
+        let mut interval = rate.first;
+        let mut all = Vec::new();
+        for _ in 0..12 {
+            interval = rate.next_interval(interval, Duration::ZERO, false);
+            all.push(interval);
+        }
+        assert!(all.is_sorted() && all[0] < ms(10), "{all:?}");
+        assert_eq!(all[11], ms(100));
+        assert_eq!(rate.next_interval(interval, Duration::ZERO, true), ms(5));
+        assert_eq!(rate.next_interval(interval, ms(20), true), ms(400));
+        assert_eq!(rate.next_interval(interval, ms(100), true), ms(500));
+        let once = next_cost(FIRST_COST, ms(50));
+        assert_eq!(rate.next_interval(interval, once, true), ms(20), "one slow poll changes the estimate little");
     }
 
     #[test]

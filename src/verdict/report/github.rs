@@ -60,7 +60,7 @@ fn line(out: &mut String, command: &str, properties: &[(&str, &str)], message: &
     let _ = writeln!(out, "::{command} {}::{message}", properties.join(","));
 }
 
-/// A value of a command: `%` and line ends, and what else ends one where it stands.
+/// Escapes a value of a command: `%`, line ends, and the characters of `more`, which end the value.
 fn escaped(text: &str, more: &[char]) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -74,7 +74,7 @@ fn escaped(text: &str, more: &[char]) -> String {
     out
 }
 
-/// Text in whose lines the runner sees no commands: it looks for them behind white space, in all that a step prints.
+/// Returns a text without workflow commands. The runner finds them behind white space, in the whole output of a step.
 #[must_use]
 pub fn inert(text: &str) -> Cow<'_, str> {
     let is_command = |line: &str| line.trim_start().starts_with("::") || line.trim_start().starts_with("##[");

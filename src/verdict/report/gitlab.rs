@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use serde::Serialize;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{Report, unused_last};
@@ -21,43 +21,23 @@ const BLOCKERS: [CheckId; 3] = [CheckId::NO_TRAFFIC, CheckId::NOTHING_RECORDED, 
 /// The checks of `harproxy check`.
 const NOTES: [CheckId; 2] = [CheckId::UNUSED, CheckId::STALE];
 
-#[derive(Serialize)]
-struct Issue<'a> {
-    description: String,
-    check_name: &'a str,
-    fingerprint: String,
-    severity: &'static str,
-    location: IssueLocation,
-}
-
-#[derive(Serialize)]
-struct IssueLocation {
-    path: String,
-    lines: Lines,
-}
-
-#[derive(Serialize)]
-struct Lines {
-    begin: usize,
-}
-
 /// Renders the issues as a JSON array. `place` returns the path of a fixture in the repository.
 #[must_use]
-pub fn render<'a>(report: &'a Report, place: &dyn Fn(&str) -> String) -> String {
+pub fn render(report: &Report, place: &dyn Fn(&str) -> String) -> String {
     let verdict = &report.verdict;
     let first = verdict.fixtures.first().map_or(DEFAULT_PATH, |fixture| &fixture.fixture);
     let mut seen = HashMap::new();
-    let issue = |finding: &'a Finding| {
+    let issue = |finding: &Finding| {
         let path = place(finding.at.fixture.as_deref().unwrap_or(first));
-        Issue {
-            description: description(finding),
-            check_name: finding.check.as_str(),
-            fingerprint: fingerprint(finding, &path, &mut seen),
-            severity: severity(finding),
-            location: IssueLocation { path, lines: Lines { begin: finding.at.line.unwrap_or(1) } },
-        }
+        json!({
+            "description": description(finding),
+            "check_name": finding.check,
+            "fingerprint": fingerprint(finding, &path, &mut seen),
+            "severity": severity(finding),
+            "location": {"path": path, "lines": {"begin": finding.at.line.unwrap_or(1)}},
+        })
     };
-    let issues: Vec<Issue<'_>> = unused_last(verdict).into_iter().map(issue).collect();
+    let issues: Vec<Value> = unused_last(verdict).into_iter().map(issue).collect();
     // Serialising plain data never fails.
     let mut json = serde_json::to_string_pretty(&issues).unwrap_or_default();
     json.push('\n');

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::{Report, Shard};
+use crate::verdict::explain::many;
 use crate::verdict::{CheckId, RunMode, Severity, StatusSource, Verdict};
 
-/// The first line of a report, in two parts: what it comes to, and why or of what.
+/// Returns the first line of a report in two parts: the result, and its reasons or numbers.
 #[must_use]
 pub fn of(verdict: &Verdict) -> (Cow<'static, str>, String) {
     let counts = &verdict.counts;
@@ -39,7 +40,7 @@ pub fn ending(status: u8, source: StatusSource) -> Option<String> {
     }
 }
 
-/// The same for a report: of one run, or of each of the runs that it was combined from.
+/// Describes the exit statuses of a report: of its run, or of each run that it was combined from.
 #[must_use]
 pub fn endings(report: &Report) -> Vec<String> {
     if report.shards.is_empty() {
@@ -105,9 +106,4 @@ pub(super) fn tally(verdict: &Verdict) -> String {
         let _ = write!(tally, "; {used} of {} used; {upstream}", many(entries as u64, "entry", "entries"));
     }
     tally
-}
-
-/// `1 entry`, `2 entries`.
-pub(super) fn many(count: u64, one: &str, more: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { more })
 }

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use indexmap::IndexMap;
+use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -14,9 +15,6 @@ use crate::verdict::{Counts, Finding, FixtureUse, RunMode, StatusSource, Verdict
 
 /// The name and version of the schema.
 pub const SCHEMA: &str = "harproxy.report/1";
-/// Prefix of the schema name in every version.
-const FAMILY: &str = "harproxy.report/";
-const VERSION: u32 = 1;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -47,8 +45,8 @@ struct Document<'a> {
     passed: bool,
     status: u8,
     source: StatusSource,
-    #[serde(with = "moment")]
-    started: OffsetDateTime,
+    /// RFC 3339.
+    started: Cow<'a, str>,
     duration_ms: u64,
     #[serde(default, skip_serializing_if = "<[Shard]>::is_empty")]
     shards: Cow<'a, [Shard]>,
@@ -79,14 +77,15 @@ pub fn render(report: &Report) -> String {
     };
     let document = Document {
         schema: SCHEMA.into(),
-        version: VERSION,
+        version: 1,
         harproxy: env!("CARGO_PKG_VERSION").into(),
         mode: verdict.mode.clone(),
         command: (!command.is_empty()).then(|| command.into()),
         passed: verdict.passed(),
         status: *status,
         source: *source,
-        started: *started,
+        // Formatting fails only for years beyond 9999.
+        started: started.format(&Rfc3339).unwrap_or_default().into(),
         duration_ms: verdict.duration_ms,
         shards: shards.into(),
         counts: Cow::Borrowed(&verdict.counts),
@@ -107,10 +106,14 @@ pub fn read(json: &[u8]) -> Result<Report, ReadError> {
     let value: serde_json::Value = serde_json::from_slice(json).map_err(ReadError::Json)?;
     match value["schema"].as_str() {
         Some(SCHEMA) => {}
-        Some(schema) if schema.starts_with(FAMILY) => return Err(ReadError::Newer { schema: schema.to_owned() }),
+        Some(schema) if schema.starts_with("harproxy.report/") => {
+            return Err(ReadError::Newer { schema: schema.to_owned() });
+        }
         _ => return Err(ReadError::NotAReport),
     }
     let document: Document<'_> = serde_json::from_slice(json).map_err(ReadError::Malformed)?;
+    let started = OffsetDateTime::parse(&document.started, &Rfc3339);
+    let started = started.map_err(|error| ReadError::Malformed(serde_json::Error::custom(error)))?;
     Ok(Report {
         verdict: Verdict {
             mode: document.mode,
@@ -121,27 +124,11 @@ pub fn read(json: &[u8]) -> Result<Report, ReadError> {
         },
         status: document.status,
         source: document.source,
-        started: document.started,
+        started,
         command: document.command.unwrap_or_default().into_owned(),
         shards: document.shards.into_owned(),
         requests: document.requests.into_owned(),
         more_requests: document.more_requests,
         entries: IndexMap::new(),
     })
-}
-
-mod moment {
-    use super::*;
-    use serde::de::Error as _;
-    use serde::{Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(moment: &OffsetDateTime, serializer: S) -> Result<S::Ok, S::Error> {
-        // Formatting fails only for years beyond 9999.
-        serializer.serialize_str(&moment.format(&Rfc3339).unwrap_or_default())
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<OffsetDateTime, D::Error> {
-        let text = Cow::<str>::deserialize(deserializer)?;
-        OffsetDateTime::parse(&text, &Rfc3339).map_err(D::Error::custom)
-    }
 }

@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use time::macros::format_description;
 
 use super::text::{self, line};
-use super::{Report, headline};
+use super::{Report, escape_markup, headline};
 use crate::verdict::explain::EntryPlace;
 use crate::verdict::request::ResultKind;
 use crate::verdict::{CheckId, Finding, Location, Severity, StatusSource, name_in_reports};
@@ -49,7 +49,6 @@ pub fn render(report: &Report) -> String {
     xml
 }
 
-/// Renders the child elements of a test case.
 fn case_content(status: Option<&Status>, case: &Case<'_>) -> String {
     let mut xml = String::new();
     if let Some(Status { tag, message, detail }) = status {
@@ -67,7 +66,7 @@ fn case_content(status: Option<&Status>, case: &Case<'_>) -> String {
     xml
 }
 
-/// A duration in seconds with three decimals, as readers of JUnit expect it.
+/// Formats a duration in seconds with three decimals, as readers of JUnit expect it.
 fn seconds(duration: Duration) -> String {
     format!("{:.3}", duration.as_secs_f64())
 }
@@ -87,7 +86,7 @@ struct Status {
 /// The requests and findings of one endpoint, or of the run.
 #[derive(Default)]
 struct Case<'a> {
-    /// Whether a request went to the endpoint. Always true for the run.
+    /// True if a request went to the endpoint. Always true for the run.
     is_requested: bool,
     took: Duration,
     findings: Vec<&'a Finding>,
@@ -118,13 +117,12 @@ impl Case<'_> {
         Some(Status { tag: SKIPPED, message: entries.join("; "), detail: None })
     }
 
-    /// Whether all findings are unused or stale entries, and no request came.
+    /// Returns true if all findings are unused or stale entries, and no request came.
     fn is_skipped(&self) -> bool {
         let is_idle = |finding: &&Finding| [CheckId::UNUSED, CheckId::STALE].contains(&finding.check);
         !self.is_requested && self.findings.iter().all(is_idle)
     }
 
-    /// The text of all warnings.
     fn listed(&self) -> Option<String> {
         if self.is_skipped() {
             return None;
@@ -148,18 +146,18 @@ fn entry(finding: &Finding) -> String {
 /// Returns the run, the endpoints in order of first request, and endpoints that only findings name.
 fn cases(report: &Report) -> IndexMap<String, Case<'_>> {
     let mut cases: IndexMap<String, Case<'_>> = IndexMap::new();
-    let run = name(report);
+    // The command as it was typed, so that readers with a history recognise the test case of the run.
+    let mode = report.verdict.mode.as_str();
+    let run = match &*report.command {
+        "" => format!("harproxy {mode}"),
+        command => format!("harproxy {mode} -- {}", one_line(command)),
+    };
     let broke =
         |status, source: StatusSource| headline::ending(status, source).map(|what| (name_in_reports(source), what));
-    if report.shards.is_empty() {
-        let broke = broke(report.status, report.source);
-        cases.insert(run.clone(), Case { is_requested: true, broke, ..Case::default() });
-    } else {
-        cases.insert(run.clone(), Case { is_requested: true, ..Case::default() });
-        for shard in &report.shards {
-            let broke = broke(shard.status, shard.source);
-            cases.insert(format!("{run}: {}", shard.shard), Case { is_requested: true, broke, ..Case::default() });
-        }
+    let mut insert = |name, broke| cases.insert(name, Case { is_requested: true, broke, ..Case::default() });
+    insert(run.clone(), broke(report.status, report.source).filter(|_| report.shards.is_empty()));
+    for shard in &report.shards {
+        insert(format!("{run}: {}", shard.shard), broke(shard.status, shard.source));
     }
     for seen in report.requests.iter().filter(|seen| seen.outcome != ResultKind::Noise) {
         let case = cases.entry(endpoint(&seen.method, &seen.url)).or_default();
@@ -175,16 +173,7 @@ fn cases(report: &Report) -> IndexMap<String, Case<'_>> {
     cases
 }
 
-/// The name of the run's test case: the command as it was typed, so that readers with a history recognise it.
-fn name(report: &Report) -> String {
-    let mode = report.verdict.mode.as_str();
-    match &*report.command {
-        "" => format!("harproxy {mode}"),
-        command => format!("harproxy {mode} -- {}", one_line(command)),
-    }
-}
-
-/// The method and the URL without its query, which often differs between runs.
+/// Returns the method and the URL without its query, which often differs between runs.
 fn endpoint(method: &str, url: &str) -> String {
     let end = url.find(['?', '#']).unwrap_or(url.len());
     format!("{method} {}", &url[..end]).trim_start().to_owned()
@@ -211,17 +200,9 @@ fn properties(report: &Report) -> Vec<(&'static str, String)> {
 
 /// Escapes markup, and replaces control characters and characters that XML 1.0 can't represent (production 2, `Char`).
 fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&apos;"),
-            '\t' | '\n' | '\r' | ' '..='~' | '\u{a0}'..='\u{fffd}' | '\u{10000}'.. => out.push(c),
-            _ => out.push(char::REPLACEMENT_CHARACTER),
-        }
-    }
-    out
+    escape_markup(text, |out, c| match c {
+        '\'' => out.push_str("&apos;"),
+        '\t' | '\n' | '\r' | ' '..='~' | '\u{a0}'..='\u{fffd}' | '\u{10000}'.. => out.push(c),
+        _ => out.push(char::REPLACEMENT_CHARACTER),
+    })
 }

@@ -8,7 +8,6 @@ pub mod html;
 pub mod json;
 pub mod junit;
 pub mod markdown;
-pub mod marks;
 pub mod text;
 
 use std::path::{Component, Path, PathBuf};
@@ -99,6 +98,21 @@ impl Format {
 pub fn plain(path: &str) -> String {
     let named = Path::new(path).components().filter(|part| !matches!(part, Component::CurDir));
     named.collect::<PathBuf>().display().to_string()
+}
+
+/// Escapes the characters that have a meaning in HTML and XML. `append` writes each other character.
+fn escape_markup(text: &str, append: impl Fn(&mut String, char)) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            c => append(&mut out, c),
+        }
+    }
+    out
 }
 
 /// Returns all findings except unused entries: misses, then other failures, then warnings.

@@ -28,7 +28,7 @@ fn assert_golden(rendered: &str, name: &str) {
 
 #[test]
 fn text_report_equals_golden_files() {
-    let plain = text::Palette::plain();
+    let plain = text::Palette::default();
     assert_golden(&text::render(&passed(), &plain), "passed.txt");
     assert_golden(&text::render(&failed(), &plain), "failed.txt");
     assert_golden(&text::render(&nothing_recorded(), &plain), "nothing-recorded.txt");
@@ -175,7 +175,7 @@ fn gitlab_issue_has_the_whole_hint() {
 fn counts_of_one_are_singular() {
     let mut verdict = passed();
     verdict.counts.preflights = 1;
-    let told = |verdict: &Verdict| text::render(verdict, &text::Palette::plain());
+    let told = |verdict: &Verdict| text::render(verdict, &text::Palette::default());
     let one = told(&verdict);
     assert!(one.contains("1 made-up preflight") && !one.contains("1 made-up preflights"), "{one}");
     verdict.counts.preflights = 2;
@@ -205,18 +205,19 @@ fn fingerprints_ignore_values_and_lines_and_differ_for_equal_findings() {
 fn text_lines_fit_the_terminal_except_commands_to_copy() {
     let report = one_run();
     for columns in [40, 80] {
-        let rendered = text::render(&report.verdict, &text::Palette::plain().within(Some(columns)));
+        let rendered =
+            text::render(&report.verdict, &text::Palette { columns: Some(columns), ..text::Palette::default() });
         for line in rendered.lines() {
             let fits = textwrap::core::display_width(line) <= columns;
             let copied = line.contains("hint:") || line.split_whitespace().count() <= 2;
             assert!(fits || copied, "{columns}: {line}");
         }
         let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-        let failed = text::render(&failed(), &text::Palette::plain().within(Some(columns)));
-        assert_eq!(words(&failed), words(&text::render(&samples::failed(), &text::Palette::plain())));
+        let failed = text::render(&failed(), &text::Palette { columns: Some(columns), ..text::Palette::default() });
+        assert_eq!(words(&failed), words(&text::render(&samples::failed(), &text::Palette::default())));
         assert_golden(&failed, &format!("failed.{columns}.txt"));
     }
-    let coloured = text::render(&failed(), &text::Palette::colour().within(Some(40)));
+    let coloured = text::render(&failed(), &text::Palette { columns: Some(40), ..text::Palette::colour() });
     let fits = |line: &str| textwrap::core::display_width(line) <= 44 || line.contains("hint:");
     assert!(coloured.lines().all(fits), "{coloured}");
 }
@@ -325,7 +326,7 @@ fn color_does_not_change_the_text() {
         rest = &rest[at..][rest[at..].find('m').unwrap() + 1..];
     }
     stripped.push_str(rest);
-    assert_eq!(stripped, text::render(&failed(), &text::Palette::plain()));
+    assert_eq!(stripped, text::render(&failed(), &text::Palette::default()));
 }
 
 #[test]
@@ -334,7 +335,7 @@ fn text_report_limits_the_number_of_findings() {
     verdict.findings = (0..500)
         .map(|n| Finding { at: Location::request(format!("GET https://h/{n}")), ..verdict.findings[2].clone() })
         .collect();
-    let rendered = text::render(&verdict, &text::Palette::plain());
+    let rendered = text::render(&verdict, &text::Palette::default());
     assert!(rendered.contains("… and 480 more; `--report FILE.json` lists them all\n"), "{rendered}");
     assert!(rendered.lines().count() < 120);
     let mut findings = crate::verdict::Findings::default();
@@ -342,7 +343,7 @@ fn text_report_limits_the_number_of_findings() {
         findings.add(Finding { at: Location::request(format!("GET https://h/{n}")), ..verdict.findings[0].clone() });
     }
     verdict.findings = findings.list().collect();
-    let rendered = text::render(&verdict, &text::Palette::plain());
+    let rendered = text::render(&verdict, &text::Palette::default());
     assert!(rendered.contains("lists up to 1000 and counts the rest"), "{rendered}");
     let rendered = markdown::render(&Report { verdict, ..one_run() });
     assert!(rendered.contains("lists up to 1000 and counts the rest by their kind."), "{rendered}");
@@ -350,7 +351,7 @@ fn text_report_limits_the_number_of_findings() {
 
 #[test]
 fn findings_are_ordered_by_miss_severity_and_unused() {
-    let rendered = text::render(&failed(), &text::Palette::plain());
+    let rendered = text::render(&failed(), &text::Palette::default());
     let place = |what: &str| rendered.find(what).unwrap_or_else(|| panic!("no {what} in\n{rendered}"));
     assert!(place("✗ miss") < place("✗ out-of-scope"));
     assert!(place("✗ out-of-scope") < place("! tls-refused"));

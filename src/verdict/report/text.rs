@@ -7,11 +7,10 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 use textwrap::{Options, WordSeparator, WordSplitter};
 
-use super::headline::many;
 use super::{Report, headline, unused_entries, without_unused};
-use crate::verdict::explain::{LEADS, MAX_DIFFERENCES, is_near_line};
+use crate::verdict::explain::{LEADS, MAX_DIFFERENCES, is_near_line, many};
+use crate::verdict::explain::{Phrase, ValueSide, subject, values};
 use crate::verdict::findings::MAX_FINDINGS;
-use crate::verdict::phrase::{Phrase, ValueSide, subject, values};
 use crate::verdict::{CheckId, Finding, NearEntry, Severity, Verdict};
 use harproxy_http::escape::{harmless, one_line};
 use harproxy_matching::Difference;
@@ -46,11 +45,6 @@ pub struct Palette {
 
 impl Palette {
     #[must_use]
-    pub fn plain() -> Self {
-        Palette::default()
-    }
-
-    #[must_use]
     pub fn colour() -> Self {
         let fg = |colour: AnsiColor| Style::new().fg_color(Some(colour.into()));
         Palette {
@@ -63,12 +57,6 @@ impl Palette {
             recorded: fg(AnsiColor::Green),
             columns: None,
         }
-    }
-
-    /// Sets the width of the terminal, if known.
-    #[must_use]
-    pub fn within(self, columns: Option<usize>) -> Self {
-        Palette { columns, ..self }
     }
 }
 
@@ -120,7 +108,7 @@ pub(super) fn listed(verdict: &Verdict) -> Cow<'static, str> {
 
 pub(super) fn finding(finding: &Finding) -> String {
     let mut out = String::new();
-    write_finding(&mut out, finding, &Palette::plain());
+    write_finding(&mut out, finding, &Palette::default());
     out
 }
 
@@ -282,7 +270,7 @@ mod tests {
     fn short_difference_is_one_line_with_colored_values() {
         let page = || vec![differs(RequestPart::Query, "page", Some("3"), Some("2"))];
         assert_eq!(
-            rendered(page(), Palette::plain()),
+            rendered(page(), Palette::default()),
             "  nearest: hars/api.har#4 (line 120): query parameter `page` is `3`, recorded `2`\n"
         );
         let coloured = rendered(page(), Palette::colour());
@@ -297,7 +285,7 @@ mod tests {
                 differs(RequestPart::Body, "$.text", Some(&long("one")), Some(&long("two"))),
                 differs(RequestPart::Query, "page", None, Some("2")),
             ],
-            Palette::plain().within(Some(40)),
+            Palette { columns: Some(40), ..Palette::default() },
         );
         assert_eq!(
             out,
@@ -315,7 +303,7 @@ mod tests {
     #[test]
     fn long_list_of_differences_is_cut() {
         let flood = |n: usize| (0..n).map(|n| differs(RequestPart::Query, &n.to_string(), Some("a"), None)).collect();
-        assert!(rendered(flood(6), Palette::plain()).ends_with("    and 1 more difference\n"));
-        assert!(rendered(flood(9), Palette::plain()).ends_with("    and 4 more differences\n"));
+        assert!(rendered(flood(6), Palette::default()).ends_with("    and 1 more difference\n"));
+        assert!(rendered(flood(9), Palette::default()).ends_with("    and 4 more differences\n"));
     }
 }

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use regex::bytes::Regex;
 
-use super::secret_match::{SecretMatch, can_begin_token, compile_regex};
+use super::{SecretMatch, can_begin_token, compile_regex};
 use crate::replace::digit_groups::DigitGroups;
 use crate::replace::placeholder::ValueFormat;
 

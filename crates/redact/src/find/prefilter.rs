@@ -12,22 +12,17 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, FindIter};
 use memchr::{memchr, memchr_iter, memrchr};
 
 use super::shapes;
-use crate::policy::{Policy, table};
+use crate::policy::{Policy, members};
 
 /// All needles of the built-in table. A policy can only remove some of them.
 #[expect(clippy::expect_used, reason = "only more needles than fit into memory make it fail")]
 static NEEDLES: LazyLock<AhoCorasick> = LazyLock::new(|| {
-    let names = table::members().map(|name| format!("{}\"", last_word(name)));
+    // Camel case has no separators, so that only the part behind the last one is the same in all spellings.
+    let names = members().map(|name| format!("{}\"", name.rsplit(['-', '_']).next().unwrap_or_default()));
     let needles = names.chain(shapes::prefixes().chain([shapes::URL_PREFIX]).map(str::to_owned));
     let mut builder = AhoCorasick::builder();
     builder.ascii_case_insensitive(true).kind(Some(AhoCorasickKind::DFA)).build(needles).expect("few needles")
 });
-
-/// Returns the part of a name behind its last separator. Camel case has no separators, so that only this part is the
-/// same in all spellings.
-fn last_word(name: &str) -> &str {
-    name.rsplit(['-', '_']).next().unwrap_or_default()
-}
 
 /// The strings of a JSON text that can hold a secret.
 pub(crate) struct Candidates<'t> {
@@ -105,7 +100,7 @@ mod tests {
 
     #[test]
     fn secret_names_are_candidates_in_every_spelling() {
-        for name in table::members() {
+        for name in members() {
             for name in spellings(name).into_iter().filter(|name| Policy::default().members.contains(name.as_bytes())) {
                 let text = format!("{{\"a\":\"b\",\"{name}\":\"x\"}}");
                 assert_eq!(candidates(&text), [format!("\"{name}\"")]);

@@ -9,7 +9,7 @@ use memchr::memmem;
 use regex::bytes::Regex;
 
 use super::personal;
-use super::secret_match::{SecretMatch, can_begin_token, compile_regex, is_token_byte};
+use super::{SecretMatch, can_begin_token, compile_regex, is_token_byte};
 use crate::replace::jwt;
 
 struct Shape {

@@ -1,11 +1,9 @@
 //! Redaction of header fields and trailers. Their other bytes do not change.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 
 use super::Redactor;
-use super::pairs::is_url;
+use super::url::is_url;
 use crate::replace::placeholder::PlaceholderName;
 use crate::splice::{Splice, apply_splices, of_part};
 use harproxy_http::{Header, Headers, cookies};
@@ -20,7 +18,6 @@ const AUTHORITIES: [&str; 3] = ["host", ":authority", "x-forwarded-host"];
 const SCHEMES: [&str; 2] = ["bearer", "basic"];
 
 impl Redactor<'_> {
-    /// Redacts header fields or trailers in place.
     pub fn redact_headers(&mut self, headers: &mut Headers) {
         let redact = |Header { name, value }: &Header| Header {
             name: name.clone(),
@@ -38,11 +35,7 @@ impl Redactor<'_> {
     }
 
     pub(super) fn header_splices(&mut self, name: &str, value: &[u8]) -> Vec<Splice> {
-        let name = match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            true => Cow::Owned(name.to_ascii_lowercase()),
-            false => Cow::Borrowed(name),
-        };
-        match &*name {
+        match &*name.to_ascii_lowercase() {
             name if !self.policy.headers.contains(name.as_bytes()) => self.plain_header_splices(name, value),
             "cookie" => self.cookies_splices(value),
             "set-cookie" => self.set_cookies_splices(value),

@@ -15,14 +15,13 @@ use regex::bytes::Regex;
 
 use super::decoded::{DecodedText, TextEncoding};
 use super::headers::{after_scheme, has_scheme};
-use super::pairs::is_url;
 use super::text::find_members;
+use super::url::is_url;
 use super::{MAX_DEPTH, Redactor};
 use crate::find::prefilter::{Candidates, last_item};
-use crate::find::redacted;
-use crate::find::secret_match::{SecretMatch, compile_regex};
+use crate::find::{SecretMatch, compile_regex, is_redacted};
 use crate::replace::placeholder::{PlaceholderName, ValueFormat};
-use crate::splice::{Splice, shifted};
+use crate::splice::Splice;
 use harproxy_json::scan::{BYTE_ORDER_MARK, StringSpan, is_space, scalar_end, skip_space};
 use harproxy_json::{LocatedScalar, locate};
 
@@ -40,8 +39,7 @@ impl Redactor<'_> {
         walk.depth = depth.min(MAX_DEPTH);
         walk.located = locate(text, &self.policy.paths).map(|located| located.into_iter().peekable());
         self.walk(&mut walk);
-        let JsonWalk { splices, is_malformed, .. } = walk;
-        if is_malformed { self.add_members(text, splices) } else { splices }
+        if walk.is_malformed { self.add_members(text, walk.splices) } else { walk.splices }
     }
 
     /// Finds the secrets in a window of a JSON text. Returns the length of the part that is complete, too.
@@ -64,9 +62,9 @@ impl Redactor<'_> {
         }
         let mut walk = JsonWalk::new(text, candidates, limit);
         walk.array = array.take();
-        self.walk(&mut walk);
+        let complete = self.walk(&mut walk);
         *array = walk.array;
-        (walk.splices, walk.complete)
+        (walk.splices, complete)
     }
 
     /// Returns the name for the placeholder if the value of a member with this name is secret. `by_path`: a path that
@@ -91,7 +89,8 @@ impl Redactor<'_> {
         Candidates::find(self.policy, text, known)
     }
 
-    fn walk(&mut self, walk: &mut JsonWalk<'_>) {
+    /// Finds the secrets of a text. Returns the length of the part that is complete.
+    fn walk(&mut self, walk: &mut JsonWalk<'_>) -> usize {
         while let Some(string) = walk.next_string() {
             let quote = string.inside.start - 1;
             walk.leave_array(quote);
@@ -116,14 +115,16 @@ impl Redactor<'_> {
         let at = walk.checked;
         let limit = limit.saturating_sub(at);
         let (splices, complete) = self.partial_text_splices(rest, false, Some(limit), Vec::new());
-        walk.splices.extend(shifted(splices, at));
-        walk.finish(at + complete);
+        walk.splices.extend(splices.into_iter().map(|splice| splice.shifted(at)));
+        walk.splices.sort_by_key(|splice| splice.range.start);
+        at + complete
     }
 
-    /// Ends the walk before `at`.
-    fn stop(&mut self, walk: &mut JsonWalk<'_>, at: usize) {
+    /// Ends the walk before `at`, and returns this position.
+    fn stop(&mut self, walk: &mut JsonWalk<'_>, at: usize) -> usize {
         self.walk_between(walk, at);
-        walk.finish(at);
+        walk.splices.sort_by_key(|splice| splice.range.start);
+        at
     }
 
     /// Handles a member whose value begins at `at`. Returns false if the value may go on behind the text.
@@ -173,7 +174,7 @@ impl Redactor<'_> {
         let decoded = DecodedText::new(&walk.text[string.inside.clone()], TextEncoding::Json);
         if let Some(LocatedScalar { name, .. }) = located {
             // A path selects empty values, too.
-            if !redacted::is_whole(&decoded.text) {
+            if !is_redacted(&decoded.text) {
                 let name = PlaceholderName::new(&name);
                 let with = self.replace_secret(&decoded.text, &name, format_of(&decoded.text));
                 walk.splices.push(Splice { range: string.inside.clone(), with });
@@ -190,7 +191,7 @@ impl Redactor<'_> {
     /// Replaces a number, a boolean or null that a path selects.
     fn replace_scalar(&mut self, walk: &mut JsonWalk<'_>, range: Range<usize>, name: Option<&PlaceholderName>) {
         let value = &walk.text[range.clone()];
-        let Some(name) = name.filter(|_| !value.is_empty() && !redacted::is_whole(value)) else { return };
+        let Some(name) = name.filter(|_| !value.is_empty() && !is_redacted(value)) else { return };
         let with = if value.iter().any(u8::is_ascii_digit) {
             self.replace_secret(value, name, ValueFormat::Number)
         } else {
@@ -209,7 +210,7 @@ impl Redactor<'_> {
         if !between.iter().all(is_between_strings) {
             walk.is_malformed = true;
             let splices = self.text_splices(between, false);
-            walk.splices.extend(shifted(splices, at));
+            walk.splices.extend(splices.into_iter().map(|splice| splice.shifted(at)));
         }
         walk.checked = end;
     }
@@ -265,8 +266,6 @@ struct JsonWalk<'t> {
     splices: Vec<Splice>,
     /// The name of the array of secrets at the current position.
     array: Option<PlaceholderName>,
-    /// The length of the part that is complete.
-    complete: usize,
     /// The text is not JSON.
     is_malformed: bool,
 }
@@ -283,7 +282,6 @@ impl<'t> JsonWalk<'t> {
             located: None,
             splices: Vec::new(),
             array: None,
-            complete: 0,
             is_malformed: false,
         }
     }
@@ -312,11 +310,6 @@ impl<'t> JsonWalk<'t> {
     fn advance(&mut self, at: usize) {
         self.at = at;
         self.checked = self.checked.max(at);
-    }
-
-    fn finish(&mut self, complete: usize) {
-        self.complete = complete;
-        self.splices.sort_by_key(|splice| splice.range.start);
     }
 
     /// Returns the next scalar that a path selects, if `is_wanted` is true for its start.

@@ -7,23 +7,20 @@
 mod decoded;
 mod headers;
 mod json;
-mod location;
-mod multipart;
-mod pairs;
 mod payload;
 mod stream;
 mod text;
 mod url;
-mod window;
 
 use std::fmt;
 
-pub use location::TextLocation;
 pub use payload::{PayloadRedaction, is_lines, is_opaque};
 pub use stream::StreamRedactor;
 
-use crate::policy::Policy;
+use self::decoded::{DecodedText, TextEncoding};
+use crate::policy::{NameSet, Policy};
 use crate::replace::Replacer;
+use crate::splice::Splice;
 
 /// The depth up to which nested texts are decoded. Deeper texts are searched as they are.
 const MAX_DEPTH: u8 = 4;
@@ -44,5 +41,66 @@ impl fmt::Debug for Redactor<'_> {
 impl<'a> Redactor<'a> {
     pub fn new(policy: &'a Policy, replacer: impl Replacer + 'a) -> Self {
         Redactor { policy, replacer: Box::new(replacer) }
+    }
+}
+
+/// The location of a text in a HAR, which decides what is secret in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextLocation<'a> {
+    /// A URL, absolute or relative.
+    Url,
+    /// The value of the header field or trailer with this name.
+    Header(&'a str),
+    /// The value of a cookie in the lists that HAR 1.2 has beside the header fields.
+    Cookie {
+        /// The field of the cookie: `cookie` or `set-cookie`.
+        header: &'a str,
+        name: &'a str,
+    },
+    /// The decoded value of the query parameter with this name.
+    Parameter(&'a str),
+    /// The decoded value of the form field with this name.
+    Field(&'a str),
+    /// A payload with this `Content-Type`.
+    Payload(&'a str),
+    /// The value of a JSON member with this name that a tool added to the HAR.
+    Member(&'a str),
+}
+
+impl Redactor<'_> {
+    /// Finds the secrets in a text, in order and without overlaps. `None` if its format is unknown.
+    fn splices_at(&mut self, location: TextLocation<'_>, text: &[u8]) -> Option<Vec<Splice>> {
+        if self.policy.is_off() || text.is_empty() {
+            return Some(Vec::new());
+        }
+        Some(match location {
+            TextLocation::Url => self.url_splices(text, 0),
+            TextLocation::Header(name) => self.header_splices(name, text),
+            TextLocation::Cookie { header, .. } if !self.policy.is_secret_header(header) => {
+                self.text_splices(text, false)
+            }
+            TextLocation::Cookie { name, .. } => self.cookie_value_splices(name.as_bytes(), text),
+            TextLocation::Parameter(name) => self.pair_value_splices(name, text, &self.policy.query),
+            TextLocation::Field(name) => self.pair_value_splices(name, text, &self.policy.form),
+            TextLocation::Member(name) => match self.secret_member_name(name.as_bytes(), false) {
+                Some(name) => self.member_splice(text, &name),
+                None => self.nested_splices(text, false, 0),
+            },
+            TextLocation::Payload(content_type) => return self.payload_splices(content_type, text),
+        })
+    }
+
+    /// Finds the secrets in the raw inside of a JSON string. The splices are for the raw text.
+    pub fn splices_in_json_string(&mut self, location: TextLocation<'_>, raw: &[u8]) -> Option<Vec<Splice>> {
+        let decoded = DecodedText::new(raw, TextEncoding::Json);
+        let splices = self.splices_at(location, &decoded.text)?;
+        Some(decoded.encode_splices(splices, 0).collect())
+    }
+
+    fn pair_value_splices(&mut self, name: &str, value: &[u8], names: &NameSet) -> Vec<Splice> {
+        match self.secret_pair_name(name.as_bytes(), names) {
+            Some(name) => self.value_splice(value, 0, &name),
+            None => self.nested_splices(value, true, 1),
+        }
     }
 }

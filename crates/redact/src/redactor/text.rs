@@ -7,17 +7,12 @@ use std::sync::LazyLock;
 use regex::bytes::{Captures, Regex};
 
 use super::Redactor;
-use crate::find::redacted;
-use crate::find::secret_match::{SecretMatch, compile_regex, token_rest};
+use crate::find::{SecretMatch, compile_regex, find_redacted, is_redacted, token_rest};
 use crate::policy::Policy;
 use crate::replace::jwt;
 use crate::replace::placeholder::{PlaceholderName, ValueFormat};
 use crate::splice::{Splice, spliced};
 
-/// The name of a token that begins with a known secret.
-const LONGER_TOKEN: &str = "value";
-/// The name of a match of a pattern of the policy.
-const PATTERN: &str = "text";
 /// The length of the shortest shape of the table and of the shortest known secret, bytes.
 const MIN_LEN: usize = 8;
 
@@ -30,7 +25,6 @@ static ARGUMENT: LazyLock<Regex> = LazyLock::new(|| {
 const KEYWORDS: [&[u8]; 4] = [b"query", b"mutation", b"subscription", b"fragment"];
 
 impl Redactor<'_> {
-    /// Redacts text of any kind.
     pub fn redact_text<'t>(&mut self, text: &'t [u8]) -> Cow<'t, [u8]> {
         if self.policy.is_off() {
             return Cow::Borrowed(text);
@@ -41,7 +35,7 @@ impl Redactor<'_> {
     /// Returns the replacement of a value that is secret because of its place. `None` if it is empty or already
     /// redacted.
     pub fn replace_value(&mut self, value: &[u8], name: &PlaceholderName) -> Option<String> {
-        (!value.is_empty() && !redacted::is_whole(value)).then(|| self.replace_secret(value, name, ValueFormat::Text))
+        (!value.is_empty() && !is_redacted(value)).then(|| self.replace_secret(value, name, ValueFormat::Text))
     }
 
     /// Returns a splice that replaces a text from `from` on, if it is not empty or already redacted.
@@ -81,7 +75,7 @@ impl Redactor<'_> {
         let mut known: Vec<(Range<usize>, String)> =
             known.into_iter().map(|range| (range.clone(), self.replacer.replace_known(&text[range]))).collect();
         // Redacted parts are kept.
-        let redacted = redacted::find(text);
+        let redacted = find_redacted(text);
         matches.retain(|found| !overlaps(&redacted, &found.range));
         matches.sort_by_key(|found| found.range.start);
         known.retain(|(range, _)| !overlaps(&redacted, range));
@@ -104,7 +98,7 @@ impl Redactor<'_> {
             free_from = range.end;
             let with = match rest {
                 0 => with,
-                _ => self.replace_secret(&text[range.clone()], &PlaceholderName::new(LONGER_TOKEN), ValueFormat::Text),
+                _ => self.replace_secret(&text[range.clone()], &PlaceholderName::new("value"), ValueFormat::Text),
             };
             splices.push(Splice { range, with });
         }
@@ -137,7 +131,7 @@ fn find_matches(policy: &Policy, text: &[u8], encoded: bool, matches: &mut Vec<S
         let found = pattern.find_iter(text).filter(|found| !found.is_empty());
         // The rest of a token would become a part of the placeholder.
         matches.extend(
-            found.map(|found| SecretMatch::text(found.start()..found.end() + token_rest(text, found.end()), PATTERN)),
+            found.map(|found| SecretMatch::text(found.start()..found.end() + token_rest(text, found.end()), "text")),
         );
     }
 }

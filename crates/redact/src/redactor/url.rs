@@ -1,11 +1,13 @@
-//! Redaction of URLs, absolute or relative. Their other bytes do not change.
+//! Redaction of URLs, absolute or relative, and of the `name=value` pairs in queries and forms. Their other bytes do
+//! not change.
 
 use std::ops::Range;
 
-use super::Redactor;
 use super::decoded::{DecodedText, TextEncoding};
-use super::pairs::{PairSource, split_at_first};
+use super::text::is_graphql;
+use super::{MAX_DEPTH, Redactor};
 use crate::find::shapes::is_userinfo;
+use crate::policy::NameSet;
 use crate::replace::placeholder::PlaceholderName;
 use crate::splice::{Splice, apply_splices, of_part};
 
@@ -29,7 +31,7 @@ impl Redactor<'_> {
         let (path, query) = split_at_first(rest, b'?');
         let mut splices = self.path_splices(path);
         if let Some(query) = query {
-            splices.extend(of_part(url, query, self.pairs_splices(query, PairSource::Query, depth)));
+            splices.extend(of_part(url, query, self.pairs_splices(query, &self.policy.query, depth)));
         }
         if let Some(fragment) = fragment {
             splices.extend(of_part(url, fragment, self.fragment_splices(fragment, depth)));
@@ -68,10 +70,10 @@ impl Redactor<'_> {
         match split_at_first(text, b'?') {
             (route, Some(query)) => {
                 let mut splices = self.percent_encoded_splices(route);
-                splices.extend(of_part(text, query, self.pairs_splices(query, PairSource::Query, depth)));
+                splices.extend(of_part(text, query, self.pairs_splices(query, &self.policy.query, depth)));
                 splices
             }
-            (_, None) if text.contains(&b'=') => self.pairs_splices(text, PairSource::Query, depth),
+            (_, None) if text.contains(&b'=') => self.pairs_splices(text, &self.policy.query, depth),
             (_, None) => self.percent_encoded_splices(text),
         }
     }
@@ -90,4 +92,77 @@ fn find_userinfo(text: &[u8]) -> Option<Range<usize>> {
     let end = memchr::memchr2(b'/', b'\\', &text[start..]).map_or(text.len(), |at| start + at);
     let at = memchr::memrchr(b'@', &text[start..end])?;
     (is_authority && is_userinfo(&text[start..start + at])).then_some(start..start + at)
+}
+
+/// Splits a text at the first of these bytes, which belongs to neither part.
+pub(super) fn split_at_first(text: &[u8], byte: u8) -> (&[u8], Option<&[u8]>) {
+    match memchr::memchr(byte, text) {
+        Some(found) => (&text[..found], Some(&text[found + 1..])),
+        None => (text, None),
+    }
+}
+
+impl Redactor<'_> {
+    pub(super) fn pairs_splices(&mut self, text: &[u8], names: &NameSet, depth: u8) -> Vec<Splice> {
+        let pairs = text.split(|&byte| byte == b'&');
+        pairs.flat_map(|pair| of_part(text, pair, self.pair_splices(pair, names, depth))).collect()
+    }
+
+    fn pair_splices(&mut self, pair: &[u8], names: &NameSet, depth: u8) -> Vec<Splice> {
+        let (name, value) = split_at_first(pair, b'=');
+        let at = name.len() + 1;
+        let name = DecodedText::new(name, TextEncoding::Form);
+        let Some(raw) = value else {
+            let splices = self.text_splices(&name.text, true);
+            return name.encode_splices(splices, 0).collect();
+        };
+        let value = DecodedText::new(raw, TextEncoding::Form);
+        if let Some(secret_name) = self.secret_pair_name(&name.text, names) {
+            let with = self.replace_value(&value.text, &secret_name);
+            return with.map(|with| Splice { range: at..at + raw.len(), with }).into_iter().collect();
+        }
+        let in_name = self.text_splices(&name.text, true);
+        let in_value = self.nested_splices(&value.text, true, depth + 1);
+        name.encode_splices(in_name, 0).chain(value.encode_splices(in_value, at)).collect()
+    }
+
+    /// Returns the name for the placeholder if the value of a pair with this name is secret. `names`: the secret names
+    /// of the policy for queries or for forms.
+    pub(super) fn secret_pair_name(&self, name: &[u8], names: &NameSet) -> Option<PlaceholderName> {
+        let is_secret = names.contains(name) || ends_with_member(name, &self.policy.members);
+        is_secret.then(|| PlaceholderName::from_bytes(name))
+    }
+
+    /// Finds the secrets in a decoded value that may be a URL or JSON.
+    pub(super) fn nested_splices(&mut self, text: &[u8], encoded: bool, depth: u8) -> Vec<Splice> {
+        if depth < MAX_DEPTH {
+            if is_url(text) {
+                return self.url_splices(text, depth);
+            }
+            if is_json(text) && !is_graphql(text) {
+                return self.json_splices(text, depth);
+            }
+        }
+        self.text_splices(text, encoded)
+    }
+}
+
+/// Returns true if a name is a path to a secret member, such as `user[password]`.
+fn ends_with_member(name: &[u8], members: &NameSet) -> bool {
+    let last = name.strip_suffix(b"]").and_then(|inside| inside.rsplit(|&byte| byte == b'[').next());
+    last.is_some_and(|last| last.len() + 2 < name.len() && members.contains(last))
+}
+
+/// Returns true if the whole text is a URL with the scheme `http` or `https`.
+pub(super) fn is_url(text: &[u8]) -> bool {
+    let has_scheme = text
+        .get(..8)
+        .is_some_and(|start| start.eq_ignore_ascii_case(b"https://") || start[..7].eq_ignore_ascii_case(b"http://"));
+    has_scheme && !text.iter().any(u8::is_ascii_whitespace)
+}
+
+/// Returns true if a text looks like a JSON object or array with strings.
+fn is_json(text: &[u8]) -> bool {
+    let text = text.trim_ascii();
+    matches!((text.first(), text.last()), (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']'))) && text.contains(&b'"')
 }

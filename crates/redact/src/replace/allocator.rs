@@ -1,14 +1,15 @@
-//! Replaces the markers of a journal by the placeholders of a fixture.
+//! Placeholders of a fixture: for the markers of a journal, and for the secrets of an existing fixture.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::io::Read;
+use std::io::{self, Read};
 use std::ops::Range;
 
+use super::Replacer;
 use super::marker::{self, Marker, RunId};
 use super::placeholder::{self, Placeholder, PlaceholderName, ValueFormat};
-use super::windows::WindowReader;
-use crate::splice::{Splice, spliced};
+use super::store::{Secret, SecretStore};
+use crate::splice::{Splice, WindowReader, spliced};
 
 /// The number of a provisional placeholder is the number of its secret plus this. No fixture has such numbers, and JSON
 /// numbers with it fit into 64 bits.
@@ -94,7 +95,6 @@ impl PlaceholderAllocator {
         }
     }
 
-    /// Replaces the markers in a stream.
     pub fn replace_markers_in<R: Read>(&mut self, read: R) -> impl Read {
         WindowReader::new(read, marker::MAX_LEN - 1, |text, range| self.marker_splices(text, range))
     }
@@ -123,6 +123,73 @@ impl PlaceholderAllocator {
         self.owned.insert(placeholder.clone());
         self.allocated.insert(key, placeholder.clone());
         placeholder
+    }
+}
+
+/// Replaces secrets in a fixture by placeholders, numbered in the order in which they are found.
+///
+/// A fixture is read twice: first with [`FixtureReplacer::store`] to learn its secrets, then with the replacer itself.
+#[derive(Debug)]
+pub struct FixtureReplacer {
+    store: SecretStore,
+    allocator: PlaceholderAllocator,
+    written: HashSet<String>,
+}
+
+impl FixtureReplacer {
+    /// Creates the replacer of one fixture with the values of `[redact.values]`.
+    #[must_use]
+    pub fn new(configured: &[(Placeholder, Secret)]) -> Self {
+        let run = RunId::random();
+        let mut allocator = PlaceholderAllocator::new(run);
+        configured.iter().for_each(|(placeholder, _)| allocator.reserve(placeholder.clone()));
+        FixtureReplacer { store: SecretStore::new(run, configured), allocator, written: HashSet::new() }
+    }
+
+    /// Returns the replacer for the first reading, whose replacements are discarded.
+    pub fn store(&self) -> &SecretStore {
+        &self.store
+    }
+
+    /// Excludes the placeholders in a text of the fixture from new secrets.
+    pub fn exclude_all_in(&mut self, text: &[u8]) {
+        self.allocator.exclude_all_in(text);
+    }
+
+    pub fn exclude_all_read(&mut self, read: &mut dyn Read) -> io::Result<()> {
+        const CHUNK: usize = 256 << 10;
+        /// The length of the longest placeholder that is recognised across two chunks.
+        const MAX_PLACEHOLDER: usize = 4 << 10;
+        let mut text = Vec::with_capacity(CHUNK + MAX_PLACEHOLDER);
+        while read.take(CHUNK as u64).read_to_end(&mut text)? > 0 {
+            self.exclude_all_in(&text);
+            text.drain(..text.len().saturating_sub(MAX_PLACEHOLDER));
+        }
+        Ok(())
+    }
+
+    /// Returns how many different placeholders were written.
+    #[must_use]
+    pub fn placeholders(&self) -> usize {
+        self.written.len()
+    }
+}
+
+impl Replacer for &mut FixtureReplacer {
+    fn replace(&mut self, secret: &[u8], name: &PlaceholderName, format: ValueFormat) -> String {
+        let marker = (&mut &self.store).replace(secret, name, format);
+        let placeholder = self.allocator.replace_markers_in_string(marker);
+        self.written.insert(placeholder.clone());
+        placeholder
+    }
+
+    fn find_known(&mut self, text: &[u8]) -> Vec<Range<usize>> {
+        (&mut &self.store).find_known(text)
+    }
+
+    fn replace_known(&mut self, secret: &[u8]) -> String {
+        let marker = (&mut &self.store).replace_known(secret);
+        self.allocator.replace_markers_in_string(marker)
     }
 }
 
@@ -233,5 +300,38 @@ mod tests {
             allocator.replace_markers_in(PiecewiseReader { text: text.as_bytes(), steps: steps.into_iter().cycle() }).read_to_end(&mut streamed).unwrap();
             prop_assert_eq!(String::from_utf8(streamed).unwrap(), PlaceholderAllocator::new(run).replace_markers_in_string(text));
         }
+    }
+
+    fn replaced(replacer: &mut FixtureReplacer, secret: &str, name: &str) -> String {
+        let mut replacer = replacer;
+        (&mut replacer).replace(secret.as_bytes(), &PlaceholderName::new(name), ValueFormat::Text)
+    }
+
+    #[test]
+    fn secrets_of_a_fixture_are_numbered_in_order() {
+        let mut replacer = FixtureReplacer::new(&[]);
+        replacer.exclude_all_in(b"\"REDACTED-token-1\", REDACTED-token-3");
+        assert_eq!(replaced(&mut replacer, "one", "token"), "REDACTED-token-2");
+        assert_eq!(replaced(&mut replacer, "two", "token"), "REDACTED-token-4");
+        assert_eq!(replaced(&mut replacer, "one", "authorization"), "REDACTED-token-2");
+        assert_eq!(replacer.placeholders(), 2);
+        assert!(!format!("{replacer:?}").contains("two"));
+    }
+
+    #[test]
+    fn secrets_of_the_first_reading_are_known_in_the_second() {
+        let mut replacer = FixtureReplacer::new(&[]);
+        (&mut replacer.store()).replace(b"a-long-secret", &PlaceholderName::new("sid"), ValueFormat::Text);
+        assert_eq!((&mut &mut replacer).find_known(b"see a-long-secret there"), vec![4..17; 1]);
+        assert_eq!((&mut &mut replacer).replace_known(b"a-long-secret"), "REDACTED-sid-1");
+        assert_eq!(replaced(&mut replacer, "a-long-secret", "token"), "REDACTED-sid-1");
+    }
+
+    #[test]
+    fn configured_values_have_their_placeholder_alone() {
+        let configured = [(Placeholder { name: PlaceholderName::new("password"), number: 1 }, "wrong".into())];
+        let mut replacer = FixtureReplacer::new(&configured);
+        assert_eq!(replaced(&mut replacer, "right", "password"), "REDACTED-password-2");
+        assert_eq!(replaced(&mut replacer, "wrong", "pwd"), "REDACTED-password-1");
     }
 }

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
-use crate::find::secret_match::is_token_byte;
+use crate::find::is_token_byte;
 
 /// The claims that are kept: times, issuer, audience and scope.
 const KEPT: [&str; 6] = ["exp", "iat", "nbf", "iss", "aud", "scope"];

@@ -19,7 +19,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::digit_groups::DigitGroups;
 use super::placeholder::{PlaceholderName, ValueFormat};
-use crate::find::secret_match::compile_regex;
+use crate::find::compile_regex;
 
 /// The beginning of every marker. A placeholder has a hyphen there.
 pub(crate) const PREFIX: &str = "REDACTED_";
@@ -29,7 +29,6 @@ static HEAD: LazyLock<Regex> =
 /// The length of the longest marker, bytes.
 pub(crate) const MAX_LEN: usize = PREFIX.len() + 16 + 1 + 12 + 2 + 99;
 
-/// Identifies a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunId(u64);
 

@@ -2,21 +2,18 @@
 
 mod allocator;
 pub(crate) mod digit_groups;
-mod fixture;
 pub(crate) mod jwt;
 pub(crate) mod marker;
 pub mod placeholder;
 mod store;
-mod windows;
 
 use std::ops::Range;
 
-pub use allocator::PlaceholderAllocator;
+pub use allocator::{FixtureReplacer, PlaceholderAllocator};
 pub use digit_groups::DigitGroups;
-pub use fixture::FixtureReplacer;
 pub use marker::RunId;
 pub use placeholder::{Placeholder, PlaceholderMatch, PlaceholderName, ValueFormat};
-pub use store::SecretStore;
+pub use store::{Secret, SecretStore};
 
 /// Chooses the replacements of secrets. Equal values get equal replacements.
 pub trait Replacer {

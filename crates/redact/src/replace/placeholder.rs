@@ -11,6 +11,7 @@ use memchr::memmem;
 use regex::bytes::Regex;
 
 use super::digit_groups::{self, DigitGroups, NUMBER_PREFIX, read_digits};
+use crate::find::{compile_regex, is_token_byte};
 use crate::splice::{Splice, remove_overlaps, spliced};
 use harproxy_http::jwt;
 
@@ -27,13 +28,12 @@ const EMAIL_SUFFIX: &str = "@example.invalid";
 const MAX_NAME: usize = 40;
 
 /// The beginnings of placeholders in all formats. Most texts contain none.
-#[expect(clippy::expect_used, reason = "the expression is built from constants")]
 static PREFIXES: LazyLock<Regex> = LazyLock::new(|| {
     // Separators may stand between digits, and they may be percent-encoded.
     let digits: Vec<String> = NUMBER_PREFIX.chars().map(String::from).collect();
     let number = digits.join("(?:[ +./()-]|%[0-9A-Fa-f]{2}){0,2}");
     let prefixes = [PREFIX, UUID_PREFIX, BASE64_PREFIX, EMAIL_PREFIX].map(regex::escape);
-    Regex::new(&format!("{}|{number}", prefixes.join("|"))).expect("a valid pattern")
+    compile_regex(&format!("{}|{number}", prefixes.join("|")))
 });
 
 /// The name in a placeholder: that of the place where the value was first found. Its characters are safe in a header, a
@@ -159,8 +159,7 @@ pub fn find(text: &[u8]) -> impl Iterator<Item = PlaceholderMatch> + '_ {
     if !may_occur_in(text) {
         return Vec::new().into_iter();
     }
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    let texts = find_runs(text, PREFIX, is_token).filter_map(|run| {
+    let texts = find_runs(text, PREFIX, is_token_byte).filter_map(|run| {
         let placeholder = parse(&text[run.clone()])?;
         let range = jwt::redacted_around(text, run.start).unwrap_or(run);
         Some(PlaceholderMatch { range, placeholder, format: ValueFormat::Text })

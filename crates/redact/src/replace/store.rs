@@ -10,11 +10,9 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use super::Replacer;
 use super::marker::{self, Marker, RunId};
 use super::placeholder::{self, Placeholder, PlaceholderName, ValueFormat};
-use super::windows::WindowReader;
+use crate::find::known::spellings;
 use crate::find::known::{KnownValues, MAX_LEN};
-use crate::find::spellings::spellings;
-use crate::secret::Secret;
-use crate::splice::{Splice, apply_splices, spliced};
+use crate::splice::{Splice, WindowReader, apply_splices, spliced};
 
 /// The secrets of one recording, shared by its connections. `&SecretStore` is the [`Replacer`] that writes markers.
 ///
@@ -174,6 +172,37 @@ impl StoredSecret {
             Some(placeholder) if format.shared_name().is_none() => format.write(placeholder),
             _ => Marker { number: self.number, format, name: name.clone() }.write(run),
         }
+    }
+}
+
+/// A secret from the configuration. `Debug` prints it as `(redacted)`.
+///
+/// ```
+/// use harproxy_redact::Secret;
+/// let secret = Secret::from("t0k3n");
+/// assert_eq!(format!("{secret:?}"), "(redacted)");
+/// assert_eq!(secret.reveal(), "t0k3n");
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Box<str>);
+
+impl Secret {
+    /// Returns the value itself, which must not be printed.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<T: Into<Box<str>>> From<T> for Secret {
+    fn from(value: T) -> Self {
+        Secret(value.into())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(redacted)")
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::find::shapes;
-use crate::policy::table;
+use crate::policy::{HEADERS, ONLY_MEMBERS, ONLY_PARAMETERS, PARAMETERS};
 
 const REFERENCE: &str = include_str!("../../../../docs/reference/redaction.md");
 
@@ -15,10 +15,10 @@ fn listed(from: &str, to: &str) -> Vec<&'static str> {
 
 #[test]
 fn reference_lists_all_names_of_the_table() {
-    assert_eq!(listed("| headers | ", " |\n"), table::HEADERS);
-    assert_eq!(listed("| parameters of queries, forms and multipart fields | ", " |\n"), table::PARAMETERS);
-    assert_eq!(listed("| of these parameters, not secret as JSON members | ", " |\n"), table::ONLY_PARAMETERS);
-    assert_eq!(listed("| JSON members, in addition to the parameters | ", " |\n"), table::ONLY_MEMBERS);
+    assert_eq!(listed("| headers | ", " |\n"), HEADERS);
+    assert_eq!(listed("| parameters of queries, forms and multipart fields | ", " |\n"), PARAMETERS);
+    assert_eq!(listed("| of these parameters, not secret as JSON members | ", " |\n"), ONLY_PARAMETERS);
+    assert_eq!(listed("| JSON members, in addition to the parameters | ", " |\n"), ONLY_MEMBERS);
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! Secrets by the names of their places: headers, parameters, members, cookies.
 
 use super::*;
-use crate::policy::table;
+use crate::policy::{HEADERS, ONLY_MEMBERS, ONLY_PARAMETERS, PARAMETERS};
 
 #[test]
 fn headers_of_the_table_are_secret_and_similar_names_are_not() {
     let policy = Policy::default();
-    for name in table::HEADERS.into_iter().filter(|name| !name.ends_with("cookie")) {
+    for name in HEADERS.into_iter().filter(|name| !name.ends_with("cookie")) {
         for spelled in [name.to_owned(), name.to_uppercase(), name.replace('-', "_")] {
             assert_eq!(
                 header(&policy, &spelled, "s3cr3t"),
@@ -15,7 +15,7 @@ fn headers_of_the_table_are_secret_and_similar_names_are_not() {
             );
         }
         for near in [format!("{name}-id"), format!("my-{name}"), name[1..].to_owned()] {
-            if !table::HEADERS.contains(&&*near) {
+            if !HEADERS.contains(&&*near) {
                 assert_eq!(header(&policy, &near, "s3cr3t"), "s3cr3t", "{near}");
             }
         }
@@ -26,7 +26,7 @@ fn headers_of_the_table_are_secret_and_similar_names_are_not() {
 fn parameters_of_the_table_are_secret_in_queries_and_forms() {
     let policy = Policy::default();
     let form = "application/x-www-form-urlencoded";
-    for name in table::PARAMETERS {
+    for name in PARAMETERS {
         for spelled in [name.to_owned(), name.to_uppercase(), name.replace('_', "-")] {
             let pairs = format!("a=1&{spelled}=s3cr3t&b=2");
             let left = format!("a=1&{spelled}=REDACTED-{}-1&b=2", PlaceholderName::new(&spelled));
@@ -35,7 +35,7 @@ fn parameters_of_the_table_are_secret_in_queries_and_forms() {
         }
         for near in [format!("next_{name}"), format!("{name}s"), format!("{name}_type")] {
             let pairs = format!("a=1&{near}=s3cr3t");
-            if !table::PARAMETERS.contains(&&*near) {
+            if !PARAMETERS.contains(&&*near) {
                 assert_eq!(payload(&policy, form, &pairs), pairs);
             }
         }
@@ -45,15 +45,14 @@ fn parameters_of_the_table_are_secret_in_queries_and_forms() {
 #[test]
 fn members_of_the_table_are_secret_at_any_depth() {
     let policy = Policy::default();
-    let mut names: Vec<_> =
-        table::PARAMETERS.into_iter().filter(|name| !table::ONLY_PARAMETERS.contains(name)).collect();
-    assert_eq!(names.len(), table::PARAMETERS.len() - table::ONLY_PARAMETERS.len());
-    names.extend(table::ONLY_MEMBERS);
+    let mut names: Vec<_> = PARAMETERS.into_iter().filter(|name| !ONLY_PARAMETERS.contains(name)).collect();
+    assert_eq!(names.len(), PARAMETERS.len() - ONLY_PARAMETERS.len());
+    names.extend(ONLY_MEMBERS);
     for name in names {
         let text = |value: &str| format!(r#"[{{"x": {{ "{name}" : "{value}", "n": 1}}}}]"#);
         assert_eq!(json(&policy, &text("s3cr3t")), text(&format!("REDACTED-{}-1", PlaceholderName::new(name))));
     }
-    for name in table::ONLY_PARAMETERS {
+    for name in ONLY_PARAMETERS {
         let text = format!(r#"{{"{name}":"value"}}"#);
         assert_eq!(json(&policy, &text), text);
     }

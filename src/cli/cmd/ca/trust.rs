@@ -12,8 +12,8 @@ use crate::cli::event::Event;
 use crate::cli::ui::{self, Ui};
 use crate::trust::edit::{ChangeError, StoreEditor};
 use crate::trust::{
-    Ca, ListError, LocalRunner, Machine, Obstacle, Rights, Store, StoreCommand, StoreContents, StoreEntry, StoreList,
-    TrustState, stores,
+    Ca, ListError, LocalRunner, Machine, Obstacle, Rights, Store, StoreCommand, StoreEntry, StoreList, TrustState,
+    stores,
 };
 use crate::verdict::exit;
 use harproxy_tls::authority::Authority;
@@ -53,7 +53,7 @@ struct StoreOutput<'a> {
     ui: &'a Ui,
 }
 
-type Looked = Result<StoreContents, ListError>;
+type Looked = Result<StoreEntry, ListError>;
 
 impl StoreOutput<'_> {
     fn warn_of_sudo(&self, user: &str) {
@@ -77,7 +77,8 @@ impl StoreOutput<'_> {
                 ui.note(Event::Command, &format!("  {}", ui::faint(harproxy_support::shell_quote::words(words))))
             };
             let mut editor = StoreEditor { rights: self.rights, runner: &mut *runner, tell: &mut print };
-            let done = if args.install { editor.install(store) } else { editor.uninstall(store) };
+            let wanted = if args.install { TrustState::Trusted } else { TrustState::Absent };
+            let done = editor.change(store, wanted);
             let found = store.list(runner);
             if args.json {
                 let mut object = self.json(store, &found);
@@ -179,14 +180,14 @@ impl StoreOutput<'_> {
     }
 
     fn section(&self, store: &Store, found: &Looked) -> String {
-        let (mark, state) = match found.as_ref().map(StoreContents::state) {
+        let (mark, state) = match found.as_ref().map(StoreEntry::state) {
             Ok(TrustState::Trusted) => (ui::good("✓"), "trusts the CA already".to_owned()),
             Ok(TrustState::Half) => (ui::caution("!"), "contains the CA, but does not trust it yet".to_owned()),
             Ok(TrustState::Absent) => (ui::faint("-"), "does not trust the CA".to_owned()),
             Err(error) => (ui::caution("?"), advice::one_line(error)),
         };
         let mut text = format!("\n{mark} {}: {state}\n  read by {}\n", named(store), store.readers);
-        let unknown = StoreContents::default();
+        let unknown = StoreEntry::default();
         let found = found.as_ref().unwrap_or(&unknown);
         let hint = store.obstacle.as_ref().filter(|_| !found.trusted).map(|obstacle| match obstacle {
             Obstacle::Missing { tool, get } => {
@@ -203,7 +204,7 @@ impl StoreOutput<'_> {
         if !found.trusted {
             self.commands(&mut text, "to install", &store.install());
         }
-        self.commands(&mut text, "to uninstall", &uninstall(store, found));
+        self.commands(&mut text, "to uninstall", &uninstall(store, &found.own));
         text + &self.others(store, &found.others).unwrap_or_default()
     }
 
@@ -240,19 +241,19 @@ impl StoreOutput<'_> {
     }
 
     fn json(&self, store: &Store, found: &Looked) -> Value {
-        let state = found.as_ref().map_or("unknown", |found| found.state().word());
-        let unknown = StoreContents::default();
-        let found = found.as_ref().unwrap_or(&unknown);
-        let others = found.others.iter().map(|other| {
+        let state = found.as_ref().map_or_else(|_| json!("unknown"), |found| json!(found.state()));
+        let others = found.as_ref().map(|found| found.others.as_slice()).unwrap_or_default();
+        let own = found.as_ref().map(|found| found.own.as_slice()).unwrap_or_default();
+        let others = others.iter().map(|other| {
             json!({"name": other.name, "remove": commands(&store.remove_others(std::slice::from_ref(other)), self.rights)})
         });
         json!({
-            "store": store.kind.word(),
+            "store": store.kind,
             "name": store.name,
             "place": store.place.to_string_lossy(),
             "state": state,
             "install": commands(&store.install(), self.rights),
-            "uninstall": commands(&uninstall(store, found), self.rights),
+            "uninstall": commands(&uninstall(store, own), self.rights),
             "others": others.collect::<Vec<_>>(),
             "needs": match &store.obstacle {
                 Some(Obstacle::Missing { get, .. }) => Some(get.instruction(self.rights)),
@@ -266,8 +267,8 @@ impl StoreOutput<'_> {
 }
 
 /// Returns the commands that remove the CA from the store.
-fn uninstall(store: &Store, found: &StoreContents) -> Vec<StoreCommand> {
-    if found.own.is_empty() { store.undo() } else { store.remove(&found.own) }
+fn uninstall(store: &Store, own: &[StoreEntry]) -> Vec<StoreCommand> {
+    if own.is_empty() { store.undo() } else { store.remove(own) }
 }
 
 fn named(store: &Store) -> String {

@@ -1,8 +1,8 @@
 //! Formats the answer of a request: the entry, the reason, and why the other entries were not chosen.
 
 use crate::cli::ui;
+use crate::verdict::explain::difference;
 use crate::verdict::explain::{EntryPlace, Explanation, RerunOptions, describe_guess};
-use crate::verdict::phrase::difference;
 use harproxy_matching::{Chosen, Contender, ContenderState, EntryRef, Matcher, Miss, MissKind, Outcome, Query};
 
 use super::AnswerBody;
@@ -78,9 +78,9 @@ impl Account<'_> {
             lines.push(format!("redacted: {}; any value matches there", placeholders(winner)));
         }
         if let Some(guess) = &chosen.guess {
-            let described = describe_guess(guess, |at| self.place(at));
-            lines.push(format!("{}: {}", ui::caution("ambiguous"), described.text));
-            lines.push(format!("{}: {}", ui::help("remedy"), described.hint));
+            let (text, hint) = describe_guess(guess, |at| self.place(at));
+            lines.push(format!("{}: {}", ui::caution("ambiguous"), text));
+            lines.push(format!("{}: {}", ui::help("remedy"), hint));
         }
         let score = chosen.score;
         lines.push(match winner {

@@ -2,7 +2,6 @@
 //! every element from it as text. The page's policy (CSP) permits nothing else to run, load or connect.
 
 mod data;
-mod store;
 
 #[cfg(test)]
 mod tests;
@@ -13,7 +12,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 
-use super::{Report, text};
+use super::{Report, escape_markup, text};
 
 const PAGE: &str = include_str!("page/page.html");
 const STYLE: &str =
@@ -43,7 +42,7 @@ const SCRIPT: &str = concat!(
 pub fn render(report: &Report) -> String {
     let passed = report.verdict.passed();
     let (style, script) = (with_lf(STYLE), with_lf(SCRIPT));
-    let summary = text::render(&report.verdict, &text::Palette::plain());
+    let summary = text::render(&report.verdict, &text::Palette::default());
     let headline = summary.lines().next().unwrap_or_default();
     let fill = |name: &str| -> Cow<'_, str> {
         match name {
@@ -62,7 +61,7 @@ pub fn render(report: &Report) -> String {
     filled(&with_lf(PAGE), fill)
 }
 
-/// The Content-Security-Policy of the page. It allows this script, this style and images in `data:` URLs only.
+/// Returns the Content-Security-Policy of the page. It allows this script, this style and images in `data:` URLs only.
 fn policy(style: &str, script: &str) -> String {
     let hash = |text: &str| format!("'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(text.as_bytes())));
     format!(
@@ -109,18 +108,10 @@ fn escape_json(json: &str) -> String {
 /// Escapes text for the content of an element or for quotes. Control characters, which HTML can't represent, become
 /// replacement characters.
 fn escape_text(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '&' => escaped.push_str("&amp;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            '\n' | '\t' => escaped.push(c),
-            c if c.is_control() => escaped.push('\u{fffd}'),
-            c => escaped.push(c),
-        }
-    }
-    escaped
+    escape_markup(text, |escaped, c| match c {
+        '\'' => escaped.push_str("&#39;"),
+        '\n' | '\t' => escaped.push(c),
+        c if c.is_control() => escaped.push('\u{fffd}'),
+        c => escaped.push(c),
+    })
 }

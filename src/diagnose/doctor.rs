@@ -1,11 +1,56 @@
-//! The result of `harproxy doctor`.
+//! `harproxy doctor`: forwards all requests and counts them, so that a client that bypasses the proxy or does not trust
+//! it can be diagnosed. Nothing is recorded.
+
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::Doctor;
-use crate::diagnose::{DirectConnection, Evidence, Program, advise};
+use super::processes::{DirectConnection, Program};
+use super::{Evidence, advise};
+use crate::pipeline::{Collector, EventBus, Exchange, HostCounts, Marks, Pipeline, Router, SourceList, TunnelRoute};
+use crate::source::UpstreamSource;
 use crate::verdict::{CheckId, Counts, Finding, RunMode, Severity, Verdict, connections};
+use harproxy_proxy::upstream::{PlanError, Upstream, UpstreamPlan};
+use harproxy_proxy::{Handler, Origin};
+use harproxy_redact::Policy;
+
+#[derive(Debug)]
+pub struct Doctor {
+    live: Arc<UpstreamSource>,
+    collector: Arc<Collector>,
+}
+
+impl Doctor {
+    pub fn new(upstream: UpstreamPlan) -> Result<Self, PlanError> {
+        let live = Arc::new(UpstreamSource::live(Upstream::anywhere(upstream)?));
+        Ok(Doctor { live, collector: Arc::new(Collector::new(true)) })
+    }
+
+    /// The handler that forwards the requests of an engine. Its events go to the bus.
+    #[must_use]
+    pub fn handler(&self, bus: &EventBus) -> Arc<dyn Handler> {
+        let router = Arc::new(ForwardAll(self.live.clone()));
+        let policy = Arc::new(Policy::default());
+        Arc::new(Pipeline::new(router, self.collector.clone(), bus, policy, Marks::OwnErrors))
+    }
+}
+
+struct ForwardAll(Arc<UpstreamSource>);
+
+impl Router for ForwardAll {
+    fn route(&self, _: &mut Exchange<'_>) -> SourceList {
+        Arc::new([self.0.clone()])
+    }
+
+    fn route_tunnel(&self, _: &Origin) -> TunnelRoute {
+        TunnelRoute::Intercept(self.0.clone())
+    }
+
+    fn upstreams(&self) -> Vec<&Upstream> {
+        vec![&self.0.upstream]
+    }
+}
 
 /// An origin with its request counts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -39,15 +84,10 @@ impl Diagnosis {
     /// Combines the traffic seen by `doctor` with the evidence collected about CMD.
     #[must_use]
     pub fn of(doctor: &Doctor, evidence: Evidence) -> Self {
-        let hosts = doctor.collector.hosts().into_iter().filter(|(_, counts)| counts.requests > 0);
-        let hosts: Vec<Host> = hosts
-            .map(|(origin, counts)| Host {
-                origin: origin.to_string(),
-                requests: counts.requests,
-                failed: counts.failed,
-                error: counts.error,
-            })
-            .collect();
+        let host = |(origin, HostCounts { requests, failed, error, .. }): (Origin, HostCounts)| {
+            (requests > 0).then(|| Host { origin: origin.to_string(), requests, failed, error })
+        };
+        let hosts: Vec<Host> = doctor.collector.hosts().into_iter().filter_map(host).collect();
         let requests = hosts.iter().map(|host| host.requests).sum();
         let mut findings = doctor.collector.findings();
         let Counts { tunnels, unauthorized, .. } = doctor.collector.counts();
@@ -63,7 +103,7 @@ impl Diagnosis {
         let mut verdict = Verdict { mode: RunMode::DOCTOR, counts, findings, fixtures: Vec::new(), duration_ms: 0 };
         let evidence = Evidence { bypasses: evidence.bypasses.with_possible(), is_doctor: true, ..evidence };
         advise(&mut verdict, &evidence);
-        let past = evidence.bypasses.likely().to_vec();
+        let past = evidence.bypasses.likely;
         Diagnosis { programs: evidence.programs, hosts, tunnels, past, findings: verdict.findings }
     }
 
@@ -85,17 +125,13 @@ impl Diagnosis {
     /// Returns the diagnosis as JSON, documented in `docs/guides/doctor.md`. Later versions only add members.
     #[must_use]
     pub fn json(&self) -> Value {
-        let programs = self.programs.as_ref().map(|programs| {
-            let program = |Program { name, version, cleared }: &Program| json!({"name": name, "version": version, "cleared": cleared});
-            programs.iter().map(program).collect::<Vec<_>>()
-        });
         let past = self.past.iter().map(|DirectConnection { program, to, udp, .. }| {
             json!({"program": program, "address": to, "protocol": if *udp { "udp" } else { "tcp" }})
         });
         json!({
             "schema": "harproxy.doctor/1",
             "well": self.is_well(),
-            "programs": programs,
+            "programs": self.programs,
             "hosts": self.hosts,
             "tunnels": self.tunnels,
             "past": past.collect::<Vec<_>>(),

@@ -1,11 +1,8 @@
 //! The redaction policy: the built-in table, and the changes that a project makes to it.
 
-mod names;
-pub(crate) mod table;
+use std::collections::HashSet;
 
 use regex::bytes::Regex;
-
-pub(crate) use names::NameSet;
 
 use super::find::shapes::{self, EnabledShapes};
 use harproxy_json::{JsonPath, PathError};
@@ -24,7 +21,7 @@ pub struct Rules {
     /// `query:key`, `form:key`, `json:token`), one cookie (`cookie:theme`), or a shape or a family of shapes
     /// (`shape:jwt`, `shape:aws`).
     pub except: Vec<String>,
-    /// Whether e-mail addresses, telephone numbers, IBANs and card numbers are secret.
+    /// True if e-mail addresses, telephone numbers, IBANs and card numbers are secret.
     pub personal: bool,
 }
 
@@ -145,13 +142,13 @@ impl Policy {
 /// The built-in table without changes.
 impl Default for Policy {
     fn default() -> Self {
-        let parameters: NameSet = table::PARAMETERS.into_iter().collect();
+        let parameters: NameSet = PARAMETERS.into_iter().collect();
         Policy {
             off: false,
-            headers: table::HEADERS.into_iter().collect(),
+            headers: HEADERS.into_iter().collect(),
             query: parameters.clone(),
             form: parameters,
-            members: table::members().collect(),
+            members: members().collect(),
             plain_cookies: NameSet::default(),
             paths: Vec::new(),
             path_names: NameSet::default(),
@@ -164,21 +161,131 @@ impl Default for Policy {
 /// Returns all exceptions that the built-in table allows: `state`, `header:cookie`, `shape:jwt`.
 #[must_use]
 pub fn exceptions() -> Vec<String> {
-    let members: Vec<_> = table::members().collect();
+    let members: Vec<_> = members().collect();
     let shapes = shapes::names();
-    let kinds: [(&str, &[&str]); 5] = [
-        ("header", &table::HEADERS),
-        ("query", &table::PARAMETERS),
-        ("form", &table::PARAMETERS),
-        ("json", &members),
-        ("shape", &shapes),
-    ];
+    let kinds: [(&str, &[&str]); 5] =
+        [("header", &HEADERS), ("query", &PARAMETERS), ("form", &PARAMETERS), ("json", &members), ("shape", &shapes)];
     let bare = kinds[..4].iter().flat_map(|(_, names)| names.iter().map(|name| (*name).to_owned()));
     let of_kind = kinds.iter().flat_map(|(kind, names)| names.iter().map(move |name| format!("{kind}:{name}")));
     bare.chain(of_kind).collect()
 }
 
-/// Parses a regular expression of `text`.
 pub fn parse_pattern(pattern: &str) -> Result<Regex, Error> {
     Regex::new(pattern).map_err(|error| Error::Pattern { pattern: pattern.to_owned(), reason: error.to_string() })
+}
+
+/// Headers with a secret value. In `cookie` and `set-cookie`, the values of the cookies are secret.
+#[rustfmt::skip]
+pub(crate) const HEADERS: [&str; 19] = [
+    "authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "api-key", "apikey", "x-auth-token",
+    "x-access-token", "x-csrf-token", "x-xsrf-token", "x-amz-security-token", "x-goog-api-key", "x-vault-token",
+    "private-token", "x-gitlab-token", "x-shopify-access-token", "x-functions-key", "ocp-apim-subscription-key",
+];
+
+/// Parameters of queries and fields of forms with a secret value.
+#[rustfmt::skip]
+pub(crate) const PARAMETERS: [&str; 33] = [
+    "access_token", "refresh_token", "id_token", "token", "auth", "api_key", "apikey", "key", "client_secret",
+    "secret", "password", "passwd", "pwd", "code", "code_verifier", "state", "nonce", "sig", "signature", "hmac",
+    "x-amz-signature", "x-amz-credential", "x-amz-security-token", "x-goog-signature", "x-goog-credential", "session",
+    "sid", "csrf", "csrf_token", "samlresponse", "samlrequest", "assertion", "client_assertion",
+];
+
+/// Parameters that are not secret as members of JSON, where these names often have another meaning.
+pub(crate) const ONLY_PARAMETERS: [&str; 8] = ["key", "code", "state", "nonce", "sid", "session", "auth", "hmac"];
+
+/// Members of JSON with a secret value, in addition to the other parameters.
+#[rustfmt::skip]
+pub(crate) const ONLY_MEMBERS: [&str; 9] = [
+    "secret_key", "private_key", "access_key", "secret_access_key", "session_token", "bearer_token", "authorization",
+    "otp", "pin",
+];
+
+/// Returns the names of all members of JSON with a secret value.
+pub(crate) fn members() -> impl Iterator<Item = &'static str> {
+    PARAMETERS.into_iter().filter(|name| !ONLY_PARAMETERS.contains(name)).chain(ONLY_MEMBERS)
+}
+
+/// A set of names that are compared as a whole, ignoring case and the difference between `-` and `_`.
+///
+/// A name in camel case equals the same name with separators: the set with `access_token` contains `accessToken`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct NameSet(HashSet<Vec<u8>>);
+
+impl NameSet {
+    pub(crate) fn insert(&mut self, name: &str) {
+        self.0.insert(fold(name.as_bytes(), false));
+    }
+
+    pub(crate) fn remove(&mut self, name: &str) -> bool {
+        self.find(name.as_bytes()).is_some_and(|folded| self.0.remove(&folded))
+    }
+
+    pub(crate) fn contains(&self, name: &[u8]) -> bool {
+        !name.is_empty() && self.find(name).is_some()
+    }
+
+    /// Returns the name in the set that equals a name. The spelling without camel case takes precedence.
+    fn find(&self, name: &[u8]) -> Option<Vec<u8>> {
+        [false, true].into_iter().map(|is_camel| fold(name, is_camel)).find(|folded| self.0.contains(folded))
+    }
+}
+
+impl<'a> FromIterator<&'a str> for NameSet {
+    fn from_iter<I: IntoIterator<Item = &'a str>>(names: I) -> Self {
+        let mut set = NameSet::default();
+        names.into_iter().for_each(|name| set.insert(name));
+        set
+    }
+}
+
+/// Converts a name to lower case, and `_` to `-`. `is_camel`: a `-` goes before each capital letter within a word.
+fn fold(name: &[u8], is_camel: bool) -> Vec<u8> {
+    let mut folded = Vec::with_capacity(name.len() + 4);
+    let mut before = 0_u8;
+    for &byte in name {
+        if is_camel && before.is_ascii_lowercase() && byte.is_ascii_uppercase() {
+            folded.push(b'-');
+        }
+        folded.push(if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() });
+        before = byte;
+    }
+    folded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_set_contains_whole_names_in_every_spelling() {
+        let names: NameSet =
+            ["access_token", "x-amz-signature", "samlresponse", "apikey", "_csrf_"].into_iter().collect();
+        for name in [
+            "access_token",
+            "Access-Token",
+            "ACCESS_TOKEN",
+            "accessToken",
+            "AccessToken",
+            "X-Amz-Signature",
+            "x_amz_signature",
+            "SAMLResponse",
+            "apiKey",
+            "APIKEY",
+            "_csrf_",
+            "-CSRF-",
+        ] {
+            assert!(names.contains(name.as_bytes()), "{name}");
+        }
+        for name in ["", "token", "access_tokens", "my_access_token", "accesstoken", "access token", "next_token"] {
+            assert!(!names.contains(name.as_bytes()), "{name}");
+        }
+    }
+
+    #[test]
+    fn name_set_removes_one_name_and_prefers_the_exact_spelling() {
+        let mut names: NameSet = ["api_key", "apikey"].into_iter().collect();
+        assert!(names.remove("apiKey") && names.contains(b"api_key") && !names.contains(b"apikey"));
+        assert!(names.remove("apiKey") && !names.remove("apiKey"));
+    }
 }
