@@ -97,9 +97,10 @@ impl Recorder {
             return Ok(self.journal_failed(&reason));
         }
         let journal = finalise::open(locked)?;
+        let unanswered = journal.as_ref().map_or(0, |(_, index)| index.unanswered as u64);
         let Some((mut reader, index)) = journal.filter(|(_, index)| !index.exchanges.is_empty()) else {
             locked.remove()?;
-            return Ok(self.nothing_recorded());
+            return Ok(RecordingResult { unanswered, ..self.nothing_recorded() });
         };
         if let Some(names) = &mut reader.names {
             names.add_known(redactor.secrets());
@@ -219,7 +220,7 @@ impl Recorder {
             not_seen: 0,
             held: None,
             replaced_held: false,
-            unanswered: self.collector.unanswered(),
+            unanswered: 0,
             entries: HashMap::new(),
         }
     }
