@@ -18,15 +18,15 @@ use crate::record::journal::heads::{
     RequestEnd, RequestHead, ResponseHead, WireVersion,
 };
 use crate::record::journal::{Ack, Flush, Frame, FrameKind, Journal};
-use crate::record::problem;
 use crate::record::redaction::RecordingRedactor;
+use crate::source::advice;
 use crate::verdict::{CheckId, Finding, Location, Severity};
 use harproxy_http::NormalUrl;
 use harproxy_http::headers::to_chars;
 use harproxy_http::problem::in_words;
 use harproxy_proxy::Origin;
 use harproxy_proxy::background;
-use harproxy_proxy::upstream::{Answer, ConnectTimings, UpstreamError};
+use harproxy_proxy::upstream::{Answer, UpstreamError};
 
 /// The parts of a recording that an exchange needs.
 #[derive(Clone, Copy, Debug)]
@@ -153,7 +153,11 @@ impl ExchangeTap {
             head_size,
             connection: answer.connection,
             remote: answer.remote.map(|addr| addr.ip()),
-            connect: answer.connect.map(ConnectPhases::from),
+            connect: answer.connect.map(|timings| ConnectPhases {
+                dns: timings.dns.map(micros),
+                tcp: timings.tcp.map(micros),
+                tls: timings.tls.map(micros),
+            }),
             blocked: micros(answer.blocked),
             sent: self.micros_at(answer.sent_at),
             answered: self.micros_at(answer.answered_at),
@@ -168,10 +172,12 @@ impl ExchangeTap {
 
     /// Ends an exchange that failed upstream. Completes when the journal has it.
     pub async fn fail(self: Arc<Self>, error: &UpstreamError) {
-        let finding = problem::finding(&self.origin, error);
-        self.add_finding(Finding { text: self.redactor.redact_text(&finding.text), ..finding });
-        let reason =
-            EndReason::Failed { kind: error.kind().to_owned(), message: self.redactor.redact_text(&in_words(error)) };
+        let message = self.redactor.redact_text(&in_words(error));
+        // One upstream that is down is one finding, however many requests it fails.
+        let text = format!("{message}\nit is recorded as a failure, and replayed as one: the connection is closed");
+        let finding = Finding::new(CheckId::UPSTREAM_FAILED, Severity::Warning, text);
+        self.add_finding(finding.with_hint(advice(&self.origin, error)));
+        let reason = EndReason::Failed { kind: error.kind().to_owned(), message };
         self.end_after_upload(reason, 0, HeaderFields::default(), None).await;
     }
 
@@ -356,12 +362,6 @@ fn reason(status: StatusCode, received: Option<&ReasonPhrase>) -> String {
     match received {
         Some(received) => to_chars(received.as_bytes()).into_owned(),
         None => status.canonical_reason().unwrap_or_default().to_owned(),
-    }
-}
-
-impl From<ConnectTimings> for ConnectPhases {
-    fn from(timings: ConnectTimings) -> Self {
-        ConnectPhases { dns: timings.dns.map(micros), tcp: timings.tcp.map(micros), tls: timings.tls.map(micros) }
     }
 }
 

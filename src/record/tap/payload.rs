@@ -16,9 +16,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::PollSender;
 
 use super::exchange::ExchangeTap;
-use super::redact::{ContentHeaders, Direction, PayloadFrames, PayloadRedactor};
-use crate::record::journal::Flush;
+use super::redact::{ContentHeaders, PayloadFrames, PayloadRedactor};
 use crate::record::journal::heads::DecodedPayload;
+use crate::record::journal::{Flush, FrameKind};
 use crate::record::redaction::{MAX_WHOLE, MemoryReservation};
 use harproxy_redact::StreamRedactor;
 
@@ -64,14 +64,14 @@ impl PayloadTap {
     #[must_use]
     pub fn new(
         tap: Arc<ExchangeTap>,
-        direction: Direction,
+        wire_kind: FrameKind,
         flush: Flush,
         headers: ContentHeaders,
         length: Option<u64>,
     ) -> Self {
         let is_off = tap.redactor().is_off();
         let kept = length.map(|length| length.min(tap.max_body().unwrap_or(u64::MAX)));
-        let redactor = PayloadRedactor { frames: PayloadFrames { tap, direction, flush }, headers };
+        let redactor = PayloadRedactor { frames: PayloadFrames { tap, wire_kind, flush }, headers };
         let ContentHeaders { content_type, codings } = &redactor.headers;
         let mode = match codings {
             _ if is_off || harproxy_redact::is_opaque(content_type) => PayloadMode::Immediate(None),
@@ -138,11 +138,13 @@ impl PayloadTap {
     /// Ends the payload. `complete`: all of it came.
     pub fn end(self, complete: bool) -> PayloadEnd {
         let PayloadTap { redactor, mode, seen } = self;
-        let cut = CutAtMaxBody::new(&redactor, seen);
-        let is_whole = complete && cut.is_none();
-        let with_cut = move |decoded: Option<DecodedPayload>| match cut {
-            Some(CutAtMaxBody { total }) => decoded.map(|decoded| DecodedPayload { more: true, total, ..decoded }),
-            None => decoded,
+        let is_cut = redactor.frames.tap.max_body().is_some_and(|max| seen > max);
+        let is_whole = complete && !is_cut;
+        // The decoded length is known if the payload has no coding.
+        let total = (!redactor.headers.is_coded()).then_some(seen);
+        let with_cut = move |decoded: Option<DecodedPayload>| match is_cut {
+            true => decoded.map(|decoded| DecodedPayload { more: true, total, ..decoded }),
+            false => decoded,
         };
         match mode {
             PayloadMode::Immediate(None) => {
@@ -174,20 +176,6 @@ impl PayloadTap {
                 PayloadEnd::Pending(Box::pin(async move { with_cut(joined(streamed.end().await).await) }))
             }
         }
-    }
-}
-
-/// A payload longer than `--max-body`.
-#[derive(Clone, Copy)]
-struct CutAtMaxBody {
-    /// The decoded length, known if the payload has no coding.
-    total: Option<u64>,
-}
-
-impl CutAtMaxBody {
-    fn new(redactor: &PayloadRedactor, seen: u64) -> Option<Self> {
-        redactor.frames.tap.max_body().filter(|max| seen > *max)?;
-        Some(CutAtMaxBody { total: (!redactor.headers.is_coded()).then_some(seen) })
     }
 }
 

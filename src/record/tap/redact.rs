@@ -54,19 +54,12 @@ impl ContentHeaders {
     }
 }
 
-/// Whether a payload goes upstream or to the client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    Request,
-    Response,
-}
-
 /// Writes the frames of one payload.
 #[derive(Clone, Debug)]
 pub struct PayloadFrames {
     pub tap: Arc<ExchangeTap>,
-    /// The message of the payload.
-    pub direction: Direction,
+    /// [`FrameKind::RequestData`] or [`FrameKind::ResponseData`].
+    pub wire_kind: FrameKind,
     /// How soon frames are written.
     pub flush: Flush,
 }
@@ -74,12 +67,11 @@ pub struct PayloadFrames {
 impl PayloadFrames {
     /// Journals bytes as they came.
     pub fn push_wire(&self, bytes: Bytes) {
-        let is_request = self.direction == Direction::Request;
-        self.push(if is_request { FrameKind::RequestData } else { FrameKind::ResponseData }, bytes);
+        self.push(self.wire_kind, bytes);
     }
 
     pub fn push_decoded(&self, bytes: Bytes) {
-        let is_request = self.direction == Direction::Request;
+        let is_request = self.wire_kind == FrameKind::RequestData;
         self.push(if is_request { FrameKind::RequestDecoded } else { FrameKind::ResponseDecoded }, bytes);
     }
 
