@@ -134,7 +134,7 @@ fn start_journal(plan: &RecordPlan, locked: &LockedJournal, redactor: &Recording
     start().map_err(|source| Error::journal("writing the journal", &locked.paths.journal, source))
 }
 
-/// A recorder without exchanges leaves no journal behind.
+/// Removes the journal of a recorder without exchanges.
 impl Drop for Recorder {
     fn drop(&mut self) {
         self.remove_if_idle();
