@@ -113,14 +113,14 @@ impl Collector {
         lock(&self.totals).counts.unauthorized += 1;
     }
 
-    /// Records that a client refused the certificate.
+    /// Notes that a client refused the certificate.
     pub fn add_refused(&self, to: &Origin, reason: &str) {
         let (kind, host) = (CheckId::TLS_REFUSED, to.authority());
         tracing::warn!(target: LOG, %kind, host, "a client refused our certificate: {reason}");
         lock(&self.totals).handshakes.add_refused(host, reason.to_owned());
     }
 
-    /// Records that a client accepted the certificate.
+    /// Notes that a client accepted the certificate.
     pub fn add_accepted(&self, to: &Origin) {
         lock(&self.totals).handshakes.add_accepted(to.authority());
     }

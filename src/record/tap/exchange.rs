@@ -1,7 +1,7 @@
 //! One exchange and its frames in the journal.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -27,6 +27,7 @@ use harproxy_http::problem::in_words;
 use harproxy_proxy::Origin;
 use harproxy_proxy::background;
 use harproxy_proxy::upstream::{Answer, UpstreamError};
+use harproxy_support::sync::lock;
 
 /// The parts of a recording that an exchange needs.
 #[derive(Clone, Copy, Debug)]
@@ -216,7 +217,7 @@ impl ExchangeTap {
     /// exchange ends after it.
     pub fn delay_request_end(&self) -> watch::Sender<bool> {
         let (done, upload) = watch::channel(false);
-        *self.upload.lock().unwrap_or_else(PoisonError::into_inner) = Some(upload);
+        *lock(&self.upload) = Some(upload);
         done
     }
 
@@ -248,7 +249,7 @@ impl ExchangeTap {
         decoded: Option<DecodedPayload>,
     ) -> impl Future<Output = ()> + Send + 'static {
         let (done, ended) = oneshot::channel::<()>();
-        let upload = self.upload.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let upload = lock(&self.upload).clone();
         let ack = match upload.filter(|upload| !*upload.borrow()) {
             None => Some(self.end(reason, seen, trailers, decoded)),
             Some(mut upload) => {
@@ -312,7 +313,7 @@ impl ExchangeTap {
     }
 }
 
-/// Discards the exchange when the client leaves before the response. Take the tap out when the response is there.
+/// Discards an exchange on drop, for a client that leaves before the response. Set it to `None` at the response.
 #[derive(Debug)]
 pub struct Unanswered(pub Option<Arc<ExchangeTap>>);
 
