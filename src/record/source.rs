@@ -24,7 +24,7 @@ impl RecordingSource {
         let Some(url) = exchange.url.as_ref().ok().cloned() else { return live.answer(exchange).await };
         let tap = ExchangeTap::begin(self.0.tap_context(), exchange, url);
         let outcome = exchange.outcome();
-        outcome.exchange = Some(tap.number());
+        outcome.exchange = Some(tap.context.number);
         // An exchange is recorded once it has a response or has failed. Until then it is only forwarded.
         outcome.result = Some(ResultKind::Passed);
         let method = exchange.method().clone();

@@ -69,8 +69,8 @@ impl PayloadTap {
         headers: ContentHeaders,
         length: Option<u64>,
     ) -> Self {
-        let is_off = tap.redactor().is_off();
-        let kept = length.map(|length| length.min(tap.max_body().unwrap_or(u64::MAX)));
+        let is_off = tap.context.redactor.is_off();
+        let kept = length.map(|length| length.min(tap.context.max_body.unwrap_or(u64::MAX)));
         let redactor = PayloadRedactor { frames: PayloadFrames { tap, wire_kind, flush }, headers };
         let ContentHeaders { content_type, codings } = &redactor.headers;
         let mode = match codings {
@@ -108,7 +108,7 @@ impl PayloadTap {
 
     /// Takes the next piece, up to `--max-body`.
     pub fn push(&mut self, data: &Bytes) {
-        let room = self.exchange().max_body().map_or(u64::MAX, |max| max.saturating_sub(self.seen));
+        let room = self.exchange().context.max_body.map_or(u64::MAX, |max| max.saturating_sub(self.seen));
         self.seen += data.len() as u64;
         let kept = usize::try_from(room).unwrap_or(usize::MAX).min(data.len());
         if kept == 0 {
@@ -120,7 +120,7 @@ impl PayloadTap {
             PayloadMode::Immediate(None) => frames.push_wire(data),
             PayloadMode::Immediate(Some(lines)) => {
                 let mut redacted = Vec::with_capacity(data.len());
-                lines.push(&mut frames.tap.redactor().redactor(), &data, &mut redacted);
+                lines.push(&mut frames.tap.context.redactor.redactor(), &data, &mut redacted);
                 frames.push_decoded(redacted.into());
             }
             PayloadMode::Collected(collected) => {
@@ -138,7 +138,7 @@ impl PayloadTap {
     /// Ends the payload. `complete`: all of it came.
     pub fn end(self, complete: bool) -> PayloadEnd {
         let PayloadTap { redactor, mode, seen } = self;
-        let is_cut = redactor.frames.tap.max_body().is_some_and(|max| seen > max);
+        let is_cut = redactor.frames.tap.context.max_body.is_some_and(|max| seen > max);
         let is_whole = complete && !is_cut;
         // The decoded length is known if the payload has no coding.
         let total = (!redactor.headers.is_coded()).then_some(seen);
@@ -148,7 +148,7 @@ impl PayloadTap {
         };
         match mode {
             PayloadMode::Immediate(None) => {
-                let shared = redactor.frames.tap.redactor();
+                let shared = &redactor.frames.tap.context.redactor;
                 if seen > 0 && !shared.is_off() {
                     shared.count_opaque();
                 }
@@ -156,7 +156,7 @@ impl PayloadTap {
             }
             PayloadMode::Immediate(Some(lines)) => {
                 let mut rest = Vec::new();
-                lines.finish(&mut redactor.frames.tap.redactor().redactor(), &mut rest);
+                lines.finish(&mut redactor.frames.tap.context.redactor.redactor(), &mut rest);
                 redactor.frames.push_decoded(rest.into());
                 PayloadEnd::Journalled(with_cut((seen > 0).then(DecodedPayload::default)))
             }
@@ -196,7 +196,7 @@ struct CollectedPayload {
 
 impl CollectedPayload {
     fn new(redactor: &PayloadRedactor) -> Self {
-        let reservation = MemoryReservation::new(redactor.frames.tap.redactor().clone());
+        let reservation = MemoryReservation::new(redactor.frames.tap.context.redactor.clone());
         CollectedPayload { bytes: Vec::new(), reservation }
     }
 
