@@ -42,8 +42,6 @@ struct Totals {
     counts: Counts,
     /// Requests in scope that were sent to the network.
     forwarded: u64,
-    /// Requests to record whose client left before the response.
-    unanswered: u64,
     handshakes: Handshakes,
     /// `None` if no table of hosts is needed.
     hosts: Option<IndexMap<Origin, HostCounts>>,
@@ -57,7 +55,7 @@ impl Collector {
         Collector { started: Instant::now(), totals: Mutex::new(totals), findings: Mutex::default() }
     }
 
-    /// The counts of a recording: every request is recorded, noise, passed or unanswered.
+    /// The counts of a recording: every request is recorded, noise or passed.
     #[must_use]
     pub fn counts(&self) -> Counts {
         lock(&self.totals).counts.clone()
@@ -66,20 +64,14 @@ impl Collector {
     /// The counts of a replay: what it recorded was also passed to the network.
     #[must_use]
     pub fn replay_counts(&self) -> Counts {
-        let (counts, unanswered) = (self.counts(), self.unanswered());
-        Counts { passed: counts.passed + counts.recorded + unanswered, ..counts }
+        let counts = self.counts();
+        Counts { passed: counts.passed + counts.recorded, ..counts }
     }
 
     /// The number of requests in scope that were sent to the network.
     #[must_use]
     pub fn forwarded(&self) -> u64 {
         lock(&self.totals).forwarded
-    }
-
-    /// The number of requests to record whose client left before the response.
-    #[must_use]
-    pub fn unanswered(&self) -> u64 {
-        lock(&self.totals).unanswered
     }
 
     /// The findings in order of first appearance, then those about TLS.
@@ -121,55 +113,40 @@ impl Collector {
         lock(&self.totals).counts.unauthorized += 1;
     }
 
-    /// Records that a client refused the certificate.
+    /// Notes that a client refused the certificate.
     pub fn add_refused(&self, to: &Origin, reason: &str) {
         let (kind, host) = (CheckId::TLS_REFUSED, to.authority());
         tracing::warn!(target: LOG, %kind, host, "a client refused our certificate: {reason}");
         lock(&self.totals).handshakes.add_refused(host, reason.to_owned());
     }
 
-    /// Records that a client accepted the certificate.
+    /// Notes that a client accepted the certificate.
     pub fn add_accepted(&self, to: &Origin) {
         lock(&self.totals).handshakes.add_accepted(to.authority());
     }
 
-    /// Counts a request by its outcome. `has_response` is false if the connection was closed, or the client left.
-    fn count_outcome(&self, origin: &Origin, outcome: &Outcome, has_response: bool) {
-        let Some(result) = outcome.result else { return };
-        let is_unanswered = result == ResultKind::Recorded && !has_response;
+    /// Counts a request by its outcome, as its row shows it.
+    fn count_outcome(&self, origin: &Origin, outcome: &Outcome) {
+        let result = outcome.result();
         let mut totals = lock(&self.totals);
-        let Totals { counts, forwarded, unanswered, hosts, .. } = &mut *totals;
-        if is_unanswered {
-            counts.requests += 1;
-            *unanswered += 1;
-        } else if result == ResultKind::Tunnel && outcome.source == SourceKind::Local {
-            counts.count_request(ResultKind::Local);
-        } else {
-            counts.count_request(result);
-        }
-        counts.tunnels += u64::from(result == ResultKind::Tunnel);
-        if outcome.in_scope && matches!(result, ResultKind::Live | ResultKind::Recorded) {
-            *forwarded += 1;
-        }
+        let Totals { counts, forwarded, hosts, .. } = &mut *totals;
+        let is_tunnel = result == ResultKind::Tunnel;
+        let is_local = is_tunnel && outcome.source == SourceKind::Local;
+        counts.count_request(if is_local { ResultKind::Local } else { result });
+        counts.tunnels += u64::from(is_tunnel);
+        *forwarded += u64::from(outcome.in_scope && outcome.source == SourceKind::Live);
         if result == ResultKind::Served {
             counts.followed += outcome.followed.len() as u64;
             counts.truncated += u64::from(outcome.has_finding(&CheckId::TRUNCATED));
             counts.failures += u64::from(outcome.has_finding(&CheckId::FAILED_SERVED));
         }
         let Some(hosts) = hosts else { return };
-        let host = match hosts.get_mut(origin) {
-            Some(host) => host,
-            None => hosts.entry(origin.clone()).or_default(),
-        };
-        match result {
-            ResultKind::Tunnel => host.tunnels += 1,
-            _ => host.requests += 1,
-        }
-        match result {
-            ResultKind::Recorded if is_unanswered => {}
-            ResultKind::Recorded => host.recorded += 1,
-            _ => host.passed += 1,
-        }
+        let host = hosts.entry(origin.clone()).or_default();
+        host.tunnels += u64::from(is_tunnel);
+        host.requests += u64::from(!is_tunnel);
+        let is_recorded = result == ResultKind::Recorded;
+        host.recorded += u64::from(is_recorded);
+        host.passed += u64::from(!is_recorded);
         if let Some(error) = &outcome.upstream_error {
             host.failed += 1;
             host.error.get_or_insert_with(|| in_words(error));
@@ -180,12 +157,10 @@ impl Collector {
 impl Subscriber for Collector {
     fn notify(&self, event: &RunEvent<'_>) {
         match event {
-            RunEvent::Answered(RequestEvent { origin, outcome, head, .. }) => {
-                self.count_outcome(origin, outcome, head.is_some());
-            }
+            RunEvent::Answered(RequestEvent { origin, outcome, .. }) => self.count_outcome(origin, outcome),
             RunEvent::Ended(RequestEvent { origin, outcome, was_answered, .. }, bytes) => {
                 if !was_answered {
-                    self.count_outcome(origin, outcome, false);
+                    self.count_outcome(origin, outcome);
                 }
                 // Texts of harproxy's own are no payload of the API.
                 if !matches!(outcome.source, SourceKind::None | SourceKind::MadeUp) {

@@ -24,6 +24,7 @@ pub use collector::{Collector, HostCounts};
 pub use event::{EventBus, LogRedaction, RunEvent, Subscriber};
 pub use exchange::Exchange;
 pub use log::{AccessLog, RequestLog};
+pub use observe::ends_with_head;
 pub use outcome::Outcome;
 pub use redaction_cache::RedactionCache;
 pub use scope::{Router, SourceList, TlsRefusal, TunnelRoute};

@@ -33,7 +33,7 @@ pub struct Observation {
     pub(super) id: u64,
     at: Instant,
     origin: Origin,
-    is_head: bool,
+    method: Method,
     row: Option<Box<RequestRow>>,
     was_answered: bool,
     has_ended: bool,
@@ -70,7 +70,7 @@ impl Observation {
             id,
             at,
             origin: origin.clone(),
-            is_head: *request.method() == Method::HEAD,
+            method: request.method().clone(),
             row,
             was_answered: false,
             has_ended: false,
@@ -125,10 +125,7 @@ impl Observation {
 
     /// Observes a body to its end. A response without one has ended already.
     fn observe(mut self: Box<Self>, head: &Parts, body: Body) -> Body {
-        let ends_with_head = self.is_head
-            || head.status.is_informational()
-            || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        if ends_with_head || body.is_end_stream() {
+        if ends_with_head(&self.method, head.status) || body.is_end_stream() {
             self.end(0, true);
             return body;
         }
@@ -209,6 +206,14 @@ impl Observer {
         let event = RequestEvent { origin: to, outcome, was_answered: false, head: None, row: None };
         self.bus.publish(&RunEvent::Ended(&event, 0));
     }
+}
+
+/// Returns true if a response ends with its head, whatever length it declares (RFC 9110 section 6.4.1).
+#[must_use]
+pub fn ends_with_head(method: &Method, status: StatusCode) -> bool {
+    *method == Method::HEAD
+        || status.is_informational()
+        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 fn protocol(version: Version) -> &'static str {

@@ -97,9 +97,10 @@ impl Recorder {
             return Ok(self.journal_failed(&reason));
         }
         let journal = finalise::open(locked)?;
+        let unanswered = journal.as_ref().map_or(0, |(_, index)| index.unanswered as u64);
         let Some((mut reader, index)) = journal.filter(|(_, index)| !index.exchanges.is_empty()) else {
             locked.remove()?;
-            return Ok(self.nothing_recorded());
+            return Ok(RecordingResult { unanswered, ..self.nothing_recorded() });
         };
         if let Some(names) = &mut reader.names {
             names.add_known(redactor.secrets());
@@ -132,17 +133,15 @@ impl Recorder {
             index.exchanges.iter().map(|exchange| exchange.number).zip(arrangement.recorded_entries()).collect();
         let Arrangement { unchanged, changed, added, not_seen, .. } = arrangement;
         let unanswered = index.unanswered as u64;
-        RecordingResult { unchanged, changed, added, not_seen, unanswered, entries, ..self.unwritten_outcome() }
+        RecordingResult { unchanged, changed, added, not_seen, unanswered, entries, ..self.unwritten_outcome(None) }
     }
 
     /// Nothing was recorded: the fixture, if there is one, stays as it is.
     fn nothing_recorded(&self) -> RecordingResult {
-        let mut outcome = self.unwritten_outcome();
-        let counts = &outcome.verdict.counts;
-        let output = self.plan.output.display();
-        if let Some(keyless) = connections::unauthorized(counts, CheckId::NOTHING_RECORDED, Severity::Error) {
-            outcome.verdict.findings.push(Finding { at: Location::fixture(output.to_string()), ..keyless });
-            return outcome;
+        let counts = self.collector.counts();
+        let unauthorized = connections::unauthorized(&counts, CheckId::NOTHING_RECORDED, Severity::Error);
+        if unauthorized.is_some() {
+            return self.unwritten_outcome(unauthorized);
         }
         // A replay counts the misses that it passes to the recorder, which knows only their exchanges.
         let exchanges = self.exchanges.load(Ordering::Relaxed);
@@ -166,12 +165,8 @@ impl Recorder {
                 },
             ),
         };
-        outcome.verdict.findings.push(Finding {
-            at: Location::fixture(output.to_string()),
-            hint: Some(remedy),
-            ..Finding::new(CheckId::NOTHING_RECORDED, Severity::Error, explanation)
-        });
-        outcome
+        let finding = Finding::new(CheckId::NOTHING_RECORDED, Severity::Error, explanation);
+        self.unwritten_outcome(Some(finding.with_hint(remedy)))
     }
 
     /// The journal could not be written to its end.
@@ -180,7 +175,7 @@ impl Recorder {
         let explanation =
             format!("writing the journal {} failed: {reason}; the fixture stays as it is", journal.display());
         let remedy = "make room and record again: it begins with what the journal holds";
-        self.lost(explanation, remedy.to_owned())
+        self.lost(explanation, remedy)
     }
 
     /// The folder was removed under the recording; the journal was put back.
@@ -197,20 +192,19 @@ impl Recorder {
         self.lost(explanation, remedy)
     }
 
-    fn lost(&self, explanation: String, remedy: String) -> RecordingResult {
-        let mut outcome = self.unwritten_outcome();
-        outcome.verdict.findings.push(Finding {
-            at: Location::fixture(self.plan.output.display().to_string()),
-            hint: Some(remedy),
-            ..Finding::new(CheckId::LOST, Severity::Error, explanation)
-        });
-        outcome.held = Some(self.locked.paths.journal.clone());
-        outcome
+    /// The result of a recording that stays in its journal.
+    fn lost(&self, explanation: String, remedy: impl Into<String>) -> RecordingResult {
+        let finding = Finding::new(CheckId::LOST, Severity::Error, explanation).with_hint(remedy);
+        RecordingResult { held: Some(self.locked.paths.journal.clone()), ..self.unwritten_outcome(Some(finding)) }
     }
 
-    fn unwritten_outcome(&self) -> RecordingResult {
+    /// The result of a recording that left the fixture as it is, with a finding about the fixture.
+    fn unwritten_outcome(&self, finding: Option<Finding>) -> RecordingResult {
+        let mut verdict = self.verdict();
+        let at = Location::fixture(self.plan.output.display().to_string());
+        verdict.findings.extend(finding.map(|finding| Finding { at, ..finding }));
         RecordingResult {
-            verdict: self.verdict(),
+            verdict,
             hosts: self.hosts(),
             written: false,
             unchanged: 0,
@@ -219,7 +213,7 @@ impl Recorder {
             not_seen: 0,
             held: None,
             replaced_held: false,
-            unanswered: self.collector.unanswered(),
+            unanswered: 0,
             entries: HashMap::new(),
         }
     }

@@ -1,7 +1,7 @@
 //! Held recordings: finished fixtures that did not replace the old one because CMD failed.
 //!
-//! A held recording waits in `.api.har.held/` beside `api.har` until `harproxy recover` puts it in place or drops it,
-//! or until the next recording replaces it. It was made from the old fixture and fits only that one.
+//! A held recording lies in `.api.har.held/` beside `api.har` until `harproxy recover` accepts or drops it, or the next
+//! recording replaces it. It contains the entries of the old fixture, so it can replace only that fixture.
 
 use std::fs::File;
 use std::io;
@@ -22,13 +22,13 @@ pub struct RecordingSummary {
     pub cut: usize,
     /// Requests without a response, which are left out.
     pub unanswered: usize,
-    /// Entries that it adds to the fixture.
+    /// Entries that the recording adds to the fixture.
     pub added: usize,
-    /// Entries that it replaces.
+    /// Entries that the recording replaces.
     pub changed: usize,
-    /// Entries that it has seen unchanged.
+    /// Entries that were recorded again without a change.
     pub unchanged: usize,
-    /// Entries that it has not seen.
+    /// Entries of the fixture that were not recorded again.
     pub not_seen: usize,
 }
 
@@ -48,18 +48,18 @@ impl RecordingSummary {
     }
 }
 
-/// The description of a held recording, stored beside it.
+/// The description of a held recording, stored as JSON in its folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldRecording {
     pub summary: RecordingSummary,
-    /// SHA-256 of the fixture that it was made from, in hex.
+    /// SHA-256 of the fixture that the recording updates, in hex.
     base: String,
 }
 
-/// Finishes a fixture and holds it. An older held recording is replaced.
+/// Finishes `writer` as the held recording of a fixture. Replaces an older one.
 ///
 /// # Errors
-/// [`Error`]; the fixture stays as it is.
+/// If the held recording can't be written. The fixture stays as it is.
 pub fn hold(paths: &JournalPaths, writer: FixtureWriter, summary: RecordingSummary) -> Result<(), Error> {
     let recording = HeldRecording { summary, base: fingerprint(&paths.output)? };
     let note = serde_json::to_vec(&recording);
@@ -86,11 +86,10 @@ pub fn read(paths: &JournalPaths) -> Result<Option<HeldRecording>, Error> {
     serde_json::from_slice(&note).map(Some).map_err(|_| foreign())
 }
 
-/// Puts the held recording in place.
+/// Replaces the fixture by its held recording.
 ///
 /// # Errors
-/// [`Error::Changed`] when the fixture is not the one that it was made from; other errors when it can't be written. The
-/// recording stays held.
+/// [`Error::Changed`] if the fixture has changed since; other errors if it can't be written. The recording stays held.
 pub fn accept(paths: &JournalPaths, recording: &HeldRecording) -> Result<(), Error> {
     if held::is_waiting(&paths.held) && fingerprint(&paths.output)? != recording.base {
         return Err(Error::Changed { output: paths.output.clone() });

@@ -11,7 +11,6 @@ pub mod journal;
 mod lock;
 mod outcome;
 mod plan;
-mod problem;
 mod recorder;
 mod recover;
 mod redaction;

@@ -66,11 +66,11 @@ impl Recorder {
     }
 
     /// The parts that the tap of the next exchange needs.
-    pub(super) fn tap_context(&self) -> TapContext<'_> {
+    pub(super) fn tap_context(&self) -> TapContext {
         TapContext {
-            journal: &self.journal,
-            collector: &self.collector,
-            redactor: &self.redactor,
+            journal: self.journal.clone(),
+            collector: self.collector.clone(),
+            redactor: self.redactor.clone(),
             number: self.exchanges.fetch_add(1, Ordering::Relaxed) + 1,
             max_body: self.plan.max_body,
         }
@@ -134,7 +134,7 @@ fn start_journal(plan: &RecordPlan, locked: &LockedJournal, redactor: &Recording
     start().map_err(|source| Error::journal("writing the journal", &locked.paths.journal, source))
 }
 
-/// A recorder without exchanges leaves no journal behind.
+/// Removes the journal of a recorder without exchanges.
 impl Drop for Recorder {
     fn drop(&mut self) {
         self.remove_if_idle();

@@ -1,6 +1,7 @@
-//! Recovers what a recording left that did not end well: the journal of a killed one, and the fixture of a held one.
+//! Recovers leftover recordings: the journal of a killed recording, and the finished fixture of a held one.
 //!
-//! The next recording takes over a killed one by itself. `harproxy recover` accepts or drops both.
+//! The next recording into the same fixture recovers a killed one first. `harproxy recover` adds both kinds to the
+//! fixture, or drops them.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use super::journal::{JournalPaths, LockedJournal};
 use super::{Error, RecordPlan};
 use crate::verdict::request::{EntryChange, RecordedEntry};
 
-/// The cause why a recording has not become a fixture.
+/// The reason why a recording is not part of its fixture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeftoverCause {
     /// CMD failed over an existing fixture.
@@ -20,10 +21,9 @@ pub enum LeftoverCause {
     Killed,
 }
 
-/// A recording that has not become a fixture.
+/// A recording that is not part of its fixture, as `harproxy recover --discard` lists it.
 #[derive(Clone, Debug)]
 pub struct Leftover {
-    /// Why it has not.
     pub cause: LeftoverCause,
     /// Its journal, or the folder of the held recording.
     pub path: PathBuf,
@@ -31,16 +31,16 @@ pub struct Leftover {
     pub exchanges: Option<usize>,
 }
 
-/// A recovered recording, which is part of its fixture now.
+/// A leftover recording that was added to its fixture.
 #[derive(Clone, Debug)]
 pub struct Recovery {
-    /// Why it was not before.
+    /// The reason why it was not part of the fixture before.
     pub cause: LeftoverCause,
     /// The fixture.
     pub output: PathBuf,
     pub summary: RecordingSummary,
-    /// The entries of the fixture that it added or replaced, if it was killed and redaction was on. A value that became
-    /// known as a secret after it was journalled may be left in them.
+    /// The entries that a killed recording with redaction added or replaced. They may still contain values that became
+    /// known as secrets after they were journalled.
     pub unchecked: Vec<usize>,
 }
 
@@ -69,11 +69,12 @@ impl fmt::Display for Recovery {
     }
 }
 
-/// Recovers the recordings beside `plan.output`, the older first. Empty when there are none.
+/// Adds the leftover recordings beside `plan.output` to the fixture, the older first. Returns none if there are none.
 ///
 /// # Errors
-/// [`Error::Locked`] while a recorder runs, [`Error::NothingLeft`] when there is no fixture either, or the reason why
-/// the fixture can't be written. Recordings that are not in the fixture yet stay.
+/// - [`Error::Locked`] while a recorder runs,
+/// - [`Error::NothingLeft`] if there is neither a leftover nor a fixture,
+/// - other errors if the fixture can't be written. The leftovers that were not added stay.
 pub fn recover(plan: &RecordPlan) -> Result<Vec<Recovery>, Error> {
     let paths = JournalPaths::beside(&plan.output)?;
     if !paths.has_leftovers() {
@@ -84,7 +85,7 @@ pub fn recover(plan: &RecordPlan) -> Result<Vec<Recovery>, Error> {
     }
     let journal = paths.lock()?;
     harproxy_har::write::sweep(&plan.output);
-    // A held recording is older: it is held when its journal ends.
+    // The held recording is older: holding it removed its journal.
     let held = accept_held(&journal)?;
     let killed = recover_killed(plan, &journal)?;
     journal.remove()?;
@@ -137,23 +138,21 @@ pub fn fixtures_with_leftovers(folder: &Path) -> Vec<PathBuf> {
 /// [`Error`]; the journal stays as it is.
 pub fn recover_killed(plan: &RecordPlan, journal: &LockedJournal) -> Result<Option<Recovery>, Error> {
     let index = finalise::open(journal)?.filter(|(_, index)| !index.exchanges.is_empty());
-    let recovery = match index {
-        Some((mut reader, index)) => {
-            let update = finalise::without_removals(plan.update);
-            let arrangement = finalise::write(plan, update, &index, &mut reader, Destination::Fixture)?;
-            let is_written = |entry: &RecordedEntry| entry.change != EntryChange::Unchanged;
-            let written = arrangement.recorded_entries().filter(is_written).map(|entry| entry.entry);
-            Some(Recovery {
-                cause: LeftoverCause::Killed,
-                output: plan.output.clone(),
-                summary: RecordingSummary::new(&index, &arrangement),
-                unchecked: if index.meta.run.is_some() { written.collect() } else { Vec::new() },
-            })
-        }
-        None => None,
+    let Some((mut reader, index)) = index else {
+        journal.truncate()?;
+        return Ok(None);
+    };
+    let update = finalise::without_removals(plan.update);
+    let arrangement = finalise::write(plan, update, &index, &mut reader, Destination::Fixture)?;
+    let is_unchecked = |entry: &RecordedEntry| index.meta.run.is_some() && entry.change != EntryChange::Unchanged;
+    let recovery = Recovery {
+        cause: LeftoverCause::Killed,
+        output: plan.output.clone(),
+        summary: RecordingSummary::new(&index, &arrangement),
+        unchecked: arrangement.recorded_entries().filter(is_unchecked).map(|entry| entry.entry).collect(),
     };
     journal.truncate()?;
-    Ok(recovery)
+    Ok(Some(recovery))
 }
 
 /// Puts the held recording in place, if there is one.

@@ -21,7 +21,7 @@ impl Recorder {
     /// The handler that records the requests of an engine. Its events go to the bus.
     #[must_use]
     pub fn handler(self: &Arc<Self>, bus: &EventBus) -> Arc<dyn Handler> {
-        let recorded: SourceList = Arc::new([Arc::new(RecordingSource::new(self.clone()))]);
+        let recorded: SourceList = Arc::new([Arc::new(RecordingSource(self.clone()))]);
         let forwarded: SourceList = Arc::new([self.live.clone()]);
         let router = RecordRouter { recorder: self.clone(), recorded, forwarded };
         let secrets = RecordedSecrets { policy: self.plan.policy.clone(), redactor: self.redactor.clone() };

@@ -2,53 +2,47 @@
 
 use std::sync::Arc;
 
-use ::http::{HeaderMap, Method, Response, StatusCode};
+use ::http::{Method, Response};
 use http_body::Body as _;
 
 use super::Recorder;
 use super::tap::{ContentHeaders, ExchangeTap, RequestTap, ResponseTap, Unanswered};
-use crate::pipeline::Exchange;
-use crate::source::{Answer, Source, UpstreamSource};
+use crate::pipeline::{Exchange, ends_with_head};
+use crate::source::{Answer, Source};
 use crate::verdict::request::ResultKind;
 use harproxy_proxy::body::ObservedBody;
 use harproxy_proxy::{Body, BoxFuture, upstream};
 
-/// Forwards requests and records them. Requests without a valid URL are forwarded alone, since no scope includes them.
+/// Forwards requests and records them in the journal of this recorder. Requests without a valid URL are only forwarded,
+/// since no scope includes them.
 #[derive(Debug)]
-pub struct RecordingSource(Arc<Recorder>);
+pub struct RecordingSource(pub Arc<Recorder>);
 
 impl RecordingSource {
-    /// A source that records into the journal of this recorder.
-    #[must_use]
-    pub fn new(recorder: Arc<Recorder>) -> Self {
-        RecordingSource(recorder)
-    }
-
     async fn record(&self, exchange: &mut Exchange<'_>) -> Answer {
-        let live: &UpstreamSource = self.0.live();
+        let live = self.0.live();
         let Some(url) = exchange.url.as_ref().ok().cloned() else { return live.answer(exchange).await };
         let tap = ExchangeTap::begin(self.0.tap_context(), exchange, url);
         let outcome = exchange.outcome();
-        outcome.result = Some(ResultKind::Recorded);
-        outcome.exchange = Some(tap.number());
-        let is_head = *exchange.method() == Method::HEAD;
+        outcome.exchange = Some(tap.context.number);
+        // An exchange is recorded once it has a response or has failed. Until then it is only forwarded.
+        outcome.result = Some(ResultKind::Passed);
+        let method = exchange.method().clone();
         tap_request(exchange, &tap);
-        let mut unanswered = Unanswered(Some(tap));
-        let answer = live.send(exchange).await;
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(answer) => {
-                if let Some(error) = &exchange.outcome().upstream_error
-                    && let Some(tap) = unanswered.0.take()
-                {
-                    tap.fail(error).await;
-                }
-                return answer;
+        let mut unanswered = Unanswered(Some(tap.clone()));
+        let sent = live.send(exchange).await;
+        let outcome = exchange.outcome();
+        if sent.is_ok() || outcome.upstream_error.is_some() {
+            unanswered.0 = None;
+            outcome.result = Some(ResultKind::Recorded);
+        }
+        match (sent, &outcome.upstream_error) {
+            (Ok(answer), _) => Answer::Response(tap_response(tap, *answer, &method).await),
+            (Err(answer), Some(error)) => {
+                tap.fail(error).await;
+                answer
             }
-        };
-        match unanswered.0.take() {
-            Some(tap) => Answer::Response(tap_response(tap, *answer, is_head).await),
-            None => Answer::Response(answer.response.map(Body::boxed)),
+            (Err(answer), None) => answer,
         }
     }
 }
@@ -73,24 +67,14 @@ fn tap_request(exchange: &mut Exchange<'_>, tap: &Arc<ExchangeTap>) {
 
 /// Journals the head of a response, and puts a tap on its payload. The end of the response is held back until the
 /// journal has the exchange.
-async fn tap_response(tap: Arc<ExchangeTap>, answer: upstream::Answer, is_head: bool) -> Response<Body> {
+async fn tap_response(tap: Arc<ExchangeTap>, answer: upstream::Answer, method: &Method) -> Response<Body> {
     tap.push_response_head(&answer);
-    if is_head || has_no_content(answer.response.status()) {
-        // The head is the whole response, whatever length it declares.
+    if ends_with_head(method, answer.response.status()) {
         tap.complete().await;
         return answer.response.map(Body::boxed);
     }
     let (head, body) = answer.response.into_parts();
-    let response_tap = response_tap(tap, &head.headers, body.size_hint().exact());
+    let response_tap = ResponseTap::new(tap, ContentHeaders::of(&head.headers), body.size_hint().exact());
     let body = ObservedBody::new(body, Box::new(response_tap)).buffer().await;
     Response::from_parts(head, body.into_body())
-}
-
-fn response_tap(tap: Arc<ExchangeTap>, headers: &HeaderMap, length: Option<u64>) -> ResponseTap {
-    ResponseTap::new(tap, ContentHeaders::of(headers), length)
-}
-
-/// Statuses whose responses end with their head (RFC 9110 section 6.4.1).
-fn has_no_content(status: StatusCode) -> bool {
-    status.is_informational() || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
 }

@@ -116,7 +116,7 @@ impl Replayer {
             None => (None, None),
         };
         let on_miss: Option<Arc<dyn Source>> = match (&recorder, &live) {
-            (Some(recorder), _) => Some(Arc::new(RecordingSource::new(recorder.clone()))),
+            (Some(recorder), _) => Some(Arc::new(RecordingSource(recorder.clone()))),
             (None, Some(live)) => Some(live.clone()),
             (None, None) => None,
         };

@@ -355,6 +355,8 @@ fn exchange_is_not_stored_when_the_client_leaves_before_the_response() {
     let outcome = rig.finish(CmdEnd::Clean);
     drop(go);
     assert_eq!((outcome.unanswered, outcome.written), (1, false));
+    let counts = outcome.verdict.counts;
+    assert_eq!((counts.requests, counts.recorded, counts.passed), (1, 0, 1));
 }
 
 /// When a client sees the end of a response, the journal holds the end of the exchange.

@@ -11,6 +11,7 @@ mod json_schema;
 
 use crate::cli::status::record_until_second_signal;
 use crate::cli::{CURL, CliSandbox};
+use crate::support::raw::RawOrigin;
 use crate::support::sandbox::{Output, Sandbox, finish};
 
 /// A recorded request, a miss that is repeated, and a request out of scope.
@@ -85,6 +86,36 @@ fn recording_report_conforms_to_the_schema() {
     assert_eq!(report["requests"][0]["entry"], 0);
     stage.record(&["-o", "hars/b.har", "--report", "r.json"], &["true"]).expect(1);
     fits_the_schema(&stage.sandbox.har("r.json"));
+}
+
+/// Asserts the outcomes of the rows of a report, and that its counts agree with them.
+fn has_outcomes(report: &Value, expected: &[(&str, Option<u16>)]) {
+    let rows = report["requests"].as_array().unwrap();
+    let outcomes: Vec<_> = rows.iter().map(|row| (row["outcome"].as_str().unwrap(), &row["status"])).collect();
+    let expected: Vec<_> = expected.iter().map(|(outcome, status)| (*outcome, json!(status))).collect();
+    assert_eq!(outcomes, expected.iter().map(|(outcome, status)| (*outcome, status)).collect::<Vec<_>>());
+    assert_eq!(report["counts"]["requests"], rows.len());
+    for outcome in ["recorded", "passed", "served", "refused"] {
+        let of_outcome = expected.iter().filter(|(of, _)| *of == outcome);
+        assert_eq!(report["counts"][outcome], of_outcome.count(), "{outcome}");
+    }
+}
+
+#[test]
+fn row_and_counts_agree_when_the_client_leaves_before_the_recorded_response() {
+    let (stage, silent) = (CliSandbox::new(), RawOrigin::silent());
+    let map = format!("slow.test:80={}", silent.addr);
+    let script = "curl -sS -o /dev/null https://api.test/api/json; curl -s -m 0.3 http://slow.test/; true";
+    stage.record(&["-o", "hars/a.har", "--report", "r.json", "--map", &map], &["sh", "-c", script]).expect(0);
+    has_outcomes(&stage.sandbox.har("r.json"), &[("recorded", Some(200)), ("passed", None)]);
+}
+
+#[test]
+fn row_and_counts_agree_when_the_client_leaves_during_the_latency() {
+    let stage = recorded();
+    let script = "curl -s -m 0.3 https://api.test/api/json; true";
+    stage.replay(&["--report", "r.json", "--latency", "60000"], &["sh", "-c", script]).expect(0);
+    has_outcomes(&stage.sandbox.har("r.json"), &[("refused", None)]);
 }
 
 #[test]

@@ -1,5 +1,4 @@
-//! One frame of the journal: a header, a payload and a checksum. The checksum tells a whole frame from one that a crash
-//! tore.
+//! The frames of the journal: a header, a payload and a checksum. The checksum detects a frame that a crash cut off.
 //!
 //! ```text
 //! payload length u32 LE │ kind u8 │ exchange u64 LE │ payload │ CRC-32 of everything before it, u32 LE
@@ -54,7 +53,7 @@ const KINDS: [FrameKind; 9] = [
 ];
 
 impl FrameKind {
-    /// Whether the payload is a piece of a body, which a reader need not hold in memory.
+    /// Returns true if the payload is a piece of a body, which a reader does not load while it indexes frames.
     #[must_use]
     pub fn is_data(self) -> bool {
         use FrameKind::{RequestData, RequestDecoded, ResponseData, ResponseDecoded};

@@ -1,5 +1,5 @@
-//! The journal: an append-only file beside the fixture. A recording appends to it as it goes. At its end, or at the
-//! start of the next recording if this one was killed, the journal is turned into the fixture.
+//! The journal: an append-only file beside the fixture, to which a recording writes its exchanges. At the end of the
+//! recording, the journal is turned into the fixture. The next recording does that if this one was killed.
 
 pub mod frame;
 pub mod heads;

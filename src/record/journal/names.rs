@@ -12,13 +12,13 @@ use harproxy_redact::{PlaceholderAllocator, SecretStore};
 pub struct SecretNames {
     /// Replaces markers by placeholders.
     pub naming: PlaceholderAllocator,
-    /// The secrets of this process's own recording, which are removed where they were journalled before they were
+    /// The secrets of a recording by this process. They are also removed where they were journalled before they were
     /// known.
     secrets: Option<Arc<SecretStore>>,
 }
 
 impl SecretNames {
-    /// Creates names for a journal whose secrets are not known any more.
+    /// Creates names for the journal of another process, whose secrets are not known.
     #[must_use]
     pub fn new(naming: PlaceholderAllocator) -> Self {
         SecretNames { naming, secrets: None }
@@ -28,7 +28,7 @@ impl SecretNames {
         self.secrets = Some(secrets.clone());
     }
 
-    /// Whether the recording is known to have found no secret.
+    /// Returns true if the recording is known to have found no secret.
     #[must_use]
     pub fn found_none(&self) -> bool {
         self.secrets.as_ref().is_some_and(|secrets| secrets.found() == 0)

@@ -94,7 +94,7 @@ impl JournalPaths {
         }
     }
 
-    /// Whether a killed or failed recording may have left something.
+    /// Returns true if there is a journal or a held recording.
     #[must_use]
     pub fn has_leftovers(&self) -> bool {
         self.journal.exists() || self.held.exists()
@@ -124,11 +124,10 @@ impl LockedJournal {
         Ok(())
     }
 
-    /// Writes the journal again if it was removed while it was open, with its folder or alone. `None` if it is in
-    /// place.
+    /// Copies the journal back to its path if it was removed while it was open. `None` if it is in place.
     ///
     /// # Errors
-    /// [`Error::Journal`] when that fails; [`Error::Locked`] when another recorder has begun one there.
+    /// [`Error::Journal`] if it can't be written; [`Error::Locked`] if another recorder has one there.
     pub fn restore(&self) -> Result<Option<LockedJournal>, Error> {
         let failed = |source| self.paths.failed("putting back the journal", source);
         if is_at(&self.file, &self.paths.journal).map_err(failed)? {
@@ -165,7 +164,7 @@ fn make_private(options: &mut OpenOptions) {
 #[cfg(not(unix))]
 fn make_private(_: &mut OpenOptions) {}
 
-/// Whether the open file is the one at `path`.
+/// Returns true if the open file is the one at `path`.
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
@@ -177,7 +176,7 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Whether the open file is the one at `path`. Open files can't be replaced here, only removed.
+/// Returns true if the open file is the one at `path`. Open files can't be replaced here, only removed.
 #[cfg(not(unix))]
 fn is_at(_: &File, path: &Path) -> io::Result<bool> {
     path.try_exists()

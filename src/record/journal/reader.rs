@@ -1,4 +1,4 @@
-//! Reads a journal: one pass over its frames up to the last whole one, then payloads on demand.
+//! Reads a journal: first all frames up to the last complete one, then payloads on demand.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
@@ -39,7 +39,7 @@ pub struct JournalReader {
 }
 
 impl JournalReader {
-    /// Starts at the first frame. `None` for an empty file, and for one that was torn within its first line.
+    /// Starts at the first frame. `None` if the file is empty or ends within its first line.
     ///
     /// # Errors
     /// When the file cannot be read; [`io::ErrorKind::InvalidData`] when it is not a journal of this version.
@@ -57,7 +57,7 @@ impl JournalReader {
         Ok(Some(JournalReader { file, at: MAGIC.len() as u64, payload: Vec::new(), names: None }))
     }
 
-    /// Reads the next frame. `None` at the end, and where the next bytes are not a whole frame.
+    /// Reads the next frame. `None` at the end of the file, and if the next bytes are not a complete frame.
     pub fn next_frame(&mut self) -> io::Result<Option<ReadFrame<'_>>> {
         let start = self.at;
         let Some(header) = self.read_frame()? else { return Ok(None) };

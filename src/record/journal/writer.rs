@@ -1,9 +1,9 @@
 //! Appends frames to the journal on one writer thread.
 //!
-//! Any task may queue frames. The thread takes all queued frames as one batch, appends it to the file, and then
-//! completes the acknowledgements of the batch (group commit). Under load one append serves many exchanges.
+//! The thread takes all queued frames as one batch, appends the batch to the file, and then completes the
+//! acknowledgements of the batch (group commit). Under load one append serves many exchanges.
 //!
-//! Pieces of payloads are not acknowledged. They only wait for room in the queue ([`Journal::poll_room`]).
+//! Payload frames have no acknowledgement. Their senders wait for room in the queue ([`Journal::poll_room`]).
 
 use std::io::{self, BufWriter, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,11 +16,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::frame::Frame;
+use harproxy_support::sync::lock;
 
-/// Queued bytes from which payloads have to wait.
+/// Queued bytes from which the senders of payloads wait.
 const ROOM: usize = 4 << 20;
 
-/// Bytes that are gathered before they are written, and queued bytes from which lazy frames are written too.
+/// The size of the write buffer in bytes, and the queued bytes from which lazy frames are written too.
 const BUFFER: usize = 64 << 10;
 
 /// Lazy frames are written after this time at the latest.
@@ -29,7 +30,7 @@ const MAX_DELAY: Duration = Duration::from_secs(1);
 /// How soon a frame has to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flush {
-    /// With the next prompt frame, or after [`MAX_DELAY`]: more frames of the exchange follow soon.
+    /// With the next prompt frame, or after [`MAX_DELAY`], since more frames of the exchange follow.
     Lazy,
     /// As soon as the writer thread is free.
     Prompt,
@@ -59,7 +60,7 @@ struct Queue {
     due: bool,
     closed: bool,
     failure: Option<Arc<io::Error>>,
-    /// Payloads that wait for room.
+    /// The senders of payloads that wait for room.
     waiting: Vec<Waker>,
 }
 
@@ -69,9 +70,8 @@ struct Batch {
     acks: Vec<oneshot::Sender<()>>,
 }
 
-/// Completes when the frame and all frames before it are written, or when they never will be.
-///
-/// A write error does not fail the traffic: [`Journal::failure`] keeps it.
+/// Completes when the journal has a frame and all frames before it. After a write error it completes too, since the
+/// error must not fail the traffic; [`Journal::failure`] keeps the error.
 #[derive(Debug)]
 pub struct Ack(oneshot::Receiver<()>);
 
@@ -100,18 +100,19 @@ impl Journal {
         self.opened
     }
 
+    /// Queues a frame. A journal that is closed or has failed drops it.
     pub fn push(&self, frame: Frame, flush: Flush) {
         self.shared.push(frame, None, flush);
     }
 
-    /// Queues a frame. The acknowledgement completes when the frame and all frames before it are written.
+    /// Queues a frame to be written promptly.
     pub fn commit(&self, frame: Frame) -> Ack {
         let (done, written) = oneshot::channel();
         self.shared.push(frame, Some(done), Flush::Prompt);
         Ack(written)
     }
 
-    /// Ready when payloads may queue more: back-pressure from the disk to the network.
+    /// Ready when the queue has room for payloads. This is the back-pressure from the disk to the network.
     pub fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut queue = self.shared.lock();
         if queue.backlog < ROOM || queue.closed {
@@ -133,7 +134,7 @@ impl Journal {
     pub fn close(&self) {
         self.shared.lock().closed = true;
         self.shared.work.notify_one();
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = lock(&self.thread).take();
         if let Some(thread) = thread {
             // A panic in the thread is kept as a failure.
             let _ = thread.join();
@@ -149,10 +150,10 @@ impl Drop for Journal {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.queue)
     }
 
-    /// A journal that is closed or has failed drops the frame, and with `ack` completes the acknowledgement.
+    /// Dropping the frame also drops `ack`, and so completes its acknowledgement.
     fn push(&self, frame: Frame, ack: Option<oneshot::Sender<()>>, flush: Flush) {
         let mut queue = self.lock();
         if queue.closed {
@@ -177,7 +178,7 @@ impl Shared {
             let written =
                 written.unwrap_or_else(|_| Err(io::Error::other("the writer thread of the journal panicked")));
             if let Err(error) = written {
-                // The failure is known before the acknowledgements of this batch are dropped and so completed.
+                // The failure is set before the acknowledgements of this batch are dropped, and so completed.
                 return self.fail(error);
             }
             for ack in acks {
@@ -203,7 +204,7 @@ impl Shared {
         }
     }
 
-    /// Counts `size` bytes as written and wakes the payloads that waited for room.
+    /// Counts `size` bytes as written, and wakes the senders of payloads if there is room.
     fn release(&self, size: usize) {
         let mut queue = self.lock();
         queue.backlog -= size;

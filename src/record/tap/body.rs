@@ -9,9 +9,9 @@ use bytes::Bytes;
 
 use super::exchange::ExchangeTap;
 use super::payload::{PayloadEnd, PayloadTap};
-use super::redact::{ContentHeaders, Direction};
-use crate::record::journal::Flush;
+use super::redact::ContentHeaders;
 use crate::record::journal::heads::{EndReason, HeaderFields, HopFields, RequestEnd};
+use crate::record::journal::{Flush, FrameKind};
 use harproxy_proxy::background;
 use harproxy_proxy::body::{BodyEnd, BodyObserver, ReadAllowance};
 
@@ -29,7 +29,7 @@ impl RequestTap {
     /// Creates a tap for the body of a request; `length` as declared.
     #[must_use]
     pub fn new(tap: Arc<ExchangeTap>, headers: ContentHeaders, length: Option<u64>) -> Self {
-        RequestTap(PayloadTap::new(tap, Direction::Request, Flush::Lazy, headers, length))
+        RequestTap(PayloadTap::new(tap, FrameKind::RequestData, Flush::Lazy, headers, length))
     }
 }
 
@@ -71,7 +71,7 @@ impl ResponseTap {
     #[must_use]
     pub fn new(tap: Arc<ExchangeTap>, headers: ContentHeaders, length: Option<u64>) -> Self {
         let flush = if length.is_some() { Flush::Lazy } else { Flush::Prompt };
-        ResponseTap(PayloadTap::new(tap, Direction::Response, flush, headers, length))
+        ResponseTap(PayloadTap::new(tap, FrameKind::ResponseData, flush, headers, length))
     }
 }
 

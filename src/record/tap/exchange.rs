@@ -1,7 +1,7 @@
 //! One exchange and its frames in the journal.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -18,24 +18,25 @@ use crate::record::journal::heads::{
     RequestEnd, RequestHead, ResponseHead, WireVersion,
 };
 use crate::record::journal::{Ack, Flush, Frame, FrameKind, Journal};
-use crate::record::problem;
 use crate::record::redaction::RecordingRedactor;
+use crate::source::advice;
 use crate::verdict::{CheckId, Finding, Location, Severity};
 use harproxy_http::NormalUrl;
 use harproxy_http::headers::to_chars;
 use harproxy_http::problem::in_words;
 use harproxy_proxy::Origin;
 use harproxy_proxy::background;
-use harproxy_proxy::upstream::{Answer, ConnectTimings, UpstreamError};
+use harproxy_proxy::upstream::{Answer, UpstreamError};
+use harproxy_support::sync::lock;
 
 /// The parts of a recording that an exchange needs.
-#[derive(Clone, Copy, Debug)]
-pub struct TapContext<'a> {
-    pub journal: &'a Arc<Journal>,
+#[derive(Debug)]
+pub struct TapContext {
+    pub journal: Arc<Journal>,
     /// The counts and findings of the recording.
-    pub collector: &'a Arc<Collector>,
+    pub collector: Arc<Collector>,
     /// Redacts everything before it is journalled.
-    pub redactor: &'a Arc<RecordingRedactor>,
+    pub redactor: Arc<RecordingRedactor>,
     /// The number of the exchange in the journal.
     pub number: u64,
     /// `--max-body`.
@@ -45,10 +46,7 @@ pub struct TapContext<'a> {
 /// Journals one exchange.
 #[derive(Debug)]
 pub struct ExchangeTap {
-    journal: Arc<Journal>,
-    collector: Arc<Collector>,
-    redactor: Arc<RecordingRedactor>,
-    number: u64,
+    pub context: TapContext,
     /// When the head of the request had been read. Times in the journal count from here.
     at: Instant,
     origin: Origin,
@@ -57,7 +55,6 @@ pub struct ExchangeTap {
     url: String,
     /// The number of the request in events and reports.
     request_id: u64,
-    max_body: Option<u64>,
     /// Set while the end of the request payload is still being redacted; true when it is journalled.
     upload: Mutex<Option<watch::Receiver<bool>>>,
     /// The end of the exchange is queued.
@@ -66,8 +63,8 @@ pub struct ExchangeTap {
 
 impl ExchangeTap {
     /// Begins an exchange by journalling the head of its request.
-    pub fn begin(context: TapContext<'_>, exchange: &Exchange<'_>, url: NormalUrl) -> Arc<Self> {
-        let TapContext { journal, collector, redactor, number, max_body } = context;
+    pub fn begin(context: TapContext, exchange: &Exchange<'_>, url: NormalUrl) -> Arc<Self> {
+        let redactor = &context.redactor;
         let request = &exchange.request;
         let version = WireVersion::from(request.version());
         let headers = request_fields(&exchange.origin, request.headers(), request.version());
@@ -78,22 +75,18 @@ impl ExchangeTap {
         };
         let headers = redactor.redact_fields(headers);
         let tap = ExchangeTap {
-            journal: journal.clone(),
-            collector: collector.clone(),
-            redactor: redactor.clone(),
-            number,
             at: exchange.at,
             origin: exchange.origin.clone(),
             method: request.method().clone(),
             url: redactor.redact_url(url),
             request_id: exchange.id(),
-            max_body,
+            context,
             upload: Mutex::new(None),
             has_ended: AtomicBool::new(false),
         };
         let head = RequestHead {
             started: micros_since_epoch(exchange.started),
-            since: Some(micros(exchange.at.saturating_duration_since(journal.opened()))),
+            since: Some(micros(exchange.at.saturating_duration_since(tap.context.journal.opened()))),
             method: tap.method.to_string(),
             url: tap.url.clone(),
             version,
@@ -108,17 +101,20 @@ impl ExchangeTap {
     #[cfg(test)]
     pub fn unrequested(journal: Journal) -> Arc<Self> {
         use harproxy_redact::{RunId, SecretStore};
-        Arc::new(ExchangeTap {
+        let context = TapContext {
             journal: Arc::new(journal),
             collector: Arc::new(Collector::new(false)),
             redactor: Arc::new(RecordingRedactor::new(Arc::default(), SecretStore::new(RunId::random(), &[]))),
             number: 1,
+            max_body: None,
+        };
+        Arc::new(ExchangeTap {
+            context,
             at: Instant::now(),
             origin: Origin { scheme: harproxy_proxy::Scheme::Https, host: "api.test".into(), port: 443 },
             method: Method::GET,
             url: String::new(),
             request_id: 1,
-            max_body: None,
             upload: Mutex::new(None),
             has_ended: AtomicBool::new(false),
         })
@@ -138,7 +134,7 @@ impl ExchangeTap {
                 to_i64("HTTP/1.1 200 \r\n\r\n".len() + reason.len() + fields.sum::<usize>())
             }
         };
-        let redacted = |headers, hop| self.redactor.redact_fields(HeaderFields::of(headers, hop));
+        let redacted = |headers, hop| self.context.redactor.redact_fields(HeaderFields::of(headers, hop));
         let others = answer.informational.iter().filter(|(status, _)| *status != StatusCode::CONTINUE);
         let informational = others.map(|(status, headers)| InformationalResponse {
             status: status.as_u16(),
@@ -153,7 +149,11 @@ impl ExchangeTap {
             head_size,
             connection: answer.connection,
             remote: answer.remote.map(|addr| addr.ip()),
-            connect: answer.connect.map(ConnectPhases::from),
+            connect: answer.connect.map(|timings| ConnectPhases {
+                dns: timings.dns.map(micros),
+                tcp: timings.tcp.map(micros),
+                tls: timings.tls.map(micros),
+            }),
             blocked: micros(answer.blocked),
             sent: self.micros_at(answer.sent_at),
             answered: self.micros_at(answer.answered_at),
@@ -168,10 +168,12 @@ impl ExchangeTap {
 
     /// Ends an exchange that failed upstream. Completes when the journal has it.
     pub async fn fail(self: Arc<Self>, error: &UpstreamError) {
-        let finding = problem::finding(&self.origin, error);
-        self.add_finding(Finding { text: self.redactor.redact_text(&finding.text), ..finding });
-        let reason =
-            EndReason::Failed { kind: error.kind().to_owned(), message: self.redactor.redact_text(&in_words(error)) };
+        let message = self.context.redactor.redact_text(&in_words(error));
+        // One upstream that is down is one finding, however many requests it fails.
+        let text = format!("{message}\nit is recorded as a failure, and replayed as one: the connection is closed");
+        let finding = Finding::new(CheckId::UPSTREAM_FAILED, Severity::Warning, text);
+        self.add_finding(finding.with_hint(advice(&self.origin, error)));
+        let reason = EndReason::Failed { kind: error.kind().to_owned(), message };
         self.end_after_upload(reason, 0, HeaderFields::default(), None).await;
     }
 
@@ -180,26 +182,9 @@ impl ExchangeTap {
         drop(self.end(EndReason::Dropped, 0, HeaderFields::default(), None));
     }
 
-    /// The number of the exchange in the journal.
-    #[must_use]
-    pub fn number(&self) -> u64 {
-        self.number
-    }
-
-    #[must_use]
-    pub fn redactor(&self) -> &Arc<RecordingRedactor> {
-        &self.redactor
-    }
-
-    /// `--max-body`.
-    #[must_use]
-    pub fn max_body(&self) -> Option<u64> {
-        self.max_body
-    }
-
     /// Journals a frame of the exchange. The payload must be redacted.
     pub fn push(&self, kind: FrameKind, payload: Bytes, flush: Flush) {
-        self.journal.push(self.frame(kind, payload), flush);
+        self.context.journal.push(self.frame(kind, payload), flush);
     }
 
     pub fn push_request_end(&self, end: &RequestEnd) {
@@ -210,13 +195,13 @@ impl ExchangeTap {
     /// exchange ends after it.
     pub fn delay_request_end(&self) -> watch::Sender<bool> {
         let (done, upload) = watch::channel(false);
-        *self.upload.lock().unwrap_or_else(PoisonError::into_inner) = Some(upload);
+        *lock(&self.upload) = Some(upload);
         done
     }
 
     /// Ready when payloads may be journalled.
     pub fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.journal.poll_room(cx)
+        self.context.journal.poll_room(cx)
     }
 
     /// Blocks until payloads may be journalled. For blocking threads of a runtime.
@@ -242,7 +227,7 @@ impl ExchangeTap {
         decoded: Option<DecodedPayload>,
     ) -> impl Future<Output = ()> + Send + 'static {
         let (done, ended) = oneshot::channel::<()>();
-        let upload = self.upload.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let upload = lock(&self.upload).clone();
         let ack = match upload.filter(|upload| !*upload.borrow()) {
             None => Some(self.end(reason, seen, trailers, decoded)),
             Some(mut upload) => {
@@ -272,8 +257,8 @@ impl ExchangeTap {
             self.add_finding(finding);
         }
         let at = self.micros_at(Instant::now());
-        let end = ExchangeEnd { reason, seen, at, trailers: self.redactor.redact_fields(trailers), decoded };
-        self.journal.commit(self.frame(FrameKind::End, encode(&end)))
+        let end = ExchangeEnd { reason, seen, at, trailers: self.context.redactor.redact_fields(trailers), decoded };
+        self.context.journal.commit(self.frame(FrameKind::End, encode(&end)))
     }
 
     /// A warning if the response is stored in part only, since a truncated response fails a replay.
@@ -282,7 +267,7 @@ impl ExchangeTap {
             EndReason::ClientLeft => "the client left",
             EndReason::UpstreamDied => "upstream broke off",
             _ => {
-                let max = self.max_body.filter(|max| seen > *max)?;
+                let max = self.context.max_body.filter(|max| seen > *max)?;
                 let what = format!("a response longer than --max-body ({max} bytes) is stored up to that length");
                 let remedy = "a truncated response fails a replay; pass `--fail-on -truncated` to allow it".to_owned();
                 let finding = Finding::new(CheckId::TRUNCATED, Severity::Warning, what);
@@ -298,15 +283,15 @@ impl ExchangeTap {
     }
 
     fn add_finding(&self, finding: Finding) {
-        self.collector.add_finding(Finding { requests: vec![self.request_id], ..finding });
+        self.context.collector.add_finding(Finding { requests: vec![self.request_id], ..finding });
     }
 
     fn frame(&self, kind: FrameKind, payload: Bytes) -> Frame {
-        Frame { kind, exchange: self.number, payload }
+        Frame { kind, exchange: self.context.number, payload }
     }
 }
 
-/// Discards the exchange when the client leaves before the response. Take the tap out when the response is there.
+/// Discards an exchange on drop, for a client that leaves before the response. Set it to `None` at the response.
 #[derive(Debug)]
 pub struct Unanswered(pub Option<Arc<ExchangeTap>>);
 
@@ -356,12 +341,6 @@ fn reason(status: StatusCode, received: Option<&ReasonPhrase>) -> String {
     match received {
         Some(received) => to_chars(received.as_bytes()).into_owned(),
         None => status.canonical_reason().unwrap_or_default().to_owned(),
-    }
-}
-
-impl From<ConnectTimings> for ConnectPhases {
-    fn from(timings: ConnectTimings) -> Self {
-        ConnectPhases { dns: timings.dns.map(micros), tcp: timings.tcp.map(micros), tls: timings.tls.map(micros) }
     }
 }
 

@@ -16,9 +16,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::PollSender;
 
 use super::exchange::ExchangeTap;
-use super::redact::{ContentHeaders, Direction, PayloadFrames, PayloadRedactor};
-use crate::record::journal::Flush;
+use super::redact::{ContentHeaders, PayloadFrames, PayloadRedactor};
 use crate::record::journal::heads::DecodedPayload;
+use crate::record::journal::{Flush, FrameKind};
 use crate::record::redaction::{MAX_WHOLE, MemoryReservation};
 use harproxy_redact::StreamRedactor;
 
@@ -64,14 +64,14 @@ impl PayloadTap {
     #[must_use]
     pub fn new(
         tap: Arc<ExchangeTap>,
-        direction: Direction,
+        wire_kind: FrameKind,
         flush: Flush,
         headers: ContentHeaders,
         length: Option<u64>,
     ) -> Self {
-        let is_off = tap.redactor().is_off();
-        let kept = length.map(|length| length.min(tap.max_body().unwrap_or(u64::MAX)));
-        let redactor = PayloadRedactor { frames: PayloadFrames { tap, direction, flush }, headers };
+        let is_off = tap.context.redactor.is_off();
+        let kept = length.map(|length| length.min(tap.context.max_body.unwrap_or(u64::MAX)));
+        let redactor = PayloadRedactor { frames: PayloadFrames { tap, wire_kind, flush }, headers };
         let ContentHeaders { content_type, codings } = &redactor.headers;
         let mode = match codings {
             _ if is_off || harproxy_redact::is_opaque(content_type) => PayloadMode::Immediate(None),
@@ -108,7 +108,7 @@ impl PayloadTap {
 
     /// Takes the next piece, up to `--max-body`.
     pub fn push(&mut self, data: &Bytes) {
-        let room = self.exchange().max_body().map_or(u64::MAX, |max| max.saturating_sub(self.seen));
+        let room = self.exchange().context.max_body.map_or(u64::MAX, |max| max.saturating_sub(self.seen));
         self.seen += data.len() as u64;
         let kept = usize::try_from(room).unwrap_or(usize::MAX).min(data.len());
         if kept == 0 {
@@ -120,7 +120,7 @@ impl PayloadTap {
             PayloadMode::Immediate(None) => frames.push_wire(data),
             PayloadMode::Immediate(Some(lines)) => {
                 let mut redacted = Vec::with_capacity(data.len());
-                lines.push(&mut frames.tap.redactor().redactor(), &data, &mut redacted);
+                lines.push(&mut frames.tap.context.redactor.redactor(), &data, &mut redacted);
                 frames.push_decoded(redacted.into());
             }
             PayloadMode::Collected(collected) => {
@@ -138,15 +138,17 @@ impl PayloadTap {
     /// Ends the payload. `complete`: all of it came.
     pub fn end(self, complete: bool) -> PayloadEnd {
         let PayloadTap { redactor, mode, seen } = self;
-        let cut = CutAtMaxBody::new(&redactor, seen);
-        let is_whole = complete && cut.is_none();
-        let with_cut = move |decoded: Option<DecodedPayload>| match cut {
-            Some(CutAtMaxBody { total }) => decoded.map(|decoded| DecodedPayload { more: true, total, ..decoded }),
-            None => decoded,
+        let is_cut = redactor.frames.tap.context.max_body.is_some_and(|max| seen > max);
+        let is_whole = complete && !is_cut;
+        // The decoded length is known if the payload has no coding.
+        let total = (!redactor.headers.is_coded()).then_some(seen);
+        let with_cut = move |decoded: Option<DecodedPayload>| match is_cut {
+            true => decoded.map(|decoded| DecodedPayload { more: true, total, ..decoded }),
+            false => decoded,
         };
         match mode {
             PayloadMode::Immediate(None) => {
-                let shared = redactor.frames.tap.redactor();
+                let shared = &redactor.frames.tap.context.redactor;
                 if seen > 0 && !shared.is_off() {
                     shared.count_opaque();
                 }
@@ -154,7 +156,7 @@ impl PayloadTap {
             }
             PayloadMode::Immediate(Some(lines)) => {
                 let mut rest = Vec::new();
-                lines.finish(&mut redactor.frames.tap.redactor().redactor(), &mut rest);
+                lines.finish(&mut redactor.frames.tap.context.redactor.redactor(), &mut rest);
                 redactor.frames.push_decoded(rest.into());
                 PayloadEnd::Journalled(with_cut((seen > 0).then(DecodedPayload::default)))
             }
@@ -177,20 +179,6 @@ impl PayloadTap {
     }
 }
 
-/// A payload longer than `--max-body`.
-#[derive(Clone, Copy)]
-struct CutAtMaxBody {
-    /// The decoded length, known if the payload has no coding.
-    total: Option<u64>,
-}
-
-impl CutAtMaxBody {
-    fn new(redactor: &PayloadRedactor, seen: u64) -> Option<Self> {
-        redactor.frames.tap.max_body().filter(|max| seen > *max)?;
-        Some(CutAtMaxBody { total: (!redactor.headers.is_coded()).then_some(seen) })
-    }
-}
-
 /// The result of a blocking thread. After a panic, part of the payload is journalled.
 async fn joined(work: JoinHandle<Option<DecodedPayload>>) -> Option<DecodedPayload> {
     work.await.unwrap_or_else(|error| {
@@ -208,7 +196,7 @@ struct CollectedPayload {
 
 impl CollectedPayload {
     fn new(redactor: &PayloadRedactor) -> Self {
-        let reservation = MemoryReservation::new(redactor.frames.tap.redactor().clone());
+        let reservation = MemoryReservation::new(redactor.frames.tap.context.redactor.clone());
         CollectedPayload { bytes: Vec::new(), reservation }
     }
 

@@ -54,19 +54,12 @@ impl ContentHeaders {
     }
 }
 
-/// Whether a payload goes upstream or to the client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    Request,
-    Response,
-}
-
 /// Writes the frames of one payload.
 #[derive(Clone, Debug)]
 pub struct PayloadFrames {
     pub tap: Arc<ExchangeTap>,
-    /// The message of the payload.
-    pub direction: Direction,
+    /// [`FrameKind::RequestData`] or [`FrameKind::ResponseData`].
+    pub wire_kind: FrameKind,
     /// How soon frames are written.
     pub flush: Flush,
 }
@@ -74,12 +67,11 @@ pub struct PayloadFrames {
 impl PayloadFrames {
     /// Journals bytes as they came.
     pub fn push_wire(&self, bytes: Bytes) {
-        let is_request = self.direction == Direction::Request;
-        self.push(if is_request { FrameKind::RequestData } else { FrameKind::ResponseData }, bytes);
+        self.push(self.wire_kind, bytes);
     }
 
     pub fn push_decoded(&self, bytes: Bytes) {
-        let is_request = self.direction == Direction::Request;
+        let is_request = self.wire_kind == FrameKind::RequestData;
         self.push(if is_request { FrameKind::RequestDecoded } else { FrameKind::ResponseDecoded }, bytes);
     }
 
@@ -118,7 +110,7 @@ impl PayloadRedactor {
         if !self.headers.is_coded() {
             return self.push_redacted(self.redact(bytes, is_whole), bytes);
         }
-        let max = self.frames.tap.max_body().and_then(|max| usize::try_from(max).ok()).unwrap_or(usize::MAX);
+        let max = self.frames.tap.context.max_body.and_then(|max| usize::try_from(max).ok()).unwrap_or(usize::MAX);
         match self.decode(bytes, reservation) {
             Decoding::TooLong => self.redact_stream(&mut std::iter::once(bytes.clone())),
             Decoding::Complete(plain) if plain.len() > max => {
@@ -146,7 +138,7 @@ impl PayloadRedactor {
     /// Redacts a long payload as its pieces come. Blocks: only for blocking threads.
     pub fn redact_stream(&self, pieces: &mut (dyn Iterator<Item = Bytes> + Send)) -> Option<DecodedPayload> {
         let codings = self.headers.codings.as_deref().unwrap_or_default();
-        let max_body = self.frames.tap.max_body();
+        let max_body = self.frames.tap.context.max_body;
         let push_decoded = |bytes| self.frames.push_decoded(bytes);
         if codings.is_empty() {
             return Some(self.redact_pieces(&mut pieces.map(Ok), None, &push_decoded));
@@ -186,7 +178,7 @@ impl PayloadRedactor {
 
     /// Redacts decoded bytes. `None` when they hold no secret.
     fn redact(&self, plain: &[u8], is_whole: bool) -> Option<Vec<u8>> {
-        let shared = self.frames.tap.redactor();
+        let shared = &self.frames.tap.context.redactor;
         if is_whole {
             return match shared.redact_payload(&self.headers.content_type, plain) {
                 PayloadRedaction::Redacted(redacted) => Some(redacted),
@@ -228,7 +220,8 @@ impl PayloadRedactor {
         push: &dyn Fn(Bytes),
     ) -> DecodedPayload {
         let tap = &self.frames.tap;
-        let (mut redactor, mut stream) = (tap.redactor().redactor(), StreamRedactor::new(&self.headers.content_type));
+        let (mut redactor, mut stream) =
+            (tap.context.redactor.redactor(), StreamRedactor::new(&self.headers.content_type));
         let mut redacted = Vec::new();
         let (mut total, mut left, mut broken) = (0, max.unwrap_or(u64::MAX), false);
         for piece in pieces {

@@ -6,7 +6,6 @@ use ::http::{HeaderValue, header};
 use futures_util::FutureExt;
 
 use super::payload::{PayloadEnd, PayloadTap};
-use super::redact::Direction;
 use super::*;
 use crate::record::journal::heads::DecodedPayload;
 use crate::record::journal::{Flush, FrameKind, Journal, JournalReader, frame::MAGIC};
@@ -52,7 +51,7 @@ async fn journalled(
     let headers = [(header::CONTENT_TYPE, content_type), (header::CONTENT_ENCODING, coding)];
     let headers = headers.map(|(name, value)| (name, HeaderValue::from_static(value))).into_iter().collect();
     let (headers, length) = (ContentHeaders::of(&headers), Some(wire.len() as u64));
-    let mut payload = PayloadTap::new(tap.clone(), Direction::Response, Flush::Prompt, headers, length);
+    let mut payload = PayloadTap::new(tap.clone(), FrameKind::ResponseData, Flush::Prompt, headers, length);
     payload.push(&wire.into());
     let (is_inline, decoded) = match payload.end(true) {
         PayloadEnd::Journalled(decoded) => (true, decoded),
