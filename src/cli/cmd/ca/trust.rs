@@ -12,8 +12,8 @@ use crate::cli::event::Event;
 use crate::cli::ui::{self, Ui};
 use crate::trust::edit::{ChangeError, StoreEditor};
 use crate::trust::{
-    Ca, ListError, LocalRunner, Machine, Obstacle, Rights, Store, StoreCommand, StoreEntry, StoreList, TrustState,
-    stores,
+    Ca, ListError, LocalRunner, Machine, Obstacle, Rights, Store, StoreCommand, StoreContents, StoreEntry, StoreList,
+    TrustState, stores,
 };
 use crate::verdict::exit;
 use harproxy_tls::authority::Authority;
@@ -53,7 +53,7 @@ struct StoreOutput<'a> {
     ui: &'a Ui,
 }
 
-type Looked = Result<StoreEntry, ListError>;
+type Looked = Result<StoreContents, ListError>;
 
 impl StoreOutput<'_> {
     fn warn_of_sudo(&self, user: &str) {
@@ -180,14 +180,14 @@ impl StoreOutput<'_> {
     }
 
     fn section(&self, store: &Store, found: &Looked) -> String {
-        let (mark, state) = match found.as_ref().map(StoreEntry::state) {
+        let (mark, state) = match found.as_ref().map(StoreContents::state) {
             Ok(TrustState::Trusted) => (ui::good("✓"), "trusts the CA already".to_owned()),
             Ok(TrustState::Half) => (ui::caution("!"), "contains the CA, but does not trust it yet".to_owned()),
             Ok(TrustState::Absent) => (ui::faint("-"), "does not trust the CA".to_owned()),
             Err(error) => (ui::caution("?"), advice::one_line(error)),
         };
         let mut text = format!("\n{mark} {}: {state}\n  read by {}\n", named(store), store.readers);
-        let unknown = StoreEntry::default();
+        let unknown = StoreContents::default();
         let found = found.as_ref().unwrap_or(&unknown);
         let hint = store.obstacle.as_ref().filter(|_| !found.trusted).map(|obstacle| match obstacle {
             Obstacle::Missing { tool, get } => {
