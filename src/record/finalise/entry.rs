@@ -1,4 +1,4 @@
-//! Builds the HAR entry of an exchange of the journal.
+//! Builds HAR entries from journalled exchanges.
 
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
@@ -49,7 +49,7 @@ pub fn with_payloads(heads: &ExchangeHeads, post_data: Option<Body>, content: Bo
 
 fn request(heads: &ExchangeHeads, post_data: Option<Body>) -> Request {
     let RequestHead { method, url, version, headers, head_size, .. } = heads.request.clone();
-    // The protocol towards upstream, which may be another one than the client's.
+    // A HAR has the protocol of the upstream connection, which can differ from that of the client.
     let version = heads.response.as_ref().map_or(version, |head| head.version);
     Request {
         method,
@@ -65,7 +65,7 @@ fn request(heads: &ExchangeHeads, post_data: Option<Body>) -> Request {
 
 fn response(heads: &ExchangeHeads, content: Body) -> Response {
     let Some(ResponseHead { status, reason, version, headers, head_size, .. }) = heads.response.clone() else {
-        // A failure has status 0 in a HAR.
+        // A HAR stores a failed request with status 0.
         return Response { content, headers_size: -1, body_size: -1, ..Response::default() };
     };
     Response {
@@ -82,7 +82,7 @@ fn response(heads: &ExchangeHeads, content: Body) -> Response {
     }
 }
 
-/// The `_harproxy` member: the error of a failure, and informational responses.
+/// Returns the `_harproxy` member, which has the error of a failed request and the informational responses.
 fn own_member(heads: &ExchangeHeads) -> Option<Map<String, Value>> {
     let mut own = Map::new();
     if let Some(ExchangeEnd { reason: EndReason::Failed { kind, message }, .. }) = &heads.end {
@@ -101,11 +101,11 @@ fn list(fields: &HeaderFields) -> Vec<Value> {
     fields.0.iter().map(|header| json!({ "name": header.name, "value": to_chars(&header.value) })).collect()
 }
 
-/// The timings (HAR 1.2) in milliseconds. Phases that this exchange did not have are unknown.
+/// Returns the timings (HAR 1.2) in milliseconds. Phases without a measurement are `None`.
 fn timings(heads: &ExchangeHeads) -> Timings {
     let ended = heads.end.as_ref().map(|end| end.at);
     let Some(head) = &heads.response else {
-        // Of a failure, only the time of its end is known.
+        // For a failed request the journal has only the time of its end.
         return Timings { send: Some(0.0), wait: ended.map(millis), receive: Some(0.0), ..Timings::default() };
     };
     let uploaded =
@@ -123,7 +123,7 @@ fn timings(heads: &ExchangeHeads) -> Timings {
     }
 }
 
-/// The value of `time`: the sum of the phases, `ssl` being a part of `connect`.
+/// Returns the value of `time`: the sum of the phases. `connect` includes `ssl`.
 fn total(timings: &Timings) -> f64 {
     let Timings { blocked, dns, connect, ssl: _, send, wait, receive } = *timings;
     let sum: f64 = [blocked, dns, connect, send, wait, receive].into_iter().flatten().sum();
@@ -131,7 +131,7 @@ fn total(timings: &Timings) -> f64 {
 }
 
 fn millis(micros: i64) -> f64 {
-    // Exact: a duration in microseconds is far below 2^53.
+    // The conversion is exact: durations in microseconds are far below 2^53.
     micros.max(0) as f64 / 1000.0
 }
 

@@ -1,5 +1,5 @@
-//! Turns a journal into a fixture. The journal is indexed first and then written entry by entry, so that memory does
-//! not grow with payloads.
+//! Turns a journal into a fixture. The first pass indexes the journal and the second writes one entry at a time, so
+//! memory does not grow with payloads.
 
 mod arrangement;
 mod entry;
@@ -38,7 +38,7 @@ pub fn check(plan: &RecordPlan) -> Result<(), Error> {
     existing(plan).map(drop)
 }
 
-/// Returns the update mode of a recording that did not end well. It has not seen everything, so it removes no entries.
+/// Returns the update mode of an incomplete recording, which removes no entries.
 #[must_use]
 pub fn without_removals(update: UpdateMode) -> UpdateMode {
     if update == UpdateMode::Replace { UpdateMode::Merge } else { update }
@@ -75,7 +75,7 @@ fn existing(plan: &RecordPlan) -> Result<Option<Fixture>, Error> {
     }
 }
 
-/// Indexes a journal. Secrets have provisional names. `None` if it is empty.
+/// Indexes a journal. Secrets have provisional names. Returns `None` for an empty journal.
 pub fn open(journal: &LockedJournal) -> Result<Option<(JournalReader, JournalIndex)>, Error> {
     let failed = |source| Error::journal("reading the journal", &journal.paths.journal, source);
     let mut read = JournalIndex::read(journal.file.try_clone().map_err(failed)?).map_err(failed)?;
@@ -131,7 +131,7 @@ pub fn write(
     Ok(arrangement)
 }
 
-/// Gives the secrets of the journal the names that they have in the fixture.
+/// Chooses the placeholders that the secrets of the journal have in the fixture.
 fn choose_names(
     plan: &RecordPlan,
     old: Option<(&Fixture, &Arrangement)>,

@@ -1,5 +1,4 @@
-//! A payload of the journal on its way into a fixture: decoded, or as received if it does not decode, and at most
-//! `--max-body` bytes of it.
+//! Reads a journalled payload for a fixture: at most `--max-body` bytes, decoded, or as received if decoding fails.
 
 use std::io::{self, Read};
 
@@ -12,36 +11,38 @@ use harproxy_http::Headers;
 use harproxy_http::coding::{self, Coding};
 use harproxy_http::headers::to_chars;
 
+/// The client closed the connection.
 pub const CLIENT_LEFT: &str = "client-left";
-/// Upstream broke off.
+/// Upstream closed the connection.
 const UPSTREAM_DIED: &str = "upstream-died";
 /// The recording was killed.
 pub const INTERRUPTED: &str = "interrupted";
 /// The payload is longer than `--max-body`.
 const MAX_BODY: &str = "max-body";
-/// The payload was too long to be kept as received, and its rest did not decode.
+/// The rest of the payload did not decode, and the payload was too long to be stored as received.
 const UNDECODABLE: &str = "undecodable";
 
-/// Bytes of a truncated payload that are decoded only to count them, at most.
+/// The most bytes of a truncated payload that are decoded only to count them.
 const MAX_COUNTED: u64 = 1 << 30;
 
 /// A payload in the journal, its coding, and the reason why it is truncated.
 #[derive(Debug)]
 pub struct JournalledPayload<'a> {
     pieces: &'a [PayloadSpan],
-    /// Set if it was decoded before it was journalled.
+    /// Set if the recorder decoded the payload before it journalled it.
     decoded: Option<DecodedPayload>,
     mime_type: String,
     /// `None` if a coding is unknown.
     codings: Option<Vec<Coding>>,
-    /// The reason why it broke off.
+    /// The reason why the payload is incomplete.
     cut: Option<&'static str>,
-    /// Encoded bytes that came, or that were declared.
+    /// The encoded length: received, or declared for an incomplete payload.
     total: Option<u64>,
     max_body: Option<u64>,
 }
 
 impl<'a> JournalledPayload<'a> {
+    /// Returns the payload of a request.
     #[must_use]
     pub fn of_request(exchange: &'a IndexedExchange, heads: &ExchangeHeads, max_body: Option<u64>) -> Self {
         let end = heads.request_end.as_ref();
@@ -52,6 +53,7 @@ impl<'a> JournalledPayload<'a> {
         JournalledPayload::new(&exchange.sent, &heads.request.headers.0, cut, end, max_body)
     }
 
+    /// Returns the payload of a response.
     #[must_use]
     pub fn of_response(exchange: &'a IndexedExchange, heads: &ExchangeHeads, max_body: Option<u64>) -> Self {
         let cut = match heads.end.as_ref().map(|end| &end.reason) {
@@ -66,7 +68,7 @@ impl<'a> JournalledPayload<'a> {
         JournalledPayload::new(&exchange.received, headers, cut, end, max_body)
     }
 
-    /// `end`: the bytes that came, and whether they were journalled decoded.
+    /// Creates a payload. `end` has the number of received bytes, and the state of a payload that was journalled decoded.
     fn new(
         pieces: &'a PayloadPieces,
         headers: &Headers,
@@ -78,7 +80,7 @@ impl<'a> JournalledPayload<'a> {
         let (seen, decoded) = end.map_or((None, None), |(seen, decoded)| (Some(seen), decoded));
         JournalledPayload {
             pieces: &pieces.spans,
-            // After a kill there is no end frame.
+            // The journal of a killed recording has no end frame.
             decoded: pieces.decoded.then(|| decoded.unwrap_or_default()),
             mime_type: headers.get("content-type").map(|mime| to_chars(mime).into_owned()).unwrap_or_default(),
             codings: coding::codings(headers.get_all("content-encoding")),
@@ -88,14 +90,14 @@ impl<'a> JournalledPayload<'a> {
         }
     }
 
-    /// Whether the message had no payload, not even a truncated one.
+    /// Returns true for a message without a payload. A truncated payload may be empty.
     #[must_use]
     pub fn is_none(&self) -> bool {
         self.cut.is_none() && self.pieces.iter().all(|piece| piece.len == 0)
     }
 
-    /// Passes the decoded bytes to `store`, as many as decode if the payload is truncated. A payload that does not
-    /// decode is passed as received and marked as encoded; `store` is then called again.
+    /// Passes the decoded bytes to `store`. Of a truncated payload, these are the bytes that decode. If decoding fails,
+    /// `store` is called a second time, with the bytes as received and marked as encoded.
     pub fn store<F>(&self, reader: &mut JournalReader, mut store: F) -> Result<Body, harproxy_har::Error>
     where
         F: FnMut(PayloadSource<'_>) -> Result<Body, harproxy_har::Error>,
@@ -128,14 +130,14 @@ impl<'a> JournalledPayload<'a> {
                 return stored.map(|body| self.mark_truncated(body, decoded, None));
             }
         }
-        // A payload that was journalled decoded was cut then. Markers have changed its length since.
+        // The recorder applied `--max-body` to a decoded payload. Placeholders have another length than the secrets.
         let max_body = self.max_body.filter(|_| self.decoded.is_none());
         let mut raw = LimitedReader::new(Box::new(reader.stream(self.pieces)), max_body, false);
         let body = store(self.source(&mut raw, codings.is_some()))?;
         Ok(self.mark_truncated(body, raw, self.total))
     }
 
-    /// Whether the journal holds only its beginning.
+    /// Returns true if the journal has only the beginning of the payload.
     fn is_partial(&self) -> bool {
         let kept: u64 = self.pieces.iter().map(|piece| u64::from(piece.len)).sum();
         self.cut.is_some() || self.total.is_some_and(|total| total > kept)
@@ -146,7 +148,7 @@ impl<'a> JournalledPayload<'a> {
         PayloadSource { read, mime_type: &self.mime_type, encoded, truncated }
     }
 
-    /// Adds the reason and the lengths of a truncation, after the payload was read.
+    /// Adds the reason and the lengths of a truncation. The payload must have been read.
     fn mark_truncated(&self, mut body: Body, mut read: LimitedReader<'_>, total: Option<u64>) -> Body {
         if let Some(decoded) = &self.decoded {
             return self.mark_decoded(body, read.kept, decoded);
@@ -178,9 +180,9 @@ struct LimitedReader<'a> {
     inner: Box<dyn Read + Send + 'a>,
     left: u64,
     kept: u64,
-    /// A byte behind the limit that was read to see whether there is one.
+    /// Bytes read behind the limit: 1 if the payload is known to be longer.
     beyond: u64,
-    /// Treats the first error as the end, if any bytes came before it.
+    /// If set, an error after the first byte is the end of the payload.
     is_partial: bool,
     has_failed: bool,
 }
@@ -190,12 +192,12 @@ impl<'a> LimitedReader<'a> {
         LimitedReader { inner, left: limit.unwrap_or(u64::MAX), kept: 0, beyond: 0, is_partial, has_failed: false }
     }
 
-    /// Whether the payload does not decode for another reason than being partial.
+    /// Returns true if decoding failed, and not only because the payload is partial.
     fn is_broken(&self) -> bool {
         self.has_failed && !(self.is_partial && self.kept > 0)
     }
 
-    /// Whether the payload is longer than the limit.
+    /// Returns true if the payload is longer than the limit.
     fn has_more(&mut self) -> bool {
         if self.left == 0 && self.beyond == 0 {
             self.beyond = self.inner.read(&mut [0]).map_or(0, |read| read as u64);
@@ -203,7 +205,7 @@ impl<'a> LimitedReader<'a> {
         self.beyond > 0
     }
 
-    /// The length of the whole payload. `None` if it is longer than [`MAX_COUNTED`], or does not decode.
+    /// Returns the length of the whole payload. `None` if it does not decode or its rest exceeds [`MAX_COUNTED`].
     fn count_all(&mut self) -> Option<u64> {
         let rest = io::copy(&mut (&mut self.inner).take(MAX_COUNTED), &mut io::sink()).ok()?;
         (rest < MAX_COUNTED).then_some(self.kept + self.beyond + rest)
