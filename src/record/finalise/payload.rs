@@ -68,7 +68,7 @@ impl<'a> JournalledPayload<'a> {
         JournalledPayload::new(&exchange.received, headers, cut, end, max_body)
     }
 
-    /// Creates a payload. `end` has the number of received bytes, and the state of a payload that was journalled decoded.
+    /// Creates a payload. `end` has the number of received bytes, and the state of a payload that was decoded early.
     fn new(
         pieces: &'a PayloadPieces,
         headers: &Headers,
