@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
+use super::har_error;
 use super::index::{ExchangeHeads, IndexedExchange};
 use super::payload::JournalledPayload;
 use crate::record::journal::JournalReader;
@@ -15,11 +16,11 @@ use harproxy_http::headers::to_chars;
 /// Builds the entry of an exchange and writes its payloads.
 pub fn build(
     exchange: &IndexedExchange,
-    heads: &ExchangeHeads,
     reader: &mut JournalReader,
     writer: &mut FixtureWriter,
     max_body: Option<u64>,
 ) -> Result<Entry, harproxy_har::Error> {
+    let heads = &exchange.heads(reader).map_err(har_error)?;
     let sent = JournalledPayload::of_request(exchange, heads, max_body);
     let post_data = match sent.is_none() {
         true => None,

@@ -16,7 +16,6 @@ use std::io;
 
 pub use arrangement::Arrangement;
 use arrangement::EntrySource;
-use index::IndexedExchange;
 pub use index::JournalIndex;
 use payload::JournalledPayload;
 use sequences::ComparisonRules;
@@ -102,7 +101,8 @@ pub fn write(
         choose_names(plan, None, index, reader)?;
         let mut writer = create(plan, &recorded)?;
         for exchange in &index.exchanges {
-            add(exchange, index, reader, &mut writer)?;
+            let entry = entry::build(exchange, reader, &mut writer, index.meta.max_body)?;
+            writer.entry(&entry)?;
         }
         destination.finish(writer, index, &arrangement)?;
         return Ok(arrangement);
@@ -123,7 +123,10 @@ pub fn write(
                 EntrySource::Replace { old: at, new, keeps_payload } => {
                     replace(volatile, &old, (at, new, keeps_payload), index, reader, &mut writer)?;
                 }
-                EntrySource::Add(new) => add(&index.exchanges[new], index, reader, &mut writer)?,
+                EntrySource::Add(new) => {
+                    let entry = entry::build(&index.exchanges[new], reader, &mut writer, index.meta.max_body)?;
+                    writer.entry(&entry)?;
+                }
             }
         }
         destination.finish(writer, index, &arrangement)?;
@@ -149,18 +152,6 @@ fn choose_names(
 
 fn create(plan: &RecordPlan, scope: &[String]) -> Result<FixtureWriter, Error> {
     Ok(FixtureWriter::create(&plan.output, plan.content, scope)?.json_layout(plan.json_layout))
-}
-
-/// Adds the entry of a new exchange.
-fn add(
-    exchange: &IndexedExchange,
-    index: &JournalIndex,
-    reader: &mut JournalReader,
-    writer: &mut FixtureWriter,
-) -> Result<(), Error> {
-    let heads = exchange.heads(reader).map_err(har_error)?;
-    let entry = entry::build(exchange, &heads, reader, writer, index.meta.max_body)?;
-    Ok(writer.entry(&entry)?)
 }
 
 /// Replaces an old entry by a new exchange.
