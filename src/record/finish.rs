@@ -12,6 +12,7 @@ use super::journal::JournalReader;
 use super::{
     CmdEnd, Error, HostLine, OnFailure, RecordPlan, Recorder, RecordingResult, UpdateMode, Volatile, ambiguous, held,
 };
+use crate::verdict::request::RecordedEntry;
 use crate::verdict::{CheckId, Finding, Location, RunMode, Severity, Verdict, connections};
 use harproxy_har::Fixture;
 use harproxy_har::write::ContentMode;
@@ -120,9 +121,11 @@ impl Recorder {
         let replaced_held = held::discard(&locked.paths)?;
         locked.remove()?;
         let mut outcome = RecordingResult { written: true, replaced_held, ..self.outcome(&index, arrangement) };
+        let findings = &mut outcome.verdict.findings;
+        add_stored_results(findings, &index, &outcome.entries, &plan.output)?;
         if redactor.secrets().found() > 0 {
             let known = plan.values.iter().map(|(placeholder, _)| placeholder.clone()).collect();
-            outcome.verdict.findings.extend(ambiguous::find(&Fixture::open(&plan.output)?, &known));
+            findings.extend(ambiguous::find(&Fixture::open(&plan.output)?, &known));
         }
         Ok(outcome)
     }
@@ -229,6 +232,38 @@ impl Recorder {
         }
         lines.into_iter().map(|(host, line)| HostLine { host, ..line }).collect()
     }
+}
+
+/// Adds to each finding about upstream whether the fixture stores its failures. A failure does not replace a recorded
+/// response. `entries` are the entries of the written fixture by the numbers of their exchanges.
+fn add_stored_results(
+    findings: &mut [Finding],
+    index: &JournalIndex,
+    entries: &HashMap<u64, RecordedEntry>,
+    fixture: &Path,
+) -> Result<(), Error> {
+    if !findings.iter().any(|finding| finding.check == CheckId::UPSTREAM_FAILED) {
+        return Ok(());
+    }
+    let fixture = Fixture::open(fixture)?;
+    let has_response =
+        |recorded: &RecordedEntry| fixture.heads().get(recorded.entry).is_some_and(|head| head.status > 0);
+    for finding in findings.iter_mut().filter(|finding| finding.check == CheckId::UPSTREAM_FAILED) {
+        let failed = index.exchanges.iter().filter(|exchange| exchange.failure.as_ref() == Some(&finding.text));
+        let failed: Vec<bool> = failed.filter_map(|exchange| entries.get(&exchange.number)).map(has_response).collect();
+        let kept = failed.iter().filter(|has_response| **has_response).count();
+        let stored = match (kept, failed.len()) {
+            (_, 0) => continue,
+            (0, _) => "it is recorded as a failure, and replayed as one: the connection is closed".to_owned(),
+            (kept, all) if kept == all => "it is not recorded: the fixture keeps the response that it has".to_owned(),
+            (kept, all) => format!(
+                "{kept} of {all} requests keep the response that the fixture has; the others are recorded as \
+                 failures, and replayed as failures: the connection is closed"
+            ),
+        };
+        finding.text = format!("{}\n{stored}", finding.text);
+    }
+    Ok(())
 }
 
 fn take_naming(reader: &mut JournalReader, naming: &mut PlaceholderAllocator) {

@@ -25,6 +25,8 @@ pub struct IndexedExchange {
     request_end: Option<PayloadSpan>,
     response: Option<PayloadSpan>,
     end: Option<PayloadSpan>,
+    /// The message of an upstream failure, as journalled: with markers.
+    pub failure: Option<String>,
     pub sent: PayloadPieces,
     pub received: PayloadPieces,
 }
@@ -112,9 +114,13 @@ impl JournalIndex {
                 FrameKind::End if exchange.end.is_none() => {
                     let FirstOfEnd { reason } = decode(frame.payload)?;
                     exchange.end = Some(frame.span);
-                    if reason == EndReason::Dropped {
-                        open.remove(&frame.exchange);
-                        index.unanswered += 1;
+                    match reason {
+                        EndReason::Failed { message, .. } => exchange.failure = Some(message),
+                        EndReason::Dropped => {
+                            open.remove(&frame.exchange);
+                            index.unanswered += 1;
+                        }
+                        _ => {}
                     }
                 }
                 FrameKind::End | FrameKind::Meta | FrameKind::Request => {}
@@ -151,6 +157,7 @@ impl IndexedExchange {
             request_end: None,
             response: None,
             end: None,
+            failure: None,
             sent: PayloadPieces::default(),
             received: PayloadPieces::default(),
         }
