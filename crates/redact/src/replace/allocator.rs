@@ -169,6 +169,7 @@ impl FixtureReplacer {
         self.allocator.exclude_all_in(text);
     }
 
+    /// Excludes the placeholders in a text of any length.
     pub fn exclude_all_read(&mut self, read: &mut dyn Read) -> io::Result<()> {
         self.allocator.exclude_all_read(read)
     }
