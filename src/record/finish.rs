@@ -10,7 +10,8 @@ use indexmap::IndexMap;
 use super::finalise::{self, Arrangement, Destination, JournalIndex};
 use super::journal::JournalReader;
 use super::{
-    CmdEnd, Error, HostLine, OnFailure, RecordPlan, Recorder, RecordingResult, UpdateMode, Volatile, ambiguous, held,
+    CmdEnd, Error, HostLine, OnFailure, RecordPlan, Recorder, RecordingResult, RecordingSummary, UpdateMode, Volatile,
+    ambiguous, held,
 };
 use crate::verdict::request::RecordedEntry;
 use crate::verdict::{CheckId, Finding, Location, RunMode, Severity, Verdict, connections};
@@ -98,10 +99,11 @@ impl Recorder {
             return Ok(self.journal_failed(&reason));
         }
         let journal = finalise::open(locked)?;
-        let unanswered = journal.as_ref().map_or(0, |(_, index)| index.unanswered as u64);
+        let unanswered = journal.as_ref().map_or(0, |(_, index)| index.unanswered);
         let Some((mut reader, index)) = journal.filter(|(_, index)| !index.exchanges.is_empty()) else {
             locked.remove()?;
-            return Ok(RecordingResult { unanswered, ..self.nothing_recorded() });
+            let summary = RecordingSummary { unanswered, ..RecordingSummary::default() };
+            return Ok(RecordingResult { summary, ..self.nothing_recorded() });
         };
         if let Some(names) = &mut reader.names {
             names.add_known(redactor.secrets());
@@ -113,14 +115,14 @@ impl Recorder {
             take_naming(&mut reader, naming);
             locked.remove()?;
             let held = Some(locked.paths.held.clone());
-            return Ok(RecordingResult { held, replaced_held, ..self.outcome(&index, Arrangement::default()) });
+            return Ok(RecordingResult { held, replaced_held, ..self.outcome(&index, &Arrangement::default()) });
         }
         let arrangement = finalise::write(plan, plan.update, &index, &mut reader, Destination::Fixture)?;
         take_naming(&mut reader, naming);
         // The held recording is older. If the journal went first, a kill between the two would leave the older one.
         let replaced_held = held::discard(&locked.paths)?;
         locked.remove()?;
-        let mut outcome = RecordingResult { written: true, replaced_held, ..self.outcome(&index, arrangement) };
+        let mut outcome = RecordingResult { written: true, replaced_held, ..self.outcome(&index, &arrangement) };
         let findings = &mut outcome.verdict.findings;
         add_stored_results(findings, &index, &outcome.entries, &plan.output)?;
         if redactor.secrets().found() > 0 {
@@ -131,12 +133,11 @@ impl Recorder {
     }
 
     /// The outcome of a recording whose exchanges were arranged in this way.
-    fn outcome(&self, index: &JournalIndex, arrangement: Arrangement) -> RecordingResult {
+    fn outcome(&self, index: &JournalIndex, arrangement: &Arrangement) -> RecordingResult {
         let entries =
             index.exchanges.iter().map(|exchange| exchange.number).zip(arrangement.recorded_entries()).collect();
-        let Arrangement { unchanged, changed, added, not_seen, .. } = arrangement;
-        let unanswered = index.unanswered as u64;
-        RecordingResult { unchanged, changed, added, not_seen, unanswered, entries, ..self.unwritten_outcome(None) }
+        let summary = RecordingSummary::new(index, arrangement);
+        RecordingResult { summary, entries, ..self.unwritten_outcome(None) }
     }
 
     /// Nothing was recorded: the fixture, if there is one, stays as it is.
@@ -210,13 +211,9 @@ impl Recorder {
             verdict,
             hosts: self.hosts(),
             written: false,
-            unchanged: 0,
-            changed: 0,
-            added: 0,
-            not_seen: 0,
+            summary: RecordingSummary::default(),
             held: None,
             replaced_held: false,
-            unanswered: 0,
             entries: HashMap::new(),
         }
     }
