@@ -11,8 +11,6 @@ use http_body_util::{BodyExt, Full};
 pub use observed::{BodyEnd, BodyObserver, ObservedBody, ReadAllowance};
 
 mod observed;
-#[cfg(test)]
-mod script;
 
 /// The error of an aborted body. The connection is closed, or the HTTP/2 stream reset.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
