@@ -72,13 +72,9 @@ pub struct ReadAllowance {
 ///
 /// An aborted body passes its error on after [`BodyObserver::end`]. The receiver's connection is then closed, or its
 /// HTTP/2 stream reset, so that it cannot take the partial body for a complete one.
-pub struct ObservedBody<B>
-where
-    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: Into<BoxError>,
-{
+pub struct ObservedBody {
     /// Taken when the receiver leaves and the rest is read without it.
-    inner: Option<B>,
+    inner: Option<Body>,
     observer: Option<Box<dyn BodyObserver>>,
     /// Bytes of the declared length that have not come yet; `None` without a declared length.
     missing: Option<u64>,
@@ -122,16 +118,12 @@ struct ShortBody {
 #[error("the body broke off")]
 struct AbortedBody(#[source] Arc<dyn std::error::Error + Send + Sync>);
 
-impl<B> ObservedBody<B>
-where
-    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: Into<BoxError>,
-{
+impl ObservedBody {
     /// Puts an observer on a body.
     ///
     /// An empty body is reported as complete here, but its head does not wait for the observer: call
     /// [`ObservedBody::buffer`] before sending the head.
-    pub fn new(inner: B, observer: Box<dyn BodyObserver>) -> Self {
+    pub fn new(inner: Body, observer: Box<dyn BodyObserver>) -> Self {
         let missing = inner.size_hint().exact();
         if inner.is_end_stream() || missing == Some(0) {
             let mut over = ObservedBody::streaming(inner, None, Some(0));
@@ -161,17 +153,7 @@ where
         self
     }
 
-    /// The body of a response. If only one frame is left, it becomes a body in memory.
-    pub fn into_body(mut self) -> Body {
-        let only = match self.phase {
-            Phase::Releasing(Tail::Nothing) if self.missing == Some(0) && self.buffered.is_empty() => self.held.take(),
-            Phase::Over if self.buffered.is_empty() => return Body::Empty,
-            _ => None,
-        };
-        only.map_or_else(|| Body::boxed(self), Body::full)
-    }
-
-    fn streaming(inner: B, observer: Option<Box<dyn BodyObserver>>, missing: Option<u64>) -> Self {
+    fn streaming(inner: Body, observer: Option<Box<dyn BodyObserver>>, missing: Option<u64>) -> Self {
         let (buffered, held, phase) = (VecDeque::new(), None, Phase::Streaming);
         ObservedBody { inner: Some(inner), observer, missing, buffered, held, has_receiver: true, phase }
     }
@@ -188,7 +170,7 @@ where
         Poll::Ready(())
     }
 
-    fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+    fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if let Some(observer) = &mut self.observer {
             ready!(observer.poll_room(cx));
         }
@@ -214,7 +196,7 @@ where
     }
 
     /// Reports a frame to the observer and returns the data that can be passed on.
-    fn observe(&mut self, frame: Option<Result<Frame<Bytes>, B::Error>>) -> Option<Bytes> {
+    fn observe(&mut self, frame: Option<Result<Frame<Bytes>, BoxError>>) -> Option<Bytes> {
         match frame {
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => return self.observe_data(data),
@@ -224,7 +206,7 @@ where
                     }
                 }
             },
-            Some(Err(error)) => self.fail(error.into()),
+            Some(Err(error)) => self.fail(error),
             None => match self.missing {
                 Some(missing) if missing > 0 => self.fail(Box::new(ShortBody { missing })),
                 _ => self.complete(None),
@@ -268,11 +250,7 @@ where
     }
 }
 
-impl<B> HttpBody for ObservedBody<B>
-where
-    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: Into<BoxError>,
-{
+impl HttpBody for ObservedBody {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -329,11 +307,7 @@ where
 
 /// A body that is dropped before its end was cancelled by its receiver, unless the observer has an allowance to read
 /// the rest. An observer that is working on the end completes in the background.
-impl<B> Drop for ObservedBody<B>
-where
-    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: Into<BoxError>,
-{
+impl Drop for ObservedBody {
     fn drop(&mut self) {
         let runtime = tokio::runtime::Handle::try_current();
         let ending = match (self.observer.take(), std::mem::replace(&mut self.phase, Phase::Over)) {

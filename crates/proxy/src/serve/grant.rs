@@ -50,5 +50,5 @@ pub(super) async fn connect(
         },
     };
     let upgrade = hyper::upgrade::on(&mut request);
-    Ok((Response::new(Body::Empty), Some((GrantedConnect { to, connection, target }, upgrade))))
+    Ok((Response::new(Body::default()), Some((GrantedConnect { to, connection, target }, upgrade))))
 }

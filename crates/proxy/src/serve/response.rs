@@ -132,7 +132,7 @@ mod tests {
         ];
         assert_eq!(names(&prepared(&Method::GET, 200, &headers, Body::full("x"))), ["trailer", "x-stays"]);
         let upgrade = [("connection", "upgrade"), ("upgrade", "websocket")];
-        assert_eq!(names(&prepared(&Method::GET, 101, &upgrade, Body::Empty)), ["connection", "upgrade"]);
+        assert_eq!(names(&prepared(&Method::GET, 101, &upgrade, Body::default())), ["connection", "upgrade"]);
     }
 
     #[test]
@@ -143,10 +143,10 @@ mod tests {
         };
         assert_eq!(length(&Method::GET, 200, "1", Body::full("x")).as_deref(), Some("1"));
         assert_eq!(length(&Method::GET, 200, "2", Body::full("x")), None);
-        assert_eq!(length(&Method::HEAD, 200, "77", Body::Empty).as_deref(), Some("77"));
+        assert_eq!(length(&Method::HEAD, 200, "77", Body::default()).as_deref(), Some("77"));
         assert_eq!(length(&Method::HEAD, 200, "77", Body::full("x")).as_deref(), Some("77"));
-        assert_eq!(length(&Method::GET, 304, "77", Body::Empty).as_deref(), Some("77"));
-        assert_eq!(length(&Method::GET, 204, "0", Body::Empty), None);
+        assert_eq!(length(&Method::GET, 304, "77", Body::default()).as_deref(), Some("77"));
+        assert_eq!(length(&Method::GET, 204, "0", Body::default()), None);
         let head = prepared(&Method::HEAD, 200, &[], Body::full("four"));
         assert_eq!(head.headers()[CONTENT_LENGTH], "4");
         assert!(head.body().is_end_stream());
