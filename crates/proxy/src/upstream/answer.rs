@@ -57,8 +57,8 @@ impl AnswerBody {
     }
 
     fn end_lease(&mut self) {
-        if let Some(lease) = self.lease.take() {
-            lease.complete();
+        if let Some(mut lease) = self.lease.take() {
+            lease.is_over = true;
         }
     }
 }
@@ -90,25 +90,24 @@ impl Body for AnswerBody {
 /// An answer's claim on its connection until the body ends. Dropped before that, it aborts the upload and closes an
 /// HTTP/1.1 connection.
 pub(super) struct Lease {
-    pub(super) upload: Option<UploadHandle>,
+    pub(super) upload: UploadHandle,
     /// `None` if an Upgrade took the connection.
     pub(super) connection: Option<RequestConnection>,
     pub(super) to: Origin,
     pub(super) pool: WeakPool,
     /// Time limit for an upload whose answer is complete.
     pub(super) upload_timeout: Duration,
+    /// The body was read to its end.
+    pub(super) is_over: bool,
 }
 
-impl Lease {
-    fn complete(mut self) {
-        let upload = self.upload.take();
-        match &upload {
-            // Upstream answered without reading the body.
-            Some(upload) if upload.is_abandoned() => return upload.abort(),
-            Some(upload) if !upload.is_complete() => return abort_later(upload.clone(), self.upload_timeout),
-            _ => {}
-        }
-        if let Some(RequestConnection::Http1(connection, in_use)) = self.connection.take() {
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if !self.is_over || self.upload.is_abandoned() {
+            self.upload.abort();
+        } else if !self.upload.is_complete() {
+            abort_later(self.upload.clone(), self.upload_timeout);
+        } else if let Some(RequestConnection::Http1(connection, in_use)) = self.connection.take() {
             drop(in_use);
             if let Some(pool) = self.pool.upgrade()
                 && !connection.send.is_closed()
@@ -126,14 +125,6 @@ fn abort_later(upload: UploadHandle, timeout: Duration) {
             tokio::time::sleep(timeout).await;
             upload.abort();
         });
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if let Some(upload) = &self.upload {
-            upload.abort();
-        }
     }
 }
 

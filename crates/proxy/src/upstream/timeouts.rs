@@ -63,7 +63,7 @@ impl fmt::Display for Step {
 }
 
 /// Resolves when upstream has read no part of the request for `limit`, although the client has sent more.
-pub(super) async fn overdue(upload: Option<&UploadHandle>, sent_at: std::time::Instant, limit: Duration) {
+pub(super) async fn overdue(upload: &UploadHandle, sent_at: std::time::Instant, limit: Duration) {
     let mut since = Instant::from(sent_at);
     loop {
         match since.checked_add(limit) {
@@ -71,7 +71,7 @@ pub(super) async fn overdue(upload: Option<&UploadHandle>, sent_at: std::time::I
             // The limit is beyond the range of the clock.
             None => std::future::pending().await,
         }
-        let latest = match upload.map_or(UploadProgress::NotStarted, UploadHandle::progress) {
+        let latest = match upload.progress() {
             UploadProgress::NotStarted => since,
             UploadProgress::ReadAt(moment) => moment.max(since),
             UploadProgress::WaitsForClient => Instant::now(),

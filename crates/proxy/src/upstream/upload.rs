@@ -17,7 +17,7 @@ use harproxy_support::sync::lock;
 const CONTINUE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The body for hyper. Without a body it declares no length either: hyper would add `content-length: 0` over HTTP/2.
-pub(super) struct Upload(Option<Arc<Mutex<UploadState>>>);
+pub(super) struct Upload(Arc<Mutex<UploadState>>);
 
 /// Controls an [`Upload`] from outside of hyper.
 #[derive(Clone)]
@@ -28,7 +28,7 @@ struct UploadState {
     gate: Gate,
     /// A frame was returned to hyper.
     is_started: bool,
-    /// hyper has dropped the body.
+    /// hyper has dropped the body, or there is none.
     is_complete: bool,
     /// The answer has come, so the request is not sent again.
     is_answered: bool,
@@ -65,24 +65,21 @@ struct AbortedUpload;
 impl Upload {
     /// Wraps the body of a request. With `expects_continue` it is not polled before upstream's 100, a final answer, or
     /// [`CONTINUE_TIMEOUT`].
-    pub(super) fn new(body: Option<Body>, expects_continue: bool) -> (Upload, Option<UploadHandle>) {
-        let Some(body) = body else {
-            return (Upload(None), None);
-        };
+    pub(super) fn new(body: Option<Body>, expects_continue: bool) -> (Upload, UploadHandle) {
         let gate = match expects_continue {
             true => Gate::WaitsForContinue(Box::pin(sleep(CONTINUE_TIMEOUT))),
             false => Gate::Open,
         };
         let state = Arc::new(Mutex::new(UploadState {
-            body: Some(body),
+            is_complete: body.is_none(),
+            body,
             gate,
             is_started: false,
-            is_complete: false,
             is_answered: false,
             progress: UploadProgress::NotStarted,
             waker: None,
         }));
-        (Upload(Some(state.clone())), Some(UploadHandle(state)))
+        (Upload(state.clone()), UploadHandle(state))
     }
 }
 
@@ -108,10 +105,10 @@ impl UploadHandle {
         }
     }
 
-    /// Takes the body back if nothing of it was sent.
-    pub(super) fn reclaim(&self) -> Option<Body> {
+    /// Takes the body back, if there is one. Returns `None` if a part of it was sent.
+    pub(super) fn reclaim(&self) -> Option<Option<Body>> {
         let mut state = lock(&self.0);
-        if state.is_started { None } else { state.body.take() }
+        (!state.is_started).then(|| state.body.take())
     }
 
     pub(super) fn progress(&self) -> UploadProgress {
@@ -170,10 +167,7 @@ impl HttpBody for Upload {
     type Error = BoxError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Some(state) = &self.0 else {
-            return Poll::Ready(None);
-        };
-        let mut state = lock(state);
+        let mut state = lock(&self.0);
         let polled = state.poll(cx);
         match &polled {
             Poll::Ready(_) => {
@@ -189,26 +183,25 @@ impl HttpBody for Upload {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(|state| lock(state).body.as_ref().is_some_and(HttpBody::is_end_stream))
+        let state = lock(&self.0);
+        state.is_complete || state.body.as_ref().is_some_and(HttpBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.as_ref().and_then(|state| lock(state).body.as_ref().map(HttpBody::size_hint)).unwrap_or_default()
+        lock(&self.0).body.as_ref().map(HttpBody::size_hint).unwrap_or_default()
     }
 }
 
 /// hyper drops a body as soon as it needs no more of it.
 impl Drop for Upload {
     fn drop(&mut self) {
-        if let Some(state) = &self.0 {
-            let mut state = lock(state);
-            state.is_complete = true;
-            if state.progress == UploadProgress::WaitsForClient {
-                state.progress = UploadProgress::ReadAt(Instant::now());
-            }
-            if state.is_answered {
-                state.body = None;
-            }
+        let mut state = lock(&self.0);
+        state.is_complete = true;
+        if state.progress == UploadProgress::WaitsForClient {
+            state.progress = UploadProgress::ReadAt(Instant::now());
+        }
+        if state.is_answered {
+            state.body = None;
         }
     }
 }

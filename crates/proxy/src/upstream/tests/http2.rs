@@ -99,7 +99,11 @@ async fn sessions_do_not_share_connections() {
     let named = crate::origin::Session(Some("other".into()));
     assert!(!client.upstream.has_shared(&client.pool.with_session(named.clone()), &client.to));
     let request = client.request("GET", "/").version(Version::HTTP_2).body(empty()).unwrap();
-    let answer = client.upstream.send(&client.pool.with_session(named.clone()), &client.to, request).await.unwrap();
+    let answer = client
+        .upstream
+        .send(&client.pool.with_session(named.clone()), &client.to, request.map(Body::boxed))
+        .await
+        .unwrap();
     assert_eq!(answer.connection, 2);
 }
 

@@ -256,7 +256,7 @@ async fn dropped_request_is_not_sent_and_closes_its_connection() {
     let client = TestClient::plain(addr);
     client.get("/first").await.unwrap();
     let request = client.request("GET", "/dropped").body(empty()).unwrap();
-    assert!(client.upstream.send(&client.pool, &client.to, request).now_or_never().is_none());
+    assert!(client.upstream.send(&client.pool, &client.to, request.map(Body::boxed)).now_or_never().is_none());
     let last = client.get("/last").await.unwrap();
     assert_eq!((last.connection, last.reused), (2, false));
     let paths: Vec<String> = log.all().iter().map(|head| head.split(' ').nth(1).unwrap().to_owned()).collect();
