@@ -8,7 +8,7 @@ use ::http::request::Parts;
 use ::http::uri::{Authority, PathAndQuery};
 use ::http::{Error, HeaderMap, HeaderName, HeaderValue, Request, Uri, Version};
 
-use super::route::TargetForm;
+use super::connection::TargetForm;
 use crate::origin::Origin;
 use harproxy_http::headers::{connection_options, is_hop_by_hop};
 

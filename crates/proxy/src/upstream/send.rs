@@ -10,10 +10,10 @@ use http_body::Body as _;
 
 use super::Upstream;
 use super::answer::{Answer, AnswerBody, Lease};
+use super::connection::{RequestConnection, Sender};
 use super::error::{SendError, UpstreamError, causes};
 use super::head::{self, BodyLength};
 use super::pool::ClientPool;
-use super::reserve::{RequestConnection, Requirements};
 use super::timeouts::{Step, overdue};
 use super::upload::Upload;
 use crate::body::Body;
@@ -48,11 +48,11 @@ impl Upstream {
             None => BodyLength::Unknown,
         };
         let http2 = parts.version == Version::HTTP_2;
-        let requirements = Requirements { http2, to_origin: head::upgrades(&parts.headers) };
+        let to_origin = head::upgrades(&parts.headers);
         let body = (length != BodyLength::Empty).then_some(body);
         let mut outgoing = Outgoing { parts, body, length };
         loop {
-            let (connection, blocked) = self.reserve(pool, to, requirements).await?;
+            let (connection, blocked) = self.reserve(pool, to, http2, to_origin).await?;
             if let Some(answer) = self.attempt(pool, to, connection, blocked, &mut outgoing).await? {
                 return Ok(answer);
             }
@@ -68,11 +68,10 @@ impl Upstream {
         blocked: Duration,
         outgoing: &mut Outgoing,
     ) -> Result<Option<Answer>, SendError> {
-        let head = match &connection {
-            RequestConnection::Http1(connection, _) => {
-                head::http1(&outgoing.parts, to, &connection.form, outgoing.length)
-            }
-            RequestConnection::Http2 { .. } => head::http2(&outgoing.parts, to, outgoing.length),
+        let state = connection.state().clone();
+        let head = match connection.sender {
+            Sender::Http1(_) => head::http1(&outgoing.parts, to, &state.form, outgoing.length),
+            Sender::Http2(_) => head::http2(&outgoing.parts, to, outgoing.length),
         };
         let head = head.map_err(|source| UpstreamError::Request { to: to.clone(), source })?;
         let expects_continue =
@@ -88,7 +87,7 @@ impl Upstream {
             }
             lock(&collected).push((answer.status(), answer.headers().clone()));
         });
-        let (connect, received) = (connection.take_fresh(), connection.received());
+        let (connect, received) = (lock(&state.fresh).take(), connection.received());
         let sent_at = Instant::now();
         let limit = self.timeouts.answer;
         let answered = tokio::select! {
@@ -108,11 +107,9 @@ impl Upstream {
                 let h2 = causes(&error).find_map(|cause| cause.downcast_ref::<h2::Error>());
                 let is_unseen = is_unwritten || h2.is_some_and(is_unprocessed);
                 tracing::debug!(%to, %error, is_unseen, is_fresh, "no answer");
-                if let RequestConnection::Http2 { connection, .. } = &connection
-                    && is_unseen
-                {
+                if is_unseen && matches!(connection.sender, Sender::Http2(_)) {
                     // It accepts no more requests, although hyper still reports it as open.
-                    self.shared.slot(pool.session(), to).remove(connection.id);
+                    self.shared.slot(pool.session(), to).remove(state.id);
                 }
                 if is_unseen
                     && !is_fresh
@@ -138,7 +135,6 @@ impl Upstream {
             return Err(UpstreamError::Broken { to: to.clone(), source: Box::new(UnexpectedUpgrade) }.into());
         }
         upload_handle.set_answered();
-        let (id, remote) = connection.id_and_remote();
         let lease = Lease {
             upload: upload_handle,
             connection: (!is_upgrade).then_some(connection),
@@ -150,8 +146,8 @@ impl Upstream {
         let informational = std::mem::take(&mut *lock(&informational));
         Ok(Some(Answer {
             response: response.map(|body| AnswerBody::new(body, lease)),
-            connection: id,
-            remote,
+            connection: state.id,
+            remote: state.remote,
             connect,
             blocked,
             sent_at,

@@ -20,9 +20,10 @@ const CONTINUE_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) struct Upload(Arc<Mutex<UploadState>>);
 
 /// Controls an [`Upload`] from outside of hyper.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) struct UploadHandle(Arc<Mutex<UploadState>>);
 
+#[derive(Debug)]
 struct UploadState {
     body: Option<Body>,
     gate: Gate,
@@ -47,6 +48,7 @@ pub(super) enum UploadProgress {
     WaitsForClient,
 }
 
+#[derive(Debug)]
 enum Gate {
     Open,
     /// Closed until upstream sends 100, or the timer fires.
