@@ -69,10 +69,8 @@ impl Upstream {
         outgoing: &mut Outgoing,
     ) -> Result<Option<Answer>, SendError> {
         let state = connection.state().clone();
-        let head = match connection.sender {
-            Sender::Http1(_) => head::http1(&outgoing.parts, to, &state.form, outgoing.length),
-            Sender::Http2(_) => head::http2(&outgoing.parts, to, outgoing.length),
-        };
+        let form = matches!(connection.sender, Sender::Http1(_)).then_some(&state.form);
+        let head = head::make(&outgoing.parts, to, form, outgoing.length);
         let head = head.map_err(|source| UpstreamError::Request { to: to.clone(), source })?;
         let expects_continue =
             head.headers().get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
