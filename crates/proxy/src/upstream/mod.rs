@@ -20,7 +20,6 @@ mod reserve;
 mod route;
 mod send;
 mod tcp;
-mod timeouts;
 mod upload;
 mod via;
 
@@ -31,10 +30,9 @@ pub use answer::{Answer, AnswerBody};
 pub use connection::{ConnectTimings, Dialled};
 pub use error::{OwnProxy, PlanError, SendError, UpstreamError};
 pub use head::HostStays;
-pub use plan::{Mapping, UpstreamPlan, UpstreamProxy};
+pub use plan::{Mapping, Step, Timeouts, UpstreamPlan, UpstreamProxy};
 pub use pool::ClientPool;
 pub(crate) use reserve::{H2, HTTP1};
-pub use timeouts::{Step, Timeouts};
 
 use crate::origin::Origin;
 use harproxy_tls::authority::Alpn;

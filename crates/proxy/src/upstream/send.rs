@@ -13,8 +13,8 @@ use super::answer::{Answer, AnswerBody, Lease};
 use super::connection::{RequestConnection, Sender};
 use super::error::{SendError, UpstreamError, causes};
 use super::head::{self, BodyLength};
+use super::plan::Step;
 use super::pool::ClientPool;
-use super::timeouts::{Step, overdue};
 use super::upload::Upload;
 use crate::body::Body;
 use crate::origin::Origin;
@@ -92,7 +92,7 @@ impl Upstream {
             biased;
             answered = connection.send(request) => answered,
             // The connection closes, or the stream is reset: a late answer could not be matched to its request.
-            () = overdue(&upload_handle, sent_at, limit) => {
+            () = upload_handle.overdue(sent_at, limit) => {
                 return Err(UpstreamError::Timeout { step: Step::Answer, to: to.clone(), proxy: None, limit }.into());
             }
         };

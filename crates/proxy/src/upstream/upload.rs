@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use crate::body::{Body, BoxError};
 use harproxy_support::sync::lock;
@@ -39,7 +39,7 @@ struct UploadState {
 
 /// When upstream last read a part of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum UploadProgress {
+enum UploadProgress {
     /// Nothing was read yet.
     NotStarted,
     /// A part was read then, and no more was requested.
@@ -113,8 +113,23 @@ impl UploadHandle {
         (!state.is_started).then(|| state.body.take())
     }
 
-    pub(super) fn progress(&self) -> UploadProgress {
-        lock(&self.0).progress
+    /// Resolves when upstream has read no part of the request for `limit`, although the client has sent more.
+    pub(super) async fn overdue(&self, sent_at: std::time::Instant, limit: Duration) {
+        let mut since = Instant::from(sent_at);
+        // Without a due time the limit is beyond the range of the clock.
+        while let Some(due) = since.checked_add(limit) {
+            sleep_until(due).await;
+            let latest = match lock(&self.0).progress {
+                UploadProgress::NotStarted => since,
+                UploadProgress::ReadAt(moment) => moment.max(since),
+                UploadProgress::WaitsForClient => Instant::now(),
+            };
+            if latest == since {
+                return;
+            }
+            since = latest;
+        }
+        std::future::pending().await
     }
 
     /// Returns true if hyper has dropped the body, so that the connection can be used again.
