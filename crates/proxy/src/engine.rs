@@ -10,11 +10,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::handler::{Connection, ConnectionEvent, Handler};
 use crate::limits::ClientTimeouts;
-use crate::listen::threads::Threads;
-use crate::origin::Session;
-use crate::own_address::is_own_host;
+use crate::origin::{Session, is_own_host};
 use crate::serve::auth::Credentials;
 use crate::serve::reverse_origins::ReverseOrigins;
+use crate::threads::Threads;
 use crate::upstream::ClientPool;
 use harproxy_tls::authority::Authority;
 

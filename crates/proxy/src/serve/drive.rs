@@ -13,8 +13,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::TaskTracker;
 
-use super::grant::GrantedConnect;
-use super::http_connection::HttpConnection;
+use super::http_connection::{GrantedConnect, HttpConnection};
 use super::idle::{IdleTracker, WaitingFor};
 use crate::engine::Stop;
 use crate::handler::ConnectionEvent;

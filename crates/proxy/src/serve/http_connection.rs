@@ -9,19 +9,18 @@ use ::http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
-use super::grant::{self, GrantedConnect};
 use super::idle::IdleTracker;
 use super::refusal::Refusal;
-use super::response_body::ResponseBody;
+use super::response::{self, ResponseBody};
 use super::reverse_origins::ReverseOrigins;
 use super::reverse_urls::{ClientTarget, UrlRewriter};
-use super::target::{Site, site_of};
-use super::{auth, own_pages, response};
+use super::target::{Site, connect_origin, site_of};
+use super::{auth, own_pages};
 use crate::body::Body;
 use crate::engine::{ClientConnection, OwnPort};
-use crate::handler::{Close, Connection, ConnectionEvent, Exchange};
-use crate::origin::Session;
-use crate::upstream::HostStays;
+use crate::handler::{Close, Connection, ConnectionEvent, Exchange, Tunnel};
+use crate::origin::{Origin, Session};
+use crate::upstream::{Dialled, HostStays};
 use harproxy_support::sync::lock;
 
 /// The role of a connection towards its client.
@@ -45,6 +44,21 @@ pub(crate) struct HttpConnection {
     pub(crate) idle: Arc<IdleTracker>,
     /// The CONNECT that ends this connection.
     granted: Mutex<Option<(GrantedConnect, OnUpgrade)>>,
+}
+
+/// A CONNECT that was answered with 200.
+pub(crate) struct GrantedConnect {
+    pub(crate) to: Origin,
+    pub(crate) connection: Connection,
+    pub(crate) target: TunnelTarget,
+}
+
+/// The use of a tunnel.
+pub(crate) enum TunnelTarget {
+    Intercept(Option<Dialled>),
+    PassThrough(Dialled),
+    /// A `--reverse` port of the engine itself.
+    Reverse(Arc<ReverseOrigins>),
 }
 
 /// The handler's answer, or the reason why the handler does not get the request.
@@ -98,9 +112,7 @@ impl HttpConnection {
         let session = auth::session(self.client.engine.auth.as_ref(), request.headers().get(PROXY_AUTHORIZATION))?;
         let connection = self.client.with_session(session);
         if request.method() == Method::CONNECT {
-            let (response, granted) = grant::connect(&self.client, connection, request).await?;
-            *lock(&self.granted) = granted;
-            return Ok(Ok(response));
+            return self.connect(connection, request).await;
         }
         let site = site_of(request.uri())?;
         match self.client.engine.own_port(self.client.local, &site.origin.host, site.origin.port) {
@@ -115,6 +127,26 @@ impl HttpConnection {
             }
             Some(OwnPort::Proxy) => Err(Refusal::Loop(self.client.engine.proxy)),
         }
+    }
+
+    /// Asks the handler about a CONNECT, and keeps a granted one.
+    async fn connect(&self, connection: Connection, mut request: Request<Incoming>) -> Answered {
+        if request.version() >= Version::HTTP_2 {
+            return Err(Refusal::NoTunnel("CONNECT over HTTP/2 is not supported; use HTTP/1.1 towards the proxy."));
+        }
+        let to = connect_origin(request.uri())?;
+        let target = match self.client.engine.own_port(self.client.local, &to.host, to.port) {
+            Some(OwnPort::Proxy) => return Err(Refusal::Loop(self.client.engine.proxy)),
+            Some(OwnPort::Reverse(origins)) => TunnelTarget::Reverse(origins.clone()),
+            None => match self.client.engine.handler.tunnel(&connection, &to).await {
+                Tunnel::Intercept(dialled) => TunnelTarget::Intercept(dialled),
+                Tunnel::PassThrough(dialled) => TunnelTarget::PassThrough(dialled),
+                Tunnel::Refuse(response) => return Ok(Ok(response)),
+            },
+        };
+        let upgrade = hyper::upgrade::on(&mut request);
+        *lock(&self.granted) = Some((GrantedConnect { to, connection, target }, upgrade));
+        Ok(Ok(Response::default()))
     }
 
     async fn answer_as_origin(&self, site: &Site, mut request: Request<Incoming>) -> Answered {

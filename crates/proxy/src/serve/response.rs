@@ -2,15 +2,17 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use ::http::header::{CONNECTION, CONTENT_LENGTH, PROXY_AUTHENTICATE};
 use ::http::{HeaderValue, Method, Response, StatusCode, Version};
 use bytes::Bytes;
-use http_body::Body as _;
+use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
+use tokio::sync::futures::OwnedNotified;
 
-use crate::body::Body;
+use super::idle::Busy;
+use crate::body::{Body, BoxError};
 use harproxy_http::headers::remove_connection_fields;
 
 /// Removes hop-by-hop headers and a Content-Length that contradicts the body, so that hyper can frame the response.
@@ -83,19 +85,78 @@ async fn prepare_bodiless(response: &mut Response<Body>, method: &Method, client
 /// A body that declares a length and is never sent.
 struct LengthOnly(u64);
 
-impl http_body::Body for LengthOnly {
+impl HttpBody for LengthOnly {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         Poll::Ready(None)
     }
 
-    fn size_hint(&self) -> http_body::SizeHint {
-        http_body::SizeHint::with_exact(self.0)
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0)
+    }
+}
+
+/// The body of a response. The request ends when it is dropped.
+///
+/// When a body fails, hyper discards what it has not written yet. So the error is held back until a flush: the client
+/// gets all the data before its connection is closed, or its stream reset.
+///
+/// Over HTTP/1.1 hyper flushes when the body is pending. Over HTTP/2 it flushes only after writing something: an empty
+/// frame. A flush that was in progress began without that frame, so two are needed.
+pub(super) struct ResponseBody {
+    body: Body,
+    busy: Busy,
+    error: Option<BoxError>,
+    /// Empty frames still to be sent before the error.
+    empty_frames: u8,
+    flush: Option<Pin<Box<OwnedNotified>>>,
+}
+
+impl ResponseBody {
+    pub(super) fn new(body: Body, busy: Busy, version: Version) -> Self {
+        let empty_frames = if version >= Version::HTTP_2 { 2 } else { 0 };
+        ResponseBody { body, busy, error: None, empty_frames, flush: None }
+    }
+
+    fn empty_frame(&mut self) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.empty_frames -= 1;
+        // Created before the frame is returned: another thread may flush it before this body is polled again.
+        self.flush = Some(Box::pin(self.busy.next_flush()));
+        Poll::Ready(Some(Ok(Frame::data(Bytes::new()))))
+    }
+}
+
+impl HttpBody for ResponseBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        if this.error.is_none() {
+            match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
+                Some(Err(error)) => this.error = Some(error),
+                frame => return Poll::Ready(frame),
+            }
+            if this.empty_frames > 0 {
+                return this.empty_frame();
+            }
+        }
+        let flush = this.flush.get_or_insert_with(|| Box::pin(this.busy.next_flush()));
+        ready!(flush.as_mut().poll(cx));
+        if this.empty_frames > 0 {
+            return this.empty_frame();
+        }
+        Poll::Ready(this.error.take().map(Err))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.error.is_none() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

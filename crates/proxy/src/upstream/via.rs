@@ -21,8 +21,7 @@ use super::plan::UpstreamProxy;
 use super::tcp;
 
 use crate::body::BoxError;
-use crate::origin::{Origin, Scheme, with_port};
-use crate::own_address::is_own_host;
+use crate::origin::{Origin, Scheme, is_own_host, with_port};
 use crate::stream::{ByteStream, Io};
 use harproxy_tls::upstream::Trust;
 

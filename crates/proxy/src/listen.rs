@@ -9,17 +9,17 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 
-use super::threads::Threads;
 use crate::background;
 use crate::engine::{ClientConnection, Engine, Stop};
 use crate::handler::Handler;
-use crate::intercept::converse::converse;
+use crate::intercept::converse;
 use crate::limits::ClientTimeouts;
 use crate::origin::Session;
 use crate::serve::auth::Credentials;
 use crate::serve::http_connection::ConnectionKind;
 use crate::serve::reverse_origins::{ReverseOrigins, ReversePlan};
 use crate::stream::ByteStream;
+use crate::threads::Threads;
 use harproxy_support::runtime::Runtime;
 use harproxy_tls::authority::Authority;
 
