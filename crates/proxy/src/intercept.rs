@@ -30,29 +30,23 @@ pub(crate) async fn converse(
     mut stream: ByteStream,
 ) {
     let timeouts = client.engine.timeouts;
-    let detected = tokio::select! {
-        detected = detect(&mut stream, timeouts) => detected,
-        () = client.stop.drain.cancelled() => return,
-    };
-    match detected {
-        Ok(Some(Protocol::Tls)) => {
-            let alpn = if matches!(kind, ConnectionKind::Proxy) { Alpn::Http1 } else { Alpn::Http2 };
-            let deadline = Instant::now() + timeouts.head;
-            let handshake = async {
-                let hello = ClientHello::read(stream, deadline).await?;
-                let host = hello.server_name.clone().unwrap_or_else(|| client.local.ip().to_string());
-                let answered = hello.answer(&client.engine.authority, &host, alpn, deadline).await;
-                answered.inspect_err(|reason| tracing::debug!("TLS handshake with a client failed: {reason}")).ok()
-            };
-            let handshake = client.stop.drain.run_until_cancelled(handshake);
-            let Some(Some((stream, is_http2))) = handshake.await else { return };
-            serve(HttpConnection::new(client.clone(), kind, session), stream, is_http2).await;
-        }
-        Ok(Some(protocol)) => {
-            serve(HttpConnection::new(client.clone(), kind, session), stream, protocol == Protocol::Http2).await;
-        }
-        Ok(None) | Err(_) => {}
+    let detected = client.stop.drain.run_until_cancelled(detect(&mut stream, timeouts)).await;
+    let Some(protocol) = detected.flatten() else { return };
+    let mut is_http2 = protocol == Protocol::Http2;
+    if protocol == Protocol::Tls {
+        let alpn = if matches!(kind, ConnectionKind::Proxy) { Alpn::Http1 } else { Alpn::Http2 };
+        let deadline = Instant::now() + timeouts.head;
+        let handshake = async {
+            let hello = ClientHello::read(stream, deadline).await?;
+            let local = client.local.ip().to_string();
+            let answered = hello.answer(&client.engine.authority, &local, alpn, deadline).await;
+            answered.inspect_err(|reason| tracing::debug!("TLS handshake with a client failed: {reason}")).ok()
+        };
+        let answered = client.stop.drain.run_until_cancelled(handshake).await.flatten();
+        let Some(answered) = answered else { return };
+        (stream, is_http2) = answered;
     }
+    serve(HttpConnection::new(client, kind, session), stream, is_http2).await;
 }
 
 /// Serves HTTP, and the tunnel that a CONNECT leads to.
@@ -114,8 +108,8 @@ async fn intercept(
         }
     };
     match (detected, dialled) {
-        (Ok(Some(Protocol::Tls)), dialled) => terminate_tls(client, to, connection, stream, dialled).await,
-        (Ok(Some(protocol @ (Protocol::Http1 | Protocol::Http2))), dialled) => {
+        (Some(Protocol::Tls), dialled) => terminate_tls(client, to, connection, stream, dialled).await,
+        (Some(protocol @ (Protocol::Http1 | Protocol::Http2)), dialled) => {
             let to = Origin { scheme: Scheme::Http, ..to };
             if let Some(dialled) = dialled {
                 connection.pool.put_dialled(&to, dialled);
@@ -124,9 +118,9 @@ async fn intercept(
             let http = HttpConnection::new(client, ConnectionKind::Tunnel(site), connection.session().clone());
             serve(http, stream, protocol == Protocol::Http2).await;
         }
-        (Ok(Some(Protocol::Unknown)), Some(dialled)) => pass_through(&client, to, stream, dialled).await,
-        (Ok(Some(Protocol::Unknown)), None) => client.event(ConnectionEvent::UnknownProtocol { to }),
-        (Ok(None) | Err(_), _) => {}
+        (Some(Protocol::Unknown), Some(dialled)) => pass_through(&client, to, stream, dialled).await,
+        (Some(Protocol::Unknown), None) => client.event(ConnectionEvent::UnknownProtocol { to }),
+        (None, _) => {}
     }
 }
 
@@ -146,12 +140,9 @@ async fn terminate_tls(
         // A client that offers only HTTP/2 gets it: every answer can be sent over HTTP/2.
         let offers = |protocol: &[u8]| hello.alpn.iter().any(|offered| offered == protocol);
         let alpn = if offers(H2) && !offers(HTTP1) { Alpn::Http2 } else { alpn };
-        // The client checks the certificate for the name in its ClientHello, which can differ from the CONNECT target
-        // (curl's --connect-to).
-        let host = hello.server_name.clone().unwrap_or_else(|| to.host.to_string());
         // A new deadline: the time that upstream took does not count.
         let deadline = Instant::now() + head;
-        Some(hello.answer(&client.engine.authority, &host, alpn, deadline).await)
+        Some(hello.answer(&client.engine.authority, &to.host, alpn, deadline).await)
     };
     let refused = |reason| client.event(ConnectionEvent::TlsRefused { to: to.clone(), reason });
     let (stream, is_http2) = match client.stop.run_handshake(handshake).await.flatten() {
@@ -175,7 +166,7 @@ struct ClientHello {
     start: StartHandshake<ByteStream>,
     /// The name that the client wants a certificate for (SNI), in lower case.
     server_name: Option<String>,
-    /// The protocols that the client offers.
+    /// The protocols that the client offers (ALPN).
     alpn: Vec<Vec<u8>>,
 }
 
@@ -197,8 +188,10 @@ impl ClientHello {
         Some(ClientHello { start, server_name, alpn })
     }
 
-    /// Completes the handshake with a certificate for `host`. Returns the stream, and true if ALPN selected HTTP/2. The
-    /// error is the reason as rustls reports it.
+    /// Completes the handshake with a certificate for the name in the ClientHello, or else for `host`. The name can
+    /// differ from a CONNECT target (curl's `--connect-to`).
+    ///
+    /// Returns the stream, and true if ALPN selected HTTP/2. The error is the reason as rustls reports it.
     async fn answer(
         self,
         authority: &Authority,
@@ -206,6 +199,7 @@ impl ClientHello {
         alpn: Alpn,
         deadline: Instant,
     ) -> Result<(ByteStream, bool), String> {
+        let host = self.server_name.as_deref().unwrap_or(host);
         let config = authority.server_config(host, alpn).map_err(|error| error.to_string())?;
         match timeout_at(deadline, self.start.into_stream(config)).await {
             Ok(Ok(stream)) => {
