@@ -12,7 +12,7 @@ use crate::handler::{Connection, ConnectionEvent, Handler};
 use crate::limits::ClientTimeouts;
 use crate::origin::{Session, is_own_host};
 use crate::serve::auth::Credentials;
-use crate::serve::reverse_origins::ReverseOrigins;
+use crate::serve::reverse::ReverseOrigins;
 use crate::threads::Threads;
 use crate::upstream::ClientPool;
 use harproxy_tls::authority::Authority;
@@ -28,7 +28,7 @@ pub(crate) struct Engine {
     /// The address of the proxy port.
     pub(crate) proxy: SocketAddr,
     /// The `--reverse` ports.
-    pub(crate) reverse: Vec<(SocketAddr, Arc<ReverseOrigins>)>,
+    pub(crate) reverse: Vec<Arc<ReverseOrigins>>,
     /// Number of accepted connections.
     pub(crate) accepted: AtomicU64,
     pub(crate) tasks: TaskTracker,
@@ -51,7 +51,7 @@ impl Engine {
         if is_at(self.proxy) {
             return Some(OwnPort::Proxy);
         }
-        self.reverse.iter().find(|(addr, _)| is_at(*addr)).map(|(_, origins)| OwnPort::Reverse(origins))
+        self.reverse.iter().find(|port| is_at(port.addr)).map(OwnPort::Reverse)
     }
 }
 

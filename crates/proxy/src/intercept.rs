@@ -14,7 +14,6 @@ use crate::origin::{Origin, Scheme, Session};
 use crate::serve::drive::{serve_http1, serve_http2};
 use crate::serve::http_connection::{ConnectionKind, GrantedConnect, HttpConnection, TunnelTarget};
 use crate::serve::idle::CLOSED_AFTER_HANDSHAKE;
-use crate::serve::target::Site;
 use crate::sniff::{Protocol, detect};
 use crate::stream::ByteStream;
 use crate::tunnel;
@@ -114,8 +113,7 @@ async fn intercept(
             if let Some(dialled) = dialled {
                 connection.pool.put_dialled(&to, dialled);
             }
-            let Ok(site) = Site::try_from(to) else { return };
-            let http = HttpConnection::new(client, ConnectionKind::Tunnel(site), connection.session().clone());
+            let http = HttpConnection::new(client, ConnectionKind::Tunnel(to), connection.session().clone());
             serve(http, stream, protocol == Protocol::Http2).await;
         }
         (Some(Protocol::Unknown), Some(dialled)) => pass_through(&client, to, stream, dialled).await,
@@ -132,7 +130,6 @@ async fn terminate_tls(
     stream: ByteStream,
     dialled: Option<Dialled>,
 ) {
-    let Ok(site) = Site::try_from(to.clone()) else { return };
     let handshake = async {
         let head = client.engine.timeouts.head;
         let hello = ClientHello::read(stream, Instant::now() + head).await?;
@@ -150,7 +147,7 @@ async fn terminate_tls(
         Some(Err(reason)) => return refused(reason),
         None => return,
     };
-    let http = HttpConnection::new(client.clone(), ConnectionKind::Tunnel(site), connection.session().clone());
+    let http = HttpConnection::new(client.clone(), ConnectionKind::Tunnel(to.clone()), connection.session().clone());
     let idle = http.idle.clone();
     serve(http, stream, is_http2).await;
     // With TLS 1.3, some clients complete the handshake before they check the certificate.

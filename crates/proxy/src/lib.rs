@@ -33,7 +33,7 @@ pub use handler::{Close, Connection, ConnectionEvent, Exchange, Handler, Tunnel}
 pub use listen::{BindError, Proxy, ProxyPlan, Running};
 pub use origin::{Origin, Scheme, Session};
 pub use serve::auth::Credentials;
-pub use serve::reverse_origins::ReversePlan;
+pub use serve::reverse::ReversePlan;
 pub use stream::Io;
 pub use tunnel::splice;
 pub use upstream::HostStays;

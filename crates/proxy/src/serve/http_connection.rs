@@ -12,9 +12,8 @@ use hyper::upgrade::OnUpgrade;
 use super::idle::IdleTracker;
 use super::refusal::Refusal;
 use super::response::{self, ResponseBody};
-use super::reverse_origins::ReverseOrigins;
-use super::reverse_urls::{ClientTarget, UrlRewriter};
-use super::target::{Site, connect_origin, site_of};
+use super::reverse::{ReverseOrigins, UrlRewriter};
+use super::target::{absolute_origin, connect_origin, uri};
 use super::{auth, own_pages};
 use crate::body::Body;
 use crate::engine::{ClientConnection, OwnPort};
@@ -29,7 +28,7 @@ pub(crate) enum ConnectionKind {
     /// The proxy port: absolute form and CONNECT.
     Proxy,
     /// Inside a CONNECT tunnel: the origin that it named.
-    Tunnel(Site),
+    Tunnel(Origin),
     /// A `--reverse` port: its origins.
     Reverse(Arc<ReverseOrigins>),
 }
@@ -85,7 +84,7 @@ impl HttpConnection {
         let (method, version) = (request.method().clone(), request.version());
         let answered = match &self.kind {
             ConnectionKind::Proxy => self.answer_as_proxy(request).await,
-            ConnectionKind::Tunnel(site) => self.answer_as_origin(site, request).await,
+            ConnectionKind::Tunnel(origin) => self.answer_as_origin(origin, request).await,
             ConnectionKind::Reverse(origins) => self.answer_as_reverse(origins, request, &self.connection).await,
         };
         // After another transfer coding, other parsers may see another end of the request.
@@ -114,13 +113,13 @@ impl HttpConnection {
         if request.method() == Method::CONNECT {
             return self.connect(connection, request).await;
         }
-        let site = site_of(request.uri())?;
-        match self.client.engine.own_port(self.client.local, &site.origin.host, site.origin.port) {
-            None => self.forward(&site, path(request.uri()), request, &connection).await,
+        let origin = absolute_origin(request.uri())?;
+        match self.client.engine.own_port(self.client.local, &origin.host, origin.port) {
+            None => self.forward(&origin, path(request.uri()), request, &connection).await,
             Some(OwnPort::Reverse(origins)) => self.answer_as_reverse(origins, request, &connection).await,
             Some(OwnPort::Proxy) if matches!(*request.method(), Method::GET | Method::HEAD) => {
                 // In absolute form the Host header is ignored (RFC 9112 section 3.2.2): the URI has the host.
-                if let Ok(host) = HeaderValue::from_str(site.authority.as_str()) {
+                if let Ok(host) = HeaderValue::try_from(origin.authority()) {
                     request.headers_mut().insert(HOST, host);
                 }
                 Ok(Ok(self.own_page(&request)))
@@ -149,22 +148,23 @@ impl HttpConnection {
         Ok(Ok(Response::default()))
     }
 
-    async fn answer_as_origin(&self, site: &Site, mut request: Request<Incoming>) -> Answered {
+    async fn answer_as_origin(&self, origin: &Origin, mut request: Request<Incoming>) -> Answered {
         refuse_connect(&request)?;
         // Over HTTP/2 the client names the host in `:authority` alone.
+        let origin_authority = origin.authority();
         if let Some(authority) = request.uri().authority()
-            && *authority != site.authority
+            && *authority != *origin_authority
             && !request.headers().contains_key(HOST)
             && let Ok(host) = HeaderValue::from_str(authority.as_str())
         {
             request.headers_mut().insert(HOST, host);
         }
-        let is_site = |host: &HeaderValue| host.as_bytes() == site.authority.as_str().as_bytes();
-        if request.version() >= Version::HTTP_2 || !request.headers().get(HOST).is_some_and(is_site) {
+        let is_origin = |host: &HeaderValue| host.as_bytes() == origin_authority.as_bytes();
+        if request.version() >= Version::HTTP_2 || !request.headers().get(HOST).is_some_and(is_origin) {
             request.extensions_mut().insert(HostStays);
         }
         let path = path(request.uri());
-        self.forward(site, path, request, &self.connection).await
+        self.forward(origin, path, request, &self.connection).await
     }
 
     async fn answer_as_reverse(
@@ -175,13 +175,10 @@ impl HttpConnection {
     ) -> Answered {
         refuse_connect(&request)?;
         let (origin, path) = origins.find(&path(request.uri()))?;
-        let client_target = ClientTarget::of(&request);
-        let uri = origin.site.uri(path.clone())?;
-        let mut answered = self.forward(&origin.site, path, request, connection).await?;
-        if let Ok(response) = &mut answered
-            && let Some(rewriter) =
-                UrlRewriter::new(&self.client.engine.reverse, (origins, origin), &client_target, &uri)
-        {
+        let uri = uri(&origin.origin, path.clone())?;
+        let rewriter = UrlRewriter::new(&self.client.engine.reverse, (origins, origin), &request, &uri);
+        let mut answered = self.forward(&origin.origin, path, request, connection).await?;
+        if let (Ok(response), Some(rewriter)) = (&mut answered, rewriter) {
             rewriter.rewrite(response.headers_mut());
         }
         Ok(answered)
@@ -190,7 +187,7 @@ impl HttpConnection {
     /// Passes a request to the handler.
     async fn forward(
         &self,
-        site: &Site,
+        origin: &Origin,
         path: PathAndQuery,
         mut request: Request<Incoming>,
         connection: &Connection,
@@ -201,10 +198,10 @@ impl HttpConnection {
         {
             return Err(Refusal::TransferCoding);
         }
-        *request.uri_mut() = site.uri(path)?;
+        *request.uri_mut() = uri(origin, path)?;
         request.headers_mut().remove(PROXY_AUTHORIZATION);
         let (started, at) = (SystemTime::now(), Instant::now());
-        let exchange = Exchange { origin: site.origin.clone(), request, started, at };
+        let exchange = Exchange { origin: origin.clone(), request, started, at };
         Ok(self.client.engine.handler.handle(connection, exchange).await)
     }
 

@@ -7,6 +7,5 @@ pub(crate) mod idle;
 mod own_pages;
 mod refusal;
 mod response;
-pub(crate) mod reverse_origins;
-mod reverse_urls;
-pub(crate) mod target;
+pub(crate) mod reverse;
+mod target;
