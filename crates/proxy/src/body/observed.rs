@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use ::http::HeaderMap;
 use bytes::Bytes;
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
@@ -99,12 +98,8 @@ enum Phase {
     Over,
 }
 
-/// The end of a body after its data.
-enum Tail {
-    Nothing,
-    Trailers(HeaderMap),
-    Error(BoxError),
-}
+/// The end of a body after its data: trailers, an error or nothing.
+type Tail = Option<Result<Frame<Bytes>, BoxError>>;
 
 /// The error of a body that is shorter than declared.
 #[derive(Debug, thiserror::Error)]
@@ -125,12 +120,12 @@ impl ObservedBody {
     /// [`ObservedBody::buffer`] before sending the head.
     pub fn new(inner: Body, observer: Box<dyn BodyObserver>) -> Self {
         let missing = inner.size_hint().exact();
-        if inner.is_end_stream() || missing == Some(0) {
-            let mut over = ObservedBody::streaming(inner, None, Some(0));
-            over.phase = Phase::Ending(observer.end(BodyEnd::Complete(None)), Tail::Nothing);
-            return over;
+        let is_empty = inner.is_end_stream() || missing == Some(0);
+        let mut body = ObservedBody::streaming(inner, observer, if is_empty { Some(0) } else { missing });
+        if is_empty {
+            body.complete(None);
         }
-        ObservedBody::streaming(inner, Some(observer), missing)
+        body
     }
 
     /// Reads what is available before the head is sent.
@@ -153,17 +148,18 @@ impl ObservedBody {
         self
     }
 
-    fn streaming(inner: Body, observer: Option<Box<dyn BodyObserver>>, missing: Option<u64>) -> Self {
+    fn streaming(inner: Body, observer: Box<dyn BodyObserver>, missing: Option<u64>) -> Self {
         let (buffered, held, phase) = (VecDeque::new(), None, Phase::Streaming);
-        ObservedBody { inner: Some(inner), observer, missing, buffered, held, has_receiver: true, phase }
+        let (inner, observer) = (Some(inner), Some(observer));
+        ObservedBody { inner, observer, missing, buffered, held, has_receiver: true, phase }
     }
 
     /// Ready when the observer has finished, or has not been given an end yet.
     fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Phase::Ending(ending, tail) = &mut self.phase {
             ready!(ending.as_mut().poll(cx));
-            self.phase = match std::mem::replace(tail, Tail::Nothing) {
-                Tail::Nothing if self.missing == Some(0) && self.held.is_none() => Phase::Over,
+            self.phase = match tail.take() {
+                None if self.missing == Some(0) && self.held.is_none() => Phase::Over,
                 tail => Phase::Releasing(tail),
             };
         }
@@ -186,13 +182,13 @@ impl ObservedBody {
     }
 
     fn complete(&mut self, trailers: Option<HeaderMap>) {
-        let tail = trailers.clone().map_or(Tail::Nothing, Tail::Trailers);
+        let tail = trailers.clone().map(|trailers| Ok(Frame::trailers(trailers)));
         self.finish(BodyEnd::Complete(trailers), tail);
     }
 
     fn fail(&mut self, error: BoxError) {
         let error = AbortedBody(error.into());
-        self.finish(BodyEnd::Failed(Box::new(error.clone())), Tail::Error(Box::new(error)));
+        self.finish(BodyEnd::Failed(Box::new(error.clone())), Some(Err(Box::new(error))));
     }
 
     /// Reports a frame to the observer and returns the data that can be passed on.
@@ -269,19 +265,12 @@ impl HttpBody for ObservedBody {
                 }
                 Phase::Ending(..) => ready!(this.poll_ending(cx)),
                 Phase::Releasing(tail) => {
-                    if let Some(held) = this.held.take() {
-                        if matches!(tail, Tail::Nothing) {
-                            this.phase = Phase::Over;
-                        }
-                        return Poll::Ready(Some(Ok(Frame::data(held))));
+                    let held = this.held.take().map(|held| Ok(Frame::data(held)));
+                    let frame = held.or_else(|| tail.take());
+                    if tail.is_none() {
+                        this.phase = Phase::Over;
                     }
-                    let tail = std::mem::replace(tail, Tail::Nothing);
-                    this.phase = Phase::Over;
-                    return Poll::Ready(match tail {
-                        Tail::Nothing => None,
-                        Tail::Trailers(trailers) => Some(Ok(Frame::trailers(trailers))),
-                        Tail::Error(error) => Some(Err(error)),
-                    });
+                    return Poll::Ready(frame);
                 }
                 Phase::Over => return Poll::Ready(None),
             }
@@ -309,26 +298,20 @@ impl HttpBody for ObservedBody {
 /// the rest. An observer that is working on the end completes in the background.
 impl Drop for ObservedBody {
     fn drop(&mut self) {
-        let runtime = tokio::runtime::Handle::try_current();
+        let can_read_rest = self.has_receiver && tokio::runtime::Handle::try_current().is_ok();
         let ending = match (self.observer.take(), std::mem::replace(&mut self.phase, Phase::Over)) {
-            (Some(observer), _) => {
-                match (observer.allowance().filter(|_| self.has_receiver), self.inner.take(), &runtime) {
-                    (Some(allowance), Some(inner), Ok(_)) => {
-                        let mut rest = ObservedBody::streaming(inner, Some(observer), self.missing);
-                        rest.has_receiver = false;
-                        Box::pin(rest.read_rest(allowance))
-                    }
-                    _ => observer.end(BodyEnd::Cancelled),
+            (Some(observer), _) => match (observer.allowance(), self.inner.take()) {
+                (Some(allowance), Some(inner)) if can_read_rest => {
+                    let mut rest = ObservedBody::streaming(inner, observer, self.missing);
+                    rest.has_receiver = false;
+                    Box::pin(rest.read_rest(allowance))
                 }
-            }
+                _ => observer.end(BodyEnd::Cancelled),
+            },
             (None, Phase::Ending(ending, _)) => ending,
             _ => return,
         };
-        match runtime {
-            Ok(runtime) => background::spawn_on(&runtime, ending),
-            // Without a runtime the future can be polled only once.
-            Err(_) => drop(ending.now_or_never()),
-        }
+        background::spawn(ending);
     }
 }
 

@@ -106,7 +106,7 @@ impl HttpConnection {
 
     async fn answer_as_proxy(&self, mut request: Request<Incoming>) -> Answered {
         if request.method() != Method::CONNECT && request.uri().authority().is_none() {
-            return Ok(Ok(self.own_page(&request)));
+            return Ok(Ok(own_pages::page(&request, &self.client)));
         }
         let session = auth::session(self.client.engine.auth.as_ref(), request.headers().get(PROXY_AUTHORIZATION))?;
         let connection = self.client.with_session(session);
@@ -122,7 +122,7 @@ impl HttpConnection {
                 if let Ok(host) = HeaderValue::try_from(origin.authority()) {
                     request.headers_mut().insert(HOST, host);
                 }
-                Ok(Ok(self.own_page(&request)))
+                Ok(Ok(own_pages::page(&request, &self.client)))
             }
             Some(OwnPort::Proxy) => Err(Refusal::Loop(self.client.engine.proxy)),
         }
@@ -203,14 +203,6 @@ impl HttpConnection {
         let (started, at) = (SystemTime::now(), Instant::now());
         let exchange = Exchange { origin: origin.clone(), request, started, at };
         Ok(self.client.engine.handler.handle(connection, exchange).await)
-    }
-
-    fn own_page(&self, request: &Request<Incoming>) -> Response<Body> {
-        let ClientConnection { engine, local, .. } = &*self.client;
-        own_pages::page(request, engine.proxy, engine.authority.cert_pem(), |authority| {
-            let host = authority.host().trim_matches(['[', ']']).to_ascii_lowercase();
-            matches!(engine.own_port(*local, &host, authority.port_u16().unwrap_or(80)), Some(OwnPort::Proxy))
-        })
     }
 }
 

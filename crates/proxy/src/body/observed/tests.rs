@@ -2,6 +2,7 @@ use std::io;
 use std::sync::Mutex;
 use std::task::Waker;
 
+use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use tokio::sync::oneshot;
 
