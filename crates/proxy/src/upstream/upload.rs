@@ -68,9 +68,9 @@ impl Upload {
     /// Wraps the body of a request. With `expects_continue` it is not polled before upstream's 100, a final answer, or
     /// [`CONTINUE_TIMEOUT`].
     pub(super) fn new(body: Option<Body>, expects_continue: bool) -> (Upload, UploadHandle) {
-        let gate = match expects_continue {
-            true => Gate::WaitsForContinue(Box::pin(sleep(CONTINUE_TIMEOUT))),
-            false => Gate::Open,
+        let gate = match body {
+            Some(_) if expects_continue => Gate::WaitsForContinue(Box::pin(sleep(CONTINUE_TIMEOUT))),
+            _ => Gate::Open,
         };
         let state = Arc::new(Mutex::new(UploadState {
             is_complete: body.is_none(),
