@@ -2,8 +2,8 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
@@ -32,6 +32,7 @@ pub(crate) struct ByteStream {
     /// Returned by the next reads.
     ahead: BytesMut,
     received: Arc<AtomicU64>,
+    first_byte: Arc<OnceLock<u8>>,
     idle: Option<Arc<IdleTracker>>,
     /// Bytes between two requests begin a head. Over HTTP/2 they can be any frame.
     has_heads: bool,
@@ -46,6 +47,7 @@ impl ByteStream {
             max_read: MAX_READ,
             ahead: BytesMut::new(),
             received: Arc::default(),
+            first_byte: Arc::default(),
             idle: None,
             has_heads: false,
             end: None,
@@ -80,6 +82,11 @@ impl ByteStream {
     /// The number of bytes that reads returned.
     pub(crate) fn received(&self) -> Arc<AtomicU64> {
         self.received.clone()
+    }
+
+    /// The first byte that a read returned.
+    pub(crate) fn first_byte(&self) -> Arc<OnceLock<u8>> {
+        self.first_byte.clone()
     }
 
     /// The bytes that were read ahead.
@@ -125,6 +132,9 @@ impl AsyncRead for ByteStream {
             Poll::Ready(Ok(()))
         };
         let received = buf.filled().len() - before;
+        if let Some(first) = buf.filled().get(before) {
+            this.first_byte.get_or_init(|| *first);
+        }
         this.received.fetch_add(received as u64, Ordering::Relaxed);
         match (&this.idle, &read) {
             (Some(idle), Poll::Ready(Ok(()))) if received == 0 => idle.on_close(None),

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use ::http::{HeaderValue, Request, Response};
@@ -66,8 +66,9 @@ pub(super) struct ConnectionState {
     pub(super) id: u64,
     pub(super) remote: Option<SocketAddr>,
     pub(super) form: TargetForm,
-    /// Received bytes.
+    /// Received bytes, and the first of them.
     received: Arc<AtomicU64>,
+    first_byte: Arc<OnceLock<u8>>,
     /// Taken by the first exchange.
     pub(super) fresh: Mutex<Option<ConnectTimings>>,
     /// The number of requests in progress, and when the last one ended.
@@ -82,6 +83,7 @@ impl ConnectionState {
             remote: dialled.remote,
             form: dialled.form.clone(),
             received: dialled.stream.received(),
+            first_byte: dialled.stream.first_byte(),
             fresh: Mutex::new(Some(dialled.timings)),
             usage: Mutex::new((1, Instant::now())),
         });
@@ -195,6 +197,11 @@ impl RequestConnection {
     /// Bytes received so far; `None` over HTTP/2, where they may belong to other requests.
     pub(super) fn received(&self) -> Option<u64> {
         matches!(self.sender, Sender::Http1(_)).then(|| self.state().received.load(Ordering::Relaxed))
+    }
+
+    /// Returns true if upstream answered the preface of HTTP/2 with the text of HTTP/1.1.
+    pub(super) fn needs_http1(&self) -> bool {
+        matches!(self.sender, Sender::Http2(_)) && self.state().first_byte.get() == Some(&b'H')
     }
 
     /// Hands the request to hyper. The future waits for the head of the answer.

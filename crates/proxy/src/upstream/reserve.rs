@@ -75,7 +75,7 @@ impl Upstream {
         };
         let (dialled, http2) = self.agree(pool, to, dialled, &offer).await?;
         // Without TLS there is no ALPN: the client used prior knowledge (RFC 9113 section 3.3).
-        let http2 = http2 || wants_http2 && to.scheme == Scheme::Http;
+        let http2 = http2 || to.scheme == Scheme::Http && offer.iter().any(|protocol| protocol == H2);
         Ok((self.start(pool, to, dialled, http2).await?, blocked))
     }
 

@@ -8,7 +8,6 @@ use ::http::request::Parts;
 use ::http::{Request, StatusCode, Version};
 use http_body::Body as _;
 
-use super::Upstream;
 use super::answer::{Answer, AnswerBody, Lease};
 use super::connection::{RequestConnection, Sender};
 use super::error::{SendError, UpstreamError, causes};
@@ -16,6 +15,7 @@ use super::head::{self, BodyLength};
 use super::plan::Step;
 use super::pool::ClientPool;
 use super::upload::Upload;
+use super::{HTTP1, Upstream};
 use crate::body::Body;
 use crate::origin::Origin;
 use harproxy_support::sync::lock;
@@ -103,14 +103,18 @@ impl Upstream {
                 let is_unwritten = error.take_message().is_some();
                 let (error, is_fresh) = (error.into_error(), connect.is_some());
                 let h2 = causes(&error).find_map(|cause| cause.downcast_ref::<h2::Error>());
-                let is_unseen = is_unwritten || h2.is_some_and(is_unprocessed);
+                let needs_http1 = connection.needs_http1();
+                if needs_http1 {
+                    pool.set_offered(to, vec![HTTP1.to_vec()]);
+                }
+                let is_unseen = is_unwritten || needs_http1 || h2.is_some_and(is_unprocessed);
                 tracing::debug!(%to, %error, is_unseen, is_fresh, "no answer");
                 if is_unseen && matches!(connection.sender, Sender::Http2(_)) {
                     // It accepts no more requests, although hyper still reports it as open.
                     self.shared.slot(pool.session(), to).remove(state.id);
                 }
                 if is_unseen
-                    && !is_fresh
+                    && (needs_http1 || !is_fresh)
                     && let Some(body) = upload_handle.reclaim()
                 {
                     outgoing.body = body;
