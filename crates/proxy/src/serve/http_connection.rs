@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
 
-use ::http::header::{HOST, PROXY_AUTHORIZATION, TRANSFER_ENCODING};
+use ::http::header::{CONNECTION, HOST, PROXY_AUTHORIZATION, TRANSFER_ENCODING};
 use ::http::uri::PathAndQuery;
 use ::http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
@@ -88,18 +88,22 @@ impl HttpConnection {
             ConnectionKind::Reverse(origins) => self.answer_as_reverse(origins, request, &self.connection).await,
         };
         // After another transfer coding, other parsers may see another end of the request.
-        let must_close = matches!(answered, Err(Refusal::TransferCoding));
+        let has_unclear_end = matches!(answered, Err(Refusal::TransferCoding));
         if matches!(answered, Err(Refusal::Unauthorized)) {
             self.client.event(ConnectionEvent::Unauthorized);
         }
         let mut response = answered.unwrap_or_else(|refusal| Ok(refusal.response()))?;
         response::prepare(&mut response, &method, version).await;
-        if method == Method::CONNECT {
-            response::close_after_refused_connect(&mut response);
-        } else if must_close {
-            response::close_connection(&mut response);
-        } else if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            self.idle.lend(self.client.stop.drain.clone(), self.client.engine.tasks.token());
+        let status = response.status();
+        // After a refused CONNECT the client has no further use for the connection, and some clients read the body up to
+        // its end. After a 407 the client repeats the CONNECT on the same connection.
+        let is_refused_connect =
+            method == Method::CONNECT && !status.is_success() && status != StatusCode::PROXY_AUTHENTICATION_REQUIRED;
+        if has_unclear_end || is_refused_connect {
+            // Over HTTP/2 hyper ignores it.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        } else if status == StatusCode::SWITCHING_PROTOCOLS {
+            let _ = self.idle.lent.set((self.client.stop.drain.clone(), self.client.engine.tasks.token()));
         }
         Ok(response.map(|body| ResponseBody::new(body, busy, version)))
     }

@@ -41,8 +41,8 @@ pub(crate) struct IdleTracker {
     rejection: OnceLock<String>,
     /// Notified by every flush of the connection.
     pub(crate) flushed: Arc<Notify>,
-    /// Set when the handler took the connection over by an Upgrade: the token that ends it, and the task that the drain
-    /// waits for.
+    /// Set when the handler took the connection over by an Upgrade: the token that ends it when nothing can be read or
+    /// written, and the task that the drain waits for.
     pub(crate) lent: OnceLock<(CancellationToken, TaskTrackerToken)>,
 }
 
@@ -95,11 +95,6 @@ impl IdleTracker {
             None => (WaitingFor::Request, activity.idle_since + timeouts.idle),
             Some(since) => (WaitingFor::Head, since + timeouts.head),
         })
-    }
-
-    /// Gives the connection to the handler. It ends when `end` is cancelled and nothing can be read or written.
-    pub(crate) fn lend(&self, end: CancellationToken, tracked: TaskTrackerToken) {
-        let _ = self.lent.set((end, tracked));
     }
 
     /// Called for received bytes that can belong to a head.

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use ::http::header::{CONNECTION, CONTENT_LENGTH, PROXY_AUTHENTICATE};
+use ::http::header::{CONTENT_LENGTH, PROXY_AUTHENTICATE};
 use ::http::{HeaderValue, Method, Response, StatusCode, Version};
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -44,19 +44,6 @@ fn is_number(value: &HeaderValue, number: u64) -> bool {
     let digits = value.as_bytes();
     let parsed = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
     parsed == Some(number) && digits.iter().all(u8::is_ascii_digit)
-}
-
-/// Closes the connection after a refused CONNECT: the client has no further use for it, and some clients read the body
-/// up to the end of the connection. After a 407 the client repeats the CONNECT on the same connection.
-pub(super) fn close_after_refused_connect(response: &mut Response<Body>) {
-    if !response.status().is_success() && response.status() != StatusCode::PROXY_AUTHENTICATION_REQUIRED {
-        close_connection(response);
-    }
-}
-
-/// Closes the connection after this response. Over HTTP/2 hyper ignores it.
-pub(super) fn close_connection(response: &mut Response<Body>) {
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
 }
 
 /// A response without a body by its status or method may declare a length (RFC 9110 section 8.6), except a 204.

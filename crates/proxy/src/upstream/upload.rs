@@ -33,19 +33,11 @@ struct UploadState {
     is_complete: bool,
     /// The answer has come, so the request is not sent again.
     is_answered: bool,
-    progress: UploadProgress,
-    waker: Option<Waker>,
-}
-
-/// When upstream last read a part of an upload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum UploadProgress {
-    /// Nothing was read yet.
-    NotStarted,
-    /// A part was read then, and no more was requested.
-    ReadAt(Instant),
+    /// When upstream last read a part of the body, or stopped waiting for more of it.
+    read_at: Option<Instant>,
     /// Upstream would read more, and the client has not sent it yet.
-    WaitsForClient,
+    waits_for_client: bool,
+    waker: Option<Waker>,
 }
 
 #[derive(Debug)]
@@ -78,7 +70,8 @@ impl Upload {
             gate,
             is_started: false,
             is_answered: false,
-            progress: UploadProgress::NotStarted,
+            read_at: None,
+            waits_for_client: false,
             waker: None,
         }));
         (Upload(state.clone()), UploadHandle(state))
@@ -119,15 +112,12 @@ impl UploadHandle {
         // Without a due time the limit is beyond the range of the clock.
         while let Some(due) = since.checked_add(limit) {
             sleep_until(due).await;
-            let latest = match lock(&self.0).progress {
-                UploadProgress::NotStarted => since,
-                UploadProgress::ReadAt(moment) => moment.max(since),
-                UploadProgress::WaitsForClient => Instant::now(),
-            };
-            if latest == since {
-                return;
+            let state = lock(&self.0);
+            let latest = if state.waits_for_client { Some(Instant::now()) } else { state.read_at };
+            match latest {
+                Some(latest) if latest > since => since = latest,
+                _ => return,
             }
-            since = latest;
         }
         std::future::pending().await
     }
@@ -186,15 +176,12 @@ impl HttpBody for Upload {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let mut state = lock(&self.0);
         let polled = state.poll(cx);
-        match &polled {
-            Poll::Ready(_) => {
-                state.is_started = true;
-                state.progress = UploadProgress::ReadAt(Instant::now());
-            }
-            Poll::Pending => {
-                state.progress = UploadProgress::WaitsForClient;
-                state.waker = Some(cx.waker().clone());
-            }
+        state.waits_for_client = polled.is_pending();
+        if state.waits_for_client {
+            state.waker = Some(cx.waker().clone());
+        } else {
+            state.is_started = true;
+            state.read_at = Some(Instant::now());
         }
         polled
     }
@@ -214,8 +201,8 @@ impl Drop for Upload {
     fn drop(&mut self) {
         let mut state = lock(&self.0);
         state.is_complete = true;
-        if state.progress == UploadProgress::WaitsForClient {
-            state.progress = UploadProgress::ReadAt(Instant::now());
+        if std::mem::take(&mut state.waits_for_client) {
+            state.read_at = Some(Instant::now());
         }
         if state.is_answered {
             state.body = None;
