@@ -16,7 +16,7 @@ use crate::serve::http_connection::{ConnectionKind, GrantedConnect, HttpConnecti
 use crate::serve::idle::CLOSED_AFTER_HANDSHAKE;
 use crate::sniff::{Protocol, detect};
 use crate::stream::ByteStream;
-use crate::tunnel;
+use crate::tunnel::pass_through;
 use crate::upstream::{Dialled, H2, HTTP1};
 use harproxy_tls::authority::{Alpn, Authority};
 
@@ -69,15 +69,6 @@ async fn run_tunnel(client: Arc<ClientConnection>, granted: GrantedConnect, stre
             converse(client, ConnectionKind::Reverse(origins), connection.session().clone(), stream).await;
         }
     }
-}
-
-/// Copies bytes until the tunnel ends.
-async fn pass_through(client: &ClientConnection, to: Origin, stream: ByteStream, dialled: Dialled) {
-    let (copied, began) = (tunnel::CopiedBytes::new(&stream, &dialled.stream), Instant::now());
-    let run = tunnel::run(stream, dialled.stream, &copied, client.engine.timeouts.idle, &client.stop.drain);
-    client.stop.abort.run_until_cancelled(run).await;
-    let (sent, received) = copied.sent_and_received();
-    client.event(ConnectionEvent::TunnelClosed { to, sent, received, duration: began.elapsed() });
 }
 
 /// Detects the protocol inside a CONNECT tunnel, by the side that speaks first.
