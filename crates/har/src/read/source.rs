@@ -1,13 +1,13 @@
 //! The text of a HAR file of any form: plain, gzip, archive, UTF-16, with a byte order mark or wrapped as JSONP.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
 
 use encoding_rs::Encoding;
 
 use crate::Error;
-use crate::store::archive::{Archive, MAX_EXPANDED, SizeLimit, check_expansion, unreadable};
+use crate::store::archive::{Archive, MAX_EXPANDED, SizeLimitedReader, check_expansion, unreadable};
 use crate::store::stamp::Stamp;
 use crate::store::text_store::TextStore;
 
@@ -53,18 +53,13 @@ pub(crate) fn open(path: &Path) -> Result<HarSource, Error> {
         }
         _ => {}
     }
-    let start = match magic(&store).map_err(io)? {
-        [0xef, 0xbb, 0xbf, _] => 3,
-        [0xff, 0xfe, ..] => {
-            store = to_utf8(path, &store, encoding_rs::UTF_16LE)?;
-            0
-        }
-        [0xfe, 0xff, ..] => {
-            store = to_utf8(path, &store, encoding_rs::UTF_16BE)?;
-            0
-        }
-        _ => 0,
-    };
+    let mut start = 0;
+    match magic(&store).map_err(io)? {
+        [0xef, 0xbb, 0xbf, _] => start = 3,
+        [0xff, 0xfe, ..] => store = to_utf8(&store, encoding_rs::UTF_16LE).map_err(Error::at(path, "reading"))?,
+        [0xfe, 0xff, ..] => store = to_utf8(&store, encoding_rs::UTF_16BE).map_err(Error::at(path, "reading"))?,
+        _ => {}
+    }
     let call = call_before(&store, start).map_err(io)?;
     let stamp = Stamp::of(&metadata);
     Ok(HarSource {
@@ -98,7 +93,7 @@ fn har_of(path: &Path, archive: &Archive) -> Result<TextStore, Error> {
 /// Reads a source to its end, into memory if it is small, else into a temporary file. `packed` is the compressed
 /// size, which limits the result.
 fn unpack(read: impl Read, packed: Option<u64>) -> io::Result<TextStore> {
-    let mut read = SizeLimit { read, left: MAX_EXPANDED };
+    let mut read = SizeLimitedReader { read, left: MAX_EXPANDED };
     let mut bytes = Vec::new();
     (&mut read).take(IN_MEMORY as u64).read_to_end(&mut bytes)?;
     if bytes.len() < IN_MEMORY {
@@ -117,36 +112,20 @@ fn unpack(read: impl Read, packed: Option<u64>) -> io::Result<TextStore> {
     Ok(TextStore::File(file))
 }
 
-fn to_utf8(path: &Path, store: &TextStore, encoding: &'static Encoding) -> Result<TextStore, Error> {
-    let converted = unpack(
-        Utf8Reader { read: store.reader(), decoder: encoding.new_decoder(), ready: Vec::new(), ended: false },
-        None,
-    );
-    converted.map_err(Error::at(path, "reading"))
-}
-
-/// A reader that converts a text to UTF-8.
-struct Utf8Reader<R> {
-    read: R,
-    decoder: encoding_rs::Decoder,
-    ready: Vec<u8>,
-    ended: bool,
-}
-
-impl<R: Read> Read for Utf8Reader<R> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        while self.ready.is_empty() && !self.ended {
-            let mut raw = [0; 8 * 1024];
-            let n = self.read.read(&mut raw)?;
-            self.ended = n == 0;
-            let mut text = String::with_capacity(self.decoder.max_utf8_buffer_length(n).unwrap_or(n * 3));
-            let _ = self.decoder.decode_to_string(&raw[..n], &mut text, self.ended);
-            self.ready = text.into_bytes();
+/// Converts a text to UTF-8, in a temporary file.
+fn to_utf8(store: &TextStore, encoding: &'static Encoding) -> io::Result<TextStore> {
+    let mut decoder = encoding.new_decoder();
+    let mut read = store.reader();
+    let mut out = BufWriter::new(tempfile::tempfile()?);
+    let mut raw = [0; 8 * 1024];
+    loop {
+        let n = read.read(&mut raw)?;
+        let mut text = String::with_capacity(decoder.max_utf8_buffer_length(n).unwrap_or(n * 3));
+        let _ = decoder.decode_to_string(&raw[..n], &mut text, n == 0);
+        out.write_all(text.as_bytes())?;
+        if n == 0 {
+            return Ok(TextStore::File(out.into_inner()?));
         }
-        let n = buf.len().min(self.ready.len());
-        buf[..n].copy_from_slice(&self.ready[..n]);
-        self.ready.drain(..n);
-        Ok(n)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::store::text_store::TextStore;
 pub(crate) const CHUNK: usize = 256 * 1024;
 
 /// The byte range of a value in the text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Span {
     /// The offset of its first byte.
     pub(crate) offset: u64,

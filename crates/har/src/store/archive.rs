@@ -3,17 +3,15 @@
 //! Archives are untrusted. Names outside the root, links, duplicates, encryption and expansion beyond the limits are
 //! refused before anything is unpacked.
 
-use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tempfile::NamedTempFile;
 use zip::ZipArchive;
-use zip::read::ZipFile;
 
 use super::payload_path;
-use super::text_store::read_file_at;
 use crate::Error;
 use harproxy_support::temp::TempFolder;
 
@@ -39,15 +37,9 @@ pub(crate) fn check_expansion(packed: u64, expanded: u64) -> Result<(), String> 
 
 #[derive(Debug)]
 pub(crate) struct Archive {
-    zip: ZipArchive<SharedFile>,
-    /// The temporary files of members that are too large for memory. Each member is unpacked once.
-    unpacked: Mutex<UnpackedMembers>,
-}
-
-#[derive(Debug, Default)]
-struct UnpackedMembers {
-    folder: Option<Arc<TempFolder>>,
-    members: HashMap<usize, PathBuf>,
+    zip: Mutex<ZipArchive<File>>,
+    /// The temporary folder with the members that are too large for memory. Each member is unpacked once.
+    unpacked: Mutex<Option<Arc<TempFolder>>>,
 }
 
 pub(crate) enum Member {
@@ -60,8 +52,7 @@ pub(crate) enum Member {
 impl Archive {
     /// Opens an archive and checks all names and sizes. The error is a reason for the user.
     pub(crate) fn open(file: File) -> Result<Self, String> {
-        let mut zip =
-            ZipArchive::new(SharedFile::new(file)).map_err(|error| format!("the archive can't be read: {error}"))?;
+        let mut zip = ZipArchive::new(file).map_err(|error| format!("the archive can't be read: {error}"))?;
         if zip.has_duplicate_names() {
             return Err("the archive has two members of the same name".to_owned());
         }
@@ -88,15 +79,16 @@ impl Archive {
         if zip.has_overlapping_files().map_err(|error| format!("the archive can't be read: {error}"))? {
             return Err("members of the archive overlap".to_owned());
         }
-        Ok(Archive { zip, unpacked: Mutex::default() })
+        Ok(Archive { zip: Mutex::new(zip), unpacked: Mutex::default() })
     }
 
     /// The index of the HAR: `har.har`, else the only `.har` at the root.
     pub(crate) fn har(&self) -> Result<usize, String> {
-        if let Some(index) = self.zip.index_for_name("har.har") {
+        let zip = self.zip();
+        if let Some(index) = zip.index_for_name("har.har") {
             return Ok(index);
         }
-        let names = self.zip.file_names_raw().enumerate();
+        let names = zip.file_names_raw().enumerate();
         let hars: Vec<_> = names.filter(|(_, name)| name.ends_with(b".har") && !name.contains(&b'/')).collect();
         match hars[..] {
             [(index, _)] => Ok(index),
@@ -108,25 +100,25 @@ impl Archive {
     /// The names of all members except the HAR and folders.
     pub(crate) fn payloads(&self) -> Vec<String> {
         let har = self.har().ok();
-        let names = self.zip.file_names_raw().enumerate().filter(|(index, _)| Some(*index) != har);
+        let zip = self.zip();
+        let names = zip.file_names_raw().enumerate().filter(|(index, _)| Some(*index) != har);
         let names = names.map(|(_, name)| String::from_utf8_lossy(name).into_owned());
         names.filter(|name| !name.ends_with('/')).collect()
     }
 
-    /// Compressed and expanded size of a member, from the central directory. Zeros if the member cannot be read.
-    pub(crate) fn sizes(&self, index: usize) -> (u64, u64) {
-        self.zip.by_index_data(index).map_or((0, 0), |member| (member.compressed_size(), member.size()))
+    fn zip(&self) -> MutexGuard<'_, ZipArchive<File>> {
+        self.zip.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The index of the member with the name in `_file`. Names are compared literally: `./a` is not `a`.
     pub(crate) fn find(&self, name: &str) -> Result<usize, String> {
         payload_path::parts(name)?;
-        self.zip.index_for_name(name).ok_or_else(|| format!("`_file` `{name}` is not in the archive"))
+        self.zip().index_for_name(name).ok_or_else(|| format!("`_file` `{name}` is not in the archive"))
     }
 
     /// Reads a member of up to `in_memory` bytes into memory, and unpacks a larger one into a temporary file.
     pub(crate) fn member(&self, index: usize, in_memory: u64) -> io::Result<Member> {
-        let (_, size) = self.sizes(index);
+        let size = self.zip().by_index_data(index).map_or(0, |member| member.size());
         if size <= in_memory {
             return self.read(index, |member| {
                 let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
@@ -135,20 +127,16 @@ impl Archive {
             });
         }
         let mut unpacked = self.unpacked.lock().unwrap_or_else(PoisonError::into_inner);
-        let folder = match &unpacked.folder {
+        let folder = match &mut *unpacked {
             Some(folder) => folder.clone(),
-            None => {
-                let folder = Arc::new(TempFolder::create()?);
-                unpacked.folder.insert(folder).clone()
-            }
+            none => none.insert(Arc::new(TempFolder::create()?)).clone(),
         };
-        if let Some(path) = unpacked.members.get(&index) {
-            return Ok(Member::File(path.clone(), folder));
-        }
         let path = folder.path().join(index.to_string());
-        let mut file = File::create(&path)?;
-        self.read(index, |member| io::copy(member, &mut file))?;
-        unpacked.members.insert(index, path.clone());
+        if !path.exists() {
+            let mut file = NamedTempFile::new_in(folder.path())?;
+            self.read(index, |member| io::copy(member, &mut file))?;
+            file.persist(&path)?;
+        }
         Ok(Member::File(path, folder))
     }
 
@@ -162,21 +150,20 @@ impl Archive {
 
     /// Passes a reader of a member to `consume`. The reader fails beyond the size in the central directory.
     pub(crate) fn read<T>(&self, index: usize, consume: impl FnOnce(&mut dyn Read) -> io::Result<T>) -> io::Result<T> {
-        let (_, size) = self.sizes(index);
-        // A clone shares the directory and has its own position.
-        let mut zip = self.zip.clone();
-        let member: ZipFile<'_, SharedFile> = zip.by_index(index).map_err(io::Error::other)?;
-        consume(&mut SizeLimit { read: member, left: size })
+        let mut zip = self.zip();
+        let member = zip.by_index(index).map_err(io::Error::other)?;
+        let left = member.size();
+        consume(&mut SizeLimitedReader { read: member, left })
     }
 }
 
 /// A reader that fails if the source has more than `left` bytes.
-pub(crate) struct SizeLimit<R> {
+pub(crate) struct SizeLimitedReader<R> {
     pub(crate) read: R,
     pub(crate) left: u64,
 }
 
-impl<R: Read> Read for SizeLimit<R> {
+impl<R: Read> Read for SizeLimitedReader<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let n = self.read.read(buf)?;
         let Some(left) = self.left.checked_sub(n as u64) else {
@@ -187,39 +174,6 @@ impl<R: Read> Read for SizeLimit<R> {
         };
         self.left = left;
         Ok(n)
-    }
-}
-
-/// A handle to a shared file with its own position.
-#[derive(Clone, Debug)]
-struct SharedFile {
-    file: Arc<File>,
-    at: u64,
-}
-
-impl SharedFile {
-    fn new(file: File) -> Self {
-        SharedFile { file: Arc::new(file), at: 0 }
-    }
-}
-
-impl Read for SharedFile {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let n = read_file_at(&self.file, self.at, buf)?;
-        self.at += n as u64;
-        Ok(n)
-    }
-}
-
-impl Seek for SharedFile {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let target = match to {
-            SeekFrom::Start(at) => Some(at),
-            SeekFrom::Current(by) => self.at.checked_add_signed(by),
-            SeekFrom::End(by) => self.file.metadata()?.len().checked_add_signed(by),
-        };
-        self.at = target.ok_or(io::ErrorKind::InvalidInput)?;
-        Ok(self.at)
     }
 }
 

@@ -1,79 +1,29 @@
 //! Checks of byte streams: SHA-256, validity in a charset, and equality.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, BufReader, Read, Write};
+use std::path::Path;
 
+use encoding_rs::{DecoderResult, Encoding};
 use sha2::{Digest, Sha256};
 
-use crate::Error;
-use harproxy_http::MediaType;
-
-/// Validates a stream in its declared charset, or in UTF-8 without one.
-pub(crate) struct CharsetValidator {
-    decoder: encoding_rs::Decoder,
-    scratch: Vec<u8>,
-    pub(crate) valid: bool,
-}
-
-impl CharsetValidator {
-    pub(crate) fn new(media: &MediaType) -> Self {
-        CharsetValidator::of(media.charset().unwrap_or(encoding_rs::UTF_8))
-    }
-
-    pub(crate) fn of(encoding: &'static encoding_rs::Encoding) -> Self {
-        CharsetValidator { decoder: encoding.new_decoder_without_bom_handling(), scratch: vec![0; 4096], valid: true }
-    }
-
-    pub(crate) fn push(&mut self, mut bytes: &[u8], last: bool) {
-        while self.valid {
-            let (result, read, _) = self.decoder.decode_to_utf8_without_replacement(bytes, &mut self.scratch, last);
-            bytes = &bytes[read..];
+/// True if a stream is valid text in a charset.
+pub(crate) fn is_valid_in(charset: &'static Encoding, mut read: impl Read) -> io::Result<bool> {
+    let mut decoder = charset.new_decoder_without_bom_handling();
+    let (mut chunk, mut text) = ([0; 4096], [0; 4096]);
+    loop {
+        let len = read.read(&mut chunk)?;
+        let mut rest = &chunk[..len];
+        loop {
+            let (result, used, _) = decoder.decode_to_utf8_without_replacement(rest, &mut text, len == 0);
+            rest = &rest[used..];
             match result {
-                encoding_rs::DecoderResult::InputEmpty => return,
-                encoding_rs::DecoderResult::OutputFull => {}
-                encoding_rs::DecoderResult::Malformed(..) => self.valid = false,
+                DecoderResult::InputEmpty if len == 0 => return Ok(true),
+                DecoderResult::InputEmpty => break,
+                DecoderResult::OutputFull => {}
+                DecoderResult::Malformed(..) => return Ok(false),
             }
         }
-    }
-}
-
-/// True if the bytes are valid in their declared charset, or in UTF-8 without one.
-pub(crate) fn is_text(bytes: &[u8], media: &MediaType) -> bool {
-    let charset = media.charset().unwrap_or(encoding_rs::UTF_8);
-    charset.decode_without_bom_handling_and_without_replacement(bytes).is_some()
-}
-
-/// Writes a file and computes its SHA-256.
-pub(crate) struct HashWriter {
-    path: PathBuf,
-    out: BufWriter<File>,
-    hash: Sha256,
-    len: u64,
-}
-
-impl HashWriter {
-    pub(crate) fn create(path: &Path) -> Result<Self, Error> {
-        let file = File::create(path).map_err(Error::at(path, "writing"))?;
-        Ok(HashWriter { path: path.to_owned(), out: BufWriter::new(file), hash: Sha256::new(), len: 0 })
-    }
-
-    pub(crate) fn finish(mut self) -> Result<(sha2::digest::Output<Sha256>, u64), Error> {
-        self.out.flush().map_err(Error::at(&self.path, "writing"))?;
-        Ok((self.hash.finalize(), self.len))
-    }
-}
-
-impl Write for HashWriter {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        let n = self.out.write(buf)?;
-        self.hash.update(&buf[..n]);
-        self.len += n as u64;
-        Ok(n)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
     }
 }
 

@@ -14,61 +14,16 @@ use harproxy_json::{TextMember, TextValue};
 type Object = Map<String, Value>;
 
 /// The order of the members of `log` before `entries`. Other members follow in their original order.
-const LOG: &[&str] = &["version", "creator", "browser", "pages", "comment", "_harproxy"];
+const LOG: &str = "version creator browser pages comment _harproxy";
 /// The order of the members of an entry and its parts. Other members follow in their original order.
-const ENTRY: &[&str] = &[
-    "pageref",
-    "startedDateTime",
-    "time",
-    "request",
-    "response",
-    "cache",
-    "timings",
-    "serverIPAddress",
-    "connection",
-    "comment",
-    "_harproxy",
-];
-const REQUEST: &[&str] = &[
-    "method",
-    "url",
-    "httpVersion",
-    "cookies",
-    "headers",
-    "queryString",
-    "postData",
-    "headersSize",
-    "bodySize",
-    "comment",
-];
-const RESPONSE: &[&str] = &[
-    "status",
-    "statusText",
-    "httpVersion",
-    "cookies",
-    "headers",
-    "content",
-    "redirectURL",
-    "headersSize",
-    "bodySize",
-    "comment",
-    "_trailers",
-];
-const BODY: &[&str] = &[
-    "size",
-    "compression",
-    "mimeType",
-    "params",
-    "text",
-    "encoding",
-    "_file",
-    "comment",
-    "_compact",
-    "_encoded",
-    "_truncated",
-];
-const TIMINGS: &[&str] = &["blocked", "dns", "connect", "ssl", "send", "wait", "receive", "comment"];
-const HEADER: &[&str] = &["name", "value", "comment"];
+const ENTRY: &str = "pageref startedDateTime time request response cache timings serverIPAddress connection comment \
+    _harproxy";
+const REQUEST: &str = "method url httpVersion cookies headers queryString postData headersSize bodySize comment";
+const RESPONSE: &str = "status statusText httpVersion cookies headers content redirectURL headersSize bodySize comment \
+    _trailers";
+const BODY: &str = "size compression mimeType params text encoding _file comment _compact _encoded _truncated";
+const TIMINGS: &str = "blocked dns connect ssl send wait receive comment";
+const HEADER: &str = "name value comment";
 
 /// A member with a constant name.
 macro_rules! member {
@@ -90,17 +45,8 @@ pub(crate) fn entry(entry: &Entry) -> TextValue<'static> {
     out.extend(entry.connection.as_deref().map(|connection| member!("connection", connection)));
     out.extend(entry.harproxy.clone().map(|own| member!("_harproxy", Value::Object(own))));
     let mut node = with_extras(out, &entry.extras);
-    // The members above are in order. Only members of other tools need sorting.
-    if has_extras(entry) {
-        arrange(&mut node);
-    }
+    arrange(&mut node);
     node
-}
-
-fn has_extras(entry: &Entry) -> bool {
-    let Entry { request, response, extras, .. } = entry;
-    let bodies = request.post_data.iter().chain([&response.content]).map(|body| &body.extras);
-    !bodies.chain([extras, &request.extras, &response.extras]).all(Object::is_empty)
 }
 
 /// Sorts the members of an entry of any tool and groups its headers. Values stay unchanged, except for the case of
@@ -140,14 +86,15 @@ pub(crate) fn arrange_log(members: &mut [TextMember<'_>]) {
     sort(members, LOG);
 }
 
-fn reorder(node: &mut TextValue<'_>, order: &[&str]) {
+fn reorder(node: &mut TextValue<'_>, order: &str) {
     if let TextValue::Object(members) = node {
         sort(members, order);
     }
 }
 
-fn sort(members: &mut [TextMember<'_>], order: &[&str]) {
-    let rank = |name: &str| order.iter().position(|known| is_name(name, known)).unwrap_or(order.len());
+/// Sorts members by the names in `order`, which spaces separate.
+fn sort(members: &mut [TextMember<'_>], order: &str) {
+    let rank = |name: &str| order.split(' ').position(|known| is_name(name, known)).unwrap_or(usize::MAX);
     if !members.is_sorted_by_key(|(name, _)| rank(name)) {
         members.sort_by_key(|(name, _)| rank(name));
     }
@@ -230,20 +177,17 @@ fn response(response: &Response) -> TextValue<'static> {
 
 fn content(body: &Body) -> TextValue<'static> {
     let unknown = if body.stored == Storage::Nowhere { 0 } else { -1 };
-    body_members(vec![member!("size", Value::from(body.size.unwrap_or(unknown)))], body, None)
+    body_members(vec![member!("size", Value::from(body.size.unwrap_or(unknown)))], body)
 }
 
 /// `postData` has a `text` even if the payload is in a file, because HAR 1.2 requires it.
 fn post_data(body: &Body) -> TextValue<'static> {
-    body_members(Vec::new(), body, Some(""))
+    let is_outside = matches!(body.stored, Storage::Nowhere | Storage::File(_));
+    body_members(Vec::from_iter(is_outside.then(|| member!("text", ""))), body)
 }
 
-/// The members of `content` or `postData`. `placeholder` is the `text` of a payload outside the HAR.
-fn body_members(mut out: Vec<TextMember<'static>>, body: &Body, placeholder: Option<&str>) -> TextValue<'static> {
+fn body_members(mut out: Vec<TextMember<'static>>, body: &Body) -> TextValue<'static> {
     out.push(member!("mimeType", &*body.mime_type));
-    if let (Storage::Nowhere | Storage::File(_), Some(text)) = (&body.stored, placeholder) {
-        out.push(member!("text", text));
-    }
     match &body.stored {
         Storage::Nowhere => {}
         Storage::Text(text) => out.push(member!("text", &**text)),
@@ -266,9 +210,7 @@ fn truncated(truncated: &Truncated) -> TextValue<'static> {
 }
 
 fn headers(headers: &Headers) -> TextValue<'static> {
-    let mut list = TextValue::Array(headers.iter().map(|field| pair(&field.name, &to_chars(&field.value))).collect());
-    group_headers(&mut list);
-    list
+    TextValue::Array(headers.iter().map(|field| pair(&field.name, &to_chars(&field.value))).collect())
 }
 
 fn pair(name: &str, value: &str) -> TextValue<'static> {

@@ -3,7 +3,6 @@
 pub(crate) mod canonical;
 pub mod format;
 pub mod held;
-mod options;
 pub mod pack;
 mod payload_store;
 pub mod pieces;
@@ -15,5 +14,5 @@ mod writer;
 
 pub use crate::model::FORMAT;
 pub use crate::store::payload_path::is_zip;
-pub use options::{ContentMode, JsonLayout, PayloadSource};
+pub use payload_store::{ContentMode, JsonLayout, PayloadSource};
 pub use writer::{FixtureWriter, WriteSummary, sweep};

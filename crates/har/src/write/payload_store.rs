@@ -4,17 +4,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
-use super::options::{ContentMode, JsonLayout, PayloadSource};
 use crate::Error;
-use crate::model::{Body, Storage};
-use crate::store::digest::{CharsetValidator, HashWriter, has_content, hex, is_text};
+use crate::model::{Body, Storage, Truncated};
+use crate::store::digest::{has_content, is_valid_in, sha256_hex};
 use crate::store::payload;
-use crate::store::staging::Staging;
+use crate::store::staging::{Staging, parent};
 use harproxy_http::MediaType;
 use harproxy_json::CompactDetector;
 
@@ -22,6 +19,40 @@ use harproxy_json::CompactDetector;
 const IN_MEMORY: u64 = 1 << 20;
 /// Text of requests up to this size is stored in the entry, bytes.
 const INLINE_REQUEST: usize = 4 << 10;
+
+/// The storage of payloads (`--content`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ContentMode {
+    /// In files beside the HAR, or in members of the archive.
+    #[default]
+    Attach,
+    /// In the HAR itself.
+    Embed,
+    /// Not at all: only sizes are recorded.
+    Omit,
+}
+
+/// How compact JSON payloads are attached (`--json-layout`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum JsonLayout {
+    /// Indented, one member per line. Replay sends them compact again.
+    #[default]
+    Indent,
+    /// As received.
+    Wire,
+}
+
+/// A payload to write.
+pub struct PayloadSource<'a> {
+    /// The decoded bytes.
+    pub read: &'a mut dyn Read,
+    /// `Content-Type` as received, or empty.
+    pub mime_type: &'a str,
+    /// True if the content coding of the bytes could not be removed.
+    pub encoded: bool,
+    /// The reason and sizes, if the payload is truncated.
+    pub truncated: Option<Truncated>,
+}
 
 /// The message of a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,13 +64,14 @@ pub(crate) enum Message {
 /// The payload files of a fixture being written.
 #[derive(Debug)]
 pub(crate) struct PayloadStore {
-    /// The folder of the fixture.
-    parent: PathBuf,
     fixture: PathBuf,
     /// The payload folder of a HAR (`api` beside `api.har`). `None` for an archive, whose payloads are at its root.
     folder: Option<String>,
     /// True if the payload folder existed when writing began.
     has_folder: bool,
+    mode: ContentMode,
+    /// The layout of compact JSON in the following payloads.
+    pub(crate) layout: JsonLayout,
     staging: Option<Staging>,
     names: BTreeMap<String, FileState>,
 }
@@ -55,14 +87,65 @@ pub(crate) enum FileState {
     Unchanged,
 }
 
+/// A payload that has no name yet.
+enum UnnamedPayload {
+    Memory(Vec<u8>),
+    /// A temporary file in the staging folder.
+    File(PathBuf),
+}
+
+impl UnnamedPayload {
+    fn reader(&self) -> io::Result<Box<dyn Read + '_>> {
+        Ok(match self {
+            UnnamedPayload::Memory(bytes) => Box::new(&bytes[..]),
+            UnnamedPayload::File(path) => Box::new(File::open(path)?),
+        })
+    }
+
+    /// True for compact JSON in UTF-8.
+    fn is_compact_json(&self) -> io::Result<bool> {
+        if let UnnamedPayload::Memory(bytes) = self {
+            return Ok(harproxy_json::is_compact(bytes));
+        }
+        let mut detector = CompactDetector::default();
+        let mut read = BufReader::with_capacity(64 * 1024, self.reader()?);
+        loop {
+            let chunk = read.fill_buf()?;
+            if chunk.is_empty() {
+                break;
+            }
+            detector.push(chunk);
+            let len = chunk.len();
+            read.consume(len);
+        }
+        let is_utf8 = || is_valid_in(encoding_rs::UTF_8, self.reader()?);
+        Ok(detector.is_compact() && is_utf8()? && harproxy_json::is_valid(self.reader()?))
+    }
+
+    /// The indented text of compact JSON.
+    fn indent(&self) -> io::Result<UnnamedPayload> {
+        Ok(match self {
+            UnnamedPayload::Memory(bytes) => UnnamedPayload::Memory(harproxy_json::indent(bytes)),
+            UnnamedPayload::File(part) => {
+                let path = part.with_file_name(".indented");
+                let mut out = BufWriter::new(File::create(&path)?);
+                harproxy_json::indent_stream(File::open(part)?, &mut out)?;
+                out.flush()?;
+                UnnamedPayload::File(path)
+            }
+        })
+    }
+}
+
 impl PayloadStore {
-    pub(crate) fn new(parent: &Path, fixture: &Path, folder: Option<String>) -> Self {
-        let has_folder = folder.as_ref().is_some_and(|folder| parent.join(folder).exists());
+    pub(crate) fn new(fixture: &Path, folder: Option<String>, mode: ContentMode) -> Self {
+        let has_folder = folder.as_ref().is_some_and(|folder| parent(fixture).join(folder).exists());
         PayloadStore {
-            parent: parent.to_owned(),
             fixture: fixture.to_owned(),
             folder,
             has_folder,
+            mode,
+            layout: JsonLayout::default(),
             staging: None,
             names: BTreeMap::new(),
         }
@@ -70,7 +153,7 @@ impl PayloadStore {
 
     /// The path of the payload folder of a HAR.
     pub(crate) fn folder(&self) -> Option<PathBuf> {
-        self.folder.as_ref().map(|name| self.parent.join(name))
+        self.folder.as_ref().map(|name| parent(&self.fixture).join(name))
     }
 
     /// All payload files of the fixture by name.
@@ -92,16 +175,12 @@ impl PayloadStore {
     pub(crate) fn store(
         &mut self,
         source: PayloadSource<'_>,
-        side: Message,
-        mode: ContentMode,
-        layout: JsonLayout,
+        message: Message,
         layout_text: Option<&[u8]>,
     ) -> Result<Body, Error> {
         let PayloadSource { read, mime_type, encoded, truncated } = source;
-        let indent = layout == JsonLayout::Indent && side == Message::Response && !encoded && truncated.is_none();
-        let plan = StoragePlan { media: MediaType::parse(mime_type), encoded, indent, layout_text };
         let mut body = Body { mime_type: mime_type.to_owned(), encoded, truncated, ..Body::default() };
-        let size = match mode {
+        let size = match self.mode {
             ContentMode::Omit => io::copy(read, &mut io::sink()).map_err(reading)?,
             ContentMode::Embed => {
                 let mut bytes = Vec::new();
@@ -110,103 +189,76 @@ impl PayloadStore {
                 body.stored = inline(bytes);
                 size
             }
-            ContentMode::Attach => {
-                let mut head = Vec::with_capacity(4 << 10);
-                read.take(IN_MEMORY + 1).read_to_end(&mut head).map_err(reading)?;
-                if head.len() as u64 > IN_MEMORY {
-                    self.attach_large(&head, read, &plan, &mut body)?
-                } else {
-                    let size = head.len() as u64;
-                    self.attach_small(head, side, &plan, &mut body)?;
-                    size
-                }
-            }
+            ContentMode::Attach => self.attach(read, message, layout_text, &mut body)?,
         };
         body.size = Some(i64::try_from(size).unwrap_or(i64::MAX));
         Ok(body)
     }
 
-    fn attach_small(
+    /// Attaches a payload to `body` and returns its size.
+    fn attach(
         &mut self,
-        bytes: Vec<u8>,
-        side: Message,
-        plan: &StoragePlan<'_>,
-        body: &mut Body,
-    ) -> Result<(), Error> {
-        let inline_request = side == Message::Request && bytes.len() <= INLINE_REQUEST && plan.may_be_inline(&bytes);
-        if bytes.is_empty() || inline_request {
-            body.stored = inline(bytes);
-            return Ok(());
-        }
-        let extension = plan.extension(is_text(&bytes, &plan.media));
-        body.compact = plan.is_indented(|| harproxy_json::is_compact(&bytes));
-        let bytes = match plan.layout_text {
-            _ if !body.compact => bytes,
-            Some(text) => text.to_owned(),
-            None => harproxy_json::indent(&bytes),
-        };
-        let (name, new) = self.claim(&Sha256::digest(&bytes), extension, bytes.len() as u64, || Ok(&bytes[..]))?;
-        if new {
-            let path = self.staging()?.join(&name);
-            fs::write(&path, bytes).map_err(Error::at(&path, "writing"))?;
-        }
-        body.stored = self.file(name);
-        Ok(())
-    }
-
-    fn attach_large(
-        &mut self,
-        head: &[u8],
-        rest: &mut dyn Read,
-        plan: &StoragePlan<'_>,
+        read: &mut dyn Read,
+        message: Message,
+        layout_text: Option<&[u8]>,
         body: &mut Body,
     ) -> Result<u64, Error> {
-        let part = self.staging()?.join(".part");
-        let mut out = HashWriter::create(&part)?;
-        let mut layout = CompactDetector::default();
-        let mut text = CharsetValidator::new(&plan.media);
-        let mut utf8 = CharsetValidator::of(encoding_rs::UTF_8);
-        let mut chunk = vec![0; 64 * 1024];
-        let mut all = io::Cursor::new(head).chain(rest);
-        loop {
-            let n = all.read(&mut chunk).map_err(reading)?;
-            let last = n == 0;
-            text.push(&chunk[..n], last);
-            utf8.push(&chunk[..n], last);
-            layout.push(&chunk[..n]);
-            out.write_all(&chunk[..n]).map_err(Error::at(&part, "writing"))?;
-            if last {
-                break;
-            }
+        let media = MediaType::parse(&body.mime_type);
+        let mut head = Vec::with_capacity(4 << 10);
+        read.take(IN_MEMORY + 1).read_to_end(&mut head).map_err(reading)?;
+        let mut size = head.len() as u64;
+        let is_inline = message == Message::Request
+            && head.len() <= INLINE_REQUEST
+            && !body.encoded
+            && (media.is_text() || media.essence().is_empty() || media.is_multipart())
+            && std::str::from_utf8(&head).is_ok();
+        if head.is_empty() || is_inline {
+            body.stored = inline(head);
+            return Ok(size);
         }
-        let (mut digest, mut stored_len) = out.finish()?;
-        let size = stored_len;
-        let compact = || layout.is_compact() && utf8.valid && File::open(&part).is_ok_and(harproxy_json::is_valid);
-        body.compact = plan.is_indented(compact);
-        let mut stored = part.clone();
+        let mut payload = UnnamedPayload::Memory(head);
+        if size > IN_MEMORY {
+            (payload, size) = self.spill(&mut payload.reader().map_err(reading)?.chain(read))?;
+        }
+        let failed = Error::at(&self.fixture, "storing a payload of");
+        let is_text = || is_valid_in(media.charset().unwrap_or(encoding_rs::UTF_8), payload.reader()?);
+        let is_binary = body.encoded || (media.is_text() && !is_text().map_err(failed)?);
+        let extension = if is_binary { "bin" } else { media.extension() };
+        let may_indent = self.layout == JsonLayout::Indent && message == Message::Response && media.is_json();
+        let may_indent = may_indent && !body.encoded && body.truncated.is_none();
+        body.compact = may_indent && payload.is_compact_json().map_err(failed)?;
         if body.compact {
-            stored = part.with_file_name(".indented");
-            let mut out = HashWriter::create(&stored)?;
-            let indented = match plan.layout_text {
-                Some(text) => out.write_all(text),
-                None => File::open(&part).and_then(|read| harproxy_json::indent_stream(read, &mut out)),
+            payload = match layout_text {
+                Some(text) => UnnamedPayload::Memory(text.to_owned()),
+                None => payload.indent().map_err(failed)?,
             };
-            indented.map_err(Error::at(&stored, "writing"))?;
-            (digest, stored_len) = out.finish()?;
         }
-        let name = self.stage(&stored, &digest, plan.extension(text.valid), stored_len)?;
-        body.stored = self.file(name);
+        body.stored = self.stage(&payload, extension)?;
         Ok(size)
     }
 
     /// Copies bytes that are in stored form into a file named after them.
     pub(crate) fn adopt(&mut self, read: &mut dyn Read, extension: &str) -> Result<Storage, Error> {
         let part = self.staging()?.join(".part");
-        let mut out = HashWriter::create(&part)?;
-        io::copy(read, &mut out).map_err(Error::at(&part, "writing"))?;
-        let (digest, len) = out.finish()?;
-        let name = self.stage(&part, &digest, extension, len)?;
-        Ok(self.file(name))
+        let copied = File::create(&part).and_then(|mut out| io::copy(read, &mut out));
+        copied.map_err(Error::at(&part, "writing"))?;
+        self.stage(&UnnamedPayload::File(part), extension)
+    }
+
+    /// Copies a payload into a temporary file. Returns its size.
+    fn spill(&mut self, read: &mut dyn Read) -> Result<(UnnamedPayload, u64), Error> {
+        let part = self.staging()?.join(".part");
+        let mut out = File::create(&part).map_err(Error::at(&part, "writing"))?;
+        let mut chunk = vec![0; 64 * 1024];
+        let mut size = 0;
+        loop {
+            let n = read.read(&mut chunk).map_err(reading)?;
+            if n == 0 {
+                return Ok((UnnamedPayload::File(part), size));
+            }
+            out.write_all(&chunk[..n]).map_err(Error::at(&part, "writing"))?;
+            size += n as u64;
+        }
     }
 
     /// Keeps a payload file of an entry that is kept byte for byte. False if another payload has its name.
@@ -240,15 +292,23 @@ impl PayloadStore {
         Ok(true)
     }
 
-    /// Renames a complete temporary file to its final name in the staging folder, unless the fixture has the payload
-    /// already.
-    fn stage(&mut self, part: &Path, digest: &[u8], extension: &str, len: u64) -> Result<String, Error> {
-        let (name, new) = self.claim(digest, extension, len, || File::open(part))?;
+    /// Puts a payload under its final name in the staging folder, unless the fixture has it already.
+    fn stage(&mut self, payload: &UnnamedPayload, extension: &str) -> Result<Storage, Error> {
+        let failed = Error::at(&self.fixture, "storing a payload of");
+        let (hex, len) = payload.reader().and_then(|mut read| sha256_hex(&mut *read)).map_err(failed)?;
+        let (name, new) = self.claim(&hex, extension, len, || payload.reader())?;
         if new {
             let path = self.staging()?.join(&name);
-            fs::rename(part, &path).map_err(Error::at(&path, "writing"))?;
+            let staged = match payload {
+                UnnamedPayload::Memory(bytes) => fs::write(&path, bytes),
+                UnnamedPayload::File(part) => fs::rename(part, &path),
+            };
+            staged.map_err(Error::at(&path, "writing"))?;
         }
-        Ok(name)
+        Ok(Storage::File(match &self.folder {
+            Some(folder) => format!("{folder}/{name}"),
+            None => name,
+        }))
     }
 
     /// Assigns a name to a payload. Returns true if it must be staged.
@@ -256,15 +316,14 @@ impl PayloadStore {
     /// The name has more than 16 hex digits only if a kept file with other bytes has the shorter one.
     fn claim<R: Read>(
         &mut self,
-        digest: &[u8],
+        hex: &str,
         extension: &str,
         len: u64,
         bytes: impl Fn() -> io::Result<R>,
     ) -> Result<(String, bool), Error> {
-        let hex = hex(digest);
         let home = if self.folder.is_some() { self.folder().filter(|_| self.has_folder) } else { self.staged("") };
         for digits in [16, 24, 32, 64] {
-            let name = format!("{}.{extension}", &hex[..digits.min(hex.len())]);
+            let name = format!("{}.{extension}", &hex[..digits]);
             let existing = || home.as_ref().map(|home| home.join(&name)).filter(|path| path.exists());
             let is_equal = |path: &PathBuf| bytes().is_ok_and(|bytes| has_content(path, bytes, len));
             let place = match self.names.get(&name) {
@@ -282,51 +341,18 @@ impl PayloadStore {
         }
         let exhausted =
             io::Error::new(io::ErrorKind::AlreadyExists, "files with other bytes have all names of this payload");
-        Err(Error::at(&self.parent.join(hex), "writing")(exhausted))
-    }
-
-    fn file(&self, name: String) -> Storage {
-        Storage::File(match &self.folder {
-            Some(folder) => format!("{folder}/{name}"),
-            None => name,
-        })
+        Err(Error::at(&parent(&self.fixture).join(hex), "writing")(exhausted))
     }
 
     fn staging(&mut self) -> Result<PathBuf, Error> {
         if let Some(staging) = &self.staging {
             return Ok(staging.path().to_owned());
         }
-        let failed = Error::at(&self.parent, "creating a folder for payloads in");
+        let failed = Error::at(parent(&self.fixture), "creating a folder for payloads in");
         let staging = Staging::create(&self.fixture).map_err(failed)?;
         let path = staging.path().to_owned();
         self.staging = Some(staging);
         Ok(path)
-    }
-}
-
-/// The storage form of a payload, as far as it follows from its headers.
-struct StoragePlan<'a> {
-    media: MediaType,
-    encoded: bool,
-    indent: bool,
-    /// The text to store instead of compact JSON.
-    layout_text: Option<&'a [u8]>,
-}
-
-impl StoragePlan<'_> {
-    fn is_indented(&self, is_compact: impl FnOnce() -> bool) -> bool {
-        self.indent && self.media.is_json() && is_compact()
-    }
-
-    /// True for readable text, which may be stored in the entry.
-    fn may_be_inline(&self, bytes: &[u8]) -> bool {
-        let is_text = self.media.is_text() || self.media.essence().is_empty() || self.media.is_multipart();
-        !self.encoded && is_text && std::str::from_utf8(bytes).is_ok()
-    }
-
-    fn extension(&self, valid_text: bool) -> &'static str {
-        let bytes_only = self.encoded || (self.media.is_text() && !valid_text);
-        if bytes_only { "bin" } else { self.media.extension() }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::read::entry::{self, payload_files};
 use crate::read::values::HarValue;
 use crate::read::{Fixture, find};
 use crate::store::archive::{Archive, ReadSeek};
-use crate::store::digest::{HashWriter, hex, sha256_hex};
+use crate::store::digest::sha256_hex;
 use crate::store::payload_path::{self, normal_name};
 use crate::store::staging::{self, Staging};
 
@@ -79,10 +79,11 @@ impl<'a> Rewrite<'a> {
     /// Replaces the content of a payload file. Returns the new value of `_file`.
     pub fn replace_payload(&mut self, entry: usize, name: &str, content: &mut dyn Read) -> Result<String, Error> {
         let staged = self.staging.path().join(format!("payload-{}", self.new.len()));
-        let mut file = HashWriter::create(&staged)?;
-        io::copy(content, &mut file).map_err(Error::at(&staged, "writing"))?;
-        let (bytes, _) = file.finish()?;
-        let hex = hex(&bytes);
+        let mut copy = || {
+            io::copy(content, &mut File::create(&staged)?)?;
+            sha256_hex(&mut File::open(&staged)?)
+        };
+        let (hex, _) = copy().map_err(Error::at(&staged, "writing"))?;
         let old = normal_name(name);
         let folder = old.rfind('/').map_or("", |at| &old[..=at]);
         let ending = payload_path::extension(&old);

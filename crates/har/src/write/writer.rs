@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use tempfile::NamedTempFile;
 
-use super::options::{ContentMode, JsonLayout, PayloadSource};
-use super::payload_store::{Message, PayloadStore};
+use super::payload_store::{ContentMode, JsonLayout, Message, PayloadSource, PayloadStore};
 use super::pieces::{self, Object};
 use super::text::HarText;
 use super::{canonical, publish};
@@ -26,8 +25,6 @@ use harproxy_json::{CountAll, Node, TextMember, TextValue, patch};
 #[derive(Debug)]
 pub struct FixtureWriter {
     path: PathBuf,
-    content: ContentMode,
-    layout: JsonLayout,
     har: HarText<BufWriter<NamedTempFile>>,
     payloads: PayloadStore,
 }
@@ -54,9 +51,7 @@ impl FixtureWriter {
         let har = staging::file(path).map_err(Error::at(parent, "creating a file in"))?;
         Ok(FixtureWriter {
             path: path.to_owned(),
-            payloads: PayloadStore::new(parent, path, folder),
-            content,
-            layout: JsonLayout::default(),
+            payloads: PayloadStore::new(path, folder, content),
             har: HarText::new(BufWriter::with_capacity(256 * 1024, har), log_members(scope)),
         })
     }
@@ -91,24 +86,24 @@ impl FixtureWriter {
     /// Sets the layout of compact JSON for the following payloads.
     #[must_use]
     pub fn json_layout(mut self, layout: JsonLayout) -> Self {
-        self.layout = layout;
+        self.payloads.layout = layout;
         self
     }
 
     /// Stores a response payload. Streams it in attach mode.
     pub fn content(&mut self, source: PayloadSource<'_>) -> Result<Body, Error> {
-        self.payloads.store(source, Message::Response, self.content, self.layout, None)
+        self.payloads.store(source, Message::Response, None)
     }
 
     /// Like [`FixtureWriter::content`], with the text to store instead of indented JSON, such as an edited layout of
     /// the same value.
     pub fn content_with_layout(&mut self, source: PayloadSource<'_>, text: &[u8]) -> Result<Body, Error> {
-        self.payloads.store(source, Message::Response, self.content, self.layout, Some(text))
+        self.payloads.store(source, Message::Response, Some(text))
     }
 
     /// Stores a request payload: small text in the entry, large or binary payloads in files.
     pub fn post_data(&mut self, source: PayloadSource<'_>) -> Result<Body, Error> {
-        self.payloads.store(source, Message::Request, self.content, self.layout, None)
+        self.payloads.store(source, Message::Request, None)
     }
 
     /// Adds an entry at the end.
