@@ -22,8 +22,8 @@ pub(crate) enum Protocol {
 
 /// Detects the protocol of a stream. The bytes stay to be read.
 ///
-/// Returns `None` if the client closes, the connection breaks, or no byte comes within the idle timeout. The protocol is
-/// unknown if it is still undecided after the head timeout. Cancel safe.
+/// Returns `None` if the client closes, the connection breaks, or no byte comes within the idle timeout. The protocol
+/// is unknown if it is still undecided after the head timeout. Cancel safe.
 pub(crate) async fn detect(stream: &mut ByteStream, timeouts: ClientTimeouts) -> Option<Protocol> {
     if stream.ahead().is_empty() && !matches!(timeout(timeouts.idle, stream.read_ahead()).await, Ok(Ok(1..))) {
         return None;

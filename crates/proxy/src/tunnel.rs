@@ -19,8 +19,8 @@ const BUFFER: usize = 16 * 1024;
 /// run.
 const DRAIN_IDLE: Duration = Duration::from_millis(250);
 
-/// Copies bytes until both sides have closed, one fails, or neither has sent a byte for the idle timeout. Each direction
-/// closes by itself.
+/// Copies bytes until both sides have closed, one fails, or neither has sent a byte for the idle timeout. Each
+/// direction closes by itself.
 pub(crate) async fn pass_through(client: &ClientConnection, to: Origin, mut stream: ByteStream, dialled: Dialled) {
     let mut upstream = dialled.stream;
     let counters = (stream.received(), upstream.received());

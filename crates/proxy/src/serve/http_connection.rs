@@ -95,8 +95,8 @@ impl HttpConnection {
         let mut response = answered.unwrap_or_else(|refusal| Ok(refusal.response()))?;
         response::prepare(&mut response, &method, version).await;
         let status = response.status();
-        // After a refused CONNECT the client has no further use for the connection, and some clients read the body up to
-        // its end. After a 407 the client repeats the CONNECT on the same connection.
+        // After a refused CONNECT the client has no further use for the connection, and some clients read the body up
+        // to its end. After a 407 the client repeats the CONNECT on the same connection.
         let is_refused_connect =
             method == Method::CONNECT && !status.is_success() && status != StatusCode::PROXY_AUTHENTICATION_REQUIRED;
         if has_unclear_end || is_refused_connect {
