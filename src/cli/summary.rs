@@ -8,7 +8,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::args::replay::DEFAULT_FIXTURES;
 use super::ui;
-use crate::record::{HostLine, RecordingResult};
+use crate::record::{HostLine, RecordingResult, RecordingSummary};
 use crate::verdict::Counts;
 use harproxy_har::write::ContentMode;
 use harproxy_support::shell_quote;
@@ -62,9 +62,9 @@ pub fn change(outcome: &RecordingResult, output: &Path, failed: Option<u8>) -> S
         let replaced = if outcome.replaced_held { ", replacing an earlier held one" } else { "" };
         return format!("{cmd}{path} {state}{}{replaced}", held.unwrap_or_default());
     }
-    let mut text = format!("{path}: {}", counts(outcome.added, outcome.changed, outcome.unchanged, outcome.not_seen));
-    if outcome.unanswered > 0 {
-        let _ = write!(text, "; {} left out, whose client left before the response", outcome.unanswered);
+    let mut text = format!("{path}: {}", counts(&outcome.summary));
+    if outcome.summary.unanswered > 0 {
+        let _ = write!(text, "; {} left out, whose client left before the response", outcome.summary.unanswered);
     }
     if outcome.replaced_held {
         text.push_str("; it replaces a held recording");
@@ -76,7 +76,8 @@ pub fn change(outcome: &RecordingResult, output: &Path, failed: Option<u8>) -> S
 }
 
 /// Formats the numbers of changed entries. A new fixture has only added ones.
-pub fn counts(added: usize, changed: usize, unchanged: usize, not_seen: usize) -> String {
+pub fn counts(summary: &RecordingSummary) -> String {
+    let RecordingSummary { added, changed, unchanged, not_seen, .. } = summary;
     match unchanged + changed + not_seen {
         0 => format!("{added} added"),
         _ => format!("{unchanged} unchanged, {changed} changed, {added} added, {not_seen} not seen"),

@@ -36,7 +36,7 @@ impl<'c> Exchange<'c> {
         let url = NormalUrl::of(received.url());
         let Received { origin, request, started, at } = received;
         let observation = Observation::begin(observer, connection, &origin, &request, at);
-        let body = |incoming: Incoming| if incoming.is_end_stream() { Body::Empty } else { Body::boxed(incoming) };
+        let body = |incoming: Incoming| if incoming.is_end_stream() { Body::default() } else { Body::boxed(incoming) };
         Exchange { connection, origin, url, request: request.map(body), started, at, observation }
     }
 

@@ -10,8 +10,10 @@ use indexmap::IndexMap;
 use super::finalise::{self, Arrangement, Destination, JournalIndex};
 use super::journal::JournalReader;
 use super::{
-    CmdEnd, Error, HostLine, OnFailure, RecordPlan, Recorder, RecordingResult, UpdateMode, Volatile, ambiguous, held,
+    CmdEnd, Error, HostLine, OnFailure, RecordPlan, Recorder, RecordingResult, RecordingSummary, UpdateMode, Volatile,
+    ambiguous, held,
 };
+use crate::verdict::request::RecordedEntry;
 use crate::verdict::{CheckId, Finding, Location, RunMode, Severity, Verdict, connections};
 use harproxy_har::Fixture;
 use harproxy_har::write::ContentMode;
@@ -97,10 +99,11 @@ impl Recorder {
             return Ok(self.journal_failed(&reason));
         }
         let journal = finalise::open(locked)?;
-        let unanswered = journal.as_ref().map_or(0, |(_, index)| index.unanswered as u64);
+        let unanswered = journal.as_ref().map_or(0, |(_, index)| index.unanswered);
         let Some((mut reader, index)) = journal.filter(|(_, index)| !index.exchanges.is_empty()) else {
             locked.remove()?;
-            return Ok(RecordingResult { unanswered, ..self.nothing_recorded() });
+            let summary = RecordingSummary { unanswered, ..RecordingSummary::default() };
+            return Ok(RecordingResult { summary, ..self.nothing_recorded() });
         };
         if let Some(names) = &mut reader.names {
             names.add_known(redactor.secrets());
@@ -112,28 +115,29 @@ impl Recorder {
             take_naming(&mut reader, naming);
             locked.remove()?;
             let held = Some(locked.paths.held.clone());
-            return Ok(RecordingResult { held, replaced_held, ..self.outcome(&index, Arrangement::default()) });
+            return Ok(RecordingResult { held, replaced_held, ..self.outcome(&index, &Arrangement::default()) });
         }
         let arrangement = finalise::write(plan, plan.update, &index, &mut reader, Destination::Fixture)?;
         take_naming(&mut reader, naming);
         // The held recording is older. If the journal went first, a kill between the two would leave the older one.
         let replaced_held = held::discard(&locked.paths)?;
         locked.remove()?;
-        let mut outcome = RecordingResult { written: true, replaced_held, ..self.outcome(&index, arrangement) };
+        let mut outcome = RecordingResult { written: true, replaced_held, ..self.outcome(&index, &arrangement) };
+        let findings = &mut outcome.verdict.findings;
+        add_stored_results(findings, &index, &outcome.entries, &plan.output)?;
         if redactor.secrets().found() > 0 {
             let known = plan.values.iter().map(|(placeholder, _)| placeholder.clone()).collect();
-            outcome.verdict.findings.extend(ambiguous::find(&Fixture::open(&plan.output)?, &known));
+            findings.extend(ambiguous::find(&Fixture::open(&plan.output)?, &known));
         }
         Ok(outcome)
     }
 
     /// The outcome of a recording whose exchanges were arranged in this way.
-    fn outcome(&self, index: &JournalIndex, arrangement: Arrangement) -> RecordingResult {
+    fn outcome(&self, index: &JournalIndex, arrangement: &Arrangement) -> RecordingResult {
         let entries =
             index.exchanges.iter().map(|exchange| exchange.number).zip(arrangement.recorded_entries()).collect();
-        let Arrangement { unchanged, changed, added, not_seen, .. } = arrangement;
-        let unanswered = index.unanswered as u64;
-        RecordingResult { unchanged, changed, added, not_seen, unanswered, entries, ..self.unwritten_outcome(None) }
+        let summary = RecordingSummary::new(index, arrangement);
+        RecordingResult { summary, entries, ..self.unwritten_outcome(None) }
     }
 
     /// Nothing was recorded: the fixture, if there is one, stays as it is.
@@ -207,13 +211,9 @@ impl Recorder {
             verdict,
             hosts: self.hosts(),
             written: false,
-            unchanged: 0,
-            changed: 0,
-            added: 0,
-            not_seen: 0,
+            summary: RecordingSummary::default(),
             held: None,
             replaced_held: false,
-            unanswered: 0,
             entries: HashMap::new(),
         }
     }
@@ -229,6 +229,38 @@ impl Recorder {
         }
         lines.into_iter().map(|(host, line)| HostLine { host, ..line }).collect()
     }
+}
+
+/// Adds to each finding about upstream whether the fixture stores its failures. A failure does not replace a recorded
+/// response. `entries` are the entries of the written fixture by the numbers of their exchanges.
+fn add_stored_results(
+    findings: &mut [Finding],
+    index: &JournalIndex,
+    entries: &HashMap<u64, RecordedEntry>,
+    fixture: &Path,
+) -> Result<(), Error> {
+    if !findings.iter().any(|finding| finding.check == CheckId::UPSTREAM_FAILED) {
+        return Ok(());
+    }
+    let fixture = Fixture::open(fixture)?;
+    let has_response =
+        |recorded: &RecordedEntry| fixture.heads().get(recorded.entry).is_some_and(|head| head.status > 0);
+    for finding in findings.iter_mut().filter(|finding| finding.check == CheckId::UPSTREAM_FAILED) {
+        let failed = index.exchanges.iter().filter(|exchange| exchange.failure.as_ref() == Some(&finding.text));
+        let failed: Vec<bool> = failed.filter_map(|exchange| entries.get(&exchange.number)).map(has_response).collect();
+        let kept = failed.iter().filter(|has_response| **has_response).count();
+        let stored = match (kept, failed.len()) {
+            (_, 0) => continue,
+            (0, _) => "it is recorded as a failure, and replayed as one: the connection is closed".to_owned(),
+            (kept, all) if kept == all => "it is not recorded: the fixture keeps the response that it has".to_owned(),
+            (kept, all) => format!(
+                "{kept} of {all} requests keep the response that the fixture has; the others are recorded as \
+                 failures, and replayed as failures: the connection is closed"
+            ),
+        };
+        finding.text = format!("{}\n{stored}", finding.text);
+    }
+    Ok(())
 }
 
 fn take_naming(reader: &mut JournalReader, naming: &mut PlaceholderAllocator) {

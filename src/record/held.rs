@@ -14,13 +14,13 @@ use super::finalise::{Arrangement, JournalIndex};
 use super::journal::JournalPaths;
 use harproxy_har::{FixtureWriter, digest, held};
 
-/// The counts of a recording that was killed or held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The counts of a recording.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordingSummary {
     pub exchanges: usize,
     /// Exchanges that were cut off, stored as truncated.
     pub cut: usize,
-    /// Requests without a response, which are left out.
+    /// Requests whose clients left before a response. They are not stored.
     pub unanswered: usize,
     /// Entries that the recording adds to the fixture.
     pub added: usize,

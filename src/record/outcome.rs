@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use super::RecordingSummary;
 use crate::verdict::Verdict;
 use crate::verdict::request::RecordedEntry;
 
@@ -26,19 +27,12 @@ pub struct RecordingResult {
     pub hosts: Vec<HostLine>,
     /// Whether the fixture was written; false if nothing was recorded, or CMD failed over an existing fixture.
     pub written: bool,
-    /// Entries that stayed byte for byte.
-    pub unchanged: usize,
-    /// Entries that were replaced in place.
-    pub changed: usize,
-    pub added: usize,
-    /// Entries of the fixture that were not seen.
-    pub not_seen: usize,
+    /// The counts of the exchanges and of the entries that they change.
+    pub summary: RecordingSummary,
     /// The folder of the held recording, or the journal, if the fixture stays as it is.
     pub held: Option<PathBuf>,
     /// Whether an older held recording was dropped.
     pub replaced_held: bool,
-    /// Requests in scope whose client left before the response. They are not stored.
-    pub unanswered: u64,
     /// The entries of the written fixture, by the numbers of their exchanges in the journal.
     pub entries: HashMap<u64, RecordedEntry>,
 }

@@ -2,7 +2,9 @@
 //! are redacted. All connections share it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::journal::heads::HeaderFields;
 use harproxy_compare::INSPECTED_BYTES;
@@ -15,12 +17,16 @@ pub const MAX_WHOLE: usize = INSPECTED_BYTES as usize;
 /// Memory of all collected payloads together, bytes.
 const MAX_RESERVED: usize = 256 << 20;
 
+/// The memory that a payload takes until it is redacted, given back on drop.
+pub type MemoryReservation = Option<OwnedSemaphorePermit>;
+
 /// Redacts everything that goes into the journal of one recording.
 #[derive(Debug)]
 pub struct RecordingRedactor {
     policy: Arc<Policy>,
     secrets: Arc<SecretStore>,
-    reserved: AtomicUsize,
+    /// A permit for each byte that collected payloads may still take.
+    memory: Arc<Semaphore>,
     opaque: AtomicU64,
 }
 
@@ -28,8 +34,8 @@ impl RecordingRedactor {
     /// Creates a redactor that adds the secrets it finds to `secrets`.
     #[must_use]
     pub fn new(policy: Arc<Policy>, secrets: SecretStore) -> Self {
-        let (reserved, opaque) = (AtomicUsize::new(0), AtomicU64::new(0));
-        RecordingRedactor { policy, secrets: Arc::new(secrets), reserved, opaque }
+        let memory = Arc::new(Semaphore::new(MAX_RESERVED));
+        RecordingRedactor { policy, secrets: Arc::new(secrets), memory, opaque: AtomicU64::new(0) }
     }
 
     /// Whether nothing is redacted (`--no-redact`).
@@ -77,6 +83,19 @@ impl RecordingRedactor {
         String::from_utf8_lossy(&self.redactor().redact_text(text.as_bytes())).into_owned()
     }
 
+    /// Adds memory for `bytes` of a collected payload to its reservation. Returns false if all payloads together would
+    /// take more than 256 MiB.
+    #[must_use]
+    pub fn try_reserve(&self, bytes: usize, reservation: &mut MemoryReservation) -> bool {
+        let permits = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let Ok(more) = self.memory.clone().try_acquire_many_owned(permits) else { return false };
+        match reservation {
+            Some(reservation) => reservation.merge(more),
+            None => *reservation = Some(more),
+        }
+        true
+    }
+
     /// Counts a payload that is stored unredacted because its format is not text.
     pub fn count_opaque(&self) {
         self.opaque.fetch_add(1, Ordering::Relaxed);
@@ -86,39 +105,6 @@ impl RecordingRedactor {
     #[must_use]
     pub fn opaque_payloads(&self) -> u64 {
         self.opaque.load(Ordering::Relaxed)
-    }
-}
-
-/// The memory that one payload holds, as a part of what all payloads may hold together. Given back on drop.
-#[derive(Debug)]
-pub struct MemoryReservation {
-    redactor: Arc<RecordingRedactor>,
-    bytes: usize,
-}
-
-impl MemoryReservation {
-    /// Reserves nothing yet.
-    #[must_use]
-    pub fn new(redactor: Arc<RecordingRedactor>) -> Self {
-        MemoryReservation { redactor, bytes: 0 }
-    }
-
-    /// Reserves more bytes. False when all payloads together would hold too many.
-    pub fn try_reserve(&mut self, bytes: usize) -> bool {
-        let reserved = self.redactor.reserved.fetch_add(bytes, Ordering::Relaxed);
-        let fits = reserved + bytes <= MAX_RESERVED;
-        if fits {
-            self.bytes += bytes;
-        } else {
-            self.redactor.reserved.fetch_sub(bytes, Ordering::Relaxed);
-        }
-        fits
-    }
-}
-
-impl Drop for MemoryReservation {
-    fn drop(&mut self) {
-        self.redactor.reserved.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -146,13 +132,14 @@ mod tests {
     }
 
     #[test]
-    fn reserved_bytes_are_bounded_over_all_payloads_and_given_back() {
-        let redactor = Arc::new(redactor());
-        let (mut one, mut two) = (MemoryReservation::new(redactor.clone()), MemoryReservation::new(redactor.clone()));
-        assert!(one.try_reserve(MAX_RESERVED - 10) && two.try_reserve(10) && !two.try_reserve(1));
+    fn reserved_bytes_are_bounded_over_all_payloads_and_released_on_drop() {
+        let redactor = redactor();
+        let (mut one, mut two) = (None, None);
+        assert!(redactor.try_reserve(MAX_RESERVED - 10, &mut one) && redactor.try_reserve(10, &mut two));
+        assert!(!redactor.try_reserve(1, &mut two));
         drop(one);
-        assert!(two.try_reserve(MAX_RESERVED - 10) && !two.try_reserve(1));
+        assert!(redactor.try_reserve(MAX_RESERVED - 10, &mut two) && !redactor.try_reserve(1, &mut two));
         drop(two);
-        assert_eq!(redactor.reserved.load(Ordering::Relaxed), 0);
+        assert_eq!(redactor.memory.available_permits(), MAX_RESERVED);
     }
 }

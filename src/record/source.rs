@@ -75,6 +75,6 @@ async fn tap_response(tap: Arc<ExchangeTap>, answer: upstream::Answer, method: &
     }
     let (head, body) = answer.response.into_parts();
     let response_tap = ResponseTap::new(tap, ContentHeaders::of(&head.headers), body.size_hint().exact());
-    let body = ObservedBody::new(body, Box::new(response_tap)).buffer().await;
-    Response::from_parts(head, body.into_body())
+    let body = ObservedBody::new(Body::boxed(body), Box::new(response_tap)).buffer().await;
+    Response::from_parts(head, Body::boxed(body))
 }

@@ -25,7 +25,7 @@ pub(super) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
 
 /// Returns the response to a preflight without an entry. It allows everything that the preflight requests.
 pub(super) fn preflight(request: &HeaderMap) -> Response<Body> {
-    let mut response = Response::new(Body::Empty);
+    let mut response = Response::new(Body::default());
     *response.status_mut() = StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
     allow(request, headers);

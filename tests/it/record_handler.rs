@@ -107,7 +107,7 @@ fn entries_are_equal_over_http1_and_http2() {
         visit(&rig.client(proto), "https://api.test");
         let outcome = rig.finish(CmdEnd::Clean);
         assert!(outcome.written && outcome.verdict.passed());
-        assert_eq!((outcome.added, outcome.verdict.counts.recorded), (13, 13));
+        assert_eq!((outcome.summary.added, outcome.verdict.counts.recorded), (13, 13));
         let host = &outcome.hosts[0];
         assert_eq!((&*host.host, host.requests, host.recorded, host.passed), ("api.test", 13, 13, 0));
         (entries(&sandbox), sandbox.har(HAR))
@@ -270,7 +270,7 @@ fn unreachable_upstream_is_answered_inside_tls_and_recorded() {
         assert_eq!(got.header("x-harproxy"), Some("live"));
     }
     let outcome = rig.finish(CmdEnd::Clean);
-    assert_eq!(outcome.added, 3);
+    assert_eq!(outcome.summary.added, 3);
     for entry in entries(&sandbox) {
         assert_eq!(entry["response"]["status"], 0);
         assert_eq!(entry["_harproxy"]["error"]["kind"], "refused", "{entry}");
@@ -334,7 +334,7 @@ fn entry_is_truncated_when_the_client_leaves_half_way() {
     drop(stream);
     let outcome = rig.finish(CmdEnd::Clean);
     drop(go);
-    assert_eq!(outcome.added, 1);
+    assert_eq!(outcome.summary.added, 1);
     let content = &entries(&sandbox)[0]["response"]["content"];
     assert_eq!(content["_truncated"], serde_json::json!({ "reason": "client-left", "kept": 10, "total": 1000 }));
 }
@@ -354,7 +354,7 @@ fn exchange_is_not_stored_when_the_client_leaves_before_the_response() {
     drop(stream);
     let outcome = rig.finish(CmdEnd::Clean);
     drop(go);
-    assert_eq!((outcome.unanswered, outcome.written), (1, false));
+    assert_eq!((outcome.summary.unanswered, outcome.written), (1, false));
     let counts = outcome.verdict.counts;
     assert_eq!((counts.requests, counts.recorded, counts.passed), (1, 0, 1));
 }
@@ -381,7 +381,7 @@ fn journal_has_the_exchange_before_the_client_sees_its_end() {
             }
         }
     }
-    assert_eq!(rig.finish(CmdEnd::Clean).added, seen);
+    assert_eq!(rig.finish(CmdEnd::Clean).summary.added, seen);
 }
 
 #[test]
@@ -412,7 +412,7 @@ fn failed_run_keeps_the_fixture_and_holds_the_recording() {
         assert!(held.exists() && !sandbox.join("hars/.api.har.journal").exists());
     }
     let clean = record("text", CmdEnd::Clean);
-    assert_eq!((clean.added, clean.not_seen, clean.replaced_held), (1, 1, true));
+    assert_eq!((clean.summary.added, clean.summary.not_seen, clean.replaced_held), (1, 1, true));
     assert!(!held.exists());
 }
 
@@ -428,7 +428,7 @@ fn killed_recording_is_finalised_by_the_next_one() {
     assert!(recovery.to_string().contains("recovered 1 exchange into"), "{recovery}");
     rig.client(Proto::H1).get("https://api.test/api/text");
     let outcome = rig.finish(CmdEnd::Clean);
-    assert_eq!((outcome.added, outcome.not_seen), (1, 1));
+    assert_eq!((outcome.summary.added, outcome.summary.not_seen), (1, 1));
     assert_eq!(answers(&sandbox.join(HAR)).len(), 2);
 }
 
@@ -459,7 +459,7 @@ fn unchanged_responses_change_no_byte_of_the_fixture() {
     let before = sandbox.read(HAR);
     for proto in [Proto::H1, Proto::H2] {
         let outcome = record(proto);
-        assert_eq!((outcome.unchanged, outcome.changed, outcome.added), (7, 0, 0));
+        assert_eq!((outcome.summary.unchanged, outcome.summary.changed, outcome.summary.added), (7, 0, 0));
         assert_eq!(sandbox.read(HAR), before);
     }
 }

@@ -32,6 +32,24 @@ fn recording_names_unreachable_upstreams_with_a_hint() {
 }
 
 #[test]
+fn upstream_finding_says_that_the_recorded_response_stays_when_upstream_fails_later() {
+    let sandbox = Sandbox::new();
+    let origin = RawOrigin::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+    let record = |to: SocketAddr, urls: &[&str]| {
+        let map = format!("api.test:80={to}");
+        let args = ["record", "-o", "hars/api.har", "--on-failure", "write", "--map", &map, "--", "curl", "-s"];
+        sandbox.run(args.iter().chain(urls))
+    };
+    record(origin.addr, &["http://api.test/a"]).expect(0);
+    let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let output = record(unused, &["http://api.test/a"]).expect(0);
+    output.says("upstream-failed").says("the fixture keeps the response that it has");
+    assert_eq!(sandbox.har("hars/api.har")["log"]["entries"][0]["response"]["status"], 200);
+    let output = record(unused, &["http://api.test/a", "http://api.test/b"]).expect(0);
+    output.says("1 of 2 requests keep the response that the fixture has; the others are recorded as failures");
+}
+
+#[test]
 fn recording_names_truncated_responses() {
     let sandbox = Sandbox::new();
     let origin = RawOrigin::answering("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this");

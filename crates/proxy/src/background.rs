@@ -4,6 +4,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
@@ -18,21 +19,15 @@ static TASKS: LazyLock<TaskTracker> = LazyLock::new(|| {
     tracker
 });
 
-/// Runs a task on the current runtime. Without a runtime it is dropped.
+/// Runs a task on the current runtime. Without a runtime it is polled once.
 pub fn spawn<F>(task: F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    if let Ok(runtime) = Handle::try_current() {
-        spawn_on(&runtime, task);
+    match Handle::try_current() {
+        Ok(runtime) => drop(TASKS.spawn_on(task, &runtime)),
+        Err(_) => drop(task.now_or_never()),
     }
-}
-
-pub(crate) fn spawn_on<F>(runtime: &Handle, task: F)
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    TASKS.spawn_on(task, runtime);
 }
 
 /// Waits until all tasks are complete, or a time limit passes.

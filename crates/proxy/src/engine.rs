@@ -10,11 +10,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::handler::{Connection, ConnectionEvent, Handler};
 use crate::limits::ClientTimeouts;
-use crate::listen::threads::Threads;
-use crate::origin::Session;
-use crate::own_address::is_own_host;
+use crate::origin::{Session, is_own_host};
 use crate::serve::auth::Credentials;
-use crate::serve::reverse_origins::ReverseOrigins;
+use crate::serve::reverse::ReverseOrigins;
+use crate::threads::Threads;
 use crate::upstream::ClientPool;
 use harproxy_tls::authority::Authority;
 
@@ -29,7 +28,7 @@ pub(crate) struct Engine {
     /// The address of the proxy port.
     pub(crate) proxy: SocketAddr,
     /// The `--reverse` ports.
-    pub(crate) reverse: Vec<(SocketAddr, Arc<ReverseOrigins>)>,
+    pub(crate) reverse: Vec<Arc<ReverseOrigins>>,
     /// Number of accepted connections.
     pub(crate) accepted: AtomicU64,
     pub(crate) tasks: TaskTracker,
@@ -52,7 +51,7 @@ impl Engine {
         if is_at(self.proxy) {
             return Some(OwnPort::Proxy);
         }
-        self.reverse.iter().find(|(addr, _)| is_at(*addr)).map(|(_, origins)| OwnPort::Reverse(origins))
+        self.reverse.iter().find(|port| is_at(port.addr)).map(OwnPort::Reverse)
     }
 }
 

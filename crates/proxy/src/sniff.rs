@@ -1,7 +1,5 @@
 //! Detects the protocol of a client by its first bytes.
 
-use std::io;
-
 use tokio::time::timeout;
 
 use crate::limits::ClientTimeouts;
@@ -24,26 +22,23 @@ pub(crate) enum Protocol {
 
 /// Detects the protocol of a stream. The bytes stay to be read.
 ///
-/// Returns `None` if the client closes, or sends no byte within the idle timeout. The protocol is unknown if it is
-/// still undecided after the head timeout. Cancel safe.
-///
-/// # Errors
-/// If the connection breaks.
-pub(crate) async fn detect(stream: &mut ByteStream, timeouts: ClientTimeouts) -> io::Result<Option<Protocol>> {
+/// Returns `None` if the client closes, the connection breaks, or no byte comes within the idle timeout. The protocol is
+/// unknown if it is still undecided after the head timeout. Cancel safe.
+pub(crate) async fn detect(stream: &mut ByteStream, timeouts: ClientTimeouts) -> Option<Protocol> {
     if stream.ahead().is_empty() && !matches!(timeout(timeouts.idle, stream.read_ahead()).await, Ok(Ok(1..))) {
-        return Ok(None);
+        return None;
     }
     let detected = async {
         loop {
             if let Some(protocol) = protocol_of(stream.ahead()) {
-                return Ok(protocol);
+                return Some(protocol);
             }
-            if stream.read_ahead().await? == 0 {
-                return Ok(Protocol::Unknown);
+            if stream.read_ahead().await.ok()? == 0 {
+                return Some(Protocol::Unknown);
             }
         }
     };
-    timeout(timeouts.head, detected).await.unwrap_or(Ok(Protocol::Unknown)).map(Some)
+    timeout(timeouts.head, detected).await.unwrap_or(Some(Protocol::Unknown))
 }
 
 /// Returns the protocol of a stream that begins with `first`; `None` while several are possible.

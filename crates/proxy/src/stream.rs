@@ -2,12 +2,15 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf as _, BytesMut};
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf, Take};
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
+use crate::serve::idle::IdleTracker;
 
 /// A byte stream in both directions.
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
@@ -21,13 +24,20 @@ const READ_AHEAD: usize = 4 * 1024;
 /// in these buffers for the journal. A limit just below 64 KiB keeps the buffers at that size.
 const MAX_READ: u64 = (64 << 10) - 1;
 
-/// A stream with bytes that were read ahead. It counts received bytes.
+/// A stream with bytes that were read ahead. It counts received bytes, and tells an [`IdleTracker`] about its reads and
+/// flushes while it serves HTTP.
 pub(crate) struct ByteStream {
     io: Take<Box<dyn Io>>,
     max_read: u64,
     /// Returned by the next reads.
     ahead: BytesMut,
     received: Arc<AtomicU64>,
+    first_byte: Arc<OnceLock<u8>>,
+    idle: Option<Arc<IdleTracker>>,
+    /// Bytes between two requests begin a head. Over HTTP/2 they can be any frame.
+    has_heads: bool,
+    /// Resolves when a connection that was lent to the handler is to end.
+    end: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
 }
 
 impl ByteStream {
@@ -37,7 +47,23 @@ impl ByteStream {
             max_read: MAX_READ,
             ahead: BytesMut::new(),
             received: Arc::default(),
+            first_byte: Arc::default(),
+            idle: None,
+            has_heads: false,
+            end: None,
         }
+    }
+
+    /// Begins to report to `idle`.
+    pub(crate) fn track(mut self, idle: Arc<IdleTracker>, has_heads: bool) -> Self {
+        (self.idle, self.has_heads) = (Some(idle), has_heads);
+        self
+    }
+
+    /// Ends the reports.
+    pub(crate) fn untrack(mut self) -> Self {
+        self.idle = None;
+        self
     }
 
     /// With true, limits each read to one byte: a handshake cannot read past its end then.
@@ -58,6 +84,11 @@ impl ByteStream {
         self.received.clone()
     }
 
+    /// The first byte that a read returned.
+    pub(crate) fn first_byte(&self) -> Arc<OnceLock<u8>> {
+        self.first_byte.clone()
+    }
+
     /// The bytes that were read ahead.
     pub(crate) fn ahead(&self) -> &[u8] {
         &self.ahead
@@ -68,31 +99,57 @@ impl ByteStream {
         self.ahead.reserve(READ_AHEAD);
         self.io.get_mut().read_buf(&mut self.ahead).await
     }
+
+    /// Turns a pending read or write of a lent connection into an error when the connection is to end.
+    fn or_end<T>(&mut self, polled: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        let lent = self.idle.as_ref().and_then(|idle| idle.lent.get());
+        let Some((end, _)) = lent.filter(|_| polled.is_pending()) else { return polled };
+        let end = self.end.get_or_insert_with(|| Box::pin(end.clone().cancelled_owned()));
+        end.as_mut().poll(cx).map(|()| Err(io::ErrorKind::ConnectionAborted.into()))
+    }
+}
+
+impl std::fmt::Debug for ByteStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ByteStream").field("received", &self.received).finish_non_exhaustive()
+    }
 }
 
 impl AsyncRead for ByteStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
         let before = buf.filled().len();
-        if self.ahead.is_empty() {
-            let max_read = self.max_read;
-            self.io.set_limit(max_read);
-            ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+        let read = if this.ahead.is_empty() {
+            this.io.set_limit(this.max_read);
+            Pin::new(&mut this.io).poll_read(cx, buf)
         } else {
-            let n = self.ahead.len().min(buf.remaining());
-            buf.put_slice(&self.ahead[..n]);
-            self.ahead.advance(n);
-            if self.ahead.is_empty() {
-                self.ahead = BytesMut::new();
+            let n = this.ahead.len().min(buf.remaining());
+            buf.put_slice(&this.ahead.split_to(n));
+            if this.ahead.is_empty() {
+                // Frees the memory: many connections are idle after it.
+                this.ahead = BytesMut::new();
             }
+            Poll::Ready(Ok(()))
+        };
+        let received = buf.filled().len() - before;
+        if let Some(first) = buf.filled().get(before) {
+            this.first_byte.get_or_init(|| *first);
         }
-        self.received.fetch_add((buf.filled().len() - before) as u64, Ordering::Relaxed);
-        Poll::Ready(Ok(()))
+        this.received.fetch_add(received as u64, Ordering::Relaxed);
+        match (&this.idle, &read) {
+            (Some(idle), Poll::Ready(Ok(()))) if received == 0 => idle.on_close(None),
+            (Some(idle), Poll::Ready(Ok(()))) if this.has_heads => idle.on_head_bytes(),
+            (Some(idle), Poll::Ready(Err(error))) => idle.on_close(Some(error)),
+            _ => {}
+        }
+        this.or_end(read, cx)
     }
 }
 
 impl AsyncWrite for ByteStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(self.io.get_mut()).poll_write(cx, buf)
+        let written = Pin::new(self.io.get_mut()).poll_write(cx, buf);
+        self.or_end(written, cx)
     }
 
     fn poll_write_vectored(
@@ -100,7 +157,8 @@ impl AsyncWrite for ByteStream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(self.io.get_mut()).poll_write_vectored(cx, bufs)
+        let written = Pin::new(self.io.get_mut()).poll_write_vectored(cx, bufs);
+        self.or_end(written, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -108,7 +166,11 @@ impl AsyncWrite for ByteStream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(self.io.get_mut()).poll_flush(cx)
+        ready!(Pin::new(self.io.get_mut()).poll_flush(cx))?;
+        if let Some(idle) = &self.idle {
+            idle.flushed.notify_waiters();
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,15 +1,17 @@
 //! Copies bytes in both directions and counts them.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{copy_bidirectional, copy_bidirectional_with_sizes};
-use tokio_util::sync::CancellationToken;
 
+use crate::engine::ClientConnection;
+use crate::handler::ConnectionEvent;
+use crate::origin::Origin;
 use crate::stream::ByteStream;
+use crate::upstream::Dialled;
 
 /// Size of the copy buffer of one direction.
 const BUFFER: usize = 16 * 1024;
@@ -17,49 +19,34 @@ const BUFFER: usize = 16 * 1024;
 /// run.
 const DRAIN_IDLE: Duration = Duration::from_millis(250);
 
-/// Counts the bytes that are read from both sides of a tunnel.
-pub(crate) struct CopiedBytes {
-    from_client: Arc<AtomicU64>,
-    from_upstream: Arc<AtomicU64>,
-    /// Bytes that were read before the tunnel began.
-    before: (u64, u64),
-}
-
-impl CopiedBytes {
-    pub(crate) fn new(client: &ByteStream, upstream: &ByteStream) -> Self {
-        let (from_client, from_upstream) = (client.received(), upstream.received());
-        let before = (from_client.load(Relaxed), from_upstream.load(Relaxed));
-        CopiedBytes { from_client, from_upstream, before }
-    }
-
-    /// The numbers of bytes from the client and to the client.
-    pub(crate) fn sent_and_received(&self) -> (u64, u64) {
-        (self.from_client.load(Relaxed) - self.before.0, self.from_upstream.load(Relaxed) - self.before.1)
-    }
-}
-
-/// Copies until both sides have closed, one fails, or neither has sent a byte for `idle`. Each direction closes by
-/// itself.
-pub(crate) async fn run(
-    mut client: ByteStream,
-    mut upstream: ByteStream,
-    copied: &CopiedBytes,
-    idle: Duration,
-    drain: &CancellationToken,
-) {
-    tokio::select! {
-        ended = copy_bidirectional_with_sizes(&mut client, &mut upstream, BUFFER, BUFFER) => {
-            if let Err(error) = ended {
-                tracing::debug!("a tunnel failed: {error}");
+/// Copies bytes until both sides have closed, one fails, or neither has sent a byte for the idle timeout. Each direction
+/// closes by itself.
+pub(crate) async fn pass_through(client: &ClientConnection, to: Origin, mut stream: ByteStream, dialled: Dialled) {
+    let mut upstream = dialled.stream;
+    let counters = (stream.received(), upstream.received());
+    let totals = move || (counters.0.load(Relaxed), counters.1.load(Relaxed));
+    // Bytes that were read before the tunnel began.
+    let before = totals();
+    let (idle, drain, began) = (client.engine.timeouts.idle, &client.stop.drain, Instant::now());
+    let run = async {
+        tokio::select! {
+            ended = copy_bidirectional_with_sizes(&mut stream, &mut upstream, BUFFER, BUFFER) => {
+                if let Err(error) = ended {
+                    tracing::debug!("a tunnel failed: {error}");
+                }
             }
+            () = async {
+                drain.run_until_cancelled(wait_until_idle(&totals, idle)).await;
+                if drain.is_cancelled() {
+                    wait_until_idle(&totals, DRAIN_IDLE.min(idle)).await;
+                }
+            } => {}
         }
-        () = async {
-            drain.run_until_cancelled(wait_until_idle(copied, idle)).await;
-            if drain.is_cancelled() {
-                wait_until_idle(copied, DRAIN_IDLE.min(idle)).await;
-            }
-        } => {}
-    }
+    };
+    client.stop.abort.run_until_cancelled(run).await;
+    let (sent, received) = totals();
+    let (sent, received) = (sent - before.0, received - before.1);
+    client.event(ConnectionEvent::TunnelClosed { to, sent, received, duration: began.elapsed() });
 }
 
 /// Copies bytes between two connections that an Upgrade took out of HTTP, until one closes. The client's connection
@@ -74,11 +61,11 @@ pub async fn splice(client: OnUpgrade, upstream: OnUpgrade) {
 }
 
 /// Waits until no byte was copied for `limit`. It looks once per `limit`, so it can take up to twice as long.
-async fn wait_until_idle(copied: &CopiedBytes, limit: Duration) {
-    let mut before = copied.sent_and_received();
+async fn wait_until_idle(totals: &impl Fn() -> (u64, u64), limit: Duration) {
+    let mut before = totals();
     loop {
         tokio::time::sleep(limit).await;
-        let now = copied.sent_and_received();
+        let now = totals();
         if now == before {
             return;
         }

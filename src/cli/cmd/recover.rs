@@ -8,7 +8,7 @@ use crate::cli::event::Event;
 use crate::cli::ui::{self, Ui};
 use crate::cli::{plan, summary};
 use crate::fixtures::check::{CheckOptions, CheckReport, CheckSeverity, FindingKind, check as check_fixture};
-use crate::record::{self, Leftover, RecordPlan, RecordingSummary, Recovery};
+use crate::record::{self, Leftover, RecordPlan, Recovery};
 use crate::verdict::exit;
 
 /// Runs the command. The status is 1 if the recovered entries may contain secrets. Without a recording it is 0 if the
@@ -62,8 +62,7 @@ fn find_leaks(plan: &RecordPlan, config: &Config, entries: &[usize]) -> Result<O
 }
 
 fn describe_accepted(recovery: &Recovery) -> String {
-    let RecordingSummary { added, changed, unchanged, not_seen, .. } = recovery.summary;
-    format!("{recovery}: {}", summary::counts(added, changed, unchanged, not_seen))
+    format!("{recovery}: {}", summary::counts(&recovery.summary))
 }
 
 fn describe_dropped(leftover: &Leftover, output: &impl std::fmt::Display) -> String {

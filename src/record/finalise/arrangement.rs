@@ -168,7 +168,7 @@ impl ArrangementBuilder {
                 }
             };
         }
-        let mut result = Arrangement { pairs: self.pairs(), ..Arrangement::default() };
+        let mut result = Arrangement::default();
         let (mut entry_of_old, mut entry_of_added) = (vec![0; old], vec![0; exchanges]);
         for (at, added) in added_behind.iter().enumerate() {
             if let Some(&seen) = self.seen.get(at) {
@@ -191,19 +191,14 @@ impl ArrangementBuilder {
         }
         for (new, relation) in self.relations.iter().enumerate() {
             result.entry_of.push(match *relation {
-                Relation::Covered(old) | Relation::Replaces { old, .. } => entry_of_old[old],
+                Relation::Covered(old) | Relation::Replaces { old, .. } => {
+                    result.pairs.push((new, old));
+                    entry_of_old[old]
+                }
                 Relation::Repeats(earlier) => result.entry_of[earlier],
                 Relation::Added => entry_of_added[new],
             });
         }
         result
-    }
-
-    fn pairs(&self) -> Vec<(usize, usize)> {
-        let pairs = self.relations.iter().enumerate().filter_map(|(new, relation)| match relation {
-            Relation::Covered(old) | Relation::Replaces { old, .. } => Some((new, *old)),
-            Relation::Repeats(_) | Relation::Added => None,
-        });
-        pairs.collect()
     }
 }

@@ -1,5 +1,5 @@
-//! The index of a journal: the positions of the frames of each exchange. Its size grows with the number of frames, not
-//! with their bytes.
+//! The index of a journal: the positions of the frames of each exchange. The memory for it depends on the number of
+//! frames, not on their bytes.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -14,17 +14,19 @@ use crate::record::journal::heads::{
 use crate::record::journal::{FrameKind, JournalReader, PayloadSpan, SecretNames};
 use harproxy_http::Header;
 
-/// An exchange of the journal that becomes an entry: it has a response, or it failed.
+/// An exchange that becomes an entry of the fixture. It has a response, or it failed.
 #[derive(Debug)]
 pub struct IndexedExchange {
-    /// Its number in the journal.
+    /// The number of the exchange in the journal.
     pub number: u64,
-    /// Its start in microseconds, by a monotonic clock if the journal has that.
+    /// The start time in microseconds, of a monotonic clock if the journal has one.
     began: i64,
     request: PayloadSpan,
     request_end: Option<PayloadSpan>,
     response: Option<PayloadSpan>,
     end: Option<PayloadSpan>,
+    /// The message of an upstream failure, as journalled: with markers.
+    pub failure: Option<String>,
     pub sent: PayloadPieces,
     pub received: PayloadPieces,
 }
@@ -32,9 +34,9 @@ pub struct IndexedExchange {
 /// A payload in the journal.
 #[derive(Debug, Default)]
 pub struct PayloadPieces {
-    /// The positions of its pieces, in order.
+    /// The positions of the pieces, in order.
     pub spans: Vec<PayloadSpan>,
-    /// It was decoded before it was journalled.
+    /// True if the recorder removed the content coding before it journalled the payload.
     pub decoded: bool,
 }
 
@@ -44,7 +46,7 @@ impl PayloadPieces {
         self.decoded |= decoded;
     }
 
-    /// Gives the secrets of the payload their names before those of the frames behind it.
+    /// Names the secrets of a decoded payload, so that they come before the secrets of later frames.
     fn assign_names(&self, reader: &mut JournalReader, names: &mut SecretNames) -> io::Result<()> {
         if self.decoded && names.naming.is_final() {
             io::copy(&mut names.redact_stream(&mut reader.stream(&self.spans), false), &mut io::sink())?;
@@ -53,18 +55,19 @@ impl PayloadPieces {
     }
 }
 
-/// The structured frames of an exchange.
+/// The structured frames of an exchange, decoded and with placeholders.
 #[derive(Clone, Debug)]
 pub struct ExchangeHeads {
     pub request: RequestHead,
-    /// The end of the request payload, if there was one and it ended.
+    /// The end of the request payload. `None` if there was no payload, or if it did not end.
     pub request_end: Option<RequestEnd>,
-    /// The head of the response, if there was one.
+    /// The head of the response, if there was a response.
     pub response: Option<ResponseHead>,
-    /// The end; `None` if the recording ended before.
+    /// The end of the exchange. `None` if the recording ended first.
     pub end: Option<ExchangeEnd>,
 }
 
+/// The exchanges of a journal and its settings.
 #[derive(Debug, Default)]
 pub struct JournalIndex {
     pub meta: JournalMeta,
@@ -77,28 +80,35 @@ pub struct JournalIndex {
 }
 
 impl JournalIndex {
-    /// Reads a journal up to its last whole frame. `None` if it is empty.
+    /// Reads a journal up to its last complete frame. Returns `None` for an empty journal.
     ///
     /// # Errors
-    /// When the file cannot be read, or is not a journal of this version.
+    /// The file cannot be read, or is not a journal of this version.
     pub fn read(file: File) -> io::Result<Option<(JournalReader, JournalIndex)>> {
         let Some(mut reader) = JournalReader::open(file)? else { return Ok(None) };
         let mut meta = None;
         let mut open: HashMap<u64, IndexedExchange> = HashMap::new();
         let mut index = JournalIndex::default();
         while let Some(frame) = reader.next_frame()? {
-            match frame.kind {
-                FrameKind::Meta => {
-                    meta = Some(decode(frame.payload)?);
-                    continue;
-                }
-                FrameKind::Request => {
-                    let StartTimes { started, since } = decode(frame.payload)?;
-                    let began = since.unwrap_or(started);
-                    open.insert(frame.exchange, IndexedExchange::new(frame.exchange, began, frame.span));
-                    continue;
-                }
-                _ => {}
+            if frame.kind == FrameKind::Meta {
+                meta = Some(decode(frame.payload)?);
+                continue;
+            }
+            if frame.kind == FrameKind::Request {
+                let StartTimes { started, since } = decode(frame.payload)?;
+                let exchange = IndexedExchange {
+                    number: frame.exchange,
+                    began: since.unwrap_or(started),
+                    request: frame.span,
+                    request_end: None,
+                    response: None,
+                    end: None,
+                    failure: None,
+                    sent: PayloadPieces::default(),
+                    received: PayloadPieces::default(),
+                };
+                open.insert(frame.exchange, exchange);
+                continue;
             }
             let Some(exchange) = open.get_mut(&frame.exchange) else { continue };
             match frame.kind {
@@ -108,13 +118,17 @@ impl JournalIndex {
                 FrameKind::Response => exchange.response = Some(frame.span),
                 FrameKind::ResponseData => exchange.received.add(frame.span, false),
                 FrameKind::ResponseDecoded => exchange.received.add(frame.span, true),
-                // The first end counts. Pieces of the request payload may follow it.
+                // Pieces of the request payload may follow the end. Only the first end counts.
                 FrameKind::End if exchange.end.is_none() => {
                     let FirstOfEnd { reason } = decode(frame.payload)?;
                     exchange.end = Some(frame.span);
-                    if reason == EndReason::Dropped {
-                        open.remove(&frame.exchange);
-                        index.unanswered += 1;
+                    match reason {
+                        EndReason::Failed { message, .. } => exchange.failure = Some(message),
+                        EndReason::Dropped => {
+                            open.remove(&frame.exchange);
+                            index.unanswered += 1;
+                        }
+                        _ => {}
                     }
                 }
                 FrameKind::End | FrameKind::Meta | FrameKind::Request => {}
@@ -122,41 +136,21 @@ impl JournalIndex {
         }
         let Some(meta) = meta else { return Ok(None) };
         index.meta = meta;
-        index.add_all(open.into_values());
-        Ok(Some((reader, index)))
-    }
-
-    fn add_all(&mut self, exchanges: impl Iterator<Item = IndexedExchange>) {
-        for exchange in exchanges {
-            match (&exchange.end, &exchange.response) {
-                (None, None) => {
-                    self.unanswered += 1;
-                    continue;
-                }
-                (None, Some(_)) => self.cut += 1,
-                (Some(_), _) => {}
+        for exchange in open.into_values() {
+            if exchange.end.is_none() && exchange.response.is_none() {
+                index.unanswered += 1;
+                continue;
             }
-            self.exchanges.push(exchange);
+            index.cut += usize::from(exchange.end.is_none());
+            index.exchanges.push(exchange);
         }
-        self.exchanges.sort_unstable_by_key(|exchange| (exchange.began, exchange.number));
+        index.exchanges.sort_unstable_by_key(|exchange| (exchange.began, exchange.number));
+        Ok(Some((reader, index)))
     }
 }
 
 impl IndexedExchange {
-    fn new(number: u64, began: i64, request: PayloadSpan) -> Self {
-        IndexedExchange {
-            number,
-            began,
-            request,
-            request_end: None,
-            response: None,
-            end: None,
-            sent: PayloadPieces::default(),
-            received: PayloadPieces::default(),
-        }
-    }
-
-    /// Reads the heads. Secrets get placeholders in the order of the exchange, in which payloads have their place too.
+    /// Reads the heads. Secrets get placeholders in the order of the exchange, payloads included.
     pub fn heads(&self, reader: &mut JournalReader) -> io::Result<ExchangeHeads> {
         let mut request: RequestHead = decode(&reader.read(self.request)?)?;
         let request_end = read(reader, self.request_end)?;
@@ -190,14 +184,14 @@ fn redact_fields(fields: &mut HeaderFields, names: &mut SecretNames) {
     fields.0 = fields.0.iter().map(redacted).collect();
 }
 
-/// The first members of a [`RequestHead`].
+/// The first members of a [`RequestHead`], which suffice to order exchanges.
 #[derive(Deserialize)]
 struct StartTimes {
     started: i64,
     since: Option<i64>,
 }
 
-/// The first member of an [`ExchangeEnd`].
+/// The first member of an [`ExchangeEnd`], which suffices to count failures.
 #[derive(Deserialize)]
 struct FirstOfEnd {
     reason: EndReason,

@@ -1,7 +1,7 @@
-//! Chooses the placeholders of the secrets of a recording: the placeholder that stands in the same place of the old
-//! entry, else the next free number of the name of its first place.
+//! Chooses the placeholders of the secrets of a recording. A secret keeps the placeholder at the same place of the old
+//! entry. Otherwise it gets the next free number of the name of its first place.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io::Read;
 
 use serde_json::Value;
@@ -16,14 +16,11 @@ use harproxy_compare::INSPECTED_BYTES;
 use harproxy_har::model::Body;
 use harproxy_har::{Entry, Fixture};
 use harproxy_http::headers::to_chars;
-use harproxy_http::{Headers, MediaType};
+use harproxy_http::{Header, Headers, MediaType, cookies};
 use harproxy_redact::placeholder::{self, PlaceholderMatch};
 use harproxy_redact::{PlaceholderAllocator, RunId};
 
-/// The longest placeholder, bytes.
-const MAX_PLACEHOLDER: usize = 4 << 10;
-
-/// Names for writing a fixture, over an old one if there is one. The names of `reader` must be provisional.
+/// Returns the names for a fixture that replaces `old`, if there is one. The names of `reader` must be provisional.
 pub fn choose(
     plan: &RecordPlan,
     run: RunId,
@@ -37,7 +34,7 @@ pub fn choose(
     }
     let Some((fixture, arrangement)) = old else { return Ok(naming) };
     for &(new, entry) in &arrangement.pairs {
-        // An entry that can't be read has no placeholders to keep.
+        // An entry that cannot be read has no placeholders to keep.
         let Ok(old) = fixture.entry(entry) else { continue };
         let exchange = &index.exchanges[new];
         let heads = exchange.heads(reader).map_err(har_error)?;
@@ -52,15 +49,14 @@ pub fn choose(
             if placeholder::occurs_in(&new)
                 && let Some(old) = old_text(fixture, entry, body)
             {
-                align(payload_places(&body.mime_type, &new), payload_places(&body.mime_type, &old), &mut naming);
+                let places = |text: &[u8]| payload_places(&body.mime_type, text);
+                align(&places(&new), &places(&old), &mut naming);
             }
         }
     }
     // Only entries that are written anew may need new numbers.
     if arrangement.changed + arrangement.added > 0 {
-        for entry in 0..fixture.entries() {
-            reserve_numbers(fixture, entry, &mut naming);
-        }
+        (0..fixture.entries()).for_each(|entry| reserve_numbers(fixture, entry, &mut naming));
     }
     Ok(naming)
 }
@@ -82,112 +78,93 @@ fn old_text(fixture: &Fixture, entry: usize, body: &Body) -> Option<Vec<u8>> {
     Some(text)
 }
 
-/// Placeholders by their place in a message, in order.
-type Places = HashMap<String, Vec<PlaceholderMatch>>;
+/// The placeholders of a part of a message, by the name of their place.
+#[derive(Default)]
+struct Places(BTreeMap<String, Vec<PlaceholderMatch>>);
 
-fn align_heads(new: &ExchangeHeads, old: &Entry, naming: &mut PlaceholderAllocator) {
-    align(url_places(&new.request.url), url_places(&old.request.url), naming);
-    align(header_places(&new.request.headers.0), header_places(&old.request.headers), naming);
-    if let Some(response) = &new.response {
-        align(header_places(&response.headers.0), header_places(&old.response.headers), naming);
+impl Places {
+    fn add(&mut self, place: &str, text: &[u8]) {
+        for found in placeholder::find(text) {
+            self.0.entry(place.to_owned()).or_default().push(found);
+        }
     }
-    if let Some(end) = &new.end {
-        align(header_places(&end.trailers.0), header_places(&old.response.trailers), naming);
-    }
-}
 
-/// Lets secrets keep the placeholders that stand in their places.
-fn align(new: Places, mut old: Places, naming: &mut PlaceholderAllocator) {
-    let mut places: Vec<(String, Vec<PlaceholderMatch>)> = new.into_iter().collect();
-    places.sort_by(|a, b| a.0.cmp(&b.0));
-    for (place, new) in places {
-        let old = old.remove(&place).unwrap_or_default();
-        if new.len() == old.len() {
-            for (new, old) in new.iter().zip(&old) {
-                naming.keep(&new.placeholder, new.format, &old.placeholder);
+    /// Adds `name=value` pairs of a query or form.
+    fn add_form(&mut self, form: &[u8]) {
+        for pair in form.split(|&byte| byte == b'&') {
+            let name = pair.split(|&byte| byte == b'=').next().unwrap_or_default();
+            self.add(&format!("?{}", to_chars(name)), pair);
+        }
+    }
+
+    fn add_json(&mut self, path: &str, value: &Value) {
+        match value {
+            Value::String(text) => self.add(path, text.as_bytes()),
+            Value::Number(number) => self.add(path, number.to_string().as_bytes()),
+            Value::Array(items) => {
+                items.iter().enumerate().for_each(|(at, item)| self.add_json(&format!("{path}/{at}"), item));
             }
+            Value::Object(members) => {
+                members.iter().for_each(|(name, member)| self.add_json(&format!("{path}/{name}"), member));
+            }
+            Value::Null | Value::Bool(_) => {}
         }
     }
 }
 
-fn add(places: &mut Places, place: &str, text: &[u8]) {
-    let mut found = placeholder::find(text).peekable();
-    if found.peek().is_some() {
-        places.entry(place.to_owned()).or_default().extend(found);
+fn align_heads(new: &ExchangeHeads, old: &Entry, naming: &mut PlaceholderAllocator) {
+    align(&url_places(&new.request.url), &url_places(&old.request.url), naming);
+    let response = new.response.as_ref().map(|response| (&response.headers.0, &old.response.headers));
+    let trailers = new.end.as_ref().map(|end| (&end.trailers.0, &old.response.trailers));
+    let request = (&new.request.headers.0, &old.request.headers);
+    for (new, old) in [request].into_iter().chain(response).chain(trailers) {
+        align(&header_places(new), &header_places(old), naming);
+    }
+}
+
+/// Gives secrets the old placeholders at their places. A place with another number of placeholders is skipped.
+fn align(new: &Places, old: &Places, naming: &mut PlaceholderAllocator) {
+    for (place, new) in &new.0 {
+        let Some(old) = old.0.get(place).filter(|old| old.len() == new.len()) else { continue };
+        for (new, old) in new.iter().zip(old) {
+            naming.keep(&new.placeholder, new.format, &old.placeholder);
+        }
     }
 }
 
 fn url_places(url: &str) -> Places {
+    let mut places = Places::default();
     let (path, query) = url.split_once('?').unwrap_or((url, ""));
-    let mut places = form_places(query.as_bytes());
-    add(&mut places, "", path.as_bytes());
+    places.add("", path.as_bytes());
+    places.add_form(query.as_bytes());
     places
 }
 
 fn header_places(headers: &Headers) -> Places {
-    let mut places = Places::new();
-    for header in headers {
-        let name = header.name.to_ascii_lowercase();
-        let cookies: Vec<&[u8]> = match &*name {
-            "cookie" => header.value.split(|&byte| byte == b';').collect(),
-            "set-cookie" => vec![&header.value],
-            _ => {
-                add(&mut places, &name, &header.value);
-                continue;
-            }
-        };
-        for cookie in cookies {
-            let cookie_name = cookie.split(|&byte| byte == b'=').next().unwrap_or_default().trim_ascii();
-            add(&mut places, &format!("{name} {}", to_chars(cookie_name)), cookie);
+    let mut places = Places::default();
+    for Header { name, value } in headers {
+        let name = name.to_ascii_lowercase();
+        if !matches!(&*name, "cookie" | "set-cookie") {
+            places.add(&name, value);
+            continue;
+        }
+        for (cookie, value) in cookies::pairs(value) {
+            places.add(&format!("{name} {}", to_chars(cookie)), value);
         }
     }
     places
 }
 
 fn payload_places(mime_type: &str, payload: &[u8]) -> Places {
-    let media = MediaType::parse(mime_type);
-    if media.is_form_of(payload) {
-        return form_places(payload);
-    }
-    let mut places = Places::new();
-    match serde_json::from_slice::<Value>(payload) {
-        Ok(value) => json_places(&mut places, &mut String::new(), &value),
-        Err(_) => add(&mut places, "", payload),
-    }
-    places
-}
-
-fn form_places(form: &[u8]) -> Places {
-    let mut places = Places::new();
-    for pair in form.split(|&byte| byte == b'&') {
-        let name = pair.split(|&byte| byte == b'=').next().unwrap_or_default();
-        add(&mut places, &format!("?{}", to_chars(name)), pair);
+    let mut places = Places::default();
+    if MediaType::parse(mime_type).is_form_of(payload) {
+        places.add_form(payload);
+    } else if let Ok(value) = serde_json::from_slice(payload) {
+        places.add_json("", &value);
+    } else {
+        places.add("", payload);
     }
     places
-}
-
-fn json_places(places: &mut Places, path: &mut String, value: &Value) {
-    let len = path.len();
-    match value {
-        Value::String(text) => add(places, path, text.as_bytes()),
-        Value::Number(number) => add(places, path, number.to_string().as_bytes()),
-        Value::Array(items) => {
-            for (at, item) in items.iter().enumerate() {
-                path.push_str(&format!("/{at}"));
-                json_places(places, path, item);
-                path.truncate(len);
-            }
-        }
-        Value::Object(members) => {
-            for (name, member) in members {
-                path.push('/');
-                path.push_str(name);
-                json_places(places, path, member);
-                path.truncate(len);
-            }
-        }
-        Value::Null | Value::Bool(_) => {}
-    }
 }
 
 /// Reserves the numbers of all placeholders in an entry.
@@ -199,29 +176,12 @@ fn reserve_numbers(fixture: &Fixture, entry: usize, naming: &mut PlaceholderAllo
         naming.exclude_all_in(&header.value);
     }
     for body in request.post_data.iter().chain([&response.content]) {
-        if !harproxy_redact::is_opaque(&body.mime_type) {
-            // A missing payload has no placeholders.
-            let _ = reserve_payload_numbers(fixture, entry, body, naming);
+        if !harproxy_redact::is_opaque(&body.mime_type)
+            && let Ok(mut text) = fixture.payload(entry, body).and_then(|payload| payload.reader())
+        {
+            // A payload that cannot be read has no placeholders.
+            let _ = naming.exclude_all_read(&mut text);
         }
-    }
-}
-
-fn reserve_payload_numbers(
-    fixture: &Fixture,
-    entry: usize,
-    body: &Body,
-    naming: &mut PlaceholderAllocator,
-) -> Result<(), harproxy_har::Error> {
-    let mut read = fixture.payload(entry, body)?.reader()?;
-    let mut text = Vec::new();
-    loop {
-        let more = (&mut read).take(INSPECTED_BYTES).read_to_end(&mut text).map_err(har_error)?;
-        naming.exclude_all_in(&text);
-        if more == 0 {
-            return Ok(());
-        }
-        // A placeholder may cross the edge of the window.
-        text.drain(..text.len().saturating_sub(MAX_PLACEHOLDER));
     }
 }
 
@@ -230,13 +190,11 @@ mod tests {
     use super::*;
     use harproxy_redact::{Placeholder, PlaceholderName, Replacer, SecretStore, ValueFormat};
 
-    fn numbers(places: &Places) -> Vec<(String, Vec<u64>)> {
-        let mut list: Vec<_> = places
+    fn numbers(Places(places): &Places) -> Vec<(String, Vec<u64>)> {
+        let list = places
             .iter()
-            .map(|(place, found)| (place.clone(), found.iter().map(|found| found.placeholder.number).collect()))
-            .collect();
-        list.sort();
-        list
+            .map(|(place, found)| (place.clone(), found.iter().map(|found| found.placeholder.number).collect()));
+        list.collect()
     }
 
     fn one(place: &str, number: u64) -> (String, Vec<u64>) {
@@ -273,7 +231,7 @@ mod tests {
         let new = PlaceholderAllocator::provisional(run).replace_markers_in_string(new);
         let old = br#"{"a":"REDACTED-token-1","b":"REDACTED-token-5"}"#;
         let mut naming = PlaceholderAllocator::new(run);
-        align(payload_places("", new.as_bytes()), payload_places("", old), &mut naming);
+        align(&payload_places("", new.as_bytes()), &payload_places("", old), &mut naming);
         let placeholder = |number| Placeholder { name: PlaceholderName::new("token"), number }.to_string();
         let expected = format!("{} {}", placeholder(1), placeholder(5));
         assert_eq!(naming.replace_markers_in_string(format!("{a} {b}")), expected);

@@ -169,9 +169,8 @@ impl ExchangeTap {
     /// Ends an exchange that failed upstream. Completes when the journal has it.
     pub async fn fail(self: Arc<Self>, error: &UpstreamError) {
         let message = self.context.redactor.redact_text(&in_words(error));
-        // One upstream that is down is one finding, however many requests it fails.
-        let text = format!("{message}\nit is recorded as a failure, and replayed as one: the connection is closed");
-        let finding = Finding::new(CheckId::UPSTREAM_FAILED, Severity::Warning, text);
+        // Failures with the same message are one finding. The end of the recording adds whether they are stored.
+        let finding = Finding::new(CheckId::UPSTREAM_FAILED, Severity::Warning, message.clone());
         self.add_finding(finding.with_hint(advice(&self.origin, error)));
         let reason = EndReason::Failed { kind: error.kind().to_owned(), message };
         self.end_after_upload(reason, 0, HeaderFields::default(), None).await;

@@ -19,7 +19,7 @@ use super::exchange::ExchangeTap;
 use super::redact::{ContentHeaders, PayloadFrames, PayloadRedactor};
 use crate::record::journal::heads::DecodedPayload;
 use crate::record::journal::{Flush, FrameKind};
-use crate::record::redaction::{MAX_WHOLE, MemoryReservation};
+use crate::record::redaction::{MAX_WHOLE, MemoryReservation, RecordingRedactor};
 use harproxy_redact::StreamRedactor;
 
 /// Collected payloads without a coding, up to this length, are redacted on the serving thread. A blocking thread would
@@ -82,7 +82,7 @@ impl PayloadTap {
             _ if kept.is_some_and(|kept| kept > MAX_WHOLE as u64) => {
                 PayloadMode::Streamed(StreamedPayload::start(&redactor, Bytes::new()))
             }
-            _ => PayloadMode::Collected(CollectedPayload::new(&redactor)),
+            _ => PayloadMode::Collected(CollectedPayload::default()),
         };
         PayloadTap { redactor, mode, seen: 0 }
     }
@@ -124,7 +124,7 @@ impl PayloadTap {
                 frames.push_decoded(redacted.into());
             }
             PayloadMode::Collected(collected) => {
-                if !collected.push(&data) {
+                if !collected.push(&data, &frames.tap.context.redactor) {
                     let mut streamed =
                         StreamedPayload::start(&self.redactor, std::mem::take(&mut collected.bytes).into());
                     streamed.push(data);
@@ -188,21 +188,17 @@ async fn joined(work: JoinHandle<Option<DecodedPayload>>) -> Option<DecodedPaylo
 }
 
 /// A payload in memory, at most [`MAX_WHOLE`] bytes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct CollectedPayload {
     bytes: Vec<u8>,
     reservation: MemoryReservation,
 }
 
 impl CollectedPayload {
-    fn new(redactor: &PayloadRedactor) -> Self {
-        let reservation = MemoryReservation::new(redactor.frames.tap.context.redactor.clone());
-        CollectedPayload { bytes: Vec::new(), reservation }
-    }
-
-    /// Appends a piece. False when there is no room for it.
-    fn push(&mut self, data: &[u8]) -> bool {
-        let fits = self.bytes.len() + data.len() <= MAX_WHOLE && self.reservation.try_reserve(data.len());
+    /// Appends a piece. Returns false if there is no room for it.
+    fn push(&mut self, data: &[u8], redactor: &RecordingRedactor) -> bool {
+        let fits =
+            self.bytes.len() + data.len() <= MAX_WHOLE && redactor.try_reserve(data.len(), &mut self.reservation);
         if fits {
             self.bytes.extend_from_slice(data);
         }

@@ -165,7 +165,9 @@ impl PayloadRedactor {
         loop {
             let before = plain.len();
             let read = (&mut decoder).take(PIECE as u64).read_to_end(&mut plain);
-            if plain.len() > MAX_WHOLE || !reservation.try_reserve(plain.len() - before) {
+            if plain.len() > MAX_WHOLE
+                || !self.frames.tap.context.redactor.try_reserve(plain.len() - before, reservation)
+            {
                 return Decoding::TooLong;
             }
             match read {

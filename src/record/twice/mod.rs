@@ -176,7 +176,7 @@ impl<'a> PairLearner<'a> {
                 Location::ResponseHeader(name) if name != "set-cookie" => {
                     self.add_echoes(first, second);
                     if !is_volatile(name) && name != "content-length" {
-                        self.policy.add_volatile_header(name, first, second);
+                        add_example(&mut self.policy.volatile_headers, name, first, second);
                     }
                 }
                 Location::ResponseBody(BodyLocation::Whole) if is_same_json(difference, bodies) => {}
@@ -194,7 +194,7 @@ impl<'a> PairLearner<'a> {
         }
         for (path, [first, second]) in values {
             self.add_echoes(&first, &second);
-            self.policy.add_volatile_json(&path, &first, &second);
+            add_example(&mut self.policy.volatile_json, &path, &first, &second);
         }
         if has_other_bytes {
             self.add_unexplained("was answered with other bytes, which are not JSON");
@@ -230,6 +230,11 @@ type JsonValues = BTreeMap<String, [String; 2]>;
 fn add_json_value(values: &mut JsonValues, pointer: &Pointer<'_>, difference: &Difference<'_>) {
     let texts = [&difference.left, &difference.right].map(|text| text.as_deref().unwrap_or("nothing").to_owned());
     values.insert(pointer.to_wildcard_path(), texts);
+}
+
+/// Adds a volatile value. The first two differing values stay as its example.
+fn add_example(volatile: &mut BTreeMap<String, (String, String)>, name: &str, first: &str, second: &str) {
+    volatile.entry(name.to_owned()).or_insert_with(|| (first.to_owned(), second.to_owned()));
 }
 
 /// Returns true if two payloads are the same JSON value in another spelling.

@@ -72,16 +72,6 @@ impl LearnedPolicy {
         self.rules.entry(at.clone()).or_default()
     }
 
-    pub(super) fn add_volatile_header(&mut self, name: &str, first: &str, second: &str) {
-        let example = || (first.to_owned(), second.to_owned());
-        self.volatile_headers.entry(name.to_owned()).or_insert_with(example);
-    }
-
-    pub(super) fn add_volatile_json(&mut self, path: &str, first: &str, second: &str) {
-        let example = || (first.to_owned(), second.to_owned());
-        self.volatile_json.entry(path.to_owned()).or_insert_with(example);
-    }
-
     /// Adds a rule for a loopback origin whose port varies: `http://127.0.0.1:8000` then matches any port of that host.
     pub(super) fn add_same_host(&mut self, origin: &str) {
         let any_port = origin.rsplit_once(':').map_or(origin, |(host, _)| host);

@@ -153,8 +153,8 @@ fn existing_file_keeps_its_content() {
     let text = "# ours\n[record]\noutput = \"hars/api.har\" # here\n\n[volatile]\nheaders = [\"x-build\"] # told by CI\n\n\
                 [[match]]\nglob = \"https://api.test/s*\"\nignore-query = \"_\"\n";
     let mut policy = LearnedPolicy::default();
-    policy.add_volatile_header("x-build", "1", "2");
-    policy.add_volatile_header("x-node", "1", "2");
+    add_example(&mut policy.volatile_headers, "x-build", "1", "2");
+    add_example(&mut policy.volatile_headers, "x-node", "1", "2");
     let at = RuleScope { glob: "https://api.test/s*".into(), path: None };
     policy.rule(&at).ignore_query.insert("ts".into());
     let added = add_to(text, &policy).unwrap();

@@ -29,7 +29,7 @@ pub fn to_toml(policy: &LearnedPolicy) -> String {
 /// Fails with [`WriteError`] if the file is invalid TOML or a key has an unexpected type.
 pub fn add_to(text: &str, policy: &LearnedPolicy) -> Result<String, WriteError> {
     let mut document: DocumentMut = text.parse()?;
-    volatile(&mut document, policy)?;
+    add_volatile(&mut document, policy)?;
     for (at, rule) in &policy.rules {
         add_rule(&mut document, at, rule)?;
     }
@@ -38,7 +38,7 @@ pub fn add_to(text: &str, policy: &LearnedPolicy) -> Result<String, WriteError> 
     Ok(if text.trim().is_empty() { text } else { format!("{}\n", text.trim_end()) })
 }
 
-fn volatile(document: &mut DocumentMut, policy: &LearnedPolicy) -> Result<(), WriteError> {
+fn add_volatile(document: &mut DocumentMut, policy: &LearnedPolicy) -> Result<(), WriteError> {
     let lists = [("headers", &policy.volatile_headers), ("json", &policy.volatile_json)];
     if lists.iter().all(|(_, values)| values.is_empty()) {
         return Ok(());
@@ -58,20 +58,15 @@ fn add_rule(document: &mut DocumentMut, at: &RuleScope, rule: &LearnedRule) -> R
     let rules = rules.as_array_of_tables_mut().ok_or_else(other)?;
     let text = |table: &Table, name: &str| table.get(name).and_then(Item::as_str).map(str::to_owned);
     let is_at = |table: &Table| text(table, "glob").as_ref() == Some(&at.glob) && text(table, "path") == at.path;
-    let known = rules.iter().position(is_at);
-    let place = match known {
-        Some(place) => place,
-        None => {
-            let mut table = Table::new();
-            table["glob"] = value(&at.glob);
-            if let Some(path) = &at.path {
-                table["path"] = value(path);
-            }
-            rules.push(table);
-            rules.len() - 1
+    if !rules.iter().any(is_at) {
+        let mut table = Table::new();
+        table["glob"] = value(&at.glob);
+        if let Some(path) = &at.path {
+            table["path"] = value(path);
         }
-    };
-    let Some(table) = rules.get_mut(place) else { return Ok(()) };
+        rules.push(table);
+    }
+    let Some(table) = rules.iter_mut().find(|table| is_at(table)) else { return Ok(()) };
     extend(table, "same-host", &rule.same_host)?;
     extend(table, "ignore-query", &rule.ignore_query)?;
     extend(table, "ignore-body", &rule.ignore_body)?;

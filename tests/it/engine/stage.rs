@@ -87,9 +87,9 @@ impl Echo {
             "/panic" => panic!("a panic in the handler"),
             "/long" => Ok(plain(200, Body::full(Bytes::from_static(LONG)))),
             "/unread" => Ok(plain(501, Body::full("not read"))),
-            "/204" => Ok(plain(204, Body::Empty)),
+            "/204" => Ok(plain(204, Body::default())),
             "/304" => {
-                let mut response = plain(304, Body::Empty);
+                let mut response = plain(304, Body::default());
                 response.headers_mut().insert("content-length", "1234".parse().unwrap());
                 Ok(response)
             }
@@ -182,7 +182,7 @@ fn upgrade(mut exchange: Exchange) -> Response<Body> {
         .status(101)
         .header("connection", "upgrade")
         .header("upgrade", "twice")
-        .body(Body::Empty)
+        .body(Body::default())
         .unwrap()
 }
 

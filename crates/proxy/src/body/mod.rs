@@ -1,37 +1,28 @@
 //! Message bodies, and the observer that lets a recorder see one without slowing or copying it.
 
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 
 pub use observed::{BodyEnd, BodyObserver, ObservedBody, ReadAllowance};
 
 mod observed;
-#[cfg(test)]
-mod script;
 
 /// The error of an aborted body. The connection is closed, or the HTTP/2 stream reset.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The body of a response.
-#[derive(Default)]
-pub enum Body {
-    #[default]
-    Empty,
-    /// In memory.
-    Full(Full<Bytes>),
-    Boxed(Pin<Box<dyn HttpBody<Data = Bytes, Error = BoxError> + Send>>),
-}
+/// The body of a message. The default is an empty one.
+#[derive(Debug, Default)]
+pub struct Body(UnsyncBoxBody<Bytes, BoxError>);
 
 impl Body {
     /// A body in memory.
     pub fn full(bytes: impl Into<Bytes>) -> Self {
-        let bytes = bytes.into();
-        if bytes.is_empty() { Body::Empty } else { Body::Full(Full::new(bytes)) }
+        Body::boxed(Full::new(bytes.into()))
     }
 
     /// Any other body.
@@ -40,7 +31,7 @@ impl Body {
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        Body::Boxed(Box::pin(body.map_err(Into::into)))
+        Body(body.map_err(Into::into).boxed_unsync())
     }
 }
 
@@ -48,27 +39,15 @@ impl HttpBody for Body {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match self.get_mut() {
-            Body::Empty => Poll::Ready(None),
-            Body::Full(full) => Pin::new(full).poll_frame(cx).map_err(|never: Infallible| match never {}),
-            Body::Boxed(boxed) => boxed.as_mut().poll_frame(cx),
-        }
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        Pin::new(&mut self.0).poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        match self {
-            Body::Empty => true,
-            Body::Full(full) => full.is_end_stream(),
-            Body::Boxed(boxed) => boxed.is_end_stream(),
-        }
+        self.0.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self {
-            Body::Empty => SizeHint::with_exact(0),
-            Body::Full(full) => full.size_hint(),
-            Body::Boxed(boxed) => boxed.size_hint(),
-        }
+        self.0.size_hint()
     }
 }

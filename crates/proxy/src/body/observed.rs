@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use ::http::HeaderMap;
 use bytes::Bytes;
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
@@ -72,13 +71,9 @@ pub struct ReadAllowance {
 ///
 /// An aborted body passes its error on after [`BodyObserver::end`]. The receiver's connection is then closed, or its
 /// HTTP/2 stream reset, so that it cannot take the partial body for a complete one.
-pub struct ObservedBody<B>
-where
-    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: Into<BoxError>,
-{
+pub struct ObservedBody {
     /// Taken when the receiver leaves and the rest is read without it.
-    inner: Option<B>,
+    inner: Option<Body>,
     observer: Option<Box<dyn BodyObserver>>,
     /// Bytes of the declared length that have not come yet; `None` without a declared length.
     missing: Option<u64>,
@@ -103,12 +98,8 @@ enum Phase {
     Over,
 }
 
-/// The end of a body after its data.
-enum Tail {
-    Nothing,
-    Trailers(HeaderMap),
-    Error(BoxError),
-}
+/// The end of a body after its data: trailers, an error or nothing.
+type Tail = Option<Result<Frame<Bytes>, BoxError>>;
 
 /// The error of a body that is shorter than declared.
 #[derive(Debug, thiserror::Error)]
@@ -122,23 +113,19 @@ struct ShortBody {
 #[error("the body broke off")]
 struct AbortedBody(#[source] Arc<dyn std::error::Error + Send + Sync>);
 
-impl<B> ObservedBody<B>
-where
-    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: Into<BoxError>,
-{
+impl ObservedBody {
     /// Puts an observer on a body.
     ///
     /// An empty body is reported as complete here, but its head does not wait for the observer: call
     /// [`ObservedBody::buffer`] before sending the head.
-    pub fn new(inner: B, observer: Box<dyn BodyObserver>) -> Self {
+    pub fn new(inner: Body, observer: Box<dyn BodyObserver>) -> Self {
         let missing = inner.size_hint().exact();
-        if inner.is_end_stream() || missing == Some(0) {
-            let mut over = ObservedBody::streaming(inner, None, Some(0));
-            over.phase = Phase::Ending(observer.end(BodyEnd::Complete(None)), Tail::Nothing);
-            return over;
+        let is_empty = inner.is_end_stream() || missing == Some(0);
+        let mut body = ObservedBody::streaming(inner, observer, if is_empty { Some(0) } else { missing });
+        if is_empty {
+            body.complete(None);
         }
-        ObservedBody::streaming(inner, Some(observer), missing)
+        body
     }
 
     /// Reads what is available before the head is sent.
@@ -161,34 +148,25 @@ where
         self
     }
 
-    /// The body of a response. If only one frame is left, it becomes a body in memory.
-    pub fn into_body(mut self) -> Body {
-        let only = match self.phase {
-            Phase::Releasing(Tail::Nothing) if self.missing == Some(0) && self.buffered.is_empty() => self.held.take(),
-            Phase::Over if self.buffered.is_empty() => return Body::Empty,
-            _ => None,
-        };
-        only.map_or_else(|| Body::boxed(self), Body::full)
-    }
-
-    fn streaming(inner: B, observer: Option<Box<dyn BodyObserver>>, missing: Option<u64>) -> Self {
+    fn streaming(inner: Body, observer: Box<dyn BodyObserver>, missing: Option<u64>) -> Self {
         let (buffered, held, phase) = (VecDeque::new(), None, Phase::Streaming);
-        ObservedBody { inner: Some(inner), observer, missing, buffered, held, has_receiver: true, phase }
+        let (inner, observer) = (Some(inner), Some(observer));
+        ObservedBody { inner, observer, missing, buffered, held, has_receiver: true, phase }
     }
 
     /// Ready when the observer has finished, or has not been given an end yet.
     fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Phase::Ending(ending, tail) = &mut self.phase {
             ready!(ending.as_mut().poll(cx));
-            self.phase = match std::mem::replace(tail, Tail::Nothing) {
-                Tail::Nothing if self.missing == Some(0) && self.held.is_none() => Phase::Over,
+            self.phase = match tail.take() {
+                None if self.missing == Some(0) && self.held.is_none() => Phase::Over,
                 tail => Phase::Releasing(tail),
             };
         }
         Poll::Ready(())
     }
 
-    fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+    fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if let Some(observer) = &mut self.observer {
             ready!(observer.poll_room(cx));
         }
@@ -204,17 +182,17 @@ where
     }
 
     fn complete(&mut self, trailers: Option<HeaderMap>) {
-        let tail = trailers.clone().map_or(Tail::Nothing, Tail::Trailers);
+        let tail = trailers.clone().map(|trailers| Ok(Frame::trailers(trailers)));
         self.finish(BodyEnd::Complete(trailers), tail);
     }
 
     fn fail(&mut self, error: BoxError) {
         let error = AbortedBody(error.into());
-        self.finish(BodyEnd::Failed(Box::new(error.clone())), Tail::Error(Box::new(error)));
+        self.finish(BodyEnd::Failed(Box::new(error.clone())), Some(Err(Box::new(error))));
     }
 
     /// Reports a frame to the observer and returns the data that can be passed on.
-    fn observe(&mut self, frame: Option<Result<Frame<Bytes>, B::Error>>) -> Option<Bytes> {
+    fn observe(&mut self, frame: Option<Result<Frame<Bytes>, BoxError>>) -> Option<Bytes> {
         match frame {
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => return self.observe_data(data),
@@ -224,7 +202,7 @@ where
                     }
                 }
             },
-            Some(Err(error)) => self.fail(error.into()),
+            Some(Err(error)) => self.fail(error),
             None => match self.missing {
                 Some(missing) if missing > 0 => self.fail(Box::new(ShortBody { missing })),
                 _ => self.complete(None),
@@ -268,11 +246,7 @@ where
     }
 }
 
-impl<B> HttpBody for ObservedBody<B>
-where
-    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: Into<BoxError>,
-{
+impl HttpBody for ObservedBody {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -291,19 +265,12 @@ where
                 }
                 Phase::Ending(..) => ready!(this.poll_ending(cx)),
                 Phase::Releasing(tail) => {
-                    if let Some(held) = this.held.take() {
-                        if matches!(tail, Tail::Nothing) {
-                            this.phase = Phase::Over;
-                        }
-                        return Poll::Ready(Some(Ok(Frame::data(held))));
+                    let held = this.held.take().map(|held| Ok(Frame::data(held)));
+                    let frame = held.or_else(|| tail.take());
+                    if tail.is_none() {
+                        this.phase = Phase::Over;
                     }
-                    let tail = std::mem::replace(tail, Tail::Nothing);
-                    this.phase = Phase::Over;
-                    return Poll::Ready(match tail {
-                        Tail::Nothing => None,
-                        Tail::Trailers(trailers) => Some(Ok(Frame::trailers(trailers))),
-                        Tail::Error(error) => Some(Err(error)),
-                    });
+                    return Poll::Ready(frame);
                 }
                 Phase::Over => return Poll::Ready(None),
             }
@@ -329,32 +296,22 @@ where
 
 /// A body that is dropped before its end was cancelled by its receiver, unless the observer has an allowance to read
 /// the rest. An observer that is working on the end completes in the background.
-impl<B> Drop for ObservedBody<B>
-where
-    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: Into<BoxError>,
-{
+impl Drop for ObservedBody {
     fn drop(&mut self) {
-        let runtime = tokio::runtime::Handle::try_current();
+        let can_read_rest = self.has_receiver && tokio::runtime::Handle::try_current().is_ok();
         let ending = match (self.observer.take(), std::mem::replace(&mut self.phase, Phase::Over)) {
-            (Some(observer), _) => {
-                match (observer.allowance().filter(|_| self.has_receiver), self.inner.take(), &runtime) {
-                    (Some(allowance), Some(inner), Ok(_)) => {
-                        let mut rest = ObservedBody::streaming(inner, Some(observer), self.missing);
-                        rest.has_receiver = false;
-                        Box::pin(rest.read_rest(allowance))
-                    }
-                    _ => observer.end(BodyEnd::Cancelled),
+            (Some(observer), _) => match (observer.allowance(), self.inner.take()) {
+                (Some(allowance), Some(inner)) if can_read_rest => {
+                    let mut rest = ObservedBody::streaming(inner, observer, self.missing);
+                    rest.has_receiver = false;
+                    Box::pin(rest.read_rest(allowance))
                 }
-            }
+                _ => observer.end(BodyEnd::Cancelled),
+            },
             (None, Phase::Ending(ending, _)) => ending,
             _ => return,
         };
-        match runtime {
-            Ok(runtime) => background::spawn_on(&runtime, ending),
-            // Without a runtime the future can be polled only once.
-            Err(_) => drop(ending.now_or_never()),
-        }
+        background::spawn(ending);
     }
 }
 

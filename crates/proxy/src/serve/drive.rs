@@ -13,9 +13,8 @@ use tokio::io::AsyncReadExt as _;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::TaskTracker;
 
-use super::grant::GrantedConnect;
-use super::http_connection::HttpConnection;
-use super::idle::{IdleTracker, TrackedStream, WaitingFor};
+use super::http_connection::{GrantedConnect, HttpConnection};
+use super::idle::{IdleTracker, WaitingFor};
 use crate::engine::Stop;
 use crate::handler::ConnectionEvent;
 use crate::limits::{self, ClientTimeouts};
@@ -43,7 +42,7 @@ pub(crate) async fn serve_http1(
         .preserve_header_case(engine.keeps_header_case)
         // hyper's timeout also runs between requests; see `idle`.
         .header_read_timeout(None)
-        .serve_connection(TokioIo::new(TrackedStream::new(stream, http.idle.clone(), true)), service)
+        .serve_connection(TokioIo::new(stream.track(http.idle.clone(), true)), service)
         .with_upgrades();
     let shut_down = http1::UpgradeableConnection::graceful_shutdown;
     let end = drive(Pin::new(&mut connection), shut_down, &http.idle, engine.timeouts, &http.client.stop).await;
@@ -55,14 +54,14 @@ pub(crate) async fn serve_http1(
     if let Some(parts) = connection.into_parts() {
         // The last answer has to reach the client.
         if malformed.is_some() || matches!(end, Some(Ok(()))) {
-            linger(parts.io.into_inner().into_inner(), &http.client.stop).await;
+            linger(parts.io.into_inner(), &http.client.stop).await;
         }
         return None;
     }
     // Without a CONNECT the handler has taken the connection over.
     let (granted, upgrade) = http.take_granted()?;
-    let parts = upgrade.await.ok()?.downcast::<TokioIo<TrackedStream>>().ok()?;
-    Some((granted, parts.io.into_inner().into_inner().prepend(&parts.read_buf)))
+    let parts = upgrade.await.ok()?.downcast::<TokioIo<ByteStream>>().ok()?;
+    Some((granted, parts.io.into_inner().untrack().prepend(&parts.read_buf)))
 }
 
 /// Serves HTTP/2.
@@ -78,7 +77,7 @@ pub(crate) async fn serve_http2(stream: ByteStream, http: &Arc<HttpConnection>) 
         .max_concurrent_streams(limits::H2_MAX_STREAMS)
         .initial_stream_window_size(limits::H2_STREAM_WINDOW)
         .initial_connection_window_size(limits::H2_CONNECTION_WINDOW)
-        .serve_connection(TokioIo::new(TrackedStream::new(stream, http.idle.clone(), false)), service);
+        .serve_connection(TokioIo::new(stream.track(http.idle.clone(), false)), service);
     let shut_down = http2::Connection::graceful_shutdown;
     drive(Pin::new(&mut connection), shut_down, &http.idle, engine.timeouts, &http.client.stop).await;
 }

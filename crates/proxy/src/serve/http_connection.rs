@@ -3,25 +3,23 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
 
-use ::http::header::{HOST, PROXY_AUTHORIZATION, TRANSFER_ENCODING};
+use ::http::header::{CONNECTION, HOST, PROXY_AUTHORIZATION, TRANSFER_ENCODING};
 use ::http::uri::PathAndQuery;
 use ::http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
-use super::grant::{self, GrantedConnect};
 use super::idle::IdleTracker;
 use super::refusal::Refusal;
-use super::response_body::ResponseBody;
-use super::reverse_origins::ReverseOrigins;
-use super::reverse_urls::{ClientTarget, UrlRewriter};
-use super::target::{Site, site_of};
-use super::{auth, own_pages, response};
+use super::response::{self, ResponseBody};
+use super::reverse::{ReverseOrigins, UrlRewriter};
+use super::target::{absolute_origin, connect_origin, uri};
+use super::{auth, own_pages};
 use crate::body::Body;
 use crate::engine::{ClientConnection, OwnPort};
-use crate::handler::{Close, Connection, ConnectionEvent, Exchange};
-use crate::origin::Session;
-use crate::upstream::HostStays;
+use crate::handler::{Close, Connection, ConnectionEvent, Exchange, Tunnel};
+use crate::origin::{Origin, Session};
+use crate::upstream::{Dialled, HostStays};
 use harproxy_support::sync::lock;
 
 /// The role of a connection towards its client.
@@ -30,7 +28,7 @@ pub(crate) enum ConnectionKind {
     /// The proxy port: absolute form and CONNECT.
     Proxy,
     /// Inside a CONNECT tunnel: the origin that it named.
-    Tunnel(Site),
+    Tunnel(Origin),
     /// A `--reverse` port: its origins.
     Reverse(Arc<ReverseOrigins>),
 }
@@ -45,6 +43,21 @@ pub(crate) struct HttpConnection {
     pub(crate) idle: Arc<IdleTracker>,
     /// The CONNECT that ends this connection.
     granted: Mutex<Option<(GrantedConnect, OnUpgrade)>>,
+}
+
+/// A CONNECT that was answered with 200.
+pub(crate) struct GrantedConnect {
+    pub(crate) to: Origin,
+    pub(crate) connection: Connection,
+    pub(crate) target: TunnelTarget,
+}
+
+/// The use of a tunnel.
+pub(crate) enum TunnelTarget {
+    Intercept(Option<Dialled>),
+    PassThrough(Dialled),
+    /// A `--reverse` port of the engine itself.
+    Reverse(Arc<ReverseOrigins>),
 }
 
 /// The handler's answer, or the reason why the handler does not get the request.
@@ -71,68 +84,91 @@ impl HttpConnection {
         let (method, version) = (request.method().clone(), request.version());
         let answered = match &self.kind {
             ConnectionKind::Proxy => self.answer_as_proxy(request).await,
-            ConnectionKind::Tunnel(site) => self.answer_as_origin(site, request).await,
+            ConnectionKind::Tunnel(origin) => self.answer_as_origin(origin, request).await,
             ConnectionKind::Reverse(origins) => self.answer_as_reverse(origins, request, &self.connection).await,
         };
         // After another transfer coding, other parsers may see another end of the request.
-        let must_close = matches!(answered, Err(Refusal::TransferCoding));
+        let has_unclear_end = matches!(answered, Err(Refusal::TransferCoding));
         if matches!(answered, Err(Refusal::Unauthorized)) {
             self.client.event(ConnectionEvent::Unauthorized);
         }
         let mut response = answered.unwrap_or_else(|refusal| Ok(refusal.response()))?;
         response::prepare(&mut response, &method, version).await;
-        if method == Method::CONNECT {
-            response::close_after_refused_connect(&mut response);
-        } else if must_close {
-            response::close_connection(&mut response);
-        } else if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            self.idle.lend(self.client.stop.drain.clone(), self.client.engine.tasks.token());
+        let status = response.status();
+        // After a refused CONNECT the client has no further use for the connection, and some clients read the body up to
+        // its end. After a 407 the client repeats the CONNECT on the same connection.
+        let is_refused_connect =
+            method == Method::CONNECT && !status.is_success() && status != StatusCode::PROXY_AUTHENTICATION_REQUIRED;
+        if has_unclear_end || is_refused_connect {
+            // Over HTTP/2 hyper ignores it.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        } else if status == StatusCode::SWITCHING_PROTOCOLS {
+            let _ = self.idle.lent.set((self.client.stop.drain.clone(), self.client.engine.tasks.token()));
         }
         Ok(response.map(|body| ResponseBody::new(body, busy, version)))
     }
 
     async fn answer_as_proxy(&self, mut request: Request<Incoming>) -> Answered {
         if request.method() != Method::CONNECT && request.uri().authority().is_none() {
-            return Ok(Ok(self.own_page(&request)));
+            return Ok(Ok(own_pages::page(&request, &self.client)));
         }
         let session = auth::session(self.client.engine.auth.as_ref(), request.headers().get(PROXY_AUTHORIZATION))?;
         let connection = self.client.with_session(session);
         if request.method() == Method::CONNECT {
-            let (response, granted) = grant::connect(&self.client, connection, request).await?;
-            *lock(&self.granted) = granted;
-            return Ok(Ok(response));
+            return self.connect(connection, request).await;
         }
-        let site = site_of(request.uri())?;
-        match self.client.engine.own_port(self.client.local, &site.origin.host, site.origin.port) {
-            None => self.forward(&site, path(request.uri()), request, &connection).await,
+        let origin = absolute_origin(request.uri())?;
+        match self.client.engine.own_port(self.client.local, &origin.host, origin.port) {
+            None => self.forward(&origin, path(request.uri()), request, &connection).await,
             Some(OwnPort::Reverse(origins)) => self.answer_as_reverse(origins, request, &connection).await,
             Some(OwnPort::Proxy) if matches!(*request.method(), Method::GET | Method::HEAD) => {
                 // In absolute form the Host header is ignored (RFC 9112 section 3.2.2): the URI has the host.
-                if let Ok(host) = HeaderValue::from_str(site.authority.as_str()) {
+                if let Ok(host) = HeaderValue::try_from(origin.authority()) {
                     request.headers_mut().insert(HOST, host);
                 }
-                Ok(Ok(self.own_page(&request)))
+                Ok(Ok(own_pages::page(&request, &self.client)))
             }
             Some(OwnPort::Proxy) => Err(Refusal::Loop(self.client.engine.proxy)),
         }
     }
 
-    async fn answer_as_origin(&self, site: &Site, mut request: Request<Incoming>) -> Answered {
+    /// Asks the handler about a CONNECT, and keeps a granted one.
+    async fn connect(&self, connection: Connection, mut request: Request<Incoming>) -> Answered {
+        if request.version() >= Version::HTTP_2 {
+            return Err(Refusal::NoTunnel("CONNECT over HTTP/2 is not supported; use HTTP/1.1 towards the proxy."));
+        }
+        let to = connect_origin(request.uri())?;
+        let target = match self.client.engine.own_port(self.client.local, &to.host, to.port) {
+            Some(OwnPort::Proxy) => return Err(Refusal::Loop(self.client.engine.proxy)),
+            Some(OwnPort::Reverse(origins)) => TunnelTarget::Reverse(origins.clone()),
+            None => match self.client.engine.handler.tunnel(&connection, &to).await {
+                Tunnel::Intercept(dialled) => TunnelTarget::Intercept(dialled),
+                Tunnel::PassThrough(dialled) => TunnelTarget::PassThrough(dialled),
+                Tunnel::Refuse(response) => return Ok(Ok(response)),
+            },
+        };
+        let upgrade = hyper::upgrade::on(&mut request);
+        *lock(&self.granted) = Some((GrantedConnect { to, connection, target }, upgrade));
+        Ok(Ok(Response::default()))
+    }
+
+    async fn answer_as_origin(&self, origin: &Origin, mut request: Request<Incoming>) -> Answered {
         refuse_connect(&request)?;
         // Over HTTP/2 the client names the host in `:authority` alone.
+        let origin_authority = origin.authority();
         if let Some(authority) = request.uri().authority()
-            && *authority != site.authority
+            && *authority != *origin_authority
             && !request.headers().contains_key(HOST)
             && let Ok(host) = HeaderValue::from_str(authority.as_str())
         {
             request.headers_mut().insert(HOST, host);
         }
-        let is_site = |host: &HeaderValue| host.as_bytes() == site.authority.as_str().as_bytes();
-        if request.version() >= Version::HTTP_2 || !request.headers().get(HOST).is_some_and(is_site) {
+        let is_origin = |host: &HeaderValue| host.as_bytes() == origin_authority.as_bytes();
+        if request.version() >= Version::HTTP_2 || !request.headers().get(HOST).is_some_and(is_origin) {
             request.extensions_mut().insert(HostStays);
         }
         let path = path(request.uri());
-        self.forward(site, path, request, &self.connection).await
+        self.forward(origin, path, request, &self.connection).await
     }
 
     async fn answer_as_reverse(
@@ -143,13 +179,10 @@ impl HttpConnection {
     ) -> Answered {
         refuse_connect(&request)?;
         let (origin, path) = origins.find(&path(request.uri()))?;
-        let client_target = ClientTarget::of(&request);
-        let uri = origin.site.uri(path.clone())?;
-        let mut answered = self.forward(&origin.site, path, request, connection).await?;
-        if let Ok(response) = &mut answered
-            && let Some(rewriter) =
-                UrlRewriter::new(&self.client.engine.reverse, (origins, origin), &client_target, &uri)
-        {
+        let uri = uri(&origin.origin, path.clone())?;
+        let rewriter = UrlRewriter::new(&self.client.engine.reverse, (origins, origin), &request, &uri);
+        let mut answered = self.forward(&origin.origin, path, request, connection).await?;
+        if let (Ok(response), Some(rewriter)) = (&mut answered, rewriter) {
             rewriter.rewrite(response.headers_mut());
         }
         Ok(answered)
@@ -158,7 +191,7 @@ impl HttpConnection {
     /// Passes a request to the handler.
     async fn forward(
         &self,
-        site: &Site,
+        origin: &Origin,
         path: PathAndQuery,
         mut request: Request<Incoming>,
         connection: &Connection,
@@ -169,19 +202,11 @@ impl HttpConnection {
         {
             return Err(Refusal::TransferCoding);
         }
-        *request.uri_mut() = site.uri(path)?;
+        *request.uri_mut() = uri(origin, path)?;
         request.headers_mut().remove(PROXY_AUTHORIZATION);
         let (started, at) = (SystemTime::now(), Instant::now());
-        let exchange = Exchange { origin: site.origin.clone(), request, started, at };
+        let exchange = Exchange { origin: origin.clone(), request, started, at };
         Ok(self.client.engine.handler.handle(connection, exchange).await)
-    }
-
-    fn own_page(&self, request: &Request<Incoming>) -> Response<Body> {
-        let ClientConnection { engine, local, .. } = &*self.client;
-        own_pages::page(request, engine.proxy, engine.authority.cert_pem(), |authority| {
-            let host = authority.host().trim_matches(['[', ']']).to_ascii_lowercase();
-            matches!(engine.own_port(*local, &host, authority.port_u16().unwrap_or(80)), Some(OwnPort::Proxy))
-        })
     }
 }
 

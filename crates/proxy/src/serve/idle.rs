@@ -4,22 +4,17 @@
 //! must be complete within `--head-timeout` of its first byte.
 
 use std::io;
-use std::pin::Pin;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 use tokio::time::Instant;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::limits::ClientTimeouts;
-use crate::stream::ByteStream;
+use harproxy_support::sync::lock;
 
 /// A client that closes its connection within this time of the TLS handshake, without a request, has rejected the
 /// certificate: Node.js and some others complete the handshake first and send no alert.
@@ -38,39 +33,36 @@ pub(crate) enum WaitingFor {
 }
 
 /// The state of one connection, updated by its reads and its requests.
-///
-/// Times are milliseconds since `created`. The reads and requests of a connection run in one task, over HTTP/2 in a
-/// few, so `Relaxed` is sufficient.
 #[derive(Debug)]
 pub(crate) struct IdleTracker {
     created: Instant,
-    /// Number of requests that began, and of requests that ended.
-    begun: AtomicU64,
-    ended: AtomicU64,
-    idle_since: AtomicU64,
-    /// When the first byte of an incomplete head was received; 0 if there is none.
-    head_since: AtomicU64,
-    /// The TLS alert with which the client closed the connection before its first request.
-    alert: OnceLock<String>,
-    /// When the client closed the connection without a request.
-    closed: OnceLock<u64>,
+    activity: Mutex<Activity>,
+    /// The TLS alert or the close by which the client rejected the certificate.
+    rejection: OnceLock<String>,
     /// Notified by every flush of the connection.
-    flushed: Arc<Notify>,
-    /// Set when the handler took the connection over by an Upgrade: the token that ends it, and the task that the drain
-    /// waits for.
-    lent: OnceLock<(CancellationToken, TaskTrackerToken)>,
+    pub(crate) flushed: Arc<Notify>,
+    /// Set when the handler took the connection over by an Upgrade: the token that ends it when nothing can be read or
+    /// written, and the task that the drain waits for.
+    pub(crate) lent: OnceLock<(CancellationToken, TaskTrackerToken)>,
+}
+
+#[derive(Debug)]
+struct Activity {
+    had_request: bool,
+    requests_in_progress: usize,
+    idle_since: Instant,
+    /// When the first byte of an incomplete head was received.
+    head_since: Option<Instant>,
 }
 
 impl IdleTracker {
     pub(crate) fn new() -> Self {
+        let created = Instant::now();
+        let activity = Activity { had_request: false, requests_in_progress: 0, idle_since: created, head_since: None };
         IdleTracker {
-            created: Instant::now(),
-            begun: AtomicU64::new(0),
-            ended: AtomicU64::new(0),
-            idle_since: AtomicU64::new(0),
-            head_since: AtomicU64::new(0),
-            alert: OnceLock::new(),
-            closed: OnceLock::new(),
+            created,
+            activity: Mutex::new(activity),
+            rejection: OnceLock::new(),
             flushed: Arc::default(),
             lent: OnceLock::new(),
         }
@@ -78,80 +70,52 @@ impl IdleTracker {
 
     /// Begins a request. It ends when the guard is dropped.
     pub(crate) fn begin(self: Arc<Self>) -> Busy {
-        self.begun.fetch_add(1, Relaxed);
-        self.head_since.store(0, Relaxed);
+        let mut activity = lock(&self.activity);
+        activity.had_request = true;
+        activity.requests_in_progress += 1;
+        activity.head_since = None;
+        drop(activity);
         Busy(self)
-    }
-
-    fn end(&self) {
-        self.idle_since.store(self.now(), Relaxed);
-        self.ended.fetch_add(1, Relaxed);
-    }
-
-    fn is_busy(&self) -> bool {
-        self.begun.load(Relaxed) != self.ended.load(Relaxed)
     }
 
     /// Returns true if the client ever sent a request.
     pub(crate) fn had_request(&self) -> bool {
-        self.begun.load(Relaxed) > 0
+        lock(&self.activity).had_request
     }
 
     /// The reason if the client rejected the certificate after the handshake.
     pub(crate) fn tls_rejection(&self) -> Option<&str> {
-        let soon = || self.closed.get().is_some_and(|closed| u128::from(*closed) < REJECTS_WITHIN.as_millis());
-        match self.alert.get() {
-            Some(alert) => Some(alert),
-            None if !self.had_request() && soon() => Some(CLOSED_AFTER_HANDSHAKE),
-            None => None,
-        }
+        self.rejection.get().filter(|_| !self.had_request()).map(String::as_str)
     }
 
     /// The event that the connection waits for, and the time limit; `None` while a request is being answered.
     pub(crate) fn waiting(&self, timeouts: ClientTimeouts) -> Option<(WaitingFor, Instant)> {
-        if self.is_busy() {
-            return None;
-        }
-        Some(match self.head_since.load(Relaxed) {
-            0 => (WaitingFor::Request, self.at(self.idle_since.load(Relaxed)) + timeouts.idle),
-            since => (WaitingFor::Head, self.at(since) + timeouts.head),
+        let activity = lock(&self.activity);
+        (activity.requests_in_progress == 0).then(|| match activity.head_since {
+            None => (WaitingFor::Request, activity.idle_since + timeouts.idle),
+            Some(since) => (WaitingFor::Head, since + timeouts.head),
         })
     }
 
-    /// Gives the connection to the handler. It ends when `end` is cancelled and nothing can be read or written.
-    pub(crate) fn lend(&self, end: CancellationToken, tracked: TaskTrackerToken) {
-        let _ = self.lent.set((end, tracked));
-    }
-
-    fn on_head_bytes(&self) {
-        if !self.is_busy() && self.head_since.load(Relaxed) == 0 {
-            self.head_since.store(self.now().max(1), Relaxed);
+    /// Called for received bytes that can belong to a head.
+    pub(crate) fn on_head_bytes(&self) {
+        let mut activity = lock(&self.activity);
+        if activity.requests_in_progress == 0 {
+            activity.head_since.get_or_insert_with(Instant::now);
         }
     }
 
-    fn on_error(&self, error: &io::Error) {
-        let alert = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        if let Some(alert @ rustls::Error::AlertReceived(_)) = alert
-            && !self.had_request()
-        {
-            let _ = self.alert.set(alert.to_string());
-        } else {
-            self.on_close();
+    /// Called when the client closed the connection, or it failed.
+    pub(crate) fn on_close(&self, error: Option<&io::Error>) {
+        let tls = error.and_then(|error| error.get_ref()?.downcast_ref::<rustls::Error>());
+        match tls {
+            _ if self.had_request() => {}
+            Some(alert @ rustls::Error::AlertReceived(_)) => drop(self.rejection.set(alert.to_string())),
+            _ if self.created.elapsed() < REJECTS_WITHIN => {
+                drop(self.rejection.set(CLOSED_AFTER_HANDSHAKE.to_owned()));
+            }
+            _ => {}
         }
-    }
-
-    fn on_close(&self) {
-        if !self.had_request() {
-            let _ = self.closed.set(self.now());
-        }
-    }
-
-    fn now(&self) -> u64 {
-        u64::try_from(self.created.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
-    fn at(&self, moment: u64) -> Instant {
-        self.created + Duration::from_millis(moment)
     }
 }
 
@@ -168,78 +132,9 @@ impl Busy {
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.end();
-    }
-}
-
-/// A stream that reports reads and flushes to its [`IdleTracker`].
-pub(crate) struct TrackedStream {
-    io: ByteStream,
-    idle: Arc<IdleTracker>,
-    /// Bytes between two requests begin a head. Over HTTP/2 they can be any frame.
-    has_heads: bool,
-    /// Resolves when a lent connection is to end.
-    end: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
-}
-
-impl TrackedStream {
-    pub(crate) fn new(io: ByteStream, idle: Arc<IdleTracker>, has_heads: bool) -> Self {
-        TrackedStream { io, idle, has_heads, end: None }
-    }
-
-    pub(crate) fn into_inner(self) -> ByteStream {
-        self.io
-    }
-
-    /// Turns a pending read or write of a lent connection into an error when the connection is to end.
-    fn or_end<T>(&mut self, polled: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
-        let Some((end, _)) = self.idle.lent.get().filter(|_| polled.is_pending()) else { return polled };
-        let end = self.end.get_or_insert_with(|| Box::pin(end.clone().cancelled_owned()));
-        end.as_mut().poll(cx).map(|()| Err(io::ErrorKind::ConnectionAborted.into()))
-    }
-}
-
-impl AsyncRead for TrackedStream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let read = Pin::new(&mut self.io).poll_read(cx, buf);
-        match &read {
-            Poll::Ready(Ok(())) if buf.filled().len() == before => self.idle.on_close(),
-            Poll::Ready(Ok(())) if self.has_heads => self.idle.on_head_bytes(),
-            Poll::Ready(Ok(())) | Poll::Pending => {}
-            Poll::Ready(Err(error)) => self.idle.on_error(error),
-        }
-        self.or_end(read, cx)
-    }
-}
-
-impl AsyncWrite for TrackedStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.io).poll_write(cx, buf);
-        self.or_end(written, cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
-        self.or_end(written, cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.io).poll_flush(cx))?;
-        self.idle.flushed.notify_waiters();
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        let mut activity = lock(&self.0.activity);
+        activity.requests_in_progress -= 1;
+        activity.idle_since = Instant::now();
     }
 }
 

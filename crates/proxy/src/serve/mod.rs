@@ -2,13 +2,10 @@
 
 pub(crate) mod auth;
 pub(crate) mod drive;
-pub(crate) mod grant;
 pub(crate) mod http_connection;
 pub(crate) mod idle;
 mod own_pages;
 mod refusal;
 mod response;
-mod response_body;
-pub(crate) mod reverse_origins;
-mod reverse_urls;
-pub(crate) mod target;
+pub(crate) mod reverse;
+mod target;

@@ -11,17 +11,20 @@ use ::http::{HeaderMap, HeaderValue, Method, Request, Response};
 
 use super::refusal::Refusal;
 use crate::body::Body;
+use crate::engine::{ClientConnection, OwnPort};
 
-/// Answers a request to the proxy itself. `is_own` returns true if an authority is the proxy's.
-pub(super) fn page<B>(
-    request: &Request<B>,
-    proxy: SocketAddr,
-    ca_pem: &str,
-    is_own: impl Fn(&Authority) -> bool,
-) -> Response<Body> {
+/// Answers a request to the proxy itself.
+pub(super) fn page<B>(request: &Request<B>, client: &ClientConnection) -> Response<Body> {
+    let engine = &client.engine;
+    let proxy = engine.proxy;
+    let is_own = |authority: &Authority| {
+        let host = authority.host().trim_matches(['[', ']']).to_ascii_lowercase();
+        let port = authority.port_u16().unwrap_or(80);
+        matches!(engine.own_port(client.local, &host, port), Some(OwnPort::Proxy))
+    };
     let headers = request.headers();
     let is_health = request.uri().path() == "/healthz";
-    if !(is_health || host(headers).is_some_and(|host| is_own(&host))) || !is_own_origin(headers, &is_own) {
+    if !(is_health || host(headers).is_some_and(|host| is_own(&host))) || !is_own_origin(headers, is_own) {
         return Refusal::Misdirected(proxy).response();
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -30,7 +33,7 @@ pub(super) fn page<B>(
     match request.uri().path() {
         "/" => answer("text/html; charset=utf-8", index(proxy)),
         "/healthz" => answer("application/json", "{\"status\":\"ok\"}\n".to_owned()),
-        "/ca.pem" => answer("application/x-x509-ca-cert", ca_pem.to_owned()),
+        "/ca.pem" => answer("application/x-x509-ca-cert", engine.authority.cert_pem().to_owned()),
         _ => Refusal::UnknownPage.response(),
     }
 }

@@ -2,15 +2,17 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use ::http::header::{CONNECTION, CONTENT_LENGTH, PROXY_AUTHENTICATE};
+use ::http::header::{CONTENT_LENGTH, PROXY_AUTHENTICATE};
 use ::http::{HeaderValue, Method, Response, StatusCode, Version};
 use bytes::Bytes;
-use http_body::Body as _;
+use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt as _;
+use tokio::sync::futures::OwnedNotified;
 
-use crate::body::Body;
+use super::idle::Busy;
+use crate::body::{Body, BoxError};
 use harproxy_http::headers::remove_connection_fields;
 
 /// Removes hop-by-hop headers and a Content-Length that contradicts the body, so that hyper can frame the response.
@@ -44,19 +46,6 @@ fn is_number(value: &HeaderValue, number: u64) -> bool {
     parsed == Some(number) && digits.iter().all(u8::is_ascii_digit)
 }
 
-/// Closes the connection after a refused CONNECT: the client has no further use for it, and some clients read the body
-/// up to the end of the connection. After a 407 the client repeats the CONNECT on the same connection.
-pub(super) fn close_after_refused_connect(response: &mut Response<Body>) {
-    if !response.status().is_success() && response.status() != StatusCode::PROXY_AUTHENTICATION_REQUIRED {
-        close_connection(response);
-    }
-}
-
-/// Closes the connection after this response. Over HTTP/2 hyper ignores it.
-pub(super) fn close_connection(response: &mut Response<Body>) {
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-}
-
 /// A response without a body by its status or method may declare a length (RFC 9110 section 8.6), except a 204.
 async fn prepare_bodiless(response: &mut Response<Body>, method: &Method, client: Version) {
     if response.status() == StatusCode::NO_CONTENT {
@@ -83,19 +72,78 @@ async fn prepare_bodiless(response: &mut Response<Body>, method: &Method, client
 /// A body that declares a length and is never sent.
 struct LengthOnly(u64);
 
-impl http_body::Body for LengthOnly {
+impl HttpBody for LengthOnly {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         Poll::Ready(None)
     }
 
-    fn size_hint(&self) -> http_body::SizeHint {
-        http_body::SizeHint::with_exact(self.0)
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0)
+    }
+}
+
+/// The body of a response. The request ends when it is dropped.
+///
+/// When a body fails, hyper discards what it has not written yet. So the error is held back until a flush: the client
+/// gets all the data before its connection is closed, or its stream reset.
+///
+/// Over HTTP/1.1 hyper flushes when the body is pending. Over HTTP/2 it flushes only after writing something: an empty
+/// frame. A flush that was in progress began without that frame, so two are needed.
+pub(super) struct ResponseBody {
+    body: Body,
+    busy: Busy,
+    error: Option<BoxError>,
+    /// Empty frames still to be sent before the error.
+    empty_frames: u8,
+    flush: Option<Pin<Box<OwnedNotified>>>,
+}
+
+impl ResponseBody {
+    pub(super) fn new(body: Body, busy: Busy, version: Version) -> Self {
+        let empty_frames = if version >= Version::HTTP_2 { 2 } else { 0 };
+        ResponseBody { body, busy, error: None, empty_frames, flush: None }
+    }
+
+    fn empty_frame(&mut self) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.empty_frames -= 1;
+        // Created before the frame is returned: another thread may flush it before this body is polled again.
+        self.flush = Some(Box::pin(self.busy.next_flush()));
+        Poll::Ready(Some(Ok(Frame::data(Bytes::new()))))
+    }
+}
+
+impl HttpBody for ResponseBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        if this.error.is_none() {
+            match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
+                Some(Err(error)) => this.error = Some(error),
+                frame => return Poll::Ready(frame),
+            }
+            if this.empty_frames > 0 {
+                return this.empty_frame();
+            }
+        }
+        let flush = this.flush.get_or_insert_with(|| Box::pin(this.busy.next_flush()));
+        ready!(flush.as_mut().poll(cx));
+        if this.empty_frames > 0 {
+            return this.empty_frame();
+        }
+        Poll::Ready(this.error.take().map(Err))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.error.is_none() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -132,7 +180,7 @@ mod tests {
         ];
         assert_eq!(names(&prepared(&Method::GET, 200, &headers, Body::full("x"))), ["trailer", "x-stays"]);
         let upgrade = [("connection", "upgrade"), ("upgrade", "websocket")];
-        assert_eq!(names(&prepared(&Method::GET, 101, &upgrade, Body::Empty)), ["connection", "upgrade"]);
+        assert_eq!(names(&prepared(&Method::GET, 101, &upgrade, Body::default())), ["connection", "upgrade"]);
     }
 
     #[test]
@@ -143,10 +191,10 @@ mod tests {
         };
         assert_eq!(length(&Method::GET, 200, "1", Body::full("x")).as_deref(), Some("1"));
         assert_eq!(length(&Method::GET, 200, "2", Body::full("x")), None);
-        assert_eq!(length(&Method::HEAD, 200, "77", Body::Empty).as_deref(), Some("77"));
+        assert_eq!(length(&Method::HEAD, 200, "77", Body::default()).as_deref(), Some("77"));
         assert_eq!(length(&Method::HEAD, 200, "77", Body::full("x")).as_deref(), Some("77"));
-        assert_eq!(length(&Method::GET, 304, "77", Body::Empty).as_deref(), Some("77"));
-        assert_eq!(length(&Method::GET, 204, "0", Body::Empty), None);
+        assert_eq!(length(&Method::GET, 304, "77", Body::default()).as_deref(), Some("77"));
+        assert_eq!(length(&Method::GET, 204, "0", Body::default()), None);
         let head = prepared(&Method::HEAD, 200, &[], Body::full("four"));
         assert_eq!(head.headers()[CONTENT_LENGTH], "4");
         assert!(head.body().is_end_stream());

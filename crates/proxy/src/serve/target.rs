@@ -8,52 +8,25 @@ use ::http::uri::{Authority, PathAndQuery};
 use super::refusal::Refusal;
 use crate::origin::{Origin, Scheme};
 
-/// An origin with its authority as in a URI: without the default port, IPv6 in brackets.
-#[derive(Clone, Debug)]
-pub(crate) struct Site {
-    pub(crate) origin: Origin,
-    pub(crate) authority: Authority,
-}
-
-impl Site {
-    /// The URI of a resource of this site.
-    pub(crate) fn uri(&self, path: PathAndQuery) -> Result<Uri, Refusal> {
-        if path.as_str().starts_with('*') {
-            // `OPTIONS *` is about a server: the proxy or the origin, which a fixture could not tell apart.
-            return Err(Refusal::InvalidTarget("`*` names no resource that could be forwarded".to_owned()));
-        }
-        let scheme = match self.origin.scheme {
-            Scheme::Http => ::http::uri::Scheme::HTTP,
-            Scheme::Https => ::http::uri::Scheme::HTTPS,
-        };
-        let mut parts = ::http::uri::Parts::default();
-        parts.scheme = Some(scheme);
-        parts.authority = Some(self.authority.clone());
-        parts.path_and_query = Some(path);
-        Uri::from_parts(parts).map_err(|error| Refusal::InvalidTarget(error.to_string()))
+/// The URI of a resource of an origin.
+pub(super) fn uri(origin: &Origin, path: PathAndQuery) -> Result<Uri, Refusal> {
+    if path.as_str().starts_with('*') {
+        // `OPTIONS *` is about a server: the proxy or the origin, which a fixture could not tell apart.
+        return Err(Refusal::InvalidTarget("`*` names no resource that could be forwarded".to_owned()));
     }
+    let uri = Uri::builder().scheme(origin.scheme.as_str()).authority(origin.authority()).path_and_query(path);
+    uri.build().map_err(|error| Refusal::InvalidTarget(format!("`{origin}`: {error}")))
 }
 
-impl TryFrom<Origin> for Site {
-    type Error = Refusal;
-
-    fn try_from(origin: Origin) -> Result<Self, Refusal> {
-        match Authority::try_from(origin.authority()) {
-            Ok(authority) => Ok(Site { origin, authority }),
-            Err(error) => Err(Refusal::InvalidTarget(format!("`{origin}`: {error}"))),
-        }
-    }
-}
-
-/// The site of a URI in absolute form. User name and password are left out.
-pub(super) fn site_of(uri: &Uri) -> Result<Site, Refusal> {
+/// The origin of a URI in absolute form. User name and password are left out.
+pub(super) fn absolute_origin(uri: &Uri) -> Result<Origin, Refusal> {
     let scheme = match uri.scheme_str() {
         Some("http") => Scheme::Http,
         Some("https") => Scheme::Https,
         _ => return Err(Refusal::InvalidTarget(format!("`{uri}` is not an http or https URL"))),
     };
     let authority = uri.authority().ok_or_else(|| Refusal::InvalidTarget(format!("`{uri}` names no host")))?;
-    origin(scheme, authority, Some(scheme.default_port()))?.try_into()
+    origin(scheme, authority, Some(scheme.default_port()))
 }
 
 /// The origin of a CONNECT target: a host and a port. The scheme is assumed to be `https`.
@@ -90,8 +63,8 @@ fn origin(scheme: Scheme, authority: &Authority, default_port: Option<u16>) -> R
 mod tests {
     use super::*;
 
-    fn site(uri: &str) -> Result<String, String> {
-        site_of(&uri.parse().unwrap()).map(|site| site.authority.to_string()).map_err(|t| t.problem().detail)
+    fn authority(uri: &str) -> Result<String, String> {
+        absolute_origin(&uri.parse().unwrap()).map(|origin| origin.authority()).map_err(|t| t.problem().detail)
     }
 
     fn connect(target: &str) -> Option<String> {
@@ -100,16 +73,16 @@ mod tests {
 
     #[test]
     fn host_is_normalised() {
-        assert_eq!(site("HTTP://Example.COM:80/a").unwrap(), "example.com");
-        assert_eq!(site("http://example.com:443/").unwrap(), "example.com:443");
-        assert_eq!(site("https://example.com:443/").unwrap(), "example.com");
-        assert_eq!(site("http://user:pw@example.com:81/").unwrap(), "example.com:81");
-        assert_eq!(site("http://example.com:/").unwrap(), "example.com");
-        assert_eq!(site("http://[0:0::1]:8080/").unwrap(), "[::1]:8080");
-        assert_eq!(site("http://127.1/").unwrap(), "127.0.0.1");
-        assert!(site("ftp://example.com/").unwrap_err().contains("not an http"));
-        assert!(site("http://example.com:0/").unwrap_err().contains("port"));
-        assert!(site("http://example.com:99999/").is_err());
+        assert_eq!(authority("HTTP://Example.COM:80/a").unwrap(), "example.com");
+        assert_eq!(authority("http://example.com:443/").unwrap(), "example.com:443");
+        assert_eq!(authority("https://example.com:443/").unwrap(), "example.com");
+        assert_eq!(authority("http://user:pw@example.com:81/").unwrap(), "example.com:81");
+        assert_eq!(authority("http://example.com:/").unwrap(), "example.com");
+        assert_eq!(authority("http://[0:0::1]:8080/").unwrap(), "[::1]:8080");
+        assert_eq!(authority("http://127.1/").unwrap(), "127.0.0.1");
+        assert!(authority("ftp://example.com/").unwrap_err().contains("not an http"));
+        assert!(authority("http://example.com:0/").unwrap_err().contains("port"));
+        assert!(authority("http://example.com:99999/").is_err());
     }
 
     #[test]
@@ -125,8 +98,8 @@ mod tests {
 
     #[test]
     fn path_is_unchanged() {
-        let site = site_of(&"http://Example.com:80/x".parse().unwrap()).unwrap();
-        let uri = site.uri("/a%2Fb//c?q=%41&r".parse().unwrap()).unwrap();
+        let origin = absolute_origin(&"http://Example.com:80/x".parse().unwrap()).unwrap();
+        let uri = uri(&origin, "/a%2Fb//c?q=%41&r".parse().unwrap()).unwrap();
         assert_eq!(uri.to_string(), "http://example.com/a%2Fb//c?q=%41&r");
     }
 }

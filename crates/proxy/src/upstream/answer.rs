@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::{Mutex, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -10,12 +11,12 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::connection::ConnectTimings;
-use super::pool::{IdleConnection, WeakPool};
-use super::reserve::RequestConnection;
+use super::connection::{ConnectTimings, RequestConnection};
+use super::pool::OwnConnections;
 use super::upload::UploadHandle;
 use crate::body::BoxError;
 use crate::origin::Origin;
+use harproxy_support::sync::lock;
 
 /// An answer from upstream. Its body is still to be read.
 #[derive(Debug)]
@@ -57,8 +58,8 @@ impl AnswerBody {
     }
 
     fn end_lease(&mut self) {
-        if let Some(lease) = self.lease.take() {
-            lease.complete();
+        if let Some(mut lease) = self.lease.take() {
+            lease.is_over = true;
         }
     }
 }
@@ -89,32 +90,29 @@ impl Body for AnswerBody {
 
 /// An answer's claim on its connection until the body ends. Dropped before that, it aborts the upload and closes an
 /// HTTP/1.1 connection.
+#[derive(Debug)]
 pub(super) struct Lease {
-    pub(super) upload: Option<UploadHandle>,
+    pub(super) upload: UploadHandle,
     /// `None` if an Upgrade took the connection.
     pub(super) connection: Option<RequestConnection>,
     pub(super) to: Origin,
-    pub(super) pool: WeakPool,
+    pub(super) pool: Weak<Mutex<OwnConnections>>,
     /// Time limit for an upload whose answer is complete.
     pub(super) upload_timeout: Duration,
+    /// The body was read to its end.
+    pub(super) is_over: bool,
 }
 
-impl Lease {
-    fn complete(mut self) {
-        let upload = self.upload.take();
-        match &upload {
-            // Upstream answered without reading the body.
-            Some(upload) if upload.is_abandoned() => return upload.abort(),
-            Some(upload) if !upload.is_complete() => return abort_later(upload.clone(), self.upload_timeout),
-            _ => {}
-        }
-        if let Some(RequestConnection::Http1(connection, in_use)) = self.connection.take() {
-            drop(in_use);
-            if let Some(pool) = self.pool.upgrade()
-                && !connection.send.is_closed()
-            {
-                pool.put(&self.to, IdleConnection::Http1(connection));
-            }
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if !self.is_over || self.upload.is_abandoned() {
+            self.upload.abort();
+        } else if !self.upload.is_complete() {
+            abort_later(self.upload.clone(), self.upload_timeout);
+        } else if let Some(connection) = self.connection.take()
+            && let Some(pool) = self.pool.upgrade()
+        {
+            lock(&pool).release(&self.to, connection);
         }
     }
 }
@@ -126,19 +124,5 @@ fn abort_later(upload: UploadHandle, timeout: Duration) {
             tokio::time::sleep(timeout).await;
             upload.abort();
         });
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if let Some(upload) = &self.upload {
-            upload.abort();
-        }
-    }
-}
-
-impl std::fmt::Debug for Lease {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Lease").finish_non_exhaustive()
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustls::AlertDescription;
 
-use super::timeouts::Step;
+use super::plan::Step;
 use crate::body::BoxError;
 use crate::origin::Origin;
 

@@ -2,13 +2,13 @@
 //! generated anew, target and Host in the form that the connection needs. Nothing is added.
 
 use ::http::header::{
-    self, CONNECTION, CONTENT_LENGTH, COOKIE, Entry, HOST, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    self, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use ::http::request::Parts;
 use ::http::uri::{Authority, PathAndQuery};
 use ::http::{Error, HeaderMap, HeaderName, HeaderValue, Request, Uri, Version};
 
-use super::route::TargetForm;
+use super::connection::TargetForm;
 use crate::origin::Origin;
 use harproxy_http::headers::{connection_options, is_hop_by_hop};
 
@@ -28,76 +28,74 @@ pub(super) enum BodyLength {
     Unknown,
 }
 
-/// The head for an HTTP/1.1 connection.
-pub(super) fn http1(parts: &Parts, to: &Origin, form: &TargetForm, length: BodyLength) -> Result<Request<()>, Error> {
+/// The head for an HTTP/1.1 connection with this form of targets, or without one for an HTTP/2 connection.
+pub(super) fn make(
+    parts: &Parts,
+    to: &Origin,
+    form: Option<&TargetForm>,
+    length: BodyLength,
+) -> Result<Request<()>, Error> {
+    let is_http1 = form.is_some();
     let path = parts.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
-    let (uri, proxy_authorization) = match form {
-        TargetForm::Origin => (Uri::from(path), None),
-        TargetForm::Absolute(authorization) => (absolute(to, &to.authority(), path)?, authorization.clone()),
-    };
-    let mut request = Request::new(());
-    *request.method_mut() = parts.method.clone();
-    *request.uri_mut() = uri;
     let host = host(parts, to)?;
+    let uri = match form {
+        Some(TargetForm::Origin) => Uri::from(path),
+        Some(TargetForm::Absolute(_)) => absolute(to, &to.authority(), path)?,
+        None => absolute(to, host.to_str().unwrap_or_default(), path)?,
+    };
+    let version = if is_http1 { Version::HTTP_11 } else { Version::HTTP_2 };
+    let mut request = Request::builder().method(parts.method.clone()).uri(uri).version(version).body(())?;
     *request.extensions_mut() = parts.extensions.clone();
 
-    let mut fields = HeaderBuilder::new(&parts.headers);
-    if !parts.headers.contains_key(HOST) {
-        fields.put(HOST, host.clone());
+    let headers = &parts.headers;
+    let options = connection_options(headers.get_all(CONNECTION).iter().map(HeaderValue::as_bytes));
+    let (upgrades, wants_trailers) = (is_http1 && upgrades(headers), wants_trailers(headers));
+    // The Connection header lists TE and Upgrade (RFC 9110 sections 7.8, 10.1.4).
+    let connection = match (upgrades, wants_trailers) {
+        _ if !is_http1 => None,
+        (true, true) => Some("Upgrade, TE"),
+        (true, false) => Some("Upgrade"),
+        (false, true) => Some("TE"),
+        (false, false) => None,
+    };
+    let coding = (is_http1 && length == BodyLength::Unknown).then_some("chunked");
+    // Built in the order of the client's headers: `HeaderMap::remove` would change it.
+    let fields = request.headers_mut();
+    fields.reserve(headers.len() + 2);
+    let put_once = |fields: &mut HeaderMap, name: &HeaderName, value: Option<&'static str>| {
+        if let Some(value) = value {
+            fields.entry(name).or_insert(HeaderValue::from_static(value));
+        }
+    };
+    if is_http1 && !headers.contains_key(HOST) {
+        fields.insert(HOST, host.clone());
     }
-    let connection = connection(&parts.headers)?;
-    for (name, value) in &parts.headers {
+    for (name, value) in headers {
         match *name {
-            HOST => fields.put_once(name, || host.clone()),
-            CONNECTION => {
-                if let Some(connection) = &connection {
-                    fields.put_once(name, || connection.clone());
-                }
-            }
-            TE if wants_trailers(&parts.headers) => fields.put_once(name, || HeaderValue::from_static("trailers")),
-            UPGRADE if upgrades(&parts.headers) && passes_as_upgrade(value) => fields.put(UPGRADE, value.clone()),
-            TRANSFER_ENCODING if length == BodyLength::Unknown => {
-                fields.put_once(name, || HeaderValue::from_static("chunked"));
-            }
-            TRAILER if length == BodyLength::Unknown => fields.put(TRAILER, value.clone()),
+            HOST if is_http1 => drop(fields.entry(name).or_insert_with(|| host.clone())),
+            HOST => {}
+            CONNECTION => put_once(fields, name, connection),
+            TRANSFER_ENCODING => put_once(fields, name, coding),
+            TE if wants_trailers => put_once(fields, name, Some("trailers")),
+            UPGRADE if upgrades && passes_as_upgrade(value) => drop(fields.append(name, value.clone())),
+            TRAILER if length == BodyLength::Unknown => drop(fields.append(name, value.clone())),
             CONTENT_LENGTH if !declares(value, length) => {}
             // One Cookie header: HTTP/2 may have split it (RFC 9113 section 8.2.3).
-            COOKIE if parts.version == Version::HTTP_2 => fields.put_once(name, || joined_cookies(&parts.headers)),
-            _ => fields.copy(name, value),
+            COOKIE if is_http1 && parts.version == Version::HTTP_2 => {
+                fields.entry(name).or_insert_with(|| joined_cookies(headers));
+            }
+            // Content-Length frames the message, so a Connection header cannot remove it.
+            _ if *name == CONTENT_LENGTH || !is_hop_by_hop(name.as_str(), &options) => {
+                fields.append(name, value.clone());
+            }
+            _ => {}
         }
     }
-    if let Some(connection) = connection {
-        fields.put_once(&CONNECTION, || connection);
+    put_once(fields, &CONNECTION, connection);
+    put_once(fields, &TRANSFER_ENCODING, coding);
+    if let Some(TargetForm::Absolute(Some(authorization))) = form {
+        fields.append(PROXY_AUTHORIZATION, authorization.clone());
     }
-    if length == BodyLength::Unknown {
-        fields.put_once(&TRANSFER_ENCODING, || HeaderValue::from_static("chunked"));
-    }
-    if let Some(authorization) = proxy_authorization {
-        fields.put(PROXY_AUTHORIZATION, authorization);
-    }
-    *request.headers_mut() = fields.out;
-    Ok(request)
-}
-
-/// The head for an HTTP/2 connection.
-pub(super) fn http2(parts: &Parts, to: &Origin, length: BodyLength) -> Result<Request<()>, Error> {
-    let path = parts.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
-    let host = host(parts, to)?;
-    let uri = absolute(to, host.to_str().unwrap_or_default(), path)?;
-    let mut request = Request::builder().method(parts.method.clone()).uri(uri).version(Version::HTTP_2).body(())?;
-    *request.extensions_mut() = parts.extensions.clone();
-
-    let mut fields = HeaderBuilder::new(&parts.headers);
-    for (name, value) in &parts.headers {
-        match *name {
-            HOST => {}
-            TE if wants_trailers(&parts.headers) => fields.put_once(name, || HeaderValue::from_static("trailers")),
-            TRAILER if length == BodyLength::Unknown => fields.put(TRAILER, value.clone()),
-            CONTENT_LENGTH if !declares(value, length) => {}
-            _ => fields.copy(name, value),
-        }
-    }
-    *request.headers_mut() = fields.out;
     Ok(request)
 }
 
@@ -106,38 +104,6 @@ pub(super) fn http2(parts: &Parts, to: &Origin, length: BodyLength) -> Result<Re
 pub(super) fn upgrades(headers: &HeaderMap) -> bool {
     tokens(headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade"))
         && headers.get_all(UPGRADE).iter().any(passes_as_upgrade)
-}
-
-/// Builds a header map in the order of the client's. `HeaderMap::remove` would change the order.
-struct HeaderBuilder {
-    /// Names in the client's Connection header.
-    options: Vec<String>,
-    out: HeaderMap,
-}
-
-impl HeaderBuilder {
-    fn new(from: &HeaderMap) -> Self {
-        let options = connection_options(from.get_all(CONNECTION).iter().map(HeaderValue::as_bytes));
-        HeaderBuilder { options, out: HeaderMap::with_capacity(from.len() + 2) }
-    }
-
-    fn put(&mut self, name: HeaderName, value: HeaderValue) {
-        self.out.append(name, value);
-    }
-
-    fn put_once(&mut self, name: &HeaderName, value: impl FnOnce() -> HeaderValue) {
-        if let Entry::Vacant(entry) = self.out.entry(name) {
-            entry.insert(value());
-        }
-    }
-
-    /// Copies an end-to-end header, and no other.
-    fn copy(&mut self, name: &HeaderName, value: &HeaderValue) {
-        // Content-Length frames the message, so a Connection header cannot remove it.
-        if *name == CONTENT_LENGTH || !is_hop_by_hop(name.as_str(), &self.options) {
-            self.out.append(name.clone(), value.clone());
-        }
-    }
 }
 
 fn absolute(to: &Origin, authority: &str, path: PathAndQuery) -> Result<Uri, Error> {
@@ -161,16 +127,6 @@ fn names_origin(host: &HeaderValue, to: &Origin) -> bool {
     !authority.as_str().contains('@')
         && name.eq_ignore_ascii_case(&to.host)
         && authority.port_u16().unwrap_or(to.scheme.default_port()) == to.port
-}
-
-/// The Connection header for upstream: it lists TE and Upgrade (RFC 9110 sections 7.8, 10.1.4).
-fn connection(headers: &HeaderMap) -> Result<Option<HeaderValue>, Error> {
-    Ok(match (upgrades(headers), wants_trailers(headers)) {
-        (true, true) => Some(HeaderValue::from_static("Upgrade, TE")),
-        (true, false) => Some(HeaderValue::from_static("Upgrade")),
-        (false, true) => Some(HeaderValue::from_static("TE")),
-        (false, false) => None,
-    })
 }
 
 fn wants_trailers(headers: &HeaderMap) -> bool {

@@ -20,7 +20,6 @@ mod reserve;
 mod route;
 mod send;
 mod tcp;
-mod timeouts;
 mod upload;
 mod via;
 
@@ -31,15 +30,15 @@ pub use answer::{Answer, AnswerBody};
 pub use connection::{ConnectTimings, Dialled};
 pub use error::{OwnProxy, PlanError, SendError, UpstreamError};
 pub use head::HostStays;
-pub use plan::{Mapping, UpstreamPlan, UpstreamProxy};
+pub use plan::{Mapping, Step, Timeouts, UpstreamPlan, UpstreamProxy};
 pub use pool::ClientPool;
 pub(crate) use reserve::{H2, HTTP1};
-pub use timeouts::{Step, Timeouts};
 
 use crate::origin::Origin;
 use harproxy_tls::authority::Alpn;
-use pool::{IdleConnection, SharedPool};
-use route::{Anywhere, Loopback, Purpose, Route};
+use harproxy_tls::upstream::Trust;
+use pool::SharedPool;
+use route::{Anywhere, Purpose, Route};
 
 /// Opens connections and sends requests: anywhere that the plan allows, or to loopback addresses only. A replay without
 /// `--passthrough` has no upstream that leads anywhere.
@@ -62,13 +61,13 @@ impl Upstream {
         Ok(Upstream::new(route, plan.timeouts))
     }
 
-    /// An upstream on this machine: it can hold no addresses but 127.0.0.0/8 and ::1.
+    /// An upstream on this machine: it dials no addresses but 127.0.0.0/8 and ::1.
     ///
     /// `localhost` and `*.localhost` are not looked up: 127.0.0.1 and ::1 are tried. Certificates are not verified: the
     /// bytes do not leave the machine, and development servers sign their own.
     #[must_use]
     pub fn loopback(timeouts: Timeouts) -> Self {
-        Upstream::new(Route::Loopback(Loopback::new()), timeouts)
+        Upstream::new(Route::Loopback(Trust::blind()), timeouts)
     }
 
     fn new(route: Route, timeouts: Timeouts) -> Self {
@@ -160,12 +159,9 @@ impl Upstream {
             None => self.open(to, Purpose::Bytes).await?,
         };
         let (dialled, http2) = self.agree(pool, to, dialled, offer).await?;
-        if http2 {
-            self.start_http2(pool, to, dialled).await?;
-            return Ok(Alpn::Http2);
-        }
-        pool.put(to, IdleConnection::Http1(self.start_http1(pool, dialled).await?));
-        Ok(Alpn::Http1)
+        let connection = self.start(pool, to, dialled, http2).await?;
+        pool.lock().release(to, connection);
+        Ok(if http2 { Alpn::Http2 } else { Alpn::Http1 })
     }
 
     /// Number of connections opened.

@@ -1,9 +1,9 @@
 //! Pools of upstream connections: HTTP/1.1 per client connection, HTTP/2 per session.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
-use super::connection::{Dialled, Http1, Http2, InUse};
+use super::connection::{Dialled, Http1, Http2, RequestConnection, Sender, TargetForm};
 use super::error::UpstreamError;
 use crate::limits::{H2_STREAM_WINDOW, H2_UPSTREAM_WINDOW};
 use crate::origin::{Origin, Session};
@@ -14,40 +14,48 @@ const H2_STREAMS: usize = (H2_UPSTREAM_WINDOW / H2_STREAM_WINDOW) as usize;
 
 /// The upstream connections that a client connection may use: HTTP/1.1 connections of its own, closed with it, and the
 /// shared HTTP/2 connections of its session. Clones share the connections.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct ClientPool {
     session: Session,
-    own: Arc<Mutex<Own>>,
+    own: Arc<Mutex<OwnConnections>>,
 }
 
-/// A reference from an upstream connection to its pool. It does not keep the pool alive.
-pub(super) struct WeakPool {
-    session: Session,
-    own: Weak<Mutex<Own>>,
-}
-
-impl WeakPool {
-    pub(super) fn upgrade(&self) -> Option<ClientPool> {
-        Some(ClientPool { session: self.session.clone(), own: self.own.upgrade()? })
-    }
-}
-
-/// A client connection has few origins: a tree needs one or two comparisons where a table would hash.
-#[derive(Default)]
-struct Own {
-    idle: BTreeMap<Origin, Vec<IdleConnection>>,
+/// The upstream connections of one client connection.
+#[derive(Debug, Default)]
+pub(super) struct OwnConnections {
+    idle: HashMap<Origin, Vec<IdleConnection>>,
     /// Failed dials for a CONNECT, by host and port: the scheme is not known then.
     failed: HashMap<(Arc<str>, u16), UpstreamError>,
     /// The protocols for later connections: those that the client offered by ALPN, or those that upstream supports
     /// instead.
-    offered: BTreeMap<Origin, Vec<Vec<u8>>>,
+    offered: HashMap<Origin, Vec<Vec<u8>>>,
 }
 
 /// A connection that waits for a request.
+#[derive(Debug)]
 pub(super) enum IdleConnection {
     /// For HTTP without TLS; the first request decides on the version.
     Dialled(Box<Dialled>),
-    Http1(Box<Http1>),
+    Http1(Http1),
+}
+
+impl OwnConnections {
+    /// Ends a request. An HTTP/1.1 connection waits for the next one.
+    pub(super) fn release(&mut self, to: &Origin, connection: RequestConnection) {
+        let state = connection.state().clone();
+        if let Sender::Http1(send) = connection.sender
+            && !send.is_closed()
+        {
+            self.idle.entry(to.clone()).or_default().push(IdleConnection::Http1(Http1 { send, state }));
+        }
+    }
+
+    /// Drops the idle connection with this number.
+    pub(super) fn remove(&mut self, to: &Origin, id: u64) {
+        if let Some(idle) = self.idle.get_mut(to) {
+            idle.retain(|idle| !matches!(idle, IdleConnection::Http1(connection) if connection.state.id == id));
+        }
+    }
 }
 
 impl ClientPool {
@@ -64,19 +72,17 @@ impl ClientPool {
 
     /// Keeps a dialled connection for HTTP without TLS, of the version that the first request has.
     pub fn put_dialled(&self, to: &Origin, dialled: Dialled) {
-        self.put(to, IdleConnection::Dialled(Box::new(dialled)));
+        let dialled = IdleConnection::Dialled(Box::new(dialled));
+        self.lock().idle.entry(to.clone()).or_default().push(dialled);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Own> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, OwnConnections> {
         lock(&self.own)
     }
 
-    pub(super) fn downgrade(&self) -> WeakPool {
-        WeakPool { session: self.session.clone(), own: Arc::downgrade(&self.own) }
-    }
-
-    pub(super) fn put(&self, to: &Origin, connection: IdleConnection) {
-        self.lock().idle.entry(to.clone()).or_default().push(connection);
+    /// A reference for an upstream connection, which does not keep the pool alive.
+    pub(super) fn downgrade(&self) -> Weak<Mutex<OwnConnections>> {
+        Arc::downgrade(&self.own)
     }
 
     /// Takes the connection that was used last. With `to_origin`, connections to a proxy that forwards are left out.
@@ -85,17 +91,10 @@ impl ClientPool {
         let idle = own.idle.get_mut(to)?;
         let fits = |connection: &IdleConnection| match connection {
             IdleConnection::Dialled(_) => true,
-            IdleConnection::Http1(connection) => !to_origin || connection.form.is_origin(),
+            IdleConnection::Http1(connection) => !to_origin || matches!(connection.state.form, TargetForm::Origin),
         };
         let at = idle.iter().rposition(fits)?;
         Some(idle.remove(at))
-    }
-
-    /// Drops the idle connection with this number.
-    pub(super) fn remove(&self, to: &Origin, id: u64) {
-        if let Some(idle) = self.lock().idle.get_mut(to) {
-            idle.retain(|idle| !matches!(idle, IdleConnection::Http1(connection) if connection.id == id));
-        }
     }
 
     /// Keeps the error of a dial for a CONNECT that is answered with 200: the first request gets it.
@@ -108,17 +107,11 @@ impl ClientPool {
     }
 
     pub(super) fn take_failure(&self, to: &Origin) -> Option<UpstreamError> {
-        let mut own = self.lock();
-        if own.failed.is_empty() { None } else { own.failed.remove(&(to.host.clone(), to.port)) }
+        self.lock().failed.remove(&(to.host.clone(), to.port))
     }
 
     pub(super) fn set_offered(&self, to: &Origin, alpn: Vec<Vec<u8>>) {
         self.lock().offered.insert(to.clone(), alpn);
-    }
-
-    /// Returns true if `protocol` is the only one that is offered to upstream.
-    pub(super) fn offers_only(&self, to: &Origin, protocol: &[u8]) -> bool {
-        self.lock().offered.get(to).is_some_and(|offer| *offer == [protocol])
     }
 
     pub(super) fn offered(&self, to: &Origin) -> Option<Vec<Vec<u8>>> {
@@ -126,22 +119,9 @@ impl ClientPool {
     }
 }
 
-impl std::fmt::Debug for ClientPool {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let idle: usize = self.lock().idle.values().map(Vec::len).sum();
-        f.debug_struct("ClientPool").field("session", &self.session).field("idle", &idle).finish_non_exhaustive()
-    }
-}
-
 /// The HTTP/2 connections, by session and origin.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct SharedPool(Mutex<HashMap<(Session, Origin), Arc<Slot>>>);
-
-impl std::fmt::Debug for SharedPool {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SharedPool").field("slots", &self.lock().len()).finish()
-    }
-}
 
 impl SharedPool {
     fn lock(&self) -> MutexGuard<'_, HashMap<(Session, Origin), Arc<Slot>>> {
@@ -166,7 +146,7 @@ impl SharedPool {
 
 /// The HTTP/2 connections of one session to one origin. A second one is opened when the first has its maximum of
 /// streams.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Slot {
     live: Mutex<Vec<Http2>>,
     /// Held while a connection is being opened, so that concurrent requests wait for it.
@@ -189,10 +169,11 @@ impl Slot {
     ///
     /// A stream that its client does not read keeps its data in the connection's window. The window holds the data of
     /// [`H2_STREAMS`] streams, so one slow client cannot stall the others.
-    pub(super) fn take(&self) -> Option<(Http2, InUse)> {
-        let live = self.lock();
-        let mut streams = live.iter().map(|connection| (connection, connection.usage.begin_below(H2_STREAMS)));
-        streams.find_map(|(connection, stream)| Some((connection.clone(), stream?)))
+    pub(super) fn take(&self) -> Option<RequestConnection> {
+        self.lock().iter().find_map(|connection| {
+            let in_use = connection.state.begin(H2_STREAMS)?;
+            Some(RequestConnection { sender: Sender::Http2(connection.send.clone()), in_use })
+        })
     }
 
     pub(super) fn put(&self, connection: Http2) {
@@ -201,6 +182,6 @@ impl Slot {
 
     /// Gives no more streams on this connection. It closes with its last stream.
     pub(super) fn remove(&self, id: u64) {
-        self.lock().retain(|connection| connection.id != id);
+        self.lock().retain(|connection| connection.state.id != id);
     }
 }

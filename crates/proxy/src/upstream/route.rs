@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::http::HeaderValue;
 use rustls::ClientConfig;
 
+use super::connection::{ConnectTimings, Dialled, TargetForm};
 use super::error::{PlanError, UpstreamError};
 use super::plan::{Mapping, UpstreamPlan};
-use super::tcp::{self, LoopbackAddr};
+use super::tcp;
 use super::via::Proxies;
 use crate::origin::Origin;
 use crate::stream::ByteStream;
@@ -19,7 +19,8 @@ use harproxy_tls::upstream::Trust;
 #[derive(Debug)]
 pub(super) enum Route {
     Anywhere(Box<Anywhere>),
-    Loopback(Loopback),
+    /// To 127.0.0.0/8 and ::1, without name resolution, proxies, `--map` or verified certificates.
+    Loopback(Trust),
 }
 
 /// The use of a connection.
@@ -31,37 +32,16 @@ pub(super) enum Purpose {
     Requests,
 }
 
-/// A connection before TLS.
-pub(super) struct OpenedStream {
-    pub(super) stream: ByteStream,
-    /// The address of the origin; `None` through a proxy.
-    pub(super) remote: Option<SocketAddr>,
-    pub(super) dns: Option<Duration>,
-    pub(super) form: TargetForm,
-}
-
-/// The form of request targets on an HTTP/1.1 connection (RFC 9112 section 3.2).
-#[derive(Clone, Debug)]
-pub(super) enum TargetForm {
-    /// `/path?query`.
-    Origin,
-    /// `http://host/path?query`, for an upstream proxy, with the value of `Proxy-Authorization`.
-    Absolute(Option<HeaderValue>),
-}
-
-impl TargetForm {
-    /// Returns true if the connection leads to the origin itself, directly or through a tunnel.
-    pub(super) fn is_origin(&self) -> bool {
-        matches!(self, TargetForm::Origin)
-    }
-}
-
 impl Route {
-    /// Opens a connection. The caller limits its time.
-    pub(super) async fn open(&self, to: &Origin, purpose: Purpose) -> Result<OpenedStream, UpstreamError> {
+    /// Opens a connection. The caller limits its time, and sets its number and the time for TCP.
+    pub(super) async fn open(&self, to: &Origin, purpose: Purpose) -> Result<Dialled, UpstreamError> {
         match self {
             Route::Anywhere(anywhere) => anywhere.open(to, purpose).await,
-            Route::Loopback(loopback) => loopback.open(to).await,
+            Route::Loopback(_) => {
+                let addrs = tcp::loopback_addrs(&to.host, to.port);
+                let addrs = addrs.ok_or_else(|| UpstreamError::NotLoopback { to: to.clone() })?;
+                connect(to, addrs, None).await
+            }
         }
     }
 
@@ -79,7 +59,7 @@ impl Route {
     pub(super) fn tls(&self, to: &Origin, alpn: &[Vec<u8>]) -> Arc<ClientConfig> {
         match self {
             Route::Anywhere(anywhere) => anywhere.trust.config(&to.host, anywhere.verifies(&to.to_string()), alpn),
-            Route::Loopback(loopback) => loopback.trust.config(&to.host, false, alpn),
+            Route::Loopback(trust) => trust.config(&to.host, false, alpn),
         }
     }
 }
@@ -110,7 +90,7 @@ impl Anywhere {
         })
     }
 
-    async fn open(&self, to: &Origin, purpose: Purpose) -> Result<OpenedStream, UpstreamError> {
+    async fn open(&self, to: &Origin, purpose: Purpose) -> Result<Dialled, UpstreamError> {
         if let Some(mapping) = self.mapping(to) {
             return self.direct(to, &mapping.to_host, mapping.to_port.unwrap_or(to.port)).await;
         }
@@ -118,19 +98,17 @@ impl Anywhere {
             return self.direct(to, &to.host, to.port).await;
         };
         let io = proxy.connect(to, &self.trust, self.verifies(&proxy.url())).await?;
-        if purpose == Purpose::Requests && proxy.forwards_requests() {
-            let form = TargetForm::Absolute(proxy.authorization());
-            return Ok(OpenedStream { stream: ByteStream::new(io), remote: None, dns: None, form });
-        }
-        let stream = proxy.tunnel(to, io).await?;
-        Ok(OpenedStream { stream, remote: None, dns: None, form: TargetForm::Origin })
+        let (stream, form) = if purpose == Purpose::Requests && proxy.forwards_requests() {
+            (ByteStream::new(io), TargetForm::Absolute(proxy.authorization()))
+        } else {
+            (proxy.tunnel(to, io).await?, TargetForm::Origin)
+        };
+        Ok(Dialled { stream, id: 0, remote: None, timings: ConnectTimings::default(), form })
     }
 
-    async fn direct(&self, to: &Origin, host: &str, port: u16) -> Result<OpenedStream, UpstreamError> {
+    async fn direct(&self, to: &Origin, host: &str, port: u16) -> Result<Dialled, UpstreamError> {
         let (addrs, dns) = tcp::resolve(host, port).await?;
-        let opened = tcp::connect(addrs).await;
-        let stream = opened.map_err(|source| UpstreamError::Connect { to: to.clone(), source })?;
-        Ok(OpenedStream::direct(stream, dns))
+        connect(to, addrs, dns).await
     }
 
     /// The first mapping for `to`. A mapped host is not reached through a proxy.
@@ -146,28 +124,10 @@ impl Anywhere {
     }
 }
 
-/// Connections to 127.0.0.0/8 and ::1, without name resolution, proxies, `--map` or verified certificates.
-#[derive(Debug)]
-pub(super) struct Loopback {
-    trust: Trust,
-}
-
-impl Loopback {
-    pub(super) fn new() -> Self {
-        Loopback { trust: Trust::blind() }
-    }
-
-    async fn open(&self, to: &Origin) -> Result<OpenedStream, UpstreamError> {
-        let addrs = LoopbackAddr::of(&to.host, to.port).ok_or_else(|| UpstreamError::NotLoopback { to: to.clone() })?;
-        let opened = LoopbackAddr::connect(addrs).await;
-        let stream = opened.map_err(|source| UpstreamError::Connect { to: to.clone(), source })?;
-        Ok(OpenedStream::direct(stream, None))
-    }
-}
-
-impl OpenedStream {
-    fn direct(stream: tokio::net::TcpStream, dns: Option<Duration>) -> Self {
-        let remote = stream.peer_addr().ok();
-        OpenedStream { stream: ByteStream::new(stream), remote, dns, form: TargetForm::Origin }
-    }
+async fn connect(to: &Origin, addrs: Vec<SocketAddr>, dns: Option<Duration>) -> Result<Dialled, UpstreamError> {
+    let opened = tcp::connect(addrs).await;
+    let stream = opened.map_err(|source| UpstreamError::Connect { to: to.clone(), source })?;
+    let timings = ConnectTimings { dns, ..ConnectTimings::default() };
+    let remote = stream.peer_addr().ok();
+    Ok(Dialled { stream: ByteStream::new(stream), id: 0, remote, timings, form: TargetForm::Origin })
 }

@@ -16,8 +16,8 @@ const STAGGER: Duration = Duration::from_millis(250);
 
 /// The addresses of `host`, and the duration of the lookup if there was one.
 pub(super) async fn resolve(host: &str, port: u16) -> Result<(Vec<SocketAddr>, Option<Duration>), UpstreamError> {
-    if let Some(addrs) = LoopbackAddr::of(host, port) {
-        return Ok((addrs.into_iter().map(|addr| addr.0).collect(), None));
+    if let Some(addrs) = loopback_addrs(host, port) {
+        return Ok((addrs, None));
     }
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Ok((vec![SocketAddr::new(ip, port)], None));
@@ -58,33 +58,17 @@ pub(super) async fn connect(addrs: Vec<SocketAddr>) -> io::Result<TcpStream> {
     Err(failed.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()))
 }
 
-/// A loopback address: 127.0.0.0/8 or ::1. Other addresses cannot be constructed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct LoopbackAddr(SocketAddr);
-
-impl LoopbackAddr {
-    /// The addresses of a loopback host: a literal address, or `localhost` and names below it, which are not looked up
-    /// (RFC 6761 section 6.3). A trailing dot is allowed.
-    pub(super) fn of(host: &str, port: u16) -> Option<Vec<LoopbackAddr>> {
-        if let Ok(ip) = host.parse::<IpAddr>() {
-            return LoopbackAddr::new(SocketAddr::new(ip, port)).map(|addr| vec![addr]);
-        }
-        is_localhost(host).then(|| {
-            vec![
-                LoopbackAddr(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
-                LoopbackAddr(SocketAddr::from((Ipv6Addr::LOCALHOST, port))),
-            ]
-        })
-    }
-
-    fn new(addr: SocketAddr) -> Option<Self> {
-        addr.ip().is_loopback().then_some(LoopbackAddr(addr))
-    }
-
-    /// Connects to the first of `addrs` that accepts.
-    pub(super) async fn connect(addrs: Vec<LoopbackAddr>) -> io::Result<TcpStream> {
-        connect(addrs.into_iter().map(|addr| addr.0).collect()).await
-    }
+/// The addresses of a loopback host, all in 127.0.0.0/8 or ::1; `None` for other hosts.
+///
+/// A loopback host is a literal address, or `localhost` and names below it, which are not looked up (RFC 6761 section
+/// 6.3). A trailing dot is allowed.
+pub(super) fn loopback_addrs(host: &str, port: u16) -> Option<Vec<SocketAddr>> {
+    let ips = match host.parse::<IpAddr>() {
+        Ok(ip) => vec![ip],
+        Err(_) if is_localhost(host) => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+        Err(_) => return None,
+    };
+    ips.iter().all(IpAddr::is_loopback).then(|| ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
 }
 
 #[cfg(test)]
@@ -101,8 +85,8 @@ mod tests {
             ("LocalHost.", &["127.0.0.1:80", "[::1]:80"]),
             ("api.localhost", &["127.0.0.1:80", "[::1]:80"]),
         ] {
-            let found = LoopbackAddr::of(host, 80).unwrap();
-            assert_eq!(found.iter().map(|addr| addr.0.to_string()).collect::<Vec<_>>(), addrs, "{host}");
+            let found = loopback_addrs(host, 80).unwrap();
+            assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), addrs, "{host}");
         }
         for host in [
             "10.0.0.1",
@@ -120,7 +104,7 @@ mod tests {
             "0x7f.1",
             "",
         ] {
-            assert_eq!(LoopbackAddr::of(host, 80), None, "{host}");
+            assert_eq!(loopback_addrs(host, 80), None, "{host}");
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use crate::body::{Body, BoxError};
 use harproxy_support::sync::lock;
@@ -17,36 +17,30 @@ use harproxy_support::sync::lock;
 const CONTINUE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The body for hyper. Without a body it declares no length either: hyper would add `content-length: 0` over HTTP/2.
-pub(super) struct Upload(Option<Arc<Mutex<UploadState>>>);
+pub(super) struct Upload(Arc<Mutex<UploadState>>);
 
 /// Controls an [`Upload`] from outside of hyper.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) struct UploadHandle(Arc<Mutex<UploadState>>);
 
+#[derive(Debug)]
 struct UploadState {
     body: Option<Body>,
     gate: Gate,
     /// A frame was returned to hyper.
     is_started: bool,
-    /// hyper has dropped the body.
+    /// hyper has dropped the body, or there is none.
     is_complete: bool,
     /// The answer has come, so the request is not sent again.
     is_answered: bool,
-    progress: UploadProgress,
+    /// When upstream last read a part of the body, or stopped waiting for more of it.
+    read_at: Option<Instant>,
+    /// Upstream would read more, and the client has not sent it yet.
+    waits_for_client: bool,
     waker: Option<Waker>,
 }
 
-/// When upstream last read a part of an upload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum UploadProgress {
-    /// Nothing was read yet.
-    NotStarted,
-    /// A part was read then, and no more was requested.
-    ReadAt(Instant),
-    /// Upstream would read more, and the client has not sent it yet.
-    WaitsForClient,
-}
-
+#[derive(Debug)]
 enum Gate {
     Open,
     /// Closed until upstream sends 100, or the timer fires.
@@ -65,24 +59,22 @@ struct AbortedUpload;
 impl Upload {
     /// Wraps the body of a request. With `expects_continue` it is not polled before upstream's 100, a final answer, or
     /// [`CONTINUE_TIMEOUT`].
-    pub(super) fn new(body: Option<Body>, expects_continue: bool) -> (Upload, Option<UploadHandle>) {
-        let Some(body) = body else {
-            return (Upload(None), None);
-        };
-        let gate = match expects_continue {
-            true => Gate::WaitsForContinue(Box::pin(sleep(CONTINUE_TIMEOUT))),
-            false => Gate::Open,
+    pub(super) fn new(body: Option<Body>, expects_continue: bool) -> (Upload, UploadHandle) {
+        let gate = match body {
+            Some(_) if expects_continue => Gate::WaitsForContinue(Box::pin(sleep(CONTINUE_TIMEOUT))),
+            _ => Gate::Open,
         };
         let state = Arc::new(Mutex::new(UploadState {
-            body: Some(body),
+            is_complete: body.is_none(),
+            body,
             gate,
             is_started: false,
-            is_complete: false,
             is_answered: false,
-            progress: UploadProgress::NotStarted,
+            read_at: None,
+            waits_for_client: false,
             waker: None,
         }));
-        (Upload(Some(state.clone())), Some(UploadHandle(state)))
+        (Upload(state.clone()), UploadHandle(state))
     }
 }
 
@@ -108,14 +100,26 @@ impl UploadHandle {
         }
     }
 
-    /// Takes the body back if nothing of it was sent.
-    pub(super) fn reclaim(&self) -> Option<Body> {
+    /// Takes the body back, if there is one. Returns `None` if a part of it was sent.
+    pub(super) fn reclaim(&self) -> Option<Option<Body>> {
         let mut state = lock(&self.0);
-        if state.is_started { None } else { state.body.take() }
+        (!state.is_started).then(|| state.body.take())
     }
 
-    pub(super) fn progress(&self) -> UploadProgress {
-        lock(&self.0).progress
+    /// Resolves when upstream has read no part of the request for `limit`, although the client has sent more.
+    pub(super) async fn overdue(&self, sent_at: std::time::Instant, limit: Duration) {
+        let mut since = Instant::from(sent_at);
+        // Without a due time the limit is beyond the range of the clock.
+        while let Some(due) = since.checked_add(limit) {
+            sleep_until(due).await;
+            let state = lock(&self.0);
+            let latest = if state.waits_for_client { Some(Instant::now()) } else { state.read_at };
+            match latest {
+                Some(latest) if latest > since => since = latest,
+                _ => return,
+            }
+        }
+        std::future::pending().await
     }
 
     /// Returns true if hyper has dropped the body, so that the connection can be used again.
@@ -170,45 +174,38 @@ impl HttpBody for Upload {
     type Error = BoxError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Some(state) = &self.0 else {
-            return Poll::Ready(None);
-        };
-        let mut state = lock(state);
+        let mut state = lock(&self.0);
         let polled = state.poll(cx);
-        match &polled {
-            Poll::Ready(_) => {
-                state.is_started = true;
-                state.progress = UploadProgress::ReadAt(Instant::now());
-            }
-            Poll::Pending => {
-                state.progress = UploadProgress::WaitsForClient;
-                state.waker = Some(cx.waker().clone());
-            }
+        state.waits_for_client = polled.is_pending();
+        if state.waits_for_client {
+            state.waker = Some(cx.waker().clone());
+        } else {
+            state.is_started = true;
+            state.read_at = Some(Instant::now());
         }
         polled
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(|state| lock(state).body.as_ref().is_some_and(HttpBody::is_end_stream))
+        let state = lock(&self.0);
+        state.is_complete || state.body.as_ref().is_some_and(HttpBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.as_ref().and_then(|state| lock(state).body.as_ref().map(HttpBody::size_hint)).unwrap_or_default()
+        lock(&self.0).body.as_ref().map(HttpBody::size_hint).unwrap_or_default()
     }
 }
 
 /// hyper drops a body as soon as it needs no more of it.
 impl Drop for Upload {
     fn drop(&mut self) {
-        if let Some(state) = &self.0 {
-            let mut state = lock(state);
-            state.is_complete = true;
-            if state.progress == UploadProgress::WaitsForClient {
-                state.progress = UploadProgress::ReadAt(Instant::now());
-            }
-            if state.is_answered {
-                state.body = None;
-            }
+        let mut state = lock(&self.0);
+        state.is_complete = true;
+        if std::mem::take(&mut state.waits_for_client) {
+            state.read_at = Some(Instant::now());
+        }
+        if state.is_answered {
+            state.body = None;
         }
     }
 }

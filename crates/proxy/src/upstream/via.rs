@@ -21,8 +21,7 @@ use super::plan::UpstreamProxy;
 use super::tcp;
 
 use crate::body::BoxError;
-use crate::origin::{Origin, Scheme, with_port};
-use crate::own_address::is_own_host;
+use crate::origin::{Origin, Scheme, is_own_host, with_port};
 use crate::stream::{ByteStream, Io};
 use harproxy_tls::upstream::Trust;
 
@@ -55,7 +54,7 @@ impl Proxies {
 
     fn all(url: &str, no_proxy: String) -> Result<Self, PlanError> {
         // The matcher ignores an invalid URL.
-        if ::url::Url::parse(url).is_ok_and(|url| url.has_host() && ProxyProtocol::of_scheme(url.scheme()).is_some()) {
+        if ::url::Url::parse(url).is_ok_and(|url| url.has_host() && default_port(url.scheme()).is_some()) {
             Ok(Proxies::of(Some(Matcher::builder().all(url).no(no_proxy).build()), true))
         } else {
             Err(PlanError {
@@ -90,43 +89,26 @@ impl Proxies {
     fn configured(&self, to: &Origin) -> Option<ProxyServer> {
         let intercept = self.matcher.as_ref()?.intercept(&format!("{to}/").parse().ok()?)?;
         let uri = intercept.uri();
-        let protocol = ProxyProtocol::of_scheme(uri.scheme_str()?)?;
+        let default_port = default_port(uri.scheme_str()?)?;
         let host = uri.host()?.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
-        let port = uri.port_u16().unwrap_or(protocol.default_port());
-        Some(ProxyServer { protocol, host, port, intercept })
+        let port = uri.port_u16().unwrap_or(default_port);
+        Some(ProxyServer { host, port, intercept })
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ProxyProtocol {
-    Http,
-    Https,
-    Socks5,
-}
-
-impl ProxyProtocol {
-    fn of_scheme(scheme: &str) -> Option<Self> {
-        match scheme {
-            "http" => Some(ProxyProtocol::Http),
-            "https" => Some(ProxyProtocol::Https),
-            "socks5" | "socks5h" => Some(ProxyProtocol::Socks5),
-            _ => None,
-        }
-    }
-
-    fn default_port(self) -> u16 {
-        match self {
-            ProxyProtocol::Http => 80,
-            ProxyProtocol::Https => 443,
-            ProxyProtocol::Socks5 => 1080,
-        }
+/// The port of a proxy URL without one; `None` for a scheme that is not supported.
+fn default_port(scheme: &str) -> Option<u16> {
+    match scheme {
+        "http" => Some(80),
+        "https" => Some(443),
+        "socks5" | "socks5h" => Some(1080),
+        _ => None,
     }
 }
 
 /// One upstream proxy.
 #[derive(Debug)]
 pub(super) struct ProxyServer {
-    protocol: ProxyProtocol,
     host: String,
     port: u16,
     intercept: Intercept,
@@ -148,7 +130,11 @@ enum TunnelError {
 impl ProxyServer {
     /// Returns true if it accepts requests in absolute form, so that HTTP without TLS needs no tunnel.
     pub(super) fn forwards_requests(&self) -> bool {
-        self.protocol != ProxyProtocol::Socks5
+        !self.scheme().starts_with("socks5")
+    }
+
+    fn scheme(&self) -> &str {
+        self.intercept.uri().scheme_str().unwrap_or_default()
     }
 
     /// The value of `Proxy-Authorization` for requests in absolute form.
@@ -170,7 +156,7 @@ impl ProxyServer {
 
     /// Its URL, without path and credentials.
     pub(super) fn url(&self) -> String {
-        format!("{}://{}", self.intercept.uri().scheme_str().unwrap_or_default(), with_port(&self.host, self.port))
+        format!("{}://{}", self.scheme(), with_port(&self.host, self.port))
     }
 
     /// Connects to the proxy itself.
@@ -180,7 +166,7 @@ impl ProxyServer {
             Err(error) => return Err(self.failed(to, error)),
         };
         let stream = tcp::connect(addrs).await.map_err(|error| self.failed(to, error))?;
-        if self.protocol != ProxyProtocol::Https {
+        if self.scheme() != "https" {
             return Ok(Box::new(stream));
         }
         let config = trust.config(&self.host, verify, &[]);
@@ -191,10 +177,8 @@ impl ProxyServer {
 
     /// Opens a tunnel to `to`.
     pub(super) async fn tunnel(&self, to: &Origin, io: Box<dyn Io>) -> Result<ByteStream, UpstreamError> {
-        let tunnel = match self.protocol {
-            ProxyProtocol::Http | ProxyProtocol::Https => self.http_tunnel(to, io).await,
-            ProxyProtocol::Socks5 => self.socks_tunnel(to, io).await,
-        };
+        let tunnel =
+            if self.forwards_requests() { self.http_tunnel(to, io).await } else { self.socks_tunnel(to, io).await };
         tunnel.map_err(|error| self.failed(to, error))
     }
 
@@ -202,9 +186,8 @@ impl ProxyServer {
     /// so the greeting of a server that speaks first.
     async fn http_tunnel(&self, to: &Origin, io: Box<dyn Io>) -> Result<ByteStream, TunnelError> {
         let authority = to.host_and_port();
-        let target = || TunnelError::Target(authority.clone());
-        let mut request = Request::connect(authority.as_str()).body(Empty::<Bytes>::new()).map_err(|_| target())?;
-        request.headers_mut().insert(HOST, authority.parse().map_err(|_| target())?);
+        let request = Request::connect(authority.as_str()).header(HOST, authority.as_str()).body(Empty::<Bytes>::new());
+        let mut request = request.map_err(|_| TunnelError::Target(authority))?;
         if let Some(authorization) = self.authorization() {
             request.headers_mut().insert(PROXY_AUTHORIZATION, authorization);
         }

@@ -67,6 +67,19 @@ impl PlaceholderAllocator {
         self.occupied.extend(placeholder::find(text).map(|found| found.placeholder));
     }
 
+    /// Excludes the placeholders in a text of any length.
+    pub fn exclude_all_read(&mut self, read: &mut dyn Read) -> io::Result<()> {
+        const CHUNK: usize = 256 << 10;
+        /// The length of the longest placeholder that is recognised across two chunks.
+        const MAX_PLACEHOLDER: usize = 4 << 10;
+        let mut text = Vec::with_capacity(CHUNK + MAX_PLACEHOLDER);
+        while read.take(CHUNK as u64).read_to_end(&mut text)? > 0 {
+            self.exclude_all_in(&text);
+            text.drain(..text.len().saturating_sub(MAX_PLACEHOLDER));
+        }
+        Ok(())
+    }
+
     /// Reserves a placeholder of `[redact.values]`.
     pub fn reserve(&mut self, placeholder: Placeholder) {
         self.owned.insert(placeholder);
@@ -156,16 +169,9 @@ impl FixtureReplacer {
         self.allocator.exclude_all_in(text);
     }
 
+    /// Excludes the placeholders in a text of any length.
     pub fn exclude_all_read(&mut self, read: &mut dyn Read) -> io::Result<()> {
-        const CHUNK: usize = 256 << 10;
-        /// The length of the longest placeholder that is recognised across two chunks.
-        const MAX_PLACEHOLDER: usize = 4 << 10;
-        let mut text = Vec::with_capacity(CHUNK + MAX_PLACEHOLDER);
-        while read.take(CHUNK as u64).read_to_end(&mut text)? > 0 {
-            self.exclude_all_in(&text);
-            text.drain(..text.len().saturating_sub(MAX_PLACEHOLDER));
-        }
-        Ok(())
+        self.allocator.exclude_all_read(read)
     }
 
     /// Returns how many different placeholders were written.

@@ -96,7 +96,7 @@ fn summary(lessons: &LearnedPolicy, outcome: &RecordingResult, learning: &Learni
     for difference in &lessons.unexplained {
         text += &format!("no configuration covers this: {difference}\n");
     }
-    let changes = match outcome.changed + outcome.added {
+    let changes = match outcome.summary.changed + outcome.summary.added {
         0 => "nothing in the fixture".to_owned(),
         n => counted(n, "entry", "entries"),
     };

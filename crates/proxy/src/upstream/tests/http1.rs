@@ -281,7 +281,7 @@ async fn upgrade_returns_the_connection() {
     let mut all = String::new();
     io.read_to_string(&mut all).await.unwrap();
     assert_eq!(all, "first ping");
-    assert!(format!("{:?}", client.pool).contains("idle: 0"));
+    assert!(client.pool.take(&client.to, false).is_none());
 }
 
 #[tokio::test]

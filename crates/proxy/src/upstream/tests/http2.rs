@@ -99,7 +99,11 @@ async fn sessions_do_not_share_connections() {
     let named = crate::origin::Session(Some("other".into()));
     assert!(!client.upstream.has_shared(&client.pool.with_session(named.clone()), &client.to));
     let request = client.request("GET", "/").version(Version::HTTP_2).body(empty()).unwrap();
-    let answer = client.upstream.send(&client.pool.with_session(named.clone()), &client.to, request).await.unwrap();
+    let answer = client
+        .upstream
+        .send(&client.pool.with_session(named.clone()), &client.to, request.map(Body::boxed))
+        .await
+        .unwrap();
     assert_eq!(answer.connection, 2);
 }
 
@@ -359,4 +363,30 @@ async fn slow_reader_blocks_its_own_stream_only() {
     while read < 4 * crate::limits::H2_STREAM_WINDOW as usize {
         read += body.frame().await.unwrap().unwrap().into_data().unwrap().len();
     }
+}
+
+#[tokio::test]
+async fn request_is_converted_when_an_origin_without_tls_speaks_http1_only() {
+    let log = Log::default();
+    let shared = log.clone();
+    let addr = scripted(move |mut stream, _| {
+        let log = shared.clone();
+        async move {
+            while let Some(head) = read_head(&mut stream).await {
+                log.push(head.lines().next().unwrap());
+                if head.starts_with("PRI ") {
+                    stream.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n").await.unwrap();
+                    let _ = stream.read_to_end(&mut Vec::new()).await;
+                    return;
+                }
+                stream.write_all(OK.as_bytes()).await.unwrap();
+            }
+        }
+    })
+    .await;
+    let client = TestClient::plain(addr);
+    assert_eq!(text(&client.get2("/a").await.unwrap()), "ok");
+    assert_eq!(text(&client.get2("/b").await.unwrap()), "ok");
+    assert_eq!(log.all(), ["PRI * HTTP/2.0", "GET /a HTTP/1.1", "GET /b HTTP/1.1"]);
+    assert_eq!(client.upstream.opened(), 2);
 }

@@ -92,7 +92,7 @@ impl TestClient {
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<crate::body::BoxError>,
     {
-        self.upstream.send(&self.pool, &self.to, request).await
+        self.upstream.send(&self.pool, &self.to, request.map(Body::boxed)).await
     }
 
     fn request(&self, method: &str, path: &str) -> ::http::request::Builder {
@@ -126,7 +126,7 @@ impl TestClient {
                     *request.uri_mut() = uri;
                     request.extensions_mut().insert(HostStays);
                 }
-                let answer = upstream.send(&pool, &to, request).await?;
+                let answer = upstream.send(&pool, &to, request.map(Body::boxed)).await?;
                 Ok::<_, SendError>(answer.response.map(Body::boxed))
             }
         });

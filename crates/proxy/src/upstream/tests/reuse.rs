@@ -166,19 +166,19 @@ async fn connection_that_closes_within_a_head_is_broken() {
 async fn put_closed(client: &TestClient) {
     let (near, far) = tokio::io::duplex(64);
     let dialled = Dialled {
-        to: client.to.clone(),
         stream: crate::stream::ByteStream::new(near),
         id: 99,
         remote: None,
         timings: ConnectTimings::default(),
-        form: route::TargetForm::Origin,
+        form: connection::TargetForm::Origin,
     };
-    let mut closed = connection::Http1::start(dialled, LONG, || {}).await.unwrap();
-    closed.fresh = None;
-    closed.send.ready().await.unwrap();
+    let mut closed = client.upstream.start(&client.pool, &client.to, dialled, false).await.unwrap();
+    closed.state().fresh.lock().unwrap().take();
+    let connection::Sender::Http1(send) = &mut closed.sender else { panic!("{closed:?}") };
+    send.ready().await.unwrap();
     // The connection task has not read the end yet.
     drop(far);
-    client.pool.put(&client.to, IdleConnection::Http1(Box::new(closed)));
+    client.pool.lock().release(&client.to, closed);
 }
 
 /// hyper returns a request that it has not begun to write when the connection ends.
@@ -256,7 +256,7 @@ async fn dropped_request_is_not_sent_and_closes_its_connection() {
     let client = TestClient::plain(addr);
     client.get("/first").await.unwrap();
     let request = client.request("GET", "/dropped").body(empty()).unwrap();
-    assert!(client.upstream.send(&client.pool, &client.to, request).now_or_never().is_none());
+    assert!(client.upstream.send(&client.pool, &client.to, request.map(Body::boxed)).now_or_never().is_none());
     let last = client.get("/last").await.unwrap();
     assert_eq!((last.connection, last.reused), (2, false));
     let paths: Vec<String> = log.all().iter().map(|head| head.split(' ').nth(1).unwrap().to_owned()).collect();

@@ -9,17 +9,17 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 
-use super::threads::Threads;
 use crate::background;
 use crate::engine::{ClientConnection, Engine, Stop};
 use crate::handler::Handler;
-use crate::intercept::converse::converse;
+use crate::intercept::converse;
 use crate::limits::ClientTimeouts;
 use crate::origin::Session;
 use crate::serve::auth::Credentials;
 use crate::serve::http_connection::ConnectionKind;
-use crate::serve::reverse_origins::{ReverseOrigins, ReversePlan};
+use crate::serve::reverse::{ReverseOrigins, ReversePlan};
 use crate::stream::ByteStream;
+use crate::threads::Threads;
 use harproxy_support::runtime::Runtime;
 use harproxy_tls::authority::Authority;
 
@@ -63,9 +63,7 @@ pub struct Proxy {
     plan: ProxyPlan,
     listener: TcpListener,
     addr: SocketAddr,
-    reverse_listeners: Vec<TcpListener>,
-    /// The addresses and origins of `reverse_listeners`.
-    reverse: Vec<(SocketAddr, Arc<ReverseOrigins>)>,
+    reverse: Vec<(TcpListener, Arc<ReverseOrigins>)>,
     threads: Threads,
 }
 
@@ -89,16 +87,15 @@ impl Proxy {
             (IpAddr::V6(ip), Some(_)) if !ip.is_loopback() => Ipv6Addr::LOCALHOST.into(),
             (ip, _) => ip,
         };
-        let (mut reverse_listeners, mut reverse) = (Vec::new(), Vec::new());
-        let ports = ReverseOrigins::by_port(&plan.reverse, plan.reverse_tls)
+        let mut reverse = Vec::new();
+        let ports = ReverseOrigins::by_port(&plan.reverse)
             .map_err(|refusal| BindError::Reverse { reason: refusal.problem().detail })?;
         for origins in ports {
             let (listener, addr) = listen(SocketAddr::new(ip, 0)).await?;
-            reverse_listeners.push(listener);
-            reverse.push((addr, Arc::new(origins)));
+            reverse.push((listener, Arc::new(ReverseOrigins { addr, tls: plan.reverse_tls, origins })));
         }
         let threads = Threads::start().map_err(|source| BindError::Threads { source })?;
-        Ok(Proxy { plan, listener, addr, reverse_listeners, reverse, threads })
+        Ok(Proxy { plan, listener, addr, reverse, threads })
     }
 
     /// The address of the proxy port.
@@ -110,13 +107,13 @@ impl Proxy {
     /// The addresses of all ports.
     #[must_use]
     pub fn addrs(&self) -> Vec<SocketAddr> {
-        std::iter::once(self.addr).chain(self.reverse.iter().map(|(addr, _)| *addr)).collect()
+        std::iter::once(self.addr).chain(self.reverse.iter().map(|(_, port)| port.addr)).collect()
     }
 
     /// Name and URL of each `--reverse` origin, as a client on this machine reaches it.
     #[must_use]
     pub fn urls(&self) -> Vec<(String, String)> {
-        self.reverse.iter().flat_map(|(addr, origins)| origins.urls(*addr)).collect()
+        self.reverse.iter().flat_map(|(_, port)| port.urls()).collect()
     }
 
     /// Serves in the background until drained.
@@ -130,15 +127,15 @@ impl Proxy {
             auth: self.plan.auth,
             timeouts: ClientTimeouts { head: self.plan.head_timeout, idle: self.plan.idle_timeout },
             proxy: self.addr,
-            reverse: self.reverse,
+            reverse: self.reverse.iter().map(|(_, port)| port.clone()).collect(),
             accepted: AtomicU64::new(0),
             tasks: TaskTracker::new(),
             threads: self.threads,
             stop: Stop::default(),
         });
         engine.tasks.spawn(accept(engine.clone(), self.listener, ConnectionKind::Proxy));
-        for (listener, (_, origins)) in self.reverse_listeners.into_iter().zip(&engine.reverse) {
-            engine.tasks.spawn(accept(engine.clone(), listener, ConnectionKind::Reverse(origins.clone())));
+        for (listener, port) in self.reverse {
+            engine.tasks.spawn(accept(engine.clone(), listener, ConnectionKind::Reverse(port)));
         }
         Running { engine }
     }

@@ -14,10 +14,7 @@ const MAX_THREADS: usize = 16;
 
 /// The serving threads. They end, with their connections, when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Threads {
-    first: Arc<Runtime>,
-    others: Vec<Arc<Runtime>>,
-}
+pub(crate) struct Threads(Vec<Arc<Runtime>>);
 
 impl Threads {
     /// Starts a thread per processor, up to a maximum, as far as the system allows.
@@ -28,17 +25,12 @@ impl Threads {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let start = |n| Runtime::start(format!("serve-{n}")).map(Arc::new);
         let others = (1..processors.min(MAX_THREADS)).map_while(|n| start(n).ok());
-        Ok(Threads { first: start(0)?, others: others.collect() })
+        Ok(Threads(std::iter::once(start(0)?).chain(others).collect()))
     }
 
     /// Assigns a connection to the thread with the fewest connections, until the reference is dropped.
     pub(crate) fn assign(&self) -> Arc<Runtime> {
-        let count = Arc::strong_count;
-        let least = self.others.iter().fold(&self.first, |least, next| match count(next) < count(least) {
-            true => next,
-            false => least,
-        });
-        least.clone()
+        self.0.iter().min_by_key(|thread| Arc::strong_count(thread)).unwrap_or(&self.0[0]).clone()
     }
 }
 
@@ -49,10 +41,9 @@ mod tests {
     #[test]
     fn connections_are_assigned_evenly_and_assignments_are_reused() {
         let threads = Threads::start().unwrap();
-        let all = 1 + threads.others.len();
+        let all = threads.0.len();
         let mut assignments: Vec<_> = (0..3 * all).map(|_| threads.assign()).collect();
-        let counts =
-            || std::iter::once(&threads.first).chain(&threads.others).map(|thread| Arc::strong_count(thread) - 1);
+        let counts = || threads.0.iter().map(|thread| Arc::strong_count(thread) - 1);
         assert!(counts().all(|count| count == 3));
         let freed = assignments.swap_remove(all);
         let runtime = freed.handle().id();

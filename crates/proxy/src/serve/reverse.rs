@@ -1,4 +1,4 @@
-//! Rewrites URLs in the answers on a `--reverse` port.
+//! `--reverse` ports: the origins behind a port, the origin that a request path selects, and the URLs in its answers.
 //!
 //! The client reaches the origin by another address than the origin's own. Headers that the client's software follows
 //! (Location, Link, Domain and Path of cookies, CORS) get an address that leads back to the port, as a gateway would
@@ -9,32 +9,122 @@ use std::sync::Arc;
 
 use ::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_LOCATION, Entry, HOST, HeaderName, HeaderValue, LOCATION};
 use ::http::header::{HeaderMap, LINK, SET_COOKIE};
+use ::http::uri::PathAndQuery;
 use ::http::{Request, Uri};
 use ::url::Url;
 
-use super::reverse_origins::{ReverseOrigin, ReverseOrigins, reachable};
+use super::refusal::Refusal;
+use super::target;
+use crate::origin::Origin;
 use harproxy_http::cookies::{self, AttributeChange};
 
-/// The authority and path of a request on a `--reverse` port, as the client sent them.
-pub(super) struct ClientTarget {
-    /// The authority by which the client knows the port, if the request has one.
-    authority: Option<String>,
-    path: String,
+/// `--reverse [NAME=][/PREFIX=]URL`: serve an origin on a port of its own, or below a path prefix.
+#[derive(Clone, Debug)]
+pub struct ReversePlan {
+    /// The name in CMD's variable `HARPROXY_URL_<name>`.
+    pub name: String,
+    /// The path prefix that selects this origin. It is removed from the path. Origins with a prefix share a port.
+    pub prefix: Option<String>,
+    pub origin: Origin,
+    /// The path of the URL. It is put in front of each request's path.
+    pub base_path: String,
 }
 
-impl ClientTarget {
-    /// Must be taken before the request is changed for the origin.
-    pub(super) fn of<B>(request: &Request<B>) -> Self {
-        let in_uri = request.uri().authority().map(|authority| authority.as_str());
-        let authority = in_uri.or_else(|| request.headers().get(HOST)?.to_str().ok());
-        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-        ClientTarget { authority: authority.map(str::to_owned), path: path.to_owned() }
+/// One port with its origins: one without a prefix, or several with one.
+#[derive(Debug)]
+pub(crate) struct ReverseOrigins {
+    pub(crate) addr: SocketAddr,
+    pub(crate) tls: bool,
+    pub(crate) origins: Vec<ReverseOrigin>,
+}
+
+#[derive(Debug)]
+pub(crate) struct ReverseOrigin {
+    name: String,
+    /// Empty, or with a leading slash and without a trailing one.
+    prefix: String,
+    pub(super) origin: Origin,
+    /// Empty, or with a leading slash and without a trailing one.
+    base_path: String,
+}
+
+impl ReverseOrigins {
+    /// Groups origins by port: each origin without a prefix gets its own port, the others share one.
+    ///
+    /// # Errors
+    /// If an origin is not valid in a URL.
+    pub(crate) fn by_port(plans: &[ReversePlan]) -> Result<Vec<Vec<ReverseOrigin>>, Refusal> {
+        let mut ports = Vec::new();
+        let mut shared = Vec::new();
+        for plan in plans {
+            target::uri(&plan.origin, PathAndQuery::from_static("/"))?;
+            let prefix = plan.prefix.as_deref().unwrap_or_default().trim_matches('/');
+            let origin = ReverseOrigin {
+                name: plan.name.clone(),
+                prefix: if prefix.is_empty() { String::new() } else { format!("/{prefix}") },
+                origin: plan.origin.clone(),
+                base_path: plan.base_path.trim_end_matches('/').to_owned(),
+            };
+            if plan.prefix.is_some() {
+                shared.push(origin);
+            } else {
+                ports.push(vec![origin]);
+            }
+        }
+        if !shared.is_empty() {
+            shared.sort_by_key(|origin| std::cmp::Reverse(origin.prefix.len()));
+            ports.push(shared);
+        }
+        Ok(ports)
     }
+
+    /// Name and URL of each origin, as a client on this machine reaches it.
+    pub(crate) fn urls(&self) -> impl Iterator<Item = (String, String)> {
+        let base = format!("{}://{}", self.scheme(), reachable(self.addr));
+        self.origins.iter().map(move |origin| (origin.name.clone(), format!("{base}{}", origin.prefix)))
+    }
+
+    fn scheme(&self) -> &'static str {
+        if self.tls { "https" } else { "http" }
+    }
+
+    /// Returns the origin for a path, and the path on that origin.
+    ///
+    /// # Errors
+    /// If no prefix matches.
+    pub(super) fn find(&self, path: &PathAndQuery) -> Result<(&ReverseOrigin, PathAndQuery), Refusal> {
+        for origin in &self.origins {
+            let rest = path.as_str().strip_prefix(origin.prefix.as_str());
+            // `/api` does not match `/apis`.
+            if let Some(rest) = rest.filter(|rest| rest.is_empty() || rest.starts_with(['/', '?', '*'])) {
+                let is_unchanged = origin.prefix.is_empty() && origin.base_path.is_empty();
+                let path = if is_unchanged { path.clone() } else { join(&origin.base_path, rest)? };
+                return Ok((origin, path));
+            }
+        }
+        Err(Refusal::UnknownPrefix(self.origins.iter().map(|origin| origin.prefix.clone()).collect()))
+    }
+}
+
+fn join(base: &str, rest: &str) -> Result<PathAndQuery, Refusal> {
+    let slash = if base.is_empty() && !rest.starts_with('/') { "/" } else { "" };
+    PathAndQuery::try_from(format!("{base}{slash}{rest}")).map_err(|error| Refusal::InvalidTarget(error.to_string()))
+}
+
+/// The address that a client on this machine can connect to.
+fn reachable(addr: SocketAddr) -> SocketAddr {
+    let ip = match addr.ip() {
+        std::net::IpAddr::V4(ip) if ip.is_unspecified() => std::net::Ipv4Addr::LOCALHOST.into(),
+        std::net::IpAddr::V6(ip) if ip.is_unspecified() => std::net::Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, addr.port())
 }
 
 /// Rewrites the URLs in the answer to one request.
 pub(super) struct UrlRewriter<'a> {
-    ports: &'a [(SocketAddr, Arc<ReverseOrigins>)],
+    ports: &'a [Arc<ReverseOrigins>],
+    port: &'a ReverseOrigins,
     origin: &'a ReverseOrigin,
     /// The URL of the request for the client.
     client_url: Url,
@@ -43,17 +133,20 @@ pub(super) struct UrlRewriter<'a> {
 }
 
 impl<'a> UrlRewriter<'a> {
-    /// Returns `None` if the URL of the request is not valid.
-    pub(super) fn new(
-        ports: &'a [(SocketAddr, Arc<ReverseOrigins>)],
-        (origins, origin): (&'a ReverseOrigins, &'a ReverseOrigin),
-        client: &ClientTarget,
+    /// A rewriter for the answer to `request`, as the client sent it. Returns `None` if the URL of the request is not
+    /// valid.
+    pub(super) fn new<B>(
+        ports: &'a [Arc<ReverseOrigins>],
+        (port, origin): (&'a ReverseOrigins, &'a ReverseOrigin),
+        request: &Request<B>,
         origin_uri: &Uri,
     ) -> Option<Self> {
-        let addr = ports.iter().find(|(_, other)| std::ptr::eq(&raw const **other, origins)).map(|(addr, _)| *addr)?;
-        let authority = client.authority.clone().unwrap_or_else(|| reachable(addr).to_string());
-        let client_url = Url::parse(&format!("{}://{authority}{}", origins.scheme(), client.path)).ok()?;
-        Some(UrlRewriter { ports, origin, client_url, origin_url: Url::parse(&origin_uri.to_string()).ok()? })
+        let in_uri = request.uri().authority().map(|authority| authority.as_str());
+        let authority = in_uri.or_else(|| request.headers().get(HOST)?.to_str().ok());
+        let authority = authority.map_or_else(|| reachable(port.addr).to_string(), str::to_owned);
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        let client_url = Url::parse(&format!("{}://{authority}{path}", port.scheme())).ok()?;
+        Some(UrlRewriter { ports, port, origin, client_url, origin_url: Url::parse(&origin_uri.to_string()).ok()? })
     }
 
     /// Rewrites the headers of the answer.
@@ -90,13 +183,13 @@ impl<'a> UrlRewriter<'a> {
     /// The client's URL for a URL of a `--reverse` origin: of the request's own origin if possible, else of the one
     /// with the longest base path.
     fn for_client(&self, url: &Url) -> Option<Url> {
-        let all = self.ports.iter().flat_map(|port| port.1.origins.iter().map(move |origin| (port, origin)));
+        let all = self.ports.iter().flat_map(|port| port.origins.iter().map(move |origin| (port, origin)));
         let matching = all.filter_map(|(port, origin)| Some((port, origin, origin.path_below_base(url)?)));
         let (port, origin, path) =
             matching.max_by_key(|(_, origin, _)| (std::ptr::eq(*origin, self.origin), origin.base_path.len()))?;
         let mut client_url = self.client_url.clone();
-        if !port.1.origins.iter().any(|origin| std::ptr::eq(origin, self.origin)) {
-            client_url.set_port(Some(port.0.port())).ok()?;
+        if port.addr != self.port.addr {
+            client_url.set_port(Some(port.addr.port())).ok()?;
         }
         client_url.set_path(&format!("{}{path}", origin.prefix));
         client_url.set_query(url.query());
@@ -119,12 +212,11 @@ impl<'a> UrlRewriter<'a> {
 
     fn allowed_origin(&self, allowed: &str) -> Option<String> {
         let url = Url::parse(allowed).ok().filter(|url| url.origin().ascii_serialization() == allowed)?;
-        let matching = |(addr, origins): &(SocketAddr, Arc<ReverseOrigins>)| {
-            let origin = origins.origins.iter().find(|origin| origin.is_origin_of(&url))?;
-            Some((*addr, std::ptr::eq(origin, self.origin)))
+        let matching = |port: &Arc<ReverseOrigins>| {
+            let origin = port.origins.iter().find(|origin| origin.is_origin_of(&url))?;
+            Some((port.addr, std::ptr::eq(origin, self.origin)))
         };
-        let ports = self.ports.iter().filter_map(matching);
-        let (addr, is_same) = ports.max_by_key(|(_, is_same)| *is_same)?;
+        let (addr, is_same) = self.ports.iter().filter_map(matching).max_by_key(|(_, is_same)| *is_same)?;
         let mut client_url = self.client_url.clone();
         if !is_same {
             client_url.set_port(Some(addr.port())).ok()?;
@@ -135,7 +227,7 @@ impl<'a> UrlRewriter<'a> {
 
 impl ReverseOrigin {
     fn is_origin_of(&self, url: &Url) -> bool {
-        let origin = &self.site.origin;
+        let origin = &self.origin;
         let host = url.host_str().map(|host| host.trim_matches(['[', ']']));
         url.scheme() == origin.scheme.as_str()
             && host == Some(&*origin.host)
@@ -180,38 +272,65 @@ fn rewrite_values(answer: &mut HeaderMap, name: HeaderName, mut rewrite: impl Fn
 
 #[cfg(test)]
 mod tests {
-    use super::super::reverse_origins::ReversePlan;
     use super::*;
-    use crate::origin::{Origin, Scheme};
+    use crate::origin::Scheme;
 
     fn plan(name: &str, prefix: Option<&str>, host: &str, base_path: &str) -> ReversePlan {
         let origin = Origin { scheme: Scheme::Https, host: host.into(), port: 443 };
         ReversePlan { name: name.into(), prefix: prefix.map(Into::into), origin, base_path: base_path.into() }
     }
 
-    fn ports(tls: bool) -> Vec<(SocketAddr, Arc<ReverseOrigins>)> {
+    fn find(origins: &ReverseOrigins, path: &str) -> Option<String> {
+        let (origin, path) = origins.find(&path.parse().unwrap()).ok()?;
+        Some(format!("{}{path}", origin.origin.authority()))
+    }
+
+    #[test]
+    fn longest_prefix_wins_and_is_removed() {
+        let plans = [
+            plan("A", Some("/api"), "a.test", ""),
+            plan("ALONE", None, "alone.test", "/v1/"),
+            plan("B", Some("/api/b/"), "b.test", "/base"),
+        ];
+        let addr = "0.0.0.0:80".parse().unwrap();
+        let ports = ReverseOrigins::by_port(&plans).unwrap().into_iter();
+        let ports: Vec<_> = ports.map(|origins| ReverseOrigins { addr, tls: true, origins }).collect();
+        let [alone, shared] = &ports[..] else { panic!("{ports:?}") };
+        assert_eq!(find(alone, "/x?y").as_deref(), Some("alone.test/v1/x?y"));
+        assert_eq!(find(alone, "/").as_deref(), Some("alone.test/v1/"));
+        assert_eq!(find(shared, "/api/x?y=/api").as_deref(), Some("a.test/x?y=/api"));
+        assert_eq!(find(shared, "/api").as_deref(), Some("a.test/"));
+        assert_eq!(find(shared, "/api?q").as_deref(), Some("a.test/?q"));
+        assert_eq!(find(shared, "/api/b").as_deref(), Some("b.test/base"));
+        assert_eq!(find(shared, "/api/b/c").as_deref(), Some("b.test/base/c"));
+        assert_eq!(find(shared, "/api/bc").as_deref(), Some("a.test/bc"));
+        assert_eq!(find(shared, "/apis"), None);
+        assert_eq!(find(shared, "/"), None);
+        let urls: Vec<_> = shared.urls().collect();
+        assert_eq!(urls[0], ("B".into(), "https://127.0.0.1:80/api/b".into()));
+    }
+
+    fn ports(tls: bool) -> Vec<Arc<ReverseOrigins>> {
         let plans = [
             plan("API", None, "api.test", "/v1"),
             plan("SHOP", None, "shop.test", ""),
             plan("PAY", Some("/pay"), "pay.test", ""),
             plan("LOGIN", Some("/login"), "login.test", "/realm"),
         ];
-        let ports = ReverseOrigins::by_port(&plans, tls).unwrap().into_iter();
-        ports
-            .enumerate()
-            .map(|(n, origins)| (SocketAddr::from(([127, 0, 0, 1], 1000 + n as u16)), Arc::new(origins)))
-            .collect()
+        let addrs = (1000..).map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        let ports = addrs.zip(ReverseOrigins::by_port(&plans).unwrap());
+        ports.map(|(addr, origins)| Arc::new(ReverseOrigins { addr, tls, origins })).collect()
     }
 
     /// Rewrites a header of the answer to `GET url`, which has the address of a port.
     fn rewritten(url: &str, name: HeaderName, value: &str) -> String {
         let url: Uri = url.parse().unwrap();
         let ports = ports(url.scheme_str() == Some("https"));
-        let (_, origins) = ports.iter().find(|(addr, _)| Some(addr.port()) == url.port_u16()).unwrap();
+        let origins = ports.iter().find(|port| Some(port.addr.port()) == url.port_u16()).unwrap();
         let (origin, path) = origins.find(url.path_and_query().unwrap()).unwrap();
-        let origin_uri = origin.site.uri(path).unwrap();
-        let client = ClientTarget::of(&Request::get(url).body(()).unwrap());
-        let rewriter = UrlRewriter::new(&ports, (origins, origin), &client, &origin_uri).unwrap();
+        let origin_uri = target::uri(&origin.origin, path).unwrap();
+        let request = Request::get(url).body(()).unwrap();
+        let rewriter = UrlRewriter::new(&ports, (origins, origin), &request, &origin_uri).unwrap();
         let mut answer = HeaderMap::from_iter([(name.clone(), HeaderValue::from_bytes(value.as_bytes()).unwrap())]);
         rewriter.rewrite(&mut answer);
         answer[name].to_str().unwrap().to_owned()

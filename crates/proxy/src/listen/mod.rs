@@ -1,4 +1,0 @@
-//! Ports and threads.
-
-pub(crate) mod server;
-pub(crate) mod threads;
