@@ -19,22 +19,20 @@ struct Param<'a> {
 
 /// Sets the payload from `params`, if they are complete.
 pub(crate) fn from_params(body: &mut Body, notes: &mut Vec<String>) {
-    let Some(Value::Array(list)) = body.extras.get("params") else { return };
-    let text = |item: &'_ Value, name: &str| item.get(name).and_then(Value::as_str).map(str::to_owned);
-    let owned: Vec<_> =
-        list.iter().map(|item| ["name", "value", "fileName", "contentType"].map(|name| text(item, name))).collect();
-    if owned.is_empty() {
+    let Some(Value::Array(list)) = body.extras.get("params").cloned() else { return };
+    if list.is_empty() {
         return;
     }
-    let params: Vec<_> = owned
-        .iter()
-        .map(|[name, value, file_name, content_type]| Param {
-            name: name.as_deref().unwrap_or_default(),
-            value: value.as_deref(),
-            file_name: file_name.as_deref(),
-            content_type: content_type.as_deref(),
-        })
-        .collect();
+    let param = |item| {
+        let text = |name| Value::get(item, name).and_then(Value::as_str);
+        Param {
+            name: text("name").unwrap_or_default(),
+            value: text("value"),
+            file_name: text("fileName"),
+            content_type: text("contentType"),
+        }
+    };
+    let params: Vec<_> = list.iter().map(param).collect();
     if params.iter().any(|param| param.file_name.is_some() && param.value.is_none()) {
         notes
             .push("only the names of the uploaded files were recorded; the body is treated as not recorded".to_owned());

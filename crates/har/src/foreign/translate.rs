@@ -5,8 +5,7 @@
 use serde_json::Value;
 
 use super::charset::Conversion;
-use super::dialect::Dialect;
-use super::{charset, forms};
+use super::{Dialect, charset, forms};
 use crate::model::{Body, Entry, Request, Response, Storage};
 use crate::store::payload;
 use harproxy_http::coding::{self, Coding};

@@ -1,15 +1,15 @@
 //! An opened fixture: one scan indexes the key and byte range of each entry. Entries are parsed on demand.
 
+use std::collections::{HashMap, VecDeque};
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use serde_json::{Map, Value};
 
-use super::cache::EntryCache;
 use super::contents::{self, Contents, Warning};
 use super::index::Heads;
-use super::snapshot::Snapshot;
+use super::payloads::Snapshot;
 use super::window::Span;
 use super::{entry, source};
 use crate::Error;
@@ -68,6 +68,11 @@ impl Fixture {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The folder of the HAR. Empty for the current one.
+    pub(crate) fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new(""))
     }
 
     /// The stamp of the file when it was opened.
@@ -129,7 +134,7 @@ impl Fixture {
         let json = self.entry_json(entry)?;
         let parsed = entry::parse(&json, self.dialect, &mut Vec::new());
         let parsed = Arc::new(parsed.map_err(|reason| self.bad_entry(entry, reason))?);
-        self.cache.write().unwrap_or_else(PoisonError::into_inner).put(entry, &parsed, json.len());
+        self.cache.write().unwrap_or_else(PoisonError::into_inner).insert(entry, &parsed, json.len());
         Ok(parsed)
     }
 
@@ -320,4 +325,36 @@ impl Fixture {
 fn scope_of(own: &Map<String, Value>) -> Vec<String> {
     let globs = own.get("scope").and_then(Value::as_array).into_iter().flatten();
     globs.filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// Caches the entries that [`Fixture::entry`] parsed, by index. The oldest are evicted first.
+#[derive(Debug, Default)]
+struct EntryCache {
+    /// Each entry with the length of its JSON.
+    entries: HashMap<usize, (Arc<Entry>, usize)>,
+    /// The cached entries in the order of insertion.
+    order: VecDeque<usize>,
+    /// The JSON length of all cached entries.
+    bytes: usize,
+}
+
+/// The limit of `EntryCache::bytes`. A longer entry is not cached.
+const CACHE_BYTES: usize = 4 << 20;
+
+impl EntryCache {
+    fn get(&self, entry: usize) -> Option<Arc<Entry>> {
+        self.entries.get(&entry).map(|(cached, _)| cached.clone())
+    }
+
+    fn insert(&mut self, entry: usize, parsed: &Arc<Entry>, bytes: usize) {
+        if bytes > CACHE_BYTES || self.entries.insert(entry, (parsed.clone(), bytes)).is_some() {
+            return;
+        }
+        self.order.push_back(entry);
+        self.bytes += bytes;
+        while self.bytes > CACHE_BYTES {
+            let Some(oldest) = self.order.pop_front() else { break };
+            self.bytes -= self.entries.remove(&oldest).map_or(0, |(_, bytes)| bytes);
+        }
+    }
 }

@@ -1,6 +1,5 @@
 //! Reading fixtures: a tolerant scan that indexes the entries, which are parsed on demand.
 
-mod cache;
 mod contents;
 pub(crate) mod entry;
 pub(crate) mod find;
@@ -9,7 +8,6 @@ mod index;
 mod payloads;
 mod recorded_at;
 mod scan;
-mod snapshot;
 mod source;
 pub mod values;
 mod window;

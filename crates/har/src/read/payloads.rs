@@ -1,13 +1,14 @@
 //! The payloads of a fixture's entries, in files, archive members or the HAR itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use bytes::Bytes;
 
 use super::Fixture;
 use super::entry::payload_files;
-use super::snapshot::Snapshot;
 use super::window::Span;
 use crate::Error;
 use crate::model::{Body, Storage};
@@ -70,7 +71,7 @@ impl Fixture {
     }
 
     fn payload_file(&self, entry: usize, name: &str, compact: bool) -> Result<Payload, Error> {
-        if let Some(bytes) = self.snapshot.get().and_then(|snapshot| snapshot.payload(name)) {
+        if let Some(bytes) = self.snapshot.get().and_then(|snapshot| snapshot.payloads.get(name)) {
             return Ok(Payload::of_bytes(bytes.to_vec(), compact));
         }
         let bad = |reason| self.bad_entry(entry, reason);
@@ -103,9 +104,7 @@ impl Fixture {
     fn locate(&self, name: &str) -> Result<PayloadLocation<'_>, String> {
         match self.archive() {
             Some(archive) => Ok(PayloadLocation::Member(archive, archive.find(name)?)),
-            None => {
-                payload_path::resolve(self.path().parent().unwrap_or(Path::new("")), name).map(PayloadLocation::Path)
-            }
+            None => payload_path::resolve(self.folder(), name).map(PayloadLocation::Path),
         }
     }
 
@@ -120,8 +119,7 @@ impl Fixture {
 
     /// The path of a payload file of a HAR.
     pub(crate) fn payload_path(&self, entry: usize, name: &str) -> Result<PathBuf, Error> {
-        let home = self.path().parent().unwrap_or(Path::new(""));
-        payload_path::resolve(home, name).map_err(|reason| self.bad_entry(entry, reason))
+        payload_path::resolve(self.folder(), name).map_err(|reason| self.bad_entry(entry, reason))
     }
 
     /// The values of all `_file` members, each with the first entry that has it. Reads the whole fixture.
@@ -142,9 +140,8 @@ impl Fixture {
     /// The path of a payload file, whether it exists or not. `None` for archives and for names outside the fixture.
     #[must_use]
     pub fn expected_payload_path(&self, name: &str) -> Option<PathBuf> {
-        let home = self.path().parent().unwrap_or(Path::new(""));
         let parts = payload_path::parts(name).ok().filter(|_| !self.is_archive())?;
-        Some(parts.into_iter().fold(home.to_owned(), |path, part| path.join(part)))
+        Some(parts.into_iter().fold(self.folder().to_owned(), |path, part| path.join(part)))
     }
 
     /// Checks that the payload file of an entry exists.
@@ -195,4 +192,21 @@ fn embedded_payload(stored: Vec<u8>, body: &Body) -> Payload {
 enum PayloadLocation<'a> {
     Path(PathBuf),
     Member(&'a Archive, usize),
+}
+
+/// An in-memory copy of the text and payload files of a fixture, as far as they fit the memory budget. A write to the
+/// files does not change a running replay.
+#[derive(Debug, Default)]
+pub(crate) struct Snapshot {
+    text: Option<Vec<u8>>,
+    /// Payload files as stored, by name.
+    payloads: HashMap<String, Bytes>,
+}
+
+impl Snapshot {
+    /// The bytes of a range of the HAR, if its text is in memory.
+    pub(crate) fn text(&self, span: Span) -> Option<&[u8]> {
+        let from = usize::try_from(span.offset).ok()?;
+        self.text.as_ref()?.get(from..from.checked_add(usize::try_from(span.len).ok()?)?)
+    }
 }

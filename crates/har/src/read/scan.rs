@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::Deserializer;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use harproxy_json::text::unquote_lossy;
@@ -25,7 +25,7 @@ pub(crate) struct EntryScan {
     pub(crate) websocket: bool,
 }
 
-impl<'de> serde::Deserialize<'de> for EntryScan {
+impl<'de> Deserialize<'de> for EntryScan {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut scanned = EntryScan::default();
         deserializer.deserialize_any(ObjectVisitor { scanned: &mut scanned, kind: ObjectKind::Entry })?;
@@ -67,24 +67,30 @@ impl<'de> Visitor<'de> for ObjectVisitor<'_> {
             ObjectKind::Request => scanned.request = true,
             ObjectKind::Response => {}
         }
-        while let Some(MemberName(name)) = map.next_key()? {
+        while let Some(name) = map.next_key()? {
             scanned.response |= kind == ObjectKind::Response;
             match (kind, name) {
-                (ObjectKind::Entry, "request") => {
+                (ObjectKind::Entry, MemberName::Request) => {
                     map.next_value_seed(ObjectVisitor { scanned, kind: ObjectKind::Request })?
                 }
-                (ObjectKind::Entry, "response") => {
+                (ObjectKind::Entry, MemberName::Response) => {
                     map.next_value_seed(ObjectVisitor { scanned, kind: ObjectKind::Response })?
                 }
-                (ObjectKind::Entry, "_webSocketMessages") => scanned.websocket |= is_not_null(map.next_value()?),
-                (ObjectKind::Entry, "_resourceType") => {
+                (ObjectKind::Entry, MemberName::WebSocketMessages) => {
+                    scanned.websocket |= is_not_null(map.next_value()?)
+                }
+                (ObjectKind::Entry, MemberName::ResourceType) => {
                     scanned.websocket |= text(map.next_value()?).as_deref() == Some("websocket");
                 }
-                (ObjectKind::Request, "method") => scanned.method = text(map.next_value()?).filter(|m| !m.is_empty()),
-                (ObjectKind::Request, "url") => scanned.url = text(map.next_value()?).filter(|url| !url.is_empty()),
-                (ObjectKind::Request, "postData") => scanned.post_data = is_not_null(map.next_value()?),
-                (ObjectKind::Response, "status") => scanned.status = number(map.next_value()?),
-                (ObjectKind::Response, "httpVersion") => {
+                (ObjectKind::Request, MemberName::Method) => {
+                    scanned.method = text(map.next_value()?).filter(|m| !m.is_empty())
+                }
+                (ObjectKind::Request, MemberName::Url) => {
+                    scanned.url = text(map.next_value()?).filter(|url| !url.is_empty())
+                }
+                (ObjectKind::Request, MemberName::PostData) => scanned.post_data = is_not_null(map.next_value()?),
+                (ObjectKind::Response, MemberName::Status) => scanned.status = number(map.next_value()?),
+                (ObjectKind::Response, MemberName::HttpVersion) => {
                     let version = text(map.next_value()?).unwrap_or_default().to_ascii_lowercase();
                     scanned.http2 = version == "h2" || version.starts_with("http/2");
                 }
@@ -121,35 +127,23 @@ impl<'de> Visitor<'de> for ObjectVisitor<'_> {
     }
 }
 
-/// The name of a known member, or an empty string for any other. Borrowed, so that names are not allocated.
-struct MemberName(&'static str);
-
-const NAMES: [&str; 9] = [
-    "request",
-    "response",
-    "_webSocketMessages",
-    "_resourceType",
-    "method",
-    "url",
-    "postData",
-    "status",
-    "httpVersion",
-];
-
-impl<'de> serde::Deserialize<'de> for MemberName {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct NameVisitor;
-        impl Visitor<'_> for NameVisitor {
-            type Value = MemberName;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the name of a member")
-            }
-            fn visit_str<E>(self, name: &str) -> Result<MemberName, E> {
-                Ok(MemberName(NAMES.into_iter().find(|known| *known == name).unwrap_or_default()))
-            }
-        }
-        deserializer.deserialize_str(NameVisitor)
-    }
+/// The name of a member. It is not allocated.
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "camelCase")]
+enum MemberName {
+    Request,
+    Response,
+    #[serde(rename = "_webSocketMessages")]
+    WebSocketMessages,
+    #[serde(rename = "_resourceType")]
+    ResourceType,
+    Method,
+    Url,
+    PostData,
+    Status,
+    HttpVersion,
+    #[serde(other)]
+    Other,
 }
 
 fn is_not_null(raw: &RawValue) -> bool {

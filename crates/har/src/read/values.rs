@@ -1,7 +1,6 @@
 //! The values of a HAR one by one (its entries and the members around them), and the names of its payload files.
 
 use std::fs;
-use std::path::Path;
 
 use super::Fixture;
 use super::entry;
@@ -66,7 +65,7 @@ impl Fixture {
             Some(archive) => archive.payloads(),
             None => {
                 let Ok(folder) = payload_path::payload_folder(self.path()) else { return Vec::new() };
-                let inside = fs::read_dir(self.path().parent().unwrap_or(Path::new("")).join(&folder));
+                let inside = fs::read_dir(self.folder().join(&folder));
                 let inside =
                     inside.into_iter().flatten().flatten().filter_map(|item| item.file_name().into_string().ok());
                 inside.map(|name| format!("{folder}/{name}")).collect()

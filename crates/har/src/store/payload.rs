@@ -100,7 +100,8 @@ impl Payload {
         match self {
             Payload::Empty | Payload::NotRecorded => Ok(Bytes::new()),
             Payload::Bytes(bytes) => Ok(bytes.clone()),
-            Payload::File(file) => file.bytes(),
+            Payload::File(file) if file.compact => Ok(harproxy_json::compact(&file.read_stored()?).into()),
+            Payload::File(file) => Ok(file.read_stored()?.into()),
         }
     }
 
@@ -114,11 +115,6 @@ impl Payload {
 }
 
 impl PayloadFile {
-    fn bytes(&self) -> Result<Bytes, Error> {
-        let bytes = self.read_stored()?;
-        Ok(if self.compact { harproxy_json::compact(&bytes).into() } else { bytes.into() })
-    }
-
     fn read_stored(&self) -> Result<Vec<u8>, Error> {
         std::fs::read(&self.path).map_err(|source| self.unreadable(source))
     }

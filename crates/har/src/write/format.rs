@@ -72,7 +72,7 @@ pub fn apply(fixture: &Fixture, changes: &Changes) -> Result<(), Error> {
     let mut names = PayloadNames::new(fixture)?;
     let har = write_text(fixture, BufWriter::with_capacity(256 * 1024, temp), &mut names)?;
     let har = har.into_inner().map_err(|error| failed(error.into_error()))?;
-    let home = fixture.path().parent().unwrap_or(Path::new(""));
+    let home = fixture.folder();
     for (from, to) in &names.renamed {
         let (from, to) = (home.join(from), home.join(to));
         let copy = || -> io::Result<()> {
@@ -130,8 +130,7 @@ fn original(fixture: &Fixture) -> Result<Box<dyn Read + '_>, Error> {
 fn write_text<W: Write>(fixture: &Fixture, out: W, names: &mut PayloadNames<'_>) -> Result<W, Error> {
     fixture.check_rewritable()?;
     let failed = Error::at(fixture.path(), "writing");
-    let mut text = HarText::new(out, Vec::new());
-    text.set_members(fixture.log()?, fixture.beside_log()?);
+    let mut text = HarText::new(out, fixture.log()?, fixture.beside_log()?);
     for entry in 0..fixture.entries() {
         let json = fixture.entry_json(entry)?;
         let mut node = fixture.node(entry, &json)?;

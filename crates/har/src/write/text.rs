@@ -17,9 +17,9 @@ pub(crate) struct HarText<W> {
 }
 
 impl<W: Write> HarText<W> {
-    pub(crate) fn new(out: W, mut log: Vec<TextMember<'static>>) -> Self {
+    pub(crate) fn new(out: W, mut log: Vec<TextMember<'static>>, outside_log: Vec<TextMember<'static>>) -> Self {
         canonical::arrange_log(&mut log);
-        HarText { out, log, outside_log: Vec::new(), entries: 0 }
+        HarText { out, log, outside_log, entries: 0 }
     }
 
     /// Sets the members outside the entries. Must be called before the first entry.

@@ -52,7 +52,7 @@ impl FixtureWriter {
         Ok(FixtureWriter {
             path: path.to_owned(),
             payloads: PayloadStore::new(path, folder, content),
-            har: HarText::new(BufWriter::with_capacity(256 * 1024, har), log_members(scope)),
+            har: HarText::new(BufWriter::with_capacity(256 * 1024, har), log_members(scope), Vec::new()),
         })
     }
 
