@@ -27,7 +27,7 @@ impl UpstreamSource {
         UpstreamSource { upstream, kind: SourceKind::Live }
     }
 
-    /// Returns a source that forwards to servers of this machine. Its connector can't hold any other address.
+    /// Returns a source that forwards to servers of this machine. It dials no other address.
     #[must_use]
     pub fn local(timeouts: Timeouts) -> Self {
         UpstreamSource { upstream: Upstream::loopback(timeouts), kind: SourceKind::Local }

@@ -136,7 +136,7 @@ pub struct RedactArgs {
 /// `harproxy check`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
-The exit status is 1 if there is a problem: a remaining secret, an unusable entry or payload, an unreferenced payload file,
+The exit status is 1 if there is a problem: a remaining secret, an unusable entry or payload, a payload file without entry,
 a git conflict. It is 0 if there are only warnings. Add the printed hash of a value that is not secret to `allow` under
 [check] in harproxy.toml.
 

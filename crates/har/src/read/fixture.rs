@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::contents::{self, Contents, Warning};
 use super::index::Heads;
-use super::payloads::Snapshot;
+use super::snapshot::Snapshot;
 use super::window::Span;
 use super::{entry, source};
 use crate::Error;

@@ -8,6 +8,7 @@ mod index;
 mod payloads;
 mod recorded_at;
 mod scan;
+mod snapshot;
 mod source;
 pub mod values;
 mod window;

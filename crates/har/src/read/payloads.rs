@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::Fixture;
 use super::entry::payload_files;
+use super::snapshot::Snapshot;
 use super::window::Span;
 use crate::Error;
 use crate::model::{Body, Storage};
@@ -192,21 +193,4 @@ fn embedded_payload(stored: Vec<u8>, body: &Body) -> Payload {
 enum PayloadLocation<'a> {
     Path(PathBuf),
     Member(&'a Archive, usize),
-}
-
-/// An in-memory copy of the text and payload files of a fixture, as far as they fit the memory budget. A write to the
-/// files does not change a running replay.
-#[derive(Debug, Default)]
-pub(crate) struct Snapshot {
-    text: Option<Vec<u8>>,
-    /// Payload files as stored, by name.
-    payloads: HashMap<String, Bytes>,
-}
-
-impl Snapshot {
-    /// The bytes of a range of the HAR, if its text is in memory.
-    pub(crate) fn text(&self, span: Span) -> Option<&[u8]> {
-        let from = usize::try_from(span.offset).ok()?;
-        self.text.as_ref()?.get(from..from.checked_add(usize::try_from(span.len).ok()?)?)
-    }
 }
