@@ -1,11 +1,9 @@
 //! The payloads of a fixture's entries, in files, archive members or the HAR itself.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
-
-use bytes::Bytes;
 
 use super::Fixture;
 use super::entry::payload_files;
