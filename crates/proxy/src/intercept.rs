@@ -41,18 +41,19 @@ pub(crate) async fn converse(
             let answered = hello.answer(&client.engine.authority, &local, alpn, deadline).await;
             answered.inspect_err(|reason| tracing::debug!("TLS handshake with a client failed: {reason}")).ok()
         };
-        let answered = client.stop.drain.run_until_cancelled(handshake).await.flatten();
+        let answered = client.stop.drain.run_until_cancelled(Box::pin(handshake)).await.flatten();
         let Some(answered) = answered else { return };
         (stream, is_http2) = answered;
     }
     serve(HttpConnection::new(client, kind, session), stream, is_http2).await;
 }
 
-/// Serves HTTP, and the tunnel that a CONNECT leads to.
+/// Serves HTTP, and the tunnel that a CONNECT leads to. The futures of handshakes and of HTTP are boxed: each gives its
+/// memory back when it ends, before an idle tunnel begins.
 async fn serve(http: Arc<HttpConnection>, stream: ByteStream, is_http2: bool) {
     if is_http2 {
-        serve_http2(stream, &http).await;
-    } else if let Some((granted, stream)) = serve_http1(stream, &http).await {
+        Box::pin(serve_http2(stream, &http)).await;
+    } else if let Some((granted, stream)) = Box::pin(serve_http1(stream, &http)).await {
         let client = http.client.clone();
         drop(http);
         // Boxed, because the tunnel may be served by this function.
@@ -133,7 +134,7 @@ async fn terminate_tls(
         Some(hello.answer(&client.engine.authority, &to.host, alpn, deadline).await)
     };
     let refused = |reason| client.event(ConnectionEvent::TlsRefused { to: to.clone(), reason });
-    let (stream, is_http2) = match client.stop.run_handshake(handshake).await.flatten() {
+    let (stream, is_http2) = match client.stop.run_handshake(Box::pin(handshake)).await.flatten() {
         Some(Ok(answered)) => answered,
         Some(Err(reason)) => return refused(reason),
         None => return,

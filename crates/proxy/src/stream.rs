@@ -125,12 +125,12 @@ impl AsyncRead for ByteStream {
         } else {
             let n = this.ahead.len().min(buf.remaining());
             buf.put_slice(&this.ahead.split_to(n));
-            if this.ahead.is_empty() {
-                // Frees the memory: many connections are idle after it.
-                this.ahead = BytesMut::new();
-            }
             Poll::Ready(Ok(()))
         };
+        if this.ahead.is_empty() {
+            // Frees the memory: many connections are idle from now on.
+            this.ahead = BytesMut::new();
+        }
         let received = buf.filled().len() - before;
         if let Some(first) = buf.filled().get(before) {
             this.first_byte.get_or_init(|| *first);
