@@ -19,12 +19,13 @@ pub fn report_defects(ui: Ui) {
 
 fn message(defect: &PanicHookInfo<'_>) -> String {
     let payload = defect.payload();
-    let what = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    let what = what.unwrap_or("the reason is unknown");
+    let message =
+        payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    let message = message.unwrap_or("the reason is unknown");
     let place = defect.location().map(ToString::to_string).unwrap_or_default();
     let (error, hint) = (ui::bad("error"), ui::help("hint"));
     format!(
-        "{error}: harproxy {} stopped because of a defect at {place}\n  because {what}\n\n{hint}: please report it with these lines \
+        "{error}: harproxy {} stopped because of a defect at {place}\n  because {message}\n\n{hint}: please report it with these lines \
          and the command that led to it",
         env!("CARGO_PKG_VERSION"),
     )

@@ -263,7 +263,7 @@ mod tests {
 
     fn miss() -> Explanation {
         let differences = vec![Difference {
-            what: RequestPart::Query,
+            part: RequestPart::Query,
             name: "page".into(),
             request: Some("3".into()),
             recorded: Some("2".into()),

@@ -47,7 +47,7 @@ impl StoreEditor<'_> {
         let found = match (store.list(self.runner), &store.obstacle) {
             (Ok(found), _) if found.state() == wanted => return Ok(Vec::new()),
             (_, Some(Obstacle::Missing { tool, get })) => return Err(ChangeError::Missing { tool, get: *get }),
-            (_, Some(Obstacle::ByHand(what))) => return Err(ChangeError::ByHand(what.clone())),
+            (_, Some(Obstacle::ByHand(step))) => return Err(ChangeError::ByHand(step.clone())),
             (found, None) => found?,
         };
         let commands = if wanted == TrustState::Trusted { store.install() } else { store.remove(&found.own) };

@@ -99,7 +99,7 @@ impl Explanation {
             differences: near.differences.clone(),
         });
         let near: Vec<NearEntry> = near.collect();
-        let about_url = |d: &Difference| matches!(d.what, RequestPart::Host | RequestPart::Path | RequestPart::Query);
+        let about_url = |d: &Difference| matches!(d.part, RequestPart::Host | RequestPart::Path | RequestPart::Query);
         let url_recorded =
             miss.kind != MissKind::NoEntry || near.iter().any(|near| !near.differences.iter().any(about_url));
         let hops = |hops: &[EntryRef]| hops.iter().map(|at| place(*at).to_string()).collect::<Vec<_>>().join(" → ");
@@ -226,7 +226,7 @@ impl Phrase {
         let (request, recorded) =
             (|value| (Some(ValueSide::Request), value), |value| (Some(ValueSide::Recorded), value));
         Phrase(match values(difference, longest) {
-            [_, Some(kept)] if difference.what == RequestPart::Method => {
+            [_, Some(kept)] if difference.part == RequestPart::Method => {
                 vec![words("only recorded as "), recorded(kept)]
             }
             [Some(sent), Some(kept)] => {
@@ -264,7 +264,7 @@ pub fn difference(difference: &Difference) -> String {
 #[must_use]
 pub fn subject(difference: &Difference) -> String {
     let name = one_line(&difference.name);
-    match (difference.what, &*name) {
+    match (difference.part, &*name) {
         (RequestPart::Query, "") => "the query".to_owned(),
         (RequestPart::Query, name) => format!("query parameter `{name}`"),
         (RequestPart::Header, name) => format!("header `{name}`"),
@@ -302,8 +302,8 @@ mod tests {
         EntryPlace { fixture: "hars/api.har".into(), entry: at.entry, line: Some(at.entry * 10) }
     }
 
-    fn differs(what: RequestPart, name: &str, request: Option<&str>, recorded: Option<&str>) -> Difference {
-        Difference { what, name: name.into(), request: request.map(Into::into), recorded: recorded.map(Into::into) }
+    fn differs(part: RequestPart, name: &str, request: Option<&str>, recorded: Option<&str>) -> Difference {
+        Difference { part, name: name.into(), request: request.map(Into::into), recorded: recorded.map(Into::into) }
     }
 
     fn miss(kind: MissKind, near: Vec<NearMiss>) -> Miss {

@@ -126,7 +126,8 @@ pub struct NearMiss {
 /// One difference between a request and an entry.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Difference {
-    pub what: RequestPart,
+    #[serde(rename = "what")]
+    pub part: RequestPart,
     /// The name of a parameter, field or header, a JSON path, or the number of a path segment. Empty for a whole part.
     pub name: String,
     /// The value in the request, if there is one.

@@ -71,7 +71,7 @@ impl<'p> RedactedRequest<'p> {
     /// Replaces the differences of the live request by those of the redacted request from the same entry.
     pub(super) fn redact_values(&mut self, live: Vec<Difference>, mut redacted: Vec<Difference>) -> Vec<Difference> {
         let redact = |mut difference: Difference| {
-            let is_same = |other: &Difference| (other.what, &other.name) == (difference.what, &difference.name);
+            let is_same = |other: &Difference| (other.part, &other.name) == (difference.part, &difference.name);
             match redacted.iter().position(is_same) {
                 Some(at) => difference = redacted.remove(at),
                 None => difference.request = difference.request.map(|_| REDACTED.to_owned()),

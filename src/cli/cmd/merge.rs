@@ -63,13 +63,13 @@ fn summary(merged: &FileMerge, files: &[PathBuf], output: &Path) -> String {
     for (file, contribution) in files.iter().zip(&merged.contributions) {
         let Contribution { added, had, unusable, renamed } = *contribution;
         let _ = write!(text, "  {}: {added} added", file.display());
-        for (n, what) in [
+        for (n, result) in [
             (had, "already there"),
             (unusable, "left out because they cannot be read"),
             (renamed, "placeholders renumbered"),
         ] {
             if n > 0 {
-                let _ = write!(text, ", {n} {what}");
+                let _ = write!(text, ", {n} {result}");
             }
         }
         text.push('\n');
@@ -93,7 +93,7 @@ fn print(merged: &BranchMerge, path: &Path, ui: &Ui) {
     let shown = path.display();
     let counts = merged.counts;
     let parts = [(counts.added, "added"), (counts.changed, "changed"), (counts.removed, "removed")];
-    let parts: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    let parts: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, result)| format!("{n} {result}")).collect();
     if !parts.is_empty() {
         ui.note(Event::Merged, &format!("{shown}: merged by entries: {} by the other side", parts.join(", ")));
     }

@@ -66,9 +66,9 @@ fn describe_accepted(recovery: &Recovery) -> String {
 }
 
 fn describe_dropped(leftover: &Leftover, output: &impl std::fmt::Display) -> String {
-    let what = match leftover.exchanges {
+    let dropped = match leftover.exchanges {
         Some(n) => ui::counted(n, "exchange", "exchanges"),
         None => "an unreadable part".to_owned(),
     };
-    format!("dropped {what} of a recording into {output} that was {}", leftover.cause)
+    format!("dropped {dropped} of a recording into {output} that was {}", leftover.cause)
 }

@@ -16,11 +16,11 @@ pub enum Error {
     Read { path: PathBuf, source: io::Error },
     #[error("{at}: {reason}")]
     Syntax { at: FilePosition, reason: String },
-    #[error("{at}: unknown {what} `{name}`{suggestion}")]
+    #[error("{at}: unknown {kind} `{name}`{suggestion}")]
     Unknown {
         at: FilePosition,
         /// The expected item: "section" or "option of [replay]".
-        what: String,
+        kind: String,
         name: String,
         /// The end of the sentence: the most similar known name, or all known names if there are few.
         suggestion: String,
@@ -158,7 +158,7 @@ impl<'t> ConfigFile<'t> {
     /// Returns the error of an unknown name. `elsewhere` is the suggestion to use another section.
     pub(super) fn unknown<S: AsRef<str>>(
         &self,
-        what: impl Into<String>,
+        kind: impl Into<String>,
         name: &str,
         span: Range<usize>,
         known: impl IntoIterator<Item = S>,
@@ -171,7 +171,7 @@ impl<'t> ConfigFile<'t> {
             None if known.len() > MAX_KNOWN => String::new(),
             None => format!("; known are {}", known.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ")),
         };
-        Error::Unknown { at: self.at(&span), what: what.into(), name: name.to_owned(), suggestion }
+        Error::Unknown { at: self.at(&span), kind: kind.into(), name: name.to_owned(), suggestion }
     }
 
     pub(super) fn path(&self, path: &str) -> String {

@@ -23,8 +23,8 @@ pub(super) fn section(
         let Some(arg) = known(grammar, command).find(|arg| has_name(arg, &name)) else {
             let elsewhere = COMMANDS.into_iter().find(|other| known(grammar, other).any(|arg| has_name(arg, &name)));
             let elsewhere = elsewhere.map(|other| format!("to write it under [{other}]"));
-            let what = format!("option of [{command}]");
-            return Err(document.unknown(what, &name, at, known(grammar, command).map(key), elsewhere));
+            let kind = format!("option of [{command}]");
+            return Err(document.unknown(kind, &name, at, known(grammar, command).map(key), elsewhere));
         };
         let typed = typed(document, &name, arg, &value)?;
         check_words(arg, &typed).map_err(|reason| document.wrong(&name, &value.span(), reason))?;

@@ -267,9 +267,9 @@ impl ExchangeTap {
             EndReason::UpstreamDied => "upstream broke off",
             _ => {
                 let max = self.context.max_body.filter(|max| seen > *max)?;
-                let what = format!("a response longer than --max-body ({max} bytes) is stored up to that length");
+                let text = format!("a response longer than --max-body ({max} bytes) is stored up to that length");
                 let remedy = "a truncated response fails a replay; pass `--fail-on -truncated` to allow it".to_owned();
-                let finding = Finding::new(CheckId::TRUNCATED, Severity::Warning, what);
+                let finding = Finding::new(CheckId::TRUNCATED, Severity::Warning, text);
                 return Some(Finding { hint: Some(remedy), ..finding });
             }
         };

@@ -45,11 +45,11 @@ pub fn render(report: &Report, place: &dyn Fn(&str) -> String) -> String {
 }
 
 fn description(finding: &Finding) -> String {
-    let what = finding.text.lines().next().unwrap_or_default();
+    let title = finding.text.lines().next().unwrap_or_default();
     let about = finding.at.request.as_ref().map_or_else(String::new, |request| format!("{request}: "));
     let remedy = finding.hint.as_deref();
     let remedy = remedy.map_or_else(String::new, |remedy| format!(" (hint: {remedy})"));
-    excerpt(&format!("{}: {about}{what}{remedy}", finding.check.as_str()), LONGEST)
+    excerpt(&format!("{}: {about}{title}{remedy}", finding.check.as_str()), LONGEST)
 }
 
 /// Returns GitLab's severity: failures rank above warnings, and unused entries rank lowest.

@@ -94,8 +94,8 @@ pub(super) fn used(verdict: &Verdict) -> (usize, usize) {
 pub(super) fn tally(verdict: &Verdict) -> String {
     let counts = &verdict.counts;
     let mut tally = many(counts.requests, "request", "requests");
-    for (n, (count, what)) in ways(verdict).enumerate() {
-        let _ = write!(tally, "{}{count} {what}", if n == 0 { ": " } else { ", " });
+    for (n, (count, result)) in ways(verdict).enumerate() {
+        let _ = write!(tally, "{}{count} {result}", if n == 0 { ": " } else { ", " });
     }
     if counts.tunnels > 0 {
         let _ = write!(tally, "; {}", many(counts.tunnels, "tunnel", "tunnels"));

@@ -153,7 +153,7 @@ fn cases(report: &Report) -> IndexMap<String, Case<'_>> {
         command => format!("harproxy {mode} -- {}", one_line(command)),
     };
     let broke =
-        |status, source: StatusSource| headline::ending(status, source).map(|what| (name_in_reports(source), what));
+        |status, source: StatusSource| headline::ending(status, source).map(|result| (name_in_reports(source), result));
     let mut insert = |name, broke| cases.insert(name, Case { is_requested: true, broke, ..Case::default() });
     insert(run.clone(), broke(report.status, report.source).filter(|_| report.shards.is_empty()));
     for shard in &report.shards {

@@ -255,8 +255,8 @@ mod tests {
     use crate::verdict::explain::EntryPlace;
     use harproxy_matching::RequestPart;
 
-    fn differs(what: RequestPart, name: &str, request: Option<&str>, recorded: Option<&str>) -> Difference {
-        Difference { what, name: name.into(), request: request.map(Into::into), recorded: recorded.map(Into::into) }
+    fn differs(part: RequestPart, name: &str, request: Option<&str>, recorded: Option<&str>) -> Difference {
+        Difference { part, name: name.into(), request: request.map(Into::into), recorded: recorded.map(Into::into) }
     }
 
     fn rendered(differences: Vec<Difference>, palette: Palette) -> String {

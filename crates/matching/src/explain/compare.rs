@@ -308,7 +308,7 @@ const MAX_VALUE_CHARS: usize = 400;
 
 /// Returns a difference as it is reported. Long values are cut around the place where they begin to differ.
 fn report(difference: &Difference<'_>) -> super::super::Difference {
-    let (what, name) = match &difference.location {
+    let (part, name) = match &difference.location {
         Location::Method => (RequestPart::Method, String::new()),
         Location::Origin => (RequestPart::Host, String::new()),
         Location::Segment(index) => (RequestPart::Path, (index + 1).to_string()),
@@ -333,5 +333,5 @@ fn report(difference: &Difference<'_>) -> super::super::Difference {
             (left.as_ref().map(cut), right.as_ref().map(cut))
         }
     };
-    super::super::Difference { what, name, request, recorded }
+    super::super::Difference { part, name, request, recorded }
 }

@@ -97,8 +97,8 @@ impl Matcher {
         let shown = self.compare(&shown, rank.ordinal, budget).map(|compared| compared.near.differences);
         let mut shown = shown.unwrap_or_default();
         if is_long {
-            shown.retain(|difference| difference.what != RequestPart::Body);
-            shown.extend(near.differences.iter().filter(|difference| difference.what == RequestPart::Body).cloned());
+            shown.retain(|difference| difference.part != RequestPart::Body);
+            shown.extend(near.differences.iter().filter(|difference| difference.part == RequestPart::Body).cloned());
         }
         near.differences = redacted.redact_values(near.differences, shown);
         near

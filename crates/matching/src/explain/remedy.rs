@@ -74,7 +74,7 @@ impl Matcher {
         recorded: &str,
         differences: &[Difference],
     ) -> Option<Remedy> {
-        let has = |what| differences.iter().any(|difference| difference.what == what);
+        let has = |part| differences.iter().any(|difference| difference.part == part);
         if has(RequestPart::Method) {
             return None;
         }
@@ -82,7 +82,7 @@ impl Matcher {
         if has(RequestPart::Header) {
             // One line has to be enough, so there must be no other difference.
             let names = differences.iter().map(|difference| difference.name.clone());
-            let is_header = |difference: &Difference| difference.what == RequestPart::Header;
+            let is_header = |difference: &Difference| difference.part == RequestPart::Header;
             return differences.iter().all(is_header).then(|| Remedy { unmatched_headers: names.collect(), ..remedy });
         }
         let (shown, kept) = (Parts::of(shown_url.as_str()), Parts::of(recorded));
@@ -90,7 +90,7 @@ impl Matcher {
             remedy.same_host = Some((shown.site().into_owned(), kept.site().into_owned()));
         }
         // A difference in order has no name. Ignoring that has no effect, so the remedy will be found not to work.
-        let parameters = differences.iter().filter(|difference| difference.what == RequestPart::Query);
+        let parameters = differences.iter().filter(|difference| difference.part == RequestPart::Query);
         remedy.ignore_query = parameters.map(|parameter| parameter.name.clone()).collect();
         if has(RequestPart::Path) {
             remedy.path = Some(self.path_pattern(query, &shown, recorded)?);

@@ -240,6 +240,6 @@ fn scope_is_the_recorded_globs_or_the_origins_of_a_foreign_har() {
 
 impl Difference {
     pub(super) fn to_tuple(&self) -> (RequestPart, &str, Option<&str>, Option<&str>) {
-        (self.what, &self.name, self.request.as_deref(), self.recorded.as_deref())
+        (self.part, &self.name, self.request.as_deref(), self.recorded.as_deref())
     }
 }

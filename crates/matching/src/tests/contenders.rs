@@ -67,7 +67,7 @@ fn contender_that_does_not_match_has_all_differences() {
     let test = matcher_over(Own, [bob, part], Options::default());
     let states = states(&test, &request("POST", URL).json(r#"{"n":"Ada"}"#));
     let [ContenderState::Differs(body), ContenderState::Differs(range)] = &states[..] else { panic!("{states:?}") };
-    assert_eq!((body[0].what, &*body[0].name, body[0].recorded.as_deref()), (RequestPart::Body, "$.n", Some("Bob")));
-    assert_eq!((range.len(), range[0].what, &*range[0].name), (1, RequestPart::Header, "range"));
+    assert_eq!((body[0].part, &*body[0].name, body[0].recorded.as_deref()), (RequestPart::Body, "$.n", Some("Bob")));
+    assert_eq!((range.len(), range[0].part, &*range[0].name), (1, RequestPart::Header, "range"));
     assert!(self::states(&test, &request("GET", URL)).is_empty(), "another method has other entries");
 }

@@ -106,20 +106,20 @@ impl StoreOutput<'_> {
     }
 
     fn success(&self, store: &Store, ran: &[StoreCommand], install: bool) -> String {
-        let what = match (ran, install) {
+        let result = match (ran, install) {
             ([], true) => "trusts the CA already",
             ([], false) => "does not contain the CA",
             (_, true) => "trusts the CA now",
             (_, false) => "no longer trusts the CA",
         };
-        format!("{} {}: {what}", ui::good("✓"), named(store))
+        format!("{} {}: {result}", ui::good("✓"), named(store))
     }
 
     fn failure(&self, store: &Store, error: &ChangeError, args: &TrustArgs) -> String {
         let mut text = format!("{} {}: {}\n", ui::bad("✗"), named(store), advice::one_line(error));
         let hint = match error {
             ChangeError::Missing { get, .. } => format!("{}, then run this again", get.instruction(self.rights)),
-            ChangeError::ByHand(what) => what.clone(),
+            ChangeError::ByHand(step) => step.clone(),
             ChangeError::NotAllowed(_) if self.rights == Rights::Sudo => {
                 "sudo needs a password: run these commands yourself, or run this again after `sudo -v`:".into()
             }
@@ -193,7 +193,7 @@ impl StoreOutput<'_> {
             Obstacle::Missing { tool, get } => {
                 format!("`{tool}` is needed: {}", ui::help(get.instruction(self.rights)))
             }
-            Obstacle::ByHand(what) => what.clone(),
+            Obstacle::ByHand(step) => step.clone(),
         });
         if let Some(hint) = hint {
             let _ = writeln!(text, "  {} {hint}", ui::help("hint:"));
@@ -257,7 +257,7 @@ impl StoreOutput<'_> {
             "others": others.collect::<Vec<_>>(),
             "needs": match &store.obstacle {
                 Some(Obstacle::Missing { get, .. }) => Some(get.instruction(self.rights)),
-                Some(Obstacle::ByHand(what)) => Some(what.clone()),
+                Some(Obstacle::ByHand(step)) => Some(step.clone()),
                 None => None,
             },
             "ca": self.ca.file.to_string_lossy(),

@@ -220,12 +220,12 @@ impl DemoOutput<'_> {
     }
 
     fn answer(&self, ask: DemoRequest, got: &DemoResponse, remark: &str) -> Result<(), Failure> {
-        let what = match (got.header("location"), got.header("content-encoding")) {
+        let note = match (got.header("location"), got.header("content-encoding")) {
             ("", "") => got.header("content-type").to_owned(),
             ("", coding) => format!("{}, {coding}", got.header("content-type")),
             (location, _) => format!("to {location}"),
         };
-        let line = format!("   {:<4} {:<20} {}  {what}  {remark}", ask.method, ask.path, got.status);
+        let line = format!("   {:<4} {:<20} {}  {note}  {remark}", ask.method, ask.path, got.status);
         self.print(line.trim_end())
     }
 }

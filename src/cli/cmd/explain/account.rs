@@ -67,8 +67,8 @@ impl Account<'_> {
         }
     }
 
-    fn chosen(&self, chosen: &Chosen, what: &str, lines: &mut Vec<String>) {
-        lines.push(format!("{}: {what}", ui::strong(self.place(chosen.at))));
+    fn chosen(&self, chosen: &Chosen, result: &str, lines: &mut Vec<String>) {
+        lines.push(format!("{}: {result}", ui::strong(self.place(chosen.at))));
         if !chosen.followed.is_empty() {
             let hops: Vec<_> = chosen.followed.iter().map(|hop| self.place(*hop).to_string()).collect();
             lines.push(format!("redirects followed: {}", hops.join(", ")));

@@ -125,7 +125,7 @@ fn parse(line: &[u8]) -> Result<ExplainRequest, String> {
     let body = body.map_err(|error| format!("`bodyBase64` is not base64: {error}"))?;
     let mut headers = HeaderMap::new();
     for HeaderField { name, value } in line.headers {
-        // What no client can send (`:authority`, a line feed) matches nothing.
+        // A field that no client can send (`:authority`, a line feed) matches nothing.
         match (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value.as_bytes())) {
             (Ok(name), Ok(value)) => {
                 headers.append(name, value);

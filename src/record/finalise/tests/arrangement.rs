@@ -191,7 +191,7 @@ proptest! {
             put.sort_unstable();
             put.dedup();
             prop_assert_eq!(put.len(), result.added + result.changed);
-            // What it came to is what the next recording of the same finds unchanged.
+            // The next recording of the same exchanges finds the result unchanged.
             let now = merged(update, &old, &new);
             let again = arranged(UpdateMode::Merge, &now, &new);
             let same: Vec<&str> = again.entries.iter().filter_map(|step| if let Keep(at) = step { Some(now[*at]) } else { None }).collect();

@@ -88,7 +88,7 @@ impl Talk {
         let mut say = |kind, payload: Bytes| frames.push(Frame { kind, exchange, payload });
         say(
             FrameKind::Request,
-            said(&RequestHead {
+            encoded(&RequestHead {
                 started: START + started,
                 since: self.since,
                 method: self.method.into(),
@@ -103,12 +103,15 @@ impl Talk {
         }
         if !self.sent.is_empty() || !self.upload_whole {
             let seen = self.sent.iter().map(|piece| piece.len() as u64).sum();
-            say(FrameKind::RequestEnd, said(&RequestEnd { seen, at: 300, complete: self.upload_whole, decoded: None }));
+            say(
+                FrameKind::RequestEnd,
+                encoded(&RequestEnd { seen, at: 300, complete: self.upload_whole, decoded: None }),
+            );
         }
         if let Some(status) = self.status {
             say(
                 FrameKind::Response,
-                said(&ResponseHead {
+                encoded(&ResponseHead {
                     status,
                     reason: "OK".to_owned(),
                     version: self.version,
@@ -131,7 +134,7 @@ impl Talk {
             let seen = self.seen.unwrap_or_else(|| self.received.iter().map(|piece| piece.len() as u64).sum());
             say(
                 FrameKind::End,
-                said(&ExchangeEnd { reason, seen, at: 2300, trailers: fields(&self.trailers), decoded: None }),
+                encoded(&ExchangeEnd { reason, seen, at: 2300, trailers: fields(&self.trailers), decoded: None }),
             );
         }
         frames
@@ -146,8 +149,8 @@ fn fields(list: &[(&'static str, String)]) -> HeaderFields {
     HeaderFields(headers)
 }
 
-fn said(what: &impl Serialize) -> Bytes {
-    encode(what).unwrap()
+fn encoded(value: &impl Serialize) -> Bytes {
+    encode(value).unwrap()
 }
 
 /// A folder for a fixture.
@@ -184,7 +187,7 @@ impl Desk {
             ..JournalMeta::default()
         };
         let mut bytes = MAGIC.to_vec();
-        Frame { kind: FrameKind::Meta, exchange: 0, payload: said(&meta) }.write(&mut bytes).unwrap();
+        Frame { kind: FrameKind::Meta, exchange: 0, payload: encoded(&meta) }.write(&mut bytes).unwrap();
         frames.iter().for_each(|frame| frame.write(&mut bytes).unwrap());
         (&locked.file).write_all(&bytes).unwrap();
         locked

@@ -113,8 +113,8 @@ pub(super) fn recorded() -> Verdict {
 
 /// A report with everything in it that there can be, and hostile at that.
 pub(super) fn full() -> Report {
-    let differs = |what, name: &str, request: Option<&str>, recorded: Option<&str>| Difference {
-        what,
+    let differs = |part, name: &str, request: Option<&str>, recorded: Option<&str>| Difference {
+        part,
         name: name.into(),
         request: request.map(Into::into),
         recorded: recorded.map(Into::into),
