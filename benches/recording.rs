@@ -34,10 +34,10 @@ fn json(size: usize, member: &str) -> Vec<u8> {
 }
 
 fn redact(bencher: Bencher<'_, '_>, payload: &[u8]) {
-    let (policy, vault) = (Policy::default(), SecretStore::new(RunId::random(), &[]));
+    let (policy, secrets) = (Policy::default(), SecretStore::new(RunId::random(), &[]));
     bencher
         .counter(BytesCount::new(payload.len()))
-        .bench_local(|| Redactor::new(&policy, &vault).redact_payload("application/json", black_box(payload)));
+        .bench_local(|| Redactor::new(&policy, &secrets).redact_payload("application/json", black_box(payload)));
 }
 
 /// Redaction of a payload without secrets.
@@ -61,7 +61,7 @@ fn json_with_secrets(bencher: Bencher<'_, '_>, size: usize) {
 /// Redaction of the URL and headers of a request.
 #[divan::bench]
 fn request_head(bencher: Bencher<'_, '_>) {
-    let (policy, vault) = (Policy::default(), SecretStore::new(RunId::random(), &[]));
+    let (policy, secrets) = (Policy::default(), SecretStore::new(RunId::random(), &[]));
     let field = |(name, value): (&str, &'static str)| Header { name: name.to_owned(), value: Bytes::from(value) };
     let headers: Headers = [
         ("accept", "application/json"),
@@ -76,7 +76,7 @@ fn request_head(bencher: Bencher<'_, '_>) {
     .into_iter()
     .collect();
     bencher.bench_local(|| {
-        let mut redactor = Redactor::new(&policy, &vault);
+        let mut redactor = Redactor::new(&policy, &secrets);
         let mut headers = headers.clone();
         redactor.redact_headers(&mut headers);
         (redactor.redact_url(black_box("https://api.test/v1/users/7/orders?page=3&limit=20")), headers)
