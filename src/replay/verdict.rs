@@ -275,7 +275,8 @@ mod tests {
         let entry = |started: &Option<&str>| {
             let started = started.map(|text| format!(r#""startedDateTime": {text:?}, "#)).unwrap_or_default();
             format!(
-                "{{{started}\"request\": {{\"method\": \"GET\", \"url\": \"http://a.test/?token=s3cret-s3cret\"}}, \"response\": {{\"status\": 200}}}}"
+                "{{{started}\"request\": {{\"method\": \"GET\", \"url\": \"http://a.test/?token=s3cret-s3cret\"}}, \
+                 \"response\": {{\"status\": 200}}}}"
             )
         };
         let entries = started.iter().map(entry).collect::<Vec<_>>().join(",\n");
@@ -308,8 +309,8 @@ mod tests {
         let found = found.unwrap();
         assert_eq!(
             found.text,
-            "2 of 6 entries of it's.har were recorded more than 180 days ago; the oldest is #3 GET http://a.test/?token=REDACTED-token, \
-             of 2024-01-02 (1052 days); 1 without a time of recording"
+            "2 of 6 entries of it's.har were recorded more than 180 days ago; the oldest is \
+             #3 GET http://a.test/?token=REDACTED-token, of 2024-01-02 (1052 days); 1 without a time of recording"
         );
         assert_eq!(
             (found.severity, found.at.entry, found.at.line, found.times),

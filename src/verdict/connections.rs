@@ -45,7 +45,8 @@ pub fn unauthorized(counts: &Counts, check: CheckId, severity: Severity) -> Opti
     };
     let text = format!("{requests} got 407: the user name and password of `--auth` were missing or wrong");
     let hint = "put them into the client's proxy URL, as CMD has it in HTTP_PROXY and HTTPS_PROXY: \
-                `http://USER:PASS@HOST:PORT`; a program that does not read credentials from there, such as a JVM, has settings of its own";
+                `http://USER:PASS@HOST:PORT`; a program that does not read credentials from there, such as a JVM, \
+                has settings of its own";
     Some(Finding::new(check, severity, text).with_hint(hint))
 }
 

@@ -265,7 +265,8 @@ impl SeverityOverride {
         Ok(SeverityOverride(list.to_owned()))
     }
 
-    /// Returns the severity of a finding of this check that had another one. A check that no list can name keeps its severity.
+    /// Returns the severity of a finding of this check that had another one. A check that no list can name keeps its
+    /// severity.
     #[must_use]
     pub fn severity(&self, check: &CheckId, had: Severity) -> Severity {
         if !SELECTABLE.contains(check) {

@@ -207,7 +207,8 @@ pub fn parse_reverse(text: &str) -> Result<ReversePlan, String> {
         _ => (None, rest),
     };
     let url = NormalUrl::parse(url).map_err(|_| {
-        "expected a URL, such as `https://api.example.com`, `billing=https://api.example.com/v2` or `/pay=https://pay.test`"
+        "expected a URL, such as `https://api.example.com`, `billing=https://api.example.com/v2` or \
+         `/pay=https://pay.test`"
             .to_owned()
     })?;
     if url.parts().query.is_some() {
@@ -252,7 +253,8 @@ pub fn parse_upstream_proxy(text: &str) -> Result<UpstreamProxy, String> {
         Ok(url) if known && url.host_str().is_some_and(|host| !host.is_empty()) => {
             Ok(UpstreamProxy::Url(text.to_owned()))
         }
-        _ => Err("expected the URL of a proxy, such as `http://proxy.example.com:3128` or `socks5://127.0.0.1:1080`, or `none`"
+        _ => Err("expected the URL of a proxy, such as `http://proxy.example.com:3128` or \
+                  `socks5://127.0.0.1:1080`, or `none`"
             .into()),
     }
 }

@@ -141,7 +141,8 @@ impl Config {
         Ok(())
     }
 
-    /// Reads `[scope]`, `[volatile]` or `[check]`, which has these options. Each list replaces that of the files before.
+    /// Reads `[scope]`, `[volatile]` or `[check]`, which has these options. Each list replaces the list of the files
+    /// before.
     fn read_section<'t>(
         &mut self,
         document: &ConfigFile<'t>,
@@ -182,7 +183,8 @@ pub fn projects_file() -> Option<PathBuf> {
     here.ancestors().skip(1).map(|folder| folder.join(NAME)).find(|path| path.is_file())
 }
 
-/// Returns `$XDG_CONFIG_HOME/harproxy/config.toml`, else `~/.config/harproxy/config.toml`; on Windows below `%APPDATA%`.
+/// Returns `$XDG_CONFIG_HOME/harproxy/config.toml`, else `~/.config/harproxy/config.toml`. On Windows the file is below
+/// `%APPDATA%`.
 fn users_file() -> Option<PathBuf> {
     let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let base = if cfg!(windows) {

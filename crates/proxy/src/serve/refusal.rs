@@ -39,8 +39,8 @@ impl Refusal {
             Refusal::Unauthorized => Problem::new(
                 407,
                 "The proxy needs credentials",
-                "Put the user name and password given to --auth into the proxy URL: http://USER:PASS@host:port. A session is \
-                 named as USER+SESSION.",
+                "Put the user name and password given to --auth into the proxy URL: \
+                 http://USER:PASS@host:port. A session is named as USER+SESSION.",
             ),
             Refusal::InvalidTarget(reason) => Problem::new(400, "The request target is not usable", reason),
             Refusal::Misdirected(proxy) => Problem::new(

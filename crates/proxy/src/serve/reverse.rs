@@ -374,8 +374,11 @@ mod tests {
     fn links_lead_back_to_the_port() {
         for (value, expected) in [
             (
-                r#"<https://pay.test/x?page=2>; rel="next", </y>; rel=last; title="a<b", <z>;rel=up"#,
-                r#"<http://h.test:1002/pay/x?page=2>; rel="next", <http://h.test:1002/pay/y>; rel=last; title="a<b", <z>;rel=up"#,
+                r#"<https://pay.test/x?p=2>; rel="next", </y>; rel=last; title="a<b", <z>;rel=up"#,
+                concat!(
+                    r#"<http://h.test:1002/pay/x?p=2>; rel="next", <http://h.test:1002/pay/y>; rel=last; "#,
+                    r#"title="a<b", <z>;rel=up"#
+                ),
             ),
             ("<https://other.test/>; rel=next", "<https://other.test/>; rel=next"),
             ("nonsense < > <", "nonsense < > <"),

@@ -149,7 +149,8 @@ fn members_are_found_at_every_end_of_the_window() {
     let policy = rules(|rules| rules.json = list(&["$..ssn"]));
     let member =
         "{\"token\" : \"abc\\\"d\", \"n\": [1, 2.5], \"ssn\":123, \"u\": \"https://h/?sig=x\", \"t\":\"token\"},\n";
-    let left = "{\"token\" : \"REDACTED-token-1\", \"n\": [1, 2.5], \"ssn\":73322833001, \"u\": \"https://h/?sig=REDACTED-sig-1\", \"t\":\"token\"},\n";
+    let left = "{\"token\" : \"REDACTED-token-1\", \"n\": [1, 2.5], \"ssn\":73322833001, \
+                \"u\": \"https://h/?sig=REDACTED-sig-1\", \"t\":\"token\"},\n";
     for before in [0, 1, 6, 14, 27, 33] {
         let fill = " ".repeat(before);
         let text = format!("{fill}[{}null]", member.repeat(1500));

@@ -151,8 +151,8 @@ mod tests {
 
     #[test]
     fn lines_are_parsed_as_requests() {
-        let line = br#"{"url":"HTTP://A.test:80/x#y","method":"PUT","headers":[{"name":"X","value":"1"},{"name":"x","value":"2"},
-            {"name":":authority","value":"a"}],"bodyBase64":"aGk=","more":1}"#;
+        let line = br#"{"url":"HTTP://A.test:80/x#y","method":"PUT",
+            "headers":[{"name":"X","value":"1"},{"name":"x","value":"2"},{"name":":authority","value":"a"}],"bodyBase64":"aGk=","more":1}"#;
         let request = parse(line).unwrap();
         assert_eq!((request.url.as_str(), &*request.method), ("http://a.test/x", "PUT"));
         assert_eq!(request.body.as_deref(), Some(&b"hi"[..]));

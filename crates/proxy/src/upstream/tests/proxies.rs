@@ -47,10 +47,12 @@ async fn https_uses_connect() {
 async fn http_uses_absolute_form() {
     let (proxy, log) = canned(OK).await;
     let client = TestClient::new(through(&format!("http://user:pass@{proxy}")), at(Scheme::Http, "api.test", 8080));
-    client.through(
-        "GET http://api.test:8080/a?b HTTP/1.1\r\nHost: api.test:8080\r\nX-Y: z\r\nProxy-Authorization: Basic bWluZQ==\r\n\r\n",
-    )
-    .await;
+    client
+        .through(
+            "GET http://api.test:8080/a?b HTTP/1.1\r\nHost: api.test:8080\r\nX-Y: z\r\n\
+         Proxy-Authorization: Basic bWluZQ==\r\n\r\n",
+        )
+        .await;
     assert_eq!(
         log.only(),
         "GET http://api.test:8080/a?b HTTP/1.1\r\nHost: api.test:8080\r\nX-Y: z\r\n\
