@@ -78,8 +78,8 @@ pub struct ManArgs {
 /// `harproxy report`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
-An entry is unused if no shard used it. `no-traffic` means that no shard had traffic. The exit status is 0 if the combined
-verdict passed, else 1, also if CMD or harproxy failed in a shard.
+An entry is unused if no shard used it. `no-traffic` means that no shard had traffic. The exit
+status is 0 if the combined verdict passed, else 1, also if CMD or harproxy failed in a shard.
 
 Examples:
   harproxy report --combine shard-1.json shard-2.json

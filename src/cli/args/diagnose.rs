@@ -14,8 +14,8 @@ use harproxy_http::NormalUrl;
 /// `harproxy doctor`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
-The exit status is 0 if all traffic came through the proxy. It is 1 if traffic bypassed the proxy, refused its certificate,
-or if there was none. It is CMD's status if that is not 0.
+The exit status is 0 if all traffic came through the proxy. It is 1 if traffic bypassed the proxy,
+refused its certificate, or if there was none. It is CMD's status if that is not 0.
 
 Examples:
   harproxy doctor -- curl -s http://localhost:8000/api/users

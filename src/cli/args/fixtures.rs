@@ -136,9 +136,9 @@ pub struct RedactArgs {
 /// `harproxy check`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
-The exit status is 1 if there is a problem: a remaining secret, an unusable entry or payload, a payload file without entry,
-a git conflict. It is 0 if there are only warnings. Add the printed hash of a value that is not secret to `allow` under
-[check] in harproxy.toml.
+The exit status is 1 if there is a problem: a remaining secret, an unusable entry or payload, a
+payload file without entry, a git conflict. It is 0 if there are only warnings. Add the printed
+hash of a value that is not secret to `allow` under [check] in harproxy.toml.
 
 Examples:
   harproxy check
@@ -163,7 +163,8 @@ pub struct CheckArgs {
 #[derive(Clone, Debug, Args)]
 #[command(group = ArgGroup::new("what").required(true).args(["files", "driver"]))]
 #[command(after_help = "\
-Entries are merged, not lines. An entry is identified by its method, URL, request payload and place in its sequence.
+Entries are merged, not lines. An entry is identified by its method, URL, request payload and
+place in its sequence.
 
 Examples:
   harproxy merge hars/api.har hars/more.har
@@ -198,8 +199,8 @@ pub struct MergeArgs {
 /// `harproxy git-setup`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
-Commit .gitattributes: it applies to every clone. The git configuration belongs to one clone: run git-setup once in each.
-Without it, git merges fixtures as text.
+Commit .gitattributes: it applies to every clone. The git configuration belongs to one clone: run
+git-setup once in each. Without it, git merges fixtures as text.
 
 Examples:
   harproxy git-setup
