@@ -163,7 +163,7 @@ impl Recorder {
                 },
                 match self.plan.scope.sources() {
                     globs if globs.is_empty() || exchanges > 0 => {
-                        "what was seen is noise, or broke off before it was answered: see the log with `-v`".to_owned()
+                        "the requests are noise, or broke off before an answer: see the log with `-v`".to_owned()
                     }
                     globs => format!("check the globs: `{}` match none of the URLs that were seen", globs.join("` `")),
                 },
@@ -186,7 +186,7 @@ impl Recorder {
     fn folder_removed(&self) -> RecordingResult {
         let output = &self.plan.output;
         let explanation = format!(
-            "{} was removed while the run went on; what was recorded is in its journal, which was put back",
+            "{} was removed while the run went on; the recording is in its journal, which was put back",
             output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(output).display()
         );
         let remedy = format!(

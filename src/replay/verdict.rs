@@ -115,10 +115,10 @@ fn no_traffic(counts: &Counts, with_cmd: bool, severity: Severity) -> Finding {
     };
     let hint = match (counts.requests, with_cmd) {
         (n, _) if n > 0 && n == counts.passed => {
-            "name less with `--passthrough`: what it names is never answered from a fixture"
+            "name fewer URLs with `--passthrough`: their requests never get an answer from a fixture"
         }
-        (n, _) if n > 0 && n == counts.refused => "the answer that the client got says what is broken",
-        (1.., _) => "say what is in scope with `-g GLOB`, or record what is asked for with `harproxy record`",
+        (n, _) if n > 0 && n == counts.refused => "the answer to the client names the cause",
+        (1.., _) => "set the scope with `-g GLOB`, or record the requests with `harproxy record`",
         (0, true) => {
             "`harproxy env` prints what CMD was told: see that it heeds the proxy variables, also for hosts on this machine, or \
              point it at a `--reverse` port"

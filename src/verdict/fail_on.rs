@@ -72,7 +72,7 @@ impl CheckId {
         (CheckId::FAILED_SERVED, "recorded failure served", "recorded failures served"),
         (CheckId::TLS_REFUSED, "TLS handshake refused by the client", "TLS handshakes refused by the client"),
         (CheckId::UNREADABLE, "unreadable connection", "unreadable connections"),
-        (CheckId::LOST, "what was recorded could not be written", ""),
+        (CheckId::LOST, "the recording could not be written", ""),
         (CheckId::UPSTREAM_FAILED, "failure of upstream", "failures of upstream"),
     ];
 

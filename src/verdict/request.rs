@@ -201,7 +201,7 @@ counts! {
     unauthorized,
     upstream_connections,
     recorded,
-    /// Different secrets that were redacted in what was recorded.
+    /// Different secrets that were redacted in the recording.
     redacted,
     /// Payloads that could not be searched for secrets.
     opaque,
