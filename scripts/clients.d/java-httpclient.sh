@@ -1,3 +1,4 @@
+# name: JDK HttpClient
 # needs: apt:java=default-jdk-headless
 set -euo pipefail
 work=$(mktemp -d)

@@ -1,3 +1,4 @@
+# name: JDK HttpURLConnection
 # needs: apt:java=default-jdk-headless
 set -euo pipefail
 work=$(mktemp -d)

@@ -66,6 +66,13 @@ pub fn change(outcome: &RecordingResult, output: &Path, failed: Option<u8>) -> S
     if outcome.summary.unanswered > 0 {
         let _ = write!(text, "; {} left out, whose client left before the response", outcome.summary.unanswered);
     }
+    if outcome.summary.failed > 0 {
+        let _ = write!(
+            text,
+            "; {} not recorded",
+            ui::counted(outcome.summary.failed as u64, "failed request", "failed requests")
+        );
+    }
     if outcome.replaced_held {
         text.push_str("; it replaces a held recording");
     }

@@ -63,6 +63,8 @@ impl Outcome {
             ResultKind::Noise if self.source == SourceKind::None => "noise",
             ResultKind::Preflight => "preflight",
             ResultKind::Local => "local",
+            // harproxy itself answers, in place of upstream.
+            ResultKind::Failed => return None,
             ResultKind::Noise | ResultKind::Live | ResultKind::Recorded | ResultKind::Passed | ResultKind::Tunnel => {
                 "live"
             }

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use indexmap::IndexMap;
 
-use super::finalise::{self, Arrangement, Destination, JournalIndex};
+use super::finalise::{self, Arrangement, Destination, IndexedExchange, JournalIndex};
 use super::journal::JournalReader;
 use super::{
     CmdEnd, Error, HostLine, OnFailure, RecordPlan, Recorder, RecordingResult, RecordingSummary, UpdateMode, Volatile,
@@ -98,12 +98,17 @@ impl Recorder {
         if let Some(reason) = journal.failure() {
             return Ok(self.journal_failed(&reason));
         }
-        let journal = finalise::open(locked)?;
-        let unanswered = journal.as_ref().map_or(0, |(_, index)| index.unanswered);
+        let mut journal = finalise::open(locked)?;
+        if let Some((_, index)) = &mut journal
+            && !plan.record_failures
+        {
+            index.leave_out_failures();
+        }
+        let (unanswered, failed) = journal.as_ref().map_or((0, 0), |(_, index)| (index.unanswered, index.failed.len()));
         let Some((mut reader, index)) = journal.filter(|(_, index)| !index.exchanges.is_empty()) else {
             locked.remove()?;
-            let summary = RecordingSummary { unanswered, ..RecordingSummary::default() };
-            return Ok(RecordingResult { summary, ..self.nothing_recorded() });
+            let summary = RecordingSummary { unanswered, failed, ..RecordingSummary::default() };
+            return Ok(RecordingResult { summary, ..self.nothing_recorded(failed) });
         };
         if let Some(names) = &mut reader.names {
             names.add_known(redactor.secrets());
@@ -140,8 +145,9 @@ impl Recorder {
         RecordingResult { summary, entries, ..self.unwritten_outcome(None) }
     }
 
-    /// Nothing was recorded: the fixture, if there is one, stays as it is.
-    fn nothing_recorded(&self) -> RecordingResult {
+    /// Nothing was recorded: the fixture, if there is one, stays as it is. `failed` is the number of requests that failed
+    /// before a connection to upstream.
+    fn nothing_recorded(&self, failed: usize) -> RecordingResult {
         let counts = self.collector.counts();
         let unauthorized = connections::unauthorized(&counts, CheckId::NOTHING_RECORDED, Severity::Error);
         if unauthorized.is_some() {
@@ -150,6 +156,13 @@ impl Recorder {
         // A replay counts the misses that it passes to the recorder, which knows only their exchanges.
         let exchanges = self.exchanges.load(Ordering::Relaxed);
         let (explanation, remedy) = match counts.requests.max(exchanges) {
+            _ if failed > 0 => (
+                match failed {
+                    1 => "nothing was recorded: one request failed before it reached upstream".to_owned(),
+                    _ => format!("nothing was recorded: {failed} requests failed before they reached upstream"),
+                },
+                "remove the cause that `upstream-failed` names, and record again".to_owned(),
+            ),
             0 => (
                 "nothing was recorded: no request came through the proxy".to_owned(),
                 "check that the program uses the proxy (HTTP_PROXY, HTTPS_PROXY) and trusts its CA (SSL_CERT_FILE and the like); \
@@ -246,7 +259,15 @@ fn add_stored_results(
     let has_response =
         |recorded: &RecordedEntry| fixture.heads().get(recorded.entry).is_some_and(|head| head.status > 0);
     for finding in findings.iter_mut().filter(|finding| finding.check == CheckId::UPSTREAM_FAILED) {
-        let failed = index.exchanges.iter().filter(|exchange| exchange.failure.as_ref() == Some(&finding.text));
+        let has_text = |exchange: &&IndexedExchange| exchange.failure.as_ref() == Some(&finding.text);
+        if index.failed.iter().any(|exchange| has_text(&exchange)) {
+            finding.text = format!(
+                "{}\nit is not recorded, and entries of this request stay; `--record-failures` records it as a failure",
+                finding.text
+            );
+            continue;
+        }
+        let failed = index.exchanges.iter().filter(has_text);
         let failed: Vec<bool> = failed.filter_map(|exchange| entries.get(&exchange.number)).map(has_response).collect();
         let kept = failed.iter().filter(|has_response| **has_response).count();
         let stored = match (kept, failed.len()) {

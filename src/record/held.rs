@@ -22,6 +22,9 @@ pub struct RecordingSummary {
     pub cut: usize,
     /// Requests whose clients left before a response. They are not stored.
     pub unanswered: usize,
+    /// Requests that failed before a connection to upstream. They are not stored.
+    #[serde(default)]
+    pub failed: usize,
     /// Entries that the recording adds to the fixture.
     pub added: usize,
     /// Entries that the recording replaces.
@@ -40,6 +43,7 @@ impl RecordingSummary {
             exchanges: index.exchanges.len(),
             cut: index.cut,
             unanswered: index.unanswered,
+            failed: index.failed.len(),
             added: arrangement.added,
             changed: arrangement.changed,
             unchanged: arrangement.unchanged,

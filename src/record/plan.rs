@@ -31,6 +31,8 @@ pub struct RecordPlan {
     pub policy: Arc<Policy>,
     /// `[redact.values]`: known values and their placeholders.
     pub values: Vec<(Placeholder, Secret)>,
+    /// `--record-failures`: whether requests are recorded that failed before a connection to upstream.
+    pub record_failures: bool,
     /// `--on-failure`.
     pub on_failure: OnFailure,
     /// `[volatile]`.

@@ -34,7 +34,9 @@ impl RecordingSource {
         let outcome = exchange.outcome();
         if sent.is_ok() || outcome.upstream_error.is_some() {
             unanswered.0 = None;
-            outcome.result = Some(ResultKind::Recorded);
+            let is_failure = outcome.upstream_error.as_ref().is_some_and(|error| !error.has_connected());
+            let leaves_out = is_failure && !self.0.plan().record_failures;
+            outcome.result = Some(if leaves_out { ResultKind::Failed } else { ResultKind::Recorded });
         }
         match (sent, &outcome.upstream_error) {
             (Ok(answer), _) => Answer::Response(tap_response(tap, *answer, &method).await),

@@ -35,6 +35,7 @@ fn plan(dir: &tempfile::TempDir) -> RecordPlan {
         json_layout: JsonLayout::Indent,
         policy: Arc::default(),
         values: Vec::new(),
+        record_failures: false,
         on_failure: OnFailure::Hold,
         volatile: Volatile::default(),
         rules: Vec::new(),

@@ -30,6 +30,8 @@ pub enum ResultKind {
     /// Sent to the network because of an option.
     Live,
     Recorded,
+    /// In the scope of a recording, and not recorded: harproxy could not connect to upstream.
+    Failed,
     /// Sent to the network and not recorded.
     Passed,
     /// A connection that was forwarded as it is.
@@ -189,6 +191,8 @@ counts! {
     preflights,
     /// Refused because they can't be replayed: WebSockets, incomplete payloads, invalid URLs.
     refused,
+    /// In the scope of a recording, and not sent: harproxy could not connect to upstream.
+    failed,
     followed,
     /// Truncated payloads among those served.
     truncated,
@@ -222,6 +226,7 @@ impl Counts {
             ResultKind::Preflight => &mut self.preflights,
             ResultKind::Local => &mut self.local,
             ResultKind::Recorded => &mut self.recorded,
+            ResultKind::Failed => &mut self.failed,
             ResultKind::Live | ResultKind::Passed | ResultKind::Tunnel => &mut self.passed,
         };
         *count += 1;

@@ -102,6 +102,7 @@ fn plan(output: &Path) -> RecordPlan {
         json_layout: JsonLayout::Indent,
         policy: Arc::new(Policy::default()),
         values: Vec::new(),
+        record_failures: true,
         on_failure: OnFailure::Hold,
         volatile: Volatile::default(),
         rules: Vec::new(),

@@ -68,8 +68,11 @@ fn truncated_fixture_is_an_error_with_a_line() {
 /// Records a request to a failing upstream. Returns the response of the client and the recorded entry.
 fn record_failure(args: &[String], url: &str) -> (crate::support::client::TestResponse, serde_json::Value) {
     let sandbox = Sandbox::new();
-    let args: Vec<String> =
-        ["record", "-o", "hars/api.har"].iter().map(|s| (*s).to_owned()).chain(args.to_vec()).collect();
+    let args: Vec<String> = ["record", "-o", "hars/api.har", "--record-failures"]
+        .iter()
+        .map(|s| (*s).to_owned())
+        .chain(args.to_vec())
+        .collect();
     let recorder = sandbox.start(&args);
     let got = recorder.client(Proto::H1).send(TestRequest::new("GET", url));
     recorder.stop().expect(0);

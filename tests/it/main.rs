@@ -57,5 +57,6 @@ mod supply_chain;
 mod support;
 mod trust;
 mod twice;
+mod upstream_failures;
 mod verdict_robust;
 mod workers;

@@ -20,7 +20,7 @@ fn client_certificate_is_sent_to_its_host() {
     let reported = without.client(Proto::H1).get(URL);
     assert_eq!((reported.status, &reported.json()["kind"]), (502, &"tls".into()), "{}", reported.text());
     assert!(reported.text().contains("--client-cert api.test=FILE"), "{}", reported.text());
-    without.stop().expect(0).says("--client-cert api.test=FILE");
+    without.stop().expect(1).says("--client-cert api.test=FILE");
 
     let pair = repo("certs/client-pair.pem").display().to_string();
     let sandbox = Sandbox::new();

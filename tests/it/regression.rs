@@ -24,11 +24,16 @@ fn recording_names_unreachable_upstreams_with_a_hint() {
     let map = format!("api.test:80={unused}");
     let urls = ["curl", "-s", "http://api.test/api/a", "http://api.test/api/b"];
     let args = ["record", "-o", "hars/api.har", "--map", &map, "--report", "report.json", "--"];
-    let output = sandbox.run(args.iter().chain(&urls)).expect(0);
-    let output = output.says("upstream-failed").says("(2 times)").says("recorded as a failure");
+    let output = sandbox.run(args.iter().chain(&urls)).expect(1);
+    let output = output.says("upstream-failed").says("(2 times)").says("nothing was recorded: 2 requests failed");
     assert!(output.stderr.contains("hint: check that api.test is up"), "{}", output.stderr);
+    assert!(!output.stderr.contains("git add") && !output.stderr.contains('✓'), "{}", output.stderr);
+    assert!(!sandbox.path().join("hars/api.har").exists());
     let report = sandbox.har("report.json");
     assert_eq!(report["findings"][0]["kind"], "upstream-failed", "{report}");
+    assert_eq!(report["counts"]["failed"], 2, "{report}");
+    let output = sandbox.run(args[..7].iter().chain(&["--record-failures", "--"]).chain(&urls)).expect(0);
+    output.says("recorded as a failure").says("2 added");
 }
 
 #[test]
@@ -42,11 +47,9 @@ fn upstream_finding_says_that_the_recorded_response_stays_when_upstream_fails_la
     };
     record(origin.addr, &["http://api.test/a"]).expect(0);
     let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let output = record(unused, &["http://api.test/a"]).expect(0);
-    output.says("upstream-failed").says("the fixture keeps the response that it has");
+    let output = record(unused, &["http://api.test/a"]).expect(1);
+    output.says("upstream-failed").says("nothing was recorded");
     assert_eq!(sandbox.har("hars/api.har")["log"]["entries"][0]["response"]["status"], 200);
-    let output = record(unused, &["http://api.test/a", "http://api.test/b"]).expect(0);
-    output.says("1 of 2 requests keep the response that the fixture has; the others are recorded as failures");
 }
 
 #[test]

@@ -45,6 +45,9 @@ pub struct RecordArgs {
     /// Whether an existing fixture is updated if CMD fails; a first recording is always written
     #[arg(long, value_name = "HOW", default_value = "hold", value_parser = choices(ON_FAILURE))]
     pub on_failure: OnFailure,
+    /// Record requests that could not be sent (DNS, connection, TLS, upstream proxy), as failures
+    #[arg(long)]
+    pub record_failures: bool,
     /// Layout of compact JSON payloads in the fixture
     #[arg(long, value_name = "HOW", default_value = "indent", value_parser = choices(JSON_LAYOUT))]
     pub json_layout: JsonLayout,

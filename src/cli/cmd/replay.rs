@@ -20,7 +20,7 @@ use crate::cli::ui::Ui;
 use crate::record::RecordingResult;
 use crate::replay::{Reloader, Replayer};
 use crate::verdict::request::{EntryChange, RecordedEntry};
-use crate::verdict::{RunMode, Verdict};
+use crate::verdict::{CheckId, Finding, RunMode, Severity, Verdict};
 use harproxy_har::Fixture;
 use harproxy_tls::authority::Authority;
 
@@ -110,9 +110,17 @@ fn added(outcome: &RecordingResult, output: &Path, before: &Recorded) -> Option<
     Some(Recorded { fixtures: vec![fixture], entries: outcome.entries.clone(), entry_views: None })
 }
 
-/// Adds the counts and findings of recorded misses to the verdict of a replay.
+/// Adds the counts and findings of recorded misses to the verdict of a replay. A miss that upstream did not answer fails
+/// the run.
 fn with_recorded(mut replayed: Verdict, recorded: &Verdict) -> Verdict {
     replayed.counts.upstream_connections += recorded.counts.upstream_connections;
-    replayed.findings.extend(recorded.findings.iter().cloned());
+    let is_failure = |finding: &Finding| finding.check == CheckId::UPSTREAM_FAILED;
+    let has_failures = recorded.findings.iter().any(is_failure);
+    // If upstream failed, that is why nothing was recorded.
+    let is_cause = |finding: &&Finding| !(has_failures && finding.check == CheckId::NOTHING_RECORDED);
+    for finding in recorded.findings.iter().filter(is_cause) {
+        let severity = if is_failure(finding) { Severity::Error } else { finding.severity };
+        replayed.findings.push(Finding { severity, ..finding.clone() });
+    }
     replayed
 }

@@ -139,7 +139,7 @@ fn width() -> Option<usize> {
 fn request(row: &RequestRow, running: bool, times: u64, width: Option<usize>) -> String {
     let status = row.status.map_or_else(|| "---".to_owned(), |status| status.to_string());
     let method = flat(&row.method);
-    let failed = matches!(row.outcome, ResultKind::Miss | ResultKind::OutOfScope);
+    let failed = matches!(row.outcome, ResultKind::Miss | ResultKind::OutOfScope | ResultKind::Failed);
     let mut lead = format!("{method:<4} {}", if failed { ui::bad(&status) } else { status.clone() });
     let mut used = method.chars().count().max(4) + 1 + status.len();
     if width.is_none_or(|width| width >= NARROW) {
@@ -201,7 +201,7 @@ fn cut_begin(text: &str, room: usize) -> String {
 fn painted(row: &RequestRow, tail: &str) -> String {
     match row.outcome {
         ResultKind::Served | ResultKind::Recorded => ui::fine(tail),
-        ResultKind::Miss | ResultKind::OutOfScope => ui::bad(tail),
+        ResultKind::Miss | ResultKind::OutOfScope | ResultKind::Failed => ui::bad(tail),
         ResultKind::Refused => ui::caution(tail),
         _ => ui::faint(tail),
     }

@@ -71,6 +71,7 @@ impl RecordJob {
             update: args.update,
             max_body: args.max_body,
             json_layout: args.json_layout,
+            record_failures: args.record_failures,
             on_failure: args.on_failure,
             ..record_plan(args.output, &args.config.loaded)
         };
@@ -116,6 +117,7 @@ pub fn record_plan(output: PathBuf, config: &Config) -> RecordPlan {
         json_layout: JsonLayout::default(),
         policy: config.policy.clone(),
         values: config.redact_values(),
+        record_failures: false,
         on_failure: OnFailure::default(),
         volatile: config.volatile.clone(),
         rules: config.rules.clone(),

@@ -74,7 +74,9 @@ impl Arrangement {
             relations: vec![Relation::Added; exchanges],
             predecessors: vec![None; exchanges],
             seen: vec![false; old],
+            failed: vec![false; old],
         };
+        shared.failed.iter().for_each(|&entry| builder.failed[entry] = true);
         shared.sequences.iter().for_each(|sequence| builder.add_sequence(sequence));
         builder.build(&shared.connections, mode)
     }
@@ -99,6 +101,8 @@ struct ArrangementBuilder {
     predecessors: Vec<Option<usize>>,
     /// By old entry: whether the recording has its response.
     seen: Vec<bool>,
+    /// By old entry: whether its request failed before a connection to upstream. It stays.
+    failed: Vec<bool>,
 }
 
 impl ArrangementBuilder {
@@ -176,7 +180,7 @@ impl ArrangementBuilder {
                 result.not_seen += usize::from(!seen);
                 result.changed += usize::from(replaced.is_some());
                 result.unchanged += usize::from(seen && replaced.is_none());
-                if seen || mode != UpdateMode::Replace {
+                if seen || self.failed[at] || mode != UpdateMode::Replace {
                     entry_of_old[at] = result.entries.len();
                     result.entries.push(replaced.unwrap_or(EntrySource::Keep(at)));
                 } else {

@@ -9,7 +9,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::record::journal::heads::{
-    EndReason, ExchangeEnd, HeaderFields, JournalMeta, RequestEnd, RequestHead, ResponseHead, decode,
+    EndReason, ExchangeEnd, HeaderFields, JournalMeta, RequestEnd, RequestHead, ResponseHead, UNCONNECTED_TIMEOUT,
+    decode,
 };
 use crate::record::journal::{FrameKind, JournalReader, PayloadSpan, SecretNames};
 use harproxy_http::Header;
@@ -27,6 +28,8 @@ pub struct IndexedExchange {
     end: Option<PayloadSpan>,
     /// The message of an upstream failure, as journalled: with markers.
     pub failure: Option<String>,
+    /// False if no connection to upstream was made.
+    is_connected: bool,
     pub sent: PayloadPieces,
     pub received: PayloadPieces,
 }
@@ -77,7 +80,13 @@ pub struct JournalIndex {
     pub cut: usize,
     /// Requests without a response. They are not stored.
     pub unanswered: usize,
+    /// Exchanges that harproxy could not make, by start time. They are not stored.
+    pub failed: Vec<IndexedExchange>,
 }
+
+/// The kinds of failures before a connection to upstream ([`EndReason::Failed`]).
+const UNCONNECTED: [&str; 8] =
+    ["dns", "refused", "connect", UNCONNECTED_TIMEOUT, "proxy", "tls", "forbidden", "request"];
 
 impl JournalIndex {
     /// Reads a journal up to its last complete frame. Returns `None` for an empty journal.
@@ -104,6 +113,7 @@ impl JournalIndex {
                     response: None,
                     end: None,
                     failure: None,
+                    is_connected: true,
                     sent: PayloadPieces::default(),
                     received: PayloadPieces::default(),
                 };
@@ -123,7 +133,10 @@ impl JournalIndex {
                     let FirstOfEnd { reason } = decode(frame.payload)?;
                     exchange.end = Some(frame.span);
                     match reason {
-                        EndReason::Failed { message, .. } => exchange.failure = Some(message),
+                        EndReason::Failed { kind, message } => {
+                            exchange.is_connected = !UNCONNECTED.contains(&&*kind);
+                            exchange.failure = Some(message);
+                        }
                         EndReason::Dropped => {
                             open.remove(&frame.exchange);
                             index.unanswered += 1;
@@ -149,6 +162,13 @@ impl JournalIndex {
     }
 }
 
+impl JournalIndex {
+    /// Moves the exchanges that harproxy could not make to [`JournalIndex::failed`]: it could not connect to upstream.
+    pub fn leave_out_failures(&mut self) {
+        self.failed = self.exchanges.extract_if(.., |exchange| !exchange.is_connected).collect();
+    }
+}
+
 impl IndexedExchange {
     /// Reads the heads. Secrets get placeholders in the order of the exchange, payloads included.
     pub fn heads(&self, reader: &mut JournalReader) -> io::Result<ExchangeHeads> {
@@ -156,6 +176,12 @@ impl IndexedExchange {
         let request_end = read(reader, self.request_end)?;
         let mut response: Option<ResponseHead> = read(reader, self.response)?;
         let mut end: Option<ExchangeEnd> = read(reader, self.end)?;
+        if let Some(ExchangeEnd { reason: EndReason::Failed { kind, .. }, .. }) = &mut end
+            && kind == UNCONNECTED_TIMEOUT
+        {
+            // A fixture does not tell the steps that took too long apart.
+            *kind = "timeout".to_owned();
+        }
         if let Some(mut names) = reader.names.take() {
             request.url = names.redact_text(request.url);
             redact_fields(&mut request.headers, &mut names);

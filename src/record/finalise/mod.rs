@@ -16,7 +16,7 @@ use std::io;
 
 pub use arrangement::Arrangement;
 use arrangement::EntrySource;
-pub use index::JournalIndex;
+pub use index::{IndexedExchange, JournalIndex};
 use payload::JournalledPayload;
 use sequences::ComparisonRules;
 

@@ -33,6 +33,8 @@ pub struct SharedRequests {
     pub sequences: Vec<Sequence>,
     /// The number of the connection of each new exchange, if it had one.
     pub connections: Vec<Option<u64>>,
+    /// The entries of requests that failed before a connection to upstream, which say nothing about their responses.
+    pub failed: Vec<usize>,
 }
 
 /// The rules of a project by which a recording is compared with the fixture that it updates.
@@ -74,15 +76,23 @@ impl ComparisonRules {
         // Method and URL are represented by the first entry that has them.
         let mut by_payload: HashMap<usize, HashMap<ContentKey, Vec<usize>>> = HashMap::new();
         let mut sequences: HashMap<(usize, ContentKey), Sequence> = HashMap::new();
-        for (new, exchange) in index.exchanges.iter().enumerate() {
+        let mut failed = Vec::new();
+        let answered = index.exchanges.iter().enumerate().map(|(new, exchange)| (Some(new), exchange));
+        for (new, exchange) in answered.chain(index.failed.iter().map(|exchange| (None, exchange))) {
             let heads = exchange.heads(reader).map_err(har_error)?;
-            connections.push(heads.response.as_ref().map(|head| head.connection));
+            if new.is_some() {
+                connections.push(heads.response.as_ref().map(|head| head.connection));
+            }
             let url = &heads.request.url;
             let Some(entries) = by_url.get(&(heads.request.method.clone(), self.url_key(url))) else { continue };
             let sent = JournalledPayload::of_request(exchange, &heads, index.meta.max_body);
             let sent = self.kept(self.requests.content_key(url, || journalled_body(&sent, reader))?);
             let by_payload = by_payload.entry(entries[0]).or_insert_with(|| self.by_payload(old, entries));
             let Some(entries) = by_payload.get(&sent) else { continue };
+            let Some(new) = new else {
+                failed.extend(entries);
+                continue;
+            };
             let received = JournalledPayload::of_response(exchange, &heads, index.meta.max_body);
             let mut body = journalled_body(&received, reader)?;
             if self.omits_payloads && body.content != Content::Empty {
@@ -95,7 +105,7 @@ impl ComparisonRules {
             });
             sequence.new.push((new, response));
         }
-        Ok(SharedRequests { sequences: sequences.into_values().collect(), connections })
+        Ok(SharedRequests { sequences: sequences.into_values().collect(), connections, failed })
     }
 
     /// Returns the part of a URL that counts.

@@ -142,6 +142,9 @@ pub struct ExchangeEnd {
     pub decoded: Option<DecodedPayload>,
 }
 
+/// The kind of a timeout before there was a connection, in [`EndReason::Failed`].
+pub const UNCONNECTED_TIMEOUT: &str = "connect-timeout";
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EndReason {
     Complete,
@@ -151,7 +154,7 @@ pub enum EndReason {
     UpstreamDied,
     /// There was no response.
     Failed {
-        /// One word ([`harproxy_proxy::upstream::UpstreamError::kind`]).
+        /// One word ([`harproxy_proxy::upstream::UpstreamError::kind`]), or [`UNCONNECTED_TIMEOUT`].
         kind: String,
         /// The whole chain of reasons.
         message: String,

@@ -15,7 +15,7 @@ use tokio::sync::{oneshot, watch};
 use crate::pipeline::{Collector, Exchange};
 use crate::record::journal::heads::{
     self, ConnectPhases, DecodedPayload, EndReason, ExchangeEnd, HeaderFields, HopFields, InformationalResponse,
-    RequestEnd, RequestHead, ResponseHead, WireVersion,
+    RequestEnd, RequestHead, ResponseHead, UNCONNECTED_TIMEOUT, WireVersion,
 };
 use crate::record::journal::{Ack, Flush, Frame, FrameKind, Journal};
 use crate::record::redaction::RecordingRedactor;
@@ -26,7 +26,7 @@ use harproxy_http::headers::to_chars;
 use harproxy_http::problem::in_words;
 use harproxy_proxy::Origin;
 use harproxy_proxy::background;
-use harproxy_proxy::upstream::{Answer, UpstreamError};
+use harproxy_proxy::upstream::{Answer, Step, UpstreamError};
 use harproxy_support::sync::lock;
 
 /// The parts of a recording that an exchange needs.
@@ -172,7 +172,11 @@ impl ExchangeTap {
         // Failures with the same message are one finding. The end of the recording adds whether they are stored.
         let finding = Finding::new(CheckId::UPSTREAM_FAILED, Severity::Warning, message.clone());
         self.add_finding(finding.with_hint(advice(&self.origin, error)));
-        let reason = EndReason::Failed { kind: error.kind().to_owned(), message };
+        let kind = match error {
+            UpstreamError::Timeout { step: Step::Connect | Step::Tls, .. } => UNCONNECTED_TIMEOUT,
+            _ => error.kind(),
+        };
+        let reason = EndReason::Failed { kind: kind.to_owned(), message };
         self.end_after_upload(reason, 0, HeaderFields::default(), None).await;
     }
 

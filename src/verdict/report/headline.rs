@@ -73,6 +73,7 @@ pub(super) fn ways(verdict: &Verdict) -> impl Iterator<Item = (u64, &'static str
     let counts = &verdict.counts;
     let ways = [
         (counts.recorded, "recorded"),
+        (counts.failed, "failed"),
         (counts.served, "served"),
         (counts.misses, "missed"),
         (counts.out_of_scope, "out of scope"),

@@ -70,7 +70,8 @@ fn good() -> Origin {
 
 /// Records `api.test`, which answers, and `deaf.test`. No other host is in scope.
 fn record(sandbox: &Sandbox, origin: &Origin, more: &[String]) -> Server {
-    let args = ["record", "-o", "hars/api.har", "-g", "{http,https}://{api,deaf}.test/**"].map(String::from);
+    let args = ["record", "-o", "hars/api.har", "--record-failures", "-g", "{http,https}://{api,deaf}.test/**"]
+        .map(String::from);
     sandbox.start(args.into_iter().chain(origin.args()).chain(more.iter().cloned()))
 }
 
@@ -253,7 +254,7 @@ fn silent_network_is_a_504() {
 fn run_in_silent_network() {
     let resolver = UdpSocket::bind("127.0.0.1:53").unwrap();
     let (origin, sandbox) = (good(), Sandbox::new());
-    let begin = ["record", "-o", "hars/api.har", "--connect-timeout", "2s"].map(String::from);
+    let begin = ["record", "-o", "hars/api.har", "--record-failures", "--connect-timeout", "2s"].map(String::from);
     let recorder = sandbox.start(begin.into_iter().chain(origin.args()));
     let client = recorder.client(Proto::H1);
     std::thread::scope(|scope| {

@@ -127,7 +127,8 @@ fn upstream_that_never_answers_is_a_504() {
     let never = silent().to_string();
     let sandbox = Sandbox::new();
     let maps = [format!("never.test:80={never}"), format!("never.test:443={never}")];
-    let args: Vec<String> = ["record", "-o", "hars/api.har", "--report", "report.json"].map(String::from).into();
+    let args: Vec<String> =
+        ["record", "-o", "hars/api.har", "--record-failures", "--report", "report.json"].map(String::from).into();
     let limits = ["--answer-timeout", "2s", "--connect-timeout", "2s"].map(String::from);
     let maps = maps.iter().flat_map(|map| ["--map".to_owned(), map.clone()]);
     let recorder = sandbox.start(args.into_iter().chain(limits).chain(maps).chain(origin.args()));

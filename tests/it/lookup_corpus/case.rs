@@ -65,6 +65,16 @@ pub enum Answer {
     Nothing,
 }
 
+impl Answer {
+    /// Returns the entry that answers, if there is one.
+    pub fn entry(&self) -> Option<usize> {
+        match self {
+            Answer::Serve { entry, .. } | Answer::Redirect { entry, .. } | Answer::Abort { entry } => Some(*entry),
+            Answer::Nothing => None,
+        }
+    }
+}
+
 impl Expect {
     pub fn answer(&self) -> Answer {
         match (&*self.action, self.entry) {
@@ -83,6 +93,10 @@ impl Request {
     pub fn body(&self) -> Option<Vec<u8>> {
         self.body_base64.as_ref().map(|body| BASE64_STANDARD.decode(body).unwrap())
     }
+
+    pub fn has_payload(&self) -> bool {
+        self.body().is_some_and(|body| !body.is_empty())
+    }
 }
 
 pub fn cases() -> Vec<Case> {
@@ -93,12 +107,17 @@ pub fn cases() -> Vec<Case> {
 }
 
 impl Case {
-    /// Writes the files of a case and returns the path to open.
-    pub fn write_files(&self, folder: &Path) -> PathBuf {
+    /// Returns the text of the HAR file.
+    pub fn har_text(&self) -> String {
         let members = self.har.as_ref().map_or("}", |har| har.get().trim_start().strip_prefix('{').unwrap());
         let comma = if members.trim_start().starts_with('}') { "" } else { "," };
         let wrapped = format!(r#"{{"log":{{"version":"1.2","creator":{{"name":"c","version":"1"}}{comma}{members}}}"#);
-        let har = self.har_text.clone().unwrap_or(wrapped);
+        self.har_text.clone().unwrap_or(wrapped)
+    }
+
+    /// Writes the files of a case and returns the path to open.
+    pub fn write_files(&self, folder: &Path) -> PathBuf {
+        let har = self.har_text();
         let decoded = |content: &String| BASE64_STANDARD.decode(content).unwrap();
         if self.container.as_deref() == Some("zip") {
             let path = folder.join("f.zip");

@@ -35,7 +35,6 @@ pub struct Reply {
     status: Option<i32>,
     location: Option<String>,
     body_sha256: Option<String>,
-    remedy: Option<String>,
 }
 
 impl Reply {
@@ -90,7 +89,7 @@ impl Replies for Core {
             Outcome::Serve(chosen) => ("serve", chosen),
             Outcome::Redirect(chosen) => ("redirect", chosen),
             Outcome::Abort(chosen) => ("abort", chosen),
-            Outcome::Miss(miss) => return Reply { action: "miss".into(), remedy: miss.remedy, ..Reply::default() },
+            Outcome::Miss(_) => return Reply { action: "miss".into(), ..Reply::default() },
         };
         Reply {
             action: action.into(),
@@ -98,7 +97,6 @@ impl Replies for Core {
             status: Some(chosen.status.into()),
             body_sha256: Some(self.body(&chosen)),
             location: chosen.location,
-            remedy: None,
         }
     }
 }
@@ -216,7 +214,7 @@ impl Tally {
                 continue;
             }
             let (url, fixture) = (NormalUrl::parse_any(&request.url).unwrap(), Fixture::open(path).unwrap());
-            let difference = Difference { case, request, url: &url, fixture: &fixture, reply: &reply };
+            let difference = Difference { case, request, url: &url, fixture: &fixture, ours: &ours, theirs: &theirs };
             match DIFFERENCES.iter().find(|(_, explains)| explains(&difference)) {
                 Some((reason, _)) => *self.groups.entry(*reason).or_default() += 1,
                 None => self.wrong.push(format!(

@@ -49,6 +49,7 @@ pub fn setup(sandbox: &Sandbox) -> Setup {
             json_layout: JsonLayout::Indent,
             policy: Arc::default(),
             values: Vec::new(),
+            record_failures: true,
             on_failure: OnFailure::Hold,
             volatile: Volatile::default(),
             rules: Vec::new(),

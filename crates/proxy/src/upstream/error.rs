@@ -70,6 +70,16 @@ impl UpstreamError {
         self.has_alert(AlertDescription::NoApplicationProtocol)
     }
 
+    /// Returns true if there was a connection to upstream, so that upstream may have seen the request.
+    #[must_use]
+    pub fn has_connected(&self) -> bool {
+        match self {
+            UpstreamError::Broken { .. } => !self.wants_certificate(),
+            UpstreamError::Timeout { step, .. } => *step == Step::Answer,
+            _ => false,
+        }
+    }
+
     fn has_alert(&self, alert: AlertDescription) -> bool {
         let is_alert =
             |error: &rustls::Error| matches!(error, rustls::Error::AlertReceived(received) if *received == alert);

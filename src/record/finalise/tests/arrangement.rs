@@ -44,7 +44,7 @@ fn arranged(update: UpdateMode, old: &[&str], new: &[&str]) -> Arrangement {
         }
     }
     let sequences = sequences.into_values().filter(|sequence| !sequence.new.is_empty()).collect();
-    Arrangement::update(old.len(), &SharedRequests { sequences, connections }, update)
+    Arrangement::update(old.len(), &SharedRequests { sequences, connections, failed: Vec::new() }, update)
 }
 
 /// The words of the new fixture.

@@ -172,6 +172,7 @@ impl Desk {
             json_layout: harproxy_har::write::JsonLayout::Indent,
             policy: std::sync::Arc::default(),
             values: Vec::new(),
+            record_failures: false,
             on_failure: OnFailure::Hold,
             volatile: super::super::Volatile::default(),
             rules: Vec::new(),

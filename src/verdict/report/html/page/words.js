@@ -7,6 +7,7 @@ const OUTCOMES = {
   'out-of-scope': ['out of scope', 'slash', 'warn', 'refused as out of scope'],
   refused: ['refused', 'shield', 'warn', 'refused for what it is'],
   recorded: ['recorded', 'dot', 'good', 'answered by the network, and into the fixture'],
+  failed: ['failed', 'cross', 'bad', 'not recorded: no connection to upstream'],
   live: ['live', 'globe', 'purple', 'answered by the network, as an option says'],
   local: ['local', 'home', 'blue', 'answered by a server of this machine'],
   passed: ['passed', 'arrow', 'grey', 'answered by the network, unrecorded'],
