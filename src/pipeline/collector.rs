@@ -146,7 +146,7 @@ impl Collector {
         host.requests += u64::from(!is_tunnel);
         let is_recorded = result == ResultKind::Recorded;
         host.recorded += u64::from(is_recorded);
-        host.passed += u64::from(!is_recorded);
+        host.passed += u64::from(!is_recorded && result != ResultKind::Failed);
         if let Some(error) = &outcome.upstream_error {
             host.failed += 1;
             host.error.get_or_insert_with(|| in_words(error));

@@ -172,6 +172,15 @@ pub fn describe_guess(guess: &Guess, place: impl Fn(EntryRef) -> EntryPlace) -> 
     // The text does not depend on the entry that was served: it is the same finding.
     among.sort_unstable();
     let among: Vec<String> = among.into_iter().map(|at| place(at).to_string()).collect();
+    if !guess.ignored.is_empty() {
+        let ignored = list(&guess.ignored);
+        let text = format!(
+            "served by guess: {} differ in {ignored} and in their responses; it is ignored, and none has the value of \
+             the request",
+            list(&among)
+        );
+        return (text, format!("record the request, or compare {ignored} again"));
+    }
     let mut placeholders = guess.placeholders.clone();
     placeholders.sort_unstable();
     let differ = if guess.tokens_alone { "in the tokens that they return" } else { "in their responses" };
@@ -404,14 +413,22 @@ mod tests {
         let at = |entry| EntryRef { fixture: 0, entry };
         let place =
             |at: EntryRef| EntryPlace { fixture: "hars/api.har".into(), entry: at.entry, line: Some(at.entry * 10) };
-        let guess =
-            Guess { among: vec![at(2), at(1)], placeholders: vec![password(2), password(1)], tokens_alone: false };
+        let guess = Guess {
+            among: vec![at(2), at(1)],
+            placeholders: vec![password(2), password(1)],
+            ignored: vec![],
+            tokens_alone: false,
+        };
         let described = describe_guess(&guess, place);
         assert!(described.0.contains("hars/api.har#1 (line 10) and hars/api.har#2 (line 20) differ"), "{described:?}");
         assert!(described.1.contains("`REDACTED-password-2`"), "{described:?}");
         assert!(described.1.contains("password-1 = \"env:…\" or password-2 = \"env:…\""), "{described:?}");
         let other = Guess { among: vec![at(1), at(2)], ..guess };
         assert_eq!(describe_guess(&other, place), described);
+        let ignored = Guess { ignored: vec!["query parameter `page`".into()], placeholders: vec![], ..other };
+        let (text, hint) = describe_guess(&ignored, place);
+        assert!(text.contains("differ in query parameter `page` and in their responses"), "{text}");
+        assert_eq!(hint, "record the request, or compare query parameter `page` again");
     }
 
     #[test]

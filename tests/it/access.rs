@@ -148,7 +148,7 @@ fn invalid_certificate_is_refused_unless_insecure_names_it() {
             (Some("--insecure"), 200),
         ] {
             let sandbox = Sandbox::new();
-            let server = sandbox.start(args.iter().map(String::as_str).chain(insecure));
+            let server = sandbox.start(args.iter().map(String::as_str).chain(["--record-failures"]).chain(insecure));
             let got = server.client(Proto::H1).get("https://api.test/api/json");
             assert_eq!(got.status, status, "{certificate}, {insecure:?}: {}", got.text());
             if status == 502 {

@@ -25,6 +25,7 @@ mod har_properties;
 mod har_quirks;
 mod har_reading;
 mod html_report;
+mod ignored_parts;
 mod killed;
 #[cfg(target_os = "linux")]
 mod limits;

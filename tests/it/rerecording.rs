@@ -68,7 +68,7 @@ impl Project {
     }
 
     fn record_with(&self, proto: Proto, polls: usize, visit: &[(&str, &str)], more: &[&str]) -> Output {
-        let mut args = vec!["record".to_owned()];
+        let mut args = vec!["record".to_owned(), "--record-failures".to_owned()];
         args.extend(self.form.args().iter().chain(more).map(|&arg| arg.to_owned()));
         args.extend(self.origin.args());
         let recorder = self.sandbox.start(args);

@@ -17,6 +17,7 @@
 //! | [`template`], [`text_pattern`] | recorded texts with placeholders |
 //! | [`body_rules`] | [`BodyRules`]: how request payloads are compared |
 //! | [`recorded`], [`sent`], [`stream_digest`] | the payloads of an entry and of a live request |
+//! | `volatile_value` | values that differ from run to run by their nature |
 //! | [`diff`](mod@diff) | [`Difference`], and the differences of two exchanges |
 //! | `json_diff`, [`fields`], [`path_diff`] | the differences of JSON, of named values and of paths |
 //! | [`payload_diff`] | the differences of payloads |
@@ -43,6 +44,7 @@ pub mod stream_digest;
 pub mod template;
 pub mod text_pattern;
 pub mod volatile;
+mod volatile_value;
 
 pub use body_rules::{BodyRules, MatchBody};
 pub use diff::{BodyLocation, Difference, DifferenceKind, Location, diff};
@@ -61,3 +63,4 @@ pub use sent::SentPayload;
 pub use stream_digest::{DigestedPayload, PayloadDigester};
 pub use template::{Encoding, PlaceholderScore, PlaceholderValues, Template};
 pub use volatile::VolatileRules;
+pub use volatile_value::looks_volatile;

@@ -12,8 +12,9 @@ use harproxy_compare::{
 use indexmap::IndexMap;
 
 use super::conditional::Condition;
+use super::ignored::{self, IgnoredParts};
 use super::index::Ordinal;
-use super::key::{KeyForm, Rules};
+use super::key::{KeyForm, Rules, View};
 use super::redacted_places::RedactedPlaces;
 use super::score::FieldHashes;
 use super::{EntryRef, MissKind, MissingBody, redirects};
@@ -38,6 +39,8 @@ pub(super) struct Candidate {
     pub(super) required: Box<[Vec<RequiredValue>]>,
     /// The places of placeholders in its URL and in its headers.
     pub(super) places: RedactedPlaces,
+    /// The ignored parts of its request; empty if it is the only candidate.
+    pub(super) ignored: IgnoredParts,
     /// Whether the response payload can be served, found when the entry is first chosen.
     content: OnceLock<Result<(), MissKind>>,
     /// The fingerprint of its response, made when it is first compared with another candidate.
@@ -75,12 +78,18 @@ impl Candidate {
         entry: &Entry,
         rules: &Rules,
         form: &KeyForm,
+        is_alone: bool,
     ) -> Self {
         let values = |name: &String| entry.request.headers.get_all(name).map(RequiredValue::new).collect();
-        let url = normal(&entry.request.url).filter(|url| placeholder::may_occur_in(url.as_bytes()));
+        let url = normal(&entry.request.url);
         let view = url.as_deref().map(|url| form.view(url));
+        let has_placeholders = url.as_deref().is_some_and(|url| placeholder::may_occur_in(url.as_bytes()));
         Candidate {
-            places: RedactedPlaces::of(view.as_ref(), &entry.request.headers),
+            places: RedactedPlaces::of(view.as_ref().filter(|_| has_placeholders), &entry.request.headers),
+            ignored: match is_alone {
+                true => IgnoredParts::default(),
+                false => read_ignored(view.as_ref(), fixture, at.entry, entry, &rules.body),
+            },
             ordinal,
             at,
             payload: read_recorded(fixture, at.entry, entry, &rules.body),
@@ -123,7 +132,7 @@ impl Candidate {
     }
 
     fn class_key(&self) -> ClassKey<'_> {
-        (self.at.fixture, &self.payload, &self.headers, &self.condition, &*self.required, &self.places)
+        (self.at.fixture, &self.payload, &self.headers, &self.condition, &*self.required, &self.places, &self.ignored)
     }
 }
 
@@ -147,6 +156,8 @@ pub(super) struct Group {
     pub(super) needs_body: bool,
     /// Whether the URL of a candidate has placeholders.
     pub(super) open_urls: bool,
+    /// Whether candidates may differ in ignored parts.
+    pub(super) has_ignored: bool,
     by_payload: Option<Box<PayloadIndex>>,
 }
 
@@ -173,8 +184,15 @@ impl<'a> CandidateClass<'a> {
 }
 
 /// The properties that are equal in a class.
-type ClassKey<'a> =
-    (usize, &'a RecordedPayload, &'a FieldHashes, &'a Condition, &'a [Vec<RequiredValue>], &'a RedactedPlaces);
+type ClassKey<'a> = (
+    usize,
+    &'a RecordedPayload,
+    &'a FieldHashes,
+    &'a Condition,
+    &'a [Vec<RequiredValue>],
+    &'a RedactedPlaces,
+    &'a IgnoredParts,
+);
 
 /// A group with more classes has an index by payload. A recording may have a single GraphQL endpoint.
 const MAX_UNINDEXED: usize = 16;
@@ -196,10 +214,11 @@ impl Group {
     ) -> Self {
         // Most groups have one candidate, and a fixture may have a million groups.
         let (mut candidates, mut unreadable) = (Vec::with_capacity(members.len()), Vec::new());
+        let is_alone = members.len() == 1;
         for (ordinal, at) in members {
             let fixture = &fixtures[at.fixture];
             match fixture.entry(at.entry) {
-                Ok(entry) => candidates.push(Candidate::new(ordinal, at, fixture, &entry, &rules, form)),
+                Ok(entry) => candidates.push(Candidate::new(ordinal, at, fixture, &entry, &rules, form, is_alone)),
                 Err(error) => unreadable.push((at, in_words(&error))),
             }
         }
@@ -211,11 +230,13 @@ impl Group {
         let candidates = candidates.into_boxed_slice();
         let classes = classes(&candidates);
         // A redirect may pass the payload on to another group.
-        let needs_body =
-            candidates.iter().any(|one| one.location.is_some() || !matches!(one.payload, RecordedPayload::Any));
+        let needs_body = candidates.iter().any(|one| {
+            one.location.is_some() || one.ignored.need_body() || !matches!(one.payload, RecordedPayload::Any)
+        });
         let by_payload = (classes.len() > MAX_UNINDEXED).then(|| Box::new(PayloadIndex::new(&candidates, &classes)));
         let open_urls = candidates.iter().any(|one| one.places.has_url_places());
-        Group { rules, candidates, classes, unreadable, needs_body, open_urls, by_payload }
+        let has_ignored = candidates.iter().any(|one| !one.ignored.is_empty());
+        Group { rules, candidates, classes, unreadable, needs_body, open_urls, has_ignored, by_payload }
     }
 
     /// Returns the classes of candidates that may fit this payload.
@@ -285,6 +306,23 @@ pub(super) fn read_recorded(fixture: &Fixture, at: usize, entry: &Entry, rules: 
         RecordedPayload::read(reader, payload.len(), rules, &content_type, cut).map_err(failed)
     });
     recorded.unwrap_or_else(|error| RecordedPayload::Unreadable(in_words(&error)))
+}
+
+/// Reads the ignored parts of an entry's request.
+fn read_ignored(
+    url: Option<&View<'_, '_>>,
+    fixture: &Fixture,
+    at: usize,
+    entry: &Entry,
+    rules: &BodyRules,
+) -> IgnoredParts {
+    let exact = ignored::compares_bytes(rules).then(|| read_recorded(fixture, at, entry, &BodyRules::default()));
+    let digest = match exact {
+        Some(RecordedPayload::Complete { bytes, .. }) => Some(bytes),
+        _ => None,
+    };
+    let payload = || fixture.payload(at, entry.request.post_data.as_ref()?).ok()?.bytes().ok().map(Into::into);
+    IgnoredParts::of_entry(url, digest, payload, rules)
 }
 
 pub(super) fn content_type(entry: &Entry) -> Cow<'_, str> {

@@ -8,14 +8,14 @@ use harproxy_compare::{PlaceholderScore, SentPayload};
 
 use super::candidate::{Candidate, CandidateClass, Group, RequiredValue};
 use super::conditional::ResponseClass;
+use super::guess::{self, Guess};
+use super::ignored::IgnoredParts;
 use super::index::Ordinal;
 use super::key::{Rules, View};
-use super::redacted_places::RedactedPlace;
 use super::score::FieldHashes;
 use super::session::SequenceState;
-use super::{EntryRef, MissKind, Repeat};
+use super::{MissKind, Repeat};
 use harproxy_har::Fixture;
-use harproxy_redact::Placeholder;
 
 /// A live request, or one that follows a redirect, as it is compared with candidates.
 #[derive(Clone, Copy, Debug)]
@@ -42,12 +42,14 @@ pub(super) struct Choice<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
     pub(super) class: ResponseClass,
-    /// The number of its fixture. Earlier fixtures are preferred.
-    pub(super) fixture: usize,
     /// The number of redacted places with the placeholder, or the configured value for it, in the request.
     pub(super) confirmed: Reverse<usize>,
     /// The number of redacted places with a value in the request that is known to be another one.
     pub(super) contradicted: usize,
+    /// The number of ignored parts in which request and entry differ.
+    pub(super) ignored: usize,
+    /// The number of its fixture. Earlier fixtures are preferred.
+    pub(super) fixture: usize,
     /// The number of redacted places in URL and payload with an unknown value in the request. An entry without
     /// placeholders is preferred to one that fits any value.
     pub(super) unknown: usize,
@@ -78,19 +80,23 @@ pub(super) fn choose<'a>(
 ) -> Result<Choice<'a>, MissKind> {
     let rank_group = |group: &&'a Group| {
         let (group, rules) = (*group, &*group.rules);
+        let ignored = ignored_parts(group, request);
         group.with_payload(request.payload, &rules.body).into_iter().filter_map(move |class| {
-            let (rank, status) = rank(class.first(), request, rules)?;
+            let (rank, status) = rank(class.first(), request, rules, &ignored)?;
             Some(RankedClass { rank, class, rules, status })
         })
     };
     let mut ranked: Vec<_> = groups.iter().flat_map(rank_group).collect();
     ranked.sort_by_key(|one| one.rank);
-    let Some(Rank { class, fixture, .. }) = ranked.first().map(|best| best.rank) else {
+    let Some(best @ Rank { class, fixture, .. }) = ranked.first().map(|best| best.rank) else {
         let unreadable = groups.iter().find_map(|group| group.unreadable.first().cloned());
         return Err(unreadable.map_or(MissKind::NoEntry, |(at, why)| MissKind::Unreadable(at, why)));
     };
-    // If the best candidates are passed or used up, those of another response class or fixture do not replace them.
-    ranked.retain(|one| (one.rank.class, one.rank.fixture) == (class, fixture) && one.left(passed).next().is_some());
+    // If the best candidates are passed or used up, those of another response class or fixture do not replace them. The
+    // same holds for candidates that differ in an ignored part, if the best ones agree.
+    let may_replace =
+        |rank: &Rank| (rank.class, rank.fixture) == (class, fixture) && (best.ignored > 0 || rank.ignored == 0);
+    ranked.retain(|one| may_replace(&one.rank) && one.left(passed).next().is_some());
     let looped = || MissKind::RedirectLoop(Vec::new());
     let mut equals = ranked.chunk_by(|a, b| a.rank == b.rank);
     let best = equals.next().ok_or_else(looped)?;
@@ -108,8 +114,23 @@ pub(super) fn choose<'a>(
             .ok_or(MissKind::UsedUp)?,
     };
     let others = best.iter().map(|one| one.class).filter(|class| !class.contains(chosen.candidate));
-    let guess = if best.len() > 1 { guess(chosen.candidate, others, &fixtures[fixture]) } else { None };
+    let guess = match best {
+        [] | [_] => None,
+        [first, ..] => {
+            let (candidate, fixture) = (chosen.candidate, &fixtures[fixture]);
+            let by_ignored = (first.rank.ignored > 0).then(|| guess::by_ignored(candidate, others.clone(), fixture));
+            by_ignored.flatten().or_else(|| guess::by_placeholders(candidate, others, fixture))
+        }
+    };
     Ok(Choice { guess, ..chosen })
+}
+
+/// Returns the ignored parts of a request by the rules of a group; empty if the group does not compare them.
+pub(super) fn ignored_parts(group: &Group, request: &LiveRequest<'_, '_>) -> IgnoredParts {
+    match group.has_ignored {
+        true => IgnoredParts::of_request(request.url, request.payload, &group.rules.body),
+        false => IgnoredParts::default(),
+    }
 }
 
 impl<'a> RankedClass<'a> {
@@ -148,7 +169,13 @@ fn last<'a>(equals: &[RankedClass<'a>], passed: &[Ordinal]) -> Option<Choice<'a>
 
 /// Ranks a candidate. The second value is the status to serve, if it is not the recorded one. Returns `None` if
 /// payload, required headers, condition, or a URL with placeholders do not fit.
-pub(super) fn rank(candidate: &Candidate, request: &LiveRequest<'_, '_>, rules: &Rules) -> Option<(Rank, Option<u16>)> {
+/// `ignored` are the ignored parts of the request.
+pub(super) fn rank(
+    candidate: &Candidate,
+    request: &LiveRequest<'_, '_>,
+    rules: &Rules,
+    ignored: &IgnoredParts,
+) -> Option<(Rank, Option<u16>)> {
     let admission = candidate.condition.admits(request.payload.headers())?;
     let required = rules.match_headers.iter().zip(&candidate.required);
     if !required.into_iter().all(|(name, recorded)| same_values(request.payload.headers(), name, recorded)) {
@@ -160,6 +187,7 @@ pub(super) fn rank(candidate: &Candidate, request: &LiveRequest<'_, '_>, rules: 
         fixture: candidate.at.fixture,
         confirmed: Reverse(score.confirmed),
         contradicted: score.contradicted,
+        ignored: candidate.ignored.differences(ignored).count(),
         unknown,
         same_condition: Reverse(admission.same_condition),
         score: Reverse(request.fields.score(&candidate.headers)),
@@ -188,75 +216,4 @@ pub(super) fn placeholder_score(
 pub(super) fn same_values(headers: &HeaderMap, name: &str, recorded: &[RequiredValue]) -> bool {
     let mut sent = headers.get_all(name).iter();
     recorded.iter().all(|value| sent.next().is_some_and(|sent| value.fits(sent.as_bytes()))) && sent.next().is_none()
-}
-
-/// A choice that may be wrong, because the chosen entry is ambiguous with others.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Guess {
-    /// The chosen entry, and then others that are as good, in order. The list is cut if there are many.
-    pub among: Vec<EntryRef>,
-    /// The placeholders at the places where the entries differ.
-    pub placeholders: Vec<Placeholder>,
-    /// Whether the responses of the entries differ only in placeholders, that is in the tokens that they return.
-    pub tokens_alone: bool,
-}
-
-/// The most entries that are listed.
-const MAX_LISTED: usize = 8;
-
-/// Compares the chosen candidate with the equally ranked ones of other classes. Returns `None` if none is ambiguous
-/// with it. Two candidates are ambiguous if they have different placeholders at a place, and different responses.
-fn guess<'a>(
-    chosen: &'a Candidate,
-    others: impl Iterator<Item = CandidateClass<'a>>,
-    fixture: &Fixture,
-) -> Option<Box<Guess>> {
-    if !chosen.has_placeholders() {
-        return None;
-    }
-    let mut found: Option<Box<Guess>> = None;
-    for class in others.filter(|class| class.first().has_placeholders()) {
-        let Some([here, there]) = different_placeholders(chosen, class.first()) else { continue };
-        for other in class.iter() {
-            let [response, other_response] = [chosen, other].map(|candidate| candidate.response(fixture));
-            if response == other_response {
-                continue;
-            }
-            let guess = found.get_or_insert_with(|| {
-                Box::new(Guess { among: vec![chosen.at], placeholders: vec![here.clone()], tokens_alone: true })
-            });
-            guess.tokens_alone &= response.digest == other_response.digest;
-            if guess.among.len() < MAX_LISTED {
-                guess.among.push(other.at);
-                if !guess.placeholders.contains(&there) {
-                    guess.placeholders.push(there.clone());
-                }
-            } else if !guess.tokens_alone {
-                break;
-            }
-        }
-    }
-    if let Some(guess) = &mut found {
-        guess.among[1..].sort_unstable();
-    }
-    found
-}
-
-/// Returns the first different placeholders of two candidates at the same place.
-fn different_placeholders(one: &Candidate, other: &Candidate) -> Option<[Placeholder; 2]> {
-    let others = redacted_places(other);
-    redacted_places(one).into_iter().find_map(|(place, placeholders)| {
-        let (_, namesakes) = others.iter().find(|(other, _)| *other == place)?;
-        let mut pairs = placeholders.into_iter().zip(namesakes);
-        pairs.find(|(one, other)| one != *other).map(|(one, other)| [one, other.clone()])
-    })
-}
-
-/// Returns the placeholders of each redacted place of a request. The place of the payload is `None`.
-fn redacted_places(candidate: &Candidate) -> Vec<(Option<&RedactedPlace>, Vec<Placeholder>)> {
-    let places = candidate.places.iter();
-    let mut found: Vec<_> =
-        places.map(|(place, template)| (Some(place), template.placeholders().cloned().collect())).collect();
-    found.push((None, candidate.payload.placeholders()));
-    found
 }

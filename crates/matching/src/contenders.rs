@@ -2,6 +2,7 @@
 
 use harproxy_compare::{PlaceholderScore, RecordedPayload};
 
+use super::candidate::Group;
 use super::choice::{self, LiveRequest};
 use super::matcher::Matcher;
 use super::score::FieldHashes;
@@ -40,6 +41,8 @@ pub enum ContenderState {
     LessExact,
     /// The chosen entry has more header fields that the request repeats.
     LowerScore,
+    /// The chosen entry agrees with more of the ignored parts.
+    OtherIgnored,
     /// The chosen entry is in an earlier fixture.
     LaterFixture,
     /// It is served only if there is no better response: a failure, or a 304 for a request without validators.
@@ -61,11 +64,18 @@ impl Matcher {
         let candidates = || groups.iter().flat_map(|group| group.candidates.iter().map(move |one| (one, *group)));
         let served: Vec<bool> = candidates().map(|(candidate, _)| sequence.was_served(candidate.ordinal)).collect();
         let winner = choice::choose(&groups, &request, self.options.repeat, &sequence, &[], &self.fixtures).ok();
-        let best = winner.as_ref().and_then(|winner| choice::rank(winner.candidate, &request, winner.rules));
-        let best = best.map(|(rank, _)| rank);
+        let rank = |candidate, group: &Group| {
+            let ignored = choice::ignored_parts(group, &request);
+            choice::rank(candidate, &request, &group.rules, &ignored).map(|(rank, _)| rank)
+        };
+        let best = winner.as_ref().and_then(|winner| {
+            let ordinal = winner.candidate.ordinal;
+            let (candidate, group) = candidates().find(|(candidate, _)| candidate.ordinal == ordinal)?;
+            rank(candidate, group)
+        });
 
         let contenders = candidates().zip(served).map(|((candidate, group), served)| {
-            let rank = choice::rank(candidate, &request, &group.rules).map(|(rank, _)| rank);
+            let rank = rank(candidate, group);
             let is_winner = winner.as_ref().is_some_and(|winner| winner.candidate.ordinal == candidate.ordinal);
             let state = match (rank, best) {
                 _ if is_winner => ContenderState::Chosen { again: served },
@@ -101,6 +111,7 @@ impl Matcher {
 fn state_of(rank: choice::Rank, best: choice::Rank, served: bool) -> ContenderState {
     match rank {
         _ if rank.class > best.class => ContenderState::LastResort,
+        _ if rank.ignored > best.ignored => ContenderState::OtherIgnored,
         _ if rank.fixture > best.fixture => ContenderState::LaterFixture,
         _ if served => ContenderState::Answered,
         _ if (rank.confirmed, rank.contradicted) > (best.confirmed, best.contradicted) => ContenderState::OtherSecrets,

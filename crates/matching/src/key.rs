@@ -120,11 +120,28 @@ impl<'u> View<'_, 'u> {
         if self.class.is_some() { self.origin() } else { self.parts.site() }
     }
 
+    /// Returns true if its origin belongs to a class of equal origins.
+    pub(super) fn has_class(&self) -> bool {
+        self.class.is_some()
+    }
+
+    /// Returns the path patterns that match.
+    fn patterns(&self) -> Vec<&PathPattern> {
+        let patterns = self.rules().flat_map(|rule| &rule.paths);
+        patterns.filter(|pattern| pattern.matches(self.parts.path)).collect()
+    }
+
+    /// Returns the variable segments of the path with their indexes.
+    pub(super) fn variable_segments(&self) -> Vec<(usize, &'u str)> {
+        let patterns = self.patterns();
+        let segments = self.parts.segments().enumerate();
+        segments.filter(|(n, _)| patterns.iter().any(|pattern| pattern.varies(*n))).collect()
+    }
+
     /// Returns the path with `{}` for each variable segment. Paths in normal form contain no braces.
     pub(super) fn path(&self) -> Cow<'u, str> {
         let path = self.parts.path;
-        let patterns = self.rules().flat_map(|rule| &rule.paths).filter(|pattern| pattern.matches(path));
-        let patterns: Vec<&PathPattern> = patterns.collect();
+        let patterns = self.patterns();
         if patterns.is_empty() {
             return Cow::Borrowed(path);
         }

@@ -7,7 +7,7 @@
 //! 2. `matcher`, `index`, `key`, `path`, `same_host`: the groups of entries with its method and URL.
 //! 3. `candidate`, `conditional`, `redacted_places`: the candidates, whose payload, required headers and
 //!    conditions fit.
-//! 4. `choice`, `score`, `session`: the candidate with the best rank that is next in sequence.
+//! 4. `choice`, `ignored`, `guess`, `score`, `session`: the candidate with the best rank that is next in sequence.
 //! 5. `answer`, `redirects`, `echo`: the outcome, after redirects that are followed.
 //!
 //! `explain` finds the near misses and a remedy. `contenders` explains a choice. `key` combines options and
@@ -22,6 +22,8 @@ mod conditional;
 mod contenders;
 mod echo;
 mod explain;
+mod guess;
+mod ignored;
 mod index;
 mod key;
 mod matcher;
@@ -44,10 +46,10 @@ use ::http::HeaderMap;
 
 pub use harproxy_compare::{DigestedPayload, MatchBody, PayloadDigester, SentPayload};
 
-pub use choice::Guess;
 pub use conditional::asks_for_websocket;
 pub use contenders::{Contender, ContenderState};
 pub use echo::{Echo, EchoEncoding, EchoedValue};
+pub use guess::Guess;
 pub use key::RequestEquality;
 pub use matcher::{Lookup, Matcher};
 pub use options::{MatchRule, MissingBody, Options, Redirects, Repeat};

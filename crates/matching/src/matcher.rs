@@ -183,9 +183,10 @@ impl Matcher {
         })
     }
 
-    /// Returns the parts of a URL if a group compares them with URLs that contain placeholders.
+    /// Returns the parts of a URL if a group compares them one by one: its URLs have placeholders or ignored parts.
     pub(super) fn open_url_view<'s>(&'s self, url: &'s NormalUrl, groups: &[&Group]) -> Option<View<'s, 's>> {
-        groups.iter().any(|group| group.open_urls).then(|| self.form.view(url.as_str()))
+        let is_needed = groups.iter().any(|group| group.open_urls || group.has_ignored);
+        is_needed.then(|| self.form.view(url.as_str()))
     }
 
     pub(super) fn sequence(&self, session: Option<&str>) -> SequenceState {

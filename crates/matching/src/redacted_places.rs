@@ -241,7 +241,7 @@ fn parameters<'u>(view: &View<'_, 'u>) -> impl Iterator<Item = &'u str> {
 }
 
 /// Returns the ignored parameters: name, index among those of this name, and the whole parameter.
-fn ignored_parameters<'u>(view: &View<'_, 'u>) -> impl Iterator<Item = (String, usize, &'u str)> {
+pub(super) fn ignored_parameters<'u>(view: &View<'_, 'u>) -> impl Iterator<Item = (String, usize, &'u str)> {
     let query: Option<&'u str> = view.parts.query;
     let ignored = query.into_iter().flat_map(|query| query.split('&')).filter(|parameter| view.ignores(parameter));
     let mut names: Vec<String> = Vec::new();

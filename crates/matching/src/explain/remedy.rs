@@ -11,6 +11,7 @@ use harproxy_support::shell_quote;
 
 use super::super::candidate::Candidate;
 use super::super::choice::{self, LiveRequest};
+use super::super::ignored::IgnoredParts;
 use super::super::index::Ordinal;
 use super::super::key::KeyForm;
 use super::super::matcher::Matcher;
@@ -139,12 +140,12 @@ impl Matcher {
         if query.method != entry.request.method || !same_url {
             return false;
         }
-        let candidate = Candidate::new(ordinal, at, fixture, &entry, &rules, &form);
+        let candidate = Candidate::new(ordinal, at, fixture, &entry, &rules, &form, true);
         let fields = FieldHashes::of_request(query.payload.headers());
         // Computed values depend on the rules of the run.
         let payload = query.payload.fresh();
         let request = LiveRequest { url: Some(&asked), fields: &fields, payload: &payload };
-        choice::rank(&candidate, &request, &rules).is_some()
+        choice::rank(&candidate, &request, &rules, &IgnoredParts::default()).is_some()
     }
 }
 

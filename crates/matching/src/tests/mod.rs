@@ -4,6 +4,7 @@ mod choosing;
 mod contenders;
 mod explaining;
 mod following;
+mod ignored;
 mod keys;
 mod placeholders;
 mod properties;

@@ -117,6 +117,7 @@ impl Account<'_> {
                 ContenderState::LessExact => {
                     "it matches any value in a redacted place; another entry matches the value that was sent".to_owned()
                 }
+                ContenderState::OtherIgnored => "another entry agrees in more of the ignored parts".to_owned(),
                 ContenderState::LaterFixture => "an earlier fixture has precedence".to_owned(),
                 ContenderState::LastResort => "used only if no better entry exists".to_owned(),
                 ContenderState::Differs(differences) => {
