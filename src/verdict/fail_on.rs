@@ -40,6 +40,12 @@ impl CheckId {
     pub const PASSTHROUGH: CheckId = CheckId::new("passthrough");
     /// A WebSocket, which can't be replayed yet.
     pub const WEBSOCKET: CheckId = CheckId::new("websocket");
+    /// An exchange whose response began before its request ended, which can't be replayed yet.
+    pub const STREAM: CheckId = CheckId::new("stream");
+    /// An entry that replay can't use, because a part of it is malformed.
+    pub const ENTRY_LEFT_OUT: CheckId = CheckId::new("entry-left-out");
+    /// The recorded request had credentials, and the live one has none.
+    pub const CREDENTIALS_MISSING: CheckId = CheckId::new("credentials-missing");
     /// CMD opened connections that bypass the proxy.
     pub const BYPASS: CheckId = CheckId::new("bypass");
     /// A recording in which nothing was recorded.
@@ -67,6 +73,9 @@ impl CheckId {
         (CheckId::STALE, "stale entry", "stale entries"),
         (CheckId::PASSTHROUGH, "request passed through", "requests passed through"),
         (CheckId::WEBSOCKET, "WebSocket refused", "WebSockets refused"),
+        (CheckId::STREAM, "stream refused", "streams refused"),
+        (CheckId::ENTRY_LEFT_OUT, "entry left out", "entries left out"),
+        (CheckId::CREDENTIALS_MISSING, "request without its credentials", "requests without their credentials"),
         (CheckId::BYPASS, "CMD went past the proxy", ""),
         (CheckId::NOTHING_RECORDED, "nothing was recorded", ""),
         (CheckId::FAILED_SERVED, "recorded failure served", "recorded failures served"),
@@ -138,6 +147,24 @@ const SELECTABLE: &[CheckId] = &[
     CheckId::STALE,
     CheckId::PASSTHROUGH,
     CheckId::WEBSOCKET,
+    CheckId::STREAM,
+    CheckId::ENTRY_LEFT_OUT,
+    CheckId::CREDENTIALS_MISSING,
+    CheckId::BYPASS,
+    CheckId::UNREADABLE,
+];
+
+/// The checks that fail a run by default, and with CMD also [`CheckId::NO_TRAFFIC`].
+const STANDARD: [CheckId; 9] = [
+    CheckId::MISS,
+    CheckId::OUT_OF_SCOPE,
+    CheckId::TRUNCATED,
+    CheckId::AMBIGUOUS,
+    CheckId::WEBSOCKET,
+    CheckId::STREAM,
+    CheckId::ENTRY_LEFT_OUT,
+    CheckId::BYPASS,
+    CheckId::UNREADABLE,
 ];
 
 /// The checks that fail a run whatever the options are: the recording is incomplete.
@@ -171,10 +198,11 @@ pub enum FailOnError {
 }
 
 impl FailOn {
-    /// Returns the default: missing and wrong responses fail a run, and with CMD also a run without traffic.
+    /// Returns the default: missing and wrong responses fail a run, as does traffic that could not be served or seen.
+    /// With CMD, a run without traffic fails, too.
     #[must_use]
     pub fn standard(with_cmd: bool) -> Self {
-        let mut checks = BTreeSet::from([CheckId::MISS, CheckId::OUT_OF_SCOPE, CheckId::TRUNCATED, CheckId::AMBIGUOUS]);
+        let mut checks = BTreeSet::from(STANDARD);
         if with_cmd {
             checks.insert(CheckId::NO_TRAFFIC);
         }
@@ -221,7 +249,7 @@ impl FailOn {
     /// use harproxy::verdict::{CheckId, FailOn};
     /// let without = |list| FailOn::parse(list, true).unwrap().without(&CheckId::WEBSOCKET, true);
     /// assert_eq!(without("+websocket"), "-websocket");
-    /// assert_eq!(without("+websocket,+unused"), "+unused");
+    /// assert_eq!(without("+unused"), "+unused,-websocket");
     /// assert_eq!(without("websocket,miss"), "miss");
     /// assert_eq!(without("websocket"), "none");
     /// ```
@@ -304,16 +332,14 @@ mod tests {
     #[test]
     fn default_fails_on_missing_and_wrong_responses_and_with_cmd_on_no_traffic() {
         let with_cmd = FailOn::standard(true);
-        let failing =
-            [CheckId::MISS, CheckId::OUT_OF_SCOPE, CheckId::TRUNCATED, CheckId::AMBIGUOUS, CheckId::NO_TRAFFIC];
-        for check in failing {
+        for check in STANDARD.into_iter().chain([CheckId::NO_TRAFFIC]) {
             assert_eq!(with_cmd.severity(&check), Severity::Error, "{check}");
         }
         let listed = [
             CheckId::UNUSED,
             CheckId::STALE,
             CheckId::PASSTHROUGH,
-            CheckId::WEBSOCKET,
+            CheckId::CREDENTIALS_MISSING,
             CheckId::TLS_REFUSED,
             CheckId::new("drift/field-missing"),
         ];
@@ -328,7 +354,7 @@ mod tests {
         assert_eq!(failing("miss"), ["miss"]);
         assert_eq!(failing("miss, unused"), ["miss", "unused"]);
         assert_eq!(
-            failing("+unused,-ambiguous"),
+            failing("+unused,-ambiguous,-websocket,-stream,-entry-left-out,-bypass,-unreadable"),
             ["miss", "out-of-scope", "truncated", "no-traffic", "unused"],
             "signs alone start from the default"
         );

@@ -23,6 +23,7 @@ const outcome = (name) => {
 const KINDS = {
   miss: 'Miss', 'out-of-scope': 'Out of scope', truncated: 'Truncated answer', ambiguous: 'Ambiguous', 'no-traffic': 'No traffic',
   unused: 'Unused', stale: 'Stale', passthrough: 'Passed through', websocket: 'WebSocket', bypass: 'Past the proxy',
+  stream: 'Stream', 'entry-left-out': 'Entry left out', 'credentials-missing': 'Credentials missing',
   'nothing-recorded': 'Nothing recorded', 'failed-served': 'Recorded failure', 'tls-refused': 'Certificate refused',
   unreadable: 'Unreadable', lost: 'Lost', 'upstream-failed': 'Upstream failed',
 };
