@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::entry_view::{self, normal_url};
 use crate::verdict::{CheckId, Finding, Location, Severity};
-use harproxy_compare::{Content, Digest, Fingerprint, Fingerprinter};
+use harproxy_compare::{Content, Digest, Fingerprint, Fingerprinter, KEY_HEADERS, key_header_values};
 use harproxy_har::{Entry, Fixture};
 use harproxy_redact::{Placeholder, placeholder};
 
@@ -89,7 +89,7 @@ fn finding(fixture: &Fixture, group: &[GroupedEntry], different: &Placeholders) 
     })
 }
 
-/// Reads an entry, and the digest of its request payload. Returns `None` for an entry that cannot be read.
+/// Reads an entry, and the digest of the key headers and payload of its request. Returns `None` for an entry that cannot be read.
 fn read(fixture: &Fixture, index: usize) -> Option<(Digest, GroupedEntry)> {
     let entry = fixture.entry(index).ok()?;
     let Entry { request, response, .. } = &*entry;
@@ -99,7 +99,10 @@ fn read(fixture: &Fixture, index: usize) -> Option<(Digest, GroupedEntry)> {
     for text in std::iter::once(request.url.as_bytes()).chain(request.headers.iter().map(|header| &header.value[..])) {
         placeholders.extend(placeholder::find(text).map(|found| found.placeholder));
     }
-    Some((payload.digest, GroupedEntry { index, placeholders, status: response.status, response: content.digest }))
+    let mut key = Fingerprinter::default();
+    key.add("payload", &payload.digest);
+    key_header_values(&request.headers, &KEY_HEADERS).iter().for_each(|(name, value)| key.add(name, value));
+    Some((key.finish().digest, GroupedEntry { index, placeholders, status: response.status, response: content.digest }))
 }
 
 /// Returns the placeholders that occur in the fixture's responses: headers, trailers and payloads.

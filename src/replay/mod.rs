@@ -129,7 +129,7 @@ impl Replayer {
             max_age: plan.max_age.map(|age| MaxAge { age, now }),
             passthrough,
             local: plan.local.then(|| Arc::new(UpstreamSource::local(answers.timeouts))),
-            routes: ArcSwap::from_pointee(Routes::new(matcher, answers, on_miss.clone())),
+            routes: ArcSwap::from_pointee(Routes::new(matcher, answers, on_miss.clone(), Arc::default())),
             live,
             on_miss,
             recorder,
@@ -154,7 +154,7 @@ impl Replayer {
         let before = self.routes.load_full();
         let options = before.fixtures.options.clone();
         let matcher = Matcher::new(fixtures, options.scope.clone(), self.matching.clone())?;
-        let routes = Arc::new(Routes::new(matcher, options, self.on_miss.clone()));
+        let routes = Arc::new(Routes::new(matcher, options, self.on_miss.clone(), before.fixtures.guesses.clone()));
         let (next, previous) = (routes.fixtures.clone(), &before.fixtures.matcher);
         next.matcher.inherit_state(previous);
         self.routes.store(routes);

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::Replayer;
 use crate::pipeline::{Exchange, Router, SourceList, TlsRefusal, TunnelRoute};
-use crate::source::fixture::{FixtureOptions, FixtureSource, passthrough};
+use crate::source::fixture::{FixtureOptions, FixtureSource, Guesses, passthrough};
 use crate::source::{RefusingSource, Source, is_local};
 use crate::verdict::request::ResultKind;
 use crate::verdict::{CheckId, Finding, Severity};
@@ -28,7 +28,13 @@ pub(super) struct Routes {
 
 impl Routes {
     /// Routes over these fixtures; `on_miss` is the source of what they don't answer, if they pass it on.
-    pub(super) fn new(matcher: Matcher, options: FixtureOptions, on_miss: Option<Arc<dyn Source>>) -> Self {
+    /// `guesses` is the account of the routes that these replace.
+    pub(super) fn new(
+        matcher: Matcher,
+        options: FixtureOptions,
+        on_miss: Option<Arc<dyn Source>>,
+        guesses: Arc<Guesses>,
+    ) -> Self {
         let refusing = RefusingSource {
             scope: match &options.scope {
                 Some(globs) => globs.sources().to_vec(),
@@ -37,7 +43,7 @@ impl Routes {
             noise: options.noise,
             fail_on: options.fail_on.clone(),
         };
-        let fixtures = Arc::new(FixtureSource::new(matcher, options));
+        let fixtures = Arc::new(FixtureSource::new(matcher, options).with_guesses(guesses));
         let first: Arc<dyn Source> = fixtures.clone();
         Routes {
             fixtures,

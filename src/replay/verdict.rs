@@ -25,6 +25,7 @@ pub(super) fn verdict(
     let (matcher, options) = (&source.matcher, &source.options);
     let counts = Counts { upstream_connections, ..collector.replay_counts() };
     let mut findings = collector.findings();
+    findings.extend(source.guesses.findings());
     let used = matcher.used();
     // A request that an entry was chosen for may still wait for its response.
     let has_traffic = has_traffic(&counts, collector.forwarded(), &findings) || used.iter().any(|used| *used > 0);

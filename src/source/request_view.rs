@@ -11,6 +11,8 @@ use harproxy_matching::asks_for_websocket;
 /// The head of a request with a valid URL.
 #[derive(Clone, Copy)]
 pub(super) struct RequestView<'a> {
+    /// The id in events and reports.
+    pub(super) id: u64,
     pub(super) method: &'a Method,
     pub(super) url: &'a NormalUrl,
     pub(super) headers: &'a HeaderMap,
@@ -23,11 +25,11 @@ pub(super) struct RequestView<'a> {
 impl<'a> RequestView<'a> {
     /// Returns the head of a request, and its outcome. `None` if the URL is invalid.
     pub(super) fn of(exchange: &'a mut Exchange<'_>, now: Option<SystemTime>) -> Option<(Self, &'a mut Outcome)> {
-        let now = now.unwrap_or(exchange.started);
+        let (id, now) = (exchange.id(), now.unwrap_or(exchange.started));
         let (url, request, redaction, outcome) = exchange.split();
         let url = url.as_ref().ok()?;
         let (method, headers, version) = (request.method(), request.headers(), request.version());
-        Some((RequestView { method, url, headers, version, now, redaction }, outcome))
+        Some((RequestView { id, method, url, headers, version, now, redaction }, outcome))
     }
 
     /// Returns `METHOD URL` without secrets.

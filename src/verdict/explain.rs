@@ -168,10 +168,25 @@ impl Explanation {
 /// configuration can distinguish the entries. `place` returns the place of an entry.
 #[must_use]
 pub fn describe_guess(guess: &Guess, place: impl Fn(EntryRef) -> EntryPlace) -> (String, String) {
+    /// The most entries that are listed.
+    const MAX_LISTED: usize = 8;
     let mut among = guess.among.clone();
     // The text does not depend on the entry that was served: it is the same finding.
     among.sort_unstable();
-    let among: Vec<String> = among.into_iter().map(|at| place(at).to_string()).collect();
+    let more = among.len().saturating_sub(MAX_LISTED);
+    let mut among: Vec<String> = among.into_iter().take(MAX_LISTED).map(|at| place(at).to_string()).collect();
+    if more > 0 {
+        among.push(format!("{more} more"));
+    }
+    if !guess.headers.is_empty() {
+        let names: Vec<String> = guess.headers.iter().map(|name| format!("`{name}`")).collect();
+        let text = format!(
+            "served by guess: {} differ in the header {} and in their responses, and none has the value of the request",
+            list(&among),
+            list(&names)
+        );
+        return (text, "record the request, or send the recorded value".to_owned());
+    }
     if !guess.ignored.is_empty() {
         let ignored = list(&guess.ignored);
         let text = format!(
@@ -418,6 +433,9 @@ mod tests {
             placeholders: vec![password(2), password(1)],
             ignored: vec![],
             tokens_alone: false,
+            headers: vec![],
+            sent: 0,
+            secrets: vec![],
         };
         let described = describe_guess(&guess, place);
         assert!(described.0.contains("hars/api.har#1 (line 10) and hars/api.har#2 (line 20) differ"), "{described:?}");

@@ -209,13 +209,22 @@ impl FailOn {
         FailOn(checks)
     }
 
+    /// Returns the checks of `--strict`: also requests without their credentials, and unused entries.
+    #[must_use]
+    pub fn strict(with_cmd: bool) -> Self {
+        let mut fail_on = FailOn::standard(with_cmd);
+        fail_on.0.extend([CheckId::CREDENTIALS_MISSING, CheckId::UNUSED]);
+        fail_on
+    }
+
     /// Parses a list. Words without a sign are the whole set. If every word has a sign, the list changes
     /// [`FailOn::standard`]. Words apply from left to right.
     pub fn parse(list: &str, with_cmd: bool) -> Result<Self, FailOnError> {
         FailOn::standard(with_cmd).apply(list)
     }
 
-    fn apply(self, list: &str) -> Result<Self, FailOnError> {
+    /// Parses a list as [`FailOn::parse`] does, with this set in the place of the default.
+    pub fn apply(self, list: &str) -> Result<Self, FailOnError> {
         let words: Vec<&str> = list.split(',').map(str::trim).collect();
         let is_change = words.iter().all(|word| word.starts_with(['+', '-']));
         let mut fail_on = if is_change { self } else { FailOn(BTreeSet::new()) };

@@ -26,10 +26,12 @@ mod har_quirks;
 mod har_reading;
 mod html_report;
 mod ignored_parts;
+mod key_headers;
 mod killed;
 #[cfg(target_os = "linux")]
 mod limits;
 mod live;
+mod logins;
 mod lookup_corpus;
 mod merging;
 mod near_misses;

@@ -105,7 +105,8 @@ pub fn diff<'a>(left: &'a Exchange<'_>, right: &'a Exchange<'_>, projection: &Pr
         diff_urls(&a.url, &b.url, found);
     }
     if keys[0].headers != keys[1].headers {
-        let [a, b] = [a, b].map(|request| fields(&request.headers, |_, value| Some(placeholder::mask(value))));
+        let [a, b] =
+            [a, b].map(|request| fields(&request.headers, |name, value| projection.request_header(name, value)));
         compare_named(&a, &b, Location::RequestHeader, found);
     }
     if keys[0].content != keys[1].content {
@@ -358,10 +359,14 @@ mod tests {
             urls in [URL, URL],
             sent in [text(), text()],
             values in ["[12]", "[12]"],
+            operations in ["[aAb]", "[aAb]"],
             received in [text(), text()],
         ) {
             let [left, right] = [0, 1].map(|at| {
-                exchange(&urls[at], &sent[at], &[("x-a", &values[at]), ("date", &values[at])], &received[at])
+                let fields = [("x-a", &*values[at]), ("date", &values[at])];
+                let mut exchange = exchange(&urls[at], &sent[at], &fields, &received[at]);
+                exchange.request.headers.to_mut().push("SOAPAction", operations[at].clone());
+                exchange
             });
             let projection = Projection::default();
             let responses = [&left, &right].map(|one| projection.response_key("POST", &one.response));

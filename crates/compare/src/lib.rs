@@ -57,7 +57,7 @@ pub use pair::pair_exchanges;
 pub use pairing::{Pairing, align};
 pub use path_diff::{PathDiff, PathSegments, PathStep};
 pub use payload_diff::{PayloadDiff, PayloadDiffKind, diff_long_payloads, diff_payloads};
-pub use projection::{Projection, RequestKey, ResponseKey};
+pub use projection::{KEY_HEADERS, Projection, RequestKey, ResponseKey, key_header_values};
 pub use recorded::{CutLengths, RecordedPayload};
 pub use sent::SentPayload;
 pub use stream_digest::{DigestedPayload, PayloadDigester};

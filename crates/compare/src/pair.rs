@@ -6,6 +6,7 @@ use harproxy_http::url::{Parts, is_loopback_host};
 use harproxy_redact::placeholder;
 use url::form_urlencoded;
 
+use crate::projection::{KEY_HEADERS, key_header_values};
 use crate::{Body, Content, ContentKey, Exchange, Pairing, Projection, Request, RequestKey};
 
 /// Pairs the exchanges of two recordings.
@@ -24,7 +25,8 @@ pub fn pair_exchanges(left: &[Exchange<'_>], right: &[Exchange<'_>], projection:
     exclude_repeats(&mut pairing, &left_keys, &right_keys);
     let shapes = [left, right].map(|list| list.iter().map(|one| request_shape(&one.request)).collect::<Vec<_>>());
     pairing.pair_by_key(|at| &shapes[0][at], |at| &shapes[1][at]);
-    pairing.pair_by_key(|at| &shapes[0][at].path, |at| &shapes[1][at].path);
+    let operation = |shape: &RequestShape| (shape.path.clone(), shape.headers.clone());
+    pairing.pair_by_key(|at| operation(&shapes[0][at]), |at| operation(&shapes[1][at]));
     pairing
 }
 
@@ -69,6 +71,8 @@ fn exclude_repeats(pairing: &mut Pairing, left: &[ExchangeKeys], right: &[Exchan
 struct RequestShape {
     /// Method, origin and path, with `{}` for identifiers.
     path: String,
+    /// The headers that select an operation.
+    headers: Vec<(String, Vec<u8>)>,
     /// The names of the query parameters.
     query: Vec<String>,
     /// The names of the fields or members of the payload, or its kind.
@@ -83,6 +87,7 @@ fn request_shape(request: &Request<'_>) -> RequestShape {
     let query = parts.query.unwrap_or_default();
     RequestShape {
         path: format!("{} {origin}/{}", request.method, segments.join("/")),
+        headers: key_header_values(&request.headers, &KEY_HEADERS),
         query: form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name.into_owned()).collect(),
         payload: payload_shape(&request.body),
     }

@@ -16,8 +16,21 @@ use crate::{Body, BodyRules, ContentKey, Request, Response, VolatileRules};
 pub struct Projection {
     /// The rules for response values that do not count.
     pub volatile: VolatileRules,
-    /// True if request headers count. Like replay, most callers ignore them.
+    /// True if all request headers count. Like replay, most callers compare [`KEY_HEADERS`] alone.
     pub request_headers: bool,
+}
+
+/// The request headers that select an operation, in lower case. Requests that differ in one are different requests.
+pub const KEY_HEADERS: [&str; 4] = ["soapaction", "x-amz-target", "x-http-method-override", "x-method-override"];
+
+/// Returns the values of request headers that count, ignoring case and placeholders.
+#[must_use]
+pub fn key_header_values(headers: &Headers, names: &[impl AsRef<str>]) -> Vec<(String, Vec<u8>)> {
+    let values = |name: &str| {
+        let masked = headers.get_all(name).map(|value| placeholder::mask(value).to_ascii_lowercase());
+        masked.map(|value| (name.to_owned(), value)).collect::<Vec<_>>()
+    };
+    names.iter().flat_map(|name| values(name.as_ref())).collect()
 }
 
 /// The parts of a request that count. Two requests are equal if their keys are.
@@ -26,8 +39,8 @@ pub struct RequestKey {
     pub method: String,
     /// The URL without placeholders.
     pub url: Vec<u8>,
-    /// The header fields, if they count.
-    pub headers: Option<Digest>,
+    /// The header fields that count: all, or [`KEY_HEADERS`].
+    pub headers: Digest,
     pub content: ContentKey,
 }
 
@@ -85,8 +98,16 @@ impl Projection {
         RequestKey {
             method: request.method.clone().into_owned(),
             url: placeholder::mask(request.url.as_bytes()).into_owned(),
-            headers: self.request_headers.then(|| fields_digest(&request.headers, |_, value| Some(value.into()))),
+            headers: fields_digest(&request.headers, |name, value| self.request_header(name, value)),
             content: BodyRules::default().content_key(&request.body),
+        }
+    }
+
+    /// Returns the part of a request header that counts, without placeholders. `name` is in lower case.
+    pub(super) fn request_header<'v>(&self, name: &str, value: &'v [u8]) -> Option<Cow<'v, [u8]>> {
+        match self.request_headers {
+            true => Some(placeholder::mask(value)),
+            false => KEY_HEADERS.contains(&name).then(|| placeholder::mask(value).to_ascii_lowercase().into()),
         }
     }
 

@@ -29,6 +29,8 @@ pub enum RecordedPayload {
     Absent,
     /// The payload was not kept, or does not count: it equals any payload.
     Any,
+    /// The HAR of another tool has no payload. There was none, or the tool left it out: it equals any payload.
+    Unstated,
     Complete {
         bytes: Digest,
         /// The digest of its meaning, if not only its bytes are compared.
@@ -106,10 +108,23 @@ impl RecordedPayload {
         }
     }
 
+    /// Returns true if a sent payload that fits may differ from the one that was recorded, because not all of that was
+    /// kept. A payload that does not count is not partial.
+    #[must_use]
+    pub fn is_partial(&self, sent: &SentPayload<'_>, rules: &BodyRules) -> bool {
+        match self {
+            RecordedPayload::Any => rules.mode != MatchBody::Ignore,
+            RecordedPayload::Unstated => !sent.is_empty(),
+            RecordedPayload::Cut { .. } => true,
+            RecordedPayload::Template(template) => matches!(**template, PayloadTemplate::Text { is_cut: true, .. }),
+            _ => false,
+        }
+    }
+
     /// Returns true if a sent payload equals this one, which has no placeholders.
     fn equals(&self, sent: &SentPayload<'_>, rules: &BodyRules) -> bool {
         match self {
-            RecordedPayload::Any => true,
+            RecordedPayload::Any | RecordedPayload::Unstated => true,
             RecordedPayload::Absent => sent.is_empty() || rules.mode == MatchBody::Ignore,
             RecordedPayload::Unreadable(_) | RecordedPayload::Template(_) => false,
             _ if sent.is_empty() => false,

@@ -16,7 +16,7 @@ use super::conditional::Condition;
 use super::echo::EchoSource;
 use super::index::Ordinal;
 use super::matcher::{Lookup, Matcher};
-use super::score::FieldHashes;
+use super::score::LiveHeaders;
 use super::session::SequenceState;
 use super::{Chosen, EchoedValue, EntryRef, Guess, Miss, MissKind, Outcome, Query, Redirects, SameHost, redirects};
 
@@ -38,13 +38,16 @@ impl Matcher {
         payload: &SentPayload<'_>,
         session: Option<&str>,
     ) -> Result<Outcome, MissKind> {
-        let fields = FieldHashes::of_request(payload.headers());
-        let request = LiveRequest { url: None, fields: &fields, payload };
+        let headers = LiveHeaders::new(payload.headers(), &self.redaction);
+        let request = LiveRequest { url: None, headers: &headers, payload };
         let sequence = self.sequence(session);
         let choice = self.choose(lookup, &request, &sequence, &[])?;
+        let recorded = Some(&choice.candidate.credentials).filter(|_| headers.credentials.is_empty());
+        let missing_credentials = recorded.map(|recorded| recorded.names().map(str::to_owned).collect());
         let target = Target { method: lookup.method.into(), url: Cow::Borrowed(lookup.url) };
         let navigation = payload.headers().get("sec-fetch-mode").is_some_and(|mode| mode == "navigate");
-        self.follow(target, choice, &request, &sequence, navigation)
+        let outcome = self.follow(target, choice, &request, &sequence, navigation)?;
+        Ok(outcome.with_missing_credentials(missing_credentials.unwrap_or_default()))
     }
 
     /// Explains a miss of [`Matcher::choose_found`]. It compares the request with many entries, which takes a while.
@@ -208,6 +211,7 @@ impl Matcher {
             same_host,
             guess: chain.guess,
             echoed: chain.echoed,
+            missing_credentials: Vec::new(),
         }
     }
 }

@@ -12,9 +12,11 @@ use harproxy_compare::{
 use indexmap::IndexMap;
 
 use super::conditional::Condition;
+use super::credentials::Credentials;
 use super::ignored::{self, IgnoredParts};
 use super::index::Ordinal;
 use super::key::{KeyForm, Rules, View};
+use super::ranked_headers::RankedHeaders;
 use super::redacted_places::RedactedPlaces;
 use super::score::FieldHashes;
 use super::{EntryRef, MissKind, MissingBody, redirects};
@@ -31,11 +33,13 @@ pub(super) struct Candidate {
     pub(super) at: EntryRef,
     pub(super) payload: RecordedPayload,
     pub(super) headers: FieldHashes,
+    pub(super) ranked_headers: RankedHeaders,
+    pub(super) credentials: Credentials,
     pub(super) condition: Condition,
     pub(super) status: i32,
     /// The `Location` of a redirect.
     pub(super) location: Option<Box<str>>,
-    /// The values of the `--match-header` names, in their order.
+    /// The values of the headers of the match key, in the order of their names; empty if it has none of them.
     pub(super) required: Box<[Vec<RequiredValue>]>,
     /// The places of placeholders in its URL and in its headers.
     pub(super) places: RedactedPlaces,
@@ -47,7 +51,7 @@ pub(super) struct Candidate {
     response: OnceLock<Fingerprint>,
 }
 
-/// A recorded value of a header that must be equal (`--match-header`).
+/// A recorded value of a header of the match key.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct RequiredValue {
     pub(super) value: Bytes,
@@ -80,12 +84,14 @@ impl Candidate {
         form: &KeyForm,
         is_alone: bool,
     ) -> Self {
-        let values = |name: &String| entry.request.headers.get_all(name).map(RequiredValue::new).collect();
+        let sent = &entry.request.headers;
+        let values = |name: &String| sent.get_all(name).map(RequiredValue::new).collect();
+        let has_required = rules.match_headers.iter().any(|name| sent.get(name).is_some());
         let url = normal(&entry.request.url);
         let view = url.as_deref().map(|url| form.view(url));
         let has_placeholders = url.as_deref().is_some_and(|url| placeholder::may_occur_in(url.as_bytes()));
         Candidate {
-            places: RedactedPlaces::of(view.as_ref().filter(|_| has_placeholders), &entry.request.headers),
+            places: RedactedPlaces::of(view.as_ref().filter(|_| has_placeholders), sent),
             ignored: match is_alone {
                 true => IgnoredParts::default(),
                 false => read_ignored(view.as_ref(), fixture, at.entry, entry, &rules.body),
@@ -93,11 +99,13 @@ impl Candidate {
             ordinal,
             at,
             payload: read_recorded(fixture, at.entry, entry, &rules.body),
-            headers: FieldHashes::of_entry(&entry.request.headers, rules.score_all_headers),
+            headers: FieldHashes::of_entry(sent, rules.score_all_headers),
+            ranked_headers: RankedHeaders::of_entry(sent),
+            credentials: Credentials::of_entry(sent, &form.redaction),
             condition: Condition::of(entry),
             status: entry.response.status,
             location: redirects::location(entry).map(String::into_boxed_str),
-            required: rules.match_headers.iter().map(values).collect(),
+            required: rules.match_headers.iter().filter(|_| has_required).map(values).collect(),
             content: match &entry.response.content.stored {
                 Storage::Text(text) if !text.is_empty() => Ok(()).into(),
                 _ => OnceLock::new(),
@@ -132,7 +140,17 @@ impl Candidate {
     }
 
     fn class_key(&self) -> ClassKey<'_> {
-        (self.at.fixture, &self.payload, &self.headers, &self.condition, &*self.required, &self.places, &self.ignored)
+        ClassKey {
+            fixture: self.at.fixture,
+            payload: &self.payload,
+            headers: &self.headers,
+            ranked_headers: &self.ranked_headers,
+            credentials: &self.credentials,
+            condition: &self.condition,
+            required: &self.required,
+            places: &self.places,
+            ignored: &self.ignored,
+        }
     }
 }
 
@@ -184,15 +202,18 @@ impl<'a> CandidateClass<'a> {
 }
 
 /// The properties that are equal in a class.
-type ClassKey<'a> = (
-    usize,
-    &'a RecordedPayload,
-    &'a FieldHashes,
-    &'a Condition,
-    &'a [Vec<RequiredValue>],
-    &'a RedactedPlaces,
-    &'a IgnoredParts,
-);
+#[derive(PartialEq, Eq, Hash)]
+struct ClassKey<'a> {
+    fixture: usize,
+    payload: &'a RecordedPayload,
+    headers: &'a FieldHashes,
+    ranked_headers: &'a RankedHeaders,
+    credentials: &'a Credentials,
+    condition: &'a Condition,
+    required: &'a [Vec<RequiredValue>],
+    places: &'a RedactedPlaces,
+    ignored: &'a IgnoredParts,
+}
 
 /// A group with more classes has an index by payload. A recording may have a single GraphQL endpoint.
 const MAX_UNINDEXED: usize = 16;
@@ -229,9 +250,13 @@ impl Group {
         }
         let candidates = candidates.into_boxed_slice();
         let classes = classes(&candidates);
-        // A redirect may pass the payload on to another group.
+        // A redirect may pass the payload on to another group. Payloads that are not known in the same way rank equally.
+        let is_unknown = |payload| matches!(payload, &RecordedPayload::Any | &RecordedPayload::Unstated);
         let needs_body = candidates.iter().any(|one| {
-            one.location.is_some() || one.ignored.need_body() || !matches!(one.payload, RecordedPayload::Any)
+            one.location.is_some()
+                || one.ignored.need_body()
+                || !is_unknown(&one.payload)
+                || one.payload != candidates[0].payload
         });
         let by_payload = (classes.len() > MAX_UNINDEXED).then(|| Box::new(PayloadIndex::new(&candidates, &classes)));
         let open_urls = candidates.iter().any(|one| one.places.has_url_places());
@@ -288,7 +313,7 @@ impl PayloadIndex {
 /// Reads the payload of an entry's request. An error becomes [`RecordedPayload::Unreadable`].
 pub(super) fn read_recorded(fixture: &Fixture, at: usize, entry: &Entry, rules: &BodyRules) -> RecordedPayload {
     // Other tools leave payloads out. A fixture of harproxy has every payload that was sent.
-    let without = if fixture.is_own() { RecordedPayload::Absent } else { RecordedPayload::Any };
+    let without = if fixture.is_own() { RecordedPayload::Absent } else { RecordedPayload::Unstated };
     if rules.mode == MatchBody::Ignore {
         return RecordedPayload::Any;
     }

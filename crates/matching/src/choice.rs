@@ -12,7 +12,7 @@ use super::guess::{self, Guess};
 use super::ignored::IgnoredParts;
 use super::index::Ordinal;
 use super::key::{Rules, View};
-use super::score::FieldHashes;
+use super::score::LiveHeaders;
 use super::session::SequenceState;
 use super::{MissKind, Repeat};
 use harproxy_har::Fixture;
@@ -22,7 +22,7 @@ use harproxy_har::Fixture;
 pub(super) struct LiveRequest<'a, 'p> {
     /// The URL, if a candidate has placeholders in its URL.
     pub(super) url: Option<&'a View<'a, 'a>>,
-    pub(super) fields: &'a FieldHashes,
+    pub(super) headers: &'a LiveHeaders,
     pub(super) payload: &'a SentPayload<'p>,
 }
 
@@ -46,7 +46,7 @@ pub(super) struct Rank {
     pub(super) confirmed: Reverse<usize>,
     /// The number of redacted places with a value in the request that is known to be another one.
     pub(super) contradicted: usize,
-    /// The number of ignored parts in which request and entry differ.
+    /// The number of ignored parts in which request and entry differ. A payload of which not all was kept counts, too.
     pub(super) ignored: usize,
     /// The number of its fixture. Earlier fixtures are preferred.
     pub(super) fixture: usize,
@@ -55,6 +55,10 @@ pub(super) struct Rank {
     pub(super) unknown: usize,
     /// Whether the recorded request has the same condition: range or validators.
     pub(super) same_condition: Reverse<bool>,
+    /// The number of headers that select a representation in which request and entry differ.
+    pub(super) headers: usize,
+    /// The number of headers with credentials that only one of request and entry has.
+    pub(super) credentials: usize,
     /// The number of recorded header fields that the request repeats.
     pub(super) score: Reverse<usize>,
 }
@@ -113,15 +117,17 @@ pub(super) fn choose<'a>(
             .find_map(|equals| Some((next(equals, sequence, passed)?, equals)))
             .ok_or(MissKind::UsedUp)?,
     };
-    let others = best.iter().map(|one| one.class).filter(|class| !class.contains(chosen.candidate));
-    let guess = match best {
-        [] | [_] => None,
-        [first, ..] => {
-            let (candidate, fixture) = (chosen.candidate, &fixtures[fixture]);
-            let by_ignored = (first.rank.ignored > 0).then(|| guess::by_ignored(candidate, others.clone(), fixture));
-            by_ignored.flatten().or_else(|| guess::by_placeholders(candidate, others, fixture))
-        }
-    };
+    let (candidate, fixture) = (chosen.candidate, &fixtures[fixture]);
+    let others = best.iter().map(|one| one.class).filter(|class| !class.contains(candidate));
+    let mut guess = None;
+    if let [first, _, ..] = best {
+        guess = (first.rank.ignored > 0).then(|| guess::by_ignored(candidate, others.clone(), fixture)).flatten();
+        guess = guess.or_else(|| guess::by_placeholders(candidate, others, request, fixture));
+    }
+    if let Some(first) = best.first().filter(|first| guess.is_none() && first.rank.headers > 0) {
+        let alike = ranked.iter().filter(|one| one.rank.without_headers() == first.rank.without_headers());
+        guess = guess::by_headers(candidate, alike.map(|one| one.class), &request.headers.ranked, fixture);
+    }
     Ok(Choice { guess, ..chosen })
 }
 
@@ -130,6 +136,13 @@ pub(super) fn ignored_parts(group: &Group, request: &LiveRequest<'_, '_>) -> Ign
     match group.has_ignored {
         true => IgnoredParts::of_request(request.url, request.payload, &group.rules.body),
         false => IgnoredParts::default(),
+    }
+}
+
+impl Rank {
+    /// Returns the rank as if the headers of requests did not count.
+    fn without_headers(self) -> Self {
+        Rank { headers: 0, credentials: 0, score: Reverse(0), ..self }
     }
 }
 
@@ -177,8 +190,9 @@ pub(super) fn rank(
     ignored: &IgnoredParts,
 ) -> Option<(Rank, Option<u16>)> {
     let admission = candidate.condition.admits(request.payload.headers())?;
-    let required = rules.match_headers.iter().zip(&candidate.required);
-    if !required.into_iter().all(|(name, recorded)| same_values(request.payload.headers(), name, recorded)) {
+    let recorded = candidate.required.iter().map(Vec::as_slice).chain(std::iter::repeat(&[][..]));
+    let mut required = rules.match_headers.iter().zip(recorded);
+    if !required.all(|(name, recorded)| same_values(request.payload.headers(), name, recorded)) {
         return None;
     }
     let (score, unknown) = placeholder_score(candidate, request, rules)?;
@@ -187,10 +201,13 @@ pub(super) fn rank(
         fixture: candidate.at.fixture,
         confirmed: Reverse(score.confirmed),
         contradicted: score.contradicted,
-        ignored: candidate.ignored.differences(ignored).count(),
+        ignored: candidate.ignored.differences(ignored).count()
+            + usize::from(candidate.payload.is_partial(request.payload, &rules.body)),
         unknown,
         same_condition: Reverse(admission.same_condition),
-        score: Reverse(request.fields.score(&candidate.headers)),
+        headers: request.headers.ranked.differences(&candidate.ranked_headers).count(),
+        credentials: request.headers.credentials.differences(&candidate.credentials),
+        score: Reverse(request.headers.fields.score(&candidate.headers)),
     };
     Some((rank, admission.status))
 }
@@ -211,7 +228,7 @@ pub(super) fn placeholder_score(
     Some((score, unknown))
 }
 
-/// Compares the values of a header that must be equal (`--match-header`), ignoring case. A header that only one side
+/// Compares the values of a header of the match key, ignoring case. A header that only one side
 /// has is a difference.
 pub(super) fn same_values(headers: &HeaderMap, name: &str, recorded: &[RequiredValue]) -> bool {
     let mut sent = headers.get_all(name).iter();

@@ -5,7 +5,7 @@ use harproxy_compare::{PlaceholderScore, RecordedPayload};
 use super::candidate::Group;
 use super::choice::{self, LiveRequest};
 use super::matcher::Matcher;
-use super::score::FieldHashes;
+use super::score::LiveHeaders;
 use super::{Difference, EntryRef, Query};
 
 /// An entry with the method and URL of a request.
@@ -39,6 +39,10 @@ pub enum ContenderState {
     OtherSecrets,
     /// It fits any value in a redacted place where the chosen entry has the value of the request.
     LessExact,
+    /// The chosen entry agrees in more of the headers that select a representation, such as `Accept`.
+    OtherHeaders,
+    /// The chosen entry was recorded with the credentials that the request has, or without those that it lacks.
+    OtherCredentials,
     /// The chosen entry has more header fields that the request repeats.
     LowerScore,
     /// The chosen entry agrees with more of the ignored parts.
@@ -58,8 +62,8 @@ impl Matcher {
     pub fn contenders(&self, query: &Query<'_>, session: Option<&str>) -> Vec<Contender> {
         let groups = self.load(&self.find(query.method, query.url));
         let url = self.open_url_view(query.url, &groups);
-        let fields = FieldHashes::of_request(query.payload.headers());
-        let request = LiveRequest { url: url.as_ref(), fields: &fields, payload: &query.payload };
+        let headers = LiveHeaders::new(query.payload.headers(), &self.redaction);
+        let request = LiveRequest { url: url.as_ref(), headers: &headers, payload: &query.payload };
         let sequence = self.sequence(session).dry_run();
         let candidates = || groups.iter().flat_map(|group| group.candidates.iter().map(move |one| (one, *group)));
         let served: Vec<bool> = candidates().map(|(candidate, _)| sequence.was_served(candidate.ordinal)).collect();
@@ -88,7 +92,7 @@ impl Matcher {
                 (Some(_), None) => ContenderState::Waits,
             };
             let entry = self.fixtures[candidate.at.fixture].entry(candidate.at.entry);
-            let names = entry.map(|entry| fields.names(&entry.request.headers, group.rules.score_all_headers));
+            let names = entry.map(|entry| headers.fields.names(&entry.request.headers, group.rules.score_all_headers));
             let (repeated, lacking) = names.unwrap_or_default();
             let placeholders = choice::placeholder_score(candidate, &request, &group.rules).unwrap_or_default().0;
             Contender { at: candidate.at, repeated, lacking, placeholders, state }
@@ -117,6 +121,8 @@ fn state_of(rank: choice::Rank, best: choice::Rank, served: bool) -> ContenderSt
         _ if (rank.confirmed, rank.contradicted) > (best.confirmed, best.contradicted) => ContenderState::OtherSecrets,
         _ if rank.unknown > best.unknown => ContenderState::LessExact,
         _ if rank.same_condition > best.same_condition => ContenderState::OtherCondition,
+        _ if rank.headers > best.headers => ContenderState::OtherHeaders,
+        _ if rank.credentials > best.credentials => ContenderState::OtherCredentials,
         _ if rank.score > best.score => ContenderState::LowerScore,
         _ => ContenderState::Waits,
     }

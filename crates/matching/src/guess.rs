@@ -1,5 +1,7 @@
 //! Choices that may be wrong: the chosen entry is as good as others with different responses.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use harproxy_compare::looks_volatile;
 use harproxy_har::Fixture;
 use harproxy_redact::Placeholder;
@@ -7,7 +9,9 @@ use serde_json::Value;
 
 use super::EntryRef;
 use super::candidate::{Candidate, CandidateClass};
+use super::choice::LiveRequest;
 use super::ignored::{IgnoredPart, plain_text};
+use super::ranked_headers::RankedHeaders;
 use super::redacted_places::RedactedPlace;
 
 /// A choice that may be wrong, because the chosen entry is ambiguous with others.
@@ -19,18 +23,32 @@ pub struct Guess {
     pub placeholders: Vec<Placeholder>,
     /// The ignored parts in which the entries differ, such as "query parameter `page`". Then there are no placeholders.
     pub ignored: Vec<String>,
+    /// The headers in which the entries differ, none of which has the value of the request. Then the others are empty.
+    pub headers: Vec<String>,
+    /// The hash of the values that the client sent in the places of the placeholders.
+    pub sent: u64,
+    /// All placeholders of the chosen entry's request.
+    pub secrets: Vec<Placeholder>,
     /// Whether the responses of the entries differ only in placeholders, that is in the tokens that they return.
     pub tokens_alone: bool,
 }
 
-/// The most entries that are listed.
-const MAX_LISTED: usize = 8;
+impl Guess {
+    fn new(chosen: EntryRef) -> Self {
+        let (placeholders, ignored, headers, secrets) = Default::default();
+        Guess { among: vec![chosen], placeholders, ignored, headers, sent: 0, secrets, tokens_alone: false }
+    }
+}
+
+/// The most entries that are compared with the chosen one.
+const MAX_COMPARED: usize = 256;
 
 /// Compares the chosen candidate with the equally ranked ones of other classes. Returns `None` if none is ambiguous
 /// with it. Two candidates are ambiguous if they have different placeholders at a place, and different responses.
 pub(super) fn by_placeholders<'a>(
     chosen: &'a Candidate,
     others: impl Iterator<Item = CandidateClass<'a>>,
+    request: &LiveRequest<'_, '_>,
     fixture: &Fixture,
 ) -> Option<Box<Guess>> {
     if !chosen.has_placeholders() {
@@ -45,16 +63,12 @@ pub(super) fn by_placeholders<'a>(
                 continue;
             }
             let guess = found.get_or_insert_with(|| {
-                let ignored = Vec::new();
-                Box::new(Guess {
-                    among: vec![chosen.at],
-                    placeholders: vec![here.clone()],
-                    ignored,
-                    tokens_alone: true,
-                })
+                let secrets = redacted_places(chosen).into_iter().flat_map(|(_, found)| found).collect();
+                let (placeholders, sent) = (vec![here.clone()], sent_values(chosen, request));
+                Box::new(Guess { placeholders, sent, secrets, tokens_alone: true, ..Guess::new(chosen.at) })
             });
             guess.tokens_alone &= response.digest == other_response.digest;
-            if guess.among.len() < MAX_LISTED {
+            if guess.among.len() < MAX_COMPARED {
                 guess.among.push(other.at);
                 if !guess.placeholders.contains(&there) {
                     guess.placeholders.push(there.clone());
@@ -78,7 +92,7 @@ pub(super) fn by_ignored<'a>(
     others: impl Iterator<Item = CandidateClass<'a>>,
     fixture: &Fixture,
 ) -> Option<Box<Guess>> {
-    let mut guess = Guess { among: vec![chosen.at], placeholders: vec![], ignored: vec![], tokens_alone: false };
+    let mut guess = Guess::new(chosen.at);
     for other in others.map(CandidateClass::first) {
         let parts = telling_parts(chosen, other, fixture);
         if parts.is_empty() {
@@ -90,12 +104,54 @@ pub(super) fn by_ignored<'a>(
                 guess.ignored.push(name);
             }
         }
-        if guess.among.len() >= MAX_LISTED {
+        if guess.among.len() >= MAX_COMPARED {
             break;
         }
     }
     guess.among[1..].sort_unstable();
     (guess.among.len() > 1).then(|| Box::new(guess))
+}
+
+/// Compares the chosen candidate, which differs from the request in headers that select a representation, with those
+/// that rank equally but for headers. Returns `None` if no entry with another value has another response.
+pub(super) fn by_headers<'a>(
+    chosen: &'a Candidate,
+    others: impl Iterator<Item = CandidateClass<'a>>,
+    sent: &RankedHeaders,
+    fixture: &Fixture,
+) -> Option<Box<Guess>> {
+    let mut guess = Guess::new(chosen.at);
+    let wrong: Vec<&str> = sent.differences(&chosen.ranked_headers).collect();
+    for class in others {
+        let mut names = chosen.ranked_headers.differences(&class.first().ranked_headers);
+        let Some(name) = names.find(|name| wrong.contains(name)) else { continue };
+        if class.iter().take(MAX_COMPARED).any(|other| has_same_response(chosen, other, &[], fixture)) {
+            continue;
+        }
+        guess.among.push(class.first().at);
+        if !guess.headers.iter().any(|known| known == name) {
+            guess.headers.push(name.to_owned());
+        }
+        if guess.among.len() >= MAX_COMPARED {
+            break;
+        }
+    }
+    guess.among[1..].sort_unstable();
+    (guess.among.len() > 1).then(|| Box::new(guess))
+}
+
+/// Returns the hash of the values that a request has in the places of a candidate's placeholders, and of all that can
+/// have placeholders otherwise.
+fn sent_values(candidate: &Candidate, request: &LiveRequest<'_, '_>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    if let Some(url) = request.url {
+        (url.parts.origin, url.parts.path, url.parts.query).hash(&mut hasher);
+    }
+    request.payload.digests()[1].hash(&mut hasher);
+    for (place, _) in candidate.places.iter() {
+        place.of_headers(request.payload.headers()).hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 /// Returns the first different placeholders of two candidates at the same place.
@@ -128,18 +184,27 @@ fn telling_parts(one: &Candidate, other: &Candidate, fixture: &Fixture) -> Vec<I
         counts && [here, there].into_iter().any(|value| !is_volatile(*value))
     });
     let telling: Vec<IgnoredPart> = telling.map(|(part, ..)| (*part).clone()).collect();
-    if telling.is_empty() || one.response(fixture) == other.response(fixture) {
-        return Vec::new();
-    }
     let echoed: Vec<_> = differences.iter().filter_map(|(_, here, there)| Some(((*here)?, (*there)?))).collect();
+    match telling.is_empty() || has_same_response(one, other, &echoed, fixture) {
+        true => Vec::new(),
+        false => telling,
+    }
+}
+
+/// Returns true if the responses of two entries differ only in volatile values, and in values that repeat those of the
+/// requests.
+fn has_same_response(one: &Candidate, other: &Candidate, echoed: &[(&str, &str)], fixture: &Fixture) -> bool {
+    if one.response(fixture) == other.response(fixture) {
+        return true;
+    }
+    let recorded = fixture.recorded_at(one.at.entry).map(|at| at.unix_timestamp());
     let responses = [one, other].map(|candidate| json_response(fixture, candidate.at.entry));
-    let is_same = match responses {
+    match responses {
         [Some((status, here)), Some((other_status, there))] => {
-            status == other_status && is_equal(&here, &there, &echoed, recorded)
+            status == other_status && is_equal(&here, &there, echoed, recorded)
         }
         _ => false,
-    };
-    if is_same { Vec::new() } else { telling }
+    }
 }
 
 /// Returns the status and the JSON payload of a response; `None` if it has another payload.

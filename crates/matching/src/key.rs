@@ -5,14 +5,16 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use harproxy_compare::{Body, BodyRules, ContentKey, MatchBody, PlaceholderValues};
+use harproxy_compare::{Body, BodyRules, ContentKey, KEY_HEADERS, MatchBody, PlaceholderValues, key_header_values};
 use harproxy_json::JsonPath;
+use harproxy_redact::Policy;
 
 use url::form_urlencoded;
 
 use super::path::PathPattern;
 use super::same_host::SameHostClasses;
 use super::{Echo, Error, MatchRule, MissingBody, Options, OriginPattern, Redirects};
+use harproxy_http::Headers;
 use harproxy_http::url::Parts;
 
 /// The rules by which requests are compared.
@@ -25,6 +27,8 @@ pub(super) struct KeyForm {
     options: Arc<Rules>,
     /// The combinations of options and rules that were needed so far, by the indexes of the rules. There are few.
     combined: Mutex<HashMap<Vec<usize>, Arc<Rules>>>,
+    /// The redaction policy, which names the headers with credentials.
+    pub(super) redaction: Arc<Policy>,
 }
 
 impl KeyForm {
@@ -38,7 +42,7 @@ impl KeyForm {
             rules: options.rules.clone(),
             options: Arc::new(Rules {
                 body: BodyRules { mode: options.match_body, ignored },
-                match_headers: options.match_headers.clone(),
+                match_headers: key_headers(&options.match_headers),
                 score_all_headers: options.score_all_headers,
                 missing_body: options.missing_body,
                 redirects: options.redirects,
@@ -46,6 +50,7 @@ impl KeyForm {
                 echo: Vec::new(),
             }),
             combined: Mutex::default(),
+            redaction: Arc::default(),
         })
     }
 
@@ -191,10 +196,17 @@ impl<'u> View<'_, 'u> {
     }
 }
 
+/// Returns the headers of the match key: [`KEY_HEADERS`] and those of an option.
+fn key_headers(of_options: &[String]) -> Vec<String> {
+    let more = of_options.iter().filter(|name| !KEY_HEADERS.contains(&name.as_str()));
+    KEY_HEADERS.into_iter().map(str::to_owned).chain(more.cloned()).collect()
+}
+
 /// The options and `[[match]]` rules that apply to the entries of a group.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rules {
     pub(super) body: BodyRules,
+    /// The headers of the match key: [`KEY_HEADERS`] and those of `--match-header`.
     pub(super) match_headers: Vec<String>,
     pub(super) score_all_headers: bool,
     pub(super) missing_body: MissingBody,
@@ -264,6 +276,12 @@ impl RequestEquality {
         self.0.key(url)
     }
 
+    /// Returns the values of the headers that must be equal in a request to this URL.
+    #[must_use]
+    pub fn header_key(&self, url: &str, headers: &Headers) -> HeaderKey {
+        HeaderKey(key_header_values(headers, &self.0.rules_for(&self.0.view(url)).match_headers))
+    }
+
     /// Returns the part of a payload sent to this URL that must be equal. `read` is called only if the payload counts.
     pub fn content_key<E>(&self, url: &str, read: impl FnOnce() -> Result<Body<'static>, E>) -> Result<ContentKey, E> {
         let rules = self.0.rules_for(&self.0.view(url));
@@ -273,6 +291,10 @@ impl RequestEquality {
         }
     }
 }
+
+/// The values of the headers in a match key. Two requests with the same ones agree in them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HeaderKey(Vec<(String, Vec<u8>)>);
 
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@
 //! 2. `matcher`, `index`, `key`, `path`, `same_host`: the groups of entries with its method and URL.
 //! 3. `candidate`, `conditional`, `redacted_places`: the candidates, whose payload, required headers and
 //!    conditions fit.
-//! 4. `choice`, `ignored`, `guess`, `score`, `session`: the candidate with the best rank that is next in sequence.
+//! 4. `choice`, `ignored`, `ranked_headers`, `credentials`, `guess`, `score`, `session`: the candidate with the best rank that is next in sequence.
 //! 5. `answer`, `redirects`, `echo`: the outcome, after redirects that are followed.
 //!
 //! `explain` finds the near misses and a remedy. `contenders` explains a choice. `key` combines options and
@@ -20,6 +20,7 @@ mod candidate;
 mod choice;
 mod conditional;
 mod contenders;
+mod credentials;
 mod echo;
 mod explain;
 mod guess;
@@ -31,6 +32,7 @@ pub mod noise;
 mod options;
 mod outcome;
 mod path;
+mod ranked_headers;
 mod redacted_places;
 mod redacted_request;
 mod redirects;
@@ -50,7 +52,7 @@ pub use conditional::asks_for_websocket;
 pub use contenders::{Contender, ContenderState};
 pub use echo::{Echo, EchoEncoding, EchoedValue};
 pub use guess::Guess;
-pub use key::RequestEquality;
+pub use key::{HeaderKey, RequestEquality};
 pub use matcher::{Lookup, Matcher};
 pub use options::{MatchRule, MissingBody, Options, Redirects, Repeat};
 pub use outcome::{Chosen, Difference, EntryRef, Miss, MissKind, NearMiss, Outcome, RequestPart, SameHost};

@@ -65,10 +65,12 @@ impl Matcher {
         })
     }
 
-    /// Sets the redaction policy for the requests in explanations.
+    /// Sets the redaction policy, for the requests in explanations and for the headers that hold credentials.
     #[must_use]
     pub fn redact_with(self, policy: Arc<harproxy_redact::Policy>) -> Self {
-        Matcher { redaction: policy, ..self }
+        let mut matcher = Matcher { redaction: policy.clone(), ..self };
+        matcher.form.redaction = policy;
+        matcher
     }
 
     /// Returns a URL without its secrets, for messages.

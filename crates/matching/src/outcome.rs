@@ -33,6 +33,8 @@ pub struct Chosen {
     pub guess: Option<Box<Guess>>,
     /// The values of the request that replace recorded ones in the response (`echo`).
     pub echoed: Vec<EchoedValue>,
+    /// The headers with credentials of the recorded request, if the live request has no credentials.
+    pub missing_credentials: Vec<String>,
 }
 
 /// Two origins that `--same-host` made equal.
@@ -71,6 +73,16 @@ pub enum Outcome {
     Abort(Chosen),
     /// No entry answers.
     Miss(Box<Miss>),
+}
+
+impl Outcome {
+    /// Notes the headers with credentials that the request lacks.
+    pub(super) fn with_missing_credentials(mut self, names: Vec<String>) -> Self {
+        if let Outcome::Serve(chosen) | Outcome::Redirect(chosen) | Outcome::Abort(chosen) = &mut self {
+            chosen.missing_credentials = names;
+        }
+        self
+    }
 }
 
 #[derive(Clone, Debug)]

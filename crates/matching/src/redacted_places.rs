@@ -100,7 +100,7 @@ impl RedactedPlace {
     }
 
     /// Returns all values with the name of this place.
-    fn of_headers<'r>(&self, headers: &'r HeaderMap) -> Vec<&'r [u8]> {
+    pub(super) fn of_headers<'r>(&self, headers: &'r HeaderMap) -> Vec<&'r [u8]> {
         let values = |name: &str| headers.get_all(name).iter().map(::http::HeaderValue::as_bytes);
         match self {
             RedactedPlace::Header(name, _) => values(name).collect(),

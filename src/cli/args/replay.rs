@@ -24,6 +24,7 @@ Examples:
   harproxy replay -- curl -s http://localhost:8000/api/users
   harproxy replay hars/api.har --glob '**/api/**' -- ./run-the-tests.sh
   harproxy replay --ignore-query ts,_ --match-body json -- npm test
+  harproxy replay --strict -- npm test
   harproxy replay --fail-on all --report report.json -- npm test
   harproxy replay --prune -- npm test
 ")]
@@ -95,9 +96,12 @@ const ON_MISS: Words<OnMiss> = &[
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Matching")]
 pub struct MatchingArgs {
-    /// Order of equally ranked entries
-    #[arg(long, value_name = "HOW", default_value = "sequence", value_parser = choices(REPEAT))]
-    pub repeat: Repeat,
+    /// Preset for deterministic clients: `--repeat once --fail-on +credentials-missing,+unused`; explicit options win
+    #[arg(long)]
+    pub strict: bool,
+    /// Order of equally ranked entries [default: sequence]
+    #[arg(long, value_name = "HOW", value_parser = choices(REPEAT))]
+    pub repeat: Option<Repeat>,
     /// Whether recorded redirects are followed inside the fixture
     #[arg(long, value_name = "HOW", default_value = "auto", value_parser = choices(REDIRECTS))]
     pub redirects: Redirects,

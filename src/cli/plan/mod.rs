@@ -21,7 +21,7 @@ use crate::replay::{FixtureOptions, NetworkPlan, OnMiss, ReplayPlan};
 use crate::verdict::FailOn;
 use harproxy_glob::Globs;
 use harproxy_har::{ContentMode, Fixture, JsonLayout};
-use harproxy_matching::Options;
+use harproxy_matching::{Options, Repeat};
 use harproxy_proxy::upstream::UpstreamPlan;
 use harproxy_redact::Policy;
 use harproxy_support::shell_quote;
@@ -149,6 +149,7 @@ impl ReplayJob {
                 "prune on your machine, review and commit the change; set `HARPROXY_PRUNE=false` here if harproxy.toml has `prune`",
             ));
         }
+        let fail_on = fail_on(args.fail_on.as_deref(), args.matching.strict, with_cmd)?;
         let network = network(&args)?;
         let record = if args.on_miss == OnMiss::Record { Some(record_misses(&args)?) } else { None };
         let (fixtures, everything) = match &record {
@@ -166,7 +167,7 @@ impl ReplayJob {
             answers: FixtureOptions {
                 scope: scope(&args.glob)?.or(everything),
                 with_cmd,
-                fail_on: fail_on(args.fail_on.as_deref(), with_cmd)?,
+                fail_on,
                 on_miss: args.on_miss,
                 miss: args.miss_status,
                 noise: args.config.loaded.noise(),
@@ -236,9 +237,11 @@ fn test_now() -> Result<Option<SystemTime>, UsageError> {
     Ok(Some(at.into()))
 }
 
-fn fail_on(list: Option<&str>, with_cmd: bool) -> Result<FailOn, UsageError> {
-    let Some(list) = list else { return Ok(FailOn::standard(with_cmd)) };
-    FailOn::parse(list, with_cmd).map_err(|source| {
+/// Returns the checks that fail a run. Signs in the list change those of `--strict`, if that is given.
+fn fail_on(list: Option<&str>, is_strict: bool, with_cmd: bool) -> Result<FailOn, UsageError> {
+    let preset = if is_strict { FailOn::strict(with_cmd) } else { FailOn::standard(with_cmd) };
+    let Some(list) = list else { return Ok(preset) };
+    preset.apply(list).map_err(|source| {
         let hint = "use a list such as `miss,unused`, or change the default as in `+unused,-ambiguous`";
         UsageError::new(format!("reading --fail-on `{list}`"), hint).because(source)
     })
@@ -258,7 +261,7 @@ pub fn scope(globs: &[String]) -> Result<Option<Globs>, UsageError> {
 /// Returns the matching options with the rules of the configuration.
 pub fn matching_options(args: MatchingArgs, config: &Config) -> Options {
     Options {
-        repeat: args.repeat,
+        repeat: args.repeat.unwrap_or(if args.strict { Repeat::Once } else { Repeat::Sequence }),
         redirects: args.redirects,
         match_body: args.match_body,
         match_headers: args.match_header,

@@ -67,6 +67,19 @@ fn failing_findings_depend_on_cmd_and_on_fail_on() {
 }
 
 #[test]
+fn strict_is_a_preset_that_explicit_options_change() {
+    let plan = |args: &[&str]| replay_job(&[&["--strict"], args].concat()).unwrap().replay;
+    let fails = |args: &[&str], check: CheckId| plan(args).answers.fail_on.severity(&check) == Severity::Error;
+    assert_eq!(plan(&[]).matching.repeat, Repeat::Once);
+    assert!([CheckId::UNUSED, CheckId::CREDENTIALS_MISSING, CheckId::MISS].into_iter().all(|check| fails(&[], check)));
+    assert_eq!(plan(&["--repeat", "first"]).matching.repeat, Repeat::First);
+    assert!(!fails(&["--fail-on", "-unused"], CheckId::UNUSED));
+    assert!(fails(&["--fail-on", "-unused"], CheckId::CREDENTIALS_MISSING), "signs change the preset");
+    assert!(!fails(&["--fail-on", "miss"], CheckId::UNUSED), "a plain list replaces it");
+    assert_eq!(replay_job(&[]).unwrap().replay.matching.repeat, Repeat::Sequence);
+}
+
+#[test]
 fn reverse_origins_need_a_unique_name_and_prefix() {
     let twice = |a: &str, b: &str| record_job(&["--reverse", a, "--reverse", b]).map_err(|error| error.to_string());
     let same_name = twice("http://a.test", "https://A.test").unwrap_err();

@@ -14,7 +14,7 @@ use harproxy_compare::{Body, Content, ContentKey, Projection, Response, Response
 use harproxy_har::write::ContentMode;
 use harproxy_har::{Fixture, model};
 use harproxy_http::Headers;
-use harproxy_matching::RequestEquality;
+use harproxy_matching::{HeaderKey, RequestEquality};
 
 /// The entries and the new exchanges that have the same request.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +36,9 @@ pub struct SharedRequests {
     /// The entries of requests that failed before a connection to upstream, which say nothing about their responses.
     pub failed: Vec<usize>,
 }
+
+/// The part of a request that is compared besides method and URL.
+type MessageKey = (HeaderKey, ContentKey);
 
 /// The rules of a project by which a recording is compared with the fixture that it updates.
 #[derive(Debug)]
@@ -74,8 +77,8 @@ impl ComparisonRules {
         }
         let mut connections = Vec::with_capacity(index.exchanges.len());
         // Method and URL are represented by the first entry that has them.
-        let mut by_payload: HashMap<usize, HashMap<ContentKey, Vec<usize>>> = HashMap::new();
-        let mut sequences: HashMap<(usize, ContentKey), Sequence> = HashMap::new();
+        let mut by_message: HashMap<usize, HashMap<MessageKey, Vec<usize>>> = HashMap::new();
+        let mut sequences: HashMap<(usize, MessageKey), Sequence> = HashMap::new();
         let mut failed = Vec::new();
         let answered = index.exchanges.iter().enumerate().map(|(new, exchange)| (Some(new), exchange));
         for (new, exchange) in answered.chain(index.failed.iter().map(|exchange| (None, exchange))) {
@@ -86,9 +89,10 @@ impl ComparisonRules {
             let url = &heads.request.url;
             let Some(entries) = by_url.get(&(heads.request.method.clone(), self.url_key(url))) else { continue };
             let sent = JournalledPayload::of_request(exchange, &heads, index.meta.max_body);
-            let sent = self.kept(self.requests.content_key(url, || journalled_body(&sent, reader))?);
-            let by_payload = by_payload.entry(entries[0]).or_insert_with(|| self.by_payload(old, entries));
-            let Some(entries) = by_payload.get(&sent) else { continue };
+            let content = self.kept(self.requests.content_key(url, || journalled_body(&sent, reader))?);
+            let sent = (self.requests.header_key(url, &heads.request.headers.0), content);
+            let by_message = by_message.entry(entries[0]).or_insert_with(|| self.by_message(old, entries));
+            let Some(entries) = by_message.get(&sent) else { continue };
             let Some(new) = new else {
                 failed.extend(entries);
                 continue;
@@ -113,17 +117,19 @@ impl ComparisonRules {
         without_secrets(&self.requests.url(url))
     }
 
-    /// Groups entries by the payloads of their requests. Entries that cannot be read are left out.
-    fn by_payload(&self, fixture: &Fixture, entries: &[usize]) -> HashMap<ContentKey, Vec<usize>> {
-        let mut by_payload: HashMap<ContentKey, Vec<usize>> = HashMap::new();
+    /// Groups entries by the key headers and payloads of their requests. Entries that cannot be read are left out.
+    fn by_message(&self, fixture: &Fixture, entries: &[usize]) -> HashMap<MessageKey, Vec<usize>> {
+        let mut by_message: HashMap<MessageKey, Vec<usize>> = HashMap::new();
         for &at in entries {
             let Ok(entry) = fixture.entry(at) else { continue };
             let read = || entry_view::request_body(fixture, at, &entry);
-            if let Ok(key) = self.requests.content_key(&normal_url(&entry.request.url), read) {
-                by_payload.entry(self.kept(key)).or_default().push(at);
+            let url = normal_url(&entry.request.url);
+            if let Ok(content) = self.requests.content_key(&url, read) {
+                let headers = self.requests.header_key(&url, &entry.request.headers);
+                by_message.entry((headers, self.kept(content))).or_default().push(at);
             }
         }
-        by_payload
+        by_message
     }
 
     /// Returns the part of a request payload that the fixture keeps.

@@ -16,7 +16,7 @@ use super::super::index::Ordinal;
 use super::super::key::KeyForm;
 use super::super::matcher::Matcher;
 use super::super::redacted_places::{RedactedPlaces, UrlShape};
-use super::super::score::FieldHashes;
+use super::super::score::LiveHeaders;
 use super::super::{Difference, MatchRule, Options, OriginPattern, PathPattern, Query, RequestPart};
 use super::compare::{ComparedEntry, path_segments};
 
@@ -141,10 +141,10 @@ impl Matcher {
             return false;
         }
         let candidate = Candidate::new(ordinal, at, fixture, &entry, &rules, &form, true);
-        let fields = FieldHashes::of_request(query.payload.headers());
+        let headers = LiveHeaders::new(query.payload.headers(), &self.redaction);
         // Computed values depend on the rules of the run.
         let payload = query.payload.fresh();
-        let request = LiveRequest { url: Some(&asked), fields: &fields, payload: &payload };
+        let request = LiveRequest { url: Some(&asked), headers: &headers, payload: &payload };
         choice::rank(&candidate, &request, &rules, &IgnoredParts::default()).is_some()
     }
 }

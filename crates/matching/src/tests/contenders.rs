@@ -30,26 +30,42 @@ fn no_contender_is_chosen_when_all_are_used_up() {
     let options = Options { repeat: Repeat::Once, ..Options::default() };
     let test = matcher_over(Own, [get(URL).with("accept", "a"), get(URL).with("accept", "b")], options);
     let request = request("GET", URL).with("accept", "b");
-    assert_eq!(states(&test, &request), [ContenderState::LowerScore, CHOSEN]);
+    assert_eq!(states(&test, &request), [ContenderState::OtherHeaders, CHOSEN]);
     assert_eq!(states(&test, &request), [CHOSEN, ContenderState::Answered]);
     assert_eq!(states(&test, &request), [ContenderState::Answered, ContenderState::Answered]);
 }
 
 #[test]
 fn contender_with_a_lower_rank_has_the_reason() {
-    let first = vec![get(URL).with("accept", "a").with("host", "a.test"), get(URL), get(URL).status(0)];
+    let first = vec![
+        get(URL).with("accept", "a").with("x-a", "1"),
+        get(URL).with("x-a", "1"),
+        get(URL).with("accept", "a").with("x-a", "1").with("cookie", "c"),
+        get(URL).with("accept", "a"),
+        get(URL).status(0),
+    ];
     let test =
         try_matcher_over(vec![(Foreign, first), (Foreign, vec![get(URL).with("accept", "a")])], Options::default());
-    let (test, request) = (test.unwrap(), request("GET", URL).with("accept", "a").with("host", "a.test"));
+    let (test, request) = (test.unwrap(), request("GET", URL).with("accept", "a").with("x-a", "1"));
     assert_eq!(
         states(&test, &request),
-        [CHOSEN, ContenderState::LowerScore, ContenderState::LastResort, ContenderState::LaterFixture]
+        [
+            CHOSEN,
+            ContenderState::OtherHeaders,
+            ContenderState::OtherCredentials,
+            ContenderState::LowerScore,
+            ContenderState::LastResort,
+            ContenderState::LaterFixture
+        ]
     );
     let url = NormalUrl::parse(URL).unwrap();
     let headers = HeaderMap::new();
     let query = Query::new("GET", &url, &headers, None);
     let contenders = test.matcher.contenders(&query, None);
-    assert_eq!((contenders[0].repeated.len(), &contenders[0].lacking[..]), (0, &["accept".to_owned()][..]));
+    assert_eq!(
+        (contenders[0].repeated.len(), &contenders[0].lacking[..]),
+        (0, &["accept".to_owned(), "x-a".to_owned()][..])
+    );
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod choosing;
 mod contenders;
+mod exact_payload;
 mod explaining;
 mod following;
 mod ignored;

@@ -117,7 +117,15 @@ impl Account<'_> {
                 ContenderState::LessExact => {
                     "it matches any value in a redacted place; another entry matches the value that was sent".to_owned()
                 }
-                ContenderState::OtherIgnored => "another entry agrees in more of the ignored parts".to_owned(),
+                ContenderState::OtherIgnored => {
+                    "another entry agrees in more of the parts that need not be equal".to_owned()
+                }
+                ContenderState::OtherHeaders => {
+                    "another entry agrees in more of the headers that select a representation".to_owned()
+                }
+                ContenderState::OtherCredentials => {
+                    "another entry has the credentials of the request, or none as the request".to_owned()
+                }
                 ContenderState::LaterFixture => "an earlier fixture has precedence".to_owned(),
                 ContenderState::LastResort => "used only if no better entry exists".to_owned(),
                 ContenderState::Differs(differences) => {
