@@ -174,7 +174,9 @@ fn request_is_built_from_options() {
     let page = "https://api.test/users?page=1";
     let scored = ask(&[page, "-H", "accept-language: en", "-H", "X-Tenant:a", "-g", "https://other.test/**"], b"");
     assert_eq!((&scored["entry"], &scored["score"]), (&json!(2), &json!(2)), "the scope is ignored");
-    assert_eq!(ask(&["https://api.test/users?page=9", "--ignore-query", "page"], b"")["entry"], 2);
+    assert_eq!(ask(&["https://api.test/users?page=9", "--ignore-query", "page"], b"")["entry"], 7);
+    let english = ["https://api.test/users?page=9", "--ignore-query", "page", "-H", "accept-language: en"];
+    assert_eq!(ask(&english, b"")["entry"], 2);
 }
 
 #[test]

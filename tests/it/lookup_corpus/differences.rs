@@ -84,6 +84,15 @@ pub const DIFFERENCES: &[(&str, Explains)] = &[
         d.request.expect.error_kind.is_some() && d.request.expect.answer() == Answer::Nothing && !d.ours_is_miss()
             || d.theirs_has(|entry| entry.request.headers.iter().any(|header| header.value.is_empty()))
     }),
+    ("headers that select a representation rank before the score", |d| {
+        d.ranks_before(|ours, theirs| d.contradictions(ours) < d.contradictions(theirs))
+    }),
+    ("presence of credentials ranks before the score", |d| {
+        d.ranks_before(|ours, theirs| {
+            let are_equal = d.contradictions(ours) == d.contradictions(theirs);
+            are_equal && d.differing_credentials(ours) < d.differing_credentials(theirs)
+        })
+    }),
     ("reading: a `text` that is a number is the text of that number", |d| {
         d.har_says(r#""text":0"#) && d.ours_entry().is_some()
     }),
@@ -158,6 +167,44 @@ impl Difference<'_> {
     fn serves_redirect(&self) -> bool {
         matches!(self.ours, Answer::Serve { .. } | Answer::Redirect { .. })
             && self.ours_has(|entry| (300..400).contains(&entry.response.status))
+    }
+
+    /// Returns true if harproxy's entry is before Playwright's, or before a redirect that Playwright may follow. Both
+    /// have the same method and URL.
+    fn ranks_before(&self, is_before: impl Fn(&Entry, &Entry) -> bool) -> bool {
+        let Some(ours) = self.ours_entry() else { return false };
+        let is_redirect = |entry: &Entry| entry.response.headers.get_str("location").is_some();
+        let redirects = self.reachable_from(self.url).into_iter().filter(|entry| is_redirect(entry));
+        let mut others = self.theirs_entry().into_iter().chain(redirects);
+        others.any(|other| {
+            let has_key = other.request.method == ours.request.method && other.request.url == ours.request.url;
+            has_key && is_before(&ours, &other)
+        })
+    }
+
+    /// Returns the number of headers that select a representation in which the request differs from an entry.
+    fn contradictions(&self, entry: &Entry) -> usize {
+        let names = ["accept", "accept-language", "x-api-version", "api-version", "x-github-api-version"];
+        let all = |values: Vec<String>| (!values.is_empty()).then(|| values.join(",").to_lowercase().replace(' ', ""));
+        let differs = |name: &&&str| {
+            let sent = self.request.headers.iter().filter(|header| header.name.eq_ignore_ascii_case(name));
+            let recorded = entry.request.headers.get_all(name).map(|value| String::from_utf8_lossy(value).into_owned());
+            all(sent.map(|header| header.value.clone()).collect()) != all(recorded.collect())
+        };
+        names.iter().filter(differs).count()
+    }
+
+    /// Returns the number of headers with credentials that only the request or only an entry has.
+    fn differing_credentials(&self, entry: &Entry) -> usize {
+        let policy = harproxy_redact::Policy::default();
+        let sent = self.request.headers.iter().map(|header| header.name.to_lowercase());
+        let recorded = entry.request.headers.iter().map(|header| header.name.to_lowercase());
+        let is_secret = |name: &String| {
+            ["authorization", "cookie", "x-api-key"].contains(&&**name) || policy.is_secret_header(name)
+        };
+        let [sent, recorded] = [sent.collect::<Vec<_>>(), recorded.collect()]
+            .map(|names| names.into_iter().filter(is_secret).collect::<std::collections::BTreeSet<_>>());
+        sent.symmetric_difference(&recorded).count()
     }
 
     /// Returns true if the request can reach an entry with another payload, and harproxy does not serve that.

@@ -11,11 +11,11 @@ fn cut(kept: &str) -> EntryJson {
     entry
 }
 
-/// An entry whose payload was sent and not kept.
+/// An entry whose payload was sent and not kept (`--content omit`).
 fn not_kept() -> EntryJson {
-    let mut entry = post(URL, "");
-    entry.0["request"]["postData"] =
-        json!({"mimeType": "text/plain", "_size": 9, "_truncated": {"kept": 0, "total": 9, "reason": "omitted"}});
+    let mut entry = entry_json("POST", URL);
+    entry.0["request"]["postData"] = json!({"mimeType": "application/json"});
+    entry.0["request"]["bodySize"] = 3.into();
     entry
 }
 
