@@ -68,7 +68,8 @@ fn finding(fixture: &Fixture, group: &[GroupedEntry], different: &Placeholders) 
     let request = &fixture.entry(entry).ok()?.request;
     let names: Vec<String> = different.iter().map(|secret| format!("`{secret}`")).collect();
     let explanation = format!(
-        "{} entries differ only in redacted places ({}) and in their answers: at replay it is a guess which one is meant",
+        "{} entries differ only in redacted places ({}) and in their answers: replay with CMD accepts them only in \
+         recorded order, each once",
         group.len(),
         names.join(", ")
     );

@@ -194,7 +194,7 @@ fn explain_text_has_the_reason() {
             "serve: GET https://api.test/users?page=1\n  \
                hars/api.har#2 (line {}): 200 OK, 3 bytes\n  \
                score 1: repeats accept-language; recorded, not repeated: x-tenant\n  \
-               not hars/api.har#7 (line {}): score 0\n",
+               not hars/api.har#7 (line {}): another entry agrees in more of the headers that select a representation\n",
             line(2),
             line(7)
         )
