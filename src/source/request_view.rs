@@ -71,7 +71,7 @@ mod tests {
         pub(in crate::source) fn get(url: &'a NormalUrl, headers: &'a HeaderMap) -> Self {
             static POLICY: std::sync::LazyLock<harproxy_redact::Policy> = std::sync::LazyLock::new(Default::default);
             let (version, now) = (Version::HTTP_11, SystemTime::UNIX_EPOCH);
-            RequestView { method: &Method::GET, url, headers, version, now, redaction: &*POLICY }
+            RequestView { id: 1, method: &Method::GET, url, headers, version, now, redaction: &*POLICY }
         }
     }
 
