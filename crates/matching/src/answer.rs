@@ -11,12 +11,12 @@ use harproxy_http::problem::in_words;
 use harproxy_http::url::{Parts, normal};
 
 use super::candidate::Candidate;
-use super::choice::{self, Choice, LiveRequest};
+use super::choice::{self, Choice};
 use super::conditional::Condition;
 use super::echo::EchoSource;
 use super::index::Ordinal;
+use super::live_request::{LiveHeaders, LiveRequest};
 use super::matcher::{Lookup, Matcher};
-use super::score::LiveHeaders;
 use super::session::SequenceState;
 use super::{Chosen, EchoedValue, EntryRef, Guess, Miss, MissKind, Outcome, Query, Redirects, SameHost, redirects};
 

@@ -4,27 +4,18 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use ::http::HeaderMap;
-use harproxy_compare::{PlaceholderScore, SentPayload};
+use harproxy_compare::PlaceholderScore;
 
 use super::candidate::{Candidate, CandidateClass, Group, RequiredValue};
 use super::conditional::ResponseClass;
 use super::guess::{self, Guess};
 use super::ignored::IgnoredParts;
 use super::index::Ordinal;
-use super::key::{Rules, View};
-use super::score::LiveHeaders;
+use super::key::Rules;
+use super::live_request::LiveRequest;
 use super::session::SequenceState;
 use super::{MissKind, Repeat};
 use harproxy_har::Fixture;
-
-/// A live request, or one that follows a redirect, as it is compared with candidates.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct LiveRequest<'a, 'p> {
-    /// The URL, if a candidate has placeholders in its URL.
-    pub(super) url: Option<&'a View<'a, 'a>>,
-    pub(super) headers: &'a LiveHeaders,
-    pub(super) payload: &'a SentPayload<'p>,
-}
 
 #[derive(Clone, Debug)]
 pub(super) struct Choice<'a> {

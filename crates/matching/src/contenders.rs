@@ -3,9 +3,9 @@
 use harproxy_compare::{PlaceholderScore, RecordedPayload};
 
 use super::candidate::Group;
-use super::choice::{self, LiveRequest};
+use super::choice;
+use super::live_request::{LiveHeaders, LiveRequest};
 use super::matcher::Matcher;
-use super::score::LiveHeaders;
 use super::{Difference, EntryRef, Query};
 
 /// An entry with the method and URL of a request.

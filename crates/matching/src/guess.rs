@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::EntryRef;
 use super::candidate::{Candidate, CandidateClass};
-use super::choice::LiveRequest;
 use super::ignored::{IgnoredPart, plain_text};
+use super::live_request::LiveRequest;
 use super::ranked_headers::RankedHeaders;
 use super::redacted_places::RedactedPlace;
 

@@ -27,6 +27,7 @@ mod guess;
 mod ignored;
 mod index;
 mod key;
+mod live_request;
 mod matcher;
 pub mod noise;
 mod options;

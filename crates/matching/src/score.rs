@@ -6,10 +6,6 @@ use std::hash::{DefaultHasher, Hasher};
 use ::http::HeaderMap;
 
 use harproxy_http::{Headers, jwt};
-use harproxy_redact::Policy;
-
-use super::credentials::Credentials;
-use super::ranked_headers::RankedHeaders;
 
 /// Headers that do not score, because they do not depend on the wanted response: those of a connection, of framing, of
 /// the client software, of tracing, and of conditional requests.
@@ -67,24 +63,6 @@ fn field(name: &str, value: &[u8]) -> u64 {
     hasher.write_u8(0);
     hasher.write(&jwt::without_claims(value));
     hasher.finish()
-}
-
-/// The headers of a live request, reduced to what ranks candidates.
-#[derive(Debug)]
-pub(super) struct LiveHeaders {
-    pub(super) fields: FieldHashes,
-    pub(super) ranked: RankedHeaders,
-    pub(super) credentials: Credentials,
-}
-
-impl LiveHeaders {
-    pub(super) fn new(headers: &HeaderMap, policy: &Policy) -> Self {
-        LiveHeaders {
-            fields: FieldHashes::of_request(headers),
-            ranked: RankedHeaders::of_request(headers),
-            credentials: Credentials::of_request(headers, policy),
-        }
-    }
 }
 
 /// The hashes of header fields: of those of an entry that score, or of all of a live request. Each is there once.

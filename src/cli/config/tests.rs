@@ -61,7 +61,7 @@ fn unknown_names_have_a_position_and_a_suggestion() {
             "3:1: unknown option of [[match]] `ignore-qery`; did you mean `ignore-query`?",
         ),
         ("[[match]]\nwhere = []", "2:1: unknown option of [[match]] `where`; known are `glob`, "),
-        ("replay.strict = 1", "1:8: unknown option of [replay] `strict`"),
+        ("replay.severe = 1", "1:8: unknown option of [replay] `severe`"),
     ] {
         let error = refused(text);
         assert!(error.starts_with(expected), "{text}: {error}");

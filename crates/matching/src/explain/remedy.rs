@@ -10,13 +10,13 @@ use harproxy_json::{JsonPath, Pointer, PointerStep};
 use harproxy_support::shell_quote;
 
 use super::super::candidate::Candidate;
-use super::super::choice::{self, LiveRequest};
+use super::super::choice;
 use super::super::ignored::IgnoredParts;
 use super::super::index::Ordinal;
 use super::super::key::KeyForm;
+use super::super::live_request::{LiveHeaders, LiveRequest};
 use super::super::matcher::Matcher;
 use super::super::redacted_places::{RedactedPlaces, UrlShape};
-use super::super::score::LiveHeaders;
 use super::super::{Difference, MatchRule, Options, OriginPattern, PathPattern, Query, RequestPart};
 use super::compare::{ComparedEntry, path_segments};
 
