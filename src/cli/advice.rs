@@ -181,24 +181,31 @@ fn print_usage_error(error: &clap::Error, ui: &Ui) -> u8 {
     exit::USAGE
 }
 
-/// Options whose values may be secrets, also if they are malformed. For example, a user name without a colon may be a
-/// token.
-const SECRET: [&str; 6] = ["--auth", "--upstream-proxy", "--header", "--url", "--data", "--reverse"];
+/// Options whose whole values may be secrets, also if they are malformed. For example, a user name without a colon may
+/// be a token.
+const SECRET: [&str; 3] = ["--auth", "--header", "--data"];
+/// Options with URLs, which are shown unless there are credentials in them.
+const WITH_URL: [&str; 4] = ["--upstream-proxy", "--url", "--reverse", "--same-host"];
 
 /// Redacts a value in the message that is or contains a secret.
 fn redact_value(error: &mut clap::Error) {
-    let named = |name: &str| SECRET.iter().any(|secret| name.split([' ', '=']).next() == Some(secret));
-    let is_secret = match error.get(ContextKind::InvalidArg) {
-        Some(ContextValue::String(name)) => named(name),
-        Some(ContextValue::Strings(names)) => names.iter().any(|name| named(name)),
-        _ => false,
+    let names: &[String] = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(name)) => std::slice::from_ref(name),
+        Some(ContextValue::Strings(names)) => names,
+        _ => &[],
+    };
+    let is_of = |options: &[&str]| {
+        names.iter().any(|name| options.iter().any(|option| name.split([' ', '=', '[']).next() == Some(option)))
     };
     let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) else { return };
+    let is_secret = is_of(&SECRET) || (is_of(&WITH_URL) && value.contains('@'));
     let shown = if is_secret && !value.is_empty() {
         "(redacted)".to_owned()
     } else {
-        let redacted = display::redactor(&Policy::default()).redact_text(value.as_bytes()).into_owned();
-        String::from_utf8_lossy(&redacted).into_owned()
+        let policy = Policy::default();
+        let mut redactor = display::redactor(&policy);
+        let text = redactor.redact_url(value).unwrap_or_else(|| value.clone());
+        String::from_utf8_lossy(&redactor.redact_text(text.as_bytes())).into_owned()
     };
     error.insert(ContextKind::InvalidValue, ContextValue::String(shown));
 }
@@ -219,7 +226,10 @@ fn missing_word_hint(error: &clap::Error) -> Option<String> {
         return Some(format!("put the reports after `--combine`: `harproxy report --combine {word}`"));
     }
     // Other commands do not run a program.
-    usage.contains("CMD").then(|| format!("put the program after two dashes: `-- {word} …`"))
+    let command = usage.split_once("harproxy ").and_then(|(_, rest)| rest.split_whitespace().next())?;
+    let word = harproxy_support::shell_quote::word(word);
+    let suggestion = format!("did you mean `harproxy {command} -- {word} …`? The program stands after two dashes");
+    usage.contains("CMD").then_some(suggestion)
 }
 
 /// Formats an error with its causes, on one line.

@@ -69,6 +69,9 @@ fn run(command: Command, ui: &Ui) -> Result<u8, Failure> {
         Command::Glob(args) => cmd::glob::run(&args, ui),
         Command::Ls(args) => cmd::ls::run(args, ui),
         Command::Show(args) => cmd::show::run(&args, ui),
+        Command::Diff(args) => cmd::diff::run(&args, ui),
+        Command::Rm(args) => cmd::rm::run(args, ui),
+        Command::Prune(args) => cmd::prune::run(args, ui),
         Command::Check(args) => cmd::check::run(args, ui),
         Command::Redact(args) => cmd::redact::run(args, ui),
         Command::Fmt(args) => cmd::fmt::run(args, ui),
@@ -82,6 +85,8 @@ fn run(command: Command, ui: &Ui) -> Result<u8, Failure> {
         Command::Config(args) => cmd::config::run(args, ui),
         Command::Completions(args) => cmd::manual::print_completions(&args, ui),
         Command::Man(args) => cmd::manual::print_pages(&args, ui),
+        Command::Help(args) => cmd::manual::print_help(&args.command, ui),
+        Command::Version => cmd::manual::print_version(ui),
     }
 }
 

@@ -1,4 +1,5 @@
-//! `replay --prune`: decides whether a run may prune, shows the entries before they are removed, and prints the result.
+//! `replay --prune`, `prune` and `rm`: decides whether a run may prune, shows the entries before they are removed, and
+//! prints the result.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -21,7 +22,7 @@ use harproxy_redact::{Policy, display};
 const MAX_SHOWN: usize = 20;
 const MAX_SHOWN_IN_TOTAL: usize = 100;
 
-/// Result of `--prune` for all fixtures of a run.
+/// Result of removing entries from several fixtures.
 #[derive(Debug, Default)]
 pub struct PruneResult {
     /// The reason if the run may not prune.
@@ -49,9 +50,9 @@ pub async fn prune_unused(
     }
     let Selection { partly_unused, unused } = Selection::new(fixtures, &verdict.fixtures);
     result.unused = unused.into_iter().filter_map(|n| fixtures.get(n).cloned()).collect();
-    let mut room = MAX_SHOWN_IN_TOTAL;
+    let mut announcer = Announcer::default();
     for (n, entries) in &partly_unused {
-        show(&fixtures[*n], entries, &mut room, policy, ui);
+        announcer.show(&fixtures[*n], entries, policy, ui);
     }
     for (n, entries) in partly_unused {
         let fixture = fixtures[n].clone();
@@ -60,12 +61,13 @@ pub async fn prune_unused(
             move || prune::prune_locked(&fixture, &entries)
         };
         match run.run_last_work("pruning", work).await {
-            Ok(pruned) => {
-                verdict.mark_pruned(n, &entries);
-                result.pruned.push((fixture, pruned));
-            }
             Err(cut @ Failure::Cut { .. }) => return Err(cut),
-            Err(failure) => result.failures.push(failure),
+            done => {
+                if done.is_ok() {
+                    verdict.mark_pruned(n, &entries);
+                }
+                result.add(fixture, done);
+            }
         }
     }
     Ok(result)
@@ -77,19 +79,45 @@ fn refusal(end: &End, verdict: &Verdict) -> Option<String> {
         End::NotStarted(_) => "CMD was not run".to_owned(),
         End::Cut(_) => "the run was interrupted".to_owned(),
         End::Cmd(status) if !end.is_clean() => format!("CMD ended with status {status}"),
-        _ if !verdict.passed_except(&CheckId::UNUSED) => "the run failed".to_owned(),
-        _ if verdict.fixtures.iter().all(|fixture| fixture.used == 0) => "no entry was used".to_owned(),
-        _ => return None,
+        _ => return refusal_of(verdict),
     })
 }
 
-/// Shows the entries to be removed, also with `--quiet`, because the command deletes data.
-fn show(fixture: &Fixture, entries: &BTreeSet<usize>, room: &mut usize, policy: &Policy, ui: &Ui) {
+/// Returns the reason if a run with this verdict may not prune.
+pub fn refusal_of(verdict: &Verdict) -> Option<String> {
+    if !verdict.passed_except(&CheckId::UNUSED) {
+        return Some("the run failed".to_owned());
+    }
+    let is_idle = verdict.fixtures.iter().all(|fixture| fixture.used == 0);
+    is_idle.then(|| "no entry was used".to_owned())
+}
+
+/// Shows the entries to be removed, up to a number of lines.
+#[derive(Debug, Default)]
+pub struct Announcer {
+    shown: usize,
+    fixtures: usize,
+}
+
+impl Announcer {
+    /// Returns true if nothing was shown.
+    pub fn is_unused(&self) -> bool {
+        self.fixtures == 0
+    }
+
+    /// Shows the entries of a fixture, also with `--quiet`, because the command deletes data.
+    pub fn show(&mut self, fixture: &Fixture, entries: &BTreeSet<usize>, policy: &Policy, ui: &Ui) {
+        self.fixtures += 1;
+        let shown = entries.len().min(MAX_SHOWN).min(MAX_SHOWN_IN_TOTAL - self.shown);
+        self.shown += shown;
+        announce(fixture, entries, shown, policy, ui);
+    }
+}
+
+fn announce(fixture: &Fixture, entries: &BTreeSet<usize>, shown: usize, policy: &Policy, ui: &Ui) {
     let path = fixture.path().display();
     let total = counted(fixture.entries(), "entry", "entries");
     let mut text = format!("{}: {} of {total} of {path}, unused\n", strong("pruning"), entries.len());
-    let shown = entries.len().min(MAX_SHOWN).min(*room);
-    *room -= shown;
     for head in entries.iter().take(shown).filter_map(|entry| fixture.heads().get(*entry)) {
         let url = display::redactor(policy).redact_url(head.url).unwrap_or_else(|| head.url.to_owned());
         let line = format!("  #{} {} {url}", head.entry, head.method);
@@ -102,6 +130,19 @@ fn show(fixture: &Fixture, entries: &BTreeSet<usize>, room: &mut usize, policy: 
 }
 
 impl PruneResult {
+    /// Starts a result with fixtures that are kept because none of their entries was used.
+    pub fn keeping(unused: Vec<Arc<Fixture>>) -> Self {
+        PruneResult { unused, ..PruneResult::default() }
+    }
+
+    /// Adds the result of a fixture.
+    pub fn add(&mut self, fixture: Arc<Fixture>, done: Result<Pruned, Failure>) {
+        match done {
+            Ok(pruned) => self.pruned.push((fixture, pruned)),
+            Err(failure) => self.failures.push(failure),
+        }
+    }
+
     /// Prints the result for each fixture, and the next commands.
     pub fn print(&self, ui: &Ui) {
         if let Some(reason) = &self.refusal {

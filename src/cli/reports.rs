@@ -1,6 +1,7 @@
 //! Collects the content of the reports of a run beside the verdict, and writes them.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use crate::verdict::report::{self, Format, Report, github, text};
 use crate::verdict::request::{RecordedEntry, RequestRow};
 use crate::verdict::{EntryView, ExcerptBudget};
 use crate::verdict::{StatusSource, Verdict, exit};
-use harproxy_har::Fixture;
+use harproxy_har::{Fixture, digest};
 use harproxy_redact::Policy;
 
 /// The number of entries that reports show. They are in memory while the reports are written.
@@ -43,6 +44,16 @@ impl Recorded {
                 row.fixture = Some(fixture.path().display().to_string());
                 (row.entry, row.change) = (Some(recorded.entry), Some(recorded.change));
             }
+        }
+    }
+
+    /// Adds the digests of the fixtures that still are as they were replayed. `harproxy prune --by` compares them.
+    pub fn add_versions(&self, verdict: &mut Verdict) {
+        for (used, fixture) in verdict.fixtures.iter_mut().zip(&self.fixtures) {
+            let now = Fixture::open(fixture.path());
+            let is_same = now.is_ok_and(|now| fixture.has_same_text(&now).unwrap_or(false));
+            let digest = || digest::sha256_hex(&mut File::open(fixture.path()).ok()?).ok();
+            used.sha256 = is_same.then(digest).flatten().map(|(hex, _)| hex);
         }
     }
 

@@ -25,7 +25,7 @@ use crate::diagnose::{BypassRules, Evidence, advise, no_proxy_entries, unset_url
 use crate::pipeline::{AccessLog, EventBus, RequestLog, Subscriber};
 use crate::record::Recorder;
 use crate::verdict::EntryView;
-use crate::verdict::report::Report;
+use crate::verdict::report::{Format, Report};
 use crate::verdict::request::RequestRow;
 use crate::verdict::{FindingListener, RunMode, StatusSource, Verdict, exit, exit_status};
 use harproxy_proxy::{Handler, Proxy};
@@ -309,7 +309,10 @@ impl Run<'_> {
         verdict
     }
 
-    fn report(&self, verdict: Verdict, (status, source): (u8, StatusSource), recorded: &Recorded) -> Report {
+    fn report(&self, mut verdict: Verdict, (status, source): (u8, StatusSource), recorded: &Recorded) -> Report {
+        if self.plan.options.report.iter().any(|path| Format::of(path) == Some(Format::Json)) {
+            recorded.add_versions(&mut verdict);
+        }
         let (requests, more_requests) = self.requests(recorded);
         let entries = match &recorded.entry_views {
             Some(views) => views.clone(),

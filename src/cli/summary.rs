@@ -8,9 +8,11 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::args::replay::DEFAULT_FIXTURES;
 use super::ui;
+use crate::record::entry_diff::{EntryDiff, ValueDiff};
 use crate::record::{HostLine, RecordingResult, RecordingSummary};
 use crate::verdict::Counts;
 use harproxy_har::write::ContentMode;
+use harproxy_http::escape::one_line;
 use harproxy_support::shell_quote;
 
 /// Maximum number of rows. Further hosts are summed in the last row.
@@ -79,7 +81,29 @@ pub fn change(outcome: &RecordingResult, output: &Path, failed: Option<u8>) -> S
     if let Some(cmd) = cmd {
         let _ = write!(text, "; {cmd}");
     }
+    text += &differences(&outcome.differences, outcome.summary.changed);
     text
+}
+
+/// Maximum number of changed values that the summary names.
+const MAX_DIFFERENCES: usize = 10;
+
+/// Returns a line for each of the first values that changed in a re-recording, of `changed` entries.
+fn differences(entries: &[EntryDiff], changed: usize) -> String {
+    let mut lines: Vec<String> = entries.iter().flat_map(difference_lines).collect();
+    let is_cut = lines.len() > MAX_DIFFERENCES || entries.len() < changed;
+    lines.truncate(MAX_DIFFERENCES);
+    let mut text: String = lines.iter().map(|line| format!("\n  {line}")).collect();
+    if is_cut && !lines.is_empty() {
+        let _ = write!(text, "\n  {}", ui::faint("and more: `git diff`"));
+    }
+    text
+}
+
+/// Returns a line for each value of a changed entry: the request, the place, and both values.
+pub fn difference_lines(entry: &EntryDiff) -> Vec<String> {
+    let line = |difference: &ValueDiff| one_line(&format!("{} {}  {difference}", entry.method, entry.url)).into_owned();
+    entry.differences.iter().map(line).collect()
 }
 
 /// Formats the numbers of changed entries. A new fixture has only added ones.

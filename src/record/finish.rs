@@ -142,7 +142,8 @@ impl Recorder {
         let entries =
             index.exchanges.iter().map(|exchange| exchange.number).zip(arrangement.recorded_entries()).collect();
         let summary = RecordingSummary::new(index, arrangement);
-        RecordingResult { summary, entries, ..self.unwritten_outcome(None) }
+        let differences = arrangement.differences.clone();
+        RecordingResult { summary, entries, differences, ..self.unwritten_outcome(None) }
     }
 
     /// Nothing was recorded: the fixture, if there is one, stays as it is. `failed` is the number of requests that failed
@@ -228,6 +229,7 @@ impl Recorder {
             held: None,
             replaced_held: false,
             entries: HashMap::new(),
+            differences: Vec::new(),
         }
     }
 

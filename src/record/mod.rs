@@ -2,6 +2,7 @@
 //! into a fixture.
 
 mod ambiguous;
+pub mod entry_diff;
 pub(crate) mod entry_view;
 mod error;
 mod finalise;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use super::RecordingSummary;
+use super::entry_diff::EntryDiff;
 use crate::verdict::Verdict;
 use crate::verdict::request::RecordedEntry;
 
@@ -35,4 +36,6 @@ pub struct RecordingResult {
     pub replaced_held: bool,
     /// The entries of the written fixture, by the numbers of their exchanges in the journal.
     pub entries: HashMap<u64, RecordedEntry>,
+    /// The differences of the first entries that changed.
+    pub differences: Vec<EntryDiff>,
 }

@@ -42,6 +42,7 @@ pub(super) fn verdict(
         used,
         unused: Vec::new(),
         pruned: None,
+        sha256: None,
     });
     let mut fixtures: Vec<FixtureUse> = fixtures.collect();
     for at in matcher.unused() {

@@ -197,6 +197,29 @@ pub enum FailOnError {
     Empty,
 }
 
+/// Describes a `--fail-on` list in the short help of an option. `default` says which kinds apply without the option.
+#[must_use]
+pub fn describe_list(default: &str) -> String {
+    format!(
+        "Findings that fail the run: a list of kinds, `all` or `none`; `+x` and `-x` change the default [default: {default}]"
+    )
+}
+
+/// Describes a `--fail-on` list with all its kinds.
+#[must_use]
+pub fn describe_kinds(default: &str) -> String {
+    let kinds: String =
+        SELECTABLE.iter().filter_map(|check| Some(format!("\n- {check}: {}", check.words()?.0))).collect();
+    format!("{}\n\nKinds:{kinds}", describe_list(default))
+}
+
+/// Returns the kinds that fail a run by default, for the help.
+#[must_use]
+pub fn standard_list() -> String {
+    let kinds = STANDARD.map(|check| check.to_string());
+    format!("{}; with CMD {} too", kinds.join(", "), CheckId::NO_TRAFFIC)
+}
+
 impl FailOn {
     /// Returns the default: missing and wrong responses fail a run, as does traffic that could not be served or seen.
     /// With CMD, a run without traffic fails, too.

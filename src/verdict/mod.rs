@@ -68,6 +68,9 @@ pub struct FixtureUse {
     /// The number of unused entries that `--prune` removed; `None` if the fixture was not changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pruned: Option<usize>,
+    /// SHA-256 of the HAR or archive that was replayed, in hex; only in JSON reports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
 }
 
 #[derive(Clone, Debug)]

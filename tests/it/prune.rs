@@ -227,7 +227,7 @@ fn fixture_that_is_being_recorded_or_was_edited_is_not_pruned() {
     );
 
     let change = format!("curl -sS https://api.test/one; cat > hars/a.har <<'END'\n{edited}END\n");
-    sandbox.run(["replay", "--prune", "--", "sh", "-c", &change]).expect(3).says("changed during the run");
+    sandbox.run(["replay", "--prune", "--", "sh", "-c", &change]).expect(3).says("changed since the run");
     assert_eq!(sandbox.read("hars/a.har"), edited);
     assert_eq!(names(&sandbox.join("hars")), ["a.har"], "no lock or temporary file is left");
 }

@@ -79,7 +79,9 @@ fn of_prune(error: &prune::Error) -> String {
         prune::Error::Lock(record::Error::Locked { .. }) => "wait for it to end, then run this again".into(),
         prune::Error::Lock(error) => of_record(error),
         prune::Error::Fixture(error) => of_fixture(error),
-        prune::Error::Changed { .. } => "run it again without changing the fixture meanwhile".into(),
+        prune::Error::Changed { .. } => {
+            "replay again, and leave the fixture unchanged until its entries are removed".into()
+        }
     }
 }
 
@@ -198,7 +200,9 @@ fn of_replay(error: &replay::Error) -> String {
     match error {
         replay::Error::Fixture(HarError::Io { path, source, .. }) if source.kind() == ErrorKind::NotFound => {
             match on_path(path) {
-                Some(name) => format!("put the program after two dashes: `harproxy replay -- {name}`"),
+                Some(name) => format!(
+                    "did you mean `harproxy replay -- {name}`? The program stands after two dashes; {name} is not a fixture"
+                ),
                 None => of_missing(path),
             }
         }

@@ -7,7 +7,7 @@ use clap::Args;
 use clap_complete::Shell;
 
 use super::values::{Words, choices, parse_report};
-use crate::verdict::fail_on::SeverityOverride;
+use crate::verdict::fail_on::{SeverityOverride, describe_kinds};
 
 /// `harproxy config`.
 #[derive(Clone, Debug, Args)]
@@ -16,12 +16,16 @@ Examples:
   harproxy config
   harproxy config replay
   harproxy config record --glob '**/api/**' --content embed
+  harproxy config --changed
   harproxy config --json
 ")]
 pub struct SettingsArgs {
     /// Print a JSON object per setting instead of tables
     #[arg(long)]
     pub json: bool,
+    /// Only the settings that are not the default
+    #[arg(long)]
+    pub changed: bool,
     /// The configuration file [default: harproxy.toml, searched upward from here]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -78,12 +82,12 @@ pub struct ManArgs {
 /// `harproxy report`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
-An entry is unused if no shard used it. `no-traffic` means that no shard had traffic. The exit
+An entry is unused if no shard used it. `no-traffic` means that no shard had traffic. The exit \
 status is 0 if the combined verdict passed, else 1, also if CMD or harproxy failed in a shard.
 
 Examples:
   harproxy report --combine shard-1.json shard-2.json
-  harproxy report --combine shards/*.json --fail-on +unused --report all.html --report all.json
+  harproxy report --combine shards/*.json --fail-on +unused --report all.html
 ")]
 pub struct ReportArgs {
     /// Combine the JSON reports of several runs, such as the shards of a CI job
@@ -92,6 +96,7 @@ pub struct ReportArgs {
     /// Findings that fail the verdict, or (`+unused,-stale`) a change to the setting of the runs [default: as in the
     /// runs]
     #[arg(long, value_name = "LIST", value_parser = SeverityOverride::parse, allow_hyphen_values = true)]
+    #[arg(long_help = describe_kinds("as in the runs"))]
     pub fail_on: Option<SeverityOverride>,
     /// Write a combined report in the format of its extension (.json, .xml for JUnit, .md, .html); repeatable
     #[arg(long, value_name = "FILE", value_parser = parse_report, id = "combined_report")]

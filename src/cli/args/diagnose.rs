@@ -14,7 +14,7 @@ use harproxy_http::NormalUrl;
 /// `harproxy doctor`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
-The exit status is 0 if all traffic came through the proxy. It is 1 if traffic bypassed the proxy,
+The exit status is 0 if all traffic came through the proxy. It is 1 if traffic bypassed the proxy, \
 refused its certificate, or if there was none. It is CMD's status if that is not 0.
 
 Examples:
@@ -45,8 +45,8 @@ pub struct DoctorArgs {
 #[command(after_help = "\
 Examples:
   harproxy explain --url https://api.example.com/api/users
-  harproxy explain --url 'https://api.example.com/api/users?page=2' --ignore-query page
-  harproxy explain hars/ --url https://api.example.com/api/users -H 'accept: */*' -d 'name=Ada'
+  harproxy explain --url 'https://api.example.com/users?page=2' --ignore-query page
+  harproxy explain hars/ --url https://api.example.com/users -H 'accept: */*' -d a=1
   harproxy explain --json --requests requests.jsonl
 ")]
 pub struct ExplainArgs {

@@ -112,6 +112,66 @@ pub struct ShowArgs {
     pub no_pager: bool,
 }
 
+/// `harproxy diff`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Values that differ in every recording, such as dates, do not count, as for `record`. The exit status is 0 if the \
+fixtures are the same, else 1.
+
+Examples:
+  harproxy diff hars/api.har new.har
+  harproxy diff --json hars/api.har new.har
+  git worktree add ../base main; harproxy diff ../base/hars/api.har hars/api.har
+")]
+pub struct DiffArgs {
+    /// The old fixture
+    #[arg(value_name = "A")]
+    pub old: PathBuf,
+    /// The new fixture
+    #[arg(value_name = "B")]
+    pub new: PathBuf,
+    /// Print a JSON object per entry that differs: `change`, `method`, `url`, `old`, `new`, `differences`
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `harproxy rm`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+The other entries keep their bytes. Their numbers change: name several entries in one command.
+
+Examples:
+  harproxy rm 'hars/api.har#0'
+  harproxy rm 'hars/api.har#0' 'hars/api.har#3'
+")]
+pub struct RmArgs {
+    /// Entries as printed by `ls`
+    #[arg(value_name = "FILE#N", required = true)]
+    pub entries: Vec<OsString>,
+}
+
+/// `harproxy prune`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+It refuses reports of failed runs, and fixtures that have changed since the run.
+
+Examples:
+  harproxy replay --report run.json -- npm test
+  harproxy prune --by run.json --dry-run
+  harproxy prune hars/api.har --by run.json
+")]
+pub struct PruneArgs {
+    /// Fixtures of the run, or folders of them [default: all fixtures of the run]
+    #[arg(value_name = "FILE|DIR")]
+    pub fixtures: Vec<PathBuf>,
+    /// The report of a replay that passed, as `--report FILE.json` wrote it
+    #[arg(long, value_name = "FILE.json")]
+    pub by: PathBuf,
+    /// Change nothing: list the entries to remove
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
 /// `harproxy redact`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
@@ -136,8 +196,8 @@ pub struct RedactArgs {
 /// `harproxy check`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
-The exit status is 1 if there is a problem: a remaining secret, an unusable entry or payload, a
-payload file without entry, a git conflict. It is 0 if there are only warnings. Add the printed
+The exit status is 1 if there is a problem: a remaining secret, an unusable entry or payload, a \
+payload file without entry, a git conflict. It is 0 if there are only warnings. Add the printed \
 hash of a value that is not secret to `allow` under [check] in harproxy.toml.
 
 Examples:
@@ -163,7 +223,7 @@ pub struct CheckArgs {
 #[derive(Clone, Debug, Args)]
 #[command(group = ArgGroup::new("what").required(true).args(["files", "driver"]))]
 #[command(after_help = "\
-Entries are merged, not lines. An entry is identified by its method, URL, request payload and
+Entries are merged, not lines. An entry is identified by its method, URL, request payload and \
 place in its sequence.
 
 Examples:
@@ -199,7 +259,7 @@ pub struct MergeArgs {
 /// `harproxy git-setup`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
-Commit .gitattributes: it applies to every clone. The git configuration belongs to one clone: run
+Commit .gitattributes: it applies to every clone. The git configuration belongs to one clone: run \
 git-setup once in each. Without it, git merges fixtures as text.
 
 Examples:

@@ -6,6 +6,7 @@ pub mod ca;
 pub mod common;
 pub mod diagnose;
 pub mod fixtures;
+pub mod help;
 pub mod record;
 pub mod replay;
 pub mod values;
@@ -15,7 +16,7 @@ use std::ffi::OsString;
 use std::sync::Arc;
 
 use clap::error::ErrorKind;
-use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand};
+use clap::{ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 
 use super::advice::Failure;
 use super::config::Config;
@@ -25,21 +26,19 @@ use about::{CompletionsArgs, ManArgs, ReportArgs, SettingsArgs};
 use ca::CaArgs;
 use common::{AuthorityArgs, ConfigArgs, ListenArgs};
 use diagnose::{DoctorArgs, ExplainArgs};
-use fixtures::{CheckArgs, FmtArgs, GitSetupArgs, LsArgs, MergeArgs, PackArgs, RedactArgs, ShowArgs, UnpackArgs};
+use fixtures::{
+    CheckArgs, DiffArgs, FmtArgs, GitSetupArgs, LsArgs, MergeArgs, PackArgs, PruneArgs, RedactArgs, RmArgs, ShowArgs,
+    UnpackArgs,
+};
+use help::HelpArgs;
 use record::{RecordArgs, RecoverArgs};
 use replay::ReplayArgs;
 use values::{choices, parse_glob};
 
-const EXAMPLES: &str = "\
-Every option of record and replay can also be set with a variable: --miss-status with HARPROXY_MISS_STATUS.
-
-Start here:
-  harproxy demo
-";
-
 /// Record the HTTP and HTTPS traffic of any program into HAR files, and replay it strictly.
 #[derive(Debug, Parser)]
-#[command(name = "harproxy", version, after_help = EXAMPLES, arg_required_else_help = true, max_term_width = 110)]
+#[command(name = "harproxy", version, after_help = help::AFTER_HELP)]
+#[command(arg_required_else_help = true, max_term_width = help::MAX_WIDTH, disable_help_flag = true)]
 #[command(disable_help_subcommand = true, subcommand_required = true, infer_long_args = false)]
 pub struct Cli {
     #[command(flatten)]
@@ -56,7 +55,7 @@ pub struct OutputArgs {
     #[arg(short, long, global = true)]
     pub quiet: bool,
     /// Log each request (-v) or everything (-vv); HARPROXY_LOG takes a finer filter
-    #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
+    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,
     /// When to use color; `auto`: on a terminal, unless NO_COLOR is set
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", value_parser = choices(ui::COLORS))]
@@ -67,6 +66,9 @@ pub struct OutputArgs {
     /// Format of standard error, and of the line that announces that harproxy is ready
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text", value_parser = choices(LogFormat::WORDS))]
     pub log_format: LogFormat,
+    /// Print help; `-h` prints the short form
+    #[arg(short, long, global = true, action = ArgAction::Help, display_order = 1000)]
+    pub help: Option<bool>,
 }
 
 impl OutputArgs {
@@ -87,20 +89,24 @@ pub enum Command {
     Replay(Box<ReplayArgs>),
     /// Finish or drop a killed or held recording
     Recover(Box<RecoverArgs>),
+    /// Combine the reports of several runs
+    Report(ReportArgs),
     /// Record and replay against an embedded HTTPS API, offline
     Demo,
     /// Run CMD once and report traffic that bypasses the proxy or refuses its certificate
     Doctor(Box<DoctorArgs>),
-    /// Print the variables that make a program use the proxy, as `-- CMD` sets them
-    Env(EnvArgs),
     /// Explain which entry answers a request, or why none does
     Explain(Box<ExplainArgs>),
     /// Test globs against URLs on standard input
     Glob(GlobArgs),
+    /// Show the effective settings and the origin of each
+    Config(SettingsArgs),
     /// List the entries of fixtures, one per line
     Ls(LsArgs),
     /// Show an entry or a whole fixture, decoded and indented
     Show(ShowArgs),
+    /// Compare two fixtures entry by entry
+    Diff(DiffArgs),
     /// Check fixtures for damage and remaining secrets
     Check(CheckArgs),
     /// Remove secrets from existing fixtures
@@ -109,22 +115,28 @@ pub enum Command {
     Fmt(FmtArgs),
     /// Merge fixtures; also the git merge driver
     Merge(MergeArgs),
-    /// Configure git to merge and show fixtures by entry
-    GitSetup(GitSetupArgs),
+    /// Remove entries from fixtures, with the payload files that nothing else uses
+    Rm(RmArgs),
+    /// Remove the entries that a passed replay did not use
+    Prune(PruneArgs),
     /// Pack a HAR and its payload files into one archive
     Pack(PackArgs),
     /// Unpack an archive into a HAR and its payload files
     Unpack(UnpackArgs),
-    /// Combine the reports of several runs
-    Report(ReportArgs),
+    /// Print the variables that make a program use the proxy, as `-- CMD` sets them
+    Env(EnvArgs),
     /// Show, create and install the certificate authority
     Ca(CaArgs),
-    /// Show the effective settings and the origin of each
-    Config(SettingsArgs),
+    /// Configure git to merge and show fixtures by entry
+    GitSetup(GitSetupArgs),
     /// Print shell completions
     Completions(CompletionsArgs),
     /// Print the manual page, or write all of them into a folder
     Man(ManArgs),
+    /// Print the help of harproxy or of a command
+    Help(HelpArgs),
+    /// Print the version
+    Version,
 }
 
 impl Command {
@@ -255,7 +267,8 @@ impl Cli {
     }
 
     fn parse_by(mut command: clap::Command, args: &[OsString]) -> Result<(Cli, ArgMatches), clap::Error> {
-        let matches = command.try_get_matches_from_mut(args)?;
+        let matches = command.try_get_matches_from_mut(args);
+        let matches = matches.map_err(|error| variables::name_source(error, args))?;
         let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
         Ok((cli, matches))
     }
@@ -269,7 +282,7 @@ impl Cli {
     /// Returns the grammar without variables, independent of the environment.
     #[must_use]
     pub fn grammar() -> clap::Command {
-        <Cli as clap::CommandFactory>::command()
+        help::with_groups(<Cli as clap::CommandFactory>::command())
     }
 }
 

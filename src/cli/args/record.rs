@@ -21,9 +21,9 @@ pub const DEFAULT_OUTPUT: &str = "hars/recorded.har";
 Examples:
   harproxy record -- curl -s http://localhost:8000/api/users
   harproxy record --glob '**/api/**' -o hars/api.har -- ./run-the-tests.sh
-  harproxy record --glob 'https://api.example.com/**' --glob '!**/health' -- npm test
+  harproxy record -g 'https://api.example.com/**' -g '!**/health' -- npm test
   harproxy record --twice --write-policy -- npm test
-  harproxy record --reverse API=http://localhost:8000 -- sh -c 'curl -s \"$HARPROXY_URL_API/users\"'
+  harproxy record --reverse A=http://localhost:8000 -- sh -c 'curl $HARPROXY_URL_A'
 ")]
 pub struct RecordArgs {
     /// The program to run through the proxy; without one, harproxy serves until it is interrupted

@@ -12,6 +12,7 @@ use super::values::{
     parse_miss_status, parse_same_host,
 };
 use crate::replay::{Clock, Latency, MissAnswer, OnMiss};
+use crate::verdict::fail_on::{describe_kinds, describe_list, standard_list};
 use harproxy_matching::{MatchBody, MissingBody, Redirects, Repeat};
 
 /// Default folder of fixtures.
@@ -62,9 +63,8 @@ pub struct ReplayArgs {
     /// Refuse out-of-scope requests to this machine [default: they are forwarded]
     #[arg(long)]
     pub no_local: bool,
-    /// Findings that fail the run: a list of kinds, `all` or `none`; `+x` and `-x` change the default
-    /// [default: miss,out-of-scope,truncated,ambiguous; with CMD no-traffic too]
     #[arg(long, value_name = "LIST", allow_hyphen_values = true, value_parser = parse_fail_on)]
+    #[arg(help = describe_list(&standard_list()), long_help = describe_kinds(&standard_list()))]
     pub fail_on: Option<String>,
     /// Send no `x-harproxy` header
     #[arg(long)]

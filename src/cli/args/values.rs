@@ -14,6 +14,7 @@ use crate::verdict::FailOn;
 use crate::verdict::report::Format;
 use harproxy_glob::Globs;
 use harproxy_http::NormalUrl;
+use harproxy_matching::OriginPattern;
 use harproxy_proxy::upstream::{Mapping, UpstreamProxy};
 use harproxy_proxy::{Credentials, Origin, ReversePlan, Scheme};
 
@@ -180,7 +181,14 @@ pub fn parse_header_name(text: &str) -> Result<String, String> {
 
 /// Checks a JSON path (RFC 9535) and returns it unchanged.
 pub fn parse_json_path(text: &str) -> Result<String, String> {
-    harproxy_json::JsonPath::parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+    let parse = harproxy_json::JsonPath::parse;
+    parse(text).map(|_| text.to_owned()).map_err(|error| {
+        let rooted = format!("$.{}", text.trim_start_matches('.'));
+        match !text.starts_with('$') && parse(&rooted).is_ok() {
+            true => format!("{error}; did you mean `{rooted}`?"),
+            false => error.to_string(),
+        }
+    })
 }
 
 /// Checks `miss,unused` or `+unused,-ambiguous` and returns it unchanged. Its meaning depends on CMD.
@@ -191,7 +199,12 @@ pub fn parse_fail_on(text: &str) -> Result<String, String> {
 /// Parses `A=B`.
 pub fn parse_same_host(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
-        Some((a, b)) if !a.is_empty() && !b.is_empty() => Ok((a.to_owned(), b.to_owned())),
+        Some((a, b)) if !a.is_empty() && !b.is_empty() => {
+            for origin in [a, b] {
+                OriginPattern::new(origin).map_err(|error| error.to_string())?;
+            }
+            Ok((a.to_owned(), b.to_owned()))
+        }
         _ => Err("expected two origins, such as `https://staging.example.com=https://api.example.com`".into()),
     }
 }

@@ -1,7 +1,9 @@
 //! `HARPROXY_<OPTION>`: a variable for each option of `record` and `replay`, derived from its long name.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command};
 
 /// Attaches the variable to every option that `record` or `replay` has, in all commands. An empty variable counts as
@@ -32,13 +34,34 @@ pub fn name(long: &str) -> String {
 fn with_variable(arg: Arg) -> Arg {
     let Some(long) = arg.get_long() else { return arg };
     let name = name(long);
-    if std::env::var_os(&name).is_none_or(|value| value.is_empty()) {
+    let is_action = matches!(arg.get_action(), ArgAction::Help | ArgAction::Version);
+    if is_action || std::env::var_os(&name).is_some_and(|value| value.is_empty()) {
         return arg;
     }
     let is_switch = matches!(arg.get_action(), ArgAction::SetTrue);
     let arg = if is_switch { arg.value_parser(switch(name.clone())) } else { arg };
-    // Hidden in --help: values may be secrets (--auth), and the general help explains the rule once.
-    arg.env(name).hide_env(true)
+    // Values may be secrets (--auth).
+    arg.env(name).hide_env_values(true)
+}
+
+/// Names the variable in an error about an invalid value that does not stand on the command line.
+pub(super) fn name_source(mut error: clap::Error, args: &[OsString]) -> clap::Error {
+    let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else { return error };
+    let Some(long) = option.split([' ', '=', '[']).next().and_then(|word| word.strip_prefix("--")) else {
+        return error;
+    };
+    let is_said = |word: &OsString| {
+        let word = word.to_string_lossy();
+        word.strip_prefix("--").is_some_and(|word| word.split('=').next() == Some(long))
+    };
+    let variable = name(long);
+    let is_set = std::env::var_os(&variable).is_some_and(|value| !value.is_empty());
+    if error.kind() == ErrorKind::UnknownArgument || !is_set || args.iter().any(is_said) {
+        return error;
+    }
+    let option = format!("{option} (from {variable})");
+    error.insert(ContextKind::InvalidArg, ContextValue::String(option));
+    error
 }
 
 /// Returns a parser for a variable that is on or off. Other values are errors, because a wrong guess for

@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 use crate::cli::advice::Failure;
 use crate::cli::args::Cli;
 use crate::cli::args::about::SettingsArgs;
-use crate::cli::config::{Config, Setting};
+use crate::cli::config::{Config, Origin, Setting};
 use crate::cli::ui::{self, Ui};
 use crate::verdict::exit;
 
@@ -20,11 +20,13 @@ const MAX_VALUE_WIDTH: usize = 40;
 const ORIGIN_WIDTH: usize = "default".len();
 
 pub fn run(mut args: SettingsArgs, ui: &Ui) -> Result<u8, Failure> {
-    // After `record` or `replay`, clap collects `--json` with the options of that command.
-    let own = args.line.iter().take_while(|word| *word != "--").position(|word| word == "--json");
-    if let Some(at) = own {
-        args.line.remove(at);
-        args.json = true;
+    // After `record` or `replay`, clap collects `--json` and `--changed` with the options of that command.
+    for (option, is_set) in [("--json", &mut args.json), ("--changed", &mut args.changed)] {
+        let own = args.line.iter().take_while(|word| *word != "--").position(|word| word == option);
+        if let Some(at) = own {
+            args.line.remove(at);
+            *is_set = true;
+        }
     }
     let (mut settings, mut others) = (Vec::new(), Vec::new());
     for section in args.section.map_or(vec!["record", "replay"], |section| vec![section]) {
@@ -33,6 +35,9 @@ pub fn run(mut args: SettingsArgs, ui: &Ui) -> Result<u8, Failure> {
         others = config.others();
     }
     settings.extend(others);
+    if args.changed {
+        settings.retain(|setting| setting.source != Origin::Default);
+    }
     let text = match args.json {
         true => settings.iter().map(|setting| format!("{}\n", json!(setting))).collect(),
         false => tables(&settings, ui::data_width().map(usize::from)),
@@ -106,7 +111,7 @@ fn rows(setting: &Setting) -> Vec<SettingRow> {
         key: key.to_owned(),
         value,
         source: setting.source.to_string(),
-        is_default: setting.source == crate::cli::config::Origin::Default,
+        is_default: setting.source == Origin::Default,
     };
     match &setting.value {
         Json::Object(rule) => {

@@ -26,20 +26,41 @@ pub fn print_completions(args: &CompletionsArgs, ui: &Ui) -> Result<u8, Failure>
 
 /// Runs `man`.
 pub fn print_pages(args: &ManArgs, ui: &Ui) -> Result<u8, Failure> {
-    let mut grammar = Cli::grammar();
-    // Sets the names of the command pages (`harproxy-record`).
-    grammar.build();
+    let mut grammar = built();
     match (&args.dir, &args.command[..]) {
         (Some(dir), _) => write_all(&grammar, dir)?,
-        (None, names) => match named(&grammar, names) {
-            Some(command) => ui.data(&page(command)).map_err(Failure::Output)?,
-            None => {
-                let text = format!("harproxy has no command `{}`", names.join(" "));
-                return Err(grammar.error(ErrorKind::InvalidValue, text).into());
-            }
-        },
+        (None, names) => ui.data(&page(&command(&mut grammar, names)?)).map_err(Failure::Output)?,
     }
     Ok(exit::SUCCESS)
+}
+
+/// Runs `help`.
+pub fn print_help(names: &[String], ui: &Ui) -> Result<u8, Failure> {
+    let help = command(&mut built(), names)?.render_long_help();
+    ui.data(&help.ansi().to_string()).map_err(Failure::Output)?;
+    Ok(exit::SUCCESS)
+}
+
+/// Runs `version`.
+pub fn print_version(ui: &Ui) -> Result<u8, Failure> {
+    ui.data(&Cli::grammar().render_version()).map_err(Failure::Output)?;
+    Ok(exit::SUCCESS)
+}
+
+/// Returns the grammar with the names of the command pages (`harproxy-record`) and the global options of each command.
+fn built() -> Command {
+    let mut grammar = Cli::command();
+    grammar.build();
+    grammar
+}
+
+/// Returns the command with this name. Fails with a usage error if there is none.
+fn command(grammar: &mut Command, names: &[String]) -> Result<Command, Failure> {
+    if let Some(command) = named(grammar, names) {
+        return Ok(command.clone());
+    }
+    let text = format!("harproxy has no command `{}`", names.join(" "));
+    Err(grammar.error(ErrorKind::InvalidValue, text).into())
 }
 
 /// Returns the command with this name: `ca trust`, `ca-trust` or `harproxy-ca-trust`.
@@ -68,8 +89,10 @@ fn write_all(command: &Command, dir: &Path) -> Result<(), Failure> {
 
 fn page(command: &Command) -> String {
     let mut page = Vec::new();
+    let usage = command.clone().render_usage().to_string();
+    let usage = usage.trim_start_matches("Usage:").split_whitespace().collect::<Vec<_>>().join(" ");
     // Writing to memory cannot fail.
-    let _ = Man::new(command.clone()).source(SOURCE).render(&mut page);
+    let _ = Man::new(command.clone().override_usage(usage)).source(SOURCE).render(&mut page);
     String::from_utf8_lossy(&page).into_owned()
 }
 

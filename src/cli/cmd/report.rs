@@ -37,7 +37,7 @@ pub fn run(args: ReportArgs, ui: &Ui) -> Result<u8, Failure> {
 }
 
 /// Reads a JSON report.
-fn read(path: &Path) -> Result<Report, UsageError> {
+pub(super) fn read(path: &Path) -> Result<Report, UsageError> {
     let error = |hint: String| UsageError::new(format!("reading the report {}", path.display()), hint);
     let text = fs::read(path).map_err(|source| error(unreadable(path, &source)).because(source))?;
     json::read(&text).map_err(|source| {

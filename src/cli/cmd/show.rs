@@ -79,6 +79,12 @@ fn parse(argument: &OsStr, all: bool) -> Result<(&Path, Option<usize>), UsageErr
     }
 }
 
+/// Parses `FILE#N`.
+pub(super) fn entry_name(argument: &OsStr) -> Result<(&Path, usize), UsageError> {
+    let (file, entry) = parse(argument, false)?;
+    entry.map(|entry| (file, entry)).ok_or_else(|| not_an_entry(&argument.to_string_lossy()))
+}
+
 fn not_an_entry(argument: &str) -> UsageError {
     let file = argument.rsplit_once('#').map_or(argument, |(file, _)| file);
     let file = if file.is_empty() { "FILE".to_owned() } else { shell_quote::path(Path::new(file)) };

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use super::sequences::{Sequence, SharedRequests, is_covered};
 use crate::record::UpdateMode;
+use crate::record::entry_diff::EntryDiff;
 use crate::verdict::request::{EntryChange, RecordedEntry};
 use harproxy_compare::Pairing;
 
@@ -43,6 +44,8 @@ pub struct Arrangement {
     pub pairs: Vec<(usize, usize)>,
     /// For each new exchange, the index of the entry that stands for it.
     pub entry_of: Vec<usize>,
+    /// The differences of the first changed entries, for the summary.
+    pub differences: Vec<EntryDiff>,
 }
 
 /// The relation of a new exchange to the old fixture.

@@ -13,6 +13,7 @@ mod updated_entry;
 mod tests;
 
 use std::io;
+use std::path::Path;
 
 pub use arrangement::Arrangement;
 use arrangement::EntrySource;
@@ -20,10 +21,11 @@ pub use index::{IndexedExchange, JournalIndex};
 use payload::JournalledPayload;
 use sequences::ComparisonRules;
 
+use super::entry_diff::{ComparableEntry, EntryDiff};
 use super::held::{self, RecordingSummary};
 use super::journal::{JournalPaths, JournalReader, LockedJournal, SecretNames};
 use super::{Error, RecordPlan, UpdateMode};
-use harproxy_compare::VolatileRules;
+use harproxy_compare::{Projection, VolatileRules};
 use harproxy_har::write::{FixtureWriter, PayloadSource};
 use harproxy_har::{Fixture, scope};
 use harproxy_redact::{PlaceholderAllocator, placeholder};
@@ -108,7 +110,7 @@ pub fn write(
         return Ok(arrangement);
     };
     let rules = ComparisonRules::new(plan)?;
-    let arrangement = Arrangement::update(old.entries(), &rules.shared_requests(&old, index, reader)?, update);
+    let mut arrangement = Arrangement::update(old.entries(), &rules.shared_requests(&old, index, reader)?, update);
     let before = old.scope().unwrap_or_default();
     let scope = if update == UpdateMode::Replace { recorded } else { scope::union(before, &recorded) };
     let Arrangement { changed, added, removed, .. } = arrangement;
@@ -129,9 +131,40 @@ pub fn write(
                 }
             }
         }
+        let before = match destination {
+            Destination::Fixture => read_changed(&old, &arrangement),
+            Destination::Held(_) => Vec::new(),
+        };
         destination.finish(writer, index, &arrangement)?;
+        arrangement.differences = compare_changed(&before, &plan.output, &rules.projection);
     }
     Ok(arrangement)
+}
+
+/// Maximum number of changed entries that the summary of a recording describes.
+const MAX_DESCRIBED: usize = 10;
+
+/// Reads the first entries that change, before the fixture and its payload files are replaced. Entries that cannot be
+/// read are left out: the summary must not fail a recording.
+fn read_changed(old: &Fixture, arrangement: &Arrangement) -> Vec<(usize, usize, ComparableEntry)> {
+    let changed = arrangement.entries.iter().enumerate().filter_map(|(to, source)| match source {
+        EntrySource::Replace { old: at, .. } => Some((*at, to)),
+        EntrySource::Keep(_) | EntrySource::Add(_) => None,
+    });
+    let read = |(at, to)| Some((at, to, ComparableEntry::read(old, at).ok()?));
+    changed.take(MAX_DESCRIBED).filter_map(read).collect()
+}
+
+fn compare_changed(
+    before: &[(usize, usize, ComparableEntry)],
+    output: &Path,
+    projection: &Projection,
+) -> Vec<EntryDiff> {
+    let Some(new) = (!before.is_empty()).then(|| Fixture::open(output).ok()).flatten() else { return Vec::new() };
+    let compare = |(at, to, old): &(usize, usize, ComparableEntry)| {
+        EntryDiff::new((*at, old), (*to, &ComparableEntry::read(&new, *to).ok()?), projection)
+    };
+    before.iter().filter_map(compare).collect()
 }
 
 /// Chooses the placeholders that the secrets of the journal have in the fixture.

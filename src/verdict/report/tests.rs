@@ -147,7 +147,14 @@ fn markdown_with_many_findings_fits_a_comment_and_counts_the_rest() {
     report.command = long.clone();
     report.verdict.findings = vec![finding; 1_000];
     report.verdict.fixtures = (0..500)
-        .map(|n| FixtureUse { fixture: format!("{n}{long}"), entries: 9, used: 1, unused: vec![], pruned: None })
+        .map(|n| FixtureUse {
+            fixture: format!("{n}{long}"),
+            entries: 9,
+            used: 1,
+            unused: vec![],
+            pruned: None,
+            sha256: None,
+        })
         .collect();
     let rendered = markdown::render(&report);
     assert!(rendered.len() <= markdown::LONGEST, "{}", rendered.len());

@@ -113,7 +113,8 @@ fn config_prints_tables_without_secrets() {
     assert_eq!(sections, expected, "{text}");
     let row = |key: &str| text.lines().find(|line| line.split_whitespace().next() == Some(key)).unwrap().to_owned();
     assert!(row("output").contains(" hars/api.har ") && row("output").ends_with(" harproxy.toml:2"), "{text}");
-    assert!(row("fail-on").contains("(miss,out-of-scope,truncated,ambiguous; with CMD no-traffic too)"), "{text}");
+    let kinds = "(miss, out-of-scope, truncated, ambiguous, websocket, stream, entry-left-out, bypass, unreadable; with CMD no-traffic too)";
+    assert!(row("fail-on").contains(kinds), "{text}");
     let columns: Vec<_> = ["output", "content", "headers"].map(|key| row(key).find(|c| c != ' ')).into();
     assert!(columns.iter().all(|at| *at == Some(2)), "{text}");
 }
@@ -193,5 +194,22 @@ fn usage_errors_respect_the_json_log_format() {
         let line: Value = serde_json::from_str(&output).unwrap_or_else(|error| panic!("{args:?}: {error}: {output}"));
         assert_eq!((&line["event"], &line["status"]), (&json!("error"), &json!(2)), "{args:?}");
         assert!(line["message"].as_str().unwrap().contains("similar"), "{output}");
+    }
+}
+
+#[test]
+fn changed_settings_are_listed_without_defaults() {
+    let sandbox = Sandbox::new();
+    sandbox.write("harproxy.toml", "[replay]\nmiss-status = 404\n");
+    let all = sandbox.run(["config", "replay"]).expect(0).stdout;
+    for args in [
+        &["config", "--changed"][..],
+        &["config", "replay", "--changed"],
+        &["config", "--changed", "replay", "--no-mark"],
+    ] {
+        let output = sandbox.run(args).expect(0).stdout;
+        assert!(output.contains("miss-status") && output.contains("404"), "{output}");
+        assert!(!output.contains("default") && output.lines().count() < all.lines().count() / 4, "{output}");
+        assert_eq!(output.contains("no-mark"), args.contains(&"--no-mark"), "{output}");
     }
 }

@@ -8,15 +8,16 @@ use crate::support::sandbox::{Sandbox, finish};
 /// The commands in the help, by name.
 pub fn commands(sandbox: &Sandbox) -> Vec<String> {
     let help = sandbox.run(["--help"]).expect(0).stdout;
-    let list = help.split_once("Commands:\n").unwrap().1.split_once("\n\n").unwrap().0;
-    list.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+    let list = help.split_once("Record & replay:\n").unwrap().1.split_once("Options:\n").unwrap().0;
+    let is_command = |line: &&str| line.starts_with("  ") && !line.starts_with("   ");
+    list.lines().filter(is_command).filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
 }
 
 #[test]
 fn help_lists_exactly_the_commands() {
     let sandbox = Sandbox::new();
     let commands = commands(&sandbox);
-    let expected = "record replay recover demo doctor env explain glob ls show check redact fmt merge git-setup pack unpack report ca config completions man";
+    let expected = "record replay recover report demo doctor explain glob config ls show diff check redact fmt merge rm prune pack unpack env ca git-setup completions man help version";
     assert_eq!(commands.join(" "), expected);
     for command in &commands {
         let help = sandbox.run([command.as_str(), "--help"]).expect(0);
@@ -26,6 +27,86 @@ fn help_lists_exactly_the_commands() {
     }
     sandbox.run(["doctor"]).expect(2).says("doctor");
     assert!(sandbox.run(["--version"]).expect(0).stdout.starts_with("harproxy 0."));
+}
+
+/// The help at a width, without a terminal.
+fn help_at(sandbox: &Sandbox, columns: &str, args: &[&str]) -> String {
+    finish(sandbox.command(args).env("COLUMNS", columns).output().unwrap()).expect(0).stdout
+}
+
+#[test]
+fn help_and_version_are_commands_too() {
+    let sandbox = Sandbox::new();
+    for (command, option) in [
+        (&["help"][..], &["--help"][..]),
+        (&["help", "record"], &["record", "--help"]),
+        (&["help", "ca", "trust"], &["ca", "trust", "--help"]),
+        (&["version"], &["--version"]),
+    ] {
+        assert_eq!(sandbox.run(command).expect(0).stdout, sandbox.run(option).expect(0).stdout, "{command:?}");
+    }
+    sandbox.run(["help", "recrd"]).expect(2).says("no command `recrd`");
+}
+
+#[test]
+fn help_groups_commands_and_has_exit_statuses_and_the_documentation() {
+    let help = Sandbox::new().run(["--help"]).expect(0).stdout;
+    let headings =
+        ["\nRecord & replay:\n  record ", "\nDiagnose:\n  doctor ", "\nFixtures:\n  ls ", "\nSet-up:\n  env "];
+    for words in headings.into_iter().chain(["\nExit statuses:\n  0  ", "\n  127 ", "docs/README.md"]) {
+        assert!(help.contains(words), "{words}: {help}");
+    }
+}
+
+#[test]
+fn help_names_the_kinds_of_fail_on_and_the_variables() {
+    let sandbox = Sandbox::new();
+    for args in [["replay", "--help"], ["report", "--help"]] {
+        let help = sandbox.run(args).expect(0).stdout;
+        for kind in ["- miss: miss", "- unused: unused entry", "- stream: stream refused", "- bypass: "] {
+            assert!(help.contains(kind), "{kind}: {help}");
+        }
+    }
+    let mut command = sandbox.command(["replay", "--help"]);
+    let help = finish(command.env("HARPROXY_AUTH", "me:hunter2").output().unwrap()).expect(0).stdout;
+    for variable in ["[env: HARPROXY_MISS_STATUS]", "[env: HARPROXY_AUTH=]", "[env: HARPROXY_NO_MARK]"] {
+        assert!(help.contains(variable.trim_end_matches("=]")), "{variable}: {help}");
+    }
+    assert!(!help.contains("hunter2") && !help.contains("HARPROXY_HELP"), "{help}");
+}
+
+#[test]
+fn help_is_wrapped_once_and_ends_its_options_with_help() {
+    let sandbox = Sandbox::new();
+    for columns in ["80", "100"] {
+        let width: usize = columns.parse().unwrap();
+        for command in commands(&sandbox) {
+            let help = help_at(&sandbox, columns, &[&command, "--help"]);
+            let option = |line: &&str| {
+                line.trim_start().starts_with('-') && line.starts_with("  ") && !line.starts_with("          -")
+            };
+            let last = help.lines().rfind(option).unwrap_or_default();
+            assert!(last.contains("-h, --help"), "{command}: {last}");
+            assert!(
+                help.lines().all(|line| line.chars().count() <= width || line.starts_with("Usage:")),
+                "{command} at {columns}: {help}"
+            );
+        }
+        for (command, first) in [
+            ("doctor", "The exit status is 0 if all"),
+            ("check", "The exit status is 1 if there"),
+            ("report", "An entry is unused"),
+        ] {
+            let help = help_at(&sandbox, columns, &[command, "--help"]);
+            let paragraph = &help[help.find(first).unwrap_or_else(|| panic!("{help}"))..];
+            let paragraph = paragraph.split("\n\n").next().unwrap();
+            let lines: Vec<&str> = paragraph.lines().collect();
+            for pair in lines.windows(2) {
+                let word = pair[1].split(' ').next().unwrap();
+                assert!(pair[0].len() + 1 + word.len() > width, "{command} at {columns} breaks early: {paragraph}");
+            }
+        }
+    }
 }
 
 /// The examples of a command, one per line.
@@ -125,7 +206,7 @@ fn report_examples_work_on_replay_reports() {
 #[test]
 fn examples_of_other_commands_work() {
     let sandbox = Sandbox::new();
-    for command in ["ca", "env", "glob", "config", "completions", "man"] {
+    for command in ["ca", "env", "glob", "config", "completions", "man", "help"] {
         for example in examples(&sandbox, command) {
             let output = run_line(&CliSandbox::new(), &example);
             assert_eq!((output.status, output.stderr.as_str()), (0, ""), "{example}: {output:?}");

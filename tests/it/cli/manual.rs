@@ -55,7 +55,10 @@ fn every_command_has_a_manual_page() {
         assert!(page.contains(&format!(".TH harproxy-{command} 1")), "{page}");
         assert_eq!(sandbox.read(&format!("share/man1/harproxy-{command}.1")), page);
     }
-    assert!(sandbox.read("share/man1/harproxy-replay.1").contains("\\-\\-miss\\-status"));
+    let replay = sandbox.read("share/man1/harproxy-replay.1");
+    assert!(replay.contains("\\-\\-miss\\-status") && replay.contains("HARPROXY_MISS_STATUS"), "{replay}");
+    let synopsis = replay.split(".SH SYNOPSIS\n").nth(1).unwrap().lines().next().unwrap();
+    assert_eq!(synopsis, "\\fBharproxy replay\\fR [OPTIONS] [FILE|DIR]... [\\-\\- <CMD>...]");
     sandbox.run(["man", "recrd"]).expect(2).says("no command `recrd`");
 }
 

@@ -106,6 +106,49 @@ fn hints_match_the_error() {
 }
 
 #[test]
+fn messages_show_the_typo_and_suggest_the_right_form() {
+    let sandbox = Sandbox::new();
+    for (args, words) in [
+        (
+            &["record", "--reverse", "localhost:3000", "--", "true"][..],
+            &["'localhost:3000'", "`https://api.example.com`"][..],
+        ),
+        (&["replay", "--ignore-body", "foo", "--", "true"], &["'foo'", "did you mean `$.foo`"]),
+        (&["replay", "--same-host", "a.com=b.com", "--", "true"], &["'a.com=b.com'", "origin", "`https://host`"]),
+        (&["explain", "--url", "foo"], &["'foo'", "expected a whole URL"]),
+        (&["record", "--upstream-proxy", "proxy", "--", "true"], &["'proxy'", "`http://proxy.example.com:3128`"]),
+        (&["replay", "curl"], &["did you mean `harproxy replay -- curl`"]),
+        (&["record", "curl"], &["did you mean `harproxy record -- curl …`"]),
+    ] {
+        let stderr = sandbox.run(args).expect(2).stderr;
+        assert!(words.iter().all(|word| stderr.contains(word)), "{args:?}: {stderr}");
+        assert!(!stderr.contains("(redacted)") && !stderr.contains("JSON path is one"), "{args:?}: {stderr}");
+    }
+    for args in [
+        &["record", "--auth", "hunter2", "--", "true"][..],
+        &["record", "--upstream-proxy", "me:hunter2@proxy", "--", "true"],
+        &["record", "--reverse", "http://me:hunter2@host", "--", "true"],
+        &["explain", "--url", "http://x/", "-H", "Authorization hunter2"],
+    ] {
+        let stderr = sandbox.run(args).expect(2).stderr;
+        assert!(stderr.contains("(redacted)") && !stderr.contains("hunter2"), "{args:?}: {stderr}");
+    }
+}
+
+#[test]
+fn invalid_value_of_a_variable_names_the_variable() {
+    let sandbox = Sandbox::new();
+    let run = |args: &[&str]| {
+        finish(sandbox.command(args).env("HARPROXY_MISS_STATUS", "abc").output().unwrap()).expect(2).stderr
+    };
+    let stderr = run(&["replay", "--", "true"]);
+    assert!(stderr.contains("'abc'") && stderr.contains("HARPROXY_MISS_STATUS"), "{stderr}");
+    // A value on the command line has precedence.
+    let stderr = run(&["replay", "--miss-status", "99", "--", "true"]);
+    assert!(stderr.contains("'99'") && !stderr.contains("HARPROXY_MISS_STATUS"), "{stderr}");
+}
+
+#[test]
 fn missing_fixture_hint_names_unfinished_recordings() {
     let stage = CliSandbox::new();
     let recorder = stage.sandbox.start(stage.args("record", &["-o", "hars/k.har"], &[]));

@@ -5,7 +5,14 @@ use crate::verdict::request::{RequestRow, ResultKind};
 use time::macros::datetime;
 
 fn fixture(fixture: &str, entries: usize, unused: &[usize]) -> FixtureUse {
-    FixtureUse { fixture: fixture.into(), entries, used: entries - unused.len(), unused: unused.to_vec(), pruned: None }
+    FixtureUse {
+        fixture: fixture.into(),
+        entries,
+        used: entries - unused.len(),
+        unused: unused.to_vec(),
+        pruned: None,
+        sha256: None,
+    }
 }
 
 fn miss(page: u32) -> Finding {

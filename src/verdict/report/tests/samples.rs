@@ -33,6 +33,7 @@ pub(super) fn passed() -> Verdict {
             used: 12,
             unused: vec![],
             pruned: None,
+            sha256: None,
         }],
         duration_ms: 1234,
     }
@@ -81,8 +82,22 @@ pub(super) fn failed() -> Verdict {
         counts: Counts { requests: 9, served: 6, misses: 2, out_of_scope: 1, bytes: 4096, ..Counts::default() },
         findings: [vec![refused, out_of_scope, miss], unused].concat(),
         fixtures: vec![
-            FixtureUse { fixture: "hars/api.har".into(), entries: 9, used: 5, unused: vec![], pruned: None },
-            FixtureUse { fixture: "hars/auth.har".into(), entries: 1, used: 1, unused: vec![], pruned: None },
+            FixtureUse {
+                fixture: "hars/api.har".into(),
+                entries: 9,
+                used: 5,
+                unused: vec![],
+                pruned: None,
+                sha256: None,
+            },
+            FixtureUse {
+                fixture: "hars/auth.har".into(),
+                entries: 1,
+                used: 1,
+                unused: vec![],
+                pruned: None,
+                sha256: None,
+            },
         ],
         duration_ms: 5,
     }
