@@ -6,6 +6,7 @@ use super::{Pipeline, mark};
 use crate::source::UpstreamSource;
 use crate::verdict::connections;
 use crate::verdict::request::SourceKind;
+use harproxy_http::url::is_loopback_host;
 use harproxy_proxy::upstream::{Dialled, UpstreamError};
 use harproxy_proxy::{Connection, ConnectionEvent, Origin, Tunnel};
 use harproxy_tls::authority::Alpn;
@@ -56,6 +57,7 @@ impl Pipeline {
         match event {
             ConnectionEvent::TunnelClosed { to, .. } => {
                 let source = match self.router.route_tunnel(to) {
+                    TunnelRoute::PassThrough(_) if is_loopback_host(&to.host) => SourceKind::Local,
                     TunnelRoute::PassThrough(source) | TunnelRoute::Intercept(source) => source.kind,
                     // The fixtures were loaded again since the tunnel was opened.
                     TunnelRoute::Serve => SourceKind::Live,

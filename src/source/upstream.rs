@@ -40,8 +40,9 @@ impl UpstreamSource {
     /// The answer for the client, if there is no response.
     pub async fn send(&self, exchange: &mut Exchange<'_>) -> Result<Box<upstream::Answer>, Answer> {
         let outcome = exchange.outcome();
-        outcome.source = self.kind;
-        outcome.result.get_or_insert(self.result());
+        let result = *outcome.result.get_or_insert(self.result());
+        // A recording reaches this machine over the network's upstream, as `--map` can say.
+        outcome.source = if result == ResultKind::Local { SourceKind::Local } else { self.kind };
         let mut request = std::mem::take(&mut exchange.request);
         let client = hyper::upgrade::on(&mut request);
         match self.upstream.send(&exchange.connection.pool, &exchange.origin, request).await {

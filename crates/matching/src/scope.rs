@@ -102,9 +102,7 @@ impl Scope {
 
     /// Returns true if an entry, `--reverse` or `same-host` names this origin.
     fn is_named(&self, origin: &str, hosts: &SameHostClasses) -> bool {
-        self.local.contains(origin)
-            || self.reverse.iter().any(|named| named.matches(origin))
-            || hosts.names(origin)
+        self.local.contains(origin) || self.reverse.iter().any(|named| named.matches(origin)) || hosts.names(origin)
     }
 
     /// Returns true if a URL of this origin may be in scope.
@@ -113,7 +111,10 @@ impl Scope {
         let accepts = |origin: &str| {
             self.origins.contains(origin)
                 || self.origins.iter().any(|known| hosts.may_be_equal(known, origin))
-                || self.globs.iter().any(|globs| may_include_origin(globs, origin, |origin| self.is_named(origin, hosts)))
+                || self
+                    .globs
+                    .iter()
+                    .any(|globs| may_include_origin(globs, origin, |origin| self.is_named(origin, hosts)))
         };
         accepts(origin)
             || (hosts.may_be_in_open_class(origin)
@@ -157,7 +158,9 @@ mod tests {
     #[test]
     fn given_globs_replace_the_recorded_scope() {
         let form = KeyForm::default();
-        let scope = Scope::new(Some(Globs::new(["https://api.test/**"]).unwrap()), &[], &form, &Index::default(), Vec::new()).unwrap();
+        let scope =
+            Scope::new(Some(Globs::new(["https://api.test/**"]).unwrap()), &[], &form, &Index::default(), Vec::new())
+                .unwrap();
         assert!(scope.may_accept_domain("api.test", &form) && !scope.may_accept_domain("db.test", &form));
     }
 }

@@ -14,6 +14,8 @@ pub mod variables;
 use std::ffi::OsString;
 use std::sync::Arc;
 
+use std::path::PathBuf;
+
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 
@@ -28,7 +30,7 @@ use diagnose::{DoctorArgs, ExplainArgs};
 use fixtures::{CheckArgs, FmtArgs, GitSetupArgs, LsArgs, MergeArgs, PackArgs, RedactArgs, ShowArgs, UnpackArgs};
 use record::{RecordArgs, RecoverArgs};
 use replay::ReplayArgs;
-use values::{choices, parse_glob};
+use values::{choices, parse_any_glob};
 
 const EXAMPLES: &str = "\
 Every option of record and replay can also be set with a variable: --miss-status with HARPROXY_MISS_STATUS.
@@ -88,7 +90,7 @@ pub enum Command {
     /// Finish or drop a killed or held recording
     Recover(Box<RecoverArgs>),
     /// Record and replay against an embedded HTTPS API, offline
-    Demo,
+    Demo(DemoArgs),
     /// Run CMD once and report traffic that bypasses the proxy or refuses its certificate
     Doctor(Box<DoctorArgs>),
     /// Print the variables that make a program use the proxy, as `-- CMD` sets them
@@ -155,6 +157,19 @@ impl Command {
     }
 }
 
+/// `harproxy demo`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  harproxy demo
+  harproxy demo --keep demo
+")]
+pub struct DemoArgs {
+    /// Write demo.har and its payloads to this folder, and keep them [default: a temporary folder]
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+}
+
 /// `harproxy glob`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -164,7 +179,7 @@ Examples:
 ")]
 pub struct GlobArgs {
     /// The globs, as `--glob` takes them; `!GLOB` excludes
-    #[arg(value_name = "GLOB", required = true, value_parser = parse_glob)]
+    #[arg(value_name = "GLOB", required = true, value_parser = parse_any_glob)]
     pub globs: Vec<String>,
     /// Print a JSON object per line, `{"url":…,"match":true}`, instead of `match` or `-`, a tab, and the URL
     #[arg(long)]
