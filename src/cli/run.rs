@@ -212,7 +212,7 @@ impl<'a> Run<'a> {
             let _ = write!(command, " --ca-dir {}", shell_quote::path(folder));
         }
         let command = ui::help(format!("eval \"$({command})\""));
-        format!("{}\n  in another terminal: {command}\n  Ctrl-C ends it", about.task)
+        format!("{}\n  in another terminal: {command}\n  Ctrl-C ends it\n", about.task)
     }
 
     async fn run_cmd(

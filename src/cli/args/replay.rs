@@ -22,7 +22,7 @@ pub const DEFAULT_FIXTURES: &str = "hars";
 #[command(after_help = "\
 Examples:
   harproxy replay -- curl -s http://localhost:8000/api/users
-  harproxy replay hars/api.har --glob 'https://api.example.com/**' -- ./run-the-tests.sh
+  harproxy replay -g 'https://api.example.com/**' -g 'http://localhost:*/**' -- ./run-the-tests.sh
   harproxy replay --ignore-query ts,_ --match-body json -- npm test
   harproxy replay --fail-on all --report report.json -- npm test
   harproxy replay --prune -- npm test
