@@ -4,7 +4,7 @@ use super::event::RunEvent;
 use super::scope::{TlsRefusal, TunnelRoute};
 use super::{Pipeline, mark};
 use crate::source::UpstreamSource;
-use crate::verdict::request::SourceKind;
+use crate::verdict::request::{ResultKind, SourceKind};
 use crate::verdict::{CheckId, connections};
 use harproxy_http::url::is_loopback_host;
 use harproxy_proxy::upstream::{Dialled, UpstreamError};
@@ -28,7 +28,10 @@ impl Pipeline {
 
     fn refuse_tunnel(&self, source: &UpstreamSource, to: &Origin, error: UpstreamError) -> Tunnel {
         let mut response = source.problem(to, &error);
-        let outcome = source.failed_outcome(error);
+        let mut outcome = source.failed_outcome(error);
+        if is_loopback_host(&to.host) {
+            outcome.decide(ResultKind::Local, SourceKind::Local);
+        }
         mark(&mut response, &outcome, self.marks);
         self.observer.publish_refused_tunnel(to, &outcome);
         Tunnel::Refuse(response)
