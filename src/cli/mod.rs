@@ -63,7 +63,7 @@ fn run(command: Command, ui: &Ui) -> Result<u8, Failure> {
         Command::Record(args) => block_on(cmd::record::run(*args, ui)),
         Command::Replay(args) => block_on(cmd::replay::run(*args, ui)),
         Command::Recover(args) => cmd::recover::run(*args, ui),
-        Command::Demo => block_on(cmd::demo::run(ui)),
+        Command::Demo(args) => block_on(cmd::demo::run(&args, ui)),
         Command::Doctor(args) => block_on(cmd::doctor::run(*args, ui)),
         Command::Explain(args) => cmd::explain::run(*args, ui),
         Command::Glob(args) => cmd::glob::run(&args, ui),

@@ -2,6 +2,7 @@
 //! drains. The handler serves the requests.
 
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -13,10 +14,10 @@ use tokio::task::spawn_blocking;
 use super::advice::Failure;
 use super::event::Event;
 use super::live::Live;
-use super::plan::RunPlan;
+use super::plan::{DEFAULT_ADDRESS, RunPlan};
 use super::ready::Ready;
 use super::reports::{self, Recorded};
-use super::ui::{LiveFormat, Ui};
+use super::ui::{self, LiveFormat, LogFormat, Ui};
 use super::{command_line, files, process, roots};
 use crate::child::env::{self, Facts, ProxyAddress};
 use crate::child::{CommandPlan, Ended, RunFolder, Signals};
@@ -29,12 +30,15 @@ use crate::verdict::report::{Format, Report};
 use crate::verdict::request::RequestRow;
 use crate::verdict::{FindingListener, RunMode, StatusSource, Verdict, exit, exit_status};
 use harproxy_proxy::{Handler, Proxy};
+use harproxy_support::shell_quote;
 use harproxy_tls::authority::Authority;
 use harproxy_tls::bundle::TrustedRoots;
 
 /// The properties of a run that CMD's environment depends on.
 pub struct About<'a> {
     pub mode: RunMode,
+    /// The task of a run without CMD: `recording https://api.example.com/** into hars/api.har`.
+    pub task: String,
     /// Returns true if a URL in scope could have this host.
     pub may_match: &'a dyn Fn(&str) -> bool,
     /// Returns true if a URL of this origin could be in scope.
@@ -161,6 +165,7 @@ impl<'a> Run<'a> {
         if let Some(path) = &self.plan.options.ready_file {
             files::write(path, format!("{:#}\n", json!(ready)).as_bytes())?;
         }
+        let proxy_addr = proxy.addr();
         let running = proxy.serve(handler);
         let end = if let [program, args @ ..] = &self.plan.cmd[..] {
             let facts = Facts {
@@ -176,6 +181,9 @@ impl<'a> Run<'a> {
             self.run_cmd(program, args, &facts, &ours, about).await
         } else {
             self.ui.data(&ready.line(self.ui.format)).map_err(Failure::Output)?;
+            if self.ui.format == LogFormat::Text {
+                self.ui.note(Event::Ready, &self.instructions(proxy_addr, about));
+            }
             let signal = self.signals.next().await;
             tracing::info!(?signal, "ending");
             End::NoCmd
@@ -189,6 +197,22 @@ impl<'a> Run<'a> {
         }
         self.catch_up();
         Ok(end)
+    }
+
+    /// Returns the task of a run without CMD, the command that leads another terminal to it, and how it ends.
+    fn instructions(&self, addr: SocketAddr, about: &About<'_>) -> String {
+        let mut command = "harproxy env".to_owned();
+        if addr != DEFAULT_ADDRESS {
+            let _ = write!(command, " -p {addr}");
+        }
+        if let Some(auth) = &self.plan.proxy.listen.auth {
+            let _ = write!(command, " --auth {}", shell_quote::word(&format!("{}:PASS", auth.user)));
+        }
+        if let Some(folder) = &self.plan.given_ca_dir {
+            let _ = write!(command, " --ca-dir {}", shell_quote::path(folder));
+        }
+        let command = ui::help(format!("eval \"$({command})\""));
+        format!("{}\n  in another terminal: {command}\n  Ctrl-C ends it\n", about.task)
     }
 
     async fn run_cmd(

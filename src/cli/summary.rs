@@ -106,6 +106,19 @@ pub fn difference_lines(entry: &EntryDiff) -> Vec<String> {
     entry.differences.iter().map(line).collect()
 }
 
+/// Returns a line about requests to this machine that were left out, or an empty text.
+pub fn local(outcome: &RecordingResult) -> String {
+    let left_out = outcome.verdict.counts.local;
+    match &outcome.local_options[..] {
+        _ if left_out == 0 => String::new(),
+        [] => format!("{left_out} local, not recorded\n"),
+        options => format!(
+            "{left_out} local, not recorded: servers of this machine are left out unless a glob names them: {}\n",
+            options.join(" ")
+        ),
+    }
+}
+
 /// Formats the numbers of changed entries. A new fixture has only added ones.
 pub fn counts(summary: &RecordingSummary) -> String {
     let RecordingSummary { added, changed, unchanged, not_seen, .. } = summary;

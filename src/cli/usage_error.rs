@@ -26,8 +26,7 @@ impl UsageError {
 
 impl From<GlobError> for UsageError {
     fn from(error: GlobError) -> Self {
-        let hint =
-            "`*` stays within a path segment, `**` does not, `{a,b}` is one of several: `**/api/**`, `!**/health`";
+        let hint = "`*` stays within a path segment, `**` does not, `{a,b}` is one of several: `https://api.example.com/**`, `!**/health`";
         UsageError::new(error.to_string(), hint)
     }
 }

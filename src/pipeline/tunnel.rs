@@ -4,8 +4,9 @@ use super::event::RunEvent;
 use super::scope::{TlsRefusal, TunnelRoute};
 use super::{Pipeline, mark};
 use crate::source::UpstreamSource;
-use crate::verdict::request::SourceKind;
+use crate::verdict::request::{ResultKind, SourceKind};
 use crate::verdict::{CheckId, connections};
+use harproxy_http::url::is_loopback_host;
 use harproxy_proxy::upstream::{Dialled, UpstreamError};
 use harproxy_proxy::{Connection, ConnectionEvent, Origin, Tunnel};
 use harproxy_tls::authority::Alpn;
@@ -27,7 +28,10 @@ impl Pipeline {
 
     fn refuse_tunnel(&self, source: &UpstreamSource, to: &Origin, error: UpstreamError) -> Tunnel {
         let mut response = source.problem(to, &error);
-        let outcome = source.failed_outcome(error);
+        let mut outcome = source.failed_outcome(error);
+        if is_loopback_host(&to.host) {
+            outcome.decide(ResultKind::Local, SourceKind::Local);
+        }
         mark(&mut response, &outcome, self.marks);
         self.observer.publish_refused_tunnel(to, &outcome);
         Tunnel::Refuse(response)
@@ -56,6 +60,7 @@ impl Pipeline {
         match event {
             ConnectionEvent::TunnelClosed { to, .. } => {
                 let source = match self.router.route_tunnel(to) {
+                    TunnelRoute::PassThrough(_) if is_loopback_host(&to.host) => SourceKind::Local,
                     TunnelRoute::PassThrough(source) | TunnelRoute::Intercept(source) => source.kind,
                     // The fixtures were loaded again since the tunnel was opened.
                     TunnelRoute::Serve => SourceKind::Live,

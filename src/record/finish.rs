@@ -13,10 +13,13 @@ use super::{
     CmdEnd, Error, HostLine, OnFailure, RecordPlan, Recorder, RecordingResult, RecordingSummary, UpdateMode, Volatile,
     ambiguous, held,
 };
+use crate::verdict::explain::many;
 use crate::verdict::request::RecordedEntry;
 use crate::verdict::{CheckId, Finding, Location, RunMode, Severity, Verdict, connections};
+use harproxy_glob::Globs;
 use harproxy_har::Fixture;
 use harproxy_har::write::ContentMode;
+use harproxy_http::url::Parts;
 use harproxy_matching::MatchRule;
 use harproxy_redact::PlaceholderAllocator;
 
@@ -156,6 +159,7 @@ impl Recorder {
         }
         // A replay counts the misses that it passes to the recorder, which knows only their exchanges.
         let exchanges = self.exchanges.load(Ordering::Relaxed);
+        let local = self.local_options();
         let (explanation, remedy) = match counts.requests.max(exchanges) {
             _ if failed > 0 => (
                 match failed {
@@ -170,6 +174,13 @@ impl Recorder {
                  `harproxy env` shows all that CMD was told. One that can't use a proxy can be pointed at a `--reverse` port"
                     .to_owned(),
             ),
+            requests if counts.local == requests && !local.is_empty() => (
+                format!(
+                    "nothing was recorded: {} went to this machine, and no glob names its origin",
+                    many(requests, "request", "requests")
+                ),
+                format!("if that is the API, and not the program under test, record it with `{}`", local.join(" ")),
+            ),
             requests => (
                 match requests {
                     1 => "nothing was recorded: the one request was not in scope, or not answered".to_owned(),
@@ -179,12 +190,24 @@ impl Recorder {
                     globs if globs.is_empty() || exchanges > 0 => {
                         "the requests are noise, or broke off before an answer: see the log with `-v`".to_owned()
                     }
-                    globs => format!("check the globs: `{}` match none of the URLs that were seen", globs.join("` `")),
+                    globs => self.describe_unmatched(globs),
                 },
             ),
         };
         let finding = Finding::new(CheckId::NOTHING_RECORDED, Severity::Error, explanation);
         self.unwritten_outcome(Some(finding.with_hint(remedy)))
+    }
+
+    /// Returns advice about globs that match none of the URLs, with one of these and the glob that includes it.
+    fn describe_unmatched(&self, globs: &[String]) -> String {
+        let advice = format!("check the globs: `{}` match none of the URLs that were seen", globs.join("` `"));
+        let Some(passed) = self.passed.get() else { return advice };
+        let whole = globs.iter().filter(|glob| !glob.starts_with('!'));
+        let mut whole = whole.map(|glob| format!("{}/**", glob.trim_end_matches('/')));
+        let meant = whole.find(|glob| Globs::new([glob]).is_ok_and(|globs| globs.matches(passed)));
+        let meant = meant.map_or_else(String::new, |glob| format!(": did you mean `{glob}`?"));
+        let passed = Parts::of(passed);
+        format!("{advice}, such as {}{}{meant}", passed.site(), passed.path)
     }
 
     /// The journal could not be written to its end.
@@ -224,6 +247,7 @@ impl Recorder {
         RecordingResult {
             verdict,
             hosts: self.hosts(),
+            local_options: self.local_options(),
             written: false,
             summary: RecordingSummary::default(),
             held: None,

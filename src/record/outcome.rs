@@ -28,6 +28,8 @@ pub struct RecordingResult {
     pub hosts: Vec<HostLine>,
     /// Whether the fixture was written; false if nothing was recorded, or CMD failed over an existing fixture.
     pub written: bool,
+    /// The options that record the requests to this machine that were left out.
+    pub local_options: Vec<String>,
     /// The counts of the exchanges and of the entries that they change.
     pub summary: RecordingSummary,
     /// The folder of the held recording, or the journal, if the fixture stays as it is.

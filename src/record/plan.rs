@@ -7,7 +7,7 @@ use harproxy_compare::VolatileRules;
 use harproxy_glob::Globs;
 use harproxy_har::write::{ContentMode, JsonLayout};
 use harproxy_json::PathError;
-use harproxy_matching::MatchRule;
+use harproxy_matching::{MatchRule, OriginPattern};
 use harproxy_redact::{Placeholder, Policy, Secret};
 
 /// The settings of a recording, known before it starts.
@@ -17,6 +17,8 @@ pub struct RecordPlan {
     pub output: PathBuf,
     /// The URLs to record (`-g`); an empty list means everything but noise.
     pub scope: Globs,
+    /// Origins of this machine that `--reverse` and `same-host` name. The scope includes others only by its globs.
+    pub named: Vec<OriginPattern>,
     /// `[scope] noise`: whether noise is left out.
     pub noise: bool,
     /// `--content`.
@@ -39,6 +41,24 @@ pub struct RecordPlan {
     pub volatile: Volatile,
     /// `[[match]]`: the rules by which requests are equal.
     pub rules: Vec<MatchRule>,
+}
+
+impl RecordPlan {
+    /// Returns true if a URL (in normal form) is in scope.
+    #[must_use]
+    pub fn includes(&self, url: &str) -> bool {
+        harproxy_matching::includes(&self.scope, url, |origin| self.is_named(origin))
+    }
+
+    /// Returns true if a URL of this origin may be in scope.
+    #[must_use]
+    pub fn may_include_origin(&self, origin: &str) -> bool {
+        harproxy_matching::may_include_origin(&self.scope, origin, |origin| self.is_named(origin))
+    }
+
+    fn is_named(&self, origin: &str) -> bool {
+        self.named.iter().any(|named| named.matches(origin))
+    }
 }
 
 /// `[volatile]`: the values that a project adds to the built-in volatile ones.

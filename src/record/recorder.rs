@@ -2,8 +2,10 @@
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use indexmap::IndexSet;
 
 use super::journal::frame::MAGIC;
 use super::journal::heads::{self, JournalMeta};
@@ -14,9 +16,17 @@ use super::{Error, RecordPlan, Recovery, finalise, recover};
 use crate::pipeline::Collector;
 use crate::source::UpstreamSource;
 use crate::verdict::FindingListener;
+use harproxy_http::NormalUrl;
 use harproxy_proxy::upstream::Upstream;
 use harproxy_redact::RunId;
 use harproxy_redact::SecretStore;
+use harproxy_support::shell_quote;
+use harproxy_support::sync::lock;
+
+/// The first port that systems assign by themselves: such a port differs from run to run.
+const FIRST_ASSIGNED_PORT: u16 = 32_768;
+/// The maximum number of globs for requests to this machine.
+const MAX_LOCAL_GLOBS: usize = 20;
 
 /// A recording in progress.
 #[derive(Debug)]
@@ -29,6 +39,10 @@ pub struct Recorder {
     pub(super) redactor: Arc<RecordingRedactor>,
     /// The number of exchanges that have begun.
     pub(super) exchanges: AtomicU64,
+    /// The globs that would record the requests to this machine that were left out.
+    local: Mutex<IndexSet<String>>,
+    /// The first URL that was out of scope, without its query.
+    pub(super) passed: OnceLock<String>,
     recovery: Option<Recovery>,
 }
 
@@ -50,6 +64,8 @@ impl Recorder {
             collector: Arc::new(Collector::new(true)),
             redactor: Arc::new(redactor),
             exchanges: AtomicU64::new(0),
+            local: Mutex::default(),
+            passed: OnceLock::new(),
             recovery,
         })
     }
@@ -74,6 +90,33 @@ impl Recorder {
             number: self.exchanges.fetch_add(1, Ordering::Relaxed) + 1,
             max_body: self.plan.max_body,
         }
+    }
+
+    /// Notes a request to this machine that is not recorded, because no glob names its origin.
+    pub(super) fn add_local(&self, url: &NormalUrl) {
+        if let Some(glob) = self.plan.scope.bind(url.as_str(), &stable_origin(url)) {
+            self.add_local_glob(glob);
+        }
+    }
+
+    /// Notes a tunnel to this machine, whose URLs are unknown. `origin` is its URL without a path.
+    pub(super) fn add_local_tunnel(&self, origin: &NormalUrl) {
+        if self.plan.scope.may_match_origin(&origin.parts().site()) {
+            self.add_local_glob(format!("{}/**", stable_origin(origin)));
+        }
+    }
+
+    fn add_local_glob(&self, glob: String) {
+        let mut globs = lock(&self.local);
+        if globs.len() < MAX_LOCAL_GLOBS {
+            globs.insert(glob);
+        }
+    }
+
+    /// The options that record the requests to this machine that were left out: `-g 'http://localhost:5173/api/**'`.
+    #[must_use]
+    pub(super) fn local_options(&self) -> Vec<String> {
+        lock(&self.local).iter().map(|glob| format!("-g {}", shell_quote::word(glob))).collect()
     }
 
     /// The killed recording that was recovered at the start, if there was one.
@@ -114,6 +157,15 @@ impl Recorder {
     #[must_use]
     pub fn plan(&self) -> &RecordPlan {
         &self.plan
+    }
+}
+
+/// Returns the origin of a URL, with `*` as the port if the system assigned it.
+fn stable_origin(url: &NormalUrl) -> String {
+    let (parts, site) = (url.parts(), url.parts().site());
+    match (parts.port(), site.rsplit_once(':')) {
+        (Some(FIRST_ASSIGNED_PORT..), Some((host, _))) => format!("{host}:*"),
+        _ => site.into_owned(),
     }
 }
 

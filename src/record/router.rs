@@ -39,17 +39,25 @@ struct RecordRouter {
 impl RecordRouter {
     /// Returns true if a URL of this host may be recorded. Inside a CONNECT the scheme is not known yet.
     fn may_record(&self, to: &Origin) -> bool {
-        let scope = &self.recorder.plan().scope;
+        let plan = self.recorder.plan();
         [Scheme::Https, Scheme::Http]
             .into_iter()
-            .any(|scheme| scope.may_match_origin(&Origin { scheme, ..to.clone() }.to_string()))
+            .any(|scheme| plan.may_include_origin(&Origin { scheme, ..to.clone() }.to_string()))
     }
 
-    /// The result of a request for this URL: recorded, noise, or passed on.
+    /// The result of a request for this URL: recorded, noise, or passed on to this machine or the network.
     fn result(&self, url: &NormalUrl) -> ResultKind {
         let plan = self.recorder.plan();
-        if !plan.scope.matches(url.as_str()) {
-            return ResultKind::Passed;
+        if !plan.includes(url.as_str()) {
+            let is_local = url.parts().is_loopback();
+            if is_local {
+                self.recorder.add_local(url);
+            }
+            self.recorder.passed.get_or_init(|| {
+                let redacted = display::redactor(&plan.policy).redact_url(url.as_str());
+                redacted.unwrap_or_else(|| url.as_str().to_owned())
+            });
+            return if is_local { ResultKind::Local } else { ResultKind::Passed };
         }
         if !plan.noise {
             return ResultKind::Recorded;
@@ -66,7 +74,7 @@ impl Router for RecordRouter {
         let result = exchange.url.as_ref().map_or(ResultKind::Passed, |url| self.result(url));
         let outcome = exchange.outcome();
         outcome.result = Some(result);
-        outcome.in_scope = result != ResultKind::Passed;
+        outcome.in_scope = !matches!(result, ResultKind::Passed | ResultKind::Local);
         if result == ResultKind::Recorded { self.recorded.clone() } else { self.forwarded.clone() }
     }
 
@@ -84,6 +92,12 @@ impl Router for RecordRouter {
             // A tunnel out of scope need not be read.
             ConnectionEvent::TunnelClosed { to, sent, received, .. } if sent + received > 0 && self.may_record(to) => {
                 Some(connections::unrecorded_tunnel(&to.host_and_port()))
+            }
+            ConnectionEvent::TunnelClosed { to, .. } if !self.may_record(to) => {
+                let origin = Origin { scheme: Scheme::Https, ..to.clone() };
+                let origin = NormalUrl::parse(&format!("{origin}/")).ok().filter(|url| url.parts().is_loopback());
+                origin.iter().for_each(|origin| self.recorder.add_local_tunnel(origin));
+                None
             }
             _ => None,
         }

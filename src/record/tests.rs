@@ -28,6 +28,7 @@ fn plan(dir: &tempfile::TempDir) -> RecordPlan {
     RecordPlan {
         output: dir.path().join("api.har"),
         scope: Globs::default(),
+        named: Vec::new(),
         content: ContentMode::Attach,
         noise: true,
         update: UpdateMode::Merge,

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use super::Replayer;
 use crate::pipeline::{Exchange, Router, SourceList, TlsRefusal, TunnelRoute};
 use crate::source::fixture::{FixtureOptions, FixtureSource, Guesses, passthrough};
-use crate::source::{RefusingSource, Source, is_local};
+use crate::source::{RefusingSource, Source};
 use crate::verdict::request::ResultKind;
 use crate::verdict::{CheckId, Finding, Severity};
 use harproxy_glob::Globs;
@@ -93,7 +93,7 @@ impl Router for Replayer {
             return routes.answered.clone();
         }
         match &self.local {
-            Some(local) if is_local(url) => Arc::new([local.clone()]),
+            Some(local) if url.parts().is_loopback() => Arc::new([local.clone()]),
             _ => routes.refused.clone(),
         }
     }
@@ -109,7 +109,7 @@ impl Router for Replayer {
         {
             return TunnelRoute::Intercept(live.clone());
         }
-        let is_local = NormalUrl::parse(&format!("{to}/")).is_ok_and(|url| is_local(&url));
+        let is_local = NormalUrl::parse(&format!("{to}/")).is_ok_and(|url| url.parts().is_loopback());
         match &self.local {
             Some(local) if is_local => TunnelRoute::PassThrough(local.clone()),
             // With `--no-local` the client gets the reason inside its TLS, where it can read it.

@@ -7,7 +7,7 @@ mod request_view;
 mod upstream;
 
 pub use refusal::RefusingSource;
-pub use upstream::{UpstreamSource, advice, is_local};
+pub use upstream::{UpstreamSource, advice};
 
 use ::http::Response;
 

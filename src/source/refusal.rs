@@ -6,7 +6,6 @@ use serde_json::{Map, Value, json};
 
 use super::fixture::{LONGEST_REQUEST, discard};
 use super::request_view::RequestView;
-use super::upstream::is_local;
 use super::{Answer, Source, cors};
 use crate::pipeline::{Exchange, Outcome};
 use crate::verdict::explain::{EntryPlace, Explanation, NearEntry};
@@ -212,7 +211,7 @@ impl RefusingSource {
             return Answer::Response(Refusal::noise(&request).response(request.headers));
         }
         outcome.decide(ResultKind::OutOfScope, SourceKind::None);
-        let refusal = Refusal::out_of_scope(&request, &self.scope, is_local(request.url));
+        let refusal = Refusal::out_of_scope(&request, &self.scope, request.url.parts().is_loopback());
         // A subresource is the page's concern; what the code of a page requests is the test's.
         let is_listed = request.is_subresource();
         let severity = |check: &CheckId| if is_listed { Severity::Warning } else { self.fail_on.severity(check) };

@@ -1,15 +1,11 @@
 //! Sources that forward requests: to the network, or to servers of this machine.
 
-use std::net::IpAddr;
-
 use ::http::{Response, StatusCode};
 
 use super::{Answer, Source};
 use crate::pipeline::{Exchange, Outcome};
 use crate::verdict::request::{ResultKind, SourceKind};
-use harproxy_http::NormalUrl;
 use harproxy_http::problem::{Problem, in_words};
-use harproxy_http::url::is_localhost;
 use harproxy_proxy::upstream::{self, SendError, Step, Timeouts, Upstream, UpstreamError};
 use harproxy_proxy::{Body, BoxFuture, Origin, respond, splice};
 
@@ -44,8 +40,9 @@ impl UpstreamSource {
     /// The answer for the client, if there is no response.
     pub async fn send(&self, exchange: &mut Exchange<'_>) -> Result<Box<upstream::Answer>, Answer> {
         let outcome = exchange.outcome();
-        outcome.source = self.kind;
-        outcome.result.get_or_insert(self.result());
+        let result = *outcome.result.get_or_insert(self.result());
+        // A recording reaches this machine over the network's upstream, as `--map` can say.
+        outcome.source = if result == ResultKind::Local { SourceKind::Local } else { self.kind };
         let mut request = std::mem::take(&mut exchange.request);
         let client = hyper::upgrade::on(&mut request);
         match self.upstream.send(&exchange.connection.pool, &exchange.origin, request).await {
@@ -151,18 +148,6 @@ pub fn advice(to: &Origin, error: &UpstreamError) -> String {
     }
 }
 
-/// Returns true if a URL leads to this machine: 127.0.0.0/8, ::1, `localhost` and `*.localhost` (RFC 6761 section 6.3).
-/// Names are never resolved.
-#[must_use]
-pub fn is_local(url: &NormalUrl) -> bool {
-    let parts = url.parts();
-    let host = parts.host().trim_matches(['[', ']']);
-    match host.parse::<IpAddr>() {
-        Ok(address) => address.is_loopback(),
-        Err(_) => is_localhost(host),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io;
@@ -186,25 +171,5 @@ mod tests {
         assert!(detail.contains("Expired") && detail.contains("--upstream-ca"), "{detail}");
         assert!(detail.contains("--insecure=https://api.test:8443/**"), "{detail}");
         assert_eq!(problem["kind"], "tls");
-    }
-
-    #[test]
-    fn local_is_loopback_by_address_and_by_reserved_name() {
-        for (url, local) in [
-            ("http://127.0.0.1:3000/", true),
-            ("http://127.9.8.7/", true),
-            ("http://2130706433/", true),
-            ("http://[::1]:8080/", true),
-            ("http://localhost/", true),
-            ("https://LOCALHOST.:8443/", true),
-            ("http://app.localhost/", true),
-            ("http://0.0.0.0/", false),
-            ("http://192.168.0.1/", false),
-            ("http://localhost.example.com/", false),
-            ("http://notlocalhost/", false),
-            ("http://127.0.0.1.nip.io/", false),
-        ] {
-            assert_eq!(is_local(&NormalUrl::parse(url).unwrap()), local, "{url}");
-        }
     }
 }

@@ -224,7 +224,7 @@ fn list(items: &[String]) -> String {
 }
 
 /// Returns a number with its noun: `1 entry`, `2 entries`.
-pub(super) fn many(count: u64, one: &str, more: &str) -> String {
+pub fn many(count: u64, one: &str, more: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { more })
 }
 

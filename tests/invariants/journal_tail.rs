@@ -95,6 +95,7 @@ fn plan(output: &Path) -> RecordPlan {
     RecordPlan {
         output: output.to_owned(),
         scope: Globs::default(),
+        named: Vec::new(),
         noise: true,
         content: ContentMode::Attach,
         update: UpdateMode::Merge,

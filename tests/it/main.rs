@@ -59,6 +59,7 @@ mod spelling;
 mod streams;
 mod supply_chain;
 mod support;
+mod this_machine;
 mod trust;
 mod twice;
 mod upstream_failures;

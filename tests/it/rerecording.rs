@@ -71,6 +71,7 @@ impl Project {
         let mut args = vec!["record".to_owned(), "--record-failures".to_owned()];
         args.extend(self.form.args().iter().chain(more).map(|&arg| arg.to_owned()));
         args.extend(self.origin.args());
+        args.extend(["--map", "down.test:1=127.0.0.1:1"].map(str::to_owned));
         let recorder = self.sandbox.start(args);
         let client = recorder.client(proto);
         for (method, path) in visit {
@@ -90,7 +91,7 @@ impl Project {
             }
         }
         // A port without a listener.
-        client.get("http://127.0.0.1:1/down");
+        client.get("http://down.test:1/down");
         recorder.stop()
     }
 

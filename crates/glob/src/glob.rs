@@ -32,15 +32,15 @@ impl UrlGlob {
         Ok(UrlGlob(tokens))
     }
 
-    /// Returns true if the glob matches the whole URL.
-    pub(super) fn matches(&self, url: &str) -> bool {
-        Walk::over(url, &self.0).1[url.len()]
+    /// Returns true if the glob matches the whole URL, and its first `literal` bytes without a wildcard.
+    pub(super) fn matches(&self, url: &str, literal: usize) -> bool {
+        Walk::over(url, &self.0, literal).1[url.len()]
     }
 
-    /// Returns the share that the glob matches of the URLs that begin with `prefix`. `None` and `All` are certain; an
-    /// unusual glob that matches all URLs may give `Some`.
-    pub(super) fn reach(&self, prefix: &str) -> Reach {
-        match Walk::over(prefix, &self.0).0 {
+    /// Returns the share that the glob matches of the URLs that begin with `prefix`, its first `literal` bytes without a
+    /// wildcard. `None` and `All` are certain; an unusual glob that matches all URLs may give `Some`.
+    pub(super) fn reach(&self, prefix: &str, literal: usize) -> Reach {
+        match Walk::over(prefix, &self.0, literal).0 {
             Walk { open: true, .. } => Reach::All,
             Walk { alive: true, .. } => Reach::Some,
             _ => Reach::None,
@@ -53,6 +53,8 @@ type Offsets = Vec<bool>;
 
 struct Walk<'a> {
     prefix: &'a str,
+    /// The number of bytes that no wildcard may match.
+    literal: usize,
     /// A path through the tokens consumes the whole prefix. The rest of a glob can always be satisfied.
     alive: bool,
     /// A path ends in a `**` that matches every continuation.
@@ -61,8 +63,8 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     /// Walks all tokens from the beginning of `prefix`. Returns the offsets that they reach, too.
-    fn over(prefix: &'a str, tokens: &[Token]) -> (Self, Offsets) {
-        let mut walk = Walk { prefix, alive: false, open: false };
+    fn over(prefix: &'a str, tokens: &[Token], literal: usize) -> (Self, Offsets) {
+        let mut walk = Walk { prefix, literal, alive: false, open: false };
         let mut start = vec![false; prefix.len() + 1];
         start[0] = true;
         let ends = walk.sequence(tokens, start, true);
@@ -79,8 +81,11 @@ impl<'a> Walk<'a> {
         offsets
     }
 
-    fn token(&mut self, token: &Token, offsets: Offsets, last: bool) -> Offsets {
+    fn token(&mut self, token: &Token, mut offsets: Offsets, last: bool) -> Offsets {
         let length = self.prefix.len();
+        if !matches!(token, Token::Literal(_) | Token::Alternatives(_)) {
+            offsets[..self.literal].fill(false);
+        }
         let bytes = self.prefix.as_bytes();
         let mut next = vec![false; length + 1];
         match token {

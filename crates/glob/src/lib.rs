@@ -15,6 +15,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bind;
 mod domain;
 mod glob;
 mod resolve;
@@ -23,6 +24,7 @@ mod token;
 #[cfg(test)]
 mod tests;
 
+pub use bind::completed;
 use glob::{Reach, UrlGlob};
 
 /// A port that no glob names: it shows whether a glob matches every port.
@@ -85,8 +87,26 @@ impl Globs {
     /// Returns true if the list accepts this URL (in WHATWG form, without fragment).
     #[must_use]
     pub fn matches(&self, url: &str) -> bool {
-        let included = self.include.is_empty() || self.include.iter().any(|glob| glob.matches(url));
-        included && !self.exclude.iter().any(|glob| glob.matches(url))
+        (self.include.is_empty() || self.include.iter().any(|glob| glob.matches(url, 0))) && !self.excludes_url(url)
+    }
+
+    /// Returns true if the list accepts this URL by a glob that names its origin: without wildcards in scheme and host
+    /// after braces are expanded. The port may be `*`.
+    ///
+    /// ```
+    /// use harproxy_glob::Globs;
+    /// let globs = Globs::new(["http://{localhost,127.0.0.1}:*/**", "**/api/**"]).unwrap();
+    /// assert!(globs.matches_by_name("http://localhost:3000/"));
+    /// assert!(globs.matches("http://[::1]:3000/api/x") && !globs.matches_by_name("http://[::1]:3000/api/x"));
+    /// ```
+    #[must_use]
+    pub fn matches_by_name(&self, url: &str) -> bool {
+        let named = name_length(url);
+        self.include.iter().any(|glob| glob.matches(url, named)) && !self.excludes_url(url)
+    }
+
+    fn excludes_url(&self, url: &str) -> bool {
+        self.exclude.iter().any(|glob| glob.matches(url, 0))
     }
 
     /// Returns true if the list may accept a URL of this origin (`https://host:port`, default port left out). If not, a
@@ -106,12 +126,26 @@ impl Globs {
     #[must_use]
     pub fn may_match_origin(&self, origin: &str) -> bool {
         let prefix = format!("{}/", origin.trim_end_matches('/'));
-        let included = self.include.is_empty() || self.include.iter().any(|glob| glob.reach(&prefix) != Reach::None);
-        included && !self.excludes(&prefix) && !self.excludes_tls_of(&prefix)
+        (self.include.is_empty() || self.may_include(&prefix, 0)) && !self.excludes_origin(&prefix)
+    }
+
+    /// Returns true if [`Globs::matches_by_name`] may be true for a URL of this origin.
+    #[must_use]
+    pub fn may_match_origin_by_name(&self, origin: &str) -> bool {
+        let prefix = format!("{}/", origin.trim_end_matches('/'));
+        self.may_include(&prefix, name_length(&prefix)) && !self.excludes_origin(&prefix)
+    }
+
+    fn may_include(&self, prefix: &str, literal: usize) -> bool {
+        self.include.iter().any(|glob| glob.reach(prefix, literal) != Reach::None)
+    }
+
+    fn excludes_origin(&self, prefix: &str) -> bool {
+        self.excludes(prefix) || self.excludes_tls_of(prefix)
     }
 
     fn excludes(&self, prefix: &str) -> bool {
-        self.exclude.iter().any(|glob| glob.reach(prefix) == Reach::All)
+        self.exclude.iter().any(|glob| glob.reach(prefix, 0) == Reach::All)
     }
 
     /// Returns true if `https://` is excluded at the port of this prefix of `http://` URLs.
@@ -123,9 +157,19 @@ impl Globs {
             // An IPv6 address without a port.
             _ if port.ends_with(']') => false,
             _ => self.exclude.iter().any(|glob| {
-                let excludes = |port: &str| glob.reach(&format!("https://{host}:{port}/")) == Reach::All;
+                let excludes = |port: &str| glob.reach(&format!("https://{host}:{port}/"), 0) == Reach::All;
                 excludes(port) && !excludes(UNNAMED_PORT)
             }),
         }
     }
+}
+
+/// Returns the length of scheme and host of a URL with the character behind them, which ends the host.
+fn name_length(url: &str) -> usize {
+    let authority = url.find("://").map_or(0, |at| at + 3);
+    let end = url[authority..].find('/').map_or(url.len(), |at| authority + at);
+    let host = url[authority..end].rfind('@').map_or(authority, |at| authority + at + 1);
+    let bracket = url[host..end].find(']').map_or(host, |at| host + at);
+    let host_end = url[bracket..end].find(':').map_or(end, |at| bracket + at);
+    url.len().min(host_end + 1)
 }

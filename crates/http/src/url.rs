@@ -185,6 +185,12 @@ impl<'a> Parts<'a> {
         }
     }
 
+    /// True for a URL of this machine: see [`is_loopback_host`].
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        is_loopback_host(self.host())
+    }
+
     /// The port, unless it is the default of the scheme.
     #[must_use]
     pub fn port(&self) -> Option<u16> {
@@ -316,6 +322,26 @@ pub fn is_loopback_host(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn loopback_is_known_by_address_and_by_reserved_name() {
+        for (url, local) in [
+            ("http://127.0.0.1:3000/", true),
+            ("http://127.9.8.7/", true),
+            ("http://2130706433/", true),
+            ("http://[::1]:8080/", true),
+            ("http://localhost/", true),
+            ("https://LOCALHOST.:8443/", true),
+            ("http://app.localhost/", true),
+            ("http://0.0.0.0/", false),
+            ("http://192.168.0.1/", false),
+            ("http://localhost.example.com/", false),
+            ("http://notlocalhost/", false),
+            ("http://127.0.0.1.nip.io/", false),
+        ] {
+            assert_eq!(NormalUrl::parse(url).unwrap().parts().is_loopback(), local, "{url}");
+        }
+    }
 
     #[test]
     fn parts_split_origin_path_and_query() {

@@ -59,6 +59,7 @@ pub use options::{MatchRule, MissingBody, Options, Redirects, Repeat};
 pub use outcome::{Chosen, Difference, EntryRef, Miss, MissKind, NearMiss, Outcome, RequestPart, SameHost};
 pub use path::PathPattern;
 pub use same_host::OriginPattern;
+pub use scope::{includes, may_include_origin};
 
 use harproxy_glob::GlobError;
 use harproxy_http::NormalUrl;

@@ -49,8 +49,8 @@ impl Matcher {
     /// An invalid option, or an invalid scope of a fixture.
     pub fn new(fixtures: Vec<Arc<Fixture>>, scope: Option<Globs>, options: Options) -> Result<Self, Error> {
         let form = KeyForm::new(&options)?;
-        let scope = Scope::new(scope, &fixtures, &form)?;
         let index = Index::new(&fixtures, &form);
+        let scope = Scope::new(scope, &fixtures, &form, &index, options.reverse.clone())?;
         Ok(Matcher {
             groups: (0..index.by_key.hashes.len()).map(|_| OnceLock::new()).collect(),
             sessions: Sessions::new(index.entries.len()),

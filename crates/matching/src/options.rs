@@ -54,6 +54,8 @@ pub struct Options {
     pub ignore_body: Vec<String>,
     /// `--same-host A=B`: pairs of equal origins.
     pub same_host: Vec<(String, String)>,
+    /// The origins of `--reverse`, which names them for the scope.
+    pub reverse: Vec<OriginPattern>,
     pub score_all_headers: bool,
     pub missing_body: MissingBody,
     /// `[[match]]`, in order.

@@ -62,6 +62,11 @@ impl SameHostClasses {
         self.0.iter().enumerate().find(|(_, class)| class.contains(url, parts))
     }
 
+    /// Returns true if a class names this origin.
+    pub(super) fn names(&self, origin: &str) -> bool {
+        self.0.iter().any(|class| class.has(origin))
+    }
+
     /// Returns the origins that may be equal to this one, one for each pattern.
     pub(super) fn possible_equals(&self, origin: &str) -> Vec<String> {
         let classes = self.0.iter().filter(|class| class.has(origin));
@@ -153,7 +158,9 @@ impl OriginPattern {
         if self.any_port { format!("{}:65535", self.origin) } else { self.origin.clone() }
     }
 
-    pub(super) fn matches(&self, origin: &str) -> bool {
+    /// Returns true if the pattern matches an origin in normal form.
+    #[must_use]
+    pub fn matches(&self, origin: &str) -> bool {
         match origin.strip_prefix(self.origin.as_str()) {
             Some("") => true,
             Some(rest) => self.any_port && rest.starts_with(':'),

@@ -1,10 +1,16 @@
 //! The scope of a replay: the globs of its own fixtures, and the origins in foreign ones.
+//!
+//! A server of this machine is likely the program under test. Globs include its URLs only if one of them, `--reverse`,
+//! `same-host` or an entry names its origin.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::Error;
+use super::OriginPattern;
+use super::index::Index;
 use super::key::KeyForm;
+use super::same_host::SameHostClasses;
 use harproxy_glob::Globs;
 use harproxy_har::Fixture;
 use harproxy_http::url::{Parts, normal};
@@ -16,12 +22,40 @@ pub(super) struct Scope {
     globs: Vec<Globs>,
     /// The origins in foreign fixtures.
     origins: HashSet<Box<str>>,
+    /// The origins of this machine that have entries.
+    local: HashSet<Box<str>>,
+    /// The origins of `--reverse`.
+    reverse: Vec<OriginPattern>,
+}
+
+/// Returns true if globs include a URL (in normal form). `is_named` tells whether an option or an entry names an origin
+/// of this machine.
+#[must_use]
+pub fn includes(globs: &Globs, url: &str, is_named: impl FnOnce(&str) -> bool) -> bool {
+    let parts = Parts::of(url);
+    if !parts.is_loopback() || is_named(&parts.site()) { globs.matches(url) } else { globs.matches_by_name(url) }
+}
+
+/// Returns true if globs may include a URL of this origin, as [`includes`] decides.
+#[must_use]
+pub fn may_include_origin(globs: &Globs, origin: &str, is_named: impl FnOnce(&str) -> bool) -> bool {
+    match Parts::of(origin).is_loopback() && !is_named(origin) {
+        true => globs.may_match_origin_by_name(origin),
+        false => globs.may_match_origin(origin),
+    }
 }
 
 impl Scope {
-    pub(super) fn new(given: Option<Globs>, fixtures: &[Arc<Fixture>], form: &KeyForm) -> Result<Self, Error> {
+    pub(super) fn new(
+        given: Option<Globs>,
+        fixtures: &[Arc<Fixture>],
+        form: &KeyForm,
+        index: &Index,
+        reverse: Vec<OriginPattern>,
+    ) -> Result<Self, Error> {
+        let local = index.origins.keys().filter(|origin| Parts::of(origin).is_loopback()).cloned().collect();
         if let Some(given) = given {
-            return Ok(Scope { globs: vec![given], origins: HashSet::new() });
+            return Ok(Scope { globs: vec![given], origins: HashSet::new(), local, reverse });
         }
         let (mut globs, mut origins) = (Vec::new(), HashSet::new());
         for fixture in fixtures {
@@ -45,24 +79,30 @@ impl Scope {
                 }
             }
         }
-        Ok(Scope { globs, origins })
+        Ok(Scope { globs, origins, local, reverse })
     }
 
     /// Returns true if a URL is in scope, at its own origin or at an equal one.
     pub(super) fn accepts(&self, url: &str, form: &KeyForm) -> bool {
         let hosts = &form.hosts;
-        if self.accepts_itself(url) || hosts.is_empty() {
-            return self.accepts_itself(url);
+        if self.accepts_itself(url, hosts) || hosts.is_empty() {
+            return self.accepts_itself(url, hosts);
         }
         let parts = Parts::of(url);
         hosts.find(url, &parts).is_some_and(|(_, class)| {
-            class.open || class.aliases(&parts).iter().any(|alias| self.accepts_itself(alias))
+            (class.open && (!parts.is_loopback() || self.is_named(&parts.site(), hosts)))
+                || class.aliases(&parts).iter().any(|alias| self.accepts_itself(alias, hosts))
         }) || self.origins.contains(&*form.view(url).host())
     }
 
-    fn accepts_itself(&self, url: &str) -> bool {
-        self.globs.iter().any(|globs| globs.matches(url))
+    fn accepts_itself(&self, url: &str, hosts: &SameHostClasses) -> bool {
+        self.globs.iter().any(|globs| includes(globs, url, |origin| self.is_named(origin, hosts)))
             || (!self.origins.is_empty() && self.origins.contains(&*Parts::of(url).site()))
+    }
+
+    /// Returns true if an entry, `--reverse` or `same-host` names this origin.
+    fn is_named(&self, origin: &str, hosts: &SameHostClasses) -> bool {
+        self.local.contains(origin) || self.reverse.iter().any(|named| named.matches(origin)) || hosts.names(origin)
     }
 
     /// Returns true if a URL of this origin may be in scope.
@@ -71,10 +111,14 @@ impl Scope {
         let accepts = |origin: &str| {
             self.origins.contains(origin)
                 || self.origins.iter().any(|known| hosts.may_be_equal(known, origin))
-                || self.globs.iter().any(|globs| globs.may_match_origin(origin))
+                || self
+                    .globs
+                    .iter()
+                    .any(|globs| may_include_origin(globs, origin, |origin| self.is_named(origin, hosts)))
         };
         accepts(origin)
-            || hosts.may_be_in_open_class(origin)
+            || (hosts.may_be_in_open_class(origin)
+                && (!Parts::of(origin).is_loopback() || self.is_named(origin, hosts)))
             || hosts.possible_equals(origin).iter().any(|other| accepts(other))
     }
 
@@ -114,7 +158,9 @@ mod tests {
     #[test]
     fn given_globs_replace_the_recorded_scope() {
         let form = KeyForm::default();
-        let scope = Scope::new(Some(Globs::new(["https://api.test/**"]).unwrap()), &[], &form).unwrap();
+        let scope =
+            Scope::new(Some(Globs::new(["https://api.test/**"]).unwrap()), &[], &form, &Index::default(), Vec::new())
+                .unwrap();
         assert!(scope.may_accept_domain("api.test", &form) && !scope.may_accept_domain("db.test", &form));
     }
 }

@@ -64,7 +64,7 @@ fn of_config(error: &config::Error) -> String {
             _ => io_hint(source),
         },
         config::Error::Syntax { .. } => {
-            "quote strings and put lists in brackets: `globs = [\"**/api/**\", \"!**/health\"]`".into()
+            "quote strings and put lists in brackets: `globs = [\"https://api.example.com/**\", \"!**/health\"]`".into()
         }
         config::Error::Unknown { .. } => {
             "use the option names of the command line without dashes: `harproxy record --help` and `harproxy replay --help` list them"

@@ -15,7 +15,7 @@ use crate::verdict::fail_on::{SeverityOverride, describe_kinds};
 Examples:
   harproxy config
   harproxy config replay
-  harproxy config record --glob '**/api/**' --content embed
+  harproxy config record --glob 'https://api.example.com/**' --content embed
   harproxy config --changed
   harproxy config --json
 ")]

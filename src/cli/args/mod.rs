@@ -15,6 +15,8 @@ pub mod variables;
 use std::ffi::OsString;
 use std::sync::Arc;
 
+use std::path::PathBuf;
+
 use clap::error::ErrorKind;
 use clap::{ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 
@@ -33,7 +35,7 @@ use fixtures::{
 use help::HelpArgs;
 use record::{RecordArgs, RecoverArgs};
 use replay::ReplayArgs;
-use values::{choices, parse_glob};
+use values::{choices, parse_any_glob};
 
 /// Record the HTTP and HTTPS traffic of any program into HAR files, and replay it strictly.
 #[derive(Debug, Parser)]
@@ -92,7 +94,7 @@ pub enum Command {
     /// Combine the reports of several runs
     Report(ReportArgs),
     /// Record and replay against an embedded HTTPS API, offline
-    Demo,
+    Demo(DemoArgs),
     /// Run CMD once and report traffic that bypasses the proxy or refuses its certificate
     Doctor(Box<DoctorArgs>),
     /// Explain which entry answers a request, or why none does
@@ -167,6 +169,19 @@ impl Command {
     }
 }
 
+/// `harproxy demo`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  harproxy demo
+  harproxy demo --keep demo
+")]
+pub struct DemoArgs {
+    /// Write demo.har and its payloads to this folder, and keep them [default: a temporary folder]
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+}
+
 /// `harproxy glob`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -176,7 +191,7 @@ Examples:
 ")]
 pub struct GlobArgs {
     /// The globs, as `--glob` takes them; `!GLOB` excludes
-    #[arg(value_name = "GLOB", required = true, value_parser = parse_glob)]
+    #[arg(value_name = "GLOB", required = true, value_parser = parse_any_glob)]
     pub globs: Vec<String>,
     /// Print a JSON object per line, `{"url":…,"match":true}`, instead of `match` or `-`, a tab, and the URL
     #[arg(long)]

@@ -19,8 +19,8 @@ pub const DEFAULT_OUTPUT: &str = "hars/recorded.har";
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
 Examples:
-  harproxy record -- curl -s http://localhost:8000/api/users
-  harproxy record --glob '**/api/**' -o hars/api.har -- ./run-the-tests.sh
+  harproxy record --glob 'http://localhost:8000/**' -- curl -s http://localhost:8000/api/users
+  harproxy record --glob 'https://api.example.com/**' -o hars/api.har -- ./run-the-tests.sh
   harproxy record -g 'https://api.example.com/**' -g '!**/health' -- npm test
   harproxy record --twice --write-policy -- npm test
   harproxy record --reverse A=http://localhost:8000 -- sh -c 'curl $HARPROXY_URL_A'
@@ -32,8 +32,9 @@ pub struct RecordArgs {
     /// The fixture: `.har` has its payloads in a folder beside it, `.zip` is one archive
     #[arg(short, long, value_name = "FILE", default_value = DEFAULT_OUTPUT)]
     pub output: PathBuf,
-    /// Record URLs that match; `!GLOB` excludes; repeatable. Other URLs are forwarded unrecorded [default: all but
-    /// noise]
+    /// Record URLs that match; `!GLOB` excludes; repeatable. Other URLs are forwarded unrecorded. For a
+    /// server of this machine, a glob must name the origin: `http://localhost:8000/**`, or `http://localhost:*/**` for
+    /// any port [default: all but noise and this machine]
     #[arg(short, long, value_name = "GLOB", value_parser = parse_glob, value_delimiter = '\n')]
     pub glob: Vec<String>,
     /// Storage of payloads

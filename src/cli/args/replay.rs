@@ -23,7 +23,7 @@ pub const DEFAULT_FIXTURES: &str = "hars";
 #[command(after_help = "\
 Examples:
   harproxy replay -- curl -s http://localhost:8000/api/users
-  harproxy replay hars/api.har --glob '**/api/**' -- ./run-the-tests.sh
+  harproxy replay -g 'https://api.example.com/**' -g 'http://localhost:*/**' -- ./run-the-tests.sh
   harproxy replay --ignore-query ts,_ --match-body json -- npm test
   harproxy replay --strict -- npm test
   harproxy replay --fail-on all --report report.json -- npm test

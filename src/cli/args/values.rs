@@ -130,9 +130,17 @@ pub fn parse_miss_status(text: &str) -> Result<MissAnswer, String> {
     }
 }
 
-/// Checks that a glob compiles and returns its text. The list of globs is compiled as a whole later.
-pub fn parse_glob(text: &str) -> Result<String, String> {
+/// Checks that a glob compiles and returns its text, even if no URL that harproxy sees can match.
+pub fn parse_any_glob(text: &str) -> Result<String, String> {
     Globs::new([text]).map(|_| text.to_owned()).map_err(|error| error.reason)
+}
+
+/// Checks that a glob compiles and can match, and returns its text. The list of globs is compiled as a whole later.
+pub fn parse_glob(text: &str) -> Result<String, String> {
+    match harproxy_glob::completed(text) {
+        Some(completed) => Err(format!("it matches no URL: did you mean `{completed}`?")),
+        None => parse_any_glob(text),
+    }
 }
 
 /// Parses a URL of any scheme, because HARs of other tools contain more than http and https.

@@ -27,8 +27,13 @@ pub async fn run(args: DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
     let doctor = Doctor::new(upstream)?;
     let mut run = Run::new(&plan, ui)?;
     let everything = |_: &str| true;
-    let about =
-        About { mode: RunMode::RECORD, may_match: &everything, may_match_origin: &everything, recorded_at: None };
+    let about = About {
+        mode: RunMode::RECORD,
+        task: String::new(),
+        may_match: &everything,
+        may_match_origin: &everything,
+        recorded_at: None,
+    };
     let end = run.serve(doctor.handler(&run.bus), authority, &about).await?;
     let status = match end {
         End::NotStarted(failure) => return Ok(failure.print(ui)),

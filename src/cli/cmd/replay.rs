@@ -37,8 +37,10 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
 
     let may_match = |host: &str| replayer.may_match_domain(host);
     let may_match_origin = |origin: &str| replayer.may_match_origin(origin);
+    let names: Vec<_> = replayer.fixtures().iter().map(|fixture| fixture.path().display().to_string()).collect();
     let about = About {
         mode: RunMode::REPLAY,
+        task: format!("replaying {}", names.join(", ")),
         may_match: &may_match,
         may_match_origin: &may_match_origin,
         recorded_at: replayer.recorded_at(),

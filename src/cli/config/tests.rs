@@ -76,7 +76,7 @@ fn invalid_values_have_a_position_and_a_reason() {
         ("[replay]\nrepeat = 'twice'", "2:10: `repeat`: expected one of sequence, first, once"),
         ("[replay]\nglobs = ['{a']", "2:10: `globs`: "),
         ("[replay]\nglobs = [\n  '**/a',\n  '{b',\n]", "4:3: `globs`: "),
-        ("[replay]\nglobs = [1, true]", "2:13: `globs`: expected a string (GLOB), not true or false"),
+        ("[replay]\nglobs = ['**/a', true]", "2:18: `globs`: expected a string (GLOB), not true or false"),
         ("[record]\nmax-body = 'much'", "2:12: `max-body`: expected a size"),
         ("[record]\noutput = ['a']", "2:10: `output`: expected a string (FILE), not a list"),
         ("replay = 1", "1:10: `replay`: expected a section"),
@@ -90,7 +90,7 @@ fn invalid_values_have_a_position_and_a_reason() {
         ("[[match]]\nmatch-header = ['a b']", "2:17: `match-header`: expected header names"),
         ("[[match]]\nglob = '{{'", "2:8: `glob`: "),
         ("[replay]\nglobs = [", "2:"),
-        ("[record]\nglobs = []\nglob = ['a']", "3:1: `glob`: it is already set in line 2"),
+        ("[record]\nglobs = []\nglob = ['**/a']", "3:1: `glob`: it is already set in line 2"),
         ("[redact]\nheaders = ['x-a', 'x b']", "2:19: `headers`: expected header names"),
         ("[redact]\nquery = ['']", "2:10: `query`: expected names of parameters"),
         (
@@ -134,12 +134,12 @@ fn invalid_values_have_a_position_and_a_reason() {
 #[test]
 fn later_file_overrides_options_and_appends_rules() {
     let config = read(&[
-        "[replay]\nmiss-status = 404\nglobs = ['a', 'b']\n[scope]\nnoise = false\n[[match]]\nbody = 'json'",
-        "[replay]\nglobs = ['c']\nfail-on = ['miss', 'unused']\n[[match]]\nbody = 'form'",
+        "[replay]\nmiss-status = 404\nglobs = ['**/a', '**/b']\n[scope]\nnoise = false\n[[match]]\nbody = 'json'",
+        "[replay]\nglobs = ['**/c']\nfail-on = ['miss', 'unused']\n[[match]]\nbody = 'form'",
     ])
     .unwrap();
     let words = |id: &str| config.options["replay"][id].words.clone();
-    assert_eq!((words("glob"), words("miss_status")), (vec!["c".to_owned()], vec!["404".to_owned()]));
+    assert_eq!((words("glob"), words("miss_status")), (vec!["**/c".to_owned()], vec!["404".to_owned()]));
     assert_eq!(words("fail_on"), ["miss,unused"]);
     assert!(!config.noise());
     let bodies: Vec<_> = config.rules.iter().filter_map(|rule| rule.body).collect();
@@ -150,7 +150,7 @@ fn later_file_overrides_options_and_appends_rules() {
 fn only_paths_are_relative_to_the_configuration_file() {
     let grammar = Cli::command();
     let path = Path::new("conf").join(NAME);
-    let text = "[record]\noutput = 'hars/x.har'\nupstream-ca = ['/abs.pem', 'rel.pem']\nclient-cert = 'h=c.pem'\nglobs = ['x']\n";
+    let text = "[record]\noutput = 'hars/x.har'\nupstream-ca = ['/abs.pem', 'rel.pem']\nclient-cert = 'h=c.pem'\nglobs = ['**/x']\n";
     let document = ConfigFile { path: &path, text };
     let item = document.root().unwrap().remove(0);
     let values =
@@ -159,7 +159,7 @@ fn only_paths_are_relative_to_the_configuration_file() {
     assert_eq!(values["output"].words, [in_conf("hars/x.har")]);
     assert_eq!(values["upstream_ca"].words, ["/abs.pem".to_owned(), in_conf("rel.pem")]);
     assert_eq!(values["client_cert"].words, [format!("h={}", in_conf("c.pem"))]);
-    assert_eq!(values["glob"].words, ["x"]);
+    assert_eq!(values["glob"].words, ["**/x"]);
 }
 
 /// A configuration with all sections.

@@ -21,11 +21,11 @@ use crate::replay::{FixtureOptions, NetworkPlan, OnMiss, ReplayPlan};
 use crate::verdict::FailOn;
 use harproxy_glob::Globs;
 use harproxy_har::{ContentMode, Fixture, JsonLayout};
-use harproxy_matching::{Options, Repeat};
+use harproxy_matching::{Options, OriginPattern, Repeat};
 use harproxy_proxy::upstream::UpstreamPlan;
 use harproxy_redact::Policy;
 use harproxy_support::shell_quote;
-pub use run::{RunPlan, ca_dir, listen_address, upstream_plan};
+pub use run::{DEFAULT_ADDRESS, RunPlan, ca_dir, listen_address, upstream_plan};
 
 /// Variable with the time that replay uses as the present (RFC 3339). Tests set it to control the age of a fixture.
 const TEST_NOW: &str = "HARPROXY_TEST_NOW";
@@ -81,6 +81,8 @@ impl RecordJob {
         let upstream = upstream_plan(&args.upstream)?;
         let policy = record.policy.clone();
         let run = RunPlan::new(args.proxy, &args.upstream, args.run, &args.authority, args.cmd, policy)?;
+        record.named = reverse_origins(&run)?;
+        record.named.extend(record.rules.iter().flat_map(|rule| rule.same_host.clone()));
         let run = RunPlan { replay_options: args.replay_options, ..run };
         Ok(RecordJob { record, upstream, run, learning })
     }
@@ -110,6 +112,7 @@ pub fn record_plan(output: PathBuf, config: &Config) -> RecordPlan {
     RecordPlan {
         output,
         scope: Globs::default(),
+        named: Vec::new(),
         noise: config.noise(),
         content: ContentMode::default(),
         update: UpdateMode::default(),
@@ -157,7 +160,7 @@ impl ReplayJob {
             Some((record, _)) if !record.output.exists() => (Vec::new(), Some(Globs::new(["**"])?)),
             _ => (fixtures_or_default(args.fixtures), None),
         };
-        let replay = ReplayPlan {
+        let mut replay = ReplayPlan {
             fixtures,
             matching: matching_options(args.matching, &args.config.loaded),
             local: !args.no_local,
@@ -180,6 +183,7 @@ impl ReplayJob {
         };
         let policy = replay.answers.policy.clone();
         let run = RunPlan::new(args.proxy, &args.upstream, args.run, &args.authority, args.cmd, policy)?;
+        replay.matching.reverse = reverse_origins(&run)?;
         Ok(ReplayJob { replay, record, prune: args.prune, run })
     }
 }
@@ -218,6 +222,12 @@ fn in_ci() -> bool {
 fn recorded_scope(fixture: &Path) -> Vec<String> {
     let opened = if fixture.exists() { Fixture::open(fixture).ok() } else { None };
     opened.and_then(|fixture| fixture.scope().map(<[String]>::to_vec)).unwrap_or_default()
+}
+
+/// Returns the origins of `--reverse`, which names them for the scope.
+fn reverse_origins(run: &RunPlan) -> Result<Vec<OriginPattern>, UsageError> {
+    let origins = run.proxy.reverse.iter().map(|reverse| OriginPattern::new(&reverse.origin.to_string()));
+    origins.collect::<Result<_, _>>().map_err(|error| UsageError::new(error.to_string(), "check `--reverse`"))
 }
 
 /// Returns the plan of requests that are forwarded to the network; `None` without such an option.
@@ -268,6 +278,7 @@ pub fn matching_options(args: MatchingArgs, config: &Config) -> Options {
         ignore_query: args.ignore_query,
         ignore_body: args.ignore_body,
         same_host: args.same_host,
+        reverse: Vec::new(),
         score_all_headers: args.score_all_headers,
         missing_body: args.missing_body,
         rules: config.rules.clone(),

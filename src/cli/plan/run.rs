@@ -17,6 +17,8 @@ use harproxy_redact::Policy;
 use harproxy_tls::authority::Authority;
 
 const DEFAULT_PORT: u16 = 8899;
+/// The address without `--listen` and CMD, at which `harproxy env` expects the proxy.
+pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), DEFAULT_PORT);
 
 /// The run around a recording or a replay.
 #[derive(Clone, Debug)]
@@ -25,6 +27,8 @@ pub struct RunPlan {
     pub proxy: ProxyArgs,
     pub idle_timeout: Duration,
     pub ca_dir: PathBuf,
+    /// `--ca-dir` as given.
+    pub given_ca_dir: Option<PathBuf>,
     pub options: RunArgs,
     /// The program and its arguments; empty without CMD.
     pub cmd: Vec<OsString>,
@@ -69,6 +73,7 @@ impl RunPlan {
             proxy,
             idle_timeout: upstream.idle_timeout,
             ca_dir: ca_dir(authority)?,
+            given_ca_dir: authority.ca_dir.clone(),
             options,
             cmd,
             policy,

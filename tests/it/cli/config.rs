@@ -159,15 +159,16 @@ fn lists_are_replaced_by_the_source_with_precedence() {
         let args = [&["config", "record", "--json"], args].concat();
         settings(&run(&sandbox, &args, variables).expect(0), "record.globs").remove(0)
     };
-    let user = sandbox.write(".config/harproxy/config.toml", "[record]\nglobs = ['u1', 'u2']\noutput = 'mine/a.har'\n");
-    assert_eq!(globs(&[], &[]), (json!(["u1", "u2"]), file(&user.display().to_string(), 2)));
+    let user =
+        sandbox.write(".config/harproxy/config.toml", "[record]\nglobs = ['**/u1', '**/u2']\noutput = 'mine/a.har'\n");
+    assert_eq!(globs(&[], &[]), (json!(["**/u1", "**/u2"]), file(&user.display().to_string(), 2)));
     let output = settings(&run(&sandbox, &["config", "--json"], &[]).expect(0), "record.output").remove(0).0;
     assert_eq!(output, json!(sandbox.join(".config/harproxy/mine/a.har")), "relative to the user's own file");
-    sandbox.write("harproxy.toml", "[record]\nglob = ['p1']\n");
-    assert_eq!(globs(&[], &[]), (json!(["p1"]), file("harproxy.toml", 2)));
-    let variable = [("HARPROXY_GLOB", "v1\nv2")];
-    assert_eq!(globs(&[], &variable), (json!(["v1", "v2"]), json!({"kind": "env", "name": "HARPROXY_GLOB"})));
-    assert_eq!(globs(&["-g", "f1"], &variable), (json!(["f1"]), json!({"kind": "flag", "name": "--glob"})));
+    sandbox.write("harproxy.toml", "[record]\nglob = ['**/p1']\n");
+    assert_eq!(globs(&[], &[]), (json!(["**/p1"]), file("harproxy.toml", 2)));
+    let variable = [("HARPROXY_GLOB", "**/v1\n**/v2")];
+    assert_eq!(globs(&[], &variable), (json!(["**/v1", "**/v2"]), json!({"kind": "env", "name": "HARPROXY_GLOB"})));
+    assert_eq!(globs(&["-g", "**/f1"], &variable), (json!(["**/f1"]), json!({"kind": "flag", "name": "--glob"})));
 }
 
 #[test]

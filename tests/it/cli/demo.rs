@@ -7,10 +7,10 @@ fn demo_runs_repeatedly_with_one_miss() {
     let sandbox = Sandbox::new();
     let mut fixtures = Vec::new();
     for _ in 0..2 {
-        let output = sandbox.run(["demo"]).expect(0);
+        let output = sandbox.run(["demo", "--keep", "kept"]).expect(0);
         for text in [
             "https://api.demo.test",
-            "hars/demo.har",
+            "kept/demo.har",
             "8 of 8 responses",
             "/api/users?page=3",
             "501",
@@ -20,10 +20,10 @@ fn demo_runs_repeatedly_with_one_miss() {
             assert!(output.stdout.contains(text), "{text}\n{}", output.stdout);
         }
         assert!(output.stdout.lines().count() <= 45, "{}", output.stdout);
-        fixtures.push(sandbox.read("hars/demo.har"));
+        fixtures.push(sandbox.read("kept/demo.har"));
     }
     assert_eq!(fixtures[0], fixtures[1], "recording the same behaviour twice changes no byte");
-    let har = sandbox.har("hars/demo.har");
+    let har = sandbox.har("kept/demo.har");
     let entries = har["log"]["entries"].as_array().unwrap();
     assert_eq!(entries.len(), 8);
     for entry in entries {
@@ -33,11 +33,11 @@ fn demo_runs_repeatedly_with_one_miss() {
 }
 
 #[test]
-fn demo_uses_a_temporary_folder_if_the_working_directory_is_read_only() {
+fn demo_leaves_no_file_in_the_working_directory() {
     let sandbox = Sandbox::new();
-    sandbox.write("hars", "a file stands in the way");
     let output = sandbox.run(["demo"]).expect(0);
-    assert!(output.stdout.contains("demo.har") && !output.stdout.contains(" hars/demo.har"), "{}", output.stdout);
+    assert!(output.stdout.contains("`harproxy demo --keep DIR` keeps it"), "{}", output.stdout);
+    assert_eq!(std::fs::read_dir(sandbox.path()).unwrap().count(), 0);
 }
 
 #[test]

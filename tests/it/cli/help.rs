@@ -109,6 +109,9 @@ fn help_is_wrapped_once_and_ends_its_options_with_help() {
     }
 }
 
+/// Options that record both origins of the examples.
+const EVERYTHING: &str = "--glob 'https://api.example.com/**' --glob 'http://localhost:8000/**'";
+
 /// The examples of a command, one per line.
 pub fn examples(sandbox: &Sandbox, command: &str) -> Vec<String> {
     let help = sandbox.run(command.split(' ').chain(["--help"])).expect(0).stdout;
@@ -158,7 +161,7 @@ fn replay_examples_work_on_recorded_fixtures() {
         let stage = CliSandbox::new();
         let (options, cmd) = example.split_once(" -- ").unwrap();
         let output = options.split(' ').find(|word| word.ends_with(".har")).unwrap_or("hars/recorded.har");
-        let recorded = run_line(&stage, &format!("harproxy record -o {output} -- {cmd}"));
+        let recorded = run_line(&stage, &format!("harproxy record {EVERYTHING} -o {output} -- {cmd}"));
         assert_eq!(recorded.status, 0, "{example}: {recorded:?}");
         let replayed = run_line(&stage, &example);
         assert_eq!(replayed.status, 0, "{example}: {replayed:?}");
@@ -181,8 +184,12 @@ fn explain_examples_work_on_recorded_fixtures() {
 fn recover_examples_work_on_a_held_recording() {
     for example in examples(&Sandbox::new(), "recover") {
         let stage = CliSandbox::new();
-        run_line(&stage, "harproxy record -o hars/api.har -- ./run-the-tests.sh").expect(0);
-        run_line(&stage, "harproxy record -o hars/api.har -- sh -c './run-the-tests.sh; exit 1'").expect(1);
+        run_line(&stage, &format!("harproxy record {EVERYTHING} -o hars/api.har -- ./run-the-tests.sh")).expect(0);
+        run_line(
+            &stage,
+            &format!("harproxy record {EVERYTHING} -o hars/api.har -- sh -c './run-the-tests.sh; exit 1'"),
+        )
+        .expect(1);
         let output = run_line(&stage, &example).expect(0);
         assert!(
             output.stderr.contains("from a recording that was held") || output.stderr.contains("dropped 2"),

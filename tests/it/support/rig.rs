@@ -42,6 +42,7 @@ pub fn setup(sandbox: &Sandbox) -> Setup {
         record: RecordPlan {
             output: sandbox.join("hars/api.har"),
             scope: Globs::new(["**/api/**"]).unwrap(),
+            named: Vec::new(),
             content: ContentMode::Embed,
             noise: true,
             update: UpdateMode::Merge,

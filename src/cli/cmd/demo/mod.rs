@@ -5,7 +5,7 @@
 pub mod api;
 pub mod visit;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use tokio::task::JoinError;
 
 use super::record::FINALISING;
 use crate::cli::advice::Failure;
+use crate::cli::args::DemoArgs;
 use crate::cli::config::Config;
 use crate::cli::plan::record_plan;
 use crate::cli::ui::{self, Ui};
@@ -31,16 +32,16 @@ use harproxy_proxy::{Handler, Proxy, ProxyPlan, Running};
 use harproxy_tls::authority::Authority;
 use visit::{DemoRequest, DemoResponse, OUTSIDE, UNRECORDED, VISIT, Visitor};
 
-const GLOB: &str = "**/api/**";
+const GLOB: &str = "https://api.demo.test/api/**";
 /// Timeout of every connection. All of them are local.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Runs the demo. The status is 0 if all responses are equal and only the expected miss happened.
-pub async fn run(ui: &Ui) -> Result<u8, Failure> {
+pub async fn run(args: &DemoArgs, ui: &Ui) -> Result<u8, Failure> {
     let printer = DemoOutput(ui);
     let scratch = create_folder()?;
     let authority = Arc::new(Authority::load_or_create(&scratch.path().join("ca"))?);
-    let output = place(Path::new("hars/demo.har"))?;
+    let output = args.keep.as_deref().unwrap_or(scratch.path()).join("demo.har");
     let api = Api::start(&scratch.path().join("api")).await?;
 
     printer.print(&ui::strong("An HTTPS API, a client, and a recording between them"))?;
@@ -53,7 +54,7 @@ pub async fn run(ui: &Ui) -> Result<u8, Failure> {
 
     printer.print(&format!("\n{}", text::render(&verdict, &text::Palette::colour())))?;
     let held = differing == 0 && only_the_expected_miss(&verdict);
-    printer.print(&closing(held, &output))?;
+    printer.print(&closing(held, args.keep.is_some().then_some(&*output)))?;
     Ok(if held { exit::SUCCESS } else { exit::FAILED })
 }
 
@@ -180,28 +181,20 @@ fn only_the_expected_miss(verdict: &Verdict) -> bool {
     matches!(failing[..], [miss] if miss.check == CheckId::MISS && miss.times == 1)
 }
 
-fn closing(held: bool, output: &Path) -> String {
+/// Returns the last lines. `kept` is the fixture, unless it is removed with the temporary folder.
+fn closing(held: bool, kept: Option<&Path>) -> String {
     if !held {
         return format!("\n{}: the demo failed; please report it", ui::bad("error"));
     }
+    let recording = match kept {
+        Some(path) => format!("The recording is in {}", path.display()),
+        None => "The recording was temporary; `harproxy demo --keep DIR` keeps it".to_owned(),
+    };
     format!(
-        "\nThe miss was intended; in CI it fails the run. Commit the recording:\n  \
-         {}\n\nTry this next:\n  {}\n  {}\n",
-        output.display(),
-        ui::help("harproxy record --glob '**/api/**' -- CMD"),
+        "\nThe miss was intended; in CI it fails the run. {recording}.\n\nTry this next:\n  {}\n  {}\n",
+        ui::help("harproxy record --glob 'https://api.example.com/**' -- CMD"),
         ui::help("harproxy replay -- CMD"),
     )
-}
-
-/// Returns the path of the fixture. If the working directory is not writable, it is in a temporary folder that is kept.
-fn place(wanted: &Path) -> Result<PathBuf, Failure> {
-    let folder = wanted.parent().unwrap_or(wanted);
-    let writable = std::fs::create_dir_all(folder).and_then(|()| tempfile::tempfile_in(folder));
-    if writable.is_ok() {
-        return Ok(wanted.to_owned());
-    }
-    let kept = create_folder()?.keep();
-    Ok(kept.join("demo.har"))
 }
 
 /// Prints the steps of the demo on standard output.

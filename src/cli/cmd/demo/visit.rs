@@ -43,7 +43,7 @@ pub const VISIT: &[DemoRequest] = &[
     get("/api/logo.png"),
 ];
 
-/// Outside `**/api/**`.
+/// Outside the scope of the demo.
 pub const OUTSIDE: DemoRequest = get("/health");
 
 /// An unrecorded request that is similar to one of the visit.

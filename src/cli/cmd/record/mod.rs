@@ -60,8 +60,20 @@ pub(super) fn start(record: RecordPlan, upstream: UpstreamPlan, ui: &Ui) -> Resu
 async fn serve(run: &mut Run<'_>, recorder: &Arc<Recorder>, authority: Arc<Authority>) -> Result<End, Failure> {
     let may_match = |host: &str| recorder.plan().scope.may_match_domain(host);
     let may_match_origin = |origin: &str| recorder.plan().scope.may_match_origin(origin);
-    let about =
-        About { mode: RunMode::RECORD, may_match: &may_match, may_match_origin: &may_match_origin, recorded_at: None };
+    let plan = recorder.plan();
+    let scope = if plan.scope.sources().is_empty() {
+        "all URLs but those of this machine"
+    } else {
+        &plan.scope.sources().join(", ")
+    };
+    let task = format!("recording {scope} into {}", plan.output.display());
+    let about = About {
+        mode: RunMode::RECORD,
+        task,
+        may_match: &may_match,
+        may_match_origin: &may_match_origin,
+        recorded_at: None,
+    };
     let handler = recorder.handler(&run.bus);
     run.serve(handler, authority, &about).await
 }
@@ -128,6 +140,7 @@ pub(super) async fn finalise(
 fn summary(outcome: &RecordingResult, record: &RecordPlan, end: &End, plan: &RunPlan, after_findings: bool) -> String {
     let mut text = summary::table(&outcome.hosts, after_findings);
     text += &format!("\n{}\n", summary::change(outcome, &record.output, end.failed_status()));
+    text += &summary::local(outcome);
     if let Some(secrets) = summary::secrets(&outcome.verdict.counts) {
         text += &format!("{secrets}\n");
     }

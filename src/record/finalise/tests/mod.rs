@@ -165,6 +165,7 @@ impl Desk {
         let plan = RecordPlan {
             output: dir.path().join(file),
             scope: Globs::new(["https://api.test/**"]).unwrap(),
+            named: Vec::new(),
             content: ContentMode::Embed,
             noise: true,
             update: UpdateMode::Merge,
