@@ -29,15 +29,15 @@ pub(super) struct Routes {
 impl Routes {
     /// Routes over these fixtures; `on_miss` is the source of what they don't answer, if they pass it on.
     pub(super) fn new(matcher: Matcher, options: FixtureOptions, on_miss: Option<Arc<dyn Source>>) -> Self {
-        let refusing = RefusingSource {
-            scope: match &options.scope {
-                Some(globs) => globs.sources().to_vec(),
-                None => matcher.fixtures().iter().flat_map(|fixture| scope_of(fixture)).collect(),
-            },
-            noise: options.noise,
-            fail_on: options.fail_on.clone(),
+        let scope = match &options.scope {
+            Some(globs) => globs.sources().to_vec(),
+            None => matcher.fixtures().iter().flat_map(|fixture| scope_of(fixture)).collect(),
         };
+        let (noise, fail_on) = (options.noise, options.fail_on.clone());
         let fixtures = Arc::new(FixtureSource::new(matcher, options));
+        let recorded = fixtures.clone();
+        let same_host = Box::new(move |method: &str, url: &NormalUrl| recorded.matcher.same_host_option(method, url));
+        let refusing = RefusingSource { scope, noise, fail_on, same_host };
         let first: Arc<dyn Source> = fixtures.clone();
         Routes {
             fixtures,

@@ -14,11 +14,13 @@ use time::format_description::well_known::Rfc3339;
 
 use super::args::record::{RecordArgs, RecoverArgs};
 use super::args::replay::{DEFAULT_FIXTURES, MatchingArgs, ReplayArgs};
+use super::command_line;
 use super::config::{self, Config};
 use super::usage_error::UsageError;
 use crate::record::{OnFailure, RecordPlan, UpdateMode};
 use crate::replay::{FixtureOptions, NetworkPlan, OnMiss, ReplayPlan};
 use crate::verdict::FailOn;
+use crate::verdict::explain::RerunCommand;
 use harproxy_glob::Globs;
 use harproxy_har::{ContentMode, Fixture, JsonLayout};
 use harproxy_matching::Options;
@@ -164,6 +166,10 @@ impl ReplayJob {
             max_age: args.max_age,
             mark: !args.no_mark,
             answers: FixtureOptions {
+                rerun: RerunCommand {
+                    options: command_line::redact(&args.config.loaded.policy, &args.rerun_options),
+                    cmd: command_line::redact(&args.config.loaded.policy, &args.cmd),
+                },
                 scope: scope(&args.glob)?.or(everything),
                 with_cmd,
                 fail_on: fail_on(args.fail_on.as_deref(), with_cmd)?,
