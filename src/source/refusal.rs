@@ -332,7 +332,8 @@ mod tests {
     #[tokio::test]
     async fn out_of_scope_has_the_scope_and_two_remedies() {
         let (url, headers) = (NormalUrl::parse("https://other.example:8443/x").unwrap(), HeaderMap::new());
-        let refusal = Refusal::out_of_scope(&request(&url, &headers), &["https://api.example.com/**".into()], false, None);
+        let refusal =
+            Refusal::out_of_scope(&request(&url, &headers), &["https://api.example.com/**".into()], false, None);
         let (status, _, problem) = read(refusal.response(&headers)).await;
         assert_eq!(status, 501);
         assert_eq!(problem["scope"], json!(["https://api.example.com/**"]));

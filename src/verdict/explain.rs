@@ -409,7 +409,10 @@ mod tests {
             recording(Some(at(0))),
             "record it: `harproxy replay hars/api.har --on-miss record -g '**/api/**' -g '!**/health' --map 'a=b c' -- pytest -q`"
         );
-        assert_eq!(recording(None), "record it: `harproxy record -g '**/api/**' -g '!**/health' --map 'a=b c' -- pytest -q`");
+        assert_eq!(
+            recording(None),
+            "record it: `harproxy record -g '**/api/**' -g '!**/health' --map 'a=b c' -- pytest -q`"
+        );
         let both = Miss {
             remedy: Some("--same-host http://a=http://b".into()),
             did_you_mean: Some("GET http://b/x".into()),

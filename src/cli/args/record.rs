@@ -79,7 +79,8 @@ pub struct RecordArgs {
 }
 
 /// Ids of the options that make CMD find harproxy. `replay` has them too.
-pub(super) const REPLAY_OPTIONS: [&str; 8] = ["config", "ca_dir", "listen", "allow_remote", "auth", "bypass", "reverse", "tls"];
+pub(super) const REPLAY_OPTIONS: [&str; 8] =
+    ["config", "ca_dir", "listen", "allow_remote", "auth", "bypass", "reverse", "tls"];
 
 /// Returns the options of a recording that a replay of the same CMD needs to be reachable, as command-line words. They
 /// come from the command line or from `[record]` alone. Variables are left out: they are still set for the replay.

@@ -327,6 +327,9 @@ mod tests {
             lines.join("\n").trim_start().to_owned()
         };
         assert_eq!(hint("--ignore-query page"), "hint: --ignore-query page");
-        assert_eq!(hint("record it: `harproxy record`\ndid you mean GET http://a/?"), "hint: record it: `harproxy record`");
+        assert_eq!(
+            hint("record it: `harproxy record`\ndid you mean GET http://a/?"),
+            "hint: record it: `harproxy record`"
+        );
     }
 }

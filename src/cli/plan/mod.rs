@@ -5,6 +5,7 @@ mod run;
 #[cfg(test)]
 mod tests;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -158,6 +159,8 @@ impl ReplayJob {
             Some((record, _)) if !record.output.exists() => (Vec::new(), Some(Globs::new(["**"])?)),
             _ => (fixtures_or_default(args.fixtures), None),
         };
+        let policy = &args.config.loaded.policy;
+        let quoted = |words: &[OsString]| shell_quote::on_one_line(&command_line::redact(policy, words));
         let replay = ReplayPlan {
             fixtures,
             matching: matching_options(args.matching, &args.config.loaded),
@@ -166,10 +169,7 @@ impl ReplayJob {
             max_age: args.max_age,
             mark: !args.no_mark,
             answers: FixtureOptions {
-                rerun: RerunCommand {
-                    options: command_line::redact(&args.config.loaded.policy, &args.rerun_options),
-                    cmd: command_line::redact(&args.config.loaded.policy, &args.cmd),
-                },
+                rerun: RerunCommand { options: quoted(&args.rerun_options), cmd: quoted(&args.cmd) },
                 scope: scope(&args.glob)?.or(everything),
                 with_cmd,
                 fail_on: fail_on(args.fail_on.as_deref(), with_cmd)?,

@@ -10,7 +10,7 @@ use super::group::{Group, group_findings};
 use super::{Report, UnusedEntries, escape_markup, headline, text, unused_entries, without_unused};
 use crate::verdict::explain::{MAX_DIFFERENCES, is_near_line, many};
 use crate::verdict::explain::{subject, values};
-use crate::verdict::{NearEntry, Severity, Verdict};
+use crate::verdict::{CheckId, NearEntry, Severity, Verdict};
 use harproxy_compare::excerpt;
 use harproxy_http::escape::{harmless, one_line};
 
@@ -140,11 +140,10 @@ fn folded(group: &Group<'_>, open: bool) -> String {
         let _ = writeln!(out, "In {}\n", place(fixture, finding.at.entry, finding.at.line));
     }
     if let Some(remedy) = &finding.hint {
-        // The lines for harproxy.toml are copied as a block.
-        let (text, snippet) = match remedy.find("\n[[") {
-            Some(at) => (&remedy[..at], &remedy[at + 1..]),
-            None => (remedy.as_str(), ""),
-        };
+        // Lines to copy are a block: those of a rule for harproxy.toml, and of other findings all but the first.
+        let has_sentences = [CheckId::MISS, CheckId::OUT_OF_SCOPE].contains(&finding.check);
+        let at = remedy.find(if has_sentences { "\n[[" } else { "\n" });
+        let (text, snippet) = at.map_or((remedy.as_str(), ""), |at| (&remedy[..at], &remedy[at + 1..]));
         for (n, text) in text.lines().enumerate() {
             let lead = if n == 0 { "**Hint:** " } else { "" };
             let _ = writeln!(out, "{lead}{}\n", prose(&excerpt(text, SENTENCE)));

@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::EntryView;
-use super::request::RequestRow;
 use super::explain::many;
+use super::request::RequestRow;
 use super::{CheckId, Finding, FixtureUse, Severity, StatusSource, Verdict};
 
 /// The data of a finished run for its reports.

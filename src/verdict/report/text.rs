@@ -122,13 +122,7 @@ fn record_line(finding: &Finding) -> Option<&str> {
 
 /// Writes a finding. `others` counts the other findings of its group. The command that records a miss is left out if it
 /// is the one that was `told` for the previous miss.
-fn write_finding(
-    out: &mut String,
-    finding: &Finding,
-    others: Option<&str>,
-    told: Option<&str>,
-    palette: &Palette,
-) {
+fn write_finding(out: &mut String, finding: &Finding, others: Option<&str>, told: Option<&str>, palette: &Palette) {
     let (mark, style) = mark(finding.severity, palette);
     // A stale finding counts entries, and its explanation has that number.
     let again = finding.times > 1 && finding.check != CheckId::STALE;

@@ -63,9 +63,7 @@ impl Matcher {
         }
         let nearest = compared.first().filter(|_| kind == MissKind::NoEntry);
         let remedy = match kind {
-            MissKind::NoEntry => {
-                nearest.and_then(|nearest| self.remedy(query, &shown_url, nearest, &similar, &budget))
-            }
+            MissKind::NoEntry => nearest.and_then(|nearest| self.remedy(query, &shown_url, nearest, &similar, &budget)),
             MissKind::BodyNotRecorded(_) => Some("--missing-body empty".to_owned()),
             MissKind::UsedUp => Some("--repeat sequence".to_owned()),
             MissKind::RedirectLoop(_) | MissKind::TooManyHops => Some("--redirects serve".to_owned()),

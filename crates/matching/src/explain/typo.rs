@@ -31,6 +31,5 @@ impl Matcher {
 /// Returns true if two segments are equal, or may be spellings of one word. Numbers and numbered names are ids.
 fn is_typo(sent: &str, kept: &str) -> bool {
     let letters = |segment: &str| segment.chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
-    sent == kept
-        || (letters(sent) != letters(kept) && similarity(sent.as_bytes(), kept.as_bytes()) >= LEAST_SIMILARITY)
+    sent == kept || (letters(sent) != letters(kept) && similarity(sent.as_bytes(), kept.as_bytes()) >= LEAST_SIMILARITY)
 }

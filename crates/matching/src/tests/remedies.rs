@@ -61,18 +61,12 @@ fn remedy_lets_the_nearest_entry_answer() {
                 .json(&format!(r#"{{"query":"query Q {{ a  b }}","variables":{{"id":"{OTHER}"}}}}"#)),
             format!("{rule}\"https://a.test/g\"\nignore-body = [\"$.variables.id\"]"),
         ),
-        (
-            request("GET", "http://a.test/s?ts=1704100000&q=x"),
-            "--same-host http://a.test=https://a.test".to_owned(),
-        ),
+        (request("GET", "http://a.test/s?ts=1704100000&q=x"), "--same-host http://a.test=https://a.test".to_owned()),
         (
             request("GET", "http://staging.test/s?ts=1704100000&q=x"),
             "--same-host http://staging.test=https://a.test".to_owned(),
         ),
-        (
-            request("GET", "https://[::1]:8444/v6"),
-            "--same-host 'https://[::1]:*=https://[::1]:8443'".to_owned(),
-        ),
+        (request("GET", "https://[::1]:8444/v6"), "--same-host 'https://[::1]:*=https://[::1]:8443'".to_owned()),
         (
             request("GET", "http://localhost:44581/agg"),
             "--same-host 'http://localhost:*=http://localhost:44095'".to_owned(),
@@ -192,7 +186,8 @@ fn part_that_tells_entries_apart_has_no_remedy() {
     assert!(matcher_over(Own, [one, again], Options::default()).miss(&missed).remedy.is_some(), "a sequence of one id");
     // The page tells the entries apart, not the time.
     let pages = [1, 2].map(|page| get(&format!("https://a.test/s?page={page}&_={}", 1_704_100_000 + page)));
-    let miss = matcher_over(Own, pages, Options::default()).miss(&request("GET", "https://a.test/s?page=2&_=1704100009"));
+    let miss =
+        matcher_over(Own, pages, Options::default()).miss(&request("GET", "https://a.test/s?page=2&_=1704100009"));
     assert!(miss.remedy.unwrap().ends_with("ignore-query = [\"_\"]"));
 }
 
