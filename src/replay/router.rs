@@ -35,15 +35,15 @@ impl Routes {
         on_miss: Option<Arc<dyn Source>>,
         guesses: Arc<Guesses>,
     ) -> Self {
-        let refusing = RefusingSource {
-            scope: match &options.scope {
-                Some(globs) => globs.sources().to_vec(),
-                None => matcher.fixtures().iter().flat_map(|fixture| scope_of(fixture)).collect(),
-            },
-            noise: options.noise,
-            fail_on: options.fail_on.clone(),
+        let scope = match &options.scope {
+            Some(globs) => globs.sources().to_vec(),
+            None => matcher.fixtures().iter().flat_map(|fixture| scope_of(fixture)).collect(),
         };
+        let (noise, fail_on) = (options.noise, options.fail_on.clone());
         let fixtures = Arc::new(FixtureSource::new(matcher, options).with_guesses(guesses));
+        let recorded = fixtures.clone();
+        let same_host = Box::new(move |method: &str, url: &NormalUrl| recorded.matcher.same_host_option(method, url));
+        let refusing = RefusingSource { scope, noise, fail_on, same_host };
         let first: Arc<dyn Source> = fixtures.clone();
         Routes {
             fixtures,

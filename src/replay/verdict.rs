@@ -29,12 +29,24 @@ pub(super) fn verdict(
     let used = matcher.used();
     // A request that an entry was chosen for may still wait for its response.
     let has_traffic = has_traffic(&counts, collector.forwarded(), &findings) || used.iter().any(|used| *used > 0);
-    if !has_traffic {
+    // Requests out of scope fail the run by themselves: they are the reason why no fixture was asked.
+    let cause = findings
+        .iter_mut()
+        .find(|finding| finding.check == CheckId::OUT_OF_SCOPE && finding.severity == Severity::Error)
+        .filter(|_| !has_traffic);
+    if let Some(cause) = cause {
+        cause.text.push_str("\nno request was in scope, so that no entry was used");
+    } else if !has_traffic {
         findings.push(no_traffic(&counts, options.with_cmd, options.fail_on.severity(&CheckId::NO_TRAFFIC)));
     }
     findings.extend(stale.iter().cloned());
-    let room = MAX_FINDINGS.saturating_sub(findings.len()).max(1);
-    findings.extend(unused(matcher, &source.names, &options.policy, &options.fail_on, room));
+    // Without traffic every entry is unused, which is no finding of its own unless only it fails the run.
+    let fails = |finding: &Finding| finding.severity == Severity::Error;
+    let unused_fails = options.fail_on.severity(&CheckId::UNUSED) == Severity::Error;
+    if has_traffic || (unused_fails && !findings.iter().any(fails)) {
+        let room = MAX_FINDINGS.saturating_sub(findings.len()).max(1);
+        findings.extend(unused(matcher, &source.names, &options.policy, &options.fail_on, room));
+    }
     let fixtures = matcher.fixtures().iter().zip(&source.names).zip(used);
     let fixtures = fixtures.map(|((fixture, name), used)| FixtureUse {
         fixture: name.clone(),

@@ -98,8 +98,14 @@ impl Refusal {
         refusal
     }
 
-    /// Refuses a request out of scope. A `local` one is refused only with `--no-local`.
-    pub(super) fn out_of_scope(request: &RequestView<'_>, scope: &[String], local: bool) -> Self {
+    /// Refuses a request out of scope. A `local` one is refused only with `--no-local`. `same_host` is the option with
+    /// which the entry of another origin answers it.
+    pub(super) fn out_of_scope(
+        request: &RequestView<'_>,
+        scope: &[String],
+        local: bool,
+        same_host: Option<&str>,
+    ) -> Self {
         // Not every client supports ports in NO_PROXY. A local server is the user's own whatever its port is.
         let host = if local { request.url.parts().host() } else { request.url.parts().authority() };
         let glob = format!("{}/**", request.url.parts().site());
@@ -112,10 +118,14 @@ impl Refusal {
         let mut refusal =
             Refusal::new(CheckId::OUT_OF_SCOPE, "this request is out of scope", request.line(), explanation);
         refusal.member("scope", scope.to_vec());
-        refusal.hint = Some(format!(
+        let hint = format!(
             "record it, too, with `harproxy record` and `-g {}`, or let CMD connect to it without the proxy with `--bypass {host}`",
             harproxy_support::shell_quote::word(&glob),
-        ));
+        );
+        refusal.hint = Some(match same_host {
+            Some(option) => format!("if the origins serve one API: `{option}`\nelse {hint}"),
+            None => hint,
+        });
         refusal
     }
 
@@ -188,6 +198,9 @@ impl Refusal {
     }
 }
 
+/// Returns the option with which an entry of another origin answers a request out of scope, by method and URL.
+pub type SameHostHint = Box<dyn Fn(&str, &NormalUrl) -> Option<String> + Send + Sync>;
+
 /// Refuses requests out of scope, noise, and requests with an invalid URL.
 pub struct RefusingSource {
     pub scope: Vec<String>,
@@ -195,6 +208,7 @@ pub struct RefusingSource {
     pub noise: bool,
     /// The checks that fail the run.
     pub fail_on: FailOn,
+    pub same_host: SameHostHint,
 }
 
 impl RefusingSource {
@@ -211,7 +225,9 @@ impl RefusingSource {
             return Answer::Response(Refusal::noise(&request).response(request.headers));
         }
         outcome.decide(ResultKind::OutOfScope, SourceKind::None);
-        let refusal = Refusal::out_of_scope(&request, &self.scope, request.url.parts().is_loopback());
+        let same_host = (self.same_host)(request.method.as_str(), request.url);
+        let is_loopback = request.url.parts().is_loopback();
+        let refusal = Refusal::out_of_scope(&request, &self.scope, is_loopback, same_host.as_deref());
         // A subresource is the page's concern; what the code of a page requests is the test's.
         let is_listed = request.is_subresource();
         let severity = |check: &CheckId| if is_listed { Severity::Warning } else { self.fail_on.severity(check) };
@@ -269,7 +285,7 @@ mod tests {
         }];
         let near = vec![NearMiss { at: EntryRef { fixture: 0, entry: 4 }, differences, operation: None }];
         let remedy = Some("`--ignore-query page`".to_owned());
-        let miss = Miss { kind: MissKind::NoEntry, near, same_path: 3, remedy, recordable: None, operation: None };
+        let miss = Miss { kind: MissKind::NoEntry, near, same_path: 3, remedy, ..Miss::of(MissKind::NoEntry) };
         let place = |at: EntryRef| EntryPlace { fixture: "hars/api.har".into(), entry: at.entry, line: Some(120) };
         Explanation::of(&miss, place, RerunOptions::default())
     }
@@ -295,10 +311,11 @@ mod tests {
             problem["near"][0]["differences"][0],
             json!({"what": "query", "name": "page", "request": "3", "recorded": "2"})
         );
-        assert_eq!(problem["remedy"], "`--ignore-query page`");
+        let hint = "record it: `harproxy record`\nif the difference does not matter: `--ignore-query page`";
+        assert_eq!(problem["remedy"], hint);
         let detail = problem["detail"].as_str().unwrap();
         assert!(detail.contains("query parameter `page` is `3`, recorded `2`"), "{detail}");
-        assert!(detail.contains("hint: `--ignore-query page`"), "{detail}");
+        assert!(detail.contains(&format!("hint: {hint}")), "{detail}");
         assert_eq!((finding.at.entry, finding.at.line), (Some(4), Some(120)), "the report points at the nearest entry");
         assert!(detail.contains(&finding.text), "the report and the client read the same");
     }
@@ -307,7 +324,7 @@ mod tests {
     fn hint_for_a_local_request_bypasses_its_host() {
         let (url, headers) = (NormalUrl::parse("http://127.0.0.1:8443/x").unwrap(), HeaderMap::new());
         let remedy =
-            |local| Refusal::out_of_scope(&request(&url, &headers), &["**/api/**".into()], local).hint.unwrap();
+            |local| Refusal::out_of_scope(&request(&url, &headers), &["**/api/**".into()], local, None).hint.unwrap();
         assert!(remedy(true).ends_with("`--bypass 127.0.0.1`"), "{}", remedy(true));
         assert!(remedy(false).ends_with("`--bypass 127.0.0.1:8443`"), "{}", remedy(false));
     }
@@ -315,7 +332,8 @@ mod tests {
     #[tokio::test]
     async fn out_of_scope_has_the_scope_and_two_remedies() {
         let (url, headers) = (NormalUrl::parse("https://other.example:8443/x").unwrap(), HeaderMap::new());
-        let refusal = Refusal::out_of_scope(&request(&url, &headers), &["https://api.example.com/**".into()], false);
+        let refusal =
+            Refusal::out_of_scope(&request(&url, &headers), &["https://api.example.com/**".into()], false, None);
         let (status, _, problem) = read(refusal.response(&headers)).await;
         assert_eq!(status, 501);
         assert_eq!(problem["scope"], json!(["https://api.example.com/**"]));

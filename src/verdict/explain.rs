@@ -62,29 +62,65 @@ pub struct Explanation {
     pub near: Vec<NearEntry>,
     /// The number of entries with the same host and path.
     pub same_path: usize,
-    /// The option or configuration line that makes the nearest entry match, or the command that records the request.
+    /// The command that records the request, and on further lines the request that it may mean, or the option or rule
+    /// with which the nearest entry matches.
     pub hint: Option<String>,
 }
 
-/// The options of a run that the command for recording a miss repeats.
+/// The parts of a run's command line that the command for recording a miss repeats, quoted and without secrets.
+#[derive(Clone, Debug, Default)]
+pub struct RerunCommand {
+    /// The options, except `-g`.
+    pub options: String,
+    /// CMD; empty without CMD.
+    pub cmd: String,
+}
+
+/// The run that the command for recording a miss repeats.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RerunOptions<'a> {
     /// The globs of `-g`.
     pub globs: &'a [String],
-    /// True if the run has a CMD.
-    pub with_cmd: bool,
+    /// `None` without a run.
+    pub command: Option<&'a RerunCommand>,
 }
 
 impl RerunOptions<'_> {
     /// Returns the command that records a request into this fixture, or into a new one.
     fn record_command(&self, fixture: Option<String>) -> String {
-        let globs: String =
-            self.globs.iter().map(|glob| format!(" -g {}", harproxy_support::shell_quote::word(glob))).collect();
-        let command = match fixture.as_ref().map(|fixture| harproxy_support::shell_quote::path(Path::new(fixture))) {
-            Some(fixture) => format!("harproxy replay {fixture} --on-miss record{globs}"),
-            None => format!("harproxy record{globs}"),
+        let mut command = match fixture.map(|fixture| harproxy_support::shell_quote::path(Path::new(&fixture))) {
+            Some(fixture) => format!("harproxy replay {fixture} --on-miss record"),
+            None => "harproxy record".to_owned(),
         };
-        format!("record it: `{command}{}`", if self.with_cmd { " -- CMD" } else { "" })
+        for glob in self.globs {
+            let _ = write!(command, " -g {}", harproxy_support::shell_quote::word(glob));
+        }
+        let run = self.command.map_or([("", ""); 2], |run| [(" ", &run.options), (" -- ", &run.cmd)]);
+        for (before, words) in run.into_iter().filter(|(_, words)| !words.is_empty()) {
+            command.extend([before, words]);
+        }
+        format!("record it: `{command}`")
+    }
+
+    /// Returns the hint for a miss: first the command that records the request, then the URL that it may mean, or the
+    /// option or rule with which the nearest entry matches.
+    fn hint(&self, miss: &Miss, fixture: Option<String>) -> Option<String> {
+        let (remedy, did_you_mean) = (miss.remedy.as_deref(), miss.did_you_mean.as_deref());
+        let lines = match &miss.kind {
+            MissKind::NoEntry => [
+                Some(self.record_command(fixture)),
+                did_you_mean.map(|request| format!("did you mean {request}?")),
+                remedy.map(|remedy| format!("if the difference does not matter: {remedy}")),
+            ],
+            MissKind::BodyNotRecorded(_) => [
+                Some(self.record_command(fixture)),
+                None,
+                remedy.map(|remedy| format!("if the body does not matter: {remedy}")),
+            ],
+            _ => [remedy.map(str::to_owned), None, None],
+        };
+        let lines: Vec<String> = lines.into_iter().flatten().collect();
+        (!lines.is_empty()).then(|| lines.join("\n"))
     }
 }
 
@@ -130,11 +166,7 @@ impl Explanation {
             operation: miss.operation.clone(),
             near,
             same_path: miss.same_path,
-            hint: match (&miss.remedy, &miss.kind) {
-                (Some(remedy), _) => Some(remedy.clone()),
-                (None, MissKind::NoEntry) => Some(options.record_command(miss.recordable.map(|at| place(at).fixture))),
-                (None, _) => None,
-            },
+            hint: options.hint(miss, miss.recordable.map(|at| place(at).fixture)),
         }
     }
 
@@ -331,7 +363,7 @@ mod tests {
     }
 
     fn miss(kind: MissKind, near: Vec<NearMiss>) -> Miss {
-        Miss { kind, near, same_path: 2, remedy: None, recordable: None, operation: None }
+        Miss { kind, near, same_path: 2, remedy: None, did_you_mean: None, recordable: None, operation: None }
     }
 
     fn near(entry: usize, difference: Difference) -> NearMiss {
@@ -372,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn hint_is_to_record_if_no_option_helps() {
+    fn hint_is_to_record_first_with_the_command_of_the_run() {
         let explained = Explanation::of(
             &Miss { recordable: Some(at(0)), ..miss(MissKind::NoEntry, vec![]) },
             place,
@@ -382,21 +414,32 @@ mod tests {
         let foreign = Explanation::of(&miss(MissKind::NoEntry, vec![]), place, RerunOptions::default());
         assert_eq!(foreign.hint.as_deref(), Some("record it: `harproxy record`"));
         let globs = ["**/api/**".to_owned(), "!**/health".to_owned()];
-        let options = RerunOptions { globs: &globs, with_cmd: true };
+        let command = RerunCommand { options: "--map 'a=b c'".into(), cmd: "pytest -q".into() };
+        let options = RerunOptions { globs: &globs, command: Some(&command) };
         let recording = |recordable| {
             let miss = Miss { recordable, ..miss(MissKind::NoEntry, vec![]) };
             Explanation::of(&miss, place, options).hint.unwrap()
         };
         assert_eq!(
             recording(Some(at(0))),
-            "record it: `harproxy replay hars/api.har --on-miss record -g '**/api/**' -g '!**/health' -- CMD`"
+            "record it: `harproxy replay hars/api.har --on-miss record -g '**/api/**' -g '!**/health' --map 'a=b c' -- pytest -q`"
         );
-        assert_eq!(recording(None), "record it: `harproxy record -g '**/api/**' -g '!**/health' -- CMD`");
-        let ignored = Miss { remedy: Some("--ignore-query page".into()), ..miss(MissKind::NoEntry, vec![]) };
         assert_eq!(
-            Explanation::of(&ignored, place, RerunOptions::default()).hint.as_deref(),
-            Some("--ignore-query page")
+            recording(None),
+            "record it: `harproxy record -g '**/api/**' -g '!**/health' --map 'a=b c' -- pytest -q`"
         );
+        let both = Miss {
+            remedy: Some("--same-host http://a=http://b".into()),
+            did_you_mean: Some("GET http://b/x".into()),
+            ..miss(MissKind::NoEntry, vec![])
+        };
+        let hint = Explanation::of(&both, place, RerunOptions::default()).hint.unwrap();
+        let lines = [
+            "record it: `harproxy record`",
+            "did you mean GET http://b/x?",
+            "if the difference does not matter: --same-host http://a=http://b",
+        ];
+        assert_eq!(hint.lines().collect::<Vec<_>>(), lines);
         assert_eq!(
             Explanation::of(&miss(MissKind::TooManyHops, vec![]), place, RerunOptions::default()).hint.as_deref(),
             None

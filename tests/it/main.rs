@@ -24,6 +24,7 @@ mod glob_corpus;
 mod har_properties;
 mod har_quirks;
 mod har_reading;
+mod hints;
 mod html_report;
 mod ignored_parts;
 mod key_headers;

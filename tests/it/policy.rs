@@ -276,16 +276,18 @@ fn invalid_settings_are_errors_with_positions_and_cmd_is_not_run() {
 
 #[test]
 fn pasted_hint_of_a_near_miss_works() {
-    let sandbox = sandbox(&[get("http://api.test/users/7/orders", "orders")], "");
+    let [recorded, live] = ["1f0c9c2e-7b1f-4a36-9d0e-0b6f8f6f2a11", "9d0e7b1f-0c9c-4a36-8f6f-2a11d41d8cd9"]
+        .map(|id| format!("http://api.test/users/{id}/orders"));
+    let sandbox = sandbox(&[get(&recorded, "orders")], "");
     let remedy = {
         let server = sandbox.start(["replay"]);
-        server.client(Proto::H1).get("http://api.test/users/8/orders").json()["remedy"].as_str().unwrap().to_owned()
+        server.client(Proto::H1).get(&live).json()["remedy"].as_str().unwrap().to_owned()
     };
-    let (place, rule) = remedy.split_once('\n').unwrap();
-    assert_eq!(place, "in harproxy.toml:");
+    let (before, rule) = remedy.split_once("in harproxy.toml:\n").unwrap();
+    assert!(before.starts_with("record it: `harproxy "), "{remedy}");
     sandbox.write("harproxy.toml", rule);
     let server = sandbox.start(["replay"]);
-    assert_eq!(server.client(Proto::H1).get("http://api.test/users/8/orders").text(), "orders");
+    assert_eq!(server.client(Proto::H1).get(&live).text(), "orders");
 }
 
 /// The report of a finished run.

@@ -112,7 +112,8 @@ fn scaled(a: &str, b: &str, least: u32, most: u32) -> u32 {
 }
 
 /// Returns how much of two texts is a common beginning or end, in hundredths of the longer one.
-pub(super) fn similarity(a: &[u8], b: &[u8]) -> u32 {
+#[must_use]
+pub fn similarity(a: &[u8], b: &[u8]) -> u32 {
     let longest = a.len().max(b.len());
     if longest == 0 {
         return 100;

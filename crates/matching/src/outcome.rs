@@ -92,9 +92,11 @@ pub struct Miss {
     pub near: Vec<NearMiss>,
     /// The number of entries with the same host and path.
     pub same_path: usize,
-    /// The options or configuration lines that would let the nearest entry match.
+    /// The option or configuration lines that would let the nearest entry match, if it differs only in volatile values.
     pub remedy: Option<String>,
-    /// If there is no remedy: an entry of the fixture to which a recording of the request could be added.
+    /// The method and URL of the nearest entry, if only the spelling of the path differs.
+    pub did_you_mean: Option<String>,
+    /// An entry of the fixture to which a recording of the request could be added.
     pub recordable: Option<EntryRef>,
     /// The name of the GraphQL operation of the request.
     pub operation: Option<String>,
@@ -104,7 +106,8 @@ impl Miss {
     /// Returns a miss that needs no near entries.
     #[must_use]
     pub fn of(kind: MissKind) -> Self {
-        Miss { kind, near: Vec::new(), same_path: 0, remedy: None, recordable: None, operation: None }
+        let near = Vec::new();
+        Miss { kind, near, same_path: 0, remedy: None, did_you_mean: None, recordable: None, operation: None }
     }
 }
 

@@ -25,6 +25,31 @@ pub fn words<S: AsRef<OsStr>>(words: impl IntoIterator<Item = S>) -> String {
     words.into_iter().map(|word| os(word.as_ref()).into_owned()).collect::<Vec<_>>().join(" ")
 }
 
+/// Quotes several words for one line of text: control characters, such as the line ends of a script, become escapes
+/// (`$'\012'`). `words` are quoted already.
+///
+/// ```
+/// use harproxy_support::shell_quote::{on_one_line, words};
+/// assert_eq!(on_one_line(&words(["sh", "-c", "a\nb"])), r"sh -c 'a'$'\012''b'");
+/// ```
+#[must_use]
+pub fn on_one_line(words: &str) -> String {
+    let mut line = String::with_capacity(words.len());
+    for c in words.chars() {
+        if !c.is_control() {
+            line.push(c);
+            continue;
+        }
+        // A word with a control character is quoted, so that the quotes end before its escape.
+        line.push_str("'$'");
+        for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+            let _ = write!(line, "\\{byte:03o}");
+        }
+        line.push_str("''");
+    }
+    line
+}
+
 /// Quotes a path. A leading dash is preceded by `./`, so that no program takes the path for an option.
 #[must_use]
 pub fn path(path: &Path) -> String {

@@ -245,8 +245,12 @@ impl Cli {
         if let Some(section) = section.filter(|section| config.has_defaults(section)) {
             (cli, matches) = Cli::parse_by(config.defaults(section, Cli::command()), args)?;
         }
-        if let (Command::Record(args), Some((_, matches))) = (&mut cli.command, matches.subcommand()) {
-            args.replay_options = record::replay_options(matches, &config);
+        match (&mut cli.command, matches.subcommand()) {
+            (Command::Record(args), Some((_, matches))) => {
+                args.replay_options = record::replay_options(matches, &config);
+            }
+            (Command::Replay(args), Some((_, matches))) => args.rerun_options = replay::rerun_options(matches),
+            _ => {}
         }
         if let Some((_, args)) = cli.command.configured() {
             args.loaded = Arc::new(config);

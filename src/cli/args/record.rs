@@ -80,19 +80,31 @@ pub struct RecordArgs {
 }
 
 /// Ids of the options that make CMD find harproxy. `replay` has them too.
-const REPLAY_OPTIONS: [&str; 8] = ["config", "ca_dir", "listen", "allow_remote", "auth", "bypass", "reverse", "tls"];
+pub(super) const REPLAY_OPTIONS: [&str; 8] =
+    ["config", "ca_dir", "listen", "allow_remote", "auth", "bypass", "reverse", "tls"];
 
 /// Returns the options of a recording that a replay of the same CMD needs to be reachable, as command-line words. They
 /// come from the command line or from `[record]` alone. Variables are left out: they are still set for the replay.
 #[must_use]
 pub fn replay_options(matches: &ArgMatches, config: &Config) -> Vec<OsString> {
+    let is_said = |id: &str, source| match source {
+        ValueSource::CommandLine => true,
+        ValueSource::DefaultValue => config.is_set_for_record_only(id),
+        _ => false,
+    };
+    option_words(matches, &REPLAY_OPTIONS, is_said)
+}
+
+/// Returns those of these options that `is_said` accepts, by their id and the source of their value, as command-line
+/// words.
+pub(super) fn option_words(
+    matches: &ArgMatches,
+    ids: &[&str],
+    is_said: impl Fn(&str, ValueSource) -> bool,
+) -> Vec<OsString> {
     let mut words = Vec::new();
-    for id in REPLAY_OPTIONS {
-        let is_said = match matches.value_source(id) {
-            Some(ValueSource::CommandLine) => true,
-            Some(ValueSource::DefaultValue) => config.is_set_for_record_only(id),
-            _ => false,
-        };
+    for &id in ids {
+        let is_said = matches.value_source(id).is_some_and(|source| is_said(id, source));
         let Some(values) = matches.get_raw(id).filter(|_| is_said) else { continue };
         let option = format!("--{}", id.replace('_', "-"));
         match id {
@@ -103,6 +115,12 @@ pub fn replay_options(matches: &ArgMatches, config: &Config) -> Vec<OsString> {
             "auth" => words.extend(values.flat_map(|value| {
                 let value = value.to_string_lossy();
                 [option.clone(), format!("{}:PASS", value.split(':').next().unwrap_or_default())].map(OsString::from)
+            })),
+            // Its value is optional, so that a word of its own would be CMD.
+            "insecure" => words.extend(values.map(|value| {
+                let mut word = OsString::from(format!("{option}="));
+                word.push(value);
+                word
             })),
             _ => words.extend(values.flat_map(|value| [OsString::from(&option), value.to_owned()])),
         }

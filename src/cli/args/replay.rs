@@ -4,9 +4,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args};
 
 use super::common::{AuthorityArgs, ConfigArgs, ProxyArgs, RunArgs, UpstreamArgs};
+use super::record::{REPLAY_OPTIONS, option_words};
 use super::values::{
     Words, choices, parse_age, parse_fail_on, parse_glob, parse_header_name, parse_json_path, parse_latency,
     parse_miss_status, parse_same_host,
@@ -84,6 +86,33 @@ pub struct ReplayArgs {
     pub authority: AuthorityArgs,
     #[command(flatten)]
     pub config: ConfigArgs,
+    /// Command-line words of the options that a recording of misses also needs.
+    #[arg(skip)]
+    pub rerun_options: Vec<OsString>,
+}
+
+/// Ids of the options that decide how requests are matched and forwarded.
+const FORWARDING_OPTIONS: [&str; 13] = [
+    "repeat",
+    "redirects",
+    "match_body",
+    "match_header",
+    "ignore_query",
+    "ignore_body",
+    "same_host",
+    "missing_body",
+    "map",
+    "upstream_proxy",
+    "upstream_ca",
+    "client_cert",
+    "insecure",
+];
+
+/// Returns the options on the command line of a replay that a recording of its misses also needs, as command-line words.
+#[must_use]
+pub fn rerun_options(matches: &ArgMatches) -> Vec<OsString> {
+    let ids = [&REPLAY_OPTIONS[..], &FORWARDING_OPTIONS].concat();
+    option_words(matches, &ids, |_, source| source == ValueSource::CommandLine)
 }
 
 const ON_MISS: Words<OnMiss> = &[

@@ -117,15 +117,9 @@ fn headline(severity: Severity, check: &CheckId, about: &str) -> String {
     format!("{}: {}", ui::finding_mark(severity, check), ui::cut_at(&flat(about), room))
 }
 
-/// Formats a hint. Of configuration lines only the first is shown, because the verdict shows them all.
+/// Formats the first line of a hint. The verdict shows all of them.
 fn hint(remedy: &str, width: Option<usize>) -> impl Iterator<Item = String> {
-    let text = match remedy.split_once(":\n") {
-        Some((place, lines)) => {
-            let first = lines.lines().next().unwrap_or_default();
-            format!("hint: `{first}` lines {place} (complete at the end)")
-        }
-        None => format!("hint: {remedy}"),
-    };
+    let text = format!("hint: {}", remedy.lines().next().unwrap_or_default());
     below(&text, width).into_iter().map(ui::help)
 }
 
@@ -326,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn hint_shows_only_the_first_configuration_line() {
+    fn hint_shows_only_its_first_line() {
         let hint = |remedy: &str| {
             let lines: Vec<String> =
                 hint(remedy, None).map(|line| anstream::adapter::strip_str(&line).to_string()).collect();
@@ -334,8 +328,8 @@ mod tests {
         };
         assert_eq!(hint("--ignore-query page"), "hint: --ignore-query page");
         assert_eq!(
-            hint("in harproxy.toml:\n[[match]]\nglob = \"https://a.test/**\"\npath = \"/{id}\""),
-            "hint: `[[match]]` lines in harproxy.toml (complete at the end)"
+            hint("record it: `harproxy record`\ndid you mean GET http://a/?"),
+            "hint: record it: `harproxy record`"
         );
     }
 }

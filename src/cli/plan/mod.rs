@@ -5,6 +5,7 @@ mod run;
 #[cfg(test)]
 mod tests;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -14,11 +15,13 @@ use time::format_description::well_known::Rfc3339;
 
 use super::args::record::{RecordArgs, RecoverArgs};
 use super::args::replay::{DEFAULT_FIXTURES, MatchingArgs, ReplayArgs};
+use super::command_line;
 use super::config::{self, Config};
 use super::usage_error::UsageError;
 use crate::record::{OnFailure, RecordPlan, UpdateMode};
 use crate::replay::{FixtureOptions, NetworkPlan, OnMiss, ReplayPlan};
 use crate::verdict::FailOn;
+use crate::verdict::explain::RerunCommand;
 use harproxy_glob::Globs;
 use harproxy_har::{ContentMode, Fixture, JsonLayout};
 use harproxy_matching::{Options, OriginPattern, Repeat};
@@ -160,6 +163,8 @@ impl ReplayJob {
             Some((record, _)) if !record.output.exists() => (Vec::new(), Some(Globs::new(["**"])?)),
             _ => (fixtures_or_default(args.fixtures), None),
         };
+        let policy = &args.config.loaded.policy;
+        let quoted = |words: &[OsString]| shell_quote::on_one_line(&command_line::redact(policy, words));
         let mut replay = ReplayPlan {
             fixtures,
             matching: matching_options(args.matching, &args.config.loaded),
@@ -168,6 +173,7 @@ impl ReplayJob {
             max_age: args.max_age,
             mark: !args.no_mark,
             answers: FixtureOptions {
+                rerun: RerunCommand { options: quoted(&args.rerun_options), cmd: quoted(&args.cmd) },
                 scope: scope(&args.glob)?.or(everything),
                 with_cmd,
                 fail_on,

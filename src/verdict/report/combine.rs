@@ -10,7 +10,7 @@ use super::{Report, Shard, plain};
 use crate::verdict::exit::{FAILED, SUCCESS};
 use crate::verdict::fail_on::SeverityOverride;
 use crate::verdict::findings::MAX_FINDINGS;
-use crate::verdict::{CheckId, Finding, Findings, FixtureUse, Location, RunMode, Severity, StatusSource, Verdict};
+use crate::verdict::{CheckId, Finding, Findings, FixtureUse, Location, RunMode, StatusSource, Verdict};
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CombineError {
@@ -169,7 +169,8 @@ fn fixtures(reports: &[(String, Report)]) -> Vec<FixtureUse> {
 fn unused(reports: &[(String, Report)], combined: &Verdict) -> Vec<Finding> {
     let told = reports.iter().flat_map(|(_, report)| &report.verdict.findings);
     let told: Vec<&Finding> = told.filter(|finding| finding.check == CheckId::UNUSED).collect();
-    let severity = told.iter().map(|finding| finding.severity).max().unwrap_or(Severity::Warning);
+    // Without such a finding, the fixtures were unused for another reason, which has its own.
+    let Some(severity) = told.iter().map(|finding| finding.severity).max() else { return Vec::new() };
     let known: HashMap<(String, usize), &Finding> = told
         .iter()
         .filter_map(|finding| Some(((plain(finding.at.fixture.as_deref()?), finding.at.entry?), *finding)))

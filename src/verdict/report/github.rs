@@ -5,8 +5,9 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use super::{Report, headline, unused_last};
-use crate::verdict::{Finding, Severity};
+use super::group::{Group, group_findings};
+use super::{Report, headline, unused_entries, without_unused};
+use crate::verdict::{CheckId, Finding, Location, Severity};
 use harproxy_compare::excerpt;
 use harproxy_http::escape::harmless;
 
@@ -23,23 +24,32 @@ pub fn annotations(report: &Report, place: &dyn Fn(&str) -> String) -> String {
     for ending in headline::endings(report).iter().take(SHOWN) {
         line(&mut out, "error", &[("title", "harproxy")], ending);
     }
-    let findings = unused_last(verdict);
+    let unused = unused_entries(verdict).and_then(|unused| {
+        let first = *unused.findings.first()?;
+        let finding = Finding::new(CheckId::UNUSED, unused.severity, unused.line(SHOWN));
+        Some(Finding { at: Location { request: None, ..first.at.clone() }, ..finding })
+    });
+    let mut groups = group_findings(&without_unused(verdict));
+    groups.extend(unused.iter().flat_map(|finding| group_findings(&[finding])));
     for (severity, command) in [(Severity::Error, "error"), (Severity::Warning, "warning")] {
-        let findings: Vec<&&Finding> = findings.iter().filter(|finding| finding.severity == severity).collect();
+        let groups: Vec<&Group<'_>> = groups.iter().filter(|group| group.first.severity == severity).collect();
         // The last of them says how many more there are.
-        let shown = if findings.len() > SHOWN { SHOWN - 1 } else { findings.len() };
-        for finding in &findings[..shown] {
-            annotation(&mut out, command, finding, place);
+        let shown = if groups.len() > SHOWN { SHOWN - 1 } else { groups.len() };
+        for group in &groups[..shown] {
+            annotation(&mut out, command, group, place);
         }
-        if shown < findings.len() {
-            let text = format!("and {} more findings like these: see the summary of the step", findings.len() - shown);
+        if shown < groups.len() {
+            let more: usize = groups[shown..].iter().map(|group| group.len()).sum();
+            let text = format!("and {more} more findings like these: see the summary of the step");
             line(&mut out, command, &[("title", "harproxy")], &text);
         }
     }
     out
 }
 
-fn annotation(out: &mut String, command: &str, finding: &Finding, place: &dyn Fn(&str) -> String) {
+fn annotation(out: &mut String, command: &str, group: &Group<'_>, place: &dyn Fn(&str) -> String) {
+    let finding = group.first;
+    let others = group.others();
     let title = format!("harproxy: {}", finding.check.as_str());
     let file = finding.at.fixture.as_deref().map(place);
     let at = finding.at.line.map(|line| line.to_string());
@@ -47,7 +57,7 @@ fn annotation(out: &mut String, command: &str, finding: &Finding, place: &dyn Fn
     properties.extend(file.as_deref().map(|file| ("file", file)));
     properties.extend(file.as_ref().and(at.as_deref()).map(|line| ("line", line)));
     properties.push(("title", &title));
-    let told = [finding.at.request.as_deref(), Some(&finding.text), finding.hint.as_deref()];
+    let told = [finding.at.request.as_deref(), Some(&finding.text), others.as_deref(), finding.hint.as_deref()];
     let told: Vec<&str> = told.into_iter().flatten().collect();
     line(out, command, &properties, &told.join("\n"));
 }

@@ -6,10 +6,11 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::group::{Group, group_findings};
 use super::{Report, UnusedEntries, escape_markup, headline, text, unused_entries, without_unused};
 use crate::verdict::explain::{MAX_DIFFERENCES, is_near_line, many};
 use crate::verdict::explain::{subject, values};
-use crate::verdict::{Finding, NearEntry, Severity, Verdict};
+use crate::verdict::{CheckId, NearEntry, Severity, Verdict};
 use harproxy_compare::excerpt;
 use harproxy_http::escape::{harmless, one_line};
 
@@ -21,7 +22,7 @@ const RESERVE: usize = 400;
 const SHOWN: usize = 50;
 /// Number of failures that are shown unfolded.
 const UNFOLDED: usize = 3;
-/// Maximum number of shard endings, of fixtures with unused entries, and of entries of each; further ones are counted.
+/// Maximum number of shard endings, and of unused entries; further ones are counted.
 const LISTED: usize = 10;
 /// Maximum length of a URL or a sentence, characters.
 const SENTENCE: usize = 600;
@@ -36,23 +37,19 @@ const VALUE: usize = 300;
 pub fn render(report: &Report) -> String {
     let verdict = &report.verdict;
     let mut out = head(report);
-    let findings = without_unused(verdict);
-    let blocks = findings
+    let groups = group_findings(&without_unused(verdict));
+    let blocks = groups
         .iter()
         .take(SHOWN)
         .enumerate()
-        .map(|(n, finding)| folded(finding, n < UNFOLDED && finding.severity == Severity::Error));
+        .map(|(n, group)| folded(group, n < UNFOLDED && group.first.severity == Severity::Error));
     let shown = fill(&mut out, blocks);
-    if shown < findings.len() {
-        let more = many((findings.len() - shown) as u64, "finding", "findings");
+    if shown < groups.len() {
+        let more: usize = groups[shown..].iter().map(Group::len).sum();
+        let more = many(more as u64, "finding", "findings");
         let _ = writeln!(out, "… and {more} more; the JSON report lists {}.\n", text::listed(verdict));
     }
-    let partly = unused_entries(verdict);
-    let shown = fill(&mut out, partly.iter().take(LISTED).map(unused));
-    if shown < partly.len() {
-        let more = many((partly.len() - shown) as u64, "fixture", "fixtures");
-        let _ = writeln!(out, "… and {more} more with entries that nothing asked for.\n");
-    }
+    fill(&mut out, unused_entries(verdict).iter().map(unused));
     out
 }
 
@@ -118,7 +115,8 @@ fn took(time: Duration) -> String {
 }
 
 /// Renders a finding as a folded block under a summary line.
-fn folded(finding: &Finding, open: bool) -> String {
+fn folded(group: &Group<'_>, open: bool) -> String {
+    let finding = group.first;
     let mark = mark(finding.severity);
     let times = if finding.times > 1 { format!(" ({} times)", finding.times) } else { String::new() };
     let mut lines = finding.text.lines();
@@ -132,6 +130,9 @@ fn folded(finding: &Finding, open: bool) -> String {
     for line in lines.filter(is_told).take(SENTENCES) {
         let _ = writeln!(out, "{}\n", prose(&excerpt(line, SENTENCE)));
     }
+    if let Some(others) = group.others() {
+        let _ = writeln!(out, "{}\n", prose(&excerpt(&others, SENTENCE)));
+    }
     for (n, near) in finding.near.iter().enumerate() {
         out.push_str(&differences(near, if n == 0 { "Nearest" } else { "Then" }));
     }
@@ -139,8 +140,14 @@ fn folded(finding: &Finding, open: bool) -> String {
         let _ = writeln!(out, "In {}\n", place(fixture, finding.at.entry, finding.at.line));
     }
     if let Some(remedy) = &finding.hint {
-        let (first, snippet) = remedy.split_once('\n').unwrap_or((remedy, ""));
-        let _ = writeln!(out, "**Hint:** {}\n", prose(&excerpt(first, SENTENCE)));
+        // Lines to copy are a block: those of a rule for harproxy.toml, and of other findings all but the first.
+        let has_sentences = [CheckId::MISS, CheckId::OUT_OF_SCOPE].contains(&finding.check);
+        let at = remedy.find(if has_sentences { "\n[[" } else { "\n" });
+        let (text, snippet) = at.map_or((remedy.as_str(), ""), |at| (&remedy[..at], &remedy[at + 1..]));
+        for (n, text) in text.lines().enumerate() {
+            let lead = if n == 0 { "**Hint:** " } else { "" };
+            let _ = writeln!(out, "{lead}{}\n", prose(&excerpt(text, SENTENCE)));
+        }
         if !snippet.is_empty() {
             out.push_str(&block("text", &format!("{}\n", harmless(&excerpt(snippet, SNIPPET)))));
         }
@@ -169,20 +176,15 @@ fn differences(near: &NearEntry, lead: &str) -> String {
     format!("{lead}: {at}{operation}\n\n{}", if differs.is_empty() { differs } else { block("diff", &differs) })
 }
 
-/// Renders the number of unused entries of a fixture, and the first few of them.
+/// Renders the number of unused entries, and the first few of them.
 fn unused(unused: &UnusedEntries<'_>) -> String {
-    let UnusedEntries { fixture, count, findings, severity } = unused;
-    let mark = mark(*severity);
-    let entries = many(fixture.entries as u64, "entry", "entries");
-    let name = html(&excerpt(&fixture.fixture, SENTENCE));
-    let mut out =
-        format!("<details><summary>{mark} <b>unused</b>: {count} of {entries} of <code>{name}</code></summary>\n\n");
-    for finding in findings.iter().take(LISTED) {
-        let request = excerpt(finding.at.request.as_deref().unwrap_or_default(), SENTENCE);
-        let entry = format!("#{} {request}", finding.at.entry.unwrap_or_default());
-        let _ = writeln!(out, "- {}", code(&entry));
+    let mark = mark(unused.severity);
+    let summary = html(&excerpt(&unused.summary(), SENTENCE));
+    let mut out = format!("<details><summary>{mark} <b>unused</b>: {summary}</summary>\n\n");
+    for finding in unused.findings.iter().take(LISTED) {
+        let _ = writeln!(out, "- {}", code(&excerpt(&unused.name(finding), SENTENCE)));
     }
-    match count.saturating_sub(findings.len().min(LISTED)) {
+    match unused.count.saturating_sub(unused.findings.len().min(LISTED)) {
         0 => {}
         more => {
             let _ = writeln!(out, "- … and {more} more");

@@ -3,6 +3,7 @@
 pub mod combine;
 pub mod github;
 pub mod gitlab;
+mod group;
 pub mod headline;
 pub mod html;
 pub mod json;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::EntryView;
+use super::explain::many;
 use super::request::RequestRow;
 use super::{CheckId, Finding, FixtureUse, Severity, StatusSource, Verdict};
 
@@ -129,27 +131,63 @@ fn unused_last(verdict: &Verdict) -> Vec<&Finding> {
     without_unused(verdict).into_iter().chain(unused).collect()
 }
 
+/// The unused entries of all fixtures together.
 struct UnusedEntries<'v> {
-    fixture: &'v FixtureUse,
+    /// The fixtures with unused entries.
+    fixtures: Vec<&'v FixtureUse>,
+    /// The number of unused entries, and of all entries of these fixtures.
     count: usize,
+    entries: usize,
     /// The finding of each listed entry.
     findings: Vec<&'v Finding>,
     severity: Severity,
 }
 
-/// Returns the fixtures with unused entries. Pruned fixtures are skipped: the code that pruned them reports them.
-fn unused_entries(verdict: &Verdict) -> Vec<UnusedEntries<'_>> {
+/// Returns the unused entries, if they are findings. Pruned fixtures are skipped: the code that pruned them reports
+/// them.
+fn unused_entries(verdict: &Verdict) -> Option<UnusedEntries<'_>> {
+    let found: Vec<&Finding> = verdict.findings.iter().filter(|finding| finding.check == CheckId::UNUSED).collect();
+    let severity = found.iter().map(|finding| finding.severity).max()?;
     let partly = verdict.fixtures.iter().filter(|fixture| fixture.used < fixture.entries && fixture.pruned.is_none());
-    let unused = partly.map(|fixture| {
-        let is_here = |finding: &&Finding| {
-            let at = &finding.at;
-            finding.check == CheckId::UNUSED && at.fixture.as_deref() == Some(&fixture.fixture) && at.entry.is_some()
+    let fixtures: Vec<&FixtureUse> = partly.collect();
+    let is_listed = |finding: &&Finding| {
+        let at = &finding.at;
+        at.entry.is_some() && fixtures.iter().any(|fixture| at.fixture.as_deref() == Some(&fixture.fixture))
+    };
+    let findings = found.into_iter().filter(is_listed).collect();
+    let count = fixtures.iter().map(|fixture| fixture.entries - fixture.used).sum();
+    let entries = fixtures.iter().map(|fixture| fixture.entries).sum();
+    (count > 0).then_some(UnusedEntries { fixtures, count, entries, findings, severity })
+}
+
+impl UnusedEntries<'_> {
+    /// Returns `2 of 5 entries of hars/api.har`, or of the number of fixtures.
+    fn summary(&self) -> String {
+        let of = match self.fixtures[..] {
+            [fixture] => fixture.fixture.clone(),
+            _ => format!("{} fixtures", self.fixtures.len()),
         };
-        let findings: Vec<&Finding> = verdict.findings.iter().filter(is_here).collect();
-        let severity = findings.iter().map(|finding| finding.severity).max().unwrap_or(Severity::Warning);
-        UnusedEntries { fixture, count: fixture.entries - fixture.used, findings, severity }
-    });
-    unused.collect()
+        format!("{} of {} of {of}", self.count, many(self.entries as u64, "entry", "entries"))
+    }
+
+    /// Names an entry: `#5 GET https://api.example.com/old`, with its fixture if there are several.
+    fn name(&self, finding: &Finding) -> String {
+        let fixture = finding.at.fixture.as_deref().filter(|_| self.fixtures.len() > 1).unwrap_or_default();
+        let request = finding.at.request.as_deref().unwrap_or_default();
+        format!("{fixture}#{} {request}", finding.at.entry.unwrap_or_default())
+    }
+
+    /// Returns the summary and the first `shown` entries, and the options that list and remove them.
+    fn line(&self, shown: usize) -> String {
+        let mut named: Vec<String> = self.findings.iter().take(shown).map(|finding| self.name(finding)).collect();
+        let more = self.count.saturating_sub(named.len());
+        if !named.is_empty() && more > 0 {
+            named.push(format!("and {more} more"));
+        }
+        let named = if named.is_empty() { String::new() } else { format!(": {}", named.join(", ")) };
+        let list = if more > 0 { "`--report FILE.json` lists them, " } else { "" };
+        format!("{}{named}; {list}`--prune` removes them after a run that passed", self.summary())
+    }
 }
 
 #[cfg(test)]

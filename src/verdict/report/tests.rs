@@ -139,13 +139,13 @@ fn markdown_with_many_findings_fits_a_comment_and_counts_the_rest() {
     let mut report = one_run();
     let long = "\u{1f600}`@octocat ".repeat(300);
     let finding = Finding {
-        at: Location::request(format!("GET https://api.example.com/{long}")),
         text: vec![long.clone(); 20].join("\n"),
         hint: Some(long.clone()),
         ..report.verdict.findings.iter().find(|finding| !finding.near.is_empty()).unwrap().clone()
     };
     report.command = long.clone();
-    report.verdict.findings = vec![finding; 1_000];
+    let of = |n| Finding { at: Location::request(format!("GET https://api{n}.example.com/{long}")), ..finding.clone() };
+    report.verdict.findings = (0..1_000).map(of).collect();
     report.verdict.fixtures = (0..500)
         .map(|n| FixtureUse {
             fixture: format!("{n}{long}"),
@@ -159,13 +159,84 @@ fn markdown_with_many_findings_fits_a_comment_and_counts_the_rest() {
     let rendered = markdown::render(&report);
     assert!(rendered.len() <= markdown::LONGEST, "{}", rendered.len());
     assert!(rendered.contains(" findings more; the JSON report lists them all."));
-    assert!(rendered.contains(" fixtures more with entries that nothing asked for"));
     assert!(rendered.lines().any(|line| line.starts_with("<details")));
     assert!(!rendered.contains("@octocat</b>"));
     let annotations = github::annotations(&report, &str::to_owned);
     assert_eq!(annotations.lines().filter(|line| line.starts_with("::error ")).count(), 11, "one is CMD's");
     assert!(annotations.contains("and 991 more findings like these"));
     assert!(annotations.lines().all(|line| line.len() < 100_000));
+}
+
+fn miss_of(request: impl Into<String>, hint: &str) -> Finding {
+    let at = Location::request(request);
+    Finding { at, ..Finding::new(CheckId::MISS, Severity::Error, "no entry has this URL").with_hint(hint) }
+}
+
+#[test]
+fn misses_of_one_endpoint_are_shown_once_and_counted() {
+    let record = "record it: `harproxy replay hars/api.har --on-miss record -- npm test`";
+    let pages = (3..10).map(|page| miss_of(format!("GET https://api.example.com/users?page={page}"), record));
+    let ids = (3..8).map(|id| miss_of(format!("GET https://api.example.com/users/{id}/orders"), record));
+    let other = miss_of("POST https://api.example.com/users", record);
+    let mut report = one_run();
+    report.verdict.fixtures.clear();
+    report.verdict.findings = pages.chain(ids).chain([other]).collect();
+    let shown = text::render(&report.verdict, &text::Palette::default());
+    let lines: Vec<&str> = shown.lines().filter(|line| line.starts_with('✗') || line.contains("more")).collect();
+    assert_eq!(
+        lines[1..],
+        [
+            "✗ miss: GET https://api.example.com/users?page=3",
+            "  and 6 more misses of this endpoint: /users?page=4, /users?page=5, /users?page=6, …",
+            "✗ miss: GET https://api.example.com/users/3/orders",
+            "  and 4 more misses of this endpoint: /users/4/orders, /users/5/orders, /users/6/orders, …",
+            "✗ miss: POST https://api.example.com/users",
+        ]
+    );
+    assert!(lines[0].contains("13 misses"), "{shown}");
+    assert_eq!(shown.matches(record).count(), 1, "one command records them all");
+    assert!(shown.lines().count() < 20, "{shown}");
+    assert_eq!(markdown::render(&report).matches("<details").count(), 3);
+    let annotations = github::annotations(&report, &str::to_owned);
+    assert_eq!(annotations.matches("title=harproxy%3A miss").count(), 3, "{annotations}");
+    assert!(annotations.contains("and 6 more misses of this endpoint"), "{annotations}");
+    // The machine formats have them all.
+    let json: Value = serde_json::from_str(&json::render(&report)).unwrap();
+    assert_eq!(json["findings"].as_array().unwrap().len(), 13);
+    let issues: Value = serde_json::from_str(&gitlab::render(&report, &str::to_owned)).unwrap();
+    assert_eq!(issues.as_array().unwrap().len(), 13);
+    let xml = junit::render(&report);
+    assert_eq!(xml.matches("record it").count(), 13, "{xml}");
+}
+
+#[test]
+fn unused_entries_of_several_fixtures_are_one_line_and_one_annotation() {
+    let mut verdict = passed();
+    let unused = |fixture: &str, entry| {
+        let at =
+            Location { fixture: Some(fixture.into()), entry: Some(entry), ..Location::request("GET https://a.test/x") };
+        Finding { at, ..Finding::new(CheckId::UNUSED, Severity::Warning, "nothing asked for it") }
+    };
+    verdict.findings = (0..4).map(|n| unused("a.har", n)).chain([unused("b.har", 7)]).collect();
+    let of = |fixture: &str, unused: Vec<usize>| FixtureUse {
+        fixture: fixture.into(),
+        entries: 9,
+        used: 9 - unused.len(),
+        unused,
+        pruned: None,
+    };
+    verdict.fixtures = vec![of("a.har", vec![0, 1, 2, 3]), of("b.har", vec![7])];
+    let shown = text::render(&verdict, &text::Palette::default());
+    let lines: Vec<&str> = shown.lines().filter(|line| line.contains("unused")).collect();
+    assert_eq!(
+        lines,
+        ["! unused: 5 of 18 entries of 2 fixtures: a.har#0 GET https://a.test/x, a.har#1 GET https://a.test/x, \
+          a.har#2 GET https://a.test/x, and 2 more; `--report FILE.json` lists them, `--prune` removes them after a run \
+          that passed"]
+    );
+    let report = report(verdict, 0, StatusSource::Verdict);
+    assert_eq!(github::annotations(&report, &str::to_owned).lines().count(), 1);
+    assert_eq!(markdown::render(&report).matches("<b>unused</b>").count(), 1);
 }
 
 #[test]
@@ -340,14 +411,14 @@ fn color_does_not_change_the_text() {
 fn text_report_limits_the_number_of_findings() {
     let mut verdict = failed();
     verdict.findings = (0..500)
-        .map(|n| Finding { at: Location::request(format!("GET https://h/{n}")), ..verdict.findings[2].clone() })
+        .map(|n| Finding { at: Location::request(format!("GET https://h/p{n}")), ..verdict.findings[2].clone() })
         .collect();
     let rendered = text::render(&verdict, &text::Palette::default());
     assert!(rendered.contains("… and 480 more; `--report FILE.json` lists them all\n"), "{rendered}");
     assert!(rendered.lines().count() < 120);
     let mut findings = crate::verdict::Findings::default();
     for n in 0..1500 {
-        findings.add(Finding { at: Location::request(format!("GET https://h/{n}")), ..verdict.findings[0].clone() });
+        findings.add(Finding { at: Location::request(format!("GET https://h/p{n}")), ..verdict.findings[0].clone() });
     }
     verdict.findings = findings.list().collect();
     let rendered = text::render(&verdict, &text::Palette::default());

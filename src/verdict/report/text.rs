@@ -7,8 +7,9 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 use textwrap::{Options, WordSeparator, WordSplitter};
 
+use super::group::{Group, group_findings};
 use super::{Report, headline, unused_entries, without_unused};
-use crate::verdict::explain::{LEADS, MAX_DIFFERENCES, is_near_line, many};
+use crate::verdict::explain::{LEADS, MAX_DIFFERENCES, is_near_line};
 use crate::verdict::explain::{Phrase, ValueSide, subject, values};
 use crate::verdict::findings::MAX_FINDINGS;
 use crate::verdict::{CheckId, Finding, NearEntry, Severity, Verdict};
@@ -19,7 +20,7 @@ use harproxy_matching::Difference;
 const SHOWN: usize = 20;
 /// Minimum width for wrapping, columns.
 const FEWEST: usize = 20;
-/// Maximum number of unused entries named for each fixture.
+/// Maximum number of unused entries that are named.
 const NAMED_UNUSED: usize = 3;
 
 /// Width for near entries if that of the terminal is unknown, columns.
@@ -74,13 +75,15 @@ pub fn render(verdict: &Verdict, palette: &Palette) -> String {
     line(&mut out, format_args!("{style}{mark} {comes_to}{style:#}{}", harmless(&of)));
     let dim = palette.dim;
     line(&mut out, format_args!("  {dim}{}{dim:#}", headline::tally(verdict)));
-    let shown = without_unused(verdict);
-    for finding in shown.iter().take(SHOWN) {
+    let groups = group_findings(&without_unused(verdict));
+    let mut told = None;
+    for group in groups.iter().take(SHOWN) {
         out.push('\n');
-        write_finding(&mut out, finding, palette);
+        write_finding(&mut out, group.first, group.others().as_deref(), told, palette);
+        told = record_line(group.first);
     }
-    if shown.len() > SHOWN {
-        let more = shown.len() - SHOWN;
+    if groups.len() > SHOWN {
+        let more: usize = groups[SHOWN..].iter().map(Group::len).sum();
         line(&mut out, format_args!("\n… and {more} more; `--report FILE.json` lists {}", listed(verdict)));
     }
     unused(&mut out, verdict, palette);
@@ -108,11 +111,18 @@ pub(super) fn listed(verdict: &Verdict) -> Cow<'static, str> {
 
 pub(super) fn finding(finding: &Finding) -> String {
     let mut out = String::new();
-    write_finding(&mut out, finding, &Palette::default());
+    write_finding(&mut out, finding, None, None, &Palette::default());
     out
 }
 
-fn write_finding(out: &mut String, finding: &Finding, palette: &Palette) {
+/// Returns the first line of the hint for a miss: the command that records the request.
+fn record_line(finding: &Finding) -> Option<&str> {
+    finding.hint.as_deref().filter(|_| finding.check == CheckId::MISS)?.lines().next()
+}
+
+/// Writes a finding. `others` counts the other findings of its group. The command that records a miss is left out if it
+/// is the one that was `told` for the previous miss.
+fn write_finding(out: &mut String, finding: &Finding, others: Option<&str>, told: Option<&str>, palette: &Palette) {
     let (mark, style) = mark(finding.severity, palette);
     // A stale finding counts entries, and its explanation has that number.
     let again = finding.times > 1 && finding.check != CheckId::STALE;
@@ -130,12 +140,19 @@ fn write_finding(out: &mut String, finding: &Finding, palette: &Palette) {
     for (n, near) in finding.near.iter().enumerate() {
         write_near(out, LEADS[usize::from(n > 0)], near, palette);
     }
+    if let Some(others) = others {
+        line(out, format_args!("  {others}"));
+    }
     if let Some(remedy) = &finding.hint {
         let hint = palette.hint;
         let remedy = harmless(remedy);
-        let mut lines = remedy.lines();
-        line(out, format_args!("  {hint}hint:{hint:#} {}", lines.next().unwrap_or_default()));
-        lines.for_each(|text| line(out, format_args!("  {text}")));
+        let is_told = told.is_some() && told == record_line(finding);
+        for (n, text) in remedy.lines().skip(usize::from(is_told)).enumerate() {
+            match n {
+                0 => line(out, format_args!("  {hint}hint:{hint:#} {text}")),
+                _ => line(out, format_args!("  {text}")),
+            }
+        }
     }
 }
 
@@ -191,26 +208,11 @@ fn paint(phrase: &Phrase, palette: &Palette) -> String {
     phrase.parts().map(part).collect()
 }
 
-/// Writes a line for each fixture with unused entries: their number, and the first few of them.
+/// Writes a line about unused entries.
 fn unused(out: &mut String, verdict: &Verdict, palette: &Palette) {
-    for (n, unused) in unused_entries(verdict).iter().enumerate() {
-        if n == 0 {
-            out.push('\n');
-        }
-        let (mark, style) = mark(unused.severity, palette);
-        let (fixture, count) = (unused.fixture, unused.count);
-        let entry = |f: &&Finding| {
-            format!("#{} {}", f.at.entry.unwrap_or_default(), f.at.request.as_deref().unwrap_or_default())
-        };
-        let mut named: Vec<String> = unused.findings.iter().take(NAMED_UNUSED).map(entry).collect();
-        if !named.is_empty() && count > named.len() {
-            named.push(format!("and {} more", count - named.len()));
-        }
-        let sep = if named.is_empty() { "" } else { ": " };
-        let named = one_line(&named.join(", ")).into_owned();
-        let (entries, name) = (many(fixture.entries as u64, "entry", "entries"), &fixture.fixture);
-        line(out, format_args!("{style}{mark} unused{style:#}: {count} of {entries} of {name}{sep}{named}"));
-    }
+    let Some(unused) = unused_entries(verdict) else { return };
+    let (mark, style) = mark(unused.severity, palette);
+    line(out, format_args!("\n{style}{mark} unused{style:#}: {}", one_line(&unused.line(NAMED_UNUSED))));
 }
 
 fn mark(severity: Severity, palette: &Palette) -> (char, Style) {

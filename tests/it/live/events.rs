@@ -105,7 +105,7 @@ fn replay_events_have_the_entry_or_the_reason_of_a_miss() {
     assert!(requests[0]["tookMs"].is_number() && requests[0]["complete"] == true && requests[0]["bytes"] == 5);
     assert!(requests[0].get("explanation").is_none());
     assert!(requests[1]["explanation"].as_str().unwrap().contains("`3`, recorded `1`"), "{}", requests[1]);
-    assert!(requests[1]["remedy"].as_str().unwrap().contains("--ignore-query"), "{}", requests[1]);
+    assert!(requests[1]["remedy"].as_str().unwrap().contains("--on-miss record"), "{}", requests[1]);
     let kinds: Vec<_> = of(&events, "finding").iter().map(|event| event["kind"].clone()).collect();
     assert_eq!(kinds, ["miss", "out-of-scope"]);
     let [verdict] = of(&events, "verdict")[..] else { panic!("{events:?}") };

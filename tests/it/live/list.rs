@@ -101,7 +101,7 @@ fn each_request_is_a_line_and_a_miss_has_the_nearest_entry_and_a_hint() {
     let miss = lines.iter().position(|line| line.ends_with("?page=3  miss")).unwrap_or_else(|| panic!("{output}"));
     assert!(lines[miss].starts_with("GET  501 "), "{output}");
     assert!(lines[miss + 1].starts_with("     nearest: hars/api.har#0"), "{output}");
-    assert!(lines[miss + 2].starts_with("     hint: ") && lines[miss + 2].contains("--ignore-query"), "{output}");
+    assert!(lines[miss + 2].starts_with("     hint: ") && lines[miss + 2].contains("--on-miss record"), "{output}");
     assert!(output.contains("https://other.test/  out-of-scope"), "{output}");
     assert!(!output.contains('\u{1b}'), "NO_COLOR: {output}");
     assert!(!output.contains("WARN"), "a finding is told once: {output}");

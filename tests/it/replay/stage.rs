@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use harproxy::pipeline::EventBus;
 use harproxy::replay::{Clock, FixtureOptions, Latency, MissAnswer, OnMiss, ReplayPlan, Replayer};
+use harproxy::verdict::explain::RerunCommand;
 use harproxy::verdict::{CheckId, FailOn, Finding, Verdict};
 use harproxy_glob::Globs;
 use harproxy_matching::Options;
@@ -153,6 +154,7 @@ fn plan(folder: &Path) -> ReplayPlan {
         answers: FixtureOptions {
             scope: None,
             with_cmd: true,
+            rerun: RerunCommand::default(),
             fail_on: FailOn::standard(true),
             on_miss: OnMiss::Fail,
             miss: MissAnswer::Status(501),

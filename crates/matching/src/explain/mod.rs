@@ -5,6 +5,8 @@
 mod compare;
 mod near;
 mod remedy;
+mod same_origin;
+mod typo;
 
 use std::cell::Cell;
 use std::sync::OnceLock;
@@ -23,6 +25,9 @@ pub(super) type LazyNeighbours = OnceLock<near::Neighbours>;
 
 /// The most near entries that are reported.
 const MAX_NEAR: usize = 3;
+
+/// The greatest distance of an entry behind the nearest one. Entries beyond it have little in common with the request.
+const MAX_DISTANCE: u32 = 16;
 
 /// Above this number of entries the index is built for the first miss only: a run without misses does not need its
 /// memory.
@@ -44,7 +49,8 @@ impl Matcher {
         let shown_url = redacted.as_ref().map_or(query.url, |redacted| &redacted.url).clone();
         let budget = Cell::new(READ_BUDGET);
         let mut compared: Vec<ComparedEntry> = Vec::new();
-        for (least, at) in self.nearest(query.method, &asked, !query.payload.is_empty()) {
+        let similar = self.nearest(query.method, &asked, !query.payload.is_empty());
+        for &(least, at) in &similar {
             // Headers and payload only add to the distance, so the remaining entries can't be nearer.
             if compared.get(MAX_NEAR - 1).is_some_and(|last| least > last.rank.distance) {
                 break;
@@ -55,20 +61,27 @@ impl Matcher {
                 compared.truncate(MAX_NEAR);
             }
         }
+        let nearest = compared.first().filter(|_| kind == MissKind::NoEntry);
         let remedy = match kind {
-            MissKind::NoEntry => compared.first().and_then(|nearest| self.remedy(query, &shown_url, nearest)),
+            MissKind::NoEntry => nearest.and_then(|nearest| self.remedy(query, &shown_url, nearest, &similar, &budget)),
             MissKind::BodyNotRecorded(_) => Some("--missing-body empty".to_owned()),
             MissKind::UsedUp => Some("--repeat sequence".to_owned()),
             MissKind::RedirectLoop(_) | MissKind::TooManyHops => Some("--redirects serve".to_owned()),
             MissKind::Unreadable(..) | MissKind::OtherProtocol(_) => None,
         };
+        let did_you_mean = nearest.and_then(|nearest| self.did_you_mean(query, nearest));
+        let is_noise = |ordinal| self.head(ordinal).is_none_or(|head| head.method != query.method);
+        let mut is_nearest = true;
+        compared.retain(|one| {
+            std::mem::take(&mut is_nearest) || (one.rank.distance <= MAX_DISTANCE && !is_noise(one.rank.ordinal))
+        });
         // Names may be secrets, too. A remedy with a placeholder would not work.
         let remedy = remedy.filter(|remedy| redacted.as_mut().is_none_or(|redacted| redacted.is_clean(remedy)));
         let redact = |compared| self.redact_near(compared, query, redacted.as_mut(), &budget);
         let near: Vec<NearMiss> = compared.into_iter().map(redact).collect();
         let operation = operation(query, redacted.as_ref());
-        let recordable = if remedy.is_none() && kind == MissKind::NoEntry { self.recordable(&near) } else { None };
-        Miss { kind, near, same_path, remedy, recordable, operation }
+        let recordable = self.recordable(&near);
+        Miss { kind, near, same_path, remedy, did_you_mean, recordable, operation }
     }
 
     /// Returns an entry of a fixture that harproxy wrote, to which a recording of the request could be added. The

@@ -1,29 +1,32 @@
-//! Suggests what to write so that the nearest entry matches: options, or a `[[match]]` rule of `harproxy.toml`. A
-//! suggestion is tried before it is reported.
+//! Suggests a rule with which the nearest entry matches, if the request differs from it only in volatile values. A rule
+//! is tried before it is reported.
+
+use std::cell::Cell;
 
 use harproxy_compare::path_diff::PathStep;
-use harproxy_compare::{MatchBody, PathDiff, PayloadDiffKind};
+use harproxy_compare::{MatchBody, PathDiff, PayloadDiffKind, looks_volatile};
 use harproxy_glob::Globs;
 use harproxy_http::url::{Parts, normal};
 use harproxy_http::{Headers, NormalUrl};
 use harproxy_json::{JsonPath, Pointer, PointerStep};
-use harproxy_support::shell_quote;
 
 use super::super::candidate::Candidate;
 use super::super::choice;
+use super::super::conditional::Condition;
 use super::super::ignored::IgnoredParts;
 use super::super::index::Ordinal;
 use super::super::key::KeyForm;
 use super::super::live_request::{LiveHeaders, LiveRequest};
 use super::super::matcher::Matcher;
 use super::super::redacted_places::{RedactedPlaces, UrlShape};
-use super::super::{Difference, MatchRule, Options, OriginPattern, PathPattern, Query, RequestPart};
+use super::super::{Difference, MatchRule, Options, PathPattern, Query, RequestPart};
 use super::compare::{ComparedEntry, path_segments};
+use super::same_origin;
 
 /// Options that let an entry match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Remedy {
-    /// The request's origin and the recorded one.
+    /// The pattern of the request's origin, and the recorded origin.
     same_host: Option<(String, String)>,
     ignore_query: Vec<String>,
     path: Option<String>,
@@ -31,40 +34,78 @@ struct Remedy {
     ignore_body: Vec<String>,
     /// Names to leave out of `--match-header`.
     unmatched_headers: Vec<String>,
-    /// The glob of a `[[match]]` rule, if options alone are not enough.
-    glob: Option<String>,
+    /// The glob of a `[[match]]` rule: the endpoint of the request.
+    glob: String,
 }
 
 /// A remedy with more JSON paths is not reported, because it is impractical.
 const MAX_JSON_PATHS: usize = 5;
+/// Members and parameters of a GraphQL request that name its operation. They are never ignored.
+const OPERATION_NAMES: [&str; 5] = ["query", "operationName", "extensions", "documentId", "doc_id"];
 
 impl Matcher {
-    /// Returns the options or configuration lines that let an entry match, in addition to those of the run. `shown_url`
-    /// is the URL of the request without secrets.
-    pub(super) fn remedy(&self, query: &Query<'_>, shown_url: &NormalUrl, compared: &ComparedEntry) -> Option<String> {
+    /// Returns the option or configuration lines that let an entry match, in addition to those of the run. `None` if
+    /// the difference may matter: a value that does not look volatile, a part that tells entries apart, or a recorded
+    /// failure. `shown_url` is the URL of the request without secrets, and `others` are similar entries.
+    pub(super) fn remedy(
+        &self,
+        query: &Query<'_>,
+        shown_url: &NormalUrl,
+        compared: &ComparedEntry,
+        others: &[(u32, Ordinal)],
+        budget: &Cell<u64>,
+    ) -> Option<String> {
         let ordinal = compared.rank.ordinal;
-        let recorded = self.url_of(ordinal)?;
+        let at = self.index.at(ordinal);
+        let fixture = &self.fixtures[at.fixture];
+        if fixture.entry(at.entry).is_ok_and(|entry| Condition::of(&entry) == Condition::Failure) {
+            return None;
+        }
+        let recorded_at = fixture.recorded_at(at.entry).map(|at| at.unix_timestamp());
         let differences = &compared.near.differences;
-        let remedy = self.remedy_of_url_and_headers(query, shown_url, &recorded, differences)?;
-        let mode_is_of_a_rule = self.rules_for(&recorded).body.mode != self.options.match_body;
-        let mut remedies = body_remedies(&compared.payload_kind).into_iter().map(|(body, ignore_body)| {
-            let mut remedy = Remedy { body, ignore_body, ..remedy.clone() };
-            let unfit_for_option = remedy.ignore_query.iter().any(|name| name.is_empty() || name.contains(','));
-            // Only a further rule can override the mode that a rule sets.
-            if remedy.path.is_some() || unfit_for_option || (mode_is_of_a_rule && remedy.body.is_some()) {
-                let origin = remedy.same_host.as_ref().map_or_else(
-                    || Parts::of(shown_url.as_str()).site().into_owned(),
-                    |(_, recorded)| recorded.clone(),
-                );
-                remedy.glob = Some(format!("{origin}/**"));
-            }
-            remedy
-        });
-        let works = |remedy: &Remedy| {
-            let options = remedy.applied_to(&self.options);
-            options.is_some_and(|options| self.would_match(query, ordinal, &options))
+        let is_spelling =
+            matches!(compared.payload_kind, PayloadDiffKind::JsonSpelling | PayloadDiffKind::FormSpelling);
+        let is_ignorable = |difference: &Difference| match difference.part {
+            RequestPart::Host => differences.len() == 1,
+            RequestPart::Body if is_spelling => true,
+            _ => is_volatile(difference, recorded_at) && !names_operation(difference),
         };
+        // Not every place of a payload is among the differences.
+        let has_more = match &compared.payload_kind {
+            PayloadDiffKind::JsonPlaces(places) => {
+                places.len() > differences.iter().filter(|difference| difference.part == RequestPart::Body).count()
+            }
+            _ => false,
+        };
+        if has_more || !differences.iter().all(is_ignorable) {
+            return None;
+        }
+        let recorded = self.url_of(ordinal)?;
+        let remedy = self.remedy_of_url_and_headers(query, shown_url, &recorded, differences)?;
+        let works = |remedy: &Remedy| {
+            let options = remedy.applied_to(&self.options).filter(|options| self.would_match(query, ordinal, options));
+            options.is_some_and(|options| !self.tells_apart(query, compared, &options, others, budget))
+        };
+        let remedies = body_remedies(&compared.payload_kind).into_iter();
+        let mut remedies = remedies.map(|(body, ignore_body)| Remedy { body, ignore_body, ..remedy.clone() });
         remedies.find(works)?.text(&self.options)
+    }
+
+    /// Returns true if these options also let an entry of another request match: the part that they ignore tells
+    /// entries apart.
+    fn tells_apart(
+        &self,
+        query: &Query<'_>,
+        compared: &ComparedEntry,
+        options: &Options,
+        others: &[(u32, Ordinal)],
+        budget: &Cell<u64>,
+    ) -> bool {
+        let others = others.iter().map(|(_, ordinal)| *ordinal).filter(|ordinal| *ordinal != compared.rank.ordinal);
+        others.filter(|ordinal| self.would_match(query, *ordinal, options)).any(|ordinal| {
+            let other = self.compare(query, ordinal, budget);
+            other.is_none_or(|other| other.near.differences != compared.near.differences)
+        })
     }
 
     /// Returns the remedy for differences of URL and headers; `None` if there is none.
@@ -76,52 +117,55 @@ impl Matcher {
         differences: &[Difference],
     ) -> Option<Remedy> {
         let has = |part| differences.iter().any(|difference| difference.part == part);
-        if has(RequestPart::Method) {
-            return None;
-        }
-        let mut remedy = Remedy::default();
+        let (glob, path) = self.endpoint(query, shown_url, recorded)?;
+        let mut remedy = Remedy { glob, ..Remedy::default() };
         if has(RequestPart::Header) {
             // One line has to be enough, so there must be no other difference.
             let names = differences.iter().map(|difference| difference.name.clone());
             let is_header = |difference: &Difference| difference.part == RequestPart::Header;
             return differences.iter().all(is_header).then(|| Remedy { unmatched_headers: names.collect(), ..remedy });
         }
-        let (shown, kept) = (Parts::of(shown_url.as_str()), Parts::of(recorded));
         if has(RequestPart::Host) {
-            remedy.same_host = Some((shown.site().into_owned(), kept.site().into_owned()));
+            remedy.same_host =
+                Some(same_origin::pair(&Parts::of(shown_url.as_str()).site(), &Parts::of(recorded).site()));
         }
-        // A difference in order has no name. Ignoring that has no effect, so the remedy will be found not to work.
         let parameters = differences.iter().filter(|difference| difference.part == RequestPart::Query);
         remedy.ignore_query = parameters.map(|parameter| parameter.name.clone()).collect();
-        if has(RequestPart::Path) {
-            remedy.path = Some(self.path_pattern(query, &shown, recorded)?);
-        }
+        remedy.path = has(RequestPart::Path).then_some(path);
         Some(remedy)
     }
 
-    /// Returns the path with variables for the segments that differ; `None` if the paths have different lengths.
-    fn path_pattern(&self, query: &Query<'_>, shown: &Parts<'_>, recorded: &str) -> Option<String> {
+    /// Returns the glob of the endpoint, and its path with variables for the segments that differ. `None` if the paths
+    /// have different lengths.
+    fn endpoint(&self, query: &Query<'_>, shown_url: &NormalUrl, recorded: &str) -> Option<(String, String)> {
+        let shown = Parts::of(shown_url.as_str());
         let (sent, recorded) = (self.form.view(query.url.as_str()), self.form.view(recorded));
         let (sent, recorded) = (path_segments(&sent), path_segments(&recorded));
         let steps = PathDiff::new(&sent, &recorded).steps;
-        let shown: Vec<&str> = shown.segments().collect();
+        let segments: Vec<&str> = shown.segments().collect();
         let is_aligned = steps.iter().all(|step| matches!(step, PathStep::Same | PathStep::Changed));
-        if !is_aligned || shown.len() != steps.len() {
+        if !is_aligned || segments.len() != steps.len() {
             return None;
         }
-        let mut pattern = String::new();
+        let (mut glob, mut pattern) = (harproxy_glob::escaped(&shown.site()), String::new());
         let mut variables = 0;
         for (n, (sent, kept)) in sent.written.iter().zip(&recorded.written).enumerate() {
             pattern.push('/');
+            glob.push('/');
             // A secret of the request becomes a variable, too.
-            if sent == kept && *sent == shown[n] {
+            if sent == kept && *sent == segments[n] {
                 pattern.push_str(sent);
+                glob.push_str(&harproxy_glob::escaped(sent));
             } else {
                 variables += 1;
                 pattern.push_str(&if variables == 1 { "{id}".to_owned() } else { format!("{{id{variables}}}") });
+                glob.push('*');
             }
         }
-        Some(pattern)
+        if shown.query.is_some() {
+            glob.push_str("?**");
+        }
+        Some((glob, pattern))
     }
 
     /// Returns true if an entry would be a candidate for a request under these options.
@@ -170,7 +214,6 @@ fn body_remedies(kind: &PayloadDiffKind) -> Vec<(Option<MatchBody>, Vec<String>)
         }
         PayloadDiffKind::Other | PayloadDiffKind::Long => {}
     }
-    remedies.push((Some(MatchBody::Ignore), Vec::new()));
     remedies
 }
 
@@ -211,80 +254,78 @@ fn path_of(steps: &[PointerStep<'_>]) -> String {
     pointer.to_path()
 }
 
+/// Returns true if both values of a difference look volatile. `recorded_at` is the time of the recording in Unix
+/// seconds.
+fn is_volatile(difference: &Difference, recorded_at: Option<i64>) -> bool {
+    let values = [&difference.request, &difference.recorded];
+    !difference.name.is_empty()
+        && values.iter().all(|value| value.as_deref().is_some_and(|value| looks_volatile(value, recorded_at)))
+}
+
+/// Returns true if a parameter or JSON value names the operation of a GraphQL request, such as the hash of a persisted
+/// query.
+fn names_operation(difference: &Difference) -> bool {
+    let is_name = |name: &str| OPERATION_NAMES.contains(&name);
+    match difference.part {
+        RequestPart::Query => is_name(&difference.name),
+        RequestPart::Body => {
+            // `$.extensions.persistedQuery.sha256Hash`, and `$[0].query` of a batch.
+            let path = difference.name.trim_start_matches('$').trim_start_matches(|c: char| "[]0123456789".contains(c));
+            path.strip_prefix('.').and_then(|path| path.split(['.', '[']).next()).is_some_and(is_name)
+        }
+        _ => false,
+    }
+}
+
 impl Remedy {
     /// Returns the options with this remedy; `None` if a value is not valid in a rule.
     fn applied_to(&self, options: &Options) -> Option<Options> {
         let mut options = options.clone();
-        if let Some(glob) = &self.glob {
-            let same_host = self.same_host.iter().map(|(asked, _)| OriginPattern::new(asked));
-            let paths = self.ignore_body.iter().map(|path| JsonPath::parse(path));
-            options.rules.push(MatchRule {
-                glob: Globs::new([glob]).ok()?,
-                paths: self.path.iter().map(|path| PathPattern::new(path)).collect::<Result<_, _>>().ok()?,
-                same_host: same_host.collect::<Result<_, _>>().ok()?,
-                ignore_query: self.ignore_query.clone(),
-                ignore_body: paths.collect::<Result<_, _>>().ok()?,
-                body: self.body,
-                ..MatchRule::default()
-            });
+        if let Some(pair) = &self.same_host {
+            options.same_host.push(pair.clone());
             return Some(options);
         }
-        options.same_host.extend(self.same_host.clone());
-        options.ignore_query.extend(self.ignore_query.clone());
-        options.ignore_body.extend(self.ignore_body.clone());
-        options.match_body = self.body.unwrap_or(options.match_body);
-        let remove = |names: &mut Vec<String>| names.retain(|name| !self.unmatched_headers.contains(name));
-        remove(&mut options.match_headers);
-        options.rules.iter_mut().for_each(|rule| remove(&mut rule.match_headers));
+        if !self.unmatched_headers.is_empty() {
+            let remove = |names: &mut Vec<String>| names.retain(|name| !self.unmatched_headers.contains(name));
+            remove(&mut options.match_headers);
+            options.rules.iter_mut().for_each(|rule| remove(&mut rule.match_headers));
+            return Some(options);
+        }
+        let paths = self.ignore_body.iter().map(|path| JsonPath::parse(path));
+        options.rules.push(MatchRule {
+            glob: Globs::new([&self.glob]).ok()?,
+            paths: self.path.iter().map(|path| PathPattern::new(path)).collect::<Result<_, _>>().ok()?,
+            ignore_query: self.ignore_query.clone(),
+            ignore_body: paths.collect::<Result<_, _>>().ok()?,
+            body: self.body,
+            ..MatchRule::default()
+        });
         Some(options)
     }
 
-    /// Returns the options as they are typed, or the lines for `harproxy.toml`.
+    /// Returns the option as it is typed, or the lines for `harproxy.toml`.
     fn text(&self, options: &Options) -> Option<String> {
-        if let Some(glob) = &self.glob {
-            return Some(format!("in harproxy.toml:\n{}", self.toml(glob)));
+        if let Some(pair) = &self.same_host {
+            return Some(same_origin::option(options, pair));
         }
         if !self.unmatched_headers.is_empty() {
             let names = self.unmatched_headers.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
             return Some(format!("leave {names} out of `--match-header` (`match-header` in harproxy.toml)"));
         }
-        let mut words = Vec::new();
-        if let Some((asked, recorded)) = &self.same_host {
-            let known = options.same_host.iter().map(|(a, b)| format!("{a}={b}"));
-            let pairs = known.chain([format!("{asked}={recorded}")]);
-            words.extend(pairs.map(|pair| format!("--same-host {}", shell_quote::word(&pair))));
-        }
-        // An option replaces the list of harproxy.toml, so the whole list is written.
-        if !self.ignore_query.is_empty() {
-            let names = [&options.ignore_query[..], &self.ignore_query].concat().join(",");
-            words.push(format!("--ignore-query {}", shell_quote::word(&names)));
-        }
-        if let Some(mode) = self.body {
-            words.push(format!("--match-body {}", mode_word(mode)));
-        }
-        if !self.ignore_body.is_empty() {
-            let paths = options.ignore_body.iter().chain(&self.ignore_body);
-            words.extend(paths.map(|path| format!("--ignore-body {}", shell_quote::word(path))));
-        }
-        (!words.is_empty()).then(|| words.join(" "))
-    }
-
-    /// Returns the lines of a `[[match]]` rule.
-    fn toml(&self, glob: &str) -> String {
+        let quoted = |value: &str| toml::Value::from(value).to_string();
         let list = |name: &str, values: &[String]| {
-            let quoted: Vec<_> = values.iter().map(|value| toml::Value::from(value.as_str()).to_string()).collect();
-            (!quoted.is_empty()).then(|| format!("{name} = [{}]", quoted.join(", ")))
+            let values: Vec<_> = values.iter().map(|value| quoted(value)).collect();
+            (!values.is_empty()).then(|| format!("{name} = [{}]", values.join(", ")))
         };
-        let same_host = self.same_host.as_ref().and_then(|(asked, _)| list("same-host", std::slice::from_ref(asked)));
         let lines = [
-            Some(format!("[[match]]\nglob = \"{glob}\"")),
-            self.path.as_ref().map(|path| format!("path = \"{path}\"")),
-            same_host,
+            self.path.as_ref().map(|path| format!("path = {}", quoted(path))),
             list("ignore-query", &self.ignore_query),
-            self.body.map(|mode| format!("body = \"{}\"", mode_word(mode))),
+            self.body.map(|mode| format!("body = {}", quoted(mode_word(mode)))),
             list("ignore-body", &self.ignore_body),
         ];
-        lines.into_iter().flatten().collect::<Vec<_>>().join("\n")
+        let lines: Vec<String> = lines.into_iter().flatten().collect();
+        let rule = format!("in harproxy.toml:\n[[match]]\nglob = {}", quoted(&self.glob));
+        (!lines.is_empty()).then(|| format!("{rule}\n{}", lines.join("\n")))
     }
 }
 

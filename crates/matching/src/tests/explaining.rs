@@ -19,8 +19,8 @@ fn query_parameter_that_differs_is_named() {
     let miss = test.miss(&request("GET", "https://a.test/s?page=3&q=x"));
     assert_eq!(miss.kind, MissKind::NoEntry);
     assert_eq!(told(&miss, 0), [(RequestPart::Query, "page", Some("3"), Some("2"))]);
-    assert_eq!(told(&miss, 1).len(), 3);
-    assert_eq!((miss.same_path, miss.remedy.as_deref()), (2, Some("--ignore-query page")));
+    assert_eq!(miss.near.len(), 1, "the other entry of the path has no parameter in common");
+    assert_eq!((miss.same_path, miss.remedy.as_deref()), (2, None));
 }
 
 #[test]
@@ -81,14 +81,14 @@ fn json_value_that_differs_has_its_path() {
         [(RequestPart::Body, "$.user.id", Some("7"), Some("5")), (RequestPart::Body, "$.n[1]", None, Some("2"))]
     );
     assert_eq!(miss.near.len(), 2);
-    assert_eq!(miss.remedy.as_deref(), Some("--ignore-body '$.user.id' --ignore-body '$.n[1]'"));
+    assert_eq!(miss.remedy, None);
 }
 
 #[test]
 fn json_with_another_spelling_is_reported_as_a_whole() {
     let test = matcher_over(Own, [post("https://a.test/s", r#"{"a":1}"#)], Options::default());
     let miss = test.miss(&request("POST", "https://a.test/s").json(r#"{"a": 1}"#));
-    assert_eq!(miss.remedy.as_deref(), Some("--match-body json"));
+    assert!(miss.remedy.unwrap().ends_with("body = \"json\""));
     assert_eq!(miss.near[0].differences[0].request.as_deref(), Some(r#"{"a": 1}"#));
 }
 
@@ -108,7 +108,7 @@ fn form_field_and_part_that_differ_are_named() {
     assert_eq!(told(&miss, 0), [(RequestPart::Body, "b", Some("3"), Some("2"))]);
     let miss = test.miss(&request("POST", "https://a.test/m").body("multipart/form-data; boundary=B", part("2")));
     assert_eq!(told(&miss, 0), [(RequestPart::Body, "p", Some("2"), Some("1"))]);
-    assert_eq!(miss.remedy.as_deref(), Some("--match-body ignore"));
+    assert_eq!(miss.remedy, None);
 }
 
 #[test]
@@ -136,10 +136,7 @@ fn path_segment_that_differs_is_numbered() {
     let miss = test.miss(&request("GET", "https://a.test/users/7/orders"));
     assert_eq!(told(&miss, 0), [(RequestPart::Path, "2", Some("7"), Some("5"))]);
     assert_eq!(told(&miss, 1), [(RequestPart::Host, "", Some("https://a.test"), Some("https://b.test"))]);
-    assert_eq!(
-        (miss.same_path, miss.remedy.as_deref()),
-        (0, Some("in harproxy.toml:\n[[match]]\nglob = \"https://a.test/**\"\npath = \"/users/{id}/orders\""))
-    );
+    assert_eq!((miss.same_path, miss.remedy), (0, None));
 }
 
 #[test]
@@ -381,7 +378,7 @@ fn very_long_payloads_are_described_by_length_digest_and_first_difference() {
     };
     assert!(sent.starts_with("52428817 bytes (SHA-256 ") && sent.ends_with("from byte 1234 on another"), "{sent}");
     assert!(recorded.starts_with("52428817 bytes (SHA-256 "), "{recorded}");
-    assert_eq!(miss.remedy.as_deref(), Some("--match-body ignore"));
+    assert_eq!(miss.remedy, None);
 }
 
 #[test]
@@ -432,8 +429,5 @@ fn neighbour_with_the_same_query_is_nearest() {
     let test = matcher_over(Own, entries, Options::default());
     let miss = test.miss(&request("GET", "https://a.test/items/new?page=200"));
     assert_eq!(told(&miss, 0), [(RequestPart::Path, "2", Some("new"), Some("200"))]);
-    assert_eq!(
-        miss.remedy.as_deref(),
-        Some("in harproxy.toml:\n[[match]]\nglob = \"https://a.test/**\"\npath = \"/items/{id}\"")
-    );
+    assert_eq!(miss.remedy, None);
 }

@@ -22,6 +22,7 @@ use crate::cli::usage_error::UsageError;
 use crate::pipeline::EventBus;
 use crate::record::{CmdEnd, RecordPlan, Recorder, UpdateMode};
 use crate::replay::{Clock, FixtureOptions, Latency, MissAnswer, OnMiss, ReplayPlan, Replayer};
+use crate::verdict::explain::RerunCommand;
 use crate::verdict::report::text;
 use crate::verdict::{CheckId, FailOn, Severity, Verdict, exit};
 use api::{Api, HOST};
@@ -118,6 +119,7 @@ async fn replay(
             answers: FixtureOptions {
                 scope: None,
                 with_cmd: true,
+                rerun: RerunCommand::default(),
                 fail_on: FailOn::standard(true),
                 on_miss: OnMiss::Fail,
                 miss: MissAnswer::Status(501),

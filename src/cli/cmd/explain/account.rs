@@ -146,21 +146,31 @@ impl Account<'_> {
     }
 
     fn miss(&self, miss: &Miss, lines: &mut Vec<String>) {
-        let options = RerunOptions { globs: self.globs, with_cmd: true };
-        let explained = Explanation::of(miss, |at| self.place(at), options);
+        let explained = explain(self.matcher, self.globs, miss);
         lines.extend(explained.text().lines().map(str::to_owned));
         if miss.kind == MissKind::UsedUp {
             self.others(lines);
         }
         if let Some(help) = explained.hint {
-            lines.push(format!("{}: {help}", ui::help("remedy")));
+            let mut help = help.lines();
+            lines.push(format!("{}: {}", ui::help("remedy"), help.next().unwrap_or_default()));
+            lines.extend(help.map(str::to_owned));
         }
     }
 
     fn place(&self, at: EntryRef) -> EntryPlace {
-        let line = self.matcher.fixtures()[at.fixture].heads().get(at.entry).map(|head| head.line);
-        EntryPlace { fixture: super::fixture(self.matcher, at), entry: at.entry, line }
+        place(self.matcher, at)
     }
+}
+
+/// Explains a miss as a replay does. There is no CMD.
+pub fn explain(matcher: &Matcher, globs: &[String], miss: &Miss) -> Explanation {
+    Explanation::of(miss, |at| place(matcher, at), RerunOptions { globs, command: None })
+}
+
+fn place(matcher: &Matcher, at: EntryRef) -> EntryPlace {
+    let line = matcher.fixtures()[at.fixture].heads().get(at.entry).map(|head| head.line);
+    EntryPlace { fixture: super::fixture(matcher, at), entry: at.entry, line }
 }
 
 /// Formats names behind a heading; empty without names.

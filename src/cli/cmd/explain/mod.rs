@@ -34,7 +34,7 @@ pub fn run(mut args: ExplainArgs, ui: &Ui) -> Result<u8, Failure> {
         let query = request.query();
         let text = if json {
             let (outcome, body) = answer(&matcher, &query);
-            serde_json::json!(JsonAnswer::of(&matcher, &outcome, body)).to_string()
+            serde_json::json!(JsonAnswer::of(&matcher, &args.glob, &outcome, body)).to_string()
         } else {
             // The candidates before the answer advances the sequence.
             let contenders = matcher.contenders(&query, None);
@@ -109,7 +109,7 @@ fn body(matcher: &Matcher, chosen: &Chosen) -> Result<AnswerBody, harproxy_har::
 }
 
 impl JsonAnswer {
-    fn of(matcher: &Matcher, outcome: &Outcome, body: Option<AnswerBody>) -> Self {
+    fn of(matcher: &Matcher, globs: &[String], outcome: &Outcome, body: Option<AnswerBody>) -> Self {
         let (action, chosen) = match outcome {
             Outcome::Serve(chosen) => ("serve", chosen),
             Outcome::Redirect(chosen) => ("redirect", chosen),
@@ -120,7 +120,7 @@ impl JsonAnswer {
                     entry: near.at.entry,
                     differences: near.differences.clone(),
                 });
-                let (near, remedy) = (near.collect(), miss.remedy.clone());
+                let (near, remedy) = (near.collect(), account::explain(matcher, globs, miss).hint);
                 return JsonAnswer { action: "miss", near, remedy, ..JsonAnswer::default() };
             }
         };

@@ -1,6 +1,7 @@
 use super::super::{json, junit, markdown};
 use super::*;
 use crate::verdict::Counts;
+use crate::verdict::Severity;
 use crate::verdict::request::{RequestRow, ResultKind};
 use time::macros::datetime;
 
