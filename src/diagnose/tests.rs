@@ -169,3 +169,31 @@ fn bypasses_are_findings_with_hints() {
     advise(&mut quiet, &Evidence { bypasses: bypasses("127.0.0.1:3999"), ..evidence("go test") });
     assert_eq!(quiet.findings.len(), 0, "on this machine it may be the test's own server");
 }
+
+#[test]
+fn chromium_that_ran_gets_its_arguments_if_a_client_refused_the_certificate() {
+    let refused = |text: &str| {
+        let finding = Finding::new(CheckId::TLS_REFUSED, Severity::Warning, text).with_hint("the usual");
+        Verdict { findings: vec![finding], ..verdict(7, &[]) }
+    };
+    for (programs, text, expected) in [
+        (&["node", "chromium"][..], "a client refused the certificate", true),
+        (&["java", "chromedriver"], "a client refused the certificate", true),
+        (&["node", "firefox"], "a client refused the certificate", false),
+        (&["node", "chromium"], "curl/8.5.0 refused the certificate", false),
+    ] {
+        let mut verdict = refused(text);
+        advise(&mut verdict, &Evidence { programs: ran(programs), ..evidence("npm test") });
+        let hint = verdict.findings[0].hint.as_deref().unwrap();
+        assert!(hint.starts_with("the usual"), "{hint}");
+        assert_eq!(hint.contains("HARPROXY_RUN_CHROMIUM_ARGS"), expected, "{programs:?} {text}");
+    }
+}
+
+#[test]
+fn driver_gets_the_arguments_of_chromium() {
+    let manifest = r#"{"devDependencies": {"puppeteer": "24"}}"#;
+    let npm = Evidence { project: project(&[], &[("package.json", manifest)]), ..evidence("npm test") };
+    assert_eq!(runtimes(&npm), [Runtime::Driver]);
+    assert!(advice::hint_for_runtime(Runtime::Driver, &npm).contains("HARPROXY_RUN_CHROMIUM_ARGS"));
+}

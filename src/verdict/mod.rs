@@ -7,15 +7,16 @@ pub mod exit;
 pub mod explain;
 pub mod fail_on;
 pub mod findings;
+mod handshakes;
 pub mod report;
 pub mod request;
 
-pub use connections::Handshakes;
 pub use entry_view::{EntryView, ExcerptBudget, PayloadExcerpt};
 pub use exit::{StatusSource, exit_status};
 pub use explain::NearEntry;
 pub use fail_on::{CheckId, FailOn, FailOnError, Severity};
 pub use findings::{Finding, FindingListener, Findings, Location};
+pub use handshakes::{CHROMIUM_HINT, Handshakes};
 pub use request::Counts;
 
 use std::borrow::Cow;

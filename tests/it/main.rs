@@ -56,6 +56,7 @@ mod spelling;
 mod streams;
 mod supply_chain;
 mod support;
+mod tls_refusals;
 mod trust;
 mod twice;
 mod upstream_failures;

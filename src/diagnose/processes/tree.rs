@@ -377,9 +377,14 @@ fn is_cleared(process: &Process, proxy: &str) -> Option<bool> {
     cleared(&environment, proxy)
 }
 
+/// Returns true if a line is `NAME=value`. The title of a process, such as `chromium --type=gpu-process`, is not.
+fn is_variable(line: &[u8]) -> bool {
+    line.iter().position(|byte| *byte == b'=').is_some_and(|end| !line[..end].iter().any(u8::is_ascii_whitespace))
+}
+
 fn cleared(environment: &[u8], proxy: &str) -> Option<bool> {
     let lines = || environment.split(|byte| *byte == 0).filter(|line| !line.is_empty());
-    if (lines().next().is_none() && !environment.is_empty()) || lines().any(|line| !line.contains(&b'=')) {
+    if (lines().next().is_none() && !environment.is_empty()) || !lines().all(is_variable) {
         return None;
     }
     let value = |name: &str| lines().find_map(|line| line.strip_prefix(name.as_bytes())?.strip_prefix(b"="));
@@ -429,6 +434,7 @@ mod tests {
             ("HTTPS_PROXY=http://corp:3128\0", Some(true)),
             ("HTTPS_PROXY=http://127.0.0.1:7\0HARPROXY_RUN_PROXY=http://127.0.0.1:7\0", None),
             ("postgres: writer process\0\0\0", None),
+            ("/usr/lib/chromium/chromium --type=gpu-process --lang=en\0\0\0", None),
             ("\0\0\0", None),
         ] {
             assert_eq!(cleared(environment.as_bytes(), PROXY), expected, "{environment:?}");
