@@ -78,7 +78,9 @@ fn explain_silence(finding: &mut Finding, evidence: &Evidence) {
 fn bypass_findings(evidence: &Evidence, is_silent: bool) -> Vec<Finding> {
     let finding = |(program, explanation): (&str, String)| {
         let hint = (!is_silent).then(|| hint_for_program(program, evidence));
-        Finding { hint, ..Finding::new(CheckId::BYPASS, Severity::Warning, explanation) }
+        let is_doubtful = evidence.bypasses.is_doubtful(program);
+        let severity = evidence.severity.filter(|_| !is_doubtful).unwrap_or(Severity::Warning);
+        Finding { hint, ..Finding::new(CheckId::BYPASS, severity, explanation) }
     };
     evidence.bypasses.describe_by_program().into_iter().map(finding).collect()
 }

@@ -107,7 +107,14 @@ impl Diagnosis {
                           the API: `--reverse API=URL`";
             findings.push(Finding { hint: Some(remedy.to_owned()), ..nothing });
         }
-        let mut verdict = Verdict { mode: RunMode::DOCTOR, counts, findings, fixtures: Vec::new(), duration_ms: 0 };
+        let mut verdict = Verdict {
+            mode: RunMode::DOCTOR,
+            counts,
+            findings,
+            fixtures: Vec::new(),
+            duration_ms: 0,
+            observation: None,
+        };
         let evidence = Evidence { bypasses: evidence.bypasses.with_possible(), is_doctor: true, ..evidence };
         advise(&mut verdict, &evidence);
         let past = evidence.bypasses.likely;

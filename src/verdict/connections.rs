@@ -1,6 +1,8 @@
 //! Findings about connections, and about requests that the engine could not read.
 //! Record, replay and `doctor` use the same texts.
 
+use serde::{Deserialize, Serialize};
+
 use super::fail_on::{CheckId, Severity};
 use super::findings::Finding;
 use super::request::Counts;
@@ -58,3 +60,46 @@ pub fn listed<T: AsRef<str>>(items: &[T], max: usize) -> String {
     let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
     format!("{}{more}", named.join(", "))
 }
+
+/// The observation of CMD's connections in a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Observation {
+    /// True if connections were sampled; false on systems on which they cannot be observed.
+    pub sampled: bool,
+    /// Connections past the proxy that are no bypass, such as those to a database.
+    pub other_connections: Vec<ObservedConnection>,
+}
+
+/// A connection of a program of CMD that did not lead to the proxy.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ObservedConnection {
+    pub program: String,
+    /// `ip:port`.
+    pub address: String,
+    /// `tcp` or `udp`.
+    pub protocol: String,
+}
+
+impl Observation {
+    /// Adds the observation of another run.
+    pub fn extend(&mut self, other: &Observation) {
+        self.sampled &= other.sampled;
+        for connection in &other.other_connections {
+            if !self.other_connections.contains(connection) {
+                self.other_connections.push(connection.clone());
+            }
+        }
+    }
+
+    /// Lists the other connections in one line: `10.0.0.7:5432 (psql), …`. `None` without any.
+    #[must_use]
+    pub fn other_connections_line(&self) -> Option<String> {
+        let named = |connection: &ObservedConnection| format!("{} ({})", connection.address, connection.program);
+        let named: Vec<String> = self.other_connections.iter().map(named).collect();
+        (!named.is_empty()).then(|| format!("other connections: {}", listed(&named, MAX_LISTED)))
+    }
+}
+
+/// Maximum number of other connections in a line.
+const MAX_LISTED: usize = 8;

@@ -67,6 +67,7 @@ fn report(text: &str) -> Report {
             findings: vec![miss],
             fixtures: vec![FixtureUse { fixture: text.to_owned(), entries: 9, used: 1, unused: vec![], pruned: None }],
             duration_ms: 5,
+            observation: None,
         },
         status: 1,
         source: StatusSource::Verdict,

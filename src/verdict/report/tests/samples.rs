@@ -35,6 +35,7 @@ pub(super) fn passed() -> Verdict {
             pruned: None,
         }],
         duration_ms: 1234,
+        observation: None,
     }
 }
 
@@ -85,6 +86,7 @@ pub(super) fn failed() -> Verdict {
             FixtureUse { fixture: "hars/auth.har".into(), entries: 1, used: 1, unused: vec![], pruned: None },
         ],
         duration_ms: 5,
+        observation: None,
     }
 }
 
@@ -98,6 +100,7 @@ pub(super) fn nothing_recorded() -> Verdict {
         }],
         fixtures: vec![],
         duration_ms: 70,
+        observation: None,
     }
 }
 
@@ -108,6 +111,7 @@ pub(super) fn recorded() -> Verdict {
         findings: vec![],
         fixtures: vec![],
         duration_ms: 70,
+        observation: None,
     }
 }
 
