@@ -68,6 +68,8 @@ impl fmt::Debug for ProxyAddress {
 pub struct Facts<'a> {
     pub proxy: &'a ProxyAddress,
     pub ca: &'a Path,
+    /// The CA's public key as Chromium takes it: base64 of its SHA-256.
+    pub spki_pin: &'a str,
     pub files: &'a RunFiles,
     /// Values of `--bypass`: `HOST` or `HOST:PORT`.
     pub bypass: &'a [String],
@@ -187,6 +189,7 @@ const TABLE: &[Row] = &[
     ),
     always(&["HARPROXY_RUN_PROXY"], proxy, "for programs: the proxy"),
     always(&["HARPROXY_RUN_CA"], |facts, _, _| Some(facts.ca.into()), "for programs: the CA's certificate"),
+    always(&["HARPROXY_RUN_CHROMIUM_ARGS"], chromium, "a program that starts Chromium: its arguments, one a word"),
     always(
         &["HARPROXY_RUN_MODE"],
         |facts, _, _| Some(facts.mode.as_str().into()),
@@ -293,6 +296,22 @@ fn java(facts: &Facts<'_>, user: &Environment, name: &str) -> Option<OsString> {
     }
     let quoted: Vec<String> = options.iter().map(|option| jvm::quote_option(option)).collect();
     Some(append(user, name, " ", &quoted.join(" ")))
+}
+
+fn chromium(facts: &Facts<'_>, user: &Environment, _: &str) -> Option<OsString> {
+    Some(chromium_arguments(facts.proxy, &no_proxy_entries(facts, user), facts.spki_pin).join(" ").into())
+}
+
+/// Returns the arguments that make Chromium use the proxy and trust its CA. None contains a space. Chromium does not
+/// read credentials from a proxy's URL.
+pub fn chromium_arguments(proxy: &ProxyAddress, bypass: &[String], spki_pin: &str) -> [String; 4] {
+    let bypass: String = bypass.iter().map(|entry| format!(";{entry}")).collect();
+    [
+        format!("--proxy-server={}", ProxyAddress { credentials: None, ..proxy.clone() }),
+        format!("--proxy-bypass-list=<-loopback>{bypass}"),
+        format!("--ignore-certificate-errors-spki-list={spki_pin}"),
+        "--disable-quic".to_owned(),
+    ]
 }
 
 /// Returns the entries of `NO_PROXY` for CMD without duplicates: those of `--bypass`, and the user's that are out of

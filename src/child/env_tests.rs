@@ -45,6 +45,7 @@ impl Run {
             proxy: &self.proxy,
             ca: &self.ca,
             files: &self.files,
+            spki_pin: "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
             bypass: &self.bypass,
             may_match: &|domain| "api.example.com" == domain || "api.example.com".ends_with(&format!(".{domain}")),
             urls: &self.urls,
@@ -234,4 +235,22 @@ fn environment_describes_the_run() {
     assert_eq!(run.value(&none, "HARPROXY_RUN_RECORDED_AT"), None);
     let outer = user(&[("HARPROXY_RUN_RECORDED_AT", "2020-01-01T00:00:00Z")]);
     assert_eq!(run.value(&outer, "HARPROXY_RUN_RECORDED_AT").unwrap(), "");
+}
+
+#[test]
+fn chromium_gets_the_proxy_without_credentials_and_the_key_of_the_ca() {
+    let mut run = Run::new();
+    run.bypass = vec!["db.internal".into()];
+    run.proxy.credentials = Some(("me".into(), "s3cret".into()));
+    let arguments = run.value(&Environment::new(), "HARPROXY_RUN_CHROMIUM_ARGS").unwrap();
+    let address = format!("{}:{}", run.proxy.host, run.proxy.port);
+    assert_eq!(
+        arguments.split(' ').collect::<Vec<_>>(),
+        [
+            &format!("--proxy-server=http://{address}"),
+            "--proxy-bypass-list=<-loopback>;db.internal",
+            "--ignore-certificate-errors-spki-list=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+            "--disable-quic",
+        ]
+    );
 }

@@ -44,7 +44,7 @@ pub async fn prune_unused(
     policy: &Policy,
     ui: &Ui,
 ) -> Result<PruneResult, Failure> {
-    let mut result = PruneResult { refusal: refusal(end, verdict), ..PruneResult::default() };
+    let mut result = PruneResult { refusal: refusal(end, &run.advised(verdict.clone())), ..PruneResult::default() };
     if result.refusal.is_some() {
         return Ok(result);
     }

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use indexmap::IndexMap;
 use serde_json::{Value, json};
@@ -22,17 +23,20 @@ use super::{command_line, files, process, roots};
 use crate::child::env::{self, Facts, ProxyAddress};
 use crate::child::{CommandPlan, Ended, RunFolder, Signals};
 use crate::diagnose::processes::WatchPlan;
-use crate::diagnose::{BypassRules, Evidence, advise, no_proxy_entries, unset_url};
+use crate::diagnose::{BypassRules, Evidence, advise, no_proxy_entries, resolve_no_proxy, unset_url};
 use crate::pipeline::{AccessLog, EventBus, RequestLog, Subscriber};
 use crate::record::Recorder;
 use crate::verdict::EntryView;
 use crate::verdict::report::{Format, Report};
 use crate::verdict::request::RequestRow;
-use crate::verdict::{FindingListener, RunMode, StatusSource, Verdict, exit, exit_status};
+use crate::verdict::{FindingListener, RunMode, Severity, StatusSource, Verdict, exit, exit_status};
 use harproxy_proxy::{Handler, Proxy};
 use harproxy_support::shell_quote;
 use harproxy_tls::authority::Authority;
 use harproxy_tls::bundle::TrustedRoots;
+
+/// The time limit for looking up the hosts of `NO_PROXY`.
+const MAX_LOOKUP: Duration = Duration::from_secs(3);
 
 /// The properties of a run that CMD's environment depends on.
 pub struct About<'a> {
@@ -45,6 +49,8 @@ pub struct About<'a> {
     pub may_match_origin: &'a dyn Fn(&str) -> bool,
     /// The time of the recording (RFC 3339), in a replay.
     pub recorded_at: Option<String>,
+    /// The severity of a connection past the proxy.
+    pub bypass_severity: Severity,
 }
 
 /// The end of CMD, or of a run without CMD.
@@ -171,6 +177,7 @@ impl<'a> Run<'a> {
             let facts = Facts {
                 proxy: &address,
                 ca: &authority.cert_path(),
+                spki_pin: &authority.spki_pin(),
                 files: &folder.for_cmd()?,
                 bypass: &self.plan.proxy.listen.bypass,
                 may_match: about.may_match,
@@ -229,8 +236,7 @@ impl<'a> Run<'a> {
         let no_proxy = no_proxy.map_or_else(Vec::new, |value| no_proxy_entries(&value));
         let is_set = |name: &str| std::env::var_os(name).is_some() || env.iter().any(|change| change.variable == name);
         let unset_url = unset_url(&self.plan.cmd, is_set);
-        let watch =
-            Some(WatchPlan { proxy: facts.proxy.to_string(), own_addresses: ours.to_vec(), rate: self.plan.rate });
+        let watch = Some(WatchPlan { proxy: facts.proxy.to_string(), own_addresses: ours.to_vec() });
         let quiet_output = self.plan.quiet_output;
         let plan = CommandPlan { program: program.clone(), args: args.to_vec(), env, watch, quiet_output };
         let ended = match crate::child::run(&plan, &mut self.signals).await {
@@ -239,11 +245,18 @@ impl<'a> Run<'a> {
             Ok(ended) => ended,
             Err(error) => return End::NotStarted(error.into()),
         };
-        let rules = BypassRules { may_match_origin: about.may_match_origin, no_proxy: &no_proxy };
         // With `--twice`, only the first run is diagnosed.
         if self.evidence.is_none() {
-            let evidence = Evidence::collect(&self.plan.cmd, self.command(), ended.processes, &rules);
-            self.evidence = Some(Evidence { unset_url, ..evidence });
+            let collect = |no_proxy: &[String]| {
+                let map = &self.plan.map;
+                let rules = BypassRules { may_match_origin: about.may_match_origin, no_proxy, map };
+                Evidence::collect(&self.plan.cmd, self.command(), &ended.processes, &rules)
+            };
+            let mut evidence = collect(&no_proxy);
+            if evidence.bypasses.has_likely() {
+                evidence = collect(&resolved(no_proxy).await);
+            }
+            self.evidence = Some(Evidence { unset_url, severity: Some(about.bypass_severity), ..evidence });
         }
         End::Cmd(ended.status)
     }
@@ -272,6 +285,13 @@ impl<'a> Run<'a> {
             signal = self.signals.next() => Err(Failure::cut(signal.exit_code())),
         }
     }
+}
+
+/// Returns the entries of `NO_PROXY` with the addresses of their hosts, as far as these are found in time.
+async fn resolved(no_proxy: Vec<String>) -> Vec<String> {
+    let entries = no_proxy.clone();
+    let lookup = spawn_blocking(move || resolve_no_proxy(&entries));
+    tokio::time::timeout(MAX_LOOKUP, lookup).await.ok().and_then(Result::ok).unwrap_or(no_proxy)
 }
 
 impl Run<'_> {
@@ -328,6 +348,7 @@ impl Run<'_> {
     /// Returns the verdict with the findings about CMD.
     pub fn advised(&self, mut verdict: Verdict) -> Verdict {
         if let Some(evidence) = &self.evidence {
+            verdict.observation = Some(evidence.observation());
             advise(&mut verdict, evidence);
         }
         verdict

@@ -4,7 +4,7 @@
 use super::bypass;
 use super::evidence::Evidence;
 use super::runtime::{self, Runtime};
-use crate::verdict::{CheckId, Finding, Severity, Verdict};
+use crate::verdict::{CHROMIUM_HINT, CheckId, Finding, Severity, Verdict};
 
 /// Adds a finding for each program that bypassed the proxy. If no request came, it also explains the silence by CMD's
 /// runtime and names the change that makes this runtime use the proxy.
@@ -16,6 +16,7 @@ pub fn advise(verdict: &mut Verdict, evidence: &Evidence) {
         "nothing-recorded" => is_silent,
         _ => false,
     };
+    add_trust_hints(verdict, evidence);
     match verdict.findings.iter_mut().find(missing) {
         // The finding already names the cause.
         Some(_) if is_silent && verdict.counts.unauthorized > 0 => {}
@@ -34,6 +35,21 @@ pub fn advise(verdict: &mut Verdict, evidence: &Evidence) {
         _ => {}
     }
     verdict.findings.extend(bypass_findings(evidence, is_silent));
+}
+
+/// Adds the exceptions for programs that ran to refusals of unnamed clients.
+fn add_trust_hints(verdict: &mut Verdict, evidence: &Evidence) {
+    const RUST_HINT: &str = "reqwest with `rustls-tls-webpki-roots`, and ureq, trust the CA only if the program adds it \
+                             from HARPROXY_RUN_CA";
+    let mut programs = evidence.programs.iter().flatten().map(|program| program.name.as_str());
+    let chromium = programs.find(|name| runtime::is_chromium(name));
+    let chromium = chromium.map(|program| format!("if the client is {program}: {CHROMIUM_HINT}"));
+    let is_rust = runtime::guess(evidence).iter().any(|guess| guess.runtime == Runtime::Rust);
+    let hints: Vec<String> = chromium.into_iter().chain(is_rust.then(|| RUST_HINT.to_owned())).collect();
+    let refusals = verdict.findings.iter_mut().filter(|finding| finding.check == CheckId::TLS_REFUSED);
+    for finding in refusals.filter(|finding| finding.text.starts_with("a client refused")) {
+        finding.hint = join_lines(finding.hint.take().into_iter().chain(hints.iter().cloned()));
+    }
 }
 
 fn explain_silence(finding: &mut Finding, evidence: &Evidence) {
@@ -62,7 +78,9 @@ fn explain_silence(finding: &mut Finding, evidence: &Evidence) {
 fn bypass_findings(evidence: &Evidence, is_silent: bool) -> Vec<Finding> {
     let finding = |(program, explanation): (&str, String)| {
         let hint = (!is_silent).then(|| hint_for_program(program, evidence));
-        Finding { hint, ..Finding::new(CheckId::BYPASS, Severity::Warning, explanation) }
+        let is_doubtful = evidence.bypasses.is_doubtful(program);
+        let severity = evidence.severity.filter(|_| !is_doubtful).unwrap_or(Severity::Warning);
+        Finding { hint, ..Finding::new(CheckId::BYPASS, severity, explanation) }
     };
     evidence.bypasses.describe_by_program().into_iter().map(finding).collect()
 }
@@ -121,11 +139,12 @@ pub(super) fn hint_for_runtime(runtime: Runtime, evidence: &Evidence) -> String 
         Runtime::Cypress => "Cypress bypasses the proxy for localhost by default: run \
              `-- env NO_PROXY='<-loopback>' no_proxy='<-loopback>' npx cypress run`"
             .into(),
-        Runtime::Driver => "a browser reads its proxy from its arguments: start it with \
-             `'--proxy-server=' + process.env.HARPROXY_RUN_PROXY`, `'--proxy-bypass-list=<-loopback>'` and \
-             `'--ignore-certificate-errors'`"
+        Runtime::Driver => "a browser reads its proxy from its arguments: start Chromium with those in \
+             HARPROXY_RUN_CHROMIUM_ARGS, as in `args: process.env.HARPROXY_RUN_CHROMIUM_ARGS?.split(' ')`"
             .into(),
-        Runtime::Browser => "a browser reads its proxy from its arguments: pass those that `harproxy env` prints".into(),
+        Runtime::Browser => "a browser reads its proxy from its arguments: pass those that `harproxy env` prints; for \
+             Chromium HARPROXY_RUN_CHROMIUM_ARGS has them"
+            .into(),
         Runtime::GoCached => "add `-count=1`".into(),
         Runtime::Go => go(evidence),
         Runtime::Aiohttp => "aiohttp reads the proxy variables only with `aiohttp.ClientSession(trust_env=True)`".into(),

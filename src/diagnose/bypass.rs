@@ -1,19 +1,23 @@
 //! Finds connections of CMD that look like HTTP and bypass the proxy.
 //!
-//! Only addresses are known. A connection counts as a bypass if it goes to an HTTP port of another machine, or to a
-//! port of this machine that the scope names.
+//! Only addresses are known. A connection counts as a bypass if it goes to an HTTP port of another machine, or to an
+//! address and port that the scope or `--map` names.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
 use indexmap::IndexSet;
 
-use super::processes::DirectConnection;
+use super::processes::{ClosedEvidence, DirectConnection, is_this_machine};
+use crate::verdict::connections::{ObservedConnection, listed};
+use harproxy_proxy::upstream::Mapping;
 
 /// HTTP ports of other machines.
 const HTTP_PORTS: [u16; 4] = [80, 443, 8080, 8443];
 /// Ports of other protocols: ssh, smtp, dns, databases, queues, caches.
 const OTHER_PORTS: [u16; 19] =
     [22, 25, 53, 389, 465, 587, 636, 1433, 1521, 3306, 5432, 5433, 5672, 6379, 9042, 9092, 11211, 27017, 27018];
+/// DNS looks up names, and never goes through a proxy.
+const DNS: u16 = 53;
 /// A port that no URL names: a scope that matches it matches every port.
 const UNNAMED_PORT: u16 = 1;
 /// Maximum number of addresses in a message about one program.
@@ -24,17 +28,22 @@ pub struct BypassRules<'a> {
     pub may_match_origin: &'a dyn Fn(&str) -> bool,
     /// Entries of CMD's `NO_PROXY`: these connections may bypass the proxy.
     pub no_proxy: &'a [String],
+    /// The addresses of hosts by `--map`.
+    pub map: &'a [Mapping],
 }
 
+/// The connections of a run past the proxy.
 #[derive(Clone, Debug, Default)]
 pub struct Bypasses {
-    /// Most likely HTTP in scope.
+    /// Traffic that belongs through the proxy.
     pub(super) likely: Vec<DirectConnection>,
     /// To this machine, and the scope names no port: an API, or a server of the test itself.
     possible: Vec<DirectConnection>,
-    /// Host names in `NO_PROXY`. Addresses can't be compared with names, so connections to these hosts may be among the
-    /// likely ones.
-    no_proxy: Vec<String>,
+    /// All others, such as those to a database.
+    other: Vec<DirectConnection>,
+    /// Domains in `NO_PROXY`. The addresses below them are unknown, so connections to them may be among the likely
+    /// ones.
+    domains: Vec<String>,
 }
 
 impl Bypasses {
@@ -42,14 +51,25 @@ impl Bypasses {
     pub fn find(connections: &[DirectConnection], rules: &BypassRules<'_>) -> Self {
         let mut bypasses = Bypasses::default();
         for connection in connections {
-            match rules.classify(connection) {
-                Some(Likelihood::Likely) => bypasses.likely.push(connection.clone()),
-                Some(Likelihood::Possible) => bypasses.possible.push(connection.clone()),
-                None => {}
+            let list = match rules.classify(connection) {
+                Some(Likelihood::Likely) => &mut bypasses.likely,
+                Some(Likelihood::Possible) => &mut bypasses.possible,
+                Some(Likelihood::Other) => &mut bypasses.other,
+                None => continue,
+            };
+            // A connection that was seen open needs no other evidence.
+            if !(connection.closed.is_some() && list.iter().any(|seen| seen.to == connection.to)) {
+                list.push(connection.clone());
             }
         }
-        bypasses.no_proxy = rules.no_proxy.iter().filter(|entry| network(entry).is_none()).cloned().collect();
+        bypasses.domains = rules.no_proxy.iter().filter(|entry| entry.starts_with(['.', '*'])).cloned().collect();
         bypasses
+    }
+
+    /// Returns true if a connection is a bypass, unless its address is that of a host in `NO_PROXY`.
+    #[must_use]
+    pub fn has_likely(&self) -> bool {
+        !self.likely.is_empty()
     }
 
     /// Treats possible bypasses as likely ones, except for connections to CMD's own servers. For runs without a scope.
@@ -59,10 +79,16 @@ impl Bypasses {
         self
     }
 
+    /// Returns true if the program of a bypass may be no program of CMD.
+    pub(super) fn is_doubtful(&self, program: &str) -> bool {
+        let mut own = self.likely.iter().filter(|connection| connection.program == program);
+        own.all(|connection| connection.closed == Some(ClosedEvidence::Shared))
+    }
+
     /// Returns each bypassing program with a sentence about its connections.
     pub(super) fn describe_by_program(&self) -> Vec<(&str, String)> {
         let beyond = self.likely.iter().any(|connection| !connection.to.ip().to_canonical().is_loopback());
-        let doubt = match &self.no_proxy[..] {
+        let doubt = match &self.domains[..] {
             names if beyond && !names.is_empty() => {
                 format!("; `{}` may bypass it, and can be among them", names.join("`, `"))
             }
@@ -83,39 +109,88 @@ impl Bypasses {
     pub(super) fn all(&self) -> impl Iterator<Item = &DirectConnection> {
         self.likely.iter().chain(&self.possible)
     }
+
+    /// Returns the connections that are no bypass, for reports.
+    #[must_use]
+    pub fn other_connections(&self) -> Vec<ObservedConnection> {
+        let others = self.possible.iter().chain(&self.other).map(|DirectConnection { program, to, udp, .. }| {
+            let protocol = if *udp { "udp" } else { "tcp" };
+            ObservedConnection { program: program.clone(), address: to.to_string(), protocol: protocol.to_owned() }
+        });
+        others.collect::<IndexSet<_>>().into_iter().collect()
+    }
 }
 
 enum Likelihood {
     Likely,
     Possible,
+    Other,
 }
 
 impl BypassRules<'_> {
+    /// Returns `None` for connections that are not reported.
     fn classify(&self, connection: &DirectConnection) -> Option<Likelihood> {
-        let DirectConnection { to, udp, own, .. } = connection;
+        let DirectConnection { to, udp, own, closed, .. } = connection;
         let (ip, port) = (to.ip().to_canonical(), to.port());
-        if self.no_proxy.iter().any(|entry| excludes(entry, ip, port)) {
-            return None;
+        let is_allowed = self.no_proxy.iter().any(|entry| excludes(entry, ip, port));
+        let is_in_scope = !*udp && (self.is_in_scope(ip, port) || self.is_mapped(ip, port));
+        let is_named = is_in_scope && (self.is_mapped(ip, port) || !self.is_in_scope(ip, UNNAMED_PORT));
+        let is_reported = !ip.is_multicast() && !ip.is_unspecified() && !(*udp && (ip.is_loopback() || port == DNS));
+        if is_named && !own && !is_allowed {
+            Some(Likelihood::Likely)
+        } else if closed.is_some() || !is_reported {
+            None
+        } else if is_allowed {
+            Some(Likelihood::Other)
+        } else if !is_this_machine(ip) {
+            let is_web = if *udp { port == 443 } else { HTTP_PORTS.contains(&port) };
+            Some(if is_web { Likelihood::Likely } else { Likelihood::Other })
+        } else if is_in_scope && !OTHER_PORTS.contains(&port) {
+            Some(Likelihood::Possible)
+        } else {
+            Some(Likelihood::Other)
         }
-        if !ip.is_loopback() {
-            let web = if *udp { port == 443 } else { HTTP_PORTS.contains(&port) };
-            return (web && !ip.is_multicast() && !ip.is_unspecified()).then_some(Likelihood::Likely);
-        }
-        if *udp || OTHER_PORTS.contains(&port) || !self.is_in_scope(ip, port) {
-            return None;
-        }
-        let named = !self.is_in_scope(ip, UNNAMED_PORT);
-        Some(if named && !own { Likelihood::Likely } else { Likelihood::Possible })
     }
 
     fn is_in_scope(&self, ip: IpAddr, port: u16) -> bool {
-        let hosts = ["localhost".to_owned(), SocketAddr::new(ip, 0).to_string().trim_end_matches(":0").to_owned()];
-        let origins = hosts.iter().flat_map(|host| [("http", 80), ("https", 443)].map(|scheme| (host, scheme)));
-        origins.into_iter().any(|(host, (scheme, usual))| {
+        let host = SocketAddr::new(ip, 0).to_string().trim_end_matches(":0").to_owned();
+        let localhost = ip.is_loopback().then(|| "localhost".to_owned());
+        localhost.into_iter().chain([host]).any(|host| self.may_match_host(&host, port))
+    }
+
+    /// Returns true if `--map` leads a host in scope to this address.
+    fn is_mapped(&self, ip: IpAddr, port: u16) -> bool {
+        let is_target = |mapping: &&Mapping| {
+            let host = mapping.to_host.trim_matches(['[', ']']);
+            let is_ip = host.parse().map_or(ip.is_loopback() && host == "localhost", |target: IpAddr| target == ip);
+            is_ip && mapping.to_port.or(mapping.port).is_none_or(|target| target == port)
+        };
+        let mut targets = self.map.iter().filter(is_target);
+        targets.any(|mapping| self.may_match_host(&mapping.host, mapping.port.unwrap_or(port)))
+    }
+
+    fn may_match_host(&self, host: &str, port: u16) -> bool {
+        [("http", 80), ("https", 443)].into_iter().any(|(scheme, usual)| {
             let port = if port == usual { String::new() } else { format!(":{port}") };
             (self.may_match_origin)(&format!("{scheme}://{host}{port}"))
         })
     }
+}
+
+/// Returns the entries of `NO_PROXY` with the addresses to which their hosts resolve. Blocks.
+#[must_use]
+pub fn resolve_no_proxy(entries: &[String]) -> Vec<String> {
+    let mut all = entries.to_vec();
+    for entry in entries.iter().filter(|entry| network(entry).is_none() && !entry.starts_with(['.', '*'])) {
+        let (host, port) = match entry.rsplit_once(':') {
+            Some((host, port)) => (host, port.parse::<u16>().ok()),
+            None => (entry.as_str(), None),
+        };
+        for addr in (host, port.unwrap_or_default()).to_socket_addrs().into_iter().flatten() {
+            all.push(if port.is_some() { addr.to_string() } else { addr.ip().to_string() });
+        }
+    }
+    all
 }
 
 /// Returns true if an entry of `NO_PROXY` is an address or network that contains this address.
@@ -156,9 +231,7 @@ fn sentence<'a>(program: &str, connections: impl IntoIterator<Item = &'a DirectC
     };
     let own = connections.into_iter().filter(|connection| connection.program == program);
     let addresses: Vec<String> = own.map(address).collect::<IndexSet<_>>().into_iter().collect();
-    let (listed, more) = addresses.split_at(addresses.len().min(MAX_ADDRESSES));
-    let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
-    format!("{program} connected to {}{more} without the proxy", listed.join(", "))
+    format!("{program} connected to {} without the proxy", listed(&addresses, MAX_ADDRESSES))
 }
 
 #[cfg(test)]
@@ -167,14 +240,15 @@ mod tests {
     use harproxy_glob::Globs;
 
     fn connection(to: &str) -> DirectConnection {
-        DirectConnection { program: "curl".into(), to: to.parse().unwrap(), udp: false, own: false }
+        DirectConnection { program: "curl".into(), to: to.parse().unwrap(), ..DirectConnection::default() }
     }
 
-    /// Returns `likely`, `possible` or nothing.
+    /// Returns `likely`, `possible`, or nothing for other connections.
     fn classify(connection: DirectConnection, globs: &[&str], no_proxy: &[&str]) -> &'static str {
         let globs = Globs::new(globs).unwrap();
         let no_proxy: Vec<String> = no_proxy.iter().map(ToString::to_string).collect();
-        let rules = BypassRules { may_match_origin: &|origin| globs.may_match_origin(origin), no_proxy: &no_proxy };
+        let rules =
+            BypassRules { may_match_origin: &|origin| globs.may_match_origin(origin), no_proxy: &no_proxy, map: &[] };
         let bypasses = Bypasses::find(&[connection], &rules);
         match (bypasses.likely.len(), bypasses.possible.len()) {
             (1, 0) => "likely",
@@ -217,28 +291,88 @@ mod tests {
     }
 
     #[test]
-    fn no_proxy_addresses_are_excluded_and_names_are_mentioned() {
+    fn no_proxy_addresses_are_excluded_and_domains_are_mentioned() {
         for entry in ["10.0.0.7", "10.0.0.0/8", "10.0.0.7:443"] {
             assert_eq!(classify(connection("10.0.0.7:443"), &["**"], &[entry]), "", "{entry}");
         }
-        for entry in ["10.0.0.8", "10.1.0.0/16", "10.0.0.7:80", "0.0.0.0/x", "db.internal"] {
+        for entry in ["10.0.0.8", "10.1.0.0/16", "10.0.0.7:80", "0.0.0.0/x", ".internal"] {
             assert_eq!(classify(connection("10.0.0.7:443"), &["**"], &[entry]), "likely", "{entry}");
         }
-        let no_proxy = ["db.internal".to_owned(), "10.1.0.0/16".to_owned()];
-        let rules = BypassRules { may_match_origin: &|_| true, no_proxy: &no_proxy };
+        let no_proxy = [".internal".to_owned(), "10.1.0.0/16".to_owned(), "db.test".to_owned()];
+        let rules = BypassRules { may_match_origin: &|_| true, no_proxy: &no_proxy, map: &[] };
         let bypasses = Bypasses::find(&[connection("10.0.0.7:443"), connection("10.0.0.7:80")], &rules);
         let [(program, text)] = &bypasses.describe_by_program()[..] else { panic!("one program") };
         assert_eq!(*program, "curl");
         assert_eq!(
             text,
-            "curl connected to 10.0.0.7:443, 10.0.0.7:80 without the proxy; `db.internal` may bypass it, and can be among them"
+            "curl connected to 10.0.0.7:443, 10.0.0.7:80 without the proxy; `.internal` may bypass it, and can be among them"
         );
+    }
+
+    #[test]
+    fn hosts_of_no_proxy_are_resolved() {
+        let entries = ["localhost:8443", "localhost", "10.1.0.0/16", ".internal", "no-such-host.invalid"];
+        let resolved = resolve_no_proxy(&entries.map(str::to_owned));
+        assert_eq!(resolved[..5], entries);
+        for entry in ["127.0.0.1:8443", "127.0.0.1"] {
+            assert!(resolved.iter().any(|known| known == entry), "{resolved:?}");
+        }
+    }
+
+    #[test]
+    fn mapped_address_is_that_of_its_host() {
+        let mapping = |host: &str, port, to: &str, to_port| Mapping {
+            host: host.to_owned(),
+            port,
+            to_host: to.to_owned(),
+            to_port,
+        };
+        for (mapping, to, expected) in [
+            (mapping("api.test", Some(443), "127.0.0.1", Some(9000)), "127.0.0.1:9000", 1),
+            (mapping("api.test", None, "localhost", Some(9000)), "127.0.0.1:9000", 1),
+            (mapping("api.test", Some(443), "10.0.0.7", Some(9000)), "10.0.0.7:9000", 1),
+            (mapping("api.test", Some(443), "127.0.0.1", None), "127.0.0.1:443", 1),
+            (mapping("api.test", Some(443), "127.0.0.1", Some(9000)), "127.0.0.1:9001", 0),
+            (mapping("other.test", Some(443), "127.0.0.1", Some(9000)), "127.0.0.1:9000", 0),
+        ] {
+            let globs = Globs::new(&["https://api.test/**"]).unwrap();
+            let may_match_origin = |origin: &str| globs.may_match_origin(origin);
+            let map = [mapping];
+            let rules = BypassRules { may_match_origin: &may_match_origin, no_proxy: &[], map: &map };
+            let bypasses = Bypasses::find(&[connection(to)], &rules);
+            assert_eq!(bypasses.likely.len(), expected, "{map:?} {to}");
+        }
+    }
+
+    #[test]
+    fn closed_connection_counts_only_to_an_address_in_scope() {
+        let closed = |to| DirectConnection { closed: Some(ClosedEvidence::Exclusive), ..connection(to) };
+        let find = |connections: &[DirectConnection]| {
+            let globs = Globs::new(&["http://127.0.0.1:3000/**"]).unwrap();
+            let rules =
+                BypassRules { may_match_origin: &|origin| globs.may_match_origin(origin), no_proxy: &[], map: &[] };
+            Bypasses::find(connections, &rules)
+        };
+        assert_eq!(find(&[closed("127.0.0.1:3000")]).likely.len(), 1);
+        let others = find(&[closed("127.0.0.1:3001"), closed("93.184.216.34:443")]);
+        assert!(others.likely.is_empty() && others.other_connections().is_empty(), "{others:?}");
+        assert_eq!(find(&[connection("127.0.0.1:3000"), closed("127.0.0.1:3000")]).likely.len(), 1);
+    }
+
+    #[test]
+    fn connections_that_are_no_bypass_are_listed_once() {
+        let rules = BypassRules { may_match_origin: &|_| false, no_proxy: &["10.0.0.7".to_owned()], map: &[] };
+        let to = ["127.0.0.1:5432", "10.0.0.7:443", "10.0.0.8:5432", "127.0.0.1:5432"];
+        let bypasses = Bypasses::find(&to.map(connection), &rules);
+        let addresses = bypasses.other_connections();
+        assert_eq!(addresses.iter().map(|other| &*other.address).collect::<Vec<_>>(), to[..3]);
+        assert!(bypasses.likely.is_empty());
     }
 
     #[test]
     fn long_address_lists_are_shortened() {
         let many: Vec<DirectConnection> = (0..9).map(|n| connection(&format!("10.0.0.{n}:443"))).collect();
-        let bypasses = Bypasses::find(&many, &BypassRules { may_match_origin: &|_| true, no_proxy: &[] });
+        let bypasses = Bypasses::find(&many, &BypassRules { may_match_origin: &|_| true, no_proxy: &[], map: &[] });
         assert!(
             bypasses.describe_by_program()[0].1.contains("10.0.0.3:443 and 5 more without"),
             "{:?}",

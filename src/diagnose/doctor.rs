@@ -8,9 +8,12 @@ use serde_json::{Value, json};
 
 use super::processes::{DirectConnection, Program};
 use super::{Evidence, advise};
-use crate::pipeline::{Collector, EventBus, Exchange, HostCounts, Marks, Pipeline, Router, SourceList, TunnelRoute};
+use crate::pipeline::{
+    Collector, EventBus, Exchange, HostCounts, Marks, Pipeline, Router, SourceList, TlsRefusal, TunnelRoute,
+};
 use crate::source::UpstreamSource;
 use crate::verdict::{CheckId, Counts, Finding, RunMode, Severity, Verdict, connections};
+use harproxy_matching::noise;
 use harproxy_proxy::upstream::{PlanError, Upstream, UpstreamPlan};
 use harproxy_proxy::{Handler, Origin};
 use harproxy_redact::Policy;
@@ -45,6 +48,10 @@ impl Router for ForwardAll {
 
     fn route_tunnel(&self, _: &Origin) -> TunnelRoute {
         TunnelRoute::Intercept(self.0.clone())
+    }
+
+    fn route_tls_refusal(&self, to: &Origin) -> TlsRefusal {
+        if noise::knows(&to.host) { TlsRefusal::Ignore } else { TlsRefusal::Report }
     }
 
     fn upstreams(&self) -> Vec<&Upstream> {
@@ -100,7 +107,14 @@ impl Diagnosis {
                           the API: `--reverse API=URL`";
             findings.push(Finding { hint: Some(remedy.to_owned()), ..nothing });
         }
-        let mut verdict = Verdict { mode: RunMode::DOCTOR, counts, findings, fixtures: Vec::new(), duration_ms: 0 };
+        let mut verdict = Verdict {
+            mode: RunMode::DOCTOR,
+            counts,
+            findings,
+            fixtures: Vec::new(),
+            duration_ms: 0,
+            observation: None,
+        };
         let evidence = Evidence { bypasses: evidence.bypasses.with_possible(), is_doctor: true, ..evidence };
         advise(&mut verdict, &evidence);
         let past = evidence.bypasses.likely;

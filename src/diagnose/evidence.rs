@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::bypass::{BypassRules, Bypasses};
 use super::processes::{ProcessReport, Program};
+use crate::verdict::{Observation, Severity};
 
 const MAX_FILES: usize = 2000;
 /// Maximum length of a manifest that is read, bytes.
@@ -24,6 +25,8 @@ pub struct Evidence {
     /// The programs that ran; `None` on platforms where harproxy can't list them.
     pub programs: Option<Vec<Program>>,
     pub bypasses: Bypasses,
+    /// The severity of findings about bypasses.
+    pub severity: Option<Severity>,
     /// Programs with connections that closed before their address was read. If the proxy got no connection, these
     /// bypassed it.
     pub short_lived: Vec<String>,
@@ -36,16 +39,24 @@ pub struct Evidence {
 impl Evidence {
     /// Combines CMD's words, the report on its processes, and the working directory.
     #[must_use]
-    pub fn collect(cmd: &[OsString], command: String, report: ProcessReport, rules: &BypassRules<'_>) -> Self {
+    pub fn collect(cmd: &[OsString], command: String, report: &ProcessReport, rules: &BypassRules<'_>) -> Self {
         Evidence {
             words: cmd.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
             command,
             project: Project::read(Path::new(".")),
             bypasses: Bypasses::find(&report.connections, rules),
-            programs: report.programs,
-            short_lived: report.short_lived,
+            programs: report.programs.clone(),
+            short_lived: report.short_lived.clone(),
             ..Evidence::default()
         }
+    }
+}
+
+impl Evidence {
+    /// Returns the observation of connections, for reports.
+    #[must_use]
+    pub fn observation(&self) -> Observation {
+        Observation { sampled: self.programs.is_some(), other_connections: self.bypasses.other_connections() }
     }
 }
 

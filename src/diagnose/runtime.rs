@@ -203,6 +203,10 @@ pub(super) fn of_program(name: &str) -> Option<Runtime> {
     SIGNATURES.iter().find(|signature| signature.programs.contains(&name.as_str())).map(|signature| signature.runtime)
 }
 
+pub(super) fn is_chromium(program: &str) -> bool {
+    program == "chromedriver" || (of_program(program) == Some(Browser) && program != "firefox")
+}
+
 impl Signature {
     fn by_name(&self, programs: &[(String, &'static str)]) -> Option<Guess> {
         let (name, how) = programs.iter().find(|(name, _)| self.programs.contains(&name.as_str()))?;

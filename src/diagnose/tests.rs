@@ -1,3 +1,4 @@
+use super::processes::ClosedEvidence;
 use super::runtime::{Guess, guess};
 use super::*;
 use crate::verdict::{CheckId, Counts, Finding, RunMode, Severity, Verdict};
@@ -111,12 +112,20 @@ fn verdict(requests: u64, checks: &[CheckId]) -> Verdict {
         ..Finding::new(check.clone(), Severity::Error, "nothing came through the proxy")
     });
     let counts = Counts { requests, ..Counts::default() };
-    Verdict { mode: RunMode::REPLAY, counts, findings: findings.collect(), fixtures: vec![], duration_ms: 0 }
+    Verdict {
+        mode: RunMode::REPLAY,
+        counts,
+        findings: findings.collect(),
+        fixtures: vec![],
+        duration_ms: 0,
+        observation: None,
+    }
 }
 
 fn bypasses(to: &str) -> Bypasses {
-    let connection = DirectConnection { program: "api.test".into(), to: to.parse().unwrap(), udp: false, own: false };
-    Bypasses::find(&[connection], &BypassRules { may_match_origin: &|_| true, no_proxy: &[] })
+    let connection =
+        DirectConnection { program: "api.test".into(), to: to.parse().unwrap(), ..DirectConnection::default() };
+    Bypasses::find(&[connection], &BypassRules { may_match_origin: &|_| true, no_proxy: &[], map: &[] })
 }
 
 #[test]
@@ -165,7 +174,60 @@ fn bypasses_are_findings_with_hints() {
     assert_eq!((&finding.check, finding.severity), (&CheckId::BYPASS, Severity::Warning));
     assert_eq!(finding.text, "api.test connected to 93.184.216.34:443 without the proxy");
     assert!(finding.hint.as_deref().unwrap().contains("http.ProxyFromEnvironment"), "{finding:?}");
+    let failing =
+        Evidence { bypasses: bypasses("93.184.216.34:443"), severity: Some(Severity::Error), ..evidence("go run .") };
+    let mut verdict = self::verdict(7, &[]);
+    advise(&mut verdict, &failing);
+    assert_eq!(verdict.findings[0].severity, Severity::Error);
     let mut quiet = self::verdict(7, &[]);
     advise(&mut quiet, &Evidence { bypasses: bypasses("127.0.0.1:3999"), ..evidence("go test") });
     assert_eq!(quiet.findings.len(), 0, "on this machine it may be the test's own server");
+}
+
+#[test]
+fn chromium_that_ran_gets_its_arguments_if_a_client_refused_the_certificate() {
+    let refused = |text: &str| {
+        let finding = Finding::new(CheckId::TLS_REFUSED, Severity::Warning, text).with_hint("the usual");
+        Verdict { findings: vec![finding], ..verdict(7, &[]) }
+    };
+    for (programs, text, expected) in [
+        (&["node", "chromium"][..], "a client refused the certificate", true),
+        (&["java", "chromedriver"], "a client refused the certificate", true),
+        (&["node", "firefox"], "a client refused the certificate", false),
+        (&["node", "chromium"], "curl/8.5.0 refused the certificate", false),
+    ] {
+        let mut verdict = refused(text);
+        advise(&mut verdict, &Evidence { programs: ran(programs), ..evidence("npm test") });
+        let hint = verdict.findings[0].hint.as_deref().unwrap();
+        assert!(hint.starts_with("the usual"), "{hint}");
+        assert_eq!(hint.contains("HARPROXY_RUN_CHROMIUM_ARGS"), expected, "{programs:?} {text}");
+    }
+}
+
+#[test]
+fn driver_gets_the_arguments_of_chromium() {
+    let manifest = r#"{"devDependencies": {"puppeteer": "24"}}"#;
+    let npm = Evidence { project: project(&[], &[("package.json", manifest)]), ..evidence("npm test") };
+    assert_eq!(runtimes(&npm), [Runtime::Driver]);
+    assert!(advice::hint_for_runtime(Runtime::Driver, &npm).contains("HARPROXY_RUN_CHROMIUM_ARGS"));
+}
+
+#[test]
+fn closed_connection_that_may_be_of_another_program_is_a_warning() {
+    for (closed, expected) in
+        [(ClosedEvidence::Exclusive, Severity::Error), (ClosedEvidence::Shared, Severity::Warning)]
+    {
+        let connection = DirectConnection {
+            program: "an unknown program".into(),
+            to: "127.0.0.1:3000".parse().unwrap(),
+            closed: Some(closed),
+            ..DirectConnection::default()
+        };
+        let in_scope = |origin: &str| origin == "http://127.0.0.1:3000";
+        let rules = BypassRules { may_match_origin: &in_scope, no_proxy: &[], map: &[] };
+        let bypasses = Bypasses::find(&[connection], &rules);
+        let mut verdict = verdict(7, &[]);
+        advise(&mut verdict, &Evidence { bypasses, severity: Some(Severity::Error), ..evidence("go run .") });
+        assert_eq!(verdict.findings[0].severity, expected, "{closed:?}");
+    }
 }

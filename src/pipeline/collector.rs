@@ -11,7 +11,7 @@ use crate::verdict::findings::LOG;
 use crate::verdict::request::{ResultKind, SourceKind};
 use crate::verdict::{CheckId, Counts, Finding, FindingListener, Findings, Handshakes, Severity};
 use harproxy_http::problem::in_words;
-use harproxy_proxy::Origin;
+use harproxy_proxy::{HandshakeRefusal, Origin};
 use harproxy_support::sync::lock;
 
 /// The requests of one origin.
@@ -114,15 +114,15 @@ impl Collector {
     }
 
     /// Notes that a client refused the certificate.
-    pub fn add_refused(&self, to: &Origin, reason: &str) {
+    pub fn add_refused(&self, to: &Origin, client: Option<&str>, started: Instant, refusal: &HandshakeRefusal) {
         let (kind, host) = (CheckId::TLS_REFUSED, to.authority());
-        tracing::warn!(target: LOG, %kind, host, "a client refused our certificate: {reason}");
-        lock(&self.totals).handshakes.add_refused(host, reason.to_owned());
+        tracing::warn!(target: LOG, %kind, host, client, "a client refused our certificate: {}", refusal.reason);
+        lock(&self.totals).handshakes.add_refused(host, client, started, refusal);
     }
 
-    /// Notes that a client accepted the certificate.
-    pub fn add_accepted(&self, to: &Origin) {
-        lock(&self.totals).handshakes.add_accepted(to.authority());
+    /// Notes that a client accepted the certificate, and has just closed the connection.
+    pub fn add_accepted(&self, to: &Origin, client: Option<&str>) {
+        lock(&self.totals).handshakes.add_accepted(to.authority(), client, Instant::now());
     }
 
     /// Counts a request by its outcome, as its row shows it.

@@ -58,7 +58,7 @@ pub enum TunnelRoute {
 /// The report of a client that refused the certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TlsRefusal {
-    /// A finding, unless another client accepts.
+    /// A finding, unless the handshake was speculative.
     Report,
     /// A refused request that counts as this result.
     Count(ResultKind),

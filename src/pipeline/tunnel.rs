@@ -81,12 +81,12 @@ impl Pipeline {
                     .publish_finding(&connections::malformed_head(reason, self.router.severity(&CheckId::UNREADABLE)));
             }
             ConnectionEvent::Unauthorized => self.collector.count_unauthorized(),
-            ConnectionEvent::TlsRefused { to, reason } => match self.router.route_tls_refusal(to) {
-                TlsRefusal::Report => self.collector.add_refused(to, reason),
+            ConnectionEvent::TlsRefused { to, client, started, refusal } => match self.router.route_tls_refusal(to) {
+                TlsRefusal::Report => self.collector.add_refused(to, client.as_deref(), *started, refusal),
                 TlsRefusal::Count(result) => self.collector.count(result),
                 TlsRefusal::Ignore => {}
             },
-            ConnectionEvent::TlsAccepted { to } => self.collector.add_accepted(to),
+            ConnectionEvent::TlsAccepted { to, client } => self.collector.add_accepted(to, client.as_deref()),
         }
     }
 }

@@ -60,7 +60,7 @@ impl Recorder {
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         let mut counts = self.collector.counts();
-        counts.upstream_connections = self.live.upstream.opened();
+        self.live.count_connections(&mut counts);
         counts.redacted = self.redactor.secrets().found();
         counts.opaque = self.redactor.opaque_payloads();
         Verdict {
@@ -69,6 +69,7 @@ impl Recorder {
             findings: self.collector.findings(),
             fixtures: Vec::new(),
             duration_ms: self.collector.duration_ms(),
+            observation: None,
         }
     }
 

@@ -21,7 +21,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::pipeline::{Collector, EventBus, Marks, Pipeline, RedactionCache};
 use crate::record::{Recorder, RecordingSource};
 use crate::source::{Source, UpstreamSource};
-use crate::verdict::{CheckId, Finding, FindingListener, Verdict};
+use crate::verdict::{CheckId, Finding, FindingListener, Severity, Verdict};
 use harproxy_glob::Globs;
 use harproxy_har::{Fixture, Warning, parse_time};
 use harproxy_matching::{Matcher, Options};
@@ -196,9 +196,9 @@ impl Replayer {
     /// Returns the verdict, and the fixtures that it is about.
     #[must_use]
     pub fn conclusion(&self) -> (Verdict, Vec<Arc<Fixture>>) {
-        let opened = self.local.iter().chain(&self.live).map(|source| source.upstream.opened()).sum();
+        let sources = self.local.iter().chain(&self.live).cloned();
         let routes = self.routes.load_full();
-        let verdict = verdict::verdict(&self.collector, &routes.fixtures, self.stale(&routes), opened);
+        let verdict = verdict::verdict(&self.collector, &routes.fixtures, self.stale(&routes), sources);
         (verdict, routes.fixtures.matcher.fixtures().to_vec())
     }
 
@@ -208,6 +208,12 @@ impl Replayer {
     pub fn may_match_domain(&self, domain: &str) -> bool {
         self.routes.load().fixtures.matcher.may_match_domain(domain)
             || self.passthrough.as_ref().is_some_and(|globs| globs.may_match_domain(domain))
+    }
+
+    /// Returns the severity that `--fail-on` gives to findings of this check.
+    #[must_use]
+    pub fn severity(&self, check: &CheckId) -> Severity {
+        self.routes.load().fixtures.options.fail_on.severity(check)
     }
 
     /// Returns true if a URL of this origin (`https://host:port`, without a default port) may be in scope.

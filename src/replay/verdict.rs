@@ -6,6 +6,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use crate::pipeline::Collector;
+use crate::source::UpstreamSource;
 use crate::source::fixture::FixtureSource;
 use crate::verdict::explain::EntryPlace;
 use crate::verdict::findings::MAX_FINDINGS;
@@ -20,10 +21,11 @@ pub(super) fn verdict(
     collector: &Collector,
     source: &FixtureSource,
     stale: &[Finding],
-    upstream_connections: u64,
+    sources: impl Iterator<Item = Arc<UpstreamSource>>,
 ) -> Verdict {
     let (matcher, options) = (&source.matcher, &source.options);
-    let counts = Counts { upstream_connections, ..collector.replay_counts() };
+    let mut counts = collector.replay_counts();
+    sources.for_each(|source| source.count_connections(&mut counts));
     let mut findings = collector.findings();
     findings.extend(source.guesses.findings());
     let used = matcher.used();
@@ -60,7 +62,14 @@ pub(super) fn verdict(
     for at in matcher.unused() {
         fixtures[at.fixture].unused.push(at.entry);
     }
-    Verdict { mode: RunMode::REPLAY, counts, findings, fixtures, duration_ms: collector.duration_ms() }
+    Verdict {
+        mode: RunMode::REPLAY,
+        counts,
+        findings,
+        fixtures,
+        duration_ms: collector.duration_ms(),
+        observation: None,
+    }
 }
 
 /// Returns a finding for each unused entry, up to `room`, and one that counts the rest.

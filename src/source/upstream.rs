@@ -4,6 +4,7 @@ use ::http::{Response, StatusCode};
 
 use super::{Answer, Source};
 use crate::pipeline::{Exchange, Outcome};
+use crate::verdict::Counts;
 use crate::verdict::request::{ResultKind, SourceKind};
 use harproxy_http::problem::{Problem, in_words};
 use harproxy_proxy::upstream::{self, SendError, Step, Timeouts, Upstream, UpstreamError};
@@ -27,6 +28,13 @@ impl UpstreamSource {
     #[must_use]
     pub fn local(timeouts: Timeouts) -> Self {
         UpstreamSource { upstream: Upstream::loopback(timeouts), kind: SourceKind::Local }
+    }
+
+    /// Adds the connections opened so far, beyond this machine and on it.
+    pub fn count_connections(&self, counts: &mut Counts) {
+        let local = self.upstream.opened_local();
+        counts.local_connections += local;
+        counts.upstream_connections += self.upstream.opened().saturating_sub(local);
     }
 
     /// Returns the result of requests that no earlier stage gave another one.

@@ -1,9 +1,7 @@
-//! Findings about connections: TLS handshakes that clients refused, and requests that the engine could not read.
+//! Findings about connections, and about requests that the engine could not read.
 //! Record, replay and `doctor` use the same texts.
 
-use std::collections::HashSet;
-
-use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
 
 use super::fail_on::{CheckId, Severity};
 use super::findings::Finding;
@@ -57,92 +55,54 @@ fn unreadable(severity: Severity, text: String, hint: impl Into<String>) -> Find
     Finding::new(CheckId::UNREADABLE, severity, text).with_hint(hint)
 }
 
-/// The TLS handshakes of a run by the authority of the host (`host`, `host:port`).
-///
-/// A client that refuses a certificate does not trust the CA, or pins the certificate of the host. Browsers connect
-/// speculatively, refuse an unknown certificate, and connect again with the exception that a test runner made. A
-/// refusal is therefore reported only for a host whose certificate no client accepted.
-#[derive(Debug, Default)]
-pub struct Handshakes {
-    /// The first reason and the number of refusals.
-    refused: IndexMap<String, (String, u64)>,
-    accepted: HashSet<String>,
+/// Lists at most `max` items: `a, b and 3 more`.
+#[must_use]
+pub fn listed<T: AsRef<str>>(items: &[T], max: usize) -> String {
+    let (named, more) = items.split_at(items.len().min(max));
+    let named: Vec<&str> = named.iter().map(AsRef::as_ref).collect();
+    let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+    format!("{}{more}", named.join(", "))
 }
 
-impl Handshakes {
-    /// Counts a client that refused the certificate for `host`.
-    pub fn add_refused(&mut self, host: String, reason: String) {
-        self.refused.entry(host).or_insert((reason, 0)).1 += 1;
+/// The observation of CMD's connections in a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Observation {
+    /// True if connections were sampled; false on systems on which they cannot be observed.
+    pub sampled: bool,
+    /// Connections past the proxy that are no bypass, such as those to a database.
+    pub other_connections: Vec<ObservedConnection>,
+}
+
+/// A connection of a program of CMD that did not lead to the proxy.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ObservedConnection {
+    pub program: String,
+    /// `ip:port`.
+    pub address: String,
+    /// `tcp` or `udp`.
+    pub protocol: String,
+}
+
+impl Observation {
+    /// Adds the observation of another run.
+    pub fn extend(&mut self, other: &Observation) {
+        self.sampled &= other.sampled;
+        for connection in &other.other_connections {
+            if !self.other_connections.contains(connection) {
+                self.other_connections.push(connection.clone());
+            }
+        }
     }
 
-    /// Records that a client sent a request over a connection with the certificate for `host`.
-    pub fn add_accepted(&mut self, host: String) {
-        self.accepted.insert(host);
-    }
-
-    /// Returns a finding for each host whose certificate was refused and never accepted, in order of first appearance.
-    pub fn findings(&self) -> impl Iterator<Item = Finding> {
-        let ca_is_trusted = !self.accepted.is_empty();
-        let refused = self.refused.iter().filter(|(host, _)| !self.accepted.contains(*host));
-        refused.map(move |(host, (reason, times))| refusal(host, reason, *times, ca_is_trusted))
+    /// Lists the other connections in one line: `10.0.0.7:5432 (psql), …`. `None` without any.
+    #[must_use]
+    pub fn other_connections_line(&self) -> Option<String> {
+        let named = |connection: &ObservedConnection| format!("{} ({})", connection.address, connection.program);
+        let named: Vec<String> = self.other_connections.iter().map(named).collect();
+        (!named.is_empty()).then(|| format!("other connections: {}", listed(&named, MAX_LISTED)))
     }
 }
 
-/// Describes the refusals of a host. A client that accepted certificates for other hosts trusts the CA.
-fn refusal(host: &str, reason: &str, times: u64, ca_is_trusted: bool) -> Finding {
-    let refused = format!("a client refused the certificate that harproxy made for {host}: {reason}");
-    // `doctor` reports this too, and has no globs.
-    let exclude =
-        format!("in `record` and `replay`, exclude the host with `-g '!https://{host}/**'` beside the globs in use");
-    let (why, hint) = if ca_is_trusted {
-        (
-            "certificates for other hosts were accepted, so the client most likely pins the certificate of this host, or has its \
-             own roots for it",
-            format!(
-                "{exclude}; or switch the pinning off in tests; for a program that does not trust the CA at all, use the file that \
-                 `harproxy ca path` names"
-            ),
-        )
-    } else {
-        (
-            "no client accepted any certificate, so the CA is not trusted: harproxy's variables did not reach the client, or it \
-             ignores them",
-            format!(
-                "point the client at the CA (`harproxy env` prints the variables that most clients read, `harproxy ca path` its \
-                 file); or {exclude}"
-            ),
-        )
-    };
-    let finding = Finding::new(CheckId::TLS_REFUSED, Severity::Warning, format!("{refused}\n{why}"));
-    Finding { times, ..finding.with_hint(hint) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn findings(refused: &[&str], accepted: &[&str]) -> Vec<Finding> {
-        let mut handshakes = Handshakes::default();
-        refused.iter().for_each(|host| handshakes.add_refused((*host).to_owned(), "UnknownCA".to_owned()));
-        accepted.iter().for_each(|host| handshakes.add_accepted((*host).to_owned()));
-        handshakes.findings().collect()
-    }
-
-    #[test]
-    fn refusal_is_reported_only_if_no_client_accepted() {
-        let found = findings(&["pinned.test", "api.test", "pinned.test"], &["api.test"]);
-        assert_eq!(found.iter().map(|finding| finding.times).collect::<Vec<_>>(), [2]);
-        assert!(found[0].text.contains("for pinned.test: UnknownCA"), "{}", found[0].text);
-    }
-
-    #[test]
-    fn refusal_is_about_the_host_if_others_are_accepted_and_about_the_ca_if_not() {
-        let text = |accepted: &[&str]| {
-            let [finding] = &findings(&["pinned.test:8443"], accepted)[..] else { panic!("one finding") };
-            assert!(finding.hint.as_ref().unwrap().contains("-g '!https://pinned.test:8443/**'"), "{finding:?}");
-            finding.text.clone()
-        };
-        assert!(text(&["api.test"]).contains("pins the certificate"), "{}", text(&["api.test"]));
-        assert!(text(&[]).contains("the CA is not trusted"), "{}", text(&[]));
-    }
-}
+/// Maximum number of other connections in a line.
+const MAX_LISTED: usize = 8;

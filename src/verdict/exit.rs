@@ -35,7 +35,7 @@ pub enum StatusSource {
 /// ```
 /// # use harproxy::verdict::{Counts, RunMode, StatusSource, Verdict, exit_status};
 /// # let (counts, findings, fixtures) = (Counts::default(), vec![], vec![]);
-/// # let verdict = Verdict { mode: RunMode::REPLAY, counts, findings, fixtures, duration_ms: 0 };
+/// # let verdict = Verdict { mode: RunMode::REPLAY, counts, findings, fixtures, duration_ms: 0, observation: None };
 /// assert_eq!(exit_status(&verdict, Some(42)), (42, StatusSource::Cmd));
 /// assert_eq!(exit_status(&verdict, Some(0)), (0, StatusSource::Verdict));
 /// ```
@@ -58,7 +58,14 @@ mod tests {
 
     fn verdict(severity: Option<Severity>) -> Verdict {
         let findings = severity.map(|severity| Finding::new(CheckId::MISS, severity, "")).into_iter().collect();
-        Verdict { mode: RunMode::REPLAY, counts: Counts::default(), findings, fixtures: vec![], duration_ms: 0 }
+        Verdict {
+            mode: RunMode::REPLAY,
+            counts: Counts::default(),
+            findings,
+            fixtures: vec![],
+            duration_ms: 0,
+            observation: None,
+        }
     }
 
     #[test]

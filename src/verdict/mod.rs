@@ -7,15 +7,17 @@ pub mod exit;
 pub mod explain;
 pub mod fail_on;
 pub mod findings;
+mod handshakes;
 pub mod report;
 pub mod request;
 
-pub use connections::Handshakes;
+pub use connections::Observation;
 pub use entry_view::{EntryView, ExcerptBudget, PayloadExcerpt};
 pub use exit::{StatusSource, exit_status};
 pub use explain::NearEntry;
 pub use fail_on::{CheckId, FailOn, FailOnError, Severity};
 pub use findings::{Finding, FindingListener, Findings, Location};
+pub use handshakes::{CHROMIUM_HINT, Handshakes};
 pub use request::Counts;
 
 use std::borrow::Cow;
@@ -82,6 +84,8 @@ pub struct Verdict {
     pub fixtures: Vec<FixtureUse>,
     /// Wall time in milliseconds.
     pub duration_ms: u64,
+    /// The observation of CMD's connections. `None` without CMD.
+    pub observation: Option<Observation>,
 }
 
 impl Verdict {
@@ -90,7 +94,7 @@ impl Verdict {
     /// ```
     /// use harproxy::verdict::{CheckId, Counts, Finding, RunMode, Severity, Verdict};
     /// let mut verdict = Verdict {
-    ///     mode: RunMode::REPLAY, counts: Counts::default(), findings: vec![], fixtures: vec![], duration_ms: 0,
+    ///     mode: RunMode::REPLAY, counts: Counts::default(), findings: vec![], fixtures: vec![], duration_ms: 0, observation: None,
     /// };
     /// assert!(verdict.passed());
     /// verdict.findings.push(Finding::new(CheckId::UNUSED, Severity::Warning, "no request used it"));

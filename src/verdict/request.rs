@@ -203,7 +203,10 @@ counts! {
     /// findings use the number.
     #[serde(skip)]
     unauthorized,
+    /// Connections that harproxy opened beyond this machine.
     upstream_connections,
+    /// Connections that harproxy opened to loopback addresses.
+    local_connections,
     recorded,
     /// Different secrets that were redacted in the recording.
     redacted,

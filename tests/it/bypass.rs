@@ -1,6 +1,8 @@
 //! The diagnosis of a run without requests names the runtime and the change that makes it use the proxy. Connections
 //! past the proxy are found.
 
+use std::net::SocketAddr;
+
 use crate::cli::{CURL, CliSandbox};
 use crate::support::raw::RawOrigin;
 use crate::support::sandbox::{Output, finish};
@@ -104,22 +106,104 @@ fn client_that_bypasses_the_proxy_is_named_with_its_destination() {
     let named = format!("curl connected to 127.0.0.1:{} without the proxy", origin.addr.port());
 
     let output = stage.replay(&["hars/a.har", "-g", &glob], &["sh", "-c", &past]).expect(1);
-    let output = output.says("no-traffic").says(&named).says("`--noproxy`");
-    assert!(output.stderr.contains("! bypass"), "{}", output.stderr);
+    output.says("no-traffic").says(&named).says("`--noproxy`").says("✗ bypass");
 
-    // In a run with traffic, it is a warning.
+    // In a run with traffic, it fails the run too.
     let both = format!("curl -sS https://api.test/api/json; {past}");
     let globs = ["hars/a.har", "-g", &glob, "-g", "https://api.test/**", "--report", "r.json"];
-    stage.replay(&globs, &["sh", "-c", &both]).expect(0).says("! bypass").says(&named);
+    let output = stage.replay(&globs, &["sh", "-c", &both]).expect(1).says("✗ bypass").says(&named);
+    output.says("✗ replay failed: CMD went past the proxy");
     let report = stage.sandbox.har("r.json");
     let bypass = report["findings"].as_array().unwrap().iter().find(|f| f["kind"] == "bypass").unwrap().clone();
-    assert_eq!(bypass["severity"], "warning");
+    assert_eq!(bypass["severity"], "error");
     assert!(bypass["remedy"].as_str().unwrap().contains("--noproxy"), "{bypass}");
+    let allowed = [&globs[..], &["--fail-on", "-bypass"]].concat();
+    stage.replay(&allowed, &["sh", "-c", &both]).expect(0).says("! bypass").says(&named);
 
-    // Addresses of `--bypass` are not reported.
-    let bypass = ["--bypass", &format!("127.0.0.1:{}", origin.addr.port())];
-    let output = stage.replay(&[&globs[..5], &bypass].concat(), &["sh", "-c", &both]).expect(0);
-    assert!(!output.stderr.contains("bypass"), "{}", output.stderr);
+    // Addresses of `--bypass` are not reported, and those of its hosts.
+    for host in ["127.0.0.1", "localhost"] {
+        let bypass = ["--bypass", &format!("{host}:{}", origin.addr.port())];
+        let output = stage.replay(&[&globs[..5], &bypass].concat(), &["sh", "-c", &both]).expect(0);
+        let output = output.says("no connection past the proxy was seen (sampled)");
+        assert!(!output.stderr.contains("bypass"), "{}", output.stderr);
+    }
+}
+
+/// Clients that open a connection of their own for as long as one response takes.
+#[cfg(target_os = "linux")]
+#[test]
+fn short_connection_past_the_proxy_fails_replay_and_warns_in_record() {
+    const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi";
+    let curl = |addr: SocketAddr| format!("curl -sS --noproxy '*' http://{addr}/users");
+    let python = |addr: SocketAddr| {
+        let port = addr.port();
+        format!(
+            "python3 -c \"import http.client\nc = http.client.HTTPConnection('127.0.0.1', {port})\nc.request('GET', '/')\n\
+             print(c.getresponse().read())\""
+        )
+    };
+    let stage = CliSandbox::new();
+    stage.record(&["-o", "hars/a.har"], CURL).expect(0);
+    for past in [&curl as &dyn Fn(SocketAddr) -> String, &python] {
+        // Each run has an origin of its own: connections from before a run weaken the evidence.
+        let run = |command: &dyn Fn(&[&str], &[&str]) -> Output, file: &[&str]| {
+            let origin = RawOrigin::answering(ANSWER);
+            let script = format!("curl -sS https://api.test/api/json; {}", past(origin.addr));
+            let glob = format!("http://{}/**", origin.addr);
+            let options = [file, &["-g", "https://api.test/**", "-g", &glob]].concat();
+            (command(&options, &["sh", "-c", &script]), format!("connected to {} without the proxy", origin.addr))
+        };
+        let (recorded, named) = run(&|options, cmd| stage.record(options, cmd), &["-o", "hars/b.har"]);
+        recorded.expect(0).says("! bypass").says(&named).says("recorded 1 exchange");
+        let (replayed, named) = run(&|options, cmd| stage.replay(options, cmd), &["hars/a.har"]);
+        let replayed = replayed.expect(1).says("✗ bypass").says(&named);
+        assert!(!replayed.stderr.contains("no connection past the proxy"), "{}", replayed.stderr);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn connection_to_a_mapped_address_is_a_bypass() {
+    let (stage, silent) = (CliSandbox::new(), RawOrigin::silent());
+    stage.record(&["-o", "hars/a.har"], CURL).expect(0);
+    let direct = format!("curl -s -m 1 --noproxy '*' http://{}/; true", silent.addr);
+    let script = format!("curl -sS https://api.test/api/json; {direct}");
+    let map = format!("api.test:443={}", silent.addr);
+    let output = stage.replay(&["hars/a.har", "--map", &map], &["sh", "-c", &script]).expect(1).says("✗ bypass");
+    output.says(&format!("curl connected to {} without the proxy", silent.addr));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn connection_to_a_port_out_of_scope_is_listed_and_fails_nothing() {
+    let (stage, database) = (CliSandbox::new(), RawOrigin::silent());
+    stage.record(&["-o", "hars/a.har"], CURL).expect(0);
+    let script =
+        format!("curl -sS https://api.test/api/json; curl -s -m 1 --noproxy '*' http://{}/; true", database.addr);
+    let options = ["hars/a.har", "-v", "--report", "r.json"];
+    let output = stage.replay(&options, &["sh", "-c", &script]).expect(0);
+    let output = output.says("no connection past the proxy was seen (sampled)");
+    output.says(&format!("other connections: {} (curl)", database.addr));
+    let observation = &stage.sandbox.har("r.json")["observation"];
+    let connection = serde_json::json!({"program": "curl", "address": database.addr.to_string(), "protocol": "tcp"});
+    assert_eq!(observation, &serde_json::json!({"sampled": true, "otherConnections": [connection]}));
+    let output = stage.replay(&options[..1], &["sh", "-c", &script]).expect(0);
+    assert!(!output.stderr.contains("other connections"), "{}", output.stderr);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn run_with_a_bypass_removes_no_unused_entry() {
+    let stage = CliSandbox::new();
+    stage.record(&["-o", "hars/a.har"], &["curl", "-sS", "https://api.test/api/json", "https://api.test/api/text"]);
+    let silent = RawOrigin::silent();
+    let direct = format!("curl -s -m 1 --noproxy '*' http://{}/; true", silent.addr);
+    let script = format!("curl -sS https://api.test/api/json; {direct}");
+    let before = stage.sandbox.read("hars/a.har");
+    let glob = format!("http://{}/**", silent.addr);
+    let options = ["hars/a.har", "--prune", "-g", "https://api.test/**", "-g", &glob];
+    stage.replay(&options, &["sh", "-c", &script]).expect(1).says("the run failed");
+    assert_eq!(stage.sandbox.read("hars/a.har"), before);
 }
 
 #[cfg(target_os = "linux")]

@@ -61,6 +61,7 @@ mod streams;
 mod supply_chain;
 mod support;
 mod this_machine;
+mod tls_refusals;
 mod trust;
 mod twice;
 mod upstream_failures;

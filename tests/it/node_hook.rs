@@ -109,6 +109,7 @@ impl NodeSetup {
         let facts = Facts {
             proxy: &proxy,
             ca: &ca,
+            spki_pin: "",
             files: &files,
             bypass: &[".origin.localhost".into(), format!("127.0.0.1:{}", self.origin.http.port())],
             may_match: &|_| true,

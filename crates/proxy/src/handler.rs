@@ -1,11 +1,13 @@
 //! The interface between the engine and the application: a [`Handler`] decides what happens to tunnels and requests.
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
 use ::http::{Request, Response};
 use futures_util::future::BoxFuture;
 use hyper::body::Incoming;
+use rustls::AlertDescription;
 
 use crate::body::Body;
 use crate::origin::{Origin, Session};
@@ -93,11 +95,55 @@ pub enum ConnectionEvent {
     /// The client refused the certificate, or aborted the handshake.
     TlsRefused {
         to: Origin,
-        /// The alert or error, as rustls reports it.
-        reason: String,
+        /// The `User-Agent` of its CONNECT.
+        client: Option<String>,
+        /// When the handshake began.
+        started: Instant,
+        refusal: HandshakeRefusal,
     },
     /// A TLS connection ended on which the client had sent a request, so it trusts the certificate.
-    TlsAccepted { to: Origin },
+    TlsAccepted {
+        to: Origin,
+        /// The `User-Agent` of its CONNECT.
+        client: Option<String>,
+    },
+}
+
+/// The end of a TLS handshake by the client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HandshakeRefusal {
+    /// The alert or error, as rustls reports it.
+    pub reason: String,
+    /// True if the client sent an alert that it does not trust the certificate.
+    pub is_distrust: bool,
+}
+
+impl HandshakeRefusal {
+    /// Describes an error of the client's TLS connection.
+    pub(crate) fn from_error(error: &io::Error) -> Self {
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            Some(rustls::Error::AlertReceived(alert)) if is_distrust(*alert) => {
+                let reason = format!("received fatal alert: {alert:?} (the client does not trust the CA)");
+                HandshakeRefusal { reason, is_distrust: true }
+            }
+            Some(error) => HandshakeRefusal { reason: error.to_string(), is_distrust: false },
+            None if error.kind() == io::ErrorKind::UnexpectedEof => HandshakeRefusal::closed(),
+            None => HandshakeRefusal { reason: error.to_string(), is_distrust: false },
+        }
+    }
+
+    /// The client closed the connection without an alert.
+    pub(crate) fn closed() -> Self {
+        let reason = "the client closed the connection when it had seen the certificate".to_owned();
+        HandshakeRefusal { reason, is_distrust: false }
+    }
+}
+
+fn is_distrust(alert: AlertDescription) -> bool {
+    matches!(
+        alert,
+        AlertDescription::UnknownCA | AlertDescription::BadCertificate | AlertDescription::CertificateUnknown
+    )
 }
 
 /// Close the client's connection without an answer. Over HTTP/2 the stream is reset.

@@ -1,19 +1,16 @@
 //! Accepted streams and CONNECT tunnels: detects the protocol, terminates TLS, serves HTTP, copies the rest.
 
-use std::io;
 use std::sync::Arc;
 
-use rustls::AlertDescription;
 use rustls::server::Acceptor;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
 use crate::engine::ClientConnection;
-use crate::handler::{Connection, ConnectionEvent};
+use crate::handler::{Connection, ConnectionEvent, HandshakeRefusal};
 use crate::origin::{Origin, Scheme, Session};
 use crate::serve::drive::{serve_http1, serve_http2};
 use crate::serve::http_connection::{ConnectionKind, GrantedConnect, HttpConnection, TunnelTarget};
-use crate::serve::idle::CLOSED_AFTER_HANDSHAKE;
 use crate::sniff::{Protocol, detect};
 use crate::stream::ByteStream;
 use crate::tunnel::pass_through;
@@ -39,7 +36,9 @@ pub(crate) async fn converse(
             let hello = ClientHello::read(stream, deadline).await?;
             let local = client.local.ip().to_string();
             let answered = hello.answer(&client.engine.authority, &local, alpn, deadline).await;
-            answered.inspect_err(|reason| tracing::debug!("TLS handshake with a client failed: {reason}")).ok()
+            answered
+                .inspect_err(|refusal| tracing::debug!("TLS handshake with a client failed: {}", refusal.reason))
+                .ok()
         };
         let answered = client.stop.drain.run_until_cancelled(Box::pin(handshake)).await.flatten();
         let Some(answered) = answered else { return };
@@ -62,21 +61,30 @@ async fn serve(http: Arc<HttpConnection>, stream: ByteStream, is_http2: bool) {
 }
 
 async fn run_tunnel(client: Arc<ClientConnection>, granted: GrantedConnect, stream: ByteStream) {
-    let GrantedConnect { to, connection, target } = granted;
+    let GrantedConnect { to, user_agent, connection, target } = granted;
     match target {
         TunnelTarget::PassThrough(dialled) => pass_through(&client, to, stream, dialled).await,
-        TunnelTarget::Intercept(dialled) => intercept(client, to, connection, stream, dialled).await,
+        TunnelTarget::Intercept(dialled) => {
+            let connect = InterceptedConnect { to, user_agent, connection };
+            intercept(client, connect, stream, dialled).await;
+        }
         TunnelTarget::Reverse(origins) => {
             converse(client, ConnectionKind::Reverse(origins), connection.session().clone(), stream).await;
         }
     }
 }
 
+/// A CONNECT whose tunnel is served.
+struct InterceptedConnect {
+    to: Origin,
+    user_agent: Option<String>,
+    connection: Connection,
+}
+
 /// Detects the protocol inside a CONNECT tunnel, by the side that speaks first.
 async fn intercept(
     client: Arc<ClientConnection>,
-    to: Origin,
-    connection: Connection,
+    connect: InterceptedConnect,
     mut stream: ByteStream,
     mut dialled: Option<Dialled>,
 ) {
@@ -91,7 +99,7 @@ async fn intercept(
             biased;
             detected = detect(&mut stream, client.engine.timeouts) => break detected,
             speaks = upstream_speaks => match dialled.take() {
-                Some(dialled) if speaks => return pass_through(&client, to, stream, dialled).await,
+                Some(dialled) if speaks => return pass_through(&client, connect.to, stream, dialled).await,
                 // Upstream closed without a byte: another connection may still answer the client's request.
                 _ => {}
             },
@@ -99,8 +107,9 @@ async fn intercept(
         }
     };
     match (detected, dialled) {
-        (Some(Protocol::Tls), dialled) => terminate_tls(client, to, connection, stream, dialled).await,
+        (Some(Protocol::Tls), dialled) => terminate_tls(client, connect, stream, dialled).await,
         (Some(protocol @ (Protocol::Http1 | Protocol::Http2)), dialled) => {
+            let InterceptedConnect { to, connection, .. } = connect;
             let to = Origin { scheme: Scheme::Http, ..to };
             if let Some(dialled) = dialled {
                 connection.pool.put_dialled(&to, dialled);
@@ -108,8 +117,8 @@ async fn intercept(
             let http = HttpConnection::new(client, ConnectionKind::Tunnel(to), connection.session().clone());
             serve(http, stream, protocol == Protocol::Http2).await;
         }
-        (Some(Protocol::Unknown), Some(dialled)) => pass_through(&client, to, stream, dialled).await,
-        (Some(Protocol::Unknown), None) => client.event(ConnectionEvent::UnknownProtocol { to }),
+        (Some(Protocol::Unknown), Some(dialled)) => pass_through(&client, connect.to, stream, dialled).await,
+        (Some(Protocol::Unknown), None) => client.event(ConnectionEvent::UnknownProtocol { to: connect.to }),
         (None, _) => {}
     }
 }
@@ -117,11 +126,12 @@ async fn intercept(
 /// Terminates the client's TLS with a certificate of the authority and serves the requests inside.
 async fn terminate_tls(
     client: Arc<ClientConnection>,
-    to: Origin,
-    connection: Connection,
+    connect: InterceptedConnect,
     stream: ByteStream,
     dialled: Option<Dialled>,
 ) {
+    let InterceptedConnect { to, user_agent, connection } = connect;
+    let started = Instant::now();
     let handshake = async {
         let head = client.engine.timeouts.head;
         let hello = ClientHello::read(stream, Instant::now() + head).await?;
@@ -133,10 +143,13 @@ async fn terminate_tls(
         let deadline = Instant::now() + head;
         Some(hello.answer(&client.engine.authority, &to.host, alpn, deadline).await)
     };
-    let refused = |reason| client.event(ConnectionEvent::TlsRefused { to: to.clone(), reason });
+    let refused = |refusal| {
+        let started = started.into_std();
+        client.event(ConnectionEvent::TlsRefused { to: to.clone(), client: user_agent.clone(), started, refusal });
+    };
     let (stream, is_http2) = match client.stop.run_handshake(Box::pin(handshake)).await.flatten() {
         Some(Ok(answered)) => answered,
-        Some(Err(reason)) => return refused(reason),
+        Some(Err(refusal)) => return refused(refusal),
         None => return,
     };
     let http = HttpConnection::new(client.clone(), ConnectionKind::Tunnel(to.clone()), connection.session().clone());
@@ -144,8 +157,8 @@ async fn terminate_tls(
     serve(http, stream, is_http2).await;
     // With TLS 1.3, some clients complete the handshake before they check the certificate.
     match idle.tls_rejection() {
-        Some(reason) => refused(reason.to_owned()),
-        None if idle.had_request() => client.event(ConnectionEvent::TlsAccepted { to }),
+        Some(refusal) => refused(refusal.clone()),
+        None if idle.had_request() => client.event(ConnectionEvent::TlsAccepted { to, client: user_agent }),
         None => {}
     }
 }
@@ -180,41 +193,24 @@ impl ClientHello {
     /// Completes the handshake with a certificate for the name in the ClientHello, or else for `host`. The name can
     /// differ from a CONNECT target (curl's `--connect-to`).
     ///
-    /// Returns the stream, and true if ALPN selected HTTP/2. The error is the reason as rustls reports it.
+    /// Returns the stream, and true if ALPN selected HTTP/2.
     async fn answer(
         self,
         authority: &Authority,
         host: &str,
         alpn: Alpn,
         deadline: Instant,
-    ) -> Result<(ByteStream, bool), String> {
+    ) -> Result<(ByteStream, bool), HandshakeRefusal> {
         let host = self.server_name.as_deref().unwrap_or(host);
-        let config = authority.server_config(host, alpn).map_err(|error| error.to_string())?;
+        let failed = |reason| HandshakeRefusal { reason, is_distrust: false };
+        let config = authority.server_config(host, alpn).map_err(|error| failed(error.to_string()))?;
         match timeout_at(deadline, self.start.into_stream(config)).await {
             Ok(Ok(stream)) => {
                 let is_http2 = stream.get_ref().1.alpn_protocol() == Some(H2);
                 Ok((ByteStream::new(stream), is_http2))
             }
-            Ok(Err(error)) => Err(reason(&error)),
-            Err(_) => Err("the client did not finish the handshake in time".to_owned()),
+            Ok(Err(error)) => Err(HandshakeRefusal::from_error(&error)),
+            Err(_) => Err(failed("the client did not finish the handshake in time".to_owned())),
         }
     }
-}
-
-fn reason(error: &io::Error) -> String {
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        Some(rustls::Error::AlertReceived(alert)) if is_distrust(*alert) => {
-            format!("received fatal alert: {alert:?} (the client does not trust the CA)")
-        }
-        Some(error) => error.to_string(),
-        None if error.kind() == io::ErrorKind::UnexpectedEof => CLOSED_AFTER_HANDSHAKE.to_owned(),
-        None => error.to_string(),
-    }
-}
-
-fn is_distrust(alert: AlertDescription) -> bool {
-    matches!(
-        alert,
-        AlertDescription::UnknownCA | AlertDescription::BadCertificate | AlertDescription::CertificateUnknown
-    )
 }

@@ -30,7 +30,7 @@ pub mod upstream;
 
 pub use body::Body;
 pub use futures_util::future::BoxFuture;
-pub use handler::{Close, Connection, ConnectionEvent, Exchange, Handler, Tunnel};
+pub use handler::{Close, Connection, ConnectionEvent, Exchange, Handler, HandshakeRefusal, Tunnel};
 pub use listen::{BindError, Proxy, ProxyPlan, Running};
 pub use origin::{Origin, Scheme, Session};
 pub use serve::auth::Credentials;

@@ -112,7 +112,7 @@ fn host_gets_one_certificate_for_both_protocols() {
     assert_eq!(leaf(&authority, "a.test"), leaf(&authority, "a.test"));
     assert_ne!(leaf(&authority, "a.test"), leaf(&authority, "b.test"));
     let http2 = authority.server_config("a.test", Alpn::Http2).unwrap();
-    assert_eq!(http2.alpn_protocols, [b"h2".to_vec(), b"http/1.1".to_vec()]);
+    assert_eq!(http2.alpn_protocols, [b"h2".to_vec(), b"http/1.1".to_vec(), b"http/1.0".to_vec()]);
     assert!(Arc::ptr_eq(&http2, &authority.server_config("a.test", Alpn::Http2).unwrap()));
 }
 

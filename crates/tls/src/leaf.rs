@@ -38,9 +38,9 @@ const MAX_COMMON_NAME: usize = 64;
 /// Protocols offered by ALPN, in order of preference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Alpn {
-    /// `http/1.1` only.
+    /// `http/1.1`, then `http/1.0`.
     Http1,
-    /// `h2`, then `http/1.1`.
+    /// `h2`, then those of [`Alpn::Http1`].
     Http2,
 }
 
@@ -128,8 +128,9 @@ impl LeafCache {
         let mut http1 = self.common.clone();
         http1.cert_resolver = Arc::new(SingleCertAndKey::from(CertifiedKey::new(chain, self.signing_key.clone())));
         let mut http2 = http1.clone();
-        http1.alpn_protocols = vec![b"http/1.1".to_vec()];
-        http2.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        // Some clients offer `http/1.0` alone, and would get no certificate at all without it.
+        http1.alpn_protocols = vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()];
+        http2.alpn_protocols = [vec![b"h2".to_vec()], http1.alpn_protocols.clone()].concat();
         Ok(Leaf { http1: Arc::new(http1), http2: Arc::new(http2) })
     }
 }

@@ -14,8 +14,7 @@ use crate::cli::run::{About, End, Run};
 use crate::cli::ui::{self, Ui};
 use crate::diagnose::Program;
 use crate::diagnose::doctor::{Diagnosis, Doctor};
-use crate::diagnose::processes::PollRate;
-use crate::verdict::{RunMode, exit};
+use crate::verdict::{RunMode, Severity, exit};
 use harproxy_proxy::upstream::UpstreamPlan;
 use harproxy_tls::authority::Authority;
 
@@ -33,6 +32,7 @@ pub async fn run(args: DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
         may_match: &everything,
         may_match_origin: &everything,
         recorded_at: None,
+        bypass_severity: Severity::Warning,
     };
     let end = run.serve(doctor.handler(&run.bus), authority, &about).await?;
     let status = match end {
@@ -60,7 +60,7 @@ fn plan(args: DoctorArgs) -> Result<(UpstreamPlan, RunPlan), Failure> {
     let options = RunArgs { report: Vec::new(), ready_file: None, grace: Duration::from_secs(1) };
     let policy = &args.config.loaded.policy;
     let run = RunPlan::new(proxy, &args.upstream, options, &args.authority, args.cmd, policy.clone())?;
-    let run = RunPlan { rate: PollRate::HIGH, quiet_output: args.json, ..run };
+    let run = RunPlan { quiet_output: args.json, ..run };
     Ok((upstream_plan(&args.upstream)?, run))
 }
 

@@ -40,7 +40,8 @@ fn here(args: &EnvArgs, ui: &Ui) -> Result<String, Failure> {
     let proxy = ProxyAddress::local(plan::listen_address(&args.listen, false), credentials(args));
     let files = RunFiles::write(&folder(authority.dir().join("env"))?, &load_bundle(&authority, ui)?, Readers::Owner)?;
     let changes = changes(&proxy, &authority, &files, &args.listen.bypass, &env::own());
-    let comment = args.shell.comment().map_or_else(String::new, |sign| browsers(sign, &proxy, &authority));
+    let comment =
+        args.shell.comment().map_or_else(String::new, |sign| browsers(sign, &proxy, &args.listen.bypass, &authority));
     Ok(args.shell.render(&changes) + &comment)
 }
 
@@ -96,6 +97,7 @@ fn changes(
     let facts = Facts {
         proxy,
         ca: &authority.cert_path(),
+        spki_pin: &authority.spki_pin(),
         files,
         bypass,
         // The scope is unknown here.
@@ -108,16 +110,16 @@ fn changes(
 }
 
 /// Returns the flags of browsers as comments, because browsers ignore the variables.
-fn browsers(comment: &str, proxy: &ProxyAddress, authority: &Authority) -> String {
+fn browsers(comment: &str, proxy: &ProxyAddress, bypass: &[String], authority: &Authority) -> String {
     let ProxyAddress { host, port, .. } = proxy;
-    let plain = ProxyAddress { credentials: None, ..proxy.clone() };
-    let pin = authority.spki_pin();
+    let arguments = env::chromium_arguments(proxy, bypass, &authority.spki_pin());
+    let arguments: Vec<_> = arguments.iter().map(|argument| harproxy_support::shell_quote::word(argument)).collect();
     let ca = authority.cert_path();
     format!(
-        "{comment} Chromium, by its flags: --proxy-server={plain} '--proxy-bypass-list=<-loopback>' \
-         --ignore-certificate-errors-spki-list={pin}\n\
+        "{comment} Chromium, by its arguments: {}\n\
          {comment} Firefox, in its about:config: network.proxy.type=1 network.proxy.http={host} network.proxy.http_port={port} \
          network.proxy.ssl={host} network.proxy.ssl_port={port} network.proxy.allow_hijacking_localhost=true; it imports {}\n",
+        arguments.join(" "),
         ca.display()
     )
 }

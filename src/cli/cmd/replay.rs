@@ -44,6 +44,7 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
         may_match: &may_match,
         may_match_origin: &may_match_origin,
         recorded_at: replayer.recorded_at(),
+        bypass_severity: replayer.severity(&CheckId::BYPASS),
     };
     let mut run = Run::new(&plan, ui)?;
     if let Some(listener) = run.finding_listener() {
@@ -116,6 +117,7 @@ fn added(outcome: &RecordingResult, output: &Path, before: &Recorded) -> Option<
 /// the run.
 fn with_recorded(mut replayed: Verdict, recorded: &Verdict) -> Verdict {
     replayed.counts.upstream_connections += recorded.counts.upstream_connections;
+    replayed.counts.local_connections += recorded.counts.local_connections;
     let is_failure = |finding: &Finding| finding.check == CheckId::UPSTREAM_FAILED;
     let has_failures = recorded.findings.iter().any(is_failure);
     // If upstream failed, that is why nothing was recorded.

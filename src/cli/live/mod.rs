@@ -128,8 +128,8 @@ impl Subscriber for Live {
         match event {
             RunEvent::Answered(request) => self.put_row(request.row, LiveEvent::Running),
             RunEvent::Ended(request, _) => self.put_row(request.row, LiveEvent::Ended),
-            RunEvent::Connection(ConnectionEvent::TlsRefused { to, reason }) => {
-                self.put(LiveEvent::TlsRefused((*to).clone(), reason.clone()));
+            RunEvent::Connection(ConnectionEvent::TlsRefused { to, refusal, .. }) => {
+                self.put(LiveEvent::TlsRefused((*to).clone(), refusal.reason.clone()));
             }
             // Findings come from the listener, which gets equal ones once.
             RunEvent::Found(_) | RunEvent::Connection(_) => {}

@@ -9,9 +9,8 @@ use std::time::Duration;
 
 use crate::cli::args::common::{AuthorityArgs, ListenArgs, ProxyArgs, RunArgs, UpstreamArgs};
 use crate::cli::usage_error::UsageError;
-use crate::diagnose::processes::PollRate;
 use harproxy_glob::Globs;
-use harproxy_proxy::upstream::UpstreamPlan;
+use harproxy_proxy::upstream::{Mapping, UpstreamPlan};
 use harproxy_proxy::{ProxyPlan, ReversePlan};
 use harproxy_redact::Policy;
 use harproxy_tls::authority::Authority;
@@ -33,8 +32,8 @@ pub struct RunPlan {
     /// The program and its arguments; empty without CMD.
     pub cmd: Vec<OsString>,
     pub policy: Arc<Policy>,
-    /// The rate at which the programs of CMD are observed.
-    pub rate: PollRate,
+    /// `--map`: the addresses of hosts.
+    pub map: Vec<Mapping>,
     /// Whether CMD's standard output goes to standard error, because that of harproxy is for data.
     pub quiet_output: bool,
     /// Command-line words of the options that a replay of the same CMD also needs. Empty except for a recording.
@@ -77,7 +76,7 @@ impl RunPlan {
             options,
             cmd,
             policy,
-            rate: PollRate::LOW,
+            map: upstream.map.clone(),
             quiet_output: false,
             replay_options: Vec::new(),
         })

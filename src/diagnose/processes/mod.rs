@@ -5,15 +5,20 @@
 //! platforms [`ProcessReport::programs`] is `None`. Arguments of programs and values of variables are never stored.
 
 #[cfg(target_os = "linux")]
+mod closed;
+#[cfg(target_os = "linux")]
+mod tables;
+#[cfg(target_os = "linux")]
 mod tree;
 #[cfg(target_os = "linux")]
 mod version;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 #[cfg(not(target_os = "linux"))]
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
+#[cfg(target_os = "linux")]
 use std::time::Duration;
 
 use serde::Serialize;
@@ -27,27 +32,23 @@ pub struct WatchPlan {
     pub proxy: String,
     /// Addresses on which harproxy listens.
     pub own_addresses: Vec<SocketAddr>,
-    pub rate: PollRate,
 }
 
 /// Polling rate. The interval grows while nothing changes.
+#[cfg(target_os = "linux")]
 #[derive(Clone, Copy, Debug)]
-pub struct PollRate {
+struct PollRate {
     /// Interval at the start and after a change.
-    pub first: Duration,
-    pub longest: Duration,
+    first: Duration,
+    longest: Duration,
     /// Minimum ratio of the interval to the duration of a poll. It limits the share of a processor that polling takes.
-    pub cost_ratio: u32,
+    cost_ratio: u32,
 }
 
-impl PollRate {
-    /// For record and replay: negligible cost.
-    pub const LOW: PollRate =
-        PollRate { first: Duration::from_millis(5), longest: Duration::from_millis(100), cost_ratio: 20 };
-    /// For `harproxy doctor`: catches short-lived processes.
-    pub const HIGH: PollRate =
-        PollRate { first: Duration::from_millis(1), longest: Duration::from_millis(4), cost_ratio: 2 };
-}
+/// The rate catches connections of a few milliseconds, and takes at most a fifth of a processor.
+#[cfg(target_os = "linux")]
+const POLL_RATE: PollRate =
+    PollRate { first: Duration::from_millis(1), longest: Duration::from_millis(4), cost_ratio: 4 };
 
 /// A program that ran as CMD or below it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -61,13 +62,31 @@ pub struct Program {
 }
 
 /// A connection of a program of CMD to an address other than harproxy.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct DirectConnection {
     pub program: String,
     pub to: SocketAddr,
     pub udp: bool,
     /// True if a program of CMD listens at the remote address.
     pub own: bool,
+    /// The evidence of a connection that is known only because the kernel remembers that it closed.
+    pub closed: Option<ClosedEvidence>,
+}
+
+/// The evidence that a closed connection was CMD's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ClosedEvidence {
+    /// Nothing else used the address.
+    Exclusive,
+    /// There were connections to the address before CMD began.
+    Shared,
+}
+
+impl Default for DirectConnection {
+    fn default() -> Self {
+        let to = (Ipv4Addr::UNSPECIFIED, 0).into();
+        DirectConnection { program: String::new(), to, udp: false, own: false, closed: None }
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -107,4 +126,10 @@ impl ProcessWatch {
 #[cfg(not(target_os = "linux"))]
 fn watch(_: u32, _: &WatchPlan, _: &Receiver<()>) -> ProcessReport {
     ProcessReport::default()
+}
+
+/// Returns true if an address belongs to this machine.
+pub(super) fn is_this_machine(ip: IpAddr) -> bool {
+    // The kernel binds sockets only to addresses of its own.
+    ip.is_loopback() || UdpSocket::bind((ip, 0)).is_ok()
 }

@@ -10,15 +10,18 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use indexmap::{IndexMap, IndexSet};
-use procfs::net::{TcpNetEntry, TcpState, UdpNetEntry};
 use procfs::process::{FDTarget, Process};
 
-use super::{DirectConnection, PollRate, ProcessReport, Program, WatchPlan, version};
+use super::closed::{ClosedConnection, ClosedConnections};
+use super::tables::{self, SocketKind};
+use super::{DirectConnection, POLL_RATE, PollRate, ProcessReport, Program, WatchPlan, is_this_machine, version};
 
 /// Maximum number of programs, and of connections, in a report.
 const MAX_REPORTED: usize = 500;
 /// A program uses the proxy if it has one of these variables.
 const PROXIES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
+/// The program of a connection that closed before it was seen.
+const UNKNOWN_PROGRAM: &str = "an unknown program";
 /// The variable that names the harproxy of an environment.
 const RUN_PROXY: &str = "HARPROXY_RUN_PROXY";
 
@@ -42,7 +45,21 @@ struct ProcessTree {
     listening: HashSet<SocketAddr>,
     /// Programs with TCP sockets that closed before their address was read.
     short_lived: IndexSet<String>,
+    /// Connected UDP sockets that are not reported yet.
+    probes: HashMap<u64, UdpProbe>,
+    closed: ClosedConnections,
 }
+
+/// A connected UDP socket. A program that only asks the kernel for a route to an address closes it at once, so it is
+/// traffic only if it stays open.
+struct UdpProbe {
+    socket: PendingSocket,
+    to: SocketAddr,
+    since: Instant,
+}
+
+/// The time for which a UDP socket must stay open to count.
+const PROBE_TIME: Duration = Duration::from_millis(100);
 
 struct KnownProcess {
     process: Process,
@@ -62,32 +79,17 @@ struct PendingSocket {
     wait: u32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum SocketKind {
-    Tcp,
-    Tcp6,
-    Udp,
-    Udp6,
-}
-
 const MAX_TRIES: u32 = 8;
-
-struct TableRow {
-    inode: u64,
-    local: SocketAddr,
-    remote: SocketAddr,
-    listens: bool,
-}
 
 /// Watches a process and its descendants until `stopped` reports the end of the watch.
 pub(super) fn watch(pid: u32, plan: &WatchPlan, stopped: &Receiver<()>) -> ProcessReport {
     let mut tree = ProcessTree::new(pid, plan);
-    let (mut interval, mut cost) = (plan.rate.first, FIRST_COST);
+    let (mut interval, mut cost) = (POLL_RATE.first, FIRST_COST);
     loop {
         let started = Instant::now();
         let has_changed = tree.poll();
         cost = next_cost(cost, started.elapsed());
-        interval = plan.rate.next_interval(interval, cost, has_changed);
+        interval = POLL_RATE.next_interval(interval, cost, has_changed);
         if stopped.recv_timeout(interval) != Err(RecvTimeoutError::Timeout) {
             return tree.into_report();
         }
@@ -122,6 +124,8 @@ impl ProcessTree {
             pending: HashMap::new(),
             listening: HashSet::new(),
             short_lived: IndexSet::new(),
+            probes: HashMap::new(),
+            closed: ClosedConnections::begin(),
         };
         if let Ok(pid) = i32::try_from(pid) {
             tree.add(pid);
@@ -134,10 +138,15 @@ impl ProcessTree {
         let changed = self.update_processes();
         let open = self.find_sockets();
         self.resolve_sockets(&open);
+        self.confirm_probes(&open);
         changed || !self.pending.is_empty()
     }
 
-    fn into_report(self) -> ProcessReport {
+    fn into_report(mut self) -> ProcessReport {
+        for ClosedConnection { server, evidence, .. } in self.closed.finish() {
+            let (program, closed) = (UNKNOWN_PROGRAM.to_owned(), Some(evidence));
+            self.record_connection(DirectConnection { program, to: server, closed, ..DirectConnection::default() });
+        }
         ProcessReport {
             programs: Some(self.programs.into_values().collect()),
             connections: self.connections.into_iter().collect(),
@@ -240,7 +249,11 @@ impl ProcessTree {
         let mut ports = HashSet::new();
         for (network, kind) in &wanted {
             let Some(known) = self.alive.values().find(|known| known.network == *network) else { continue };
-            for line in table(&known.process, *kind) {
+            let rows = tables::read(&known.process, *kind);
+            if !kind.is_udp() {
+                self.closed.find_foreign(&rows, &self.sockets);
+            }
+            for line in rows.into_iter().filter(|row| row.inode != 0) {
                 if line.listens {
                     ports.insert(line.local.port());
                 }
@@ -249,15 +262,18 @@ impl ProcessTree {
                 }
             }
         }
-        let listening = lines.values().filter(|line| line.listens).map(|line| canonical(line.local));
+        let listening = lines.values().filter(|line| line.listens).map(|line| line.local);
         self.listening.extend(listening);
         for (inode, mut socket) in std::mem::take(&mut self.pending) {
             match lines.get(&inode) {
                 Some(line) if line.listens => {}
                 Some(line) if ports.contains(&line.local.port()) => {}
-                Some(line) if line.remote.port() != 0 => self.record_connection(socket, canonical(line.remote)),
+                Some(line) if line.remote.port() != 0 && socket.kind.is_udp() => {
+                    self.probes.insert(inode, UdpProbe { socket, to: line.remote, since: Instant::now() });
+                }
+                Some(line) if line.remote.port() != 0 => self.record_socket(socket, line.remote),
                 _ if !open.contains(&inode) => {
-                    if matches!(socket.kind, SocketKind::Tcp | SocketKind::Tcp6) {
+                    if !socket.kind.is_udp() {
                         self.short_lived.insert(socket.program);
                     }
                 }
@@ -276,14 +292,35 @@ impl ProcessTree {
         }
     }
 
-    fn record_connection(&mut self, socket: PendingSocket, to: SocketAddr) {
-        let is_harproxy = self.plan.own_addresses.iter().any(|own| accepts(own, to));
-        if is_harproxy || self.connections.len() >= MAX_REPORTED {
+    /// Reports UDP sockets that are still open after [`PROBE_TIME`].
+    fn confirm_probes(&mut self, open: &HashSet<u64>) {
+        for (inode, probe) in std::mem::take(&mut self.probes) {
+            if !open.contains(&inode) {
+                continue;
+            }
+            if probe.since.elapsed() >= PROBE_TIME {
+                self.record_socket(probe.socket, probe.to);
+            } else {
+                self.probes.insert(inode, probe);
+            }
+        }
+    }
+
+    fn record_socket(&mut self, socket: PendingSocket, to: SocketAddr) {
+        if self.connections.len() >= MAX_REPORTED {
             return;
         }
-        let own = to.ip().is_loopback() && self.listening.iter().any(|addr| accepts(addr, to));
-        let udp = matches!(socket.kind, SocketKind::Udp | SocketKind::Udp6);
-        self.connections.insert(DirectConnection { program: socket.program, to, udp, own });
+        let udp = socket.kind.is_udp();
+        self.record_connection(DirectConnection { program: socket.program, to, udp, ..DirectConnection::default() });
+    }
+
+    fn record_connection(&mut self, connection: DirectConnection) {
+        let to = connection.to;
+        if self.plan.own_addresses.iter().any(|own| accepts(own, to)) {
+            return;
+        }
+        let own = self.listening.iter().any(|addr| accepts(addr, to)) && is_this_machine(to.ip());
+        self.connections.insert(DirectConnection { own, ..connection });
     }
 }
 
@@ -304,37 +341,6 @@ fn socket_kind(pid: i32, fd: i32) -> rustix::io::Result<Option<SocketKind>> {
         b"UDPv6\0" => Some(SocketKind::Udp6),
         _ => None,
     })
-}
-
-/// Reads a connection table in the network namespace of a process. Sockets without an owner are left out.
-fn table(process: &Process, kind: SocketKind) -> Vec<TableRow> {
-    let tcp = |entries: Vec<TcpNetEntry>| -> Vec<TableRow> {
-        let row = |TcpNetEntry { inode, local_address: local, remote_address: remote, state, .. }| {
-            let listens = state == TcpState::Listen;
-            (inode != 0 && state != TcpState::SynRecv).then_some(TableRow { inode, local, remote, listens })
-        };
-        entries.into_iter().filter_map(row).collect()
-    };
-    let udp = |entries: Vec<UdpNetEntry>| -> Vec<TableRow> {
-        let row = |UdpNetEntry { inode, local_address: local, remote_address: remote, .. }| TableRow {
-            inode,
-            local,
-            remote,
-            listens: false,
-        };
-        entries.into_iter().map(row).collect()
-    };
-    match kind {
-        SocketKind::Tcp => process.tcp().map(tcp),
-        SocketKind::Tcp6 => process.tcp6().map(tcp),
-        SocketKind::Udp => process.udp().map(udp),
-        SocketKind::Udp6 => process.udp6().map(udp),
-    }
-    .unwrap_or_default()
-}
-
-fn canonical(addr: SocketAddr) -> SocketAddr {
-    SocketAddr::new(addr.ip().to_canonical(), addr.port())
 }
 
 fn file_name(path: &Path) -> Option<String> {
@@ -377,9 +383,14 @@ fn is_cleared(process: &Process, proxy: &str) -> Option<bool> {
     cleared(&environment, proxy)
 }
 
+/// Returns true if a line is `NAME=value`. The title of a process, such as `chromium --type=gpu-process`, is not.
+fn is_variable(line: &[u8]) -> bool {
+    line.iter().position(|byte| *byte == b'=').is_some_and(|end| !line[..end].iter().any(u8::is_ascii_whitespace))
+}
+
 fn cleared(environment: &[u8], proxy: &str) -> Option<bool> {
     let lines = || environment.split(|byte| *byte == 0).filter(|line| !line.is_empty());
-    if (lines().next().is_none() && !environment.is_empty()) || lines().any(|line| !line.contains(&b'=')) {
+    if (lines().next().is_none() && !environment.is_empty()) || !lines().all(is_variable) {
         return None;
     }
     let value = |name: &str| lines().find_map(|line| line.strip_prefix(name.as_bytes())?.strip_prefix(b"="));
@@ -397,13 +408,13 @@ mod tests {
     const PROXY: &str = "http://127.0.0.1:8899";
 
     fn plan() -> WatchPlan {
-        WatchPlan { proxy: PROXY.to_owned(), own_addresses: Vec::new(), rate: PollRate::LOW }
+        WatchPlan { proxy: PROXY.to_owned(), own_addresses: Vec::new() }
     }
 
     #[test]
     fn interval_grows_without_changes_and_limits_the_cost() {
         let ms = Duration::from_millis;
-        let rate = PollRate::LOW;
+        let rate = PollRate { first: ms(5), longest: ms(100), cost_ratio: 20 };
         let mut interval = rate.first;
         let mut all = Vec::new();
         for _ in 0..12 {
@@ -429,6 +440,7 @@ mod tests {
             ("HTTPS_PROXY=http://corp:3128\0", Some(true)),
             ("HTTPS_PROXY=http://127.0.0.1:7\0HARPROXY_RUN_PROXY=http://127.0.0.1:7\0", None),
             ("postgres: writer process\0\0\0", None),
+            ("/usr/lib/chromium/chromium --type=gpu-process --lang=en\0\0\0", None),
             ("\0\0\0", None),
         ] {
             assert_eq!(cleared(environment.as_bytes(), PROXY), expected, "{environment:?}");

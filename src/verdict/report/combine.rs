@@ -38,6 +38,12 @@ pub fn combine(reports: Vec<(String, Report)>, fail_on: Option<&SeverityOverride
         counts: reports.iter().map(|(_, report)| &report.verdict.counts).sum(),
         findings: findings(&reports),
         fixtures: fixtures(&reports),
+        observation: reports.iter().filter_map(|(_, report)| report.verdict.observation.clone()).reduce(
+            |mut all, one| {
+                all.extend(&one);
+                all
+            },
+        ),
         duration_ms: reports.iter().map(|(_, report)| lasted(report, began)).max().unwrap_or_default(),
     };
     let unused = unused(&reports, &verdict);

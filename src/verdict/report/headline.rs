@@ -105,6 +105,17 @@ pub(super) fn tally(verdict: &Verdict) -> String {
         let (used, entries) = used(verdict);
         let upstream = many(counts.upstream_connections, "upstream connection", "upstream connections");
         let _ = write!(tally, "; {used} of {} used; {upstream}", many(entries as u64, "entry", "entries"));
+        if counts.local_connections > 0 {
+            let _ = write!(tally, ", {} local", counts.local_connections);
+        }
+    }
+    let has_bypass = verdict.findings.iter().any(|finding| finding.check == CheckId::BYPASS);
+    match &verdict.observation {
+        Some(observation) if !observation.sampled => {
+            tally += "; connections past the proxy: not observed on this system";
+        }
+        Some(_) if !has_bypass => tally += "; no connection past the proxy was seen (sampled)",
+        _ => {}
     }
     tally
 }

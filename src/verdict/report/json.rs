@@ -11,7 +11,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::{Report, Shard};
 use crate::verdict::request::RequestRow;
-use crate::verdict::{Counts, Finding, FixtureUse, RunMode, StatusSource, Verdict};
+use crate::verdict::{Counts, Finding, FixtureUse, Observation, RunMode, StatusSource, Verdict};
 
 /// The name and version of the schema.
 pub const SCHEMA: &str = "harproxy.report/1";
@@ -53,6 +53,8 @@ struct Document<'a> {
     counts: Cow<'a, Counts>,
     fixtures: Vec<FixtureSummary>,
     findings: Cow<'a, [Finding]>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    observation: Option<Cow<'a, Observation>>,
     #[serde(default)]
     requests: Cow<'a, [RequestRow]>,
     #[serde(default)]
@@ -91,6 +93,7 @@ pub fn render(report: &Report) -> String {
         counts: Cow::Borrowed(&verdict.counts),
         fixtures: verdict.fixtures.iter().map(used).collect(),
         findings: (&verdict.findings).into(),
+        observation: verdict.observation.as_ref().map(Cow::Borrowed),
         requests: requests.into(),
         more_requests: *more_requests,
     };
@@ -121,6 +124,7 @@ pub fn read(json: &[u8]) -> Result<Report, ReadError> {
             findings: document.findings.into_owned(),
             fixtures: document.fixtures.into_iter().map(|used| used.fixture).collect(),
             duration_ms: document.duration_ms,
+            observation: document.observation.map(Cow::into_owned),
         },
         status: document.status,
         source: document.source,

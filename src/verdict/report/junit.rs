@@ -187,6 +187,7 @@ fn properties(report: &Report) -> Vec<(&'static str, String)> {
         ("source", name_in_reports(report.source)),
         ("requests", counts.requests.to_string()),
         ("upstreamConnections", counts.upstream_connections.to_string()),
+        ("localConnections", counts.local_connections.to_string()),
     ];
     if !report.command.is_empty() {
         properties.push(("command", one_line(&report.command).into_owned()));

@@ -100,6 +100,9 @@ fn counts(verdict: &Verdict) -> String {
         let (used, entries) = headline::used(verdict);
         columns.push(("entries used", format!("{used} of {entries}")));
         columns.push(("upstream connections", counts.upstream_connections.to_string()));
+        if counts.local_connections > 0 {
+            columns.push(("local connections", counts.local_connections.to_string()));
+        }
     }
     columns.push(("time", took(Duration::from_millis(*duration_ms))));
     let row = |cells: &[&str]| format!("| {} |\n", cells.join(" | "));

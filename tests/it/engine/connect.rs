@@ -1,6 +1,6 @@
 //! CONNECT tunnels and the protocols inside them.
 
-use harproxy_proxy::ConnectionEvent;
+use harproxy_proxy::{ConnectionEvent, HandshakeRefusal};
 use harproxy_tls::authority::Alpn;
 
 use super::stage::{EngineSettings, TestEngine};
@@ -140,9 +140,9 @@ fn refused_certificate_is_an_event() {
     client.ca = other_ca();
     client.try_send(TestRequest::new("GET", "https://pinned.test/")).unwrap_err();
     match stage.next_event() {
-        ConnectionEvent::TlsRefused { to, reason } => {
+        ConnectionEvent::TlsRefused { to, refusal: HandshakeRefusal { reason, is_distrust }, .. } => {
             assert_eq!(to.to_string(), "https://pinned.test");
-            assert!(reason.contains("UnknownCA") && reason.contains("does not trust"), "{reason}");
+            assert!(reason.contains("UnknownCA") && reason.contains("does not trust") && is_distrust, "{reason}");
         }
         other => panic!("{other:?}"),
     }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
 
-use ::http::header::{CONNECTION, HOST, PROXY_AUTHORIZATION, TRANSFER_ENCODING};
+use ::http::header::{CONNECTION, HOST, PROXY_AUTHORIZATION, TRANSFER_ENCODING, USER_AGENT};
 use ::http::uri::PathAndQuery;
 use ::http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::{Body as _, Incoming};
@@ -48,6 +48,7 @@ pub(crate) struct HttpConnection {
 /// A CONNECT that was answered with 200.
 pub(crate) struct GrantedConnect {
     pub(crate) to: Origin,
+    pub(crate) user_agent: Option<String>,
     pub(crate) connection: Connection,
     pub(crate) target: TunnelTarget,
 }
@@ -151,8 +152,9 @@ impl HttpConnection {
                 Tunnel::Refuse(response) => return Ok(Ok(response)),
             },
         };
+        let user_agent = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let upgrade = hyper::upgrade::on(&mut request);
-        *lock(&self.granted) = Some((GrantedConnect { to, connection, target }, upgrade));
+        *lock(&self.granted) = Some((GrantedConnect { to, user_agent, connection, target }, upgrade));
         Ok(Ok(Response::default()))
     }
 

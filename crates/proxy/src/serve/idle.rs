@@ -13,15 +13,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use crate::handler::HandshakeRefusal;
 use crate::limits::ClientTimeouts;
 use harproxy_support::sync::lock;
 
 /// A client that closes its connection within this time of the TLS handshake, without a request, has rejected the
 /// certificate: Node.js and some others complete the handshake first and send no alert.
 const REJECTS_WITHIN: Duration = Duration::from_secs(1);
-
-/// The reason in the event of such a client.
-pub(crate) const CLOSED_AFTER_HANDSHAKE: &str = "the client closed the connection when it had seen the certificate";
 
 /// The next event on an inactive connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +36,7 @@ pub(crate) struct IdleTracker {
     created: Instant,
     activity: Mutex<Activity>,
     /// The TLS alert or the close by which the client rejected the certificate.
-    rejection: OnceLock<String>,
+    rejection: OnceLock<HandshakeRefusal>,
     /// The character in a URL for which hyper will refuse the request.
     pub(crate) invalid_character: OnceLock<String>,
     /// Notified by every flush of the connection.
@@ -96,8 +94,8 @@ impl IdleTracker {
     }
 
     /// The reason if the client rejected the certificate after the handshake.
-    pub(crate) fn tls_rejection(&self) -> Option<&str> {
-        self.rejection.get().filter(|_| !self.had_request()).map(String::as_str)
+    pub(crate) fn tls_rejection(&self) -> Option<&HandshakeRefusal> {
+        self.rejection.get().filter(|_| !self.had_request())
     }
 
     /// The event that the connection waits for, and the time limit; `None` while a request is being answered.
@@ -124,14 +122,15 @@ impl IdleTracker {
 
     /// Called when the client closed the connection, or it failed.
     pub(crate) fn on_close(&self, error: Option<&io::Error>) {
-        let tls = error.and_then(|error| error.get_ref()?.downcast_ref::<rustls::Error>());
-        match tls {
+        let is_alert = |error: &&io::Error| {
+            let tls = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+            matches!(tls, Some(rustls::Error::AlertReceived(_)))
+        };
+        match error.filter(is_alert) {
             _ if self.had_request() => {}
-            Some(alert @ rustls::Error::AlertReceived(_)) => drop(self.rejection.set(alert.to_string())),
-            _ if self.created.elapsed() < REJECTS_WITHIN => {
-                drop(self.rejection.set(CLOSED_AFTER_HANDSHAKE.to_owned()));
-            }
-            _ => {}
+            Some(alert) => drop(self.rejection.set(HandshakeRefusal::from_error(alert))),
+            None if self.created.elapsed() < REJECTS_WITHIN => drop(self.rejection.set(HandshakeRefusal::closed())),
+            None => {}
         }
     }
 }

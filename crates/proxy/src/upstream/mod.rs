@@ -33,6 +33,7 @@ pub use head::HostStays;
 pub use plan::{Mapping, Step, Timeouts, UpstreamPlan, UpstreamProxy};
 pub use pool::ClientPool;
 pub(crate) use reserve::{H2, HTTP1};
+pub use tcp::is_own_port;
 
 use crate::origin::Origin;
 use harproxy_tls::authority::Alpn;
@@ -48,6 +49,8 @@ pub struct Upstream {
     shared: SharedPool,
     /// Number of connections opened.
     opened: AtomicU64,
+    /// Number of them to loopback addresses.
+    opened_local: AtomicU64,
     timeouts: Timeouts,
 }
 
@@ -71,8 +74,8 @@ impl Upstream {
     }
 
     fn new(route: Route, timeouts: Timeouts) -> Self {
-        let (shared, opened) = (SharedPool::default(), AtomicU64::new(0));
-        Upstream { route, shared, opened, timeouts }
+        let (opened, opened_local) = Default::default();
+        Upstream { route, shared: SharedPool::default(), opened, opened_local, timeouts }
     }
 
     /// Excludes the engine's own ports as upstream proxies: requests would loop.
@@ -168,6 +171,12 @@ impl Upstream {
     #[must_use]
     pub fn opened(&self) -> u64 {
         self.opened.load(Ordering::Relaxed)
+    }
+
+    /// Returns the number of connections opened to loopback addresses.
+    #[must_use]
+    pub fn opened_local(&self) -> u64 {
+        self.opened_local.load(Ordering::Relaxed)
     }
 }
 

@@ -86,6 +86,8 @@ impl Upstream {
         let mut dialled = opened.map_err(|_| self.timed_out(Step::Connect, to, self.route.proxy(to)))??;
         let tcp = began.elapsed().saturating_sub(dialled.timings.dns.unwrap_or_default());
         dialled.timings.tcp = Some(tcp);
+        let is_local = dialled.remote.is_some_and(|remote| remote.ip().to_canonical().is_loopback());
+        self.opened_local.fetch_add(u64::from(is_local), Ordering::Relaxed);
         dialled.id = self.opened.fetch_add(1, Ordering::Relaxed) + 1;
         tracing::debug!(connection = dialled.id, %to, remote = ?dialled.remote, ?tcp, "upstream connection opened");
         Ok(dialled)

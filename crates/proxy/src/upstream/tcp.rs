@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
@@ -13,6 +14,20 @@ use harproxy_http::url::is_localhost;
 
 /// Head start of an address before the next one is tried too (RFC 8305 section 5).
 const STAGGER: Duration = Duration::from_millis(250);
+
+/// The local ports of the connections that this process opened, as a set of bits.
+static OWN_PORTS: [AtomicU64; 1024] = [const { AtomicU64::new(0) }; 1024];
+
+fn port_bit(port: u16) -> u64 {
+    1 << (port % 64)
+}
+
+/// Returns true if this process opened a connection upstream from this local port. The port may be another program's by
+/// now.
+#[must_use]
+pub fn is_own_port(port: u16) -> bool {
+    OWN_PORTS[usize::from(port / 64)].load(Ordering::Relaxed) & port_bit(port) != 0
+}
 
 /// The addresses of `host`, and the duration of the lookup if there was one.
 pub(super) async fn resolve(host: &str, port: u16) -> Result<(Vec<SocketAddr>, Option<Duration>), UpstreamError> {
@@ -45,6 +60,9 @@ pub(super) async fn connect(addrs: Vec<SocketAddr>) -> io::Result<TcpStream> {
         tokio::select! {
             Some(attempt) = attempts.join_next() => match attempt {
                 Ok(Ok(stream)) => {
+                    if let Ok(local) = stream.local_addr() {
+                        OWN_PORTS[usize::from(local.port() / 64)].fetch_or(port_bit(local.port()), Ordering::Relaxed);
+                    }
                     stream.set_nodelay(true)?;
                     return Ok(stream);
                 }

@@ -14,7 +14,7 @@ use crate::cli::run::{About, End, Run};
 use crate::cli::summary;
 use crate::cli::ui::{self, Ui};
 use crate::record::{CmdEnd, RecordPlan, Recorder, RecordingResult, Volatile};
-use crate::verdict::RunMode;
+use crate::verdict::{RunMode, Severity};
 use harproxy_matching::MatchRule;
 use harproxy_proxy::upstream::{Upstream, UpstreamPlan};
 use harproxy_tls::authority::Authority;
@@ -73,6 +73,7 @@ async fn serve(run: &mut Run<'_>, recorder: &Arc<Recorder>, authority: Arc<Autho
         may_match: &may_match,
         may_match_origin: &may_match_origin,
         recorded_at: None,
+        bypass_severity: Severity::Warning,
     };
     let handler = recorder.handler(&run.bus);
     run.serve(handler, authority, &about).await

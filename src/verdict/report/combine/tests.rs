@@ -59,6 +59,7 @@ fn shard(second: u8, findings: Vec<Finding>, fixtures: Vec<FixtureUse>) -> Repor
         findings,
         fixtures,
         duration_ms: 1500,
+        observation: None,
     };
     let (status, source) = crate::verdict::exit_status(&verdict, Some(0));
     Report {

@@ -74,6 +74,7 @@ fn report(text: &str) -> Report {
                 sha256: None,
             }],
             duration_ms: 5,
+            observation: None,
         },
         status: 1,
         source: StatusSource::Verdict,

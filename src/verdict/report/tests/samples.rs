@@ -36,6 +36,7 @@ pub(super) fn passed() -> Verdict {
             sha256: None,
         }],
         duration_ms: 1234,
+        observation: None,
     }
 }
 
@@ -100,6 +101,7 @@ pub(super) fn failed() -> Verdict {
             },
         ],
         duration_ms: 5,
+        observation: None,
     }
 }
 
@@ -113,6 +115,7 @@ pub(super) fn nothing_recorded() -> Verdict {
         }],
         fixtures: vec![],
         duration_ms: 70,
+        observation: None,
     }
 }
 
@@ -123,6 +126,7 @@ pub(super) fn recorded() -> Verdict {
         findings: vec![],
         fixtures: vec![],
         duration_ms: 70,
+        observation: None,
     }
 }
 
