@@ -33,6 +33,8 @@ pub(super) struct Candidate {
     pub(super) headers: FieldHashes,
     pub(super) condition: Condition,
     pub(super) status: i32,
+    /// Client and server answered each other while the request was still being sent.
+    pub(super) is_stream: bool,
     /// The `Location` of a redirect.
     pub(super) location: Option<Box<str>>,
     /// The values of the `--match-header` names, in their order.
@@ -96,6 +98,7 @@ impl Candidate {
             headers: FieldHashes::of_entry(&entry.request.headers, rules.score_all_headers),
             condition: Condition::of(entry),
             status: entry.response.status,
+            is_stream: entry.is_stream(),
             location: redirects::location(entry).map(String::into_boxed_str),
             required: rules.match_headers.iter().map(values).collect(),
             content: match &entry.response.content.stored {
@@ -294,6 +297,8 @@ pub(super) fn read_recorded(fixture: &Fixture, at: usize, entry: &Entry, rules: 
     }
     let Some(body) = &entry.request.post_data else { return without };
     let payload = match fixture.payload(at, body) {
+        // Of a payload that was cut, nothing may have been kept.
+        Ok(payload) if body.truncated.is_some() => payload,
         Ok(Payload::Empty) => return without,
         Ok(Payload::NotRecorded) => return RecordedPayload::Any,
         Ok(payload) => payload,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use ::http::{Request, Response};
 use futures_util::future::BoxFuture;
 use hyper::body::Incoming;
+use tokio_util::sync::CancellationToken;
 
 use crate::body::Body;
 use crate::origin::{Origin, Session};
@@ -21,6 +22,8 @@ pub struct Connection {
     pub peer: SocketAddr,
     /// The session, and the upstream connections that this client connection may use.
     pub pool: ClientPool,
+    /// Cancelled when the engine drains: a response without an end should end now.
+    pub draining: CancellationToken,
 }
 
 impl Connection {
