@@ -145,11 +145,14 @@ impl ExchangeTap {
         let response = &answer.response;
         let version = WireVersion::from(response.version());
         let reason = reason(response.status(), response.extensions().get());
-        let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        if is_upgrade {
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             self.add_finding(findings::websocket(self.line(), response.headers()));
         }
-        let hop = if is_upgrade { HopFields::KeepUpgrade } else { HopFields::Drop };
+        let hop = match response.status() {
+            StatusCode::SWITCHING_PROTOCOLS => HopFields::KeepUpgrade,
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED => HopFields::KeepChallenge,
+            _ => HopFields::Drop,
+        };
         let head_size = match version {
             WireVersion::Http2 => -1,
             _ => {
