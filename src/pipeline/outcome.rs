@@ -50,14 +50,18 @@ impl Outcome {
         self.findings.iter().any(|finding| finding.check == *check)
     }
 
+    fn cannot_be_replayed(&self) -> bool {
+        self.has_finding(&CheckId::WEBSOCKET) || self.has_finding(&CheckId::STREAM)
+    }
+
     /// The value of the `x-harproxy` header; `None` if the response has none.
     #[must_use]
     pub fn mark(&self) -> Option<HeaderValue> {
         let mark = match self.result? {
             ResultKind::Served => return self.entry_mark(),
             ResultKind::Miss => "miss",
-            // A WebSocket in scope has no entry that could answer it.
-            ResultKind::Refused if self.has_finding(&CheckId::WEBSOCKET) => "miss",
+            // No entry could answer a WebSocket or a stream in scope.
+            ResultKind::Refused if self.cannot_be_replayed() => "miss",
             ResultKind::Refused => return None,
             ResultKind::OutOfScope => "out-of-scope",
             ResultKind::Noise if self.source == SourceKind::None => "noise",
@@ -106,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn mark_of_a_refused_request_says_miss_for_a_websocket_alone() {
+    fn mark_of_a_refused_request_says_miss_when_it_cannot_be_replayed() {
         let mut outcome = Outcome::default();
         outcome.decide(ResultKind::Refused, SourceKind::None);
         assert_eq!(mark(&outcome), None);

@@ -76,7 +76,8 @@ async fn tap_response(tap: Arc<ExchangeTap>, answer: upstream::Answer, method: &
         return answer.response.map(Body::boxed);
     }
     let (head, body) = answer.response.into_parts();
-    let response_tap = ResponseTap::new(tap, ContentHeaders::of(&head.headers), body.size_hint().exact());
+    let (headers, length) = (ContentHeaders::of(&head.headers), body.size_hint().exact());
+    let response_tap = ResponseTap::new(tap, head.status, headers, length);
     let body = ObservedBody::new(Body::boxed(body), Box::new(response_tap)).buffer().await;
     Response::from_parts(head, Body::boxed(body))
 }

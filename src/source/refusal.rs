@@ -86,15 +86,24 @@ impl Refusal {
         let mut refusal = Refusal::new(CheckId::WEBSOCKET, title, request.line(), explanation);
         refusal.member("kind", "websocket");
         refusal.place = recorded;
-        // Excluding it from the scope would fail the run.
-        let passthrough = format!(
-            "pass it on to its server with `--passthrough {}`",
-            harproxy_support::shell_quote::word(&exact_glob(request.url))
-        );
         refusal.hint = Some(match allowing {
-            Some(list) => format!("list WebSockets without failing the run with `--fail-on {list}`, or {passthrough}"),
-            None => format!("ignore it, as it does not fail the run, or {passthrough}"),
+            Some(list) => format!("{}; if CMD does without it, `--fail-on {list}` only lists it", passthrough(request)),
+            None => passthrough(request),
         });
+        refusal
+    }
+
+    /// Refuses an exchange whose client and server answered each other while the request was still being sent.
+    pub(super) fn stream(request: &RequestView<'_>, recorded: EntryPlace) -> Self {
+        let explanation = format!(
+            "{recorded} is a stream in both directions, which cannot be replayed yet: its server answered before the \
+             request had ended, and its client may wait for that"
+        );
+        let title = "a stream in both directions cannot be replayed yet";
+        let mut refusal = Refusal::new(CheckId::STREAM, title, request.line(), explanation);
+        refusal.member("kind", "stream");
+        refusal.place = Some(recorded);
+        refusal.hint = Some(passthrough(request));
         refusal
     }
 
@@ -250,6 +259,12 @@ pub(super) fn is_noise(url: &NormalUrl) -> bool {
 /// The path of the icon that browsers request from every origin.
 const FAVICON: &str = "/favicon.ico";
 
+/// Returns the advice to send a request to its server. Excluding it from the scope would fail the run.
+fn passthrough(request: &RequestView<'_>) -> String {
+    let glob = exact_glob(request.url);
+    format!("pass it on to its server with `--passthrough {}`", harproxy_support::shell_quote::word(&glob))
+}
+
 /// Returns the glob of this URL with any query.
 fn exact_glob(url: &NormalUrl) -> String {
     let parts = url.parts();
@@ -366,7 +381,7 @@ mod tests {
                 finding.hint.unwrap()
             };
             let listed = remedy(None);
-            assert!(listed.starts_with("ignore it"), "{listed}");
+            assert!(listed.starts_with("pass it on"), "{listed}");
             assert!(
                 listed.contains(&format!("`--passthrough {}`", harproxy_support::shell_quote::word(glob))),
                 "{listed}"

@@ -16,6 +16,7 @@ mod crash_safety;
 mod damaged_fixtures;
 mod doctor;
 mod engine;
+mod event_streams;
 mod findings;
 mod fixtures;
 mod foreign_hars;

@@ -45,6 +45,8 @@ pub enum RecordedPayload {
         bytes: Digest,
         /// The length of the whole payload, if it is known.
         total: Option<u64>,
+        /// The boundary of a multipart payload. Clients choose another one for each request, so it does not count.
+        boundary: Option<Box<str>>,
     },
     /// The payload can't be read. The text says why.
     Unreadable(String),
@@ -76,13 +78,20 @@ impl RecordedPayload {
             if let Some(template) = template {
                 return Ok(RecordedPayload::Template(Box::new(template)));
             }
+            if let Some(CutLengths { kept, total }) = cut {
+                let boundary = boundary(content_type).map(String::into_boxed_str);
+                let digest = digest_without(&bytes, boundary.as_deref());
+                let kept = usize::try_from(kept).unwrap_or(usize::MAX);
+                return Ok(RecordedPayload::Cut { kept, bytes: digest, total, boundary });
+            }
             (Sha256::digest(&bytes).into(), rules.meaning(content_type, &bytes))
         } else {
             digest_recorded(read, content_type)?
         };
         Ok(match cut {
             Some(CutLengths { kept, total }) => {
-                RecordedPayload::Cut { kept: usize::try_from(kept).unwrap_or(usize::MAX), bytes, total }
+                let kept = usize::try_from(kept).unwrap_or(usize::MAX);
+                RecordedPayload::Cut { kept, bytes, total, boundary: None }
             }
             None => RecordedPayload::Complete { bytes, meaning },
         })
@@ -104,6 +113,10 @@ impl RecordedPayload {
     ) -> Option<PlaceholderScore> {
         match self {
             RecordedPayload::Template(template) if !sent.is_empty() => template.score(sent, rules, values),
+            // The rest of a payload that was cut is unknown. An entry with the whole payload is preferred.
+            RecordedPayload::Cut { .. } => {
+                self.equals(sent, rules).then(|| PlaceholderScore { unknown: 1, ..PlaceholderScore::default() })
+            }
             plain => plain.equals(sent, rules).then(PlaceholderScore::default),
         }
     }
@@ -132,18 +145,41 @@ impl RecordedPayload {
             RecordedPayload::Complete { bytes, meaning } => {
                 sent.digests().contains(bytes) || (meaning.is_some() && *meaning == sent.meaning(rules))
             }
-            RecordedPayload::Cut { kept, bytes, total } => match sent.digested() {
+            RecordedPayload::Cut { kept, bytes, total, boundary: recorded } => match sent.digested() {
                 Some(digested) => digested.begins_with(*kept as u64, bytes, *total),
                 None => {
+                    let boundary = recorded.as_ref().and_then(|_| boundary(&sent.content_type()));
                     let fits = |body: &[u8]| {
                         total.is_none_or(|total| body.len() as u64 == total)
-                            && body.get(..*kept).is_some_and(|start| Digest::from(Sha256::digest(start)) == *bytes)
+                            && body
+                                .get(..*kept)
+                                .is_some_and(|start| digest_without(start, boundary.as_deref()) == *bytes)
                     };
                     fits(sent.decoded()) || fits(sent.raw())
                 }
             },
         }
     }
+}
+
+/// Returns the boundary of a multipart payload.
+fn boundary(content_type: &str) -> Option<String> {
+    let media = MediaType::parse(content_type);
+    media.parameter("boundary").filter(|_| media.is_multipart()).map(str::to_owned)
+}
+
+/// Returns the digest of bytes without the boundary.
+fn digest_without(bytes: &[u8], boundary: Option<&str>) -> Digest {
+    let Some(boundary) = boundary.map(str::as_bytes).filter(|boundary| !boundary.is_empty()) else {
+        return Sha256::digest(bytes).into();
+    };
+    let (mut digest, mut start) = (Sha256::new(), 0);
+    for at in memchr::memmem::find_iter(bytes, boundary) {
+        digest.update(&bytes[start..at]);
+        start = at + boundary.len();
+    }
+    digest.update(&bytes[start..]);
+    digest.finalize().into()
 }
 
 /// A recorded payload with placeholders, as each `--match-body` compares it.

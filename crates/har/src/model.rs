@@ -2,6 +2,9 @@
 //!
 //! Fields have the meanings of HAR 1.2. Sizes are in bytes, times in milliseconds. `-1` or `None` means unknown.
 
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use harproxy_http::Headers;
@@ -26,10 +29,58 @@ pub struct Entry {
     pub server_ip: Option<String>,
     /// `connection`, the number of the upstream connection.
     pub connection: Option<String>,
-    /// `_harproxy`: data that HAR has no members for (`error`, `informational`), if any.
+    /// `_harproxy`: data that HAR has no members for (`error`, `informational`, `stream`, `chunks`), if any.
     pub harproxy: Option<Map<String, Value>>,
     /// All other members, including `cache` and `pageref`.
     pub extras: Extras,
+}
+
+/// A part of a streamed response that arrived at one time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chunk {
+    /// Milliseconds since the head of the response.
+    pub at_ms: u64,
+    /// The number of lines or messages that it completed.
+    pub units: u64,
+}
+
+/// The most chunks of a response that are recorded.
+pub const MAX_CHUNKS: usize = 10_000;
+
+/// Writes chunks as one word each, `MILLISECONDS:UNITS`: one line, however many there are.
+///
+/// ```
+/// use harproxy_har::model::{Chunk, chunks_text};
+/// assert_eq!(chunks_text(&[Chunk { at_ms: 0, units: 2 }, Chunk { at_ms: 105, units: 4 }]), "0:2 105:4");
+/// ```
+#[must_use]
+pub fn chunks_text(chunks: &[Chunk]) -> String {
+    let mut text = String::new();
+    for Chunk { at_ms, units } in chunks {
+        let space = if text.is_empty() { "" } else { " " };
+        // Writing to a string never fails.
+        let _ = write!(text, "{space}{at_ms}:{units}");
+    }
+    text
+}
+
+impl Entry {
+    /// Returns true if client and server answered each other while the request was still being sent.
+    #[must_use]
+    pub fn is_stream(&self) -> bool {
+        self.harproxy.as_ref().and_then(|own| own.get("stream")?.as_bool()).unwrap_or_default()
+    }
+
+    /// Returns the chunks in which the response arrived. None if they were not recorded or are malformed.
+    #[must_use]
+    pub fn chunks(&self) -> Vec<Chunk> {
+        let chunk = |word: &str| {
+            let (at_ms, units) = word.split_once(':')?;
+            Some(Chunk { at_ms: at_ms.parse().ok()?, units: units.parse().ok()? })
+        };
+        let text = self.harproxy.as_ref().and_then(|own| own.get("chunks")?.as_str()).unwrap_or_default();
+        text.split_whitespace().take(MAX_CHUNKS).map(chunk).collect::<Option<_>>().unwrap_or_default()
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -114,12 +165,25 @@ pub enum Storage {
 /// `_truncated`: the reason and sizes of a truncated payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Truncated {
-    /// `client-left`, `upstream-died` or `max-body`.
+    /// One of the reasons below, or `undecodable`.
     pub reason: String,
     /// The number of recorded bytes.
     pub kept: u64,
     /// The number of received or announced bytes. `None` if unknown.
     pub total: Option<u64>,
+}
+
+impl Truncated {
+    /// The client closed the connection.
+    pub const CLIENT_LEFT: &'static str = "client-left";
+    /// The server closed the connection.
+    pub const UPSTREAM_DIED: &'static str = "upstream-died";
+    /// The recording ended.
+    pub const INTERRUPTED: &'static str = "interrupted";
+    /// The payload is longer than `--max-body`.
+    pub const MAX_BODY: &'static str = "max-body";
+    /// The server sent all of its response before it had read the request, and did not read the rest.
+    pub const ANSWERED_EARLY: &'static str = "answered-early";
 }
 
 /// `timings` in milliseconds. `None` (−1 in the file) for a phase that did not happen.

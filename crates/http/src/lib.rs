@@ -6,6 +6,7 @@
 pub mod coding;
 pub mod cookies;
 pub mod escape;
+pub mod events;
 pub mod headers;
 pub mod jwt;
 pub mod media;
@@ -14,6 +15,7 @@ pub mod problem;
 pub mod url;
 pub mod volatile;
 
+pub use events::StreamFormat;
 pub use headers::{Header, Headers};
 pub use media::MediaType;
 pub use url::NormalUrl;

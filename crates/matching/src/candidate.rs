@@ -37,6 +37,8 @@ pub(super) struct Candidate {
     pub(super) credentials: Credentials,
     pub(super) condition: Condition,
     pub(super) status: i32,
+    /// Client and server answered each other while the request was still being sent.
+    pub(super) is_stream: bool,
     /// The `Location` of a redirect.
     pub(super) location: Option<Box<str>>,
     /// The values of the headers of the match key, in the order of their names; empty if it has none of them.
@@ -104,6 +106,7 @@ impl Candidate {
             credentials: Credentials::of_entry(sent, &form.redaction),
             condition: Condition::of(entry),
             status: entry.response.status,
+            is_stream: entry.is_stream(),
             location: redirects::location(entry).map(String::into_boxed_str),
             required: rules.match_headers.iter().filter(|_| has_required).map(values).collect(),
             content: match &entry.response.content.stored {
@@ -319,6 +322,8 @@ pub(super) fn read_recorded(fixture: &Fixture, at: usize, entry: &Entry, rules: 
     }
     let Some(body) = &entry.request.post_data else { return without };
     let payload = match fixture.payload(at, body) {
+        // Of a payload that was cut, nothing may have been kept.
+        Ok(payload) if body.truncated.is_some() => payload,
         Ok(Payload::Empty) => return without,
         Ok(Payload::NotRecorded) => return RecordedPayload::Any,
         Ok(payload) => payload,

@@ -154,6 +154,15 @@ impl Matcher {
         groups.is_empty() || groups.iter().any(|group| group.needs_body)
     }
 
+    /// Returns the first candidate that is a stream, if there is one, and marks it as used: a request whose payload is
+    /// still being sent can't be answered when another candidate may match it.
+    #[must_use]
+    pub fn take_stream(&self, lookup: &Lookup<'_>) -> Option<EntryRef> {
+        let stream = self.load(lookup).into_iter().flat_map(|group| &group.candidates).find(|one| one.is_stream)?;
+        self.used.insert(stream.ordinal);
+        Some(stream.at)
+    }
+
     /// Returns a digester for a payload that is too long for memory. `None` if the comparison needs the whole payload
     /// (`--match-body json` and `form`, `--ignore-body`).
     #[must_use]

@@ -110,7 +110,8 @@ impl ClientConnection {
 
     /// The connection for handlers, with the session of a request or tunnel.
     pub(crate) fn with_session(&self, session: Session) -> Connection {
-        Connection { id: self.id, peer: self.peer, pool: self.pool.with_session(session) }
+        let (pool, draining) = (self.pool.with_session(session), self.stop.drain.clone());
+        Connection { id: self.id, peer: self.peer, pool, draining }
     }
 
     /// Reports an event that belongs to no request.

@@ -8,6 +8,7 @@ use ::http::{Request, Response};
 use futures_util::future::BoxFuture;
 use hyper::body::Incoming;
 use rustls::AlertDescription;
+use tokio_util::sync::CancellationToken;
 
 use crate::body::Body;
 use crate::origin::{Origin, Session};
@@ -23,6 +24,8 @@ pub struct Connection {
     pub peer: SocketAddr,
     /// The session, and the upstream connections that this client connection may use.
     pub pool: ClientPool,
+    /// Cancelled when the engine drains: a response without an end should end now.
+    pub draining: CancellationToken,
 }
 
 impl Connection {

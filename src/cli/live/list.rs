@@ -13,8 +13,8 @@ use crate::verdict::{CheckId, Severity, name_in_reports};
 const REMEMBERED: usize = 10_000;
 
 /// The checks whose findings are shown with the line of their request.
-const LISTED_WITH_REQUEST: [CheckId; 4] =
-    [CheckId::MISS, CheckId::OUT_OF_SCOPE, CheckId::WEBSOCKET, CheckId::PASSTHROUGH];
+const LISTED_WITH_REQUEST: [CheckId; 5] =
+    [CheckId::MISS, CheckId::OUT_OF_SCOPE, CheckId::WEBSOCKET, CheckId::STREAM, CheckId::PASSTHROUGH];
 
 /// Minimum width in columns to show the time.
 const NARROW: usize = 60;

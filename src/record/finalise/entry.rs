@@ -9,7 +9,7 @@ use super::payload::JournalledPayload;
 use crate::record::journal::JournalReader;
 use crate::record::journal::heads::{EndReason, ExchangeEnd, HeaderFields, RequestHead, ResponseHead};
 use harproxy_har::Entry;
-use harproxy_har::model::{Body, Request, Response, Timings};
+use harproxy_har::model::{Body, Request, Response, Timings, chunks_text};
 use harproxy_har::write::FixtureWriter;
 use harproxy_http::headers::to_chars;
 
@@ -83,7 +83,8 @@ fn response(heads: &ExchangeHeads, content: Body) -> Response {
     }
 }
 
-/// Returns the `_harproxy` member, which has the error of a failed request and the informational responses.
+/// Returns the `_harproxy` member: the error of a failed request, the informational responses, and the properties of a
+/// stream.
 fn own_member(heads: &ExchangeHeads) -> Option<Map<String, Value>> {
     let mut own = Map::new();
     if let Some(ExchangeEnd { reason: EndReason::Failed { kind, message }, .. }) = &heads.end {
@@ -94,6 +95,10 @@ fn own_member(heads: &ExchangeHeads) -> Option<Map<String, Value>> {
         informational.map(|info| json!({ "status": info.status, "headers": list(&info.headers) })).collect();
     if !informational.is_empty() {
         own.insert("informational".into(), informational.into());
+    }
+    if let Some(end) = &heads.end {
+        own.extend(end.is_stream.then(|| ("stream".to_owned(), true.into())));
+        own.extend((!end.chunks.is_empty()).then(|| ("chunks".to_owned(), chunks_text(&end.chunks).into())));
     }
     (!own.is_empty()).then_some(own)
 }

@@ -11,14 +11,10 @@ use harproxy_http::Headers;
 use harproxy_http::coding::{self, Coding};
 use harproxy_http::headers::to_chars;
 
-/// The client closed the connection.
-pub const CLIENT_LEFT: &str = "client-left";
-/// Upstream closed the connection.
-const UPSTREAM_DIED: &str = "upstream-died";
-/// The recording was killed.
-pub const INTERRUPTED: &str = "interrupted";
-/// The payload is longer than `--max-body`.
-const MAX_BODY: &str = "max-body";
+pub const CLIENT_LEFT: &str = Truncated::CLIENT_LEFT;
+const UPSTREAM_DIED: &str = Truncated::UPSTREAM_DIED;
+pub const INTERRUPTED: &str = Truncated::INTERRUPTED;
+const MAX_BODY: &str = Truncated::MAX_BODY;
 /// The rest of the payload did not decode, and the payload was too long to be stored as received.
 const UNDECODABLE: &str = "undecodable";
 
@@ -48,7 +44,8 @@ impl<'a> JournalledPayload<'a> {
         let end = heads.request_end.as_ref();
         // A request without a payload has neither pieces nor an end.
         let is_whole = end.map_or(exchange.sent.spans.is_empty(), |end| end.complete);
-        let cut = (!is_whole).then_some(CLIENT_LEFT);
+        let is_answered = matches!(&heads.end, Some(end) if end.reason == EndReason::Complete);
+        let cut = (!is_whole).then_some(if is_answered { Truncated::ANSWERED_EARLY } else { CLIENT_LEFT });
         let end = end.map(|end| (end.seen, end.decoded.clone()));
         JournalledPayload::new(&exchange.sent, &heads.request.headers.0, cut, end, max_body)
     }

@@ -69,7 +69,7 @@ pub fn update(volatile: &VolatileRules, old: &Entry, new: Entry, content: Option
             extras,
             headers,
         },
-        harproxy: own_member(old.harproxy.as_ref(), new.harproxy),
+        harproxy: own_member(old.harproxy.as_ref(), new.harproxy, has_new_payload),
         ..old.clone()
     }
 }
@@ -214,9 +214,13 @@ fn length(headers: &Headers) -> i64 {
     i64::try_from(length).unwrap_or(i64::MAX)
 }
 
-/// Merges the `_harproxy` members. Informational responses are replaced only if their statuses changed; members of
-/// others stay.
-fn own_member(old: Option<&Map<String, Value>>, new: Option<Map<String, Value>>) -> Option<Map<String, Value>> {
+/// Merges the `_harproxy` members. Informational responses are replaced only if their statuses changed, and the times of
+/// chunks only with the payload; members of others stay.
+fn own_member(
+    old: Option<&Map<String, Value>>,
+    new: Option<Map<String, Value>>,
+    has_new_payload: bool,
+) -> Option<Map<String, Value>> {
     let (mut merged, mut new) = (old.cloned().unwrap_or_default(), new.unwrap_or_default());
     let statuses = |own: &Map<String, Value>| -> Vec<Value> {
         let list = own.get("informational").and_then(Value::as_array).into_iter().flatten();
@@ -225,6 +229,10 @@ fn own_member(old: Option<&Map<String, Value>>, new: Option<Map<String, Value>>)
     if statuses(&merged) != statuses(&new) {
         merged.shift_remove("informational");
         merged.extend(new.shift_remove_entry("informational"));
+    }
+    for name in ["stream", "chunks"].into_iter().filter(|name| has_new_payload || *name == "stream") {
+        merged.shift_remove(name);
+        merged.extend(new.shift_remove_entry(name));
     }
     (!merged.is_empty()).then_some(merged)
 }

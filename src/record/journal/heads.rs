@@ -10,6 +10,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use harproxy_har::model::Chunk;
 use harproxy_http::headers::{HOP_BY_HOP, connection_options, from_chars, to_chars};
 use harproxy_http::{Header, Headers};
 use harproxy_redact::RunId;
@@ -140,13 +141,18 @@ pub struct ExchangeEnd {
     pub trailers: HeaderFields,
     /// Set if the payload was journalled decoded.
     pub decoded: Option<DecodedPayload>,
+    /// The chunks in which a stream of events arrived.
+    pub chunks: Vec<Chunk>,
+    /// Client and server answered each other while the request was still being sent.
+    pub is_stream: bool,
 }
 
 /// The kind of a timeout before there was a connection, in [`EndReason::Failed`].
 pub const UNCONNECTED_TIMEOUT: &str = "connect-timeout";
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EndReason {
+    #[default]
     Complete,
     /// The client left before the end of the response.
     ClientLeft,

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use ::http::StatusCode;
 use bytes::Bytes;
 
-use super::exchange::ExchangeTap;
+use super::chunks::ChunkTimes;
+use super::exchange::{ExchangeTap, ResponseEnd};
 use super::payload::{PayloadEnd, PayloadTap};
 use super::redact::ContentHeaders;
 use crate::record::journal::heads::{EndReason, HeaderFields, HopFields, RequestEnd};
 use crate::record::journal::{Flush, FrameKind};
+use harproxy_http::{MediaType, StreamFormat};
 use harproxy_proxy::background;
 use harproxy_proxy::body::{BodyEnd, BodyObserver, ReadAllowance};
 
@@ -29,6 +32,9 @@ impl RequestTap {
     /// Creates a tap for the body of a request; `length` as declared.
     #[must_use]
     pub fn new(tap: Arc<ExchangeTap>, headers: ContentHeaders, length: Option<u64>) -> Self {
+        if length.is_none() {
+            tap.duplex.begin_upload();
+        }
         RequestTap(PayloadTap::new(tap, FrameKind::RequestData, Flush::Lazy, headers, length))
     }
 }
@@ -39,10 +45,12 @@ impl BodyObserver for RequestTap {
     }
 
     fn data(&mut self, data: &Bytes) {
+        self.0.exchange().duplex.add_request_data();
         self.0.push(data);
     }
 
     fn end(self: Box<Self>, end: BodyEnd) -> BoxFuture {
+        self.0.exchange().duplex.end_upload();
         let complete = matches!(end, BodyEnd::Complete(_));
         let (tap, seen) = (self.0.exchange().clone(), self.0.seen());
         let at = tap.micros_at(Instant::now());
@@ -63,25 +71,46 @@ impl BodyObserver for RequestTap {
 
 /// Journals the payload of a response on its way to the client.
 #[derive(Debug)]
-pub struct ResponseTap(PayloadTap);
+pub struct ResponseTap {
+    payload: PayloadTap,
+    /// The format of a payload without a coding that consists of events.
+    format: Option<StreamFormat>,
+    times: Option<ChunkTimes>,
+    /// The response is successful and its length is undeclared, so it may depend on the rest of the request.
+    may_be_stream: bool,
+}
 
 impl ResponseTap {
     /// Creates a tap for the body of a response; `length` as declared. A body of unknown length may be a stream of
     /// events, so each piece is written promptly.
     #[must_use]
-    pub fn new(tap: Arc<ExchangeTap>, headers: ContentHeaders, length: Option<u64>) -> Self {
+    pub fn new(tap: Arc<ExchangeTap>, status: StatusCode, headers: ContentHeaders, length: Option<u64>) -> Self {
         let flush = if length.is_some() { Flush::Lazy } else { Flush::Prompt };
-        ResponseTap(PayloadTap::new(tap, FrameKind::ResponseData, flush, headers, length))
+        let media = MediaType::parse(&headers.content_type);
+        let format = StreamFormat::of(&media).filter(|_| !headers.is_coded());
+        ResponseTap {
+            payload: PayloadTap::new(tap, FrameKind::ResponseData, flush, headers, length),
+            format,
+            times: format.map(|format| ChunkTimes::new(format, Instant::now())),
+            may_be_stream: status.is_success() && length.is_none(),
+        }
     }
 }
 
 impl BodyObserver for ResponseTap {
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.poll_room(cx)
+        self.payload.poll_room(cx)
     }
 
     fn data(&mut self, data: &Bytes) {
-        self.0.push(data);
+        if self.may_be_stream {
+            let is_message = self.format == Some(StreamFormat::Messages);
+            self.payload.exchange().duplex.add_response_data(is_message);
+        }
+        if let Some(times) = &mut self.times {
+            times.push(data, Instant::now());
+        }
+        self.payload.push(data);
     }
 
     fn allowance(&self) -> Option<ReadAllowance> {
@@ -89,7 +118,8 @@ impl BodyObserver for ResponseTap {
     }
 
     fn end(self: Box<Self>, end: BodyEnd) -> BoxFuture {
-        let (tap, seen) = (self.0.exchange().clone(), self.0.seen());
+        let ResponseTap { payload, format, times, .. } = *self;
+        let (tap, seen) = (payload.exchange().clone(), payload.seen());
         let (reason, trailers) = match end {
             BodyEnd::Complete(trailers) => {
                 (EndReason::Complete, trailers.map(|map| HeaderFields::of(&map, HopFields::Drop)))
@@ -100,12 +130,20 @@ impl BodyObserver for ResponseTap {
             }
             BodyEnd::Cancelled => (EndReason::ClientLeft, None),
         };
-        let trailers = trailers.unwrap_or_default();
-        match self.0.end(reason == EndReason::Complete) {
-            PayloadEnd::Journalled(decoded) => Box::pin(tap.end_after_upload(reason, seen, trailers, decoded)),
+        let is_complete = reason == EndReason::Complete;
+        let end = ResponseEnd {
+            reason,
+            seen,
+            trailers: trailers.unwrap_or_default(),
+            decoded: None,
+            chunks: times.map(ChunkTimes::finish).unwrap_or_default(),
+            has_events: format.is_some(),
+        };
+        match payload.end(is_complete) {
+            PayloadEnd::Journalled(decoded) => Box::pin(tap.end_after_upload(ResponseEnd { decoded, ..end })),
             PayloadEnd::Pending(work) => Box::pin(async move {
                 let decoded = work.await;
-                tap.end_after_upload(reason, seen, trailers, decoded).await;
+                tap.end_after_upload(ResponseEnd { decoded, ..end }).await;
             }),
         }
     }

@@ -12,6 +12,8 @@ use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
+use super::duplex::DuplexDetector;
+use super::findings;
 use crate::pipeline::{Collector, Exchange};
 use crate::record::journal::heads::{
     self, ConnectPhases, DecodedPayload, EndReason, ExchangeEnd, HeaderFields, HopFields, InformationalResponse,
@@ -20,7 +22,8 @@ use crate::record::journal::heads::{
 use crate::record::journal::{Ack, Flush, Frame, FrameKind, Journal};
 use crate::record::redaction::RecordingRedactor;
 use crate::source::advice;
-use crate::verdict::{CheckId, Finding, Location, Severity};
+use crate::verdict::{CheckId, Finding, Severity};
+use harproxy_har::model::Chunk;
 use harproxy_http::NormalUrl;
 use harproxy_http::headers::to_chars;
 use harproxy_http::problem::in_words;
@@ -59,6 +62,22 @@ pub struct ExchangeTap {
     upload: Mutex<Option<watch::Receiver<bool>>>,
     /// The end of the exchange is queued.
     has_ended: AtomicBool,
+    /// Whether client and server answer each other.
+    pub(super) duplex: DuplexDetector,
+}
+
+/// The end of a response.
+#[derive(Debug, Default)]
+pub struct ResponseEnd {
+    pub reason: EndReason,
+    /// Encoded bytes of the payload.
+    pub seen: u64,
+    pub trailers: HeaderFields,
+    /// Set if the payload was journalled decoded.
+    pub decoded: Option<DecodedPayload>,
+    pub chunks: Vec<Chunk>,
+    /// The beginning of the payload can be replayed, since it consists of events.
+    pub has_events: bool,
 }
 
 impl ExchangeTap {
@@ -83,6 +102,7 @@ impl ExchangeTap {
             context,
             upload: Mutex::new(None),
             has_ended: AtomicBool::new(false),
+            duplex: DuplexDetector::default(),
         };
         let head = RequestHead {
             started: micros_since_epoch(exchange.started),
@@ -117,6 +137,7 @@ impl ExchangeTap {
             request_id: 1,
             upload: Mutex::new(None),
             has_ended: AtomicBool::new(false),
+            duplex: DuplexDetector::default(),
         })
     }
 
@@ -124,6 +145,9 @@ impl ExchangeTap {
         let response = &answer.response;
         let version = WireVersion::from(response.version());
         let reason = reason(response.status(), response.extensions().get());
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            self.add_finding(findings::websocket(self.line(), response.headers()));
+        }
         let hop = match response.status() {
             StatusCode::SWITCHING_PROTOCOLS => HopFields::KeepUpgrade,
             StatusCode::PROXY_AUTHENTICATION_REQUIRED => HopFields::KeepChallenge,
@@ -166,7 +190,7 @@ impl ExchangeTap {
 
     /// Ends an exchange whose response has no body. Completes when the journal has the exchange.
     pub async fn complete(self: Arc<Self>) {
-        self.end_after_upload(EndReason::Complete, 0, HeaderFields::default(), None).await;
+        self.end_after_upload(ResponseEnd::default()).await;
     }
 
     /// Ends an exchange that failed upstream. Completes when the journal has it.
@@ -180,12 +204,12 @@ impl ExchangeTap {
             _ => error.kind(),
         };
         let reason = EndReason::Failed { kind: kind.to_owned(), message };
-        self.end_after_upload(reason, 0, HeaderFields::default(), None).await;
+        self.end_after_upload(ResponseEnd { reason, ..ResponseEnd::default() }).await;
     }
 
     /// Ends an exchange that is not stored, because the client left before a response.
     pub fn discard(&self) {
-        drop(self.end(EndReason::Dropped, 0, HeaderFields::default(), None));
+        drop(self.end(ResponseEnd { reason: EndReason::Dropped, ..ResponseEnd::default() }));
     }
 
     /// Journals a frame of the exchange. The payload must be redacted.
@@ -225,22 +249,16 @@ impl ExchangeTap {
 
     /// Ends the exchange, at once or after the end of the request payload. The exchange ends even if the returned
     /// future is dropped; it completes when the journal has the exchange.
-    pub fn end_after_upload(
-        self: Arc<Self>,
-        reason: EndReason,
-        seen: u64,
-        trailers: HeaderFields,
-        decoded: Option<DecodedPayload>,
-    ) -> impl Future<Output = ()> + Send + 'static {
+    pub fn end_after_upload(self: Arc<Self>, response: ResponseEnd) -> impl Future<Output = ()> + Send + 'static {
         let (done, ended) = oneshot::channel::<()>();
         let upload = lock(&self.upload).clone();
         let ack = match upload.filter(|upload| !*upload.borrow()) {
-            None => Some(self.end(reason, seen, trailers, decoded)),
+            None => Some(self.end(response)),
             Some(mut upload) => {
                 background::spawn(async move {
                     // An error means that the upload task panicked: there is nothing to wait for.
                     let _ = upload.wait_for(|is_done| *is_done).await;
-                    self.end(reason, seen, trailers, decoded).await;
+                    self.end(response).await;
                     drop(done);
                 });
                 None
@@ -256,39 +274,23 @@ impl ExchangeTap {
 
     /// Journals the end of the exchange. Only the first end counts. The acknowledgement completes when the journal has
     /// all of the exchange.
-    fn end(&self, reason: EndReason, seen: u64, trailers: HeaderFields, decoded: Option<DecodedPayload>) -> Ack {
-        if !self.has_ended.swap(true, Ordering::AcqRel)
-            && let Some(finding) = self.truncation(&reason, seen)
-        {
-            self.add_finding(finding);
+    fn end(&self, response: ResponseEnd) -> Ack {
+        let is_stream = self.duplex.is_stream();
+        if !self.has_ended.swap(true, Ordering::AcqRel) {
+            self.add_end_findings(&response, is_stream);
         }
-        let at = self.micros_at(Instant::now());
-        let end = ExchangeEnd { reason, seen, at, trailers: self.context.redactor.redact_fields(trailers), decoded };
+        let ResponseEnd { reason, seen, trailers, decoded, chunks, .. } = response;
+        let (at, trailers) = (self.micros_at(Instant::now()), self.context.redactor.redact_fields(trailers));
+        let end = ExchangeEnd { reason, seen, at, trailers, decoded, chunks, is_stream };
         self.context.journal.commit(self.frame(FrameKind::End, encode(&end)))
     }
 
-    /// A warning if the response is stored in part only, since a truncated response fails a replay.
-    fn truncation(&self, reason: &EndReason, seen: u64) -> Option<Finding> {
-        let cut = match reason {
-            EndReason::ClientLeft => "the client left",
-            EndReason::UpstreamDied => "upstream broke off",
-            _ => {
-                let max = self.context.max_body.filter(|max| seen > *max)?;
-                let text = format!("a response longer than --max-body ({max} bytes) is stored up to that length");
-                let remedy = "a truncated response fails a replay; pass `--fail-on -truncated` to allow it".to_owned();
-                let finding = Finding::new(CheckId::TRUNCATED, Severity::Warning, text);
-                return Some(Finding { hint: Some(remedy), ..finding });
-            }
-        };
-        let explanation = format!("{cut} after {seen} bytes of the response; the rest of it is missing");
-        Some(Finding {
-            at: Location::request(format!("{} {}", self.method, self.url)),
-            hint: Some("record it again: a truncated response fails a replay".to_owned()),
-            ..Finding::new(CheckId::TRUNCATED, Severity::Warning, explanation)
-        })
+    /// `METHOD URL`, redacted.
+    pub(super) fn line(&self) -> String {
+        format!("{} {}", self.method, self.url)
     }
 
-    fn add_finding(&self, finding: Finding) {
+    pub(super) fn add_finding(&self, finding: Finding) {
         self.context.collector.add_finding(Finding { requests: vec![self.request_id], ..finding });
     }
 

@@ -4,7 +4,10 @@
 //! bodies and hand them to a [`PayloadTap`](payload::PayloadTap), which chooses how a payload is redacted.
 
 mod body;
+mod chunks;
+mod duplex;
 mod exchange;
+mod findings;
 mod payload;
 mod redact;
 

@@ -22,6 +22,7 @@ use super::super::journal::{Frame, FrameKind, JournalPaths};
 use super::*;
 use crate::record::OnFailure;
 use harproxy_glob::Globs;
+use harproxy_har::model::Chunk;
 use harproxy_har::write::ContentMode;
 use harproxy_http::Headers;
 
@@ -45,6 +46,8 @@ struct Talk {
     started: i64,
     /// The start by a monotonic clock.
     since: Option<i64>,
+    chunks: Vec<Chunk>,
+    is_stream: bool,
 }
 
 /// 2026-11-20T10:00:00Z.
@@ -69,6 +72,8 @@ impl Talk {
             connection: 1,
             started: 0,
             since: None,
+            chunks: Vec::new(),
+            is_stream: false,
         }
     }
 
@@ -134,7 +139,15 @@ impl Talk {
             let seen = self.seen.unwrap_or_else(|| self.received.iter().map(|piece| piece.len() as u64).sum());
             say(
                 FrameKind::End,
-                encoded(&ExchangeEnd { reason, seen, at: 2300, trailers: fields(&self.trailers), decoded: None }),
+                encoded(&ExchangeEnd {
+                    reason,
+                    seen,
+                    at: 2300,
+                    trailers: fields(&self.trailers),
+                    decoded: None,
+                    chunks: self.chunks.clone(),
+                    is_stream: self.is_stream,
+                }),
             );
         }
         frames

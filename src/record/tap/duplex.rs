@@ -1,0 +1,91 @@
+//! Detects streams in both directions: client and server answer each other while the request is still being sent.
+//!
+//! A server may also answer early without reading the rest of an upload, or begin its response while the last bytes
+//! arrive. Clients send such uploads whatever the response is, so these are no streams.
+
+use std::sync::Mutex;
+
+use harproxy_support::sync::lock;
+
+/// The order of the data of one exchange.
+#[derive(Debug, Default)]
+pub struct DuplexDetector(Mutex<DuplexState>);
+
+#[derive(Debug, Default)]
+struct DuplexState {
+    /// The request has a payload of undeclared length, which has not ended.
+    is_sending: bool,
+    /// Response data arrived meanwhile.
+    is_answered: bool,
+    /// Request data was sent after that.
+    is_continued: bool,
+    is_stream: bool,
+}
+
+impl DuplexDetector {
+    /// The request has a payload of undeclared length.
+    pub fn begin_upload(&self) {
+        lock(&self.0).is_sending = true;
+    }
+
+    pub fn end_upload(&self) {
+        lock(&self.0).is_sending = false;
+    }
+
+    /// Notes request data on its way upstream.
+    pub fn add_request_data(&self) {
+        let mut state = lock(&self.0);
+        state.is_continued |= state.is_answered;
+    }
+
+    /// Notes data of a successful response of undeclared length. `is_message`: it is a gRPC message, which a server
+    /// sends before the end of the request only in a stream.
+    pub fn add_response_data(&self, is_message: bool) {
+        let mut state = lock(&self.0);
+        state.is_stream |= state.is_continued || (is_message && state.is_sending);
+        state.is_answered |= state.is_sending;
+    }
+
+    #[must_use]
+    pub fn is_stream(&self) -> bool {
+        lock(&self.0).is_stream
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_stream(events: &str, is_message: bool) -> bool {
+        let detector = DuplexDetector::default();
+        for event in events.chars() {
+            match event {
+                '{' => detector.begin_upload(),
+                '}' => detector.end_upload(),
+                '>' => detector.add_request_data(),
+                _ => detector.add_response_data(is_message),
+            }
+        }
+        detector.is_stream()
+    }
+
+    #[test]
+    fn response_that_goes_on_after_more_of_the_request_is_a_stream() {
+        assert!(is_stream("{><><}", false));
+        assert!(is_stream("{><>}<", false));
+    }
+
+    #[test]
+    fn early_response_and_ordinary_upload_are_no_streams() {
+        assert!(!is_stream("{>>}<<", false));
+        assert!(!is_stream("{><<>>}", false), "a complete early response");
+        assert!(!is_stream("{>>>}<", false), "the head alone came early");
+        assert!(!is_stream(">><><", false), "the length of the request is declared");
+    }
+
+    #[test]
+    fn message_before_the_end_of_the_request_is_a_stream() {
+        assert!(is_stream("{><}", true));
+        assert!(!is_stream("{>}<", true));
+    }
+}
