@@ -53,8 +53,7 @@ impl LineRules for Layout {
     fn is_on_one_line(&self, members: &[TextMember<'_>]) -> bool {
         let is_small = |(name, value): &TextMember<'_>| match value {
             TextValue::Scalar(text) => text == "\"\"" || !is_name(name, "text"),
-            TextValue::Array(elements) => elements.is_empty(),
-            TextValue::Object(members) => members.is_empty(),
+            _ => false,
         };
         members.len() <= MAX_ON_LINE && members.iter().all(is_small)
     }
