@@ -30,6 +30,7 @@ mod html_report;
 mod ignored_parts;
 mod key_headers;
 mod killed;
+mod layout;
 #[cfg(target_os = "linux")]
 mod limits;
 mod live;

@@ -224,6 +224,7 @@ fn unused_entries_of_several_fixtures_are_one_line_and_one_annotation() {
         used: 9 - unused.len(),
         unused,
         pruned: None,
+        sha256: None,
     };
     verdict.fixtures = vec![of("a.har", vec![0, 1, 2, 3]), of("b.har", vec![7])];
     let shown = text::render(&verdict, &text::Palette::default());

@@ -43,7 +43,7 @@ fn slow_heads_and_handshakes_are_closed() {
     drop(slow);
     replay.assert_served();
     assert!(descriptors(&replay.server) <= open + 4, "{} descriptors are left", descriptors(&replay.server));
-    replay.server.stop().expect(0);
+    replay.server.stop().expect(1).says("unreadable");
 }
 
 #[test]

@@ -235,7 +235,7 @@ fn unused_entries_are_listed_with_their_line() {
 fn malformed_request_head_is_a_finding() {
     use std::io::{Read, Write};
     for head in [
-        "GET http://api.test/a<b HTTP/1.1\r\n\r\n",
+        "GET http://api.test/a b HTTP/1.1\r\n\r\n",
         "GET http://api.test/ HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
     ] {
         let stage = Stage::of(&own(&["**"], &[text("GET http://api.test/a", "a")]));
@@ -248,5 +248,6 @@ fn malformed_request_head_is_a_finding() {
         let verdict = stage.verdict();
         let findings = found(&verdict, CheckId::UNREADABLE);
         assert!(findings.len() == 1 && findings[0].text.contains("not valid HTTP"), "{:?}", verdict.findings);
+        assert_eq!(findings[0].severity, Severity::Error);
     }
 }
