@@ -14,7 +14,7 @@ use super::files;
 use super::ui::{self, LogFormat, Ui};
 use crate::verdict::report::{self, Format, Report, github, text};
 use crate::verdict::request::{RecordedEntry, RequestRow};
-use crate::verdict::{EntryView, ExcerptBudget, Observation};
+use crate::verdict::{ConnectionObservation, EntryView, ExcerptBudget};
 use crate::verdict::{StatusSource, Verdict, exit};
 use harproxy_har::{Fixture, digest};
 use harproxy_redact::Policy;
@@ -107,7 +107,7 @@ pub fn print_verdict(report: &Report, ui: &Ui, after_list: bool) {
     });
     let palette = text::Palette { columns: ui::width().map(usize::from), ..text::Palette::colour() };
     let mut shown = text::render(&report.verdict, &palette);
-    let others = report.verdict.observation.as_ref().and_then(Observation::other_connections_line);
+    let others = report.verdict.observation.as_ref().and_then(ConnectionObservation::other_connections_line);
     if let Some(line) = others.filter(|_| ui.verbose) {
         shown.push_str(&format!("  {line}\n"));
     }

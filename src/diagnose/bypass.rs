@@ -9,6 +9,7 @@ use indexmap::IndexSet;
 
 use super::processes::{ClosedEvidence, DirectConnection, is_this_machine};
 use crate::verdict::connections::{ObservedConnection, listed};
+use harproxy_http::url::is_localhost;
 use harproxy_proxy::upstream::Mapping;
 
 /// HTTP ports of other machines.
@@ -162,11 +163,15 @@ impl BypassRules<'_> {
     fn is_mapped(&self, ip: IpAddr, port: u16) -> bool {
         let is_target = |mapping: &&Mapping| {
             let host = mapping.to_host.trim_matches(['[', ']']);
-            let is_ip = host.parse().map_or(ip.is_loopback() && host == "localhost", |target: IpAddr| target == ip);
+            let is_ip = host.parse().map_or(ip.is_loopback() && is_localhost(host), |target: IpAddr| target == ip);
             is_ip && mapping.to_port.or(mapping.port).is_none_or(|target| target == port)
         };
         let mut targets = self.map.iter().filter(is_target);
-        targets.any(|mapping| self.may_match_host(&mapping.host, mapping.port.unwrap_or(port)))
+        // Without a port, all ports of the host are mapped.
+        targets.any(|mapping| match mapping.port {
+            Some(port) => self.may_match_host(&mapping.host, port),
+            None => [port, 80, 443].into_iter().any(|port| self.may_match_host(&mapping.host, port)),
+        })
     }
 
     fn may_match_host(&self, host: &str, port: u16) -> bool {

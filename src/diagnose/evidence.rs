@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::bypass::{BypassRules, Bypasses};
 use super::processes::{ProcessReport, Program};
-use crate::verdict::{Observation, Severity};
+use crate::verdict::{ConnectionObservation, Severity};
 
 const MAX_FILES: usize = 2000;
 /// Maximum length of a manifest that is read, bytes.
@@ -55,8 +55,8 @@ impl Evidence {
 impl Evidence {
     /// Returns the observation of connections, for reports.
     #[must_use]
-    pub fn observation(&self) -> Observation {
-        Observation { sampled: self.programs.is_some(), other_connections: self.bypasses.other_connections() }
+    pub fn observation(&self) -> ConnectionObservation {
+        ConnectionObservation { sampled: self.programs.is_some(), other_connections: self.bypasses.other_connections() }
     }
 }
 

@@ -67,7 +67,7 @@ pub fn listed<T: AsRef<str>>(items: &[T], max: usize) -> String {
 /// The observation of CMD's connections in a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Observation {
+pub struct ConnectionObservation {
     /// True if connections were sampled; false on systems on which they cannot be observed.
     pub sampled: bool,
     /// Connections past the proxy that are no bypass, such as those to a database.
@@ -84,9 +84,9 @@ pub struct ObservedConnection {
     pub protocol: String,
 }
 
-impl Observation {
+impl ConnectionObservation {
     /// Adds the observation of another run.
-    pub fn extend(&mut self, other: &Observation) {
+    pub fn extend(&mut self, other: &ConnectionObservation) {
         self.sampled &= other.sampled;
         for connection in &other.other_connections {
             if !self.other_connections.contains(connection) {

@@ -11,7 +11,7 @@ mod handshakes;
 pub mod report;
 pub mod request;
 
-pub use connections::Observation;
+pub use connections::ConnectionObservation;
 pub use entry_view::{EntryView, ExcerptBudget, PayloadExcerpt};
 pub use exit::{StatusSource, exit_status};
 pub use explain::NearEntry;
@@ -85,7 +85,7 @@ pub struct Verdict {
     /// Wall time in milliseconds.
     pub duration_ms: u64,
     /// The observation of CMD's connections. `None` without CMD.
-    pub observation: Option<Observation>,
+    pub observation: Option<ConnectionObservation>,
 }
 
 impl Verdict {

@@ -138,16 +138,17 @@ fn short_connection_past_the_proxy_fails_replay_and_warns_in_record() {
     let python = |addr: SocketAddr| {
         let port = addr.port();
         format!(
-            "python3 -c \"import http.client\nc = http.client.HTTPConnection('127.0.0.1', {port})\nc.request('GET', '/')\n\
+            "python3 -c \"import http.client\nc = http.client.HTTPConnection('127.0.7.7', {port})\nc.request('GET', '/')\n\
              print(c.getresponse().read())\""
         )
     };
     let stage = CliSandbox::new();
     stage.record(&["-o", "hars/a.har"], CURL).expect(0);
     for past in [&curl as &dyn Fn(SocketAddr) -> String, &python] {
-        // Each run has an origin of its own: connections from before a run weaken the evidence.
+        // Each run has an origin of its own, at an address that no other test uses: connections from before a run weaken
+        // the evidence.
         let run = |command: &dyn Fn(&[&str], &[&str]) -> Output, file: &[&str]| {
-            let origin = RawOrigin::answering(ANSWER);
+            let origin = RawOrigin::answering_at([127, 0, 7, 7].into(), ANSWER);
             let script = format!("curl -sS https://api.test/api/json; {}", past(origin.addr));
             let glob = format!("http://{}/**", origin.addr);
             let options = [file, &["-g", "https://api.test/**", "-g", &glob]].concat();

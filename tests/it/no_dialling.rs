@@ -138,7 +138,7 @@ fn inside() {
         // The kernel refuses connections to unused ports.
         assert_eq!(client.get("http://app.localhost:1/x").status, 502);
     });
-    assert_eq!(report["counts"]["upstreamConnections"], 2, "{report}");
+    assert_eq!(report["counts"]["localConnections"], 2, "{report}");
     assert_eq!(attempts(), begin, "local requests");
     TcpStream::connect(here).unwrap().write_all(b"STOP\r\n\r\n").unwrap();
     assert_eq!(local.join().unwrap(), 2, "only local requests");

@@ -7,7 +7,8 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
 use crate::engine::ClientConnection;
-use crate::handler::{Connection, ConnectionEvent, HandshakeRefusal};
+use crate::handler::{Connection, ConnectionEvent};
+use crate::handshake::HandshakeRefusal;
 use crate::origin::{Origin, Scheme, Session};
 use crate::serve::drive::{serve_http1, serve_http2};
 use crate::serve::http_connection::{ConnectionKind, GrantedConnect, HttpConnection, TunnelTarget};

@@ -15,6 +15,7 @@ pub mod background;
 pub mod body;
 mod engine;
 pub mod handler;
+mod handshake;
 mod intercept;
 pub mod limits;
 mod listen;
@@ -30,7 +31,8 @@ pub mod upstream;
 
 pub use body::Body;
 pub use futures_util::future::BoxFuture;
-pub use handler::{Close, Connection, ConnectionEvent, Exchange, Handler, HandshakeRefusal, Tunnel};
+pub use handler::{Close, Connection, ConnectionEvent, Exchange, Handler, Tunnel};
+pub use handshake::HandshakeRefusal;
 pub use listen::{BindError, Proxy, ProxyPlan, Running};
 pub use origin::{Origin, Scheme, Session};
 pub use serve::auth::Credentials;

@@ -29,7 +29,7 @@ pub(super) struct ClosedConnections {
     foreign: HashSet<SocketAddr>,
 }
 
-/// A closed connection. The table does not tell which end opened it, so each is listed in both directions.
+/// A closed connection. If no end listens, the table does not tell which one opened it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ClosedConnection {
     pub(super) client: SocketAddr,
@@ -42,8 +42,7 @@ impl ClosedConnections {
     pub(super) fn begin() -> Self {
         let own = Process::myself().ok();
         let rows = own.as_ref().map(read_tcp).unwrap_or_default();
-        let open = rows.iter().filter(|row| !row.listens);
-        let closed_before: HashSet<_> = open.flat_map(both_directions).collect();
+        let closed_before: HashSet<_> = directions(&rows, |_| true).into_iter().collect();
         let used_before = closed_before.iter().map(|(_, server)| *server).collect();
         let (unowned, foreign) = Default::default();
         ClosedConnections { own, used_before, closed_before, unowned, foreign }
@@ -64,8 +63,8 @@ impl ClosedConnections {
     /// Returns the connections that closed during the run, without those to addresses that another program had open.
     pub(super) fn finish(&self) -> HashSet<ClosedConnection> {
         let rows = self.own.as_ref().map(read_tcp).unwrap_or_default();
-        let closed = rows.iter().filter(|row| row.inode == 0 && !row.listens);
-        let new = closed.flat_map(both_directions).filter(|ends| !self.closed_before.contains(ends));
+        let closed = directions(&rows, |row| row.inode == 0);
+        let new = closed.into_iter().filter(|ends| !self.closed_before.contains(ends));
         let known = new.filter(|(client, server)| !is_own_port(client.port()) && !self.foreign.contains(server));
         known
             .map(|(client, server)| {
@@ -78,9 +77,16 @@ impl ClosedConnections {
     }
 }
 
-/// Returns the ends of a connection as client and server, and the other way round.
-fn both_directions(row: &TableRow) -> [(SocketAddr, SocketAddr); 2] {
-    [(row.local, row.remote), (row.remote, row.local)]
+/// Returns the ends of connections as client and server: as the listeners tell, else in both directions.
+fn directions(rows: &[TableRow], is_wanted: impl Fn(&TableRow) -> bool) -> Vec<(SocketAddr, SocketAddr)> {
+    let listeners: HashSet<SocketAddr> = rows.iter().filter(|row| row.listens).map(|row| row.local).collect();
+    let mut found = Vec::new();
+    for row in rows.iter().filter(|row| !row.listens && is_wanted(row)) {
+        let ends = [(row.local, row.remote), (row.remote, row.local)];
+        let is_known = ends.iter().any(|(_, server)| listeners.contains(server));
+        found.extend(ends.into_iter().filter(|(_, server)| !is_known || listeners.contains(server)));
+    }
+    found
 }
 
 fn read_tcp(process: &Process) -> Vec<TableRow> {

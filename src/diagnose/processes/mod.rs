@@ -7,6 +7,8 @@
 #[cfg(target_os = "linux")]
 mod closed;
 #[cfg(target_os = "linux")]
+mod environment;
+#[cfg(target_os = "linux")]
 mod tables;
 #[cfg(target_os = "linux")]
 mod tree;

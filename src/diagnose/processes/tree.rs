@@ -1,10 +1,8 @@
 //! The tree of CMD's processes on Linux, read from `/proc`: programs, sockets and environments.
 
 use std::collections::{HashMap, HashSet};
-use std::ffi::{OsStr, OsString};
-use std::io::Read;
+use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -13,17 +11,14 @@ use indexmap::{IndexMap, IndexSet};
 use procfs::process::{FDTarget, Process};
 
 use super::closed::{ClosedConnection, ClosedConnections};
+use super::environment::is_cleared;
 use super::tables::{self, SocketKind};
 use super::{DirectConnection, POLL_RATE, PollRate, ProcessReport, Program, WatchPlan, is_this_machine, version};
 
 /// Maximum number of programs, and of connections, in a report.
 const MAX_REPORTED: usize = 500;
-/// A program uses the proxy if it has one of these variables.
-const PROXIES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
 /// The program of a connection that closed before it was seen.
 const UNKNOWN_PROGRAM: &str = "an unknown program";
-/// The variable that names the harproxy of an environment.
-const RUN_PROXY: &str = "HARPROXY_RUN_PROXY";
 
 /// A tree of processes and its history.
 ///
@@ -374,33 +369,6 @@ fn is_before_exec(process: &Process, own: Option<(u64, u64)>) -> bool {
     layout.is_some_and(|(code, _)| code == 0 || layout == own) && process.exe().is_ok()
 }
 
-/// Returns true if a process was started without the proxy variables. `None` if it belongs to another user, has
-/// overwritten its environment with a title, has ended, or runs below another harproxy.
-fn is_cleared(process: &Process, proxy: &str) -> Option<bool> {
-    let mut environment = Vec::new();
-    process.open_relative("environ").ok()?.read_to_end(&mut environment).ok()?;
-    process.exe().ok()?;
-    cleared(&environment, proxy)
-}
-
-/// Returns true if a line is `NAME=value`. The title of a process, such as `chromium --type=gpu-process`, is not.
-fn is_variable(line: &[u8]) -> bool {
-    line.iter().position(|byte| *byte == b'=').is_some_and(|end| !line[..end].iter().any(u8::is_ascii_whitespace))
-}
-
-fn cleared(environment: &[u8], proxy: &str) -> Option<bool> {
-    let lines = || environment.split(|byte| *byte == 0).filter(|line| !line.is_empty());
-    if (lines().next().is_none() && !environment.is_empty()) || !lines().all(is_variable) {
-        return None;
-    }
-    let value = |name: &str| lines().find_map(|line| line.strip_prefix(name.as_bytes())?.strip_prefix(b"="));
-    let is_own = |value: &[u8]| OsStr::from_bytes(value) == proxy;
-    if value(RUN_PROXY).is_some_and(|value| !is_own(value)) {
-        return None;
-    }
-    Some(!PROXIES.iter().any(|name| value(name).is_some_and(is_own)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -428,23 +396,6 @@ mod tests {
         assert_eq!(rate.next_interval(interval, ms(100), true), ms(500));
         let once = next_cost(FIRST_COST, ms(50));
         assert_eq!(rate.next_interval(interval, once, true), ms(20), "one slow poll changes the estimate little");
-    }
-
-    #[test]
-    fn environment_without_the_proxy_is_cleared() {
-        for (environment, expected) in [
-            ("HTTPS_PROXY=http://127.0.0.1:8899\0A=b\0", Some(false)),
-            ("http_proxy=http://127.0.0.1:8899\0", Some(false)),
-            ("A=b\0", Some(true)),
-            ("", Some(true)),
-            ("HTTPS_PROXY=http://corp:3128\0", Some(true)),
-            ("HTTPS_PROXY=http://127.0.0.1:7\0HARPROXY_RUN_PROXY=http://127.0.0.1:7\0", None),
-            ("postgres: writer process\0\0\0", None),
-            ("/usr/lib/chromium/chromium --type=gpu-process --lang=en\0\0\0", None),
-            ("\0\0\0", None),
-        ] {
-            assert_eq!(cleared(environment.as_bytes(), PROXY), expected, "{environment:?}");
-        }
     }
 
     #[test]

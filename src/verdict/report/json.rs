@@ -11,7 +11,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::{Report, Shard};
 use crate::verdict::request::RequestRow;
-use crate::verdict::{Counts, Finding, FixtureUse, Observation, RunMode, StatusSource, Verdict};
+use crate::verdict::{ConnectionObservation, Counts, Finding, FixtureUse, RunMode, StatusSource, Verdict};
 
 /// The name and version of the schema.
 pub const SCHEMA: &str = "harproxy.report/1";
@@ -54,7 +54,7 @@ struct Document<'a> {
     fixtures: Vec<FixtureSummary>,
     findings: Cow<'a, [Finding]>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    observation: Option<Cow<'a, Observation>>,
+    observation: Option<Cow<'a, ConnectionObservation>>,
     #[serde(default)]
     requests: Cow<'a, [RequestRow]>,
     #[serde(default)]

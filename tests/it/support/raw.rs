@@ -1,7 +1,7 @@
 //! Origins and clients that send exact bytes, for messages that HTTP libraries refuse to send.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 /// An origin that handles one connection at a time with a closure over the raw stream.
@@ -12,7 +12,11 @@ pub struct RawOrigin {
 impl RawOrigin {
     /// Reads the head of the first request of each connection, and passes it to `answer` with the stream.
     pub fn start(answer: impl Fn(&[u8], &mut TcpStream) + Send + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        RawOrigin::start_at(Ipv4Addr::LOCALHOST, answer)
+    }
+
+    fn start_at(ip: Ipv4Addr, answer: impl Fn(&[u8], &mut TcpStream) + Send + 'static) -> Self {
+        let listener = TcpListener::bind((ip, 0)).unwrap();
         let addr = listener.local_addr().unwrap();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -35,8 +39,13 @@ impl RawOrigin {
 
     /// Answers every request with these bytes and closes.
     pub fn answering(bytes: impl Into<Vec<u8>>) -> Self {
+        RawOrigin::answering_at(Ipv4Addr::LOCALHOST, bytes)
+    }
+
+    /// Like [`RawOrigin::answering`], at another address of 127.0.0.0/8.
+    pub fn answering_at(ip: Ipv4Addr, bytes: impl Into<Vec<u8>>) -> Self {
         let bytes = bytes.into();
-        RawOrigin::start(move |_, stream| {
+        RawOrigin::start_at(ip, move |_, stream| {
             let _ = stream.write_all(&bytes);
         })
     }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::handler::HandshakeRefusal;
+use crate::handshake::HandshakeRefusal;
 use crate::limits::ClientTimeouts;
 use harproxy_support::sync::lock;
 
