@@ -45,8 +45,8 @@ pub struct DoctorArgs {
 #[command(after_help = "\
 Examples:
   harproxy explain --url https://api.example.com/api/users
-  harproxy explain --url 'https://api.example.com/users?page=2' --ignore-query page
-  harproxy explain hars/ --url https://api.example.com/users -H 'accept: */*' -d a=1
+  harproxy explain --url 'https://api.example.com/users?p=2' --ignore-query p
+  harproxy explain hars/ --url https://api.example.com/users -H 'a: b' -d c=1
   harproxy explain --json --requests requests.jsonl
 ")]
 pub struct ExplainArgs {

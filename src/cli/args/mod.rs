@@ -186,7 +186,7 @@ pub struct DemoArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  echo https://api.example.com/users | harproxy glob 'https://api.example.com/**'
+  echo https://api.example.com/a | harproxy glob 'https://api.example.com/**'
   echo https://api.example.com/health | harproxy glob --json '**' '!**/health'
 ")]
 pub struct GlobArgs {

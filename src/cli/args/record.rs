@@ -23,7 +23,7 @@ Examples:
   harproxy record --glob 'https://api.example.com/**' -o hars/api.har -- ./run-the-tests.sh
   harproxy record -g 'https://api.example.com/**' -g '!**/health' -- npm test
   harproxy record --twice --write-policy -- npm test
-  harproxy record --reverse A=http://localhost:8000 -- sh -c 'curl $HARPROXY_URL_A'
+  harproxy record --reverse API=http://localhost:8000 -- ./run-the-tests.sh
 ")]
 pub struct RecordArgs {
     /// The program to run through the proxy; without one, harproxy serves until it is interrupted

@@ -51,7 +51,7 @@ fn status_is_2_when_the_command_line_is_invalid() {
         (&["record", "--reverse", "A=http://a", "--reverse", "A=http://b", "--", "echo", "ran"], "named `A`"),
         (&["record", "--upstream-ca", "none.pem", "--", "sh", "-c", "echo ran"], "none.pem"),
         (&["replay", "--fail-on", "mis", "--", "sh", "-c", "echo ran"], "`mis`"),
-        (&["record", "echo", "ran"], "`-- echo …`"),
+        (&["record", "echo", "ran"], "`harproxy record -- echo …`"),
         (&["record", "--glob", "https://api.test/{a,{b}}", "--", "true"], "glob"),
         (&["record", "--reverse", "not a url", "--", "true"], "--reverse"),
         (&["record", "--map", "nonsense", "--", "true"], "--map"),
