@@ -332,3 +332,35 @@ fn without_length(headers: &[u8]) -> Vec<u8> {
     let lines = headers.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     lines.filter(|line| !is_length(line)).collect::<Vec<_>>().join(&b'\n')
 }
+
+#[cfg(test)]
+mod tests {
+    use ::http::{HeaderMap, HeaderValue};
+
+    use super::*;
+
+    /// Whether a sent multipart payload with this boundary begins with the recorded part, which has the boundary `aaaa`.
+    fn fits(cut: CutLengths, boundary: &str, sent: &str) -> bool {
+        let rules = BodyRules::default();
+        let kept = "--aaaa\r\nContent-Disposition: form-data; name=\"f\"\r\n\r\nfirst";
+        let media_type = |boundary: &str| format!("multipart/form-data; boundary={boundary}");
+        let recorded =
+            RecordedPayload::read(kept.as_bytes(), kept.len() as u64, &rules, &media_type("aaaa"), Some(cut));
+        let content_type = HeaderValue::from_str(&media_type(boundary)).unwrap();
+        let headers = HeaderMap::from_iter([(::http::header::CONTENT_TYPE, content_type)]);
+        let sent = SentPayload::new(&headers, Some(sent.as_bytes()));
+        recorded.unwrap().score(&sent, &rules, &PlaceholderValues::default()).is_some()
+    }
+
+    #[test]
+    fn boundary_of_a_multipart_payload_that_was_cut_does_not_count() {
+        let cut = CutLengths { kept: 57, total: Some(80) };
+        let sent = |first: &str| {
+            let begin = format!("--bbbb\r\nContent-Disposition: form-data; name=\"f\"\r\n\r\n{first}");
+            format!("{begin:x<80}")
+        };
+        assert!(fits(cut, "bbbb", &sent("first and rest")));
+        assert!(!fits(cut, "bbbb", &sent("other and rest")));
+        assert!(!fits(CutLengths { total: Some(81), ..cut }, "bbbb", &sent("first and rest")));
+    }
+}

@@ -53,7 +53,7 @@ pub struct ReplayArgs {
     /// Allow `--on-miss record` to change fixtures if CI=true
     #[arg(long)]
     pub allow_ci_record: bool,
-    /// Latency of responses: none, as recorded, milliseconds (`200`), or a factor of the recorded (`0.5x`)
+    /// Latency of responses and recorded events: none, as recorded, milliseconds (`200`), or a factor (`0.5x`)
     #[arg(long, value_name = "none|recorded|MS|Nx", default_value = "none", value_parser = parse_latency)]
     pub latency: Latency,
     /// Report older entries (`180d`)

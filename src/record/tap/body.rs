@@ -32,9 +32,7 @@ impl RequestTap {
     /// Creates a tap for the body of a request; `length` as declared.
     #[must_use]
     pub fn new(tap: Arc<ExchangeTap>, headers: ContentHeaders, length: Option<u64>) -> Self {
-        if length.is_none() {
-            tap.duplex.begin_upload();
-        }
+        tap.duplex.begin_upload(length.is_some());
         RequestTap(PayloadTap::new(tap, FrameKind::RequestData, Flush::Lazy, headers, length))
     }
 }

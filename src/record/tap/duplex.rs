@@ -13,7 +13,9 @@ pub struct DuplexDetector(Mutex<DuplexState>);
 
 #[derive(Debug, Default)]
 struct DuplexState {
-    /// The request has a payload of undeclared length, which has not ended.
+    /// The payload of the request has not ended.
+    is_uploading: bool,
+    /// The same, if its length is undeclared.
     is_sending: bool,
     /// Response data arrived meanwhile.
     is_answered: bool,
@@ -23,13 +25,21 @@ struct DuplexState {
 }
 
 impl DuplexDetector {
-    /// The request has a payload of undeclared length.
-    pub fn begin_upload(&self) {
-        lock(&self.0).is_sending = true;
+    /// The request has a payload; `has_length`: its length is declared.
+    pub fn begin_upload(&self, has_length: bool) {
+        let mut state = lock(&self.0);
+        (state.is_uploading, state.is_sending) = (true, !has_length);
     }
 
     pub fn end_upload(&self) {
-        lock(&self.0).is_sending = false;
+        let mut state = lock(&self.0);
+        (state.is_uploading, state.is_sending) = (false, false);
+    }
+
+    /// Returns true if the payload of the request has not ended.
+    #[must_use]
+    pub fn is_uploading(&self) -> bool {
+        lock(&self.0).is_uploading
     }
 
     /// Notes request data on its way upstream.
@@ -60,7 +70,8 @@ mod tests {
         let detector = DuplexDetector::default();
         for event in events.chars() {
             match event {
-                '{' => detector.begin_upload(),
+                '{' => detector.begin_upload(false),
+                '[' => detector.begin_upload(true),
                 '}' => detector.end_upload(),
                 '>' => detector.add_request_data(),
                 _ => detector.add_response_data(is_message),
@@ -80,7 +91,7 @@ mod tests {
         assert!(!is_stream("{>>}<<", false));
         assert!(!is_stream("{><<>>}", false), "a complete early response");
         assert!(!is_stream("{>>>}<", false), "the head alone came early");
-        assert!(!is_stream(">><><", false), "the length of the request is declared");
+        assert!(!is_stream("[>><><}<", false), "the length of the request is declared");
     }
 
     #[test]

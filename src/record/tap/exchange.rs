@@ -280,6 +280,11 @@ impl ExchangeTap {
             self.add_end_findings(&response, is_stream);
         }
         let ResponseEnd { reason, seen, trailers, decoded, chunks, .. } = response;
+        if reason == EndReason::Complete && self.duplex.is_uploading() {
+            // The server answered early and may never read the rest. If the upload ends, a later frame replaces this one.
+            let at = self.micros_at(Instant::now());
+            self.push_request_end(&RequestEnd { seen: 0, at, complete: false, decoded: None });
+        }
         let (at, trailers) = (self.micros_at(Instant::now()), self.context.redactor.redact_fields(trailers));
         let end = ExchangeEnd { reason, seen, at, trailers, decoded, chunks, is_stream };
         self.context.journal.commit(self.frame(FrameKind::End, encode(&end)))

@@ -173,3 +173,32 @@ fn journal_torn_before_its_first_exchange_is_empty() {
     assert!(!desk.plan.output.exists());
     assert!(Path::new(&locked.paths.journal).exists());
 }
+
+#[test]
+fn times_of_chunks_are_stored_and_are_no_change() {
+    let stream = |events: &str, chunks: &[(u64, u64)]| Talk {
+        chunks: chunks.iter().map(|&(at_ms, units)| Chunk { at_ms, units }).collect(),
+        ..Talk::get("/events", events).with("content-type", "text/event-stream")
+    };
+    let desk = Desk::new("api.har");
+    desk.record(&[stream("data: 1\n\ndata: 2\n\n", &[(0, 2), (105, 2)])]);
+    assert_eq!(desk.entries()[0]["_harproxy"]["chunks"], "0:2 105:2");
+    let before = fs::read(&desk.plan.output).unwrap();
+    desk.record(&[stream("data: 1\n\ndata: 2\n\n", &[(3, 2), (130, 2)])]);
+    assert_eq!(fs::read(&desk.plan.output).unwrap(), before);
+    desk.record(&[stream("data: 1\n\ndata: 3\n\n", &[(3, 2), (130, 2)])]);
+    assert_eq!(desk.entries()[0]["_harproxy"]["chunks"], "3:2 130:2");
+}
+
+#[test]
+fn upload_that_was_answered_early_is_the_same_request_when_another_part_was_sent() {
+    let upload =
+        |sent: &'static [u8]| Talk { sent: vec![sent], upload_whole: false, ..Talk::post("/upload", "", "too large") };
+    let desk = Desk::new("api.har");
+    desk.record(&[upload(b"first part")]);
+    let post_data = desk.entries()[0]["request"]["postData"].clone();
+    assert_eq!(post_data["_truncated"]["reason"], "answered-early");
+    let before = fs::read(&desk.plan.output).unwrap();
+    desk.record(&[upload(b"first part and more")]);
+    assert_eq!(fs::read(&desk.plan.output).unwrap(), before);
+}
