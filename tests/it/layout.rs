@@ -13,7 +13,12 @@ const MIGRATED: &str = "migrated to layout 2";
 fn origin(answers: impl Fn(&str) -> Option<(&'static str, Vec<u8>)> + Send + Sync + 'static) -> Origin {
     Origin::answering(move |request| {
         let (media_type, body) = answers(&request.path)?;
-        Some(OriginResponse { status: 200, headers: vec![("content-type", media_type.into())], body, ..Default::default() })
+        Some(OriginResponse {
+            status: 200,
+            headers: vec![("content-type", media_type.into())],
+            body,
+            ..Default::default()
+        })
     })
 }
 
@@ -44,7 +49,8 @@ fn ordinary_exchange_takes_about_thirty_lines() {
     let origin = Origin::start();
     record(&sandbox, &origin, &["curl", "-sS", "http://api.test/api/json?page=2"]).expect(0);
     let text = sandbox.read("hars/api.har");
-    let entry: Vec<&str> = text.lines().skip_while(|line| *line != "      {").take_while(|line| *line != "    ]").collect();
+    let entry: Vec<&str> =
+        text.lines().skip_while(|line| *line != "      {").take_while(|line| *line != "    ]").collect();
     assert!((20..=32).contains(&entry.len()), "{} lines:\n{text}", entry.len());
     for line in [
         r#"            { "name": "host", "value": "api.test" },"#,
@@ -78,21 +84,25 @@ fn recording_that_changes_an_entry_migrates_the_file_and_says_so() {
     let cmd = |path: &str| ["curl".to_owned(), "-sS".to_owned(), format!("http://api.test{path}")];
     let run = |answer: &'static str, paths: &[&str]| {
         let origin = origin(move |_| Some(("application/json", answer.into())));
-        let words: Vec<String> = cmd(paths[0]).into_iter().chain(paths[1..].iter().flat_map(|path| cmd(path).into_iter().skip(1))).collect();
+        let words: Vec<String> =
+            cmd(paths[0]).into_iter().chain(paths[1..].iter().flat_map(|path| cmd(path).into_iter().skip(1))).collect();
         record(&sandbox, &origin, &words.iter().map(String::as_str).collect::<Vec<_>>()).expect(0)
     };
     run(r#"{"a":1}"#, &["/a", "/b"]);
     let canonical = sandbox.read("hars/api.har");
     let commented = canonical.replacen("\"cache\": {}", "\"cache\": {}, \"comment\": \"mine\"", 1);
     // A changed response, and a new entry.
-    for (answer, path, says) in [(r#"{"a":2}"#, "/a", "1 changed, 0 added"), (r#"{"a":1}"#, "/c", "0 changed, 1 added")] {
+    for (answer, path, says) in [(r#"{"a":2}"#, "/a", "1 changed, 0 added"), (r#"{"a":1}"#, "/c", "0 changed, 1 added")]
+    {
         run(r#"{"a":1}"#, &["/a", "/b"]);
         sandbox.write("hars/api.har", &commented);
         write_in_layout_1(&sandbox);
         let output = run(answer, &[path]).says(says).says(MIGRATED).says("Next:").says("git add hars/api.har hars/api");
         assert_eq!(output.stderr.matches(MIGRATED).count(), 1, "{}", output.stderr);
         let text = sandbox.read("hars/api.har");
-        assert!(text.contains("{ \"name\": \"host\", \"value\": \"api.test\" }") && text.contains("\"comment\": \"mine\""));
+        assert!(
+            text.contains("{ \"name\": \"host\", \"value\": \"api.test\" }") && text.contains("\"comment\": \"mine\"")
+        );
         let check = sandbox.run(["fmt", "--check"]).expect(0);
         assert_eq!((check.stdout.as_str(), check.stderr.as_str()), ("", ""));
         let har = sandbox.har("hars/api.har");
@@ -126,7 +136,8 @@ fn redact_migrates_layout_1_and_names_git_add() {
     let sandbox = Sandbox::new();
     let origin = origin(|_| Some(("application/json", br#"{"password":"correct horse"}"#.to_vec())));
     record(&sandbox, &origin, &["curl", "-sS", "http://api.test/a"]).expect(0);
-    let file = sandbox.har("hars/api.har")["log"]["entries"][0]["response"]["content"]["_file"].as_str().unwrap().to_owned();
+    let file =
+        sandbox.har("hars/api.har")["log"]["entries"][0]["response"]["content"]["_file"].as_str().unwrap().to_owned();
     let file = format!("hars/{file}");
     let stored = sandbox.read(&file);
     assert!(!stored.contains("correct horse"), "{stored}");
@@ -143,7 +154,8 @@ fn fmt_names_git_add_after_it_renamed_a_payload() {
     let origin = origin(|_| Some(("text/plain", b"hello".to_vec())));
     record(&sandbox, &origin, &["curl", "-sS", "http://api.test/a"]).expect(0);
     assert!(!sandbox.run(["fmt"]).expect(0).stderr.contains("git add"));
-    let file = sandbox.har("hars/api.har")["log"]["entries"][0]["response"]["content"]["_file"].as_str().unwrap().to_owned();
+    let file =
+        sandbox.har("hars/api.har")["log"]["entries"][0]["response"]["content"]["_file"].as_str().unwrap().to_owned();
     sandbox.write(&format!("hars/{file}"), "edited");
     sandbox.run(["fmt"]).expect(0).says("was edited and is now").says("Next:").says("git add hars/api.har hars/api");
 }
@@ -160,13 +172,16 @@ fn json_on_one_line_is_stored_indented_and_replayed_byte_for_byte() {
         ("/padded", r#"{ "a": 1 }"#, Value::Null),
         ("/empty", "{}", Value::Null),
     ];
-    let answers: Vec<(&str, Vec<u8>)> = payloads.iter().map(|(path, body, _)| (*path, body.as_bytes().to_vec())).collect();
+    let answers: Vec<(&str, Vec<u8>)> =
+        payloads.iter().map(|(path, body, _)| (*path, body.as_bytes().to_vec())).collect();
     let origin = origin(move |path| {
         let (_, body) = answers.iter().find(|(known, _)| *known == path)?;
         Some(("application/json", body.clone()))
     });
     let sandbox = Sandbox::new();
-    let script = payloads.map(|(path, ..)| format!("curl -sS http://api.test{path} -o .{path}")).join(" && ");
+    let script: Vec<String> =
+        payloads.iter().map(|(path, ..)| format!("curl -sS http://api.test{path} -o .{path}")).collect();
+    let script = script.join(" && ");
     record(&sandbox, &origin, &["sh", "-c", &script]).expect(0);
     let har = sandbox.har("hars/api.har");
     for (at, (path, body, mark)) in payloads.iter().enumerate() {
@@ -195,8 +210,14 @@ fn changed_value_of_spaced_json_changes_one_line_of_the_payload() {
         let content = sandbox.har("hars/api.har")["log"]["entries"][0]["response"]["content"].clone();
         (content["_compact"].clone(), sandbox.read(&format!("hars/{}", content["_file"].as_str().unwrap())))
     };
-    assert_eq!(run(r#"{"a": 1, "b": [2]}"#), (json!("spaced"), "{\n  \"a\": 1,\n  \"b\": [\n    2\n  ]\n}\n".to_owned()));
-    assert_eq!(run(r#"{"a": 7, "b": [2]}"#), (json!("spaced"), "{\n  \"a\": 7,\n  \"b\": [\n    2\n  ]\n}\n".to_owned()));
+    assert_eq!(
+        run(r#"{"a": 1, "b": [2]}"#),
+        (json!("spaced"), "{\n  \"a\": 1,\n  \"b\": [\n    2\n  ]\n}\n".to_owned())
+    );
+    assert_eq!(
+        run(r#"{"a": 7, "b": [2]}"#),
+        (json!("spaced"), "{\n  \"a\": 7,\n  \"b\": [\n    2\n  ]\n}\n".to_owned())
+    );
     // The server now writes no spaces.
     assert_eq!(run(r#"{"a":7,"b":[2]}"#).0, json!(true));
     sandbox.run(["fmt", "--check"]).expect(0);
@@ -267,7 +288,10 @@ fn merge_driver_accepts_branches_in_different_layouts() {
         assert_eq!(urls, ["http://api.test/a", "http://api.test/b", "http://api.test/c"]);
         let new: Value = serde_json::from_str(&git(&sandbox, &["show", "new:hars/api.har"])).unwrap();
         assert_eq!(entries[0]["response"]["content"], new["log"]["entries"][0]["response"]["content"]);
-        assert_eq!((&merged["log"]["_harproxy"]["version"], merged["log"]["_harproxy"].get("format")), (&json!(2), None));
+        assert_eq!(
+            (&merged["log"]["_harproxy"]["version"], merged["log"]["_harproxy"].get("format")),
+            (&json!(2), None)
+        );
         assert_eq!(sandbox.read("ours.har").matches("{ \"name\": \"host\"").count(), 3);
     }
 }

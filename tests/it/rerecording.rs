@@ -302,7 +302,10 @@ fn changed_list_item_header_and_status_change_one_line_each() {
     // The same for a login with new cookies and tokens.
     for request in [("GET", "/old"), ("POST", "/login")] {
         project.record(Proto::H1, 3, &[request]).expect(0).says("1 changed");
-        assert_eq!(project.lines(), ["-{ \"name\": \"x-version\", \"value\": \"1\" },", "+{ \"name\": \"x-version\", \"value\": \"2\" },"]);
+        assert_eq!(
+            project.lines(),
+            ["-{ \"name\": \"x-version\", \"value\": \"1\" },", "+{ \"name\": \"x-version\", \"value\": \"2\" },"]
+        );
         assert_eq!(project.numstat(), ["1 1 hars/api.har"]);
         project.commit();
     }
