@@ -19,6 +19,7 @@ mod engine;
 mod findings;
 mod fixtures;
 mod foreign_hars;
+mod foreign_replay;
 mod fuzzed;
 mod glob_corpus;
 mod har_properties;
