@@ -81,7 +81,10 @@ pub fn replace_surrogates(json: &str, replacement: impl Fn(u16) -> Option<char>)
         out.push_str(&rest[..at]);
         match lone {
             None => out.push_str(&escape[..len]),
-            Some(unit) => out.push(replacement(unit).unwrap_or('\u{fffd}')),
+            Some(unit) => match replacement(unit) {
+                Some(character) => out.push(character),
+                None => out.push_str("\\ufffd"),
+            },
         }
         rest = &escape[len..];
     }
