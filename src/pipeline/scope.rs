@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::exchange::Exchange;
 use crate::source::Source;
-use crate::verdict::Finding;
 use crate::verdict::request::ResultKind;
+use crate::verdict::{CheckId, Finding, Severity};
 use harproxy_proxy::upstream::Upstream;
 use harproxy_proxy::{ConnectionEvent, Origin};
 
@@ -29,6 +29,11 @@ pub trait Router: Send + Sync + 'static {
     /// Decides how a client that refused the certificate for this origin is reported.
     fn route_tls_refusal(&self, _to: &Origin) -> TlsRefusal {
         TlsRefusal::Report
+    }
+
+    /// Returns the severity of the findings of a check about connections.
+    fn severity(&self, _check: &CheckId) -> Severity {
+        Severity::Warning
     }
 
     /// A finding about a tunnel that closed.

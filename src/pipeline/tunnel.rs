@@ -4,8 +4,8 @@ use super::event::RunEvent;
 use super::scope::{TlsRefusal, TunnelRoute};
 use super::{Pipeline, mark};
 use crate::source::UpstreamSource;
-use crate::verdict::connections;
 use crate::verdict::request::SourceKind;
+use crate::verdict::{CheckId, connections};
 use harproxy_proxy::upstream::{Dialled, UpstreamError};
 use harproxy_proxy::{Connection, ConnectionEvent, Origin, Tunnel};
 use harproxy_tls::authority::Alpn;
@@ -66,10 +66,14 @@ impl Pipeline {
                 }
             }
             ConnectionEvent::UnknownProtocol { to } => {
-                self.observer.publish_finding(&connections::unreadable_tunnel(&to.host_and_port()));
+                self.observer.publish_finding(&connections::unreadable_tunnel(
+                    &to.host_and_port(),
+                    self.router.severity(&CheckId::UNREADABLE),
+                ));
             }
             ConnectionEvent::MalformedHead { reason } => {
-                self.observer.publish_finding(&connections::malformed_head(reason));
+                self.observer
+                    .publish_finding(&connections::malformed_head(reason, self.router.severity(&CheckId::UNREADABLE)));
             }
             ConnectionEvent::Unauthorized => self.collector.count_unauthorized(),
             ConnectionEvent::TlsRefused { to, reason } => match self.router.route_tls_refusal(to) {

@@ -7,7 +7,7 @@ use crate::pipeline::{Exchange, Router, SourceList, TlsRefusal, TunnelRoute};
 use crate::source::fixture::{FixtureOptions, FixtureSource, passthrough};
 use crate::source::{RefusingSource, Source, is_local};
 use crate::verdict::request::ResultKind;
-use crate::verdict::{CheckId, Finding};
+use crate::verdict::{CheckId, Finding, Severity};
 use harproxy_glob::Globs;
 use harproxy_har::Fixture;
 use harproxy_http::NormalUrl;
@@ -129,6 +129,10 @@ impl Router for Replayer {
             return TlsRefusal::Count(ResultKind::OutOfScope);
         }
         TlsRefusal::Report
+    }
+
+    fn severity(&self, check: &CheckId) -> Severity {
+        self.routes.load().fixtures.options.fail_on.severity(check)
     }
 
     fn upstreams(&self) -> Vec<&Upstream> {

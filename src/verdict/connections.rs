@@ -11,9 +11,9 @@ use super::request::Counts;
 
 /// Returns the finding for a CONNECT to `authority` (`host:port`) that carried neither TLS nor HTTP, and was closed.
 #[must_use]
-pub fn unreadable_tunnel(authority: &str) -> Finding {
+pub fn unreadable_tunnel(authority: &str, severity: Severity) -> Finding {
     let text = format!("the CONNECT to {authority} carried neither TLS nor HTTP, and was closed");
-    warning(text, format!("`--bypass {authority}` lets CMD reach it without the proxy"))
+    unreadable(severity, text, format!("`--bypass {authority}` lets CMD reach it without the proxy"))
 }
 
 /// Returns the finding for a tunnel to `authority` in scope that a recording forwarded and could not read.
@@ -22,16 +22,19 @@ pub fn unrecorded_tunnel(authority: &str) -> Finding {
     let text = format!(
         "the tunnel to {authority} carried neither TLS nor HTTP: it was forwarded and not recorded, so a replay can't answer it"
     );
-    warning(text, format!("`--bypass {authority}` lets CMD reach it without the proxy, in a replay too"))
+    unreadable(
+        Severity::Warning,
+        text,
+        format!("`--bypass {authority}` lets CMD reach it without the proxy, in a replay too"),
+    )
 }
 
 /// Returns the finding for a request whose head was not valid HTTP.
 #[must_use]
-pub fn malformed_head(reason: &str) -> Finding {
-    let text = format!("a request was not valid HTTP and got 400: {reason}");
-    let hint = "fix the client: in a URL, percent-encode `<`, `>`, backticks and bytes that are not UTF-8; send one length per \
-                request";
-    warning(text, hint)
+pub fn malformed_head(reason: &str, severity: Severity) -> Finding {
+    let text = format!("a request was not valid HTTP and was refused: {reason}");
+    let hint = "fix the client: percent-encode the characters of URLs, and send one length per request";
+    unreadable(severity, text, hint)
 }
 
 /// Returns the finding for a run in which every request got 407. It replaces `check`, the finding for no traffic.
@@ -50,8 +53,8 @@ pub fn unauthorized(counts: &Counts, check: CheckId, severity: Severity) -> Opti
     Some(Finding::new(check, severity, text).with_hint(hint))
 }
 
-fn warning(text: String, hint: impl Into<String>) -> Finding {
-    Finding::new(CheckId::UNREADABLE, Severity::Warning, text).with_hint(hint)
+fn unreadable(severity: Severity, text: String, hint: impl Into<String>) -> Finding {
+    Finding::new(CheckId::UNREADABLE, severity, text).with_hint(hint)
 }
 
 /// The TLS handshakes of a run by the authority of the host (`host`, `host:port`).

@@ -37,6 +37,7 @@ mod near_misses;
 #[cfg(target_os = "linux")]
 mod no_dialling;
 mod node_hook;
+mod odd_messages;
 mod on_miss;
 mod options;
 mod placeholders;

@@ -53,7 +53,7 @@ impl ResponseKey {
     /// Returns true if a response was received.
     #[must_use]
     pub fn is_received(&self) -> bool {
-        (100..=599).contains(&self.status)
+        harproxy_http::is_received_status(self.status)
     }
 
     /// Returns true if two responses are equal. Reason phrases are compared only if both responses have one.

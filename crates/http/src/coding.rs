@@ -377,6 +377,18 @@ mod tests {
     }
 
     #[test]
+    fn every_coding_makes_json_smaller() {
+        let row =
+            |n: usize| format!(r#"{{"id":{n},"name":"Product {n}","price":{}.5,"tags":["new","sale"]}}"#, n * 7 % 100);
+        let list = (0..1000).map(row).collect::<Vec<_>>().join(",");
+        for coding in ALL {
+            let mut coded = Vec::new();
+            encode(&[coding], &mut list.as_bytes(), &mut coded).unwrap();
+            assert!(coded.len() * 4 < list.len(), "{coding:?}: {} of {} bytes", coded.len(), list.len());
+        }
+    }
+
+    #[test]
     fn accepts_follows_the_weights_of_accept_encoding() {
         for (value, gzip, zstd) in [
             ("gzip", true, false),

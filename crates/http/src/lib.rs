@@ -17,3 +17,10 @@ pub mod volatile;
 pub use headers::{Header, Headers};
 pub use media::MediaType;
 pub use url::NormalUrl;
+
+/// Returns true if a HAR's `status` is one that a server sent. HTTP allows any three digits, and clients accept those
+/// beyond 599 (RFC 9110 section 15). Other numbers, such as 0 and -1, stand for a request without a response.
+#[must_use]
+pub fn is_received_status(status: i32) -> bool {
+    (100..=999).contains(&status)
+}

@@ -193,7 +193,7 @@ impl Matcher {
         location: Option<String>,
     ) -> Chosen {
         let Candidate { at, ordinal, status, .. } = *choice.candidate;
-        let recorded_status = u16::try_from(status).ok().filter(|status| (100..=599).contains(status));
+        let recorded_status = u16::try_from(status).ok().filter(|_| harproxy_http::is_received_status(status));
         let same_host = (!self.form.hosts.is_empty()).then(|| self.url_of(ordinal)).flatten().and_then(|recorded| {
             let (recorded, asked) = (Parts::of(&recorded).site(), Parts::of(target.url.as_str()).site());
             (recorded != asked).then(|| SameHost { recorded: recorded.into_owned(), asked: asked.into_owned() })

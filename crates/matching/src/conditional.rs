@@ -88,7 +88,7 @@ impl Condition {
                 };
                 Condition::Validator { recorded: recorded(entry, &VALIDATORS), cached_body }
             }
-            100..=599 => {
+            _ if harproxy_http::is_received_status(entry.response.status) => {
                 let ignored = recorded(entry, &[RANGE, VALIDATORS].concat());
                 if ignored.iter().all(|(_, value)| value.is_none()) {
                     Condition::None
@@ -219,11 +219,11 @@ mod tests {
 
     #[test]
     fn entry_without_a_valid_status_is_a_failure() {
-        for status in [0, -1, 99, 600, 1000] {
+        for status in [0, -1, 99, 1000] {
             let found = condition(status, &[], "").admits(&request(&[]));
             assert_eq!(found.map(|found| found.class), Some(ResponseClass::Failure), "{status}");
         }
-        for status in [100, 200, 599] {
+        for status in [100, 200, 599, 600, 999] {
             assert_eq!(condition(status, &[], "").admits(&request(&[])), full(false), "{status}");
         }
     }

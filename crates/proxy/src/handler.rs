@@ -83,9 +83,9 @@ pub enum ConnectionEvent {
     },
     /// The client spoke neither TLS nor HTTP inside a CONNECT, and there was no upstream connection to tunnel to.
     UnknownProtocol { to: Origin },
-    /// A request head was not valid HTTP (a `<` in its target, two lengths). The client got a 400.
+    /// A request head was not valid HTTP (a space in its target, two lengths). The client got an error.
     MalformedHead {
-        /// hyper's error.
+        /// hyper's error with the invalid character of the URL, or the reason why the framing is unclear.
         reason: String,
     },
     /// The proxy credentials of a request were missing or wrong. The client got a 407.

@@ -19,6 +19,7 @@ mod intercept;
 pub mod limits;
 mod listen;
 mod origin;
+mod request_target;
 pub mod respond;
 mod serve;
 mod sniff;

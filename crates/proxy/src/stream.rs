@@ -10,6 +10,7 @@ use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf, Take};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
+use crate::request_target;
 use crate::serve::idle::IdleTracker;
 
 /// A byte stream in both directions.
@@ -138,7 +139,23 @@ impl AsyncRead for ByteStream {
         this.received.fetch_add(received as u64, Ordering::Relaxed);
         match (&this.idle, &read) {
             (Some(idle), Poll::Ready(Ok(()))) if received == 0 => idle.on_close(None),
-            (Some(idle), Poll::Ready(Ok(()))) if this.has_heads => idle.on_head_bytes(),
+            (Some(idle), Poll::Ready(Ok(()))) if this.has_heads => {
+                let bytes = &buf.filled()[before..];
+                let begins = idle.on_head_bytes(bytes);
+                let encoded = if begins { request_target::encode(bytes) } else { None };
+                if begins
+                    && let Some(character) = request_target::invalid_character(encoded.as_deref().unwrap_or(bytes))
+                {
+                    let _ = idle.invalid_character.set(character);
+                }
+                if let Some(encoded) = encoded {
+                    buf.set_filled(before);
+                    let (now, later) = encoded.split_at(encoded.len().min(buf.remaining()));
+                    buf.put_slice(now);
+                    let rest = std::mem::replace(&mut this.ahead, BytesMut::from(later));
+                    this.ahead.extend_from_slice(&rest);
+                }
+            }
             (Some(idle), Poll::Ready(Err(error))) => idle.on_close(Some(error)),
             _ => {}
         }

@@ -134,7 +134,7 @@ fn patch_text(volatile: &VolatileRules, old: &str, is_indented: bool, new: &str)
 }
 
 fn has_response(entry: &Entry) -> bool {
-    (100..=599).contains(&entry.response.status)
+    harproxy_http::is_received_status(entry.response.status)
 }
 
 fn mime_type(headers: &Headers) -> String {

@@ -88,7 +88,7 @@ pub struct DecodedPayload {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResponseHead {
-    /// 100 to 599.
+    /// 100 to 999.
     pub status: u16,
     /// The reason phrase: upstream's over HTTP/1.1, the canonical one of the status code over HTTP/2.
     pub reason: String,
@@ -204,6 +204,8 @@ pub enum HopFields {
     Drop,
     /// `Connection` and `Upgrade`, which an upgrade is about (RFC 9110 section 7.8).
     KeepUpgrade,
+    /// `Proxy-Authenticate`, which a 407 must have (RFC 9110 section 15.5.8).
+    KeepChallenge,
 }
 
 impl HeaderFields {
@@ -215,7 +217,12 @@ impl HeaderFields {
             // `Trailer` announces a part of the message, not of the hop.
             let is_hop_by_hop =
                 name != "trailer" && (HOP_BY_HOP.contains(&name) || named.iter().any(|option| option == name));
-            !is_hop_by_hop || (hop == HopFields::KeepUpgrade && matches!(name, "connection" | "upgrade"))
+            let is_kept = match hop {
+                HopFields::Drop => false,
+                HopFields::KeepUpgrade => matches!(name, "connection" | "upgrade"),
+                HopFields::KeepChallenge => name == "proxy-authenticate",
+            };
+            !is_hop_by_hop || is_kept
         };
         let fields = map.iter().filter(|(name, _)| is_recorded(name.as_str()));
         let fields = fields.map(|(name, value)| Header {

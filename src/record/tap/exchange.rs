@@ -124,8 +124,11 @@ impl ExchangeTap {
         let response = &answer.response;
         let version = WireVersion::from(response.version());
         let reason = reason(response.status(), response.extensions().get());
-        let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        let hop = if is_upgrade { HopFields::KeepUpgrade } else { HopFields::Drop };
+        let hop = match response.status() {
+            StatusCode::SWITCHING_PROTOCOLS => HopFields::KeepUpgrade,
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED => HopFields::KeepChallenge,
+            _ => HopFields::Drop,
+        };
         let head_size = match version {
             WireVersion::Http2 => -1,
             _ => {

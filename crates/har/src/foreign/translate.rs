@@ -77,7 +77,7 @@ fn response(response: &mut Response, dialect: Dialect, notes: &mut Vec<String>) 
         .retain(|field| !(field.name.eq_ignore_ascii_case("status") && field.value.starts_with(status.as_bytes())));
     let length = StatedLength::of_response(response, dialect);
     let content = &mut response.content;
-    let has_response = (100..600).contains(&response.status);
+    let has_response = harproxy_http::is_received_status(response.status);
     if has_response && response.headers.is_empty() && !content.mime_type.is_empty() && content.mime_type != "x-unknown"
     {
         response.headers.push("content-type", content.mime_type.clone());

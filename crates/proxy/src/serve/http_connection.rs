@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime};
 use ::http::header::{CONNECTION, HOST, PROXY_AUTHORIZATION, TRANSFER_ENCODING};
 use ::http::uri::PathAndQuery;
 use ::http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
 
 use super::idle::IdleTracker;
@@ -80,7 +80,7 @@ impl HttpConnection {
     /// # Errors
     /// [`Close`] if the connection is to be closed without an answer.
     pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Close> {
-        let busy = self.idle.clone().begin();
+        let busy = self.idle.clone().begin(!request.body().is_end_stream());
         let (method, version) = (request.method().clone(), request.version());
         let answered = match &self.kind {
             ConnectionKind::Proxy => self.answer_as_proxy(request).await,
@@ -89,6 +89,10 @@ impl HttpConnection {
         };
         // After another transfer coding, other parsers may see another end of the request.
         let has_unclear_end = matches!(answered, Err(Refusal::TransferCoding));
+        if has_unclear_end {
+            let reason = "its Transfer-Encoding is not `chunked` alone".to_owned();
+            self.client.event(ConnectionEvent::MalformedHead { reason });
+        }
         if matches!(answered, Err(Refusal::Unauthorized)) {
             self.client.event(ConnectionEvent::Unauthorized);
         }

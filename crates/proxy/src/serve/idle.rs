@@ -39,6 +39,8 @@ pub(crate) struct IdleTracker {
     activity: Mutex<Activity>,
     /// The TLS alert or the close by which the client rejected the certificate.
     rejection: OnceLock<String>,
+    /// The character in a URL for which hyper will refuse the request.
+    pub(crate) invalid_character: OnceLock<String>,
     /// Notified by every flush of the connection.
     pub(crate) flushed: Arc<Notify>,
     /// Set when the handler took the connection over by an Upgrade: the token that ends it when nothing can be read or
@@ -53,27 +55,37 @@ struct Activity {
     idle_since: Instant,
     /// When the first byte of an incomplete head was received.
     head_since: Option<Instant>,
+    /// Bytes were received that are not a head alone: a payload, or a pipelined request.
+    has_other_bytes: bool,
 }
 
 impl IdleTracker {
     pub(crate) fn new() -> Self {
         let created = Instant::now();
-        let activity = Activity { had_request: false, requests_in_progress: 0, idle_since: created, head_since: None };
+        let activity = Activity {
+            had_request: false,
+            requests_in_progress: 0,
+            idle_since: created,
+            head_since: None,
+            has_other_bytes: false,
+        };
         IdleTracker {
             created,
             activity: Mutex::new(activity),
             rejection: OnceLock::new(),
+            invalid_character: OnceLock::new(),
             flushed: Arc::default(),
             lent: OnceLock::new(),
         }
     }
 
     /// Begins a request. It ends when the guard is dropped.
-    pub(crate) fn begin(self: Arc<Self>) -> Busy {
+    pub(crate) fn begin(self: Arc<Self>, has_body: bool) -> Busy {
         let mut activity = lock(&self.activity);
         activity.had_request = true;
         activity.requests_in_progress += 1;
         activity.head_since = None;
+        activity.has_other_bytes |= has_body;
         drop(activity);
         Busy(self)
     }
@@ -97,12 +109,17 @@ impl IdleTracker {
         })
     }
 
-    /// Called for received bytes that can belong to a head.
-    pub(crate) fn on_head_bytes(&self) {
+    /// Called for received bytes that can belong to a head. Returns true if a head surely begins with them: all bytes
+    /// before were heads of requests without a payload, each received before the next one.
+    pub(crate) fn on_head_bytes(&self, bytes: &[u8]) -> bool {
         let mut activity = lock(&self.activity);
+        let begins = activity.head_since.is_none() && !activity.has_other_bytes && activity.requests_in_progress == 0;
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4);
+        activity.has_other_bytes |= activity.requests_in_progress > 0 || end.is_some_and(|end| end < bytes.len());
         if activity.requests_in_progress == 0 {
             activity.head_since.get_or_insert_with(Instant::now);
         }
+        begins
     }
 
     /// Called when the client closed the connection, or it failed.
@@ -152,24 +169,38 @@ mod tests {
     fn tracker_applies_idle_timeout_between_requests_and_head_timeout_within_heads() {
         let idle = IdleTracker::new();
         assert_eq!(idle.waiting(TIMEOUTS), Some((WaitingFor::Request, idle.created + TIMEOUTS.idle)));
-        idle.on_head_bytes();
+        assert!(idle.on_head_bytes(b"GET /"));
         let first = idle.waiting(TIMEOUTS).unwrap();
         assert_eq!(first.0, WaitingFor::Head);
         assert!(first.1 < idle.created + TIMEOUTS.idle);
-        idle.on_head_bytes();
+        assert!(!idle.on_head_bytes(b" HTTP"));
         assert_eq!(idle.waiting(TIMEOUTS).unwrap(), first, "later bytes do not extend the limit");
     }
 
     #[test]
     fn tracker_applies_no_timeout_while_requests_are_answered() {
         let idle = Arc::new(IdleTracker::new());
-        idle.on_head_bytes();
-        let first = idle.clone().begin();
-        let second = idle.clone().begin();
-        idle.on_head_bytes();
+        idle.on_head_bytes(b"GET / HTTP/1.1\r\n\r\n");
+        let first = idle.clone().begin(false);
+        let second = idle.clone().begin(false);
+        assert!(!idle.on_head_bytes(b"GET"));
         drop(first);
         assert_eq!(waiting(&idle), None, "one of two requests is in progress");
         drop(second);
         assert_eq!(waiting(&idle), Some(WaitingFor::Request), "bytes during a request begin no head");
+    }
+
+    #[test]
+    fn head_is_certain_to_begin_only_after_requests_without_other_bytes() {
+        let head = b"GET / HTTP/1.1\r\n\r\n";
+        let after = |bytes: &[u8], has_body| {
+            let idle = Arc::new(IdleTracker::new());
+            assert!(idle.on_head_bytes(bytes));
+            drop(idle.clone().begin(has_body));
+            idle.on_head_bytes(head)
+        };
+        assert!(after(head, false));
+        assert!(!after(head, true), "a payload may follow");
+        assert!(!after(&[&head[..], b"GE"].concat(), false), "a pipelined head has begun");
     }
 }
