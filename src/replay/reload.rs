@@ -282,7 +282,7 @@ impl FixtureFaults {
         let missing = names.iter().filter(|(name, entry)| fixture.expect_payload(**entry, name).is_err());
         FixtureFaults {
             missing: missing.map(|(name, _)| name.clone()).collect(),
-            unusable: fixture.entries() - fixture.heads().len(),
+            unusable: fixture.left_out().iter().map(|cause| cause.entries).sum(),
         }
     }
 

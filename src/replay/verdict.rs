@@ -11,7 +11,7 @@ use crate::source::fixture::FixtureSource;
 use crate::verdict::explain::EntryPlace;
 use crate::verdict::findings::MAX_FINDINGS;
 use crate::verdict::{CheckId, Counts, FailOn, Finding, FixtureUse, Location, RunMode, Severity, Verdict, connections};
-use harproxy_har::{EntryHead, Fixture};
+use harproxy_har::{EntryHead, Fixture, LeftOut};
 use harproxy_http::escape::one_line;
 use harproxy_matching::Matcher;
 use harproxy_redact::{Policy, display};
@@ -42,6 +42,8 @@ pub(super) fn verdict(
         findings.push(no_traffic(&counts, options.with_cmd, options.fail_on.severity(&CheckId::NO_TRAFFIC)));
     }
     findings.extend(stale.iter().cloned());
+    let named = matcher.fixtures().iter().zip(&source.names);
+    findings.extend(named.flat_map(|(fixture, name)| find_left_out(fixture, name, &options.fail_on)));
     // Without traffic every entry is unused, which is no finding of its own unless only it fails the run.
     let fails = |finding: &Finding| finding.severity == Severity::Error;
     let unused_fails = options.fail_on.severity(&CheckId::UNUSED) == Severity::Error;
@@ -70,6 +72,29 @@ pub(super) fn verdict(
         duration_ms: collector.duration_ms(),
         observation: None,
     }
+}
+
+/// Returns a finding for each cause for which replay leaves out entries of a fixture, which messages call `name`. Other
+/// tools record requests that cannot be replayed, so their entries are only warned of.
+fn find_left_out(fixture: &Fixture, name: &str, fail_on: &FailOn) -> Vec<Finding> {
+    let severity = match fixture.is_own() {
+        true => fail_on.severity(&CheckId::ENTRY_LEFT_OUT),
+        false => Severity::Warning,
+    };
+    let finding = |left_out: &LeftOut| {
+        let (entry, line) = *left_out.first.first()?;
+        let others: Vec<String> = left_out.first[1..].iter().map(|(_, line)| line.to_string()).collect();
+        let more = if left_out.entries > left_out.first.len() { " and others" } else { "" };
+        let text = match others.is_empty() {
+            true => format!("{}, so no request gets it", left_out.cause),
+            false => format!("{}, so no request gets it; also on line {}{more}", left_out.cause, others.join(", ")),
+        };
+        let place = EntryPlace { fixture: name.to_owned(), entry, line: Some(line) };
+        let finding = Finding::new(CheckId::ENTRY_LEFT_OUT, severity, text);
+        let finding = finding.with_hint("correct or remove the entry; `harproxy check` lists all of them");
+        Some(Finding { at: Location::entry(place, None), times: left_out.entries as u64, ..finding })
+    };
+    fixture.left_out().iter().filter_map(finding).collect()
 }
 
 /// Returns a finding for each unused entry, up to `room`, and one that counts the rest.

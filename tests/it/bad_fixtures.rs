@@ -60,7 +60,7 @@ fn send_raw(server: &Server, request: &[u8]) -> String {
 }
 
 #[test]
-fn malformed_entries_are_warnings_and_the_others_are_served() {
+fn malformed_entries_of_an_own_fixture_fail_the_run_and_the_others_are_served() {
     let sandbox = Sandbox::new();
     let mut entries =
         vec![good_entry("/api/0"), json!(null), json!({"request": 7}), json!({"response": {}}), json!([])];
@@ -70,8 +70,8 @@ fn malformed_entries_are_warnings_and_the_others_are_served() {
     let (server, client) = replay(&sandbox);
     assert_good(&client, "/api/0");
     assert_good(&client, "/api/6");
-    let output = server.stop().expect(0);
-    for entry in ["hars/api.har#1", "hars/api.har#2", "hars/api.har#3", "hars/api.har#4"] {
+    let output = server.stop().expect(1);
+    for entry in ["hars/api.har#1", "hars/api.har#2", "hars/api.har#3", "hars/api.har#4", "hars/api.har#5"] {
         assert!(output.stderr.contains(entry), "{entry}: {}", output.stderr);
     }
 }

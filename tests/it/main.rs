@@ -20,6 +20,7 @@ mod event_streams;
 mod findings;
 mod fixtures;
 mod foreign_hars;
+mod foreign_replay;
 mod fuzzed;
 mod glob_corpus;
 mod har_properties;

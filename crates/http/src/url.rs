@@ -89,9 +89,15 @@ impl NormalUrl {
     /// # Errors
     /// When the reference cannot be resolved.
     pub fn join(&self, reference: &str) -> Result<Self, UrlError> {
-        let mut joined = parse(&self.0)?
-            .join(reference)
-            .map_err(|source| UrlError::Invalid { url: reference.to_owned(), source })?;
+        let base = parse(&self.0)?;
+        // Schemes of the web ignore further slashes before a host (WHATWG URL, special authority ignore slashes state).
+        let text = reference.trim_start_matches(|c: char| c <= ' ');
+        let after_slashes = text.trim_start_matches(['/', '\\']);
+        let resolved = match text.len() - after_slashes.len() {
+            3.. if base.is_special() => base.join(&format!("//{after_slashes}")),
+            _ => base.join(reference),
+        };
+        let mut joined = resolved.map_err(|source| UrlError::Invalid { url: reference.to_owned(), source })?;
         joined.set_fragment(None);
         Ok(NormalUrl(joined.into()))
     }

@@ -58,6 +58,13 @@ pub fn is_name(json: &str, name: &str) -> bool {
 /// ```
 #[must_use]
 pub fn replace_lone_surrogates(json: &str) -> Cow<'_, str> {
+    replace_surrogates(json, |_| None)
+}
+
+/// Replaces the escapes of lone surrogates by the characters that `replacement` returns for their code units, and by
+/// U+FFFD otherwise.
+#[must_use]
+pub fn replace_surrogates(json: &str, replacement: impl Fn(u16) -> Option<char>) -> Cow<'_, str> {
     if !json.contains("\\u") {
         return Cow::Borrowed(json);
     }
@@ -65,14 +72,20 @@ pub fn replace_lone_surrogates(json: &str) -> Cow<'_, str> {
     let mut rest = json;
     while let Some(at) = rest.find('\\') {
         let escape = &rest[at..];
-        let (keep, len) = match code_unit(escape) {
-            Some(0xD800..=0xDBFF) if matches!(escape.get(6..).and_then(code_unit), Some(0xDC00..=0xDFFF)) => (true, 12),
-            Some(0xD800..=0xDFFF) => (false, 6),
-            Some(_) => (true, 6),
-            None => (true, 1 + escape[1..].chars().next().map_or(0, char::len_utf8)),
+        let (lone, len) = match code_unit(escape) {
+            Some(0xD800..=0xDBFF) if matches!(escape.get(6..).and_then(code_unit), Some(0xDC00..=0xDFFF)) => (None, 12),
+            Some(unit @ 0xD800..=0xDFFF) => (Some(unit), 6),
+            Some(_) => (None, 6),
+            None => (None, 1 + escape[1..].chars().next().map_or(0, char::len_utf8)),
         };
         out.push_str(&rest[..at]);
-        out.push_str(if keep { &escape[..len] } else { "\\ufffd" });
+        match lone {
+            None => out.push_str(&escape[..len]),
+            Some(unit) => match replacement(unit) {
+                Some(character) => out.push(character),
+                None => out.push_str("\\ufffd"),
+            },
+        }
         rest = &escape[len..];
     }
     out.push_str(rest);

@@ -51,7 +51,7 @@ impl Index {
         let mut index = Index::default();
         let (mut keys, mut paths) = (Vec::new(), Vec::new());
         for (fixture, opened) in fixtures.iter().enumerate() {
-            for head in opened.heads().iter() {
+            for head in opened.heads().iter().filter(|head| !head.left_out) {
                 let Some(url) = normal(head.url) else { continue };
                 let ordinal = Ordinal::try_from(index.entries.len()).unwrap_or(Ordinal::MAX);
                 let view = form.view(&url);

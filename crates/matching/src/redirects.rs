@@ -74,6 +74,7 @@ mod tests {
     fn location_is_resolved_without_its_fragment() {
         assert_eq!(parts(302, "GET", "../z#top").1, "http://a.test/z");
         assert_eq!(parts(302, "GET", "//b.test:80").1, "http://b.test/");
+        assert_eq!(parts(302, "GET", "///b.test/x").1, "http://b.test/x");
         assert_eq!(parts(302, "GET", "?r").1, "http://a.test/x/y?r");
         assert!(redirected(302, "GET", &NormalUrl::parse("http://a.test/").unwrap(), "http://").is_none());
     }

@@ -60,6 +60,38 @@ pub(crate) fn latin1(text: &str) -> Option<Vec<u8>> {
     text.chars().map(|c| u8::try_from(c).ok()).collect()
 }
 
+/// Python writes a byte that it cannot decode, 0x80 + n, as the lone surrogate U+DC80 + n (PEP 383). A `String` cannot
+/// have surrogates, so the reader replaces them by the private character U+10DC80 + n.
+const ESCAPED: std::ops::RangeInclusive<u32> = 0x10_DC80..=0x10_DCFF;
+
+/// Replaces the escapes of lone surrogates that stand for bytes. `None` if there are none, or the JSON has the private
+/// characters itself.
+pub(crate) fn keep_escaped_bytes(json: &str) -> Option<String> {
+    if json.chars().any(|c| ESCAPED.contains(&u32::from(c))) {
+        return None;
+    }
+    let kept = harproxy_json::text::replace_surrogates(json, |unit| match unit {
+        0xDC80..=0xDCFF => char::from_u32(0x10_0000 + u32::from(unit)),
+        _ => None,
+    });
+    (kept != json).then(|| kept.into_owned())
+}
+
+/// The bytes of a text with characters of [`keep_escaped_bytes`]. `None` for other texts.
+pub(crate) fn escaped_bytes(text: &str) -> Option<Vec<u8>> {
+    if !text.chars().any(|c| ESCAPED.contains(&u32::from(c))) {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    for c in text.chars() {
+        match u32::from(c) {
+            escaped if ESCAPED.contains(&escaped) => bytes.extend(u8::try_from(escaped & 0xFF)),
+            _ => bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+    Some(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,6 @@
 //! Translates entries that other tools recorded, each [`Dialect`] with its own deviations from harproxy's format.
 
+mod bodies;
 pub(crate) mod charset;
 mod forms;
 pub(crate) mod translate;

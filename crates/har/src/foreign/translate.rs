@@ -4,6 +4,7 @@
 
 use serde_json::Value;
 
+use super::bodies::{self, StatedLength, inline, is_empty};
 use super::charset::Conversion;
 use super::{Dialect, charset, forms};
 use crate::model::{Body, Entry, Request, Response, Storage};
@@ -13,6 +14,10 @@ use harproxy_http::{Headers, MediaType};
 
 /// A body that is still encoded is decoded up to this size, bytes. A larger one stays encoded.
 const MAX_DECODED: u64 = 64 << 20;
+
+/// The methods that other tools may write in lower case.
+pub(crate) const STANDARD_METHODS: [&str; 9] =
+    ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
 
 /// Translates an entry. `notes` gets the guesses and losses.
 pub(crate) fn translate(entry: &mut Entry, dialect: Dialect, notes: &mut Vec<String>) {
@@ -24,6 +29,8 @@ pub(crate) fn translate(entry: &mut Entry, dialect: Dialect, notes: &mut Vec<Str
         if bodiless && is_empty(&content.stored) {
             // The recorded size is that of a body which was not sent.
             content.size = Some(0);
+        } else {
+            bodies::mark_lost_body(&mut entry.response);
         }
     }
     let size = entry.request.body_size.max(0);
@@ -41,7 +48,12 @@ pub(crate) fn translate(entry: &mut Entry, dialect: Dialect, notes: &mut Vec<Str
 }
 
 fn request(request: &mut Request, dialect: Dialect, notes: &mut Vec<String>) {
-    let sent = request.body_size;
+    let upper = request.method.to_ascii_uppercase();
+    if upper != request.method && STANDARD_METHODS.contains(&&*upper) {
+        notes.push(format!("the method is written `{}`; read as `{upper}`", request.method));
+        request.method = upper;
+    }
+    let length = StatedLength::of_request(request, dialect);
     let Some(body) = &mut request.post_data else { return };
     if body.mime_type.is_empty() {
         request.headers.get_str("content-type").unwrap_or_default().clone_into(&mut body.mime_type);
@@ -50,10 +62,10 @@ fn request(request: &mut Request, dialect: Dialect, notes: &mut Vec<String>) {
         forms::from_params(body, notes);
     }
     let media = MediaType::parse(request.headers.get_str("content-type").unwrap_or(&body.mime_type));
-    check_base64(body, "request", notes);
-    if dialect == Dialect::Mitmproxy {
-        recover_latin1(body, &media, sent);
-    }
+    bodies::restore_escaped_bytes(body);
+    bodies::restore_bytes(body, &media, request.headers.contains("content-encoding"), length);
+    bodies::forget_damaged(body, &media, "request", notes);
+    bodies::add_boundary(body, &request.headers);
     to_declared_charset(body, &media, "request", notes);
 }
 
@@ -63,6 +75,7 @@ fn response(response: &mut Response, dialect: Dialect, notes: &mut Vec<String>) 
     response
         .headers
         .retain(|field| !(field.name.eq_ignore_ascii_case("status") && field.value.starts_with(status.as_bytes())));
+    let length = StatedLength::of_response(response, dialect);
     let content = &mut response.content;
     let has_response = harproxy_http::is_received_status(response.status);
     if has_response && response.headers.is_empty() && !content.mime_type.is_empty() && content.mime_type != "x-unknown"
@@ -78,14 +91,11 @@ fn response(response: &mut Response, dialect: Dialect, notes: &mut Vec<String>) 
     if dialect == Dialect::Polly {
         polly(content, &codings);
     }
-    check_base64(content, "response", notes);
+    bodies::restore_escaped_bytes(content);
     unflagged_base64(content, &media, notes);
-    still_encoded(content, &media, &codings);
-    if dialect == Dialect::Mitmproxy {
-        let compression = content.extras.get("compression").and_then(Value::as_i64).unwrap_or_default();
-        let decoded = content.size.unwrap_or(-1).saturating_add(compression);
-        recover_latin1(content, &media, decoded);
-    }
+    bodies::restore_bytes(content, &media, false, length);
+    bodies::forget_damaged(content, &media, "response", notes);
+    still_encoded(content, &media, &codings, dialect);
     recover_utf8(content, &media, notes);
     to_declared_charset(content, &media, "response", notes);
     if dialect == Dialect::Playwright && matches!(content.stored, Storage::File(_)) {
@@ -100,31 +110,6 @@ fn response(response: &mut Response, dialect: Dialect, notes: &mut Vec<String>) 
 fn is_http2_or_later(version: &str) -> bool {
     let version = version.to_ascii_lowercase();
     ["h2", "h3", "http/2", "http/3"].iter().any(|newer| version.starts_with(newer))
-}
-
-fn is_empty(stored: &Storage) -> bool {
-    match stored {
-        Storage::Nowhere => true,
-        Storage::Text(text) | Storage::Base64(text) => text.is_empty(),
-        Storage::File(_) => false,
-    }
-}
-
-/// The storage of bytes in the HAR itself.
-fn inline(bytes: &[u8]) -> Storage {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Storage::Text(text.to_owned()),
-        Err(_) => Storage::Base64(payload::encode_base64(bytes)),
-    }
-}
-
-/// Treats invalid base64 as text.
-fn check_base64(body: &mut Body, side: &str, notes: &mut Vec<String>) {
-    let Storage::Base64(text) = &mut body.stored else { return };
-    if payload::decode_base64(text).is_none() {
-        notes.push(format!("the {side} body is marked as base64 but is not valid base64; read as text"));
-        body.stored = Storage::Text(std::mem::take(text));
-    }
 }
 
 /// Detects base64 of binary types without the `encoding` flag, by the magic bytes of the decoded text.
@@ -167,21 +152,30 @@ fn has_binary_magic(bytes: &[u8]) -> bool {
     MAGIC.iter().any(|magic| bytes.starts_with(magic)) || bytes.get(4..8) == Some(b"ftyp")
 }
 
-/// Removes the Content-Encoding of a base64 body that the tool left encoded, or marks it as encoded.
-fn still_encoded(content: &mut Body, media: &MediaType, codings: &[Coding]) {
-    let Storage::Base64(text) = &content.stored else { return };
-    let magic: &[u8] = match codings.last() {
-        Some(Coding::Gzip) => b"\x1f\x8b",
-        Some(Coding::Zstd) => b"\x28\xb5\x2f\xfd",
-        _ => return,
-    };
+/// Removes the content codings of a base64 body that the tool left encoded, or marks it as encoded. Tools that decode
+/// bodies leave those with several codings as they are.
+fn still_encoded(content: &mut Body, media: &MediaType, codings: &[Coding], dialect: Dialect) {
+    let (Some(last), Some(bytes)) = (codings.last(), coded_bytes(content)) else { return };
     let is_compressed_type =
         ["gzip", "zip", "zstd", "tar", "compressed"].iter().any(|kind| media.essence().contains(kind));
-    let Some(bytes) = payload::decode_base64(text).filter(|bytes| !is_compressed_type && bytes.starts_with(magic))
-    else {
-        return;
+    let has_magic = match last {
+        Coding::Gzip => bytes.starts_with(b"\x1f\x8b"),
+        Coding::Zstd => bytes.starts_with(b"\x28\xb5\x2f\xfd"),
+        _ => false,
     };
-    decode(content, &bytes, codings);
+    let is_coded = if codings.len() > 1 {
+        dialect == Dialect::Mitmproxy || coding::decode(codings, &bytes, MAX_DECODED).is_some()
+    } else {
+        has_magic && !is_compressed_type
+    };
+    if is_coded {
+        decode(content, &bytes, codings);
+    }
+}
+
+fn coded_bytes(content: &Body) -> Option<Vec<u8>> {
+    let Storage::Base64(text) = &content.stored else { return None };
+    payload::decode_base64(text).filter(|bytes| !bytes.is_empty())
 }
 
 /// Decodes the bodies of Polly.JS: compressed ones are JSON arrays of hex or base64 chunks, binary ones are hex.
@@ -238,17 +232,6 @@ fn recover_utf8(content: &mut Body, media: &MediaType, notes: &mut Vec<String>) 
     {
         notes.push("the response body is UTF-8 that was read as windows-1252; sent as UTF-8".to_owned());
         content.stored = inline(&bytes);
-    }
-}
-
-/// Recovers text that mitmproxy decoded as latin-1, detected by the recorded size.
-fn recover_latin1(body: &mut Body, media: &MediaType, decoded: i64) {
-    let Storage::Text(text) = &body.stored else { return };
-    if media.charset().is_none()
-        && !text.is_ascii()
-        && let Some(bytes) = charset::latin1(text).filter(|bytes| i64::try_from(bytes.len()) == Ok(decoded))
-    {
-        body.stored = inline(&bytes);
     }
 }
 

@@ -11,6 +11,7 @@ use super::scan::EntryScan;
 use super::source::HarSource;
 use super::window::{ScanError, Span, Window};
 use crate::Error;
+use harproxy_http::url::normal;
 
 /// Further warnings are only counted, because a HAR may have a million bad entries.
 const MAX_WARNINGS: usize = 200;
@@ -26,6 +27,22 @@ pub struct Warning {
     pub text: String,
 }
 
+/// The entries that replay leaves out for one cause.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The cause, about one entry: `its request has no url`.
+    pub cause: &'static str,
+    /// The number of entries.
+    pub entries: usize,
+    /// The numbers and lines of the first [`LeftOut::SHOWN`] entries, from 0 and from 1.
+    pub first: Vec<(usize, usize)>,
+}
+
+impl LeftOut {
+    /// The number of entries that are named.
+    pub const SHOWN: usize = 3;
+}
+
 /// The result of the scan.
 #[derive(Debug, Default)]
 pub(crate) struct Contents {
@@ -37,11 +54,17 @@ pub(crate) struct Contents {
     /// Members named `entries` other than the array that is used.
     pub(crate) extra_entries: Vec<(String, Span)>,
     pub(crate) warnings: Warnings,
+    /// The entries that replay leaves out, by cause in order of appearance.
+    pub(crate) left_out: Vec<LeftOut>,
     /// The irregularity of the JSON around the entries, if there is one. Such a HAR is not rewritten.
     pub(crate) frame_oddity: Option<&'static str>,
     /// An `entries` array was found.
     pub(crate) has_entries: bool,
     has_log: bool,
+    /// The last `log`.
+    log: Option<Span>,
+    /// The array of the entries that are used.
+    entries_span: Option<Span>,
 }
 
 /// The first [`MAX_WARNINGS`] warnings, and the number of further ones.
@@ -121,11 +144,19 @@ impl Contents {
         }
         members(window, |window, name| match name {
             "log" if window.peek()? == Some(b'{') => {
-                if self.has_log {
+                if let Some(before) = self.log.take() {
                     self.frame_oddity = Some("`log` is duplicated");
+                    self.replace_entries();
+                    self.members.clear();
+                    self.extra_entries = vec![("log".to_owned(), before)];
+                    (self.has_entries, self.entries_span) = (false, None);
+                    self.warnings.add(None, Some(window.line()), "`log` is duplicated; the last one is used");
                 }
+                let start = window.start();
                 self.has_log = true;
-                members(window, |window, name| self.log_member(window, name))
+                members(window, |window, name| self.log_member(window, name))?;
+                self.log = Some(window.since(start));
+                Ok(())
             }
             "entries" if !self.has_entries && window.peek()? == Some(b'[') => {
                 let oddity = "the HAR has no `log` around its `entries`";
@@ -177,8 +208,17 @@ impl Contents {
     }
 
     fn log_member(&mut self, window: &mut Window<'_>, name: &str) -> Result<(), ScanError> {
-        if name == "entries" && !self.has_entries && window.peek()? == Some(b'[') {
-            return self.entries(window);
+        if name == "entries" && window.peek()? == Some(b'[') {
+            if let Some(before) = self.entries_span.take() {
+                self.frame_oddity = Some("`entries` is duplicated or is not an array");
+                self.replace_entries();
+                self.extra_entries.push(("entries".to_owned(), before));
+                self.warnings.add(None, Some(window.line()), "`entries` is duplicated; the last one is used");
+            }
+            let start = window.start();
+            self.entries(window)?;
+            self.entries_span = Some(window.since(start));
+            return Ok(());
         }
         let (_, span) = window.value::<IgnoredAny>()?;
         // Extra `entries` are kept apart: rewriting adds an `entries` array of its own.
@@ -222,22 +262,67 @@ impl Contents {
     fn entry(&mut self, scanned: &EntryScan, span: Span) {
         let entry = self.index.len();
         let unusable = if !scanned.is_object {
-            Some("it is not an object that can be read; left out")
+            Some("it is not an object that can be read")
         } else if !scanned.request {
-            Some("it has no `request` object; left out")
+            Some("it has no `request` object")
         } else if scanned.url.is_none() {
-            Some("its request has no `url`; left out")
+            Some("its request has no `url`")
         } else {
             None
         };
-        self.index.push(span, unusable.is_none().then_some(scanned));
-        let oddity = unusable
-            .or_else(|| scanned.method.is_none().then_some("its request has no `method`; read as GET"))
+        let left_out = unusable.or_else(|| {
+            if scanned.has_invalid_status {
+                Some("its `status` is not a status of HTTP")
+            } else if scanned.url.as_deref().is_some_and(is_invalid_url) {
+                Some("its `url` is not a valid absolute URL")
+            } else {
+                None
+            }
+        });
+        self.index.push(span, unusable.is_none().then_some(scanned), left_out.is_some());
+        if let Some(cause) = left_out {
+            self.warnings.add(Some(entry), Some(span.line), format!("{cause}; left out"));
+            self.leave_out(cause, entry, span.line);
+            return;
+        }
+        let oddity = (scanned.method.is_none().then_some("its request has no `method`; read as GET"))
             .or_else(|| (!scanned.response).then_some("it has no `response`, so it cannot be replayed"));
         if let Some(text) = oddity {
             self.warnings.add(Some(entry), Some(span.line), text);
         }
     }
+
+    fn leave_out(&mut self, cause: &'static str, entry: usize, line: usize) {
+        let known = match self.left_out.iter().position(|known| known.cause == cause) {
+            Some(known) => known,
+            None => {
+                self.left_out.push(LeftOut { cause, entries: 0, first: Vec::new() });
+                self.left_out.len() - 1
+            }
+        };
+        let known = &mut self.left_out[known];
+        known.entries += 1;
+        if known.first.len() < LeftOut::SHOWN {
+            known.first.push((entry, line));
+        }
+    }
+
+    /// Forgets the entries that were read, because a later member of the same name replaces them: JSON parsers use the
+    /// last one.
+    fn replace_entries(&mut self) {
+        self.index = Index::default();
+        self.left_out.clear();
+        self.warnings = Warnings::default();
+    }
+}
+
+/// True for a URL that no client can request. Browsers also record `data:` URLs and those of their extensions, which
+/// need no server.
+fn is_invalid_url(url: &str) -> bool {
+    normal(url).is_none_or(|url| {
+        let http = ["http:", "https:", "ws:", "wss:"].iter().any(|scheme| url.starts_with(scheme));
+        http && url.split_once("://").is_none_or(|(_, rest)| rest.is_empty() || rest.starts_with('/'))
+    })
 }
 
 /// Walks the members of an object. `each` gets the name of a member and must take its value.

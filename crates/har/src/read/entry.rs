@@ -6,8 +6,8 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::foreign::Dialect;
 use crate::foreign::translate::translate;
+use crate::foreign::{Dialect, charset};
 use crate::model::{Body, Entry, Extras, Request, Response, Storage, Timings, Truncated, spacing_of};
 use crate::write::canonical::query_string;
 use harproxy_http::{Header, Headers, cookies, headers::from_chars};
@@ -16,7 +16,7 @@ use harproxy_json::{Spacing, TextValue};
 
 /// Parses an entry. The error is the reason why it is unusable; `notes` gets the guesses and losses.
 pub(crate) fn parse(json: &[u8], dialect: Dialect, notes: &mut Vec<String>) -> Result<Entry, String> {
-    let mut map = object_of(json)?;
+    let mut map = object_of(json, dialect)?;
     let request = object(&mut map, "request").ok_or("it has no `request` object")?;
     let mut entry = Entry {
         started: text_of(map.shift_remove("startedDateTime")),
@@ -34,9 +34,12 @@ pub(crate) fn parse(json: &[u8], dialect: Dialect, notes: &mut Vec<String>) -> R
 }
 
 /// The members of an entry.
-fn object_of(json: &[u8]) -> Result<Map<String, Value>, String> {
+fn object_of(json: &[u8], dialect: Dialect) -> Result<Map<String, Value>, String> {
     let text = utf8(json)?;
-    let value = serde_json::from_str(text).or_else(|_| serde_json::from_str(&replace_lone_surrogates(text)));
+    let value = serde_json::from_str(text).or_else(|_| {
+        let escaped = if dialect == Dialect::Own { None } else { charset::keep_escaped_bytes(text) };
+        serde_json::from_str(&escaped.map_or_else(|| replace_lone_surrogates(text), Into::into))
+    });
     match value {
         Ok(Value::Object(map)) => Ok(map),
         Ok(_) => Err("it is not an object".to_owned()),
@@ -166,7 +169,8 @@ fn headers_of(value: Option<Value>) -> Headers {
             value => vec![text_of(value)],
         };
         for line in values.iter().flat_map(|value| value.split('\n')) {
-            let value = from_chars(line.trim_matches([' ', '\t', '\r']));
+            let line = line.trim_matches([' ', '\t', '\r']);
+            let value = charset::escaped_bytes(line).unwrap_or_else(|| from_chars(line));
             headers.push(Header { name: name.clone(), value: value.into() });
         }
     }

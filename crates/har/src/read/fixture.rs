@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use serde_json::{Map, Value};
 
-use super::contents::{self, Contents, Warning};
+use super::contents::{self, Contents, LeftOut, Warning};
 use super::index::Heads;
 use super::snapshot::Snapshot;
 use super::window::Span;
@@ -129,6 +129,13 @@ impl Fixture {
     #[must_use]
     pub fn warnings(&self) -> &[Warning] {
         &self.contents.warnings.list
+    }
+
+    /// The entries that replay leaves out, grouped by cause. Entries of browsers that need no server (`data:` URLs) are
+    /// not among them.
+    #[must_use]
+    pub fn left_out(&self) -> &[LeftOut] {
+        &self.contents.left_out
     }
 
     /// One parsed entry. Entries that were read recently come from a cache.
@@ -326,6 +333,7 @@ impl Fixture {
                 Some("Polly.JS") => Dialect::Polly,
                 _ => Dialect::Foreign,
             };
+            self.contents.index.normalise_methods();
         }
         Ok(())
     }

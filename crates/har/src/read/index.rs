@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::scan::EntryScan;
 use super::window::Span;
+use crate::foreign::translate::STANDARD_METHODS;
 
 /// The indexed members of a usable entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub struct EntryHead<'a> {
     pub post_data: bool,
     /// True for a WebSocket, which must not be served as a plain response.
     pub websocket: bool,
+    /// True if replay leaves the entry out, because its URL or status is invalid.
+    pub left_out: bool,
 }
 
 /// The usable entries of a fixture, in file order.
@@ -76,6 +79,7 @@ struct IndexedEntry {
     http2: bool,
     post_data: bool,
     websocket: bool,
+    left_out: bool,
 }
 
 /// All entries of a file. Equal method names share one allocation.
@@ -101,9 +105,10 @@ impl Index {
         self.entries.get(entry).map(|indexed| indexed.span)
     }
 
-    /// Adds the next entry of the file. `scanned` is `None` for an unusable one.
-    pub(crate) fn push(&mut self, span: Span, scanned: Option<&EntryScan>) {
-        let mut indexed = IndexedEntry { span, ..IndexedEntry::default() };
+    /// Adds the next entry of the file. `scanned` is `None` for an unusable one. Replay leaves out the unusable ones and
+    /// those with `left_out`.
+    pub(crate) fn push(&mut self, span: Span, scanned: Option<&EntryScan>, left_out: bool) {
+        let mut indexed = IndexedEntry { span, left_out, ..IndexedEntry::default() };
         if let Some(scanned) = scanned {
             indexed.is_usable = true;
             indexed.method = self.method(scanned.method.as_deref().unwrap_or("GET"));
@@ -128,7 +133,19 @@ impl Index {
             http2: indexed.http2,
             post_data: indexed.post_data,
             websocket: indexed.websocket,
+            left_out: indexed.left_out,
         })
+    }
+
+    /// Writes the standard methods in upper case.
+    pub(crate) fn normalise_methods(&mut self) {
+        let lower: Vec<_> = self.methods.iter().filter(|name| name.bytes().any(|b| b.is_ascii_lowercase())).collect();
+        let lower: Vec<_> = lower.into_iter().map(|name| (name.clone(), name.to_ascii_uppercase())).collect();
+        for (written, upper) in lower.into_iter().filter(|(_, upper)| STANDARD_METHODS.contains(&&**upper)) {
+            let upper = self.method(&upper);
+            let same = self.entries.iter_mut().filter(|indexed| indexed.method == written);
+            same.for_each(|indexed| indexed.method = upper.clone());
+        }
     }
 
     fn method(&mut self, name: &str) -> Arc<str> {

@@ -20,6 +20,8 @@ pub(crate) struct EntryScan {
     pub(crate) method: Option<String>,
     pub(crate) url: Option<String>,
     pub(crate) status: Option<i32>,
+    /// True if `status` is neither a status of HTTP nor a number that stands for none (0, -1, `null`).
+    pub(crate) has_invalid_status: bool,
     pub(crate) http2: bool,
     pub(crate) post_data: bool,
     pub(crate) websocket: bool,
@@ -89,7 +91,14 @@ impl<'de> Visitor<'de> for ObjectVisitor<'_> {
                     scanned.url = text(map.next_value()?).filter(|url| !url.is_empty())
                 }
                 (ObjectKind::Request, MemberName::PostData) => scanned.post_data = is_not_null(map.next_value()?),
-                (ObjectKind::Response, MemberName::Status) => scanned.status = number(map.next_value()?),
+                (ObjectKind::Response, MemberName::Status) => {
+                    let raw = map.next_value()?;
+                    scanned.status = number(raw);
+                    scanned.has_invalid_status = match scanned.status {
+                        Some(status) => (1..100).contains(&status) || status > 999,
+                        None => !matches!(raw.get(), "null" | "\"\""),
+                    };
+                }
                 (ObjectKind::Response, MemberName::HttpVersion) => {
                     let version = text(map.next_value()?).unwrap_or_default().to_ascii_lowercase();
                     scanned.http2 = version == "h2" || version.starts_with("http/2");

@@ -8,6 +8,7 @@ use encoding_rs::Encoding;
 
 use crate::Error;
 use crate::store::archive::{Archive, MAX_EXPANDED, SizeLimitedReader, check_expansion, unreadable};
+use crate::store::lfs;
 use crate::store::stamp::Stamp;
 use crate::store::text_store::TextStore;
 
@@ -59,6 +60,11 @@ pub(crate) fn open(path: &Path) -> Result<HarSource, Error> {
         [0xff, 0xfe, ..] => store = to_utf8(&store, encoding_rs::UTF_16LE).map_err(Error::at(path, "reading"))?,
         [0xfe, 0xff, ..] => store = to_utf8(&store, encoding_rs::UTF_16BE).map_err(Error::at(path, "reading"))?,
         _ => {}
+    }
+    let mut beginning = [0; 64];
+    let len = store.read_at(start, &mut beginning).map_err(io)?;
+    if lfs::is_pointer(&beginning[..len]) {
+        return Err(unreadable(path, "it is a Git LFS pointer, not the HAR: run `git lfs pull`".to_owned()));
     }
     let call = call_before(&store, start).map_err(io)?;
     let stamp = Stamp::of(&metadata);

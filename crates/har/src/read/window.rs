@@ -134,6 +134,16 @@ impl<'a> Window<'a> {
         self.line
     }
 
+    /// The empty span at the current position.
+    pub(crate) fn start(&self) -> Span {
+        Span { offset: self.base + self.at as u64, len: 0, line: self.line }
+    }
+
+    /// The span from `start` to the current position.
+    pub(crate) fn since(&self, start: Span) -> Span {
+        Span { len: self.start().offset - start.offset, ..start }
+    }
+
     /// Parses and takes one whole JSON value.
     pub(crate) fn value<T: DeserializeOwned>(&mut self) -> Result<(T, Span), ScanError> {
         if self.peek()?.is_none() {

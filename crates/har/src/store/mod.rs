@@ -2,6 +2,7 @@
 
 pub(crate) mod archive;
 pub mod digest;
+pub(crate) mod lfs;
 pub mod payload;
 pub mod payload_path;
 pub(crate) mod staging;

@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+use super::lfs;
 use crate::Error;
 
 /// The path of the payload file `name` in `folder`, the folder of the HAR.
@@ -21,6 +22,9 @@ pub(crate) fn resolve(folder: &Path, name: &str) -> Result<PathBuf, String> {
         }
     }
     match fs::symlink_metadata(&path) {
+        Ok(metadata) if metadata.is_file() && lfs::is_pointer_file(&path) => {
+            Err(format!("`_file` `{name}` is a Git LFS pointer, not the payload: run `git lfs pull`"))
+        }
         Ok(metadata) if metadata.is_file() => Ok(path),
         Ok(_) => Err(format!("`_file` `{name}` is not a plain file")),
         Err(error) => Err(missing(name, &error)),
