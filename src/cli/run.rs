@@ -177,7 +177,7 @@ impl<'a> Run<'a> {
             let facts = Facts {
                 proxy: &address,
                 ca: &authority.cert_path(),
-                spki_pin: &authority.spki_pin(),
+                spki_pin: authority.spki_pin(),
                 files: &folder.for_cmd()?,
                 bypass: &self.plan.proxy.listen.bypass,
                 may_match: about.may_match,

@@ -340,7 +340,7 @@ mod tests {
             (mapping("api.test", Some(443), "127.0.0.1", Some(9000)), "127.0.0.1:9001", 0),
             (mapping("other.test", Some(443), "127.0.0.1", Some(9000)), "127.0.0.1:9000", 0),
         ] {
-            let globs = Globs::new(&["https://api.test/**"]).unwrap();
+            let globs = Globs::new(["https://api.test/**"]).unwrap();
             let may_match_origin = |origin: &str| globs.may_match_origin(origin);
             let map = [mapping];
             let rules = BypassRules { may_match_origin: &may_match_origin, no_proxy: &[], map: &map };
@@ -353,7 +353,7 @@ mod tests {
     fn closed_connection_counts_only_to_an_address_in_scope() {
         let closed = |to| DirectConnection { closed: Some(ClosedEvidence::Exclusive), ..connection(to) };
         let find = |connections: &[DirectConnection]| {
-            let globs = Globs::new(&["http://127.0.0.1:3000/**"]).unwrap();
+            let globs = Globs::new(["http://127.0.0.1:3000/**"]).unwrap();
             let rules =
                 BypassRules { may_match_origin: &|origin| globs.may_match_origin(origin), no_proxy: &[], map: &[] };
             Bypasses::find(connections, &rules)

@@ -97,7 +97,7 @@ fn changes(
     let facts = Facts {
         proxy,
         ca: &authority.cert_path(),
-        spki_pin: &authority.spki_pin(),
+        spki_pin: authority.spki_pin(),
         files,
         bypass,
         // The scope is unknown here.
@@ -112,7 +112,7 @@ fn changes(
 /// Returns the flags of browsers as comments, because browsers ignore the variables.
 fn browsers(comment: &str, proxy: &ProxyAddress, bypass: &[String], authority: &Authority) -> String {
     let ProxyAddress { host, port, .. } = proxy;
-    let arguments = env::chromium_arguments(proxy, bypass, &authority.spki_pin());
+    let arguments = env::chromium_arguments(proxy, bypass, authority.spki_pin());
     let arguments: Vec<_> = arguments.iter().map(|argument| harproxy_support::shell_quote::word(argument)).collect();
     let ca = authority.cert_path();
     format!(
