@@ -47,6 +47,8 @@ pub enum Event {
     Defect,
     Hint,
     Merged,
+    /// A fixture has layout 1, or was migrated from it.
+    Layout,
     /// A payload or a placeholder was renamed.
     Renamed,
     /// A payload that one side removed and another fixture needs.

@@ -15,6 +15,7 @@ pub mod files;
 pub mod fixtures;
 pub mod live;
 pub mod logging;
+pub mod next_steps;
 pub mod pager;
 pub mod plan;
 mod process;

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::advice::Failure;
 use super::event::Event;
+use super::next_steps::{self, files_of, quoted};
 use super::run::{End, Run};
 use super::summary;
 use super::ui::{self, Ui, counted, faint, help, strong};
@@ -127,8 +128,7 @@ impl PruneResult {
         if !self.pruned.is_empty() {
             let files = |(fixture, pruned): &(Arc<Fixture>, Pruned)| files_of(fixture.path(), pruned.payloads > 0);
             let files: Vec<PathBuf> = self.pruned.iter().flat_map(files).collect();
-            let (diff, add) = (help("git diff --stat"), help(format!("git add {}", quoted(&files))));
-            ui.note(Event::Next, &format!("\n{}\n  {diff}\n  {add}\n", strong("Next:")));
+            ui.note(Event::Next, &next_steps::block(&["git diff --stat"], &files, &[]));
         } else if self.unused.is_empty() && self.failures.is_empty() {
             ui.note(Event::Pruned, "nothing to prune: every entry was used");
         }
@@ -144,6 +144,9 @@ fn summary_of(path: &Path, pruned: &Pruned) -> String {
     if pruned.payloads > 0 {
         let _ = write!(text, ", {} removed", counted(pruned.payloads, "payload", "payloads"));
     }
+    if pruned.migrated {
+        let _ = write!(text, "; {}", summary::MIGRATED);
+    }
     for (file, other) in &pruned.left {
         let reason = match other == path {
             true => "it cannot be removed".to_owned(),
@@ -152,14 +155,4 @@ fn summary_of(path: &Path, pruned: &Pruned) -> String {
         let _ = write!(text, "\n  {file} is kept: {reason}");
     }
     text
-}
-
-/// Returns the paths of a fixture for git. The payload folder is included if it exists or if payloads were `removed`.
-fn files_of(path: &Path, removed: bool) -> Vec<PathBuf> {
-    let folder = summary::payload_folder(path).filter(|folder| removed || folder.is_dir());
-    [path.to_owned()].into_iter().chain(folder).collect()
-}
-
-fn quoted(files: &[PathBuf]) -> String {
-    files.iter().map(|file| harproxy_support::shell_quote::path(file)).collect::<Vec<_>>().join(" ")
 }

@@ -2,12 +2,12 @@
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::args::replay::DEFAULT_FIXTURES;
-use super::ui;
+use super::{next_steps, ui};
 use crate::record::{HostLine, RecordingResult, RecordingSummary};
 use crate::verdict::Counts;
 use harproxy_har::write::ContentMode;
@@ -16,6 +16,8 @@ use harproxy_support::shell_quote;
 /// Maximum number of rows. Further hosts are summed in the last row.
 const SHOWN: usize = 20;
 const WIDTH: u16 = 100;
+/// Says once that a fixture has new lines everywhere.
+pub const MIGRATED: &str = "the file was migrated to layout 2, so all its lines change once";
 
 /// Returns the table of hosts, fitted to the terminal. It is empty without hosts, and starts with an empty line if it
 /// follows findings.
@@ -84,11 +86,12 @@ pub fn change(outcome: &RecordingResult, output: &Path, failed: Option<u8>) -> S
 
 /// Formats the numbers of changed entries. A new fixture has only added ones.
 pub fn counts(summary: &RecordingSummary) -> String {
-    let RecordingSummary { added, changed, unchanged, not_seen, .. } = summary;
-    match unchanged + changed + not_seen {
+    let RecordingSummary { added, changed, unchanged, not_seen, migrated, .. } = summary;
+    let counts = match unchanged + changed + not_seen {
         0 => format!("{added} added"),
         _ => format!("{unchanged} unchanged, {changed} changed, {added} added, {not_seen} not seen"),
-    }
+    };
+    if *migrated { format!("{counts}; {MIGRATED}") } else { counts }
 }
 
 /// Returns advice for a recording that could not be finished.
@@ -116,14 +119,12 @@ pub fn secrets(counts: &Counts) -> Option<String> {
     }
 }
 
-/// Returns the next commands: add the fixture to git, and replay it with the same CMD and these options.
+/// Returns the block of the next commands: add the fixture to git, and replay it with the same CMD and these options.
 pub fn next(output: &Path, content: ContentMode, options: &[OsString], cmd: &[OsString]) -> String {
-    let mut add = format!("git add {}", shell_quote::path(output));
-    if content == ContentMode::Attach
-        && let Some(payloads) = payload_folder(output).filter(|folder| folder.is_dir())
-    {
-        let _ = write!(add, " {}", shell_quote::path(&payloads));
-    }
+    let added = match content {
+        ContentMode::Attach => next_steps::files_of(output, false),
+        _ => vec![output.to_owned()],
+    };
     let mut replay = "harproxy replay".to_owned();
     // Without arguments, `harproxy replay` finds the fixtures in this folder.
     if !output.strip_prefix(".").unwrap_or(output).starts_with(DEFAULT_FIXTURES) {
@@ -135,14 +136,7 @@ pub fn next(output: &Path, content: ContentMode, options: &[OsString], cmd: &[Os
     if !cmd.is_empty() {
         let _ = write!(replay, " -- {}", shell_quote::words(cmd));
     }
-    format!("  {}\n  {}\n", ui::help(add), ui::help(replay))
-}
-
-/// Returns the payload folder of a HAR, or `None` for an archive.
-pub fn payload_folder(output: &Path) -> Option<PathBuf> {
-    let payloads = output.with_extension("");
-    let is_archive = output.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("zip"));
-    (!is_archive && payloads != *output).then_some(payloads)
+    next_steps::block(&[], &added, &[replay])
 }
 
 #[cfg(test)]
@@ -150,7 +144,8 @@ mod tests {
     use super::*;
 
     fn plain(text: &str) -> String {
-        anstream::adapter::strip_str(text).to_string()
+        let text = anstream::adapter::strip_str(text).to_string();
+        text.strip_prefix("\nNext:\n").map(str::to_owned).unwrap_or(text)
     }
 
     fn line(host: &str) -> HostLine {

@@ -33,6 +33,9 @@ pub struct RecordingSummary {
     pub unchanged: usize,
     /// Entries of the fixture that were not recorded again.
     pub not_seen: usize,
+    /// Whether the fixture had layout 1, and is migrated.
+    #[serde(default)]
+    pub migrated: bool,
 }
 
 impl RecordingSummary {
@@ -48,6 +51,7 @@ impl RecordingSummary {
             changed: arrangement.changed,
             unchanged: arrangement.unchanged,
             not_seen: arrangement.not_seen,
+            migrated: arrangement.migrated,
         }
     }
 }

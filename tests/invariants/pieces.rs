@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use harproxy_http::coding::{Coding, decoder, encode};
 use harproxy_http::jwt;
 use harproxy_json::{
-    CompactDetector, CompactReader, Compacter, CountAll, Node, compact, indent, indent_stream, is_compact,
+    CountAll, LineJoiner, LineReader, Node, Spacing, SpacingDetector, indent, indent_stream, single_line, spacing,
 };
 use harproxy_redact::StreamRedactor;
 use harproxy_redact::{Policy, Redactor};
@@ -67,21 +67,22 @@ fn codings(coding: Coding, payload: &[u8], size: usize) {
 }
 
 fn json(payload: &[u8], size: usize) {
-    let (mut layout, mut compacter, mut compacted) = (CompactDetector::default(), Compacter::default(), Vec::new());
-    for piece in payload.chunks(size) {
-        layout.push(piece);
-        compacter.push(piece, &mut compacted);
+    let mut detector = SpacingDetector::default();
+    payload.chunks(size).for_each(|piece| detector.push(piece));
+    for spacing in [Spacing::Compact, Spacing::Spaced] {
+        let (mut joiner, mut joined) = (LineJoiner::new(spacing), Vec::new());
+        payload.chunks(size).for_each(|piece| joiner.push(piece, &mut joined));
+        assert_eq!(joined, single_line(payload, spacing));
+        let mut read = Vec::new();
+        LineReader::new(Sips(payload, size), spacing).read_to_end(&mut read).unwrap();
+        assert_eq!(read, joined);
     }
-    assert_eq!(compacted, compact(payload));
-    let mut read = Vec::new();
-    CompactReader::new(Sips(payload, size)).read_to_end(&mut read).unwrap();
-    assert_eq!(read, compacted);
     let mut indented = Vec::new();
     indent_stream(Sips(payload, size), &mut indented).unwrap();
     assert_eq!(indented, indent(payload));
-    if is_compact(payload) {
-        assert!(layout.is_compact());
-        assert_eq!(compact(&indented), payload, "the indented payload does not compact to the original");
+    if let Some(spacing) = spacing(payload) {
+        assert_eq!(detector.spacing(), Some(spacing));
+        assert_eq!(single_line(&indented, spacing), payload, "the indented payload does not become the original");
     }
     let Ok(text) = std::str::from_utf8(payload) else { return };
     let (node, value) = (Node::parse(text, &CountAll), serde_json::from_str::<Value>(text));

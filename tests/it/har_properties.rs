@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use harproxy_har::model::{Body, Extras, Request, Response, Storage, Truncated};
 use harproxy_har::{ContentMode, Entry, Fixture, FixtureWriter, PayloadSource, Timings};
 use harproxy_http::{Header, Headers};
+use harproxy_json::Spacing;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::{Value, json};
@@ -65,13 +66,13 @@ fn body() -> impl Strategy<Value = Body> {
         kept: kept.into(),
         total: total.map(Into::into),
     });
-    let flags = (any::<bool>(), any::<bool>(), prop::option::of(truncated));
+    let flags = (prop::option::of(any::<bool>()), any::<bool>(), prop::option::of(truncated));
     (any::<String>(), -1..9999_i64, stored, flags, extras()).prop_map(
         |(mime_type, size, stored, (compact, encoded, truncated), extras)| Body {
             mime_type,
             size: Some(size),
             stored,
-            compact,
+            compact: compact.map(|spaced| if spaced { Spacing::Spaced } else { Spacing::Compact }),
             encoded,
             truncated,
             kept_as_utf8: None,

@@ -8,6 +8,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use harproxy_har::{ContentMode, FixtureWriter};
 use harproxy_har::{Fixture, Payload, PayloadSource};
+use harproxy_json::Spacing;
 use tempfile::TempDir;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
@@ -174,7 +175,7 @@ fn invalid_har_is_refused_with_line_and_column() {
         (br#"{"a":1,"b":{}}"#, "not a HAR: no `log` object, only `a`, `b`"),
         (br#"{"a":{"b":{"log":{"entries":[]}}}}"#, "save the object at `a.b.log` as the HAR"),
         (br#"{"log":[]}"#, "only `log`"),
-        (br#"{"log":{"_harproxy":{"format":2},"entries":[]}}"#, "it has format 2, but this harproxy reads up to 1"),
+        (br#"{"log":{"_harproxy":{"version":3},"entries":[]}}"#, "it has layout 3, but this harproxy reads up to 2"),
         (br#"{"log":{"entries":[]}} {"#, "column 24: expected the end of the file after the HAR, found `{`"),
         (b"{\"log\":{\n\"entries\":[{},]}}", "2: column 15: expected value, after 1 whole entry"),
         (b"{\"log\":{\"entries\":[{\"a\":\n\n nil}]}}", "3: column 3: expected ident"),
@@ -424,12 +425,16 @@ fn large_payloads_are_streamed_while_writing_and_reading() {
     let go = format!("{json}\n");
     let mut writer = FixtureWriter::create(&path, ContentMode::Attach, &[]).unwrap();
     let mut bodies = Vec::new();
-    for (bytes, mime_type) in [(&plain, "text/plain"), (&json, "application/json"), (&go, "application/json")] {
+    let python = json.replace(',', ", ").replace(':', ": ");
+    for (bytes, mime_type) in
+        [(&plain, "text/plain"), (&json, "application/json"), (&go, "application/json"), (&python, "application/json")]
+    {
         let source = PayloadSource { read: &mut bytes.as_bytes(), mime_type, encoded: false, truncated: None };
         bodies.push(writer.content(source).unwrap());
     }
     let compact: Vec<_> = bodies.iter().map(|body| body.compact).collect();
-    assert_eq!(compact, [false, true, false], "a final line end would be lost");
+    let expected = [None, Some(Spacing::Compact), None, Some(Spacing::Spaced)];
+    assert_eq!(compact, expected, "a final line end would be lost");
     let mut entry = harproxy_har::Entry::default();
     entry.request.method = "GET".to_owned();
     entry.request.url = "http://a.test/".to_owned();

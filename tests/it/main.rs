@@ -27,6 +27,7 @@ mod har_reading;
 mod html_report;
 mod ignored_parts;
 mod killed;
+mod layout;
 #[cfg(target_os = "linux")]
 mod limits;
 mod live;

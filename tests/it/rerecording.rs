@@ -302,7 +302,10 @@ fn changed_list_item_header_and_status_change_one_line_each() {
     // The same for a login with new cookies and tokens.
     for request in [("GET", "/old"), ("POST", "/login")] {
         project.record(Proto::H1, 3, &[request]).expect(0).says("1 changed");
-        assert_eq!(project.lines(), ["-\"value\": \"1\"", "+\"value\": \"2\""]);
+        assert_eq!(
+            project.lines(),
+            ["-{ \"name\": \"x-version\", \"value\": \"1\" },", "+{ \"name\": \"x-version\", \"value\": \"2\" },"]
+        );
         assert_eq!(project.numstat(), ["1 1 hars/api.har"]);
         project.commit();
     }
@@ -396,6 +399,7 @@ fn lost_payload_is_restored() {
     let at = entries.iter().position(|entry| entry["request"]["url"] == "https://api.test/page").unwrap();
     entries.remove(at);
     project.sandbox.write("hars/api.har", serde_json::to_string_pretty(&har).unwrap() + "\n");
+    project.sandbox.run(["fmt", "hars/api.har"]).expect(0);
     project.commit();
     project.record(Proto::H2, 3, &VISIT).expect(0).says(": 16 unchanged, 0 changed, 1 added, 0 not seen");
     let stat = project.numstat();

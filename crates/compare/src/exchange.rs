@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::io::{self, Read};
 
 use harproxy_http::{Headers, MediaType};
-use harproxy_json::Digest;
+use harproxy_json::{Digest, Spacing};
 use harproxy_redact::{Placeholder, placeholder};
 use sha2::{Digest as _, Sha256};
 
@@ -167,8 +167,8 @@ pub enum ContentKey {
     /// The values of a JSON payload count.
     Json {
         digest: Digest,
-        /// The server sent it without white space. Such a payload is stored indented.
-        is_compact: bool,
+        /// The spacing of a payload on one line. Such a payload is stored indented.
+        spacing: Option<Spacing>,
     },
 }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use harproxy_http::Headers;
-use harproxy_json::{Digest, is_compact};
+use harproxy_json::{Digest, spacing};
 use harproxy_redact::placeholder;
 use sha2::{Digest as _, Sha256};
 
@@ -104,11 +104,11 @@ impl Projection {
     }
 
     /// Returns the key of the payload of a response. JSON is compared by its values and by
-    /// whether it is compact, other payloads by their bytes.
+    /// its spacing, other payloads by their bytes.
     pub(super) fn response_content(&self, body: &Body<'_>) -> ContentKey {
         body.content.key(|bytes| {
             let digest = if body.is_encoded { None } else { self.volatile.payload_digest(&body.media_type, bytes) };
-            Some(ContentKey::Json { digest: digest?, is_compact: is_compact(bytes) })
+            Some(ContentKey::Json { digest: digest?, spacing: spacing(bytes) })
         })
     }
 

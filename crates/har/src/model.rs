@@ -5,9 +5,11 @@
 use serde_json::{Map, Value};
 
 use harproxy_http::Headers;
+use harproxy_json::Spacing;
 
-/// The version of the fixture format, written as `log._harproxy.format`.
-pub const FORMAT: u64 = 1;
+/// The layout of the fixtures that harproxy writes, as `log._harproxy.version`. Layout 1 has one member a line, and says
+/// `log._harproxy.format`.
+pub const LAYOUT: u64 = 2;
 
 /// Unknown members in their original order.
 pub type Extras = Map<String, Value>;
@@ -85,8 +87,8 @@ pub struct Body {
     pub size: Option<i64>,
     /// `text` and `encoding`, or `_file`.
     pub stored: Storage,
-    /// `_compact`: compact JSON that is stored indented and served compact.
-    pub compact: bool,
+    /// `_compact`: the spacing of JSON on one line that is stored indented and served on one line.
+    pub compact: Option<Spacing>,
     /// `_encoded`: stored as received, because its content coding could not be removed.
     pub encoded: bool,
     /// `_truncated`, if the payload is truncated.
@@ -96,6 +98,16 @@ pub struct Body {
     pub kept_as_utf8: Option<&'static encoding_rs::Encoding>,
     /// All other members (`compression`, `params`, `comment` …).
     pub extras: Extras,
+}
+
+/// The meaning of `_compact`, as spelled in JSON.
+#[must_use]
+pub fn spacing_of(json: &str) -> Option<Spacing> {
+    match json {
+        "true" => Some(Spacing::Compact),
+        r#""spaced""# => Some(Spacing::Spaced),
+        _ => None,
+    }
 }
 
 /// The storage of a payload.

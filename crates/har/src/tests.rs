@@ -7,6 +7,7 @@ use std::path::Path;
 use super::model::{Body, Request, Response, Storage};
 use super::*;
 use harproxy_http::Headers;
+use harproxy_json::Spacing;
 
 /// An entry like those of `record`.
 fn entry(url: &str, content: Body) -> Entry {
@@ -70,11 +71,11 @@ fn attached_fixture_reads_back() {
     assert!(fixture.is_own());
     assert_eq!(fixture.scope().unwrap(), ["**"]);
     let head = fixture.heads().get(0).unwrap();
-    assert_eq!((head.method, head.url, head.status, head.line), ("GET", "https://a.test/?q=1&r", 200, 15));
+    assert_eq!((head.method, head.url, head.status, head.line), ("GET", "https://a.test/?q=1&r", 200, 12));
     let Storage::File(name) = &content.stored else { panic!("{content:?}") };
     let stored = fs::read_to_string(dir.path().join("hars").join(name)).unwrap();
     assert_eq!(stored, "{\n  \"a\": 1.0,\n  \"b\": [\n    true\n  ]\n}\n");
-    assert!(content.compact);
+    assert_eq!(content.compact, Some(Spacing::Compact));
     assert_eq!(served(&fixture, 0), br#"{"a":1.0,"b":[true]}"#);
     let read = fixture.entry(0).unwrap();
     assert_eq!(read.response.headers.get("x-odd"), Some(&b"caf\xe9\xff"[..]));
@@ -242,36 +243,44 @@ fn payload_file_extension_depends_on_type_and_charset() {
         ("text/plain; charset=shift_jis", b"\xff\xff", "bin"),
         ("application/x-www-form-urlencoded", b"a=b", "txt"),
         ("image/svg+xml", b"<svg/>", "txt"),
-        ("image/png", b"text", "png"),
-        ("font/woff2", b"wOF2", "woff2"),
-        ("application/pdf", b"%PDF", "pdf"),
-        ("application/octet-stream", b"text", "bin"),
-        ("nonsense", b"text", "bin"),
-        ("", b"text", "bin"),
+        ("image/png", b"\x89PNG", "png"),
+        ("font/woff2", b"wOF2\0\x01", "woff2"),
+        ("application/pdf", b"%PDF\xff", "pdf"),
+        ("application/grpc", b"\0\0\0\0\x05hello", "bin"),
+        ("application/octet-stream", b"\x07text", "bin"),
+        ("application/octet-stream", b"text\r\n", "txt"),
+        ("application/x-amz-json-1.0", b"{}", "txt"),
+        ("nonsense", "é\u{1b}[0m\t\u{c}".as_bytes(), "txt"),
+        ("nonsense", b"\xe9", "bin"),
+        ("", b"text", "txt"),
     ] {
         let (body, file) = stored(mime_type, bytes);
         let Storage::File(name) = &body.stored else { panic!() };
         assert_eq!(name.rsplit_once('.').unwrap().1, ending, "{mime_type}");
-        assert_eq!((file, body.compact), (bytes.to_vec(), false));
+        assert_eq!((file, body.compact), (bytes.to_vec(), None));
     }
 }
 
 #[test]
-fn only_compact_json_is_indented() {
-    for (mime_type, bytes, compact) in [
-        ("application/json", &br#"{"a":1.0e5,"a":"\u00e9","b":[]}"#[..], true),
-        ("application/problem+json; charset=utf-8", br#"[{"a":[1,2]}]"#, true),
-        ("application/json", b"{\"a\":1}\n", false),
-        ("application/json", br#"{"a": 1}"#, false),
-        ("application/json", b"{}", false),
-        ("application/json", b"7", false),
-        ("application/json", br#"{"a":1"#, false),
-        ("application/json", b"{\"a\":\"\xff\"}", false),
-        ("text/plain", br#"{"a":1}"#, false),
+fn only_json_on_one_line_is_indented() {
+    let (compact, spaced) = (Some(Spacing::Compact), Some(Spacing::Spaced));
+    for (mime_type, bytes, expected) in [
+        ("application/json", &br#"{"a":1.0e5,"a":"\u00e9","b":[]}"#[..], compact),
+        ("application/problem+json; charset=utf-8", br#"[{"a":[1,2]}]"#, compact),
+        ("application/json", br#"{"a": 1.0e5, "b": [{}, [], "\u00e9, :"]}"#, spaced),
+        ("application/json", b"{\"a\":1}\n", None),
+        ("application/json", b"{\"a\": 1}\n", None),
+        ("application/json", br#"{"a": 1,"b": 2}"#, None),
+        ("application/json", br#"{ "a": 1 }"#, None),
+        ("application/json", b"{}", None),
+        ("application/json", b"7", None),
+        ("application/json", br#"{"a":1"#, None),
+        ("application/json", b"{\"a\":\"\xff\"}", None),
+        ("text/plain", br#"{"a":1}"#, None),
     ] {
         let (body, file) = stored(mime_type, bytes);
-        assert_eq!(body.compact, compact, "{}", String::from_utf8_lossy(bytes));
-        assert_eq!(file != bytes, compact);
+        assert_eq!(body.compact, expected, "{}", String::from_utf8_lossy(bytes));
+        assert_eq!(file != bytes, expected.is_some());
     }
 }
 
@@ -282,7 +291,7 @@ fn wire_layout_keeps_json_compact() {
     let writer = FixtureWriter::create(&path, ContentMode::Attach, &[]).unwrap();
     let mut writer = writer.json_layout(JsonLayout::Wire);
     let content = writer.content(source(&mut &br#"{"a":1}"#[..], "application/json")).unwrap();
-    assert!(!content.compact);
+    assert_eq!(content.compact, None);
 }
 
 #[test]
@@ -292,7 +301,7 @@ fn small_request_text_is_stored_in_the_entry() {
     let large = &*vec![b'x'; 5000].leak();
     let mut post = |bytes: &'static [u8], mime_type| writer.post_data(source(&mut &*bytes, mime_type)).unwrap();
     let json = post(br#"{"a":1}"#, "application/json");
-    assert_eq!((json.stored, json.compact), (Storage::Text(r#"{"a":1}"#.to_owned()), false));
+    assert_eq!((json.stored, json.compact), (Storage::Text(r#"{"a":1}"#.to_owned()), None));
     assert_eq!(post(b"a=1", "").stored, Storage::Text("a=1".to_owned()));
     for (bytes, mime_type) in [(large, "text/plain"), (b"\xff", "text/plain"), (b"x", "image/png")] {
         let body = post(bytes, mime_type);
@@ -307,7 +316,7 @@ fn truncation_and_encoding_flags_are_written() {
     let path = dir.path().join("api.har");
     let mut writer = FixtureWriter::create(&path, ContentMode::Attach, &[]).unwrap();
     let truncated = model::Truncated { reason: "client-left".to_owned(), kept: 3, total: None };
-    let mut read = &b"{} "[..];
+    let mut read = &b"\x1f\x8b\x08"[..];
     let cut =
         PayloadSource { read: &mut read, mime_type: "text/plain", encoded: true, truncated: Some(truncated.clone()) };
     let content = writer.content(cut).unwrap();
@@ -341,18 +350,13 @@ fn unknown_members_of_other_tools_are_kept() {
     let expected = r#"{
   "log": {
     "version": "1.2",
-    "creator": {
-      "name": "tool",
-      "version": "2"
-    },
+    "creator": { "name": "tool", "version": "2" },
     "pages": [
-      {
-        "id": "p"
-      }
+      { "id": "p" }
     ],
     "comment": "c",
     "_harproxy": {
-      "format": 1,
+      "version": 2,
       "scope": [
         "**"
       ]
@@ -361,42 +365,19 @@ fn unknown_members_of_other_tools_are_kept() {
     "entries": [
       {
         "pageref": "p",
-        "request": {
-          "method": "get",
-          "url": "http://a.test/"
-        },
+        "request": { "method": "get", "url": "http://a.test/" },
         "response": {
           "status": 200,
           "headers": [
-            {
-              "name": "b",
-              "value": "1",
-              "_h": true
-            },
-            {
-              "name": "b",
-              "value": "3"
-            },
-            {
-              "name": ":status",
-              "value": "200"
-            },
-            {
-              "name": "a",
-              "value": "2"
-            }
+            { "name": "b", "value": "1", "_h": true },
+            { "name": "b", "value": "3" },
+            { "name": ":status", "value": "200" },
+            { "name": "a", "value": "2" }
           ],
-          "content": {
-            "size": 2,
-            "mimeType": "",
-            "_file": "ours/NAME"
-          },
+          "content": { "size": 2, "mimeType": "", "_file": "ours/NAME" },
           "_r": "é"
         },
-        "_e": {
-          "b": 1e3,
-          "a": null
-        }
+        "_e": { "b": 1e3, "a": null }
       }
     ]
   },

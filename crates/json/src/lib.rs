@@ -12,7 +12,7 @@
 //! | [`text_value`] | [`TextValue`]: a tree that can be edited and written again |
 //! | [`text`] | JSON strings: quoting, unquoting, lone surrogates |
 //! | [`path`] | [`JsonPath`] (RFC 9535), and the spans of the scalars it selects |
-//! | [`layout`] | compact ↔ indented, streaming |
+//! | [`layout`] | one line ↔ indented, streaming |
 //! | [`patch`] | the changes between two texts, applied to a third |
 //! | [`sequence`] | the longest common subsequence of two lists |
 
@@ -28,10 +28,10 @@ pub mod text;
 pub mod text_value;
 pub mod walk;
 
-pub use layout::{CompactDetector, CompactReader, Compacter, compact, indent, indent_stream, is_compact};
+pub use layout::{LineJoiner, LineReader, Spacing, SpacingDetector, indent, indent_stream, single_line, spacing};
 pub use node::{CountAll, Digest, DigestRules, Member, Node, NodeKind};
 pub use patch::patch;
 pub use path::{JsonPath, LocatedScalar, PathError, Pointer, PointerStep, locate, member_step};
 pub use scan::{begins_with_text, is_valid};
-pub use text_value::{ParseError, TextMember, TextValue};
+pub use text_value::{LineRules, MemberPerLine, ParseError, TextMember, TextValue};
 pub use walk::{Container, Event, EventKind, MAX_DEPTH, Walker};

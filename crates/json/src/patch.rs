@@ -246,7 +246,7 @@ fn pair_equal<T: Eq + std::hash::Hash>(a: &[T], b: &[T], pairs: &mut Vec<(usize,
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::layout::{compact, indent};
+    use super::super::layout::{Spacing, indent, single_line};
     use super::super::node::{CountAll, DigestRules};
     use super::*;
 
@@ -312,7 +312,7 @@ mod tests {
             let indented = |text: &str| String::from_utf8(indent(text.as_bytes())).unwrap();
             let result = patched(&indented(&old), &indented(&new));
             let on_one_line = patched(&old, &new);
-            prop_assert_eq!(compact(result.as_bytes()), on_one_line.as_bytes());
+            prop_assert_eq!(single_line(result.as_bytes(), Spacing::Compact), on_one_line.as_bytes());
             prop_assert_eq!(&result, &indented(&on_one_line));
         }
     }

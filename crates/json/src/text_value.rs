@@ -103,11 +103,11 @@ impl<'t> TextValue<'t> {
     }
 
     /// Writes the value over several lines, with two spaces a level. Every line but the first gets `margin` spaces
-    /// more.
+    /// more. `rules` decide which members share a line.
     #[must_use]
-    pub fn indented(&self, margin: usize) -> String {
+    pub fn indented(&self, margin: usize, rules: &dyn LineRules) -> String {
         let mut out = String::with_capacity(4 << 10);
-        self.write(&mut out, Some(margin));
+        self.write(&mut out, margin, rules);
         out
     }
 
@@ -115,39 +115,92 @@ impl<'t> TextValue<'t> {
     #[must_use]
     pub fn compact(&self) -> String {
         let mut out = String::new();
-        self.write(&mut out, None);
+        self.write_line(&mut out, "");
         out
     }
 
-    fn write(&self, out: &mut String, margin: Option<usize>) {
-        let inner = margin.map(|margin| margin + 2);
+    fn write(&self, out: &mut String, margin: usize, rules: &dyn LineRules) {
+        let inner = margin + 2;
         match self {
-            TextValue::Scalar(json) => out.push_str(json),
-            TextValue::Array(elements) if elements.is_empty() => out.push_str("[]"),
-            TextValue::Object(members) if members.is_empty() => out.push_str("{}"),
-            TextValue::Array(elements) => {
+            TextValue::Array(elements) if !elements.is_empty() => {
                 for (at, element) in elements.iter().enumerate() {
                     out.push(if at == 0 { '[' } else { ',' });
                     break_line(out, inner);
-                    element.write(out, inner);
+                    element.write(out, inner, rules);
                 }
                 break_line(out, margin);
                 out.push(']');
             }
+            TextValue::Object(members) if !members.is_empty() && !rules.is_on_one_line(members) => {
+                let mut before = None;
+                for member @ (name, value) in members {
+                    out.push(if before.is_none() { '{' } else { ',' });
+                    match before.is_some_and(|before| rules.shares_line(before, member)) {
+                        true => out.push(' '),
+                        false => break_line(out, inner),
+                    }
+                    out.push_str(name);
+                    out.push_str(": ");
+                    value.write(out, inner, rules);
+                    before = Some(member);
+                }
+                break_line(out, margin);
+                out.push('}');
+            }
+            _ => self.write_line(out, " "),
+        }
+    }
+
+    /// Writes the value on one line. `space` stands behind separators and inside braces.
+    fn write_line(&self, out: &mut String, space: &str) {
+        match self {
+            TextValue::Scalar(json) => out.push_str(json),
+            TextValue::Array(elements) => {
+                out.push('[');
+                for (at, element) in elements.iter().enumerate() {
+                    out.push_str(if at == 0 { "" } else { "," });
+                    out.push_str(if at == 0 { "" } else { space });
+                    element.write_line(out, space);
+                }
+                out.push(']');
+            }
+            TextValue::Object(members) if members.is_empty() => out.push_str("{}"),
             TextValue::Object(members) => {
                 for (at, (name, value)) in members.iter().enumerate() {
                     out.push(if at == 0 { '{' } else { ',' });
-                    break_line(out, inner);
+                    out.push_str(space);
                     out.push_str(name);
-                    out.push_str(if margin.is_some() { ": " } else { ":" });
-                    value.write(out, inner);
+                    out.push(':');
+                    out.push_str(space);
+                    value.write_line(out, space);
                 }
-                break_line(out, margin);
+                out.push_str(space);
                 out.push('}');
             }
         }
     }
 }
+
+/// Decides which members of objects share a line in an indented text. By default each has its own.
+pub trait LineRules {
+    /// Returns true for an object that is written on one line.
+    fn is_on_one_line(&self, members: &[TextMember<'_>]) -> bool {
+        let _ = members;
+        false
+    }
+
+    /// Returns true if a member continues the line of the one before it.
+    fn shares_line(&self, before: &TextMember<'_>, member: &TextMember<'_>) -> bool {
+        let _ = (before, member);
+        false
+    }
+}
+
+/// Each member has its own line, as `serde_json` writes it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MemberPerLine;
+
+impl LineRules for MemberPerLine {}
 
 impl From<&str> for TextValue<'static> {
     fn from(text: &str) -> Self {
@@ -232,11 +285,9 @@ fn respelled(json: &str) -> Cow<'_, str> {
     }
 }
 
-fn break_line(out: &mut String, margin: Option<usize>) {
-    if let Some(margin) = margin {
-        out.push('\n');
-        out.extend(std::iter::repeat_n(' ', margin));
-    }
+fn break_line(out: &mut String, margin: usize) {
+    out.push('\n');
+    out.extend(std::iter::repeat_n(' ', margin));
 }
 
 #[cfg(test)]
@@ -252,15 +303,33 @@ mod tests {
             value.compact(),
             r#"{"a":[1.0,1e400,12345678901234567890123,-0,0.1000,{},[]],"b":"\ud83d","b":"é/\n","b":null}"#
         );
-        assert_eq!(TextValue::parse(&value.indented(4)).unwrap(), value);
+        assert_eq!(TextValue::parse(&value.indented(4, &MemberPerLine)).unwrap(), value);
     }
 
     #[test]
     fn layout_is_that_of_serde_json() {
         let value = serde_json::json!({"a": [1, [], {}, {"b": "x\u{7f}\u{2028}\"\\\t"}], "c": {"d": null}});
         let text = format!("{value:#}");
-        assert_eq!(TextValue::from(value.clone()).indented(0), text);
+        assert_eq!(TextValue::from(value.clone()).indented(0, &MemberPerLine), text);
         assert_eq!(TextValue::parse(&text).unwrap().compact(), value.to_string());
+    }
+
+    #[test]
+    fn line_rules_join_members() {
+        struct Pairs;
+        impl LineRules for Pairs {
+            fn is_on_one_line(&self, members: &[TextMember<'_>]) -> bool {
+                is_name(&members[0].0, "name")
+            }
+
+            fn shares_line(&self, before: &TextMember<'_>, member: &TextMember<'_>) -> bool {
+                is_name(&before.0, "a") && is_name(&member.0, "b")
+            }
+        }
+        let value = TextValue::parse(r#"{"a":1,"b":2,"c":[{"name":"x","y":[1,2,{}]},{"z":[]}]}"#).unwrap();
+        let expected = "{\n  \"a\": 1, \"b\": 2,\n  \"c\": [\n    { \"name\": \"x\", \"y\": [1, 2, {}] },\n    {\n      \"z\": []\n    }\n  ]\n}";
+        assert_eq!(value.indented(0, &Pairs), expected);
+        assert_eq!(TextValue::parse(expected).unwrap(), value);
     }
 
     #[test]

@@ -20,7 +20,8 @@ Examples:
 pub struct FmtArgs {
     #[command(flatten)]
     pub files: FixtureArgs,
-    /// Change nothing: list fixtures that are not in canonical form with the first line to change, and exit with 1
+    /// Change nothing: list fixtures that are not in canonical form with the first line to change, and exit with 1.
+    /// Layout 1 of older versions is accepted
     #[arg(long)]
     pub check: bool,
 }

@@ -48,7 +48,7 @@ pub struct RecordArgs {
     /// Record requests that could not be sent (DNS, connection, TLS, upstream proxy), as failures
     #[arg(long)]
     pub record_failures: bool,
-    /// Layout of compact JSON payloads in the fixture
+    /// Layout of JSON payloads that came on one line
     #[arg(long, value_name = "HOW", default_value = "indent", value_parser = choices(JSON_LAYOUT))]
     pub json_layout: JsonLayout,
     /// Truncate longer payloads (10MB, 512KiB)
@@ -158,6 +158,6 @@ const ON_FAILURE: &[(&str, &str, OnFailure)] = &[
 ];
 
 const JSON_LAYOUT: &[(&str, &str, JsonLayout)] = &[
-    ("indent", "one member per line, for small diffs; replay sends them compact again", JsonLayout::Indent),
+    ("indent", "one member per line, for small diffs; replay sends them on one line again", JsonLayout::Indent),
     ("wire", "as received", JsonLayout::Wire),
 ];

@@ -5,8 +5,8 @@ use std::path::Path;
 use crate::cli::advice::Failure;
 use crate::cli::args::fixtures::FmtArgs;
 use crate::cli::event::Event;
-use crate::cli::fixtures;
 use crate::cli::ui::Ui;
+use crate::cli::{fixtures, next_steps, summary};
 use crate::fixtures::fmt::{self, FormatResult};
 use crate::record;
 use crate::verdict::exit;
@@ -15,7 +15,7 @@ use harproxy_har::format::Changes;
 /// Runs the command: prints a line per changed fixture.
 /// Fails if the output cannot be written. An unreadable fixture is reported, and the others are processed.
 pub fn run(args: FmtArgs, ui: &Ui) -> Result<u8, Failure> {
-    let mut changed = 0;
+    let (mut changed, mut renamed) = (0, Vec::new());
     let status = fixtures::for_each(args.files.fixtures, ui, |path| {
         // A canonical fixture is only read, which needs no lock.
         let formatted = match fmt::format(path, false)? {
@@ -33,7 +33,17 @@ pub fn run(args: FmtArgs, ui: &Ui) -> Result<u8, Failure> {
                 ui.note(Event::Compressed, &format!("{} is compressed and was left unchanged", path.display()));
                 return Ok(exit::SUCCESS);
             }
-            FormatResult::Changed(changes) => print(path, &changes, args.check, ui)?,
+            FormatResult::Changed(changes) if args.check && changes.is_only_migration() => {
+                let note = format!("{} has layout 1, which is accepted: `harproxy fmt` migrates it", path.display());
+                ui.note(Event::Layout, &note);
+                return Ok(exit::SUCCESS);
+            }
+            FormatResult::Changed(changes) => {
+                print(path, &changes, args.check, ui)?;
+                if !args.check && !changes.renamed.is_empty() {
+                    renamed.extend(next_steps::files_of(path, true));
+                }
+            }
         }
         changed += 1;
         Ok(if args.check { exit::FAILED } else { exit::SUCCESS })
@@ -41,6 +51,9 @@ pub fn run(args: FmtArgs, ui: &Ui) -> Result<u8, Failure> {
     if args.check && changed > 0 {
         let are = if changed == 1 { "one fixture is".to_owned() } else { format!("{changed} fixtures are") };
         ui.note(Event::Unformatted, &format!("{are} not in canonical form: run `harproxy fmt`"));
+    }
+    if !renamed.is_empty() {
+        ui.note(Event::Next, &next_steps::block(&[], &renamed, &[]));
     }
     Ok(status)
 }
@@ -52,6 +65,9 @@ fn print(path: &Path, changes: &Changes, check: bool, ui: &Ui) -> Result<(), Fai
         None => format!("{path}\n"),
     };
     ui.data(&line).map_err(Failure::Output)?;
+    if changes.migrates && !check {
+        ui.note(Event::Layout, &format!("{path}: {}", summary::MIGRATED));
+    }
     for (from, to) in &changes.renamed {
         let becomes = if check { "would be" } else { "is now" };
         ui.note(Event::Renamed, &format!("{path}: the payload {from} was edited and {becomes} {to}"));

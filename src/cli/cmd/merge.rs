@@ -9,9 +9,9 @@ use std::process::Command;
 use crate::cli::advice::Failure;
 use crate::cli::args::fixtures::MergeArgs;
 use crate::cli::event::Event;
-use crate::cli::fixtures;
 use crate::cli::ui::{self, Ui, counted};
 use crate::cli::usage_error::UsageError;
+use crate::cli::{fixtures, summary};
 use crate::fixtures::merge::{
     BranchMerge, Conflict, ConflictKind, Contribution, FileMerge, FileMergeError, LostPayload, Versions,
     merge_branches, merge_files,
@@ -35,7 +35,7 @@ pub fn run(args: &MergeArgs, ui: &Ui) -> Result<u8, Failure> {
         return Err(UsageError::new(message, "pass the output file with `-o FILE`").into());
     }
     let merged = fixtures::with_lock(output, || merge_files(&files, output, args.adopt).map_err(failure))?;
-    ui.note(Event::Merged, &summary(&merged, &files, output));
+    ui.note(Event::Merged, &describe(&merged, &files, output));
     Ok(exit::SUCCESS)
 }
 
@@ -58,7 +58,7 @@ fn failure(error: FileMergeError) -> Failure {
     UsageError::new(error.to_string(), hint).into()
 }
 
-fn summary(merged: &FileMerge, files: &[PathBuf], output: &Path) -> String {
+fn describe(merged: &FileMerge, files: &[PathBuf], output: &Path) -> String {
     let mut text = String::new();
     for (file, contribution) in files.iter().zip(&merged.contributions) {
         let Contribution { added, had, unusable, renamed } = *contribution;
@@ -74,7 +74,8 @@ fn summary(merged: &FileMerge, files: &[PathBuf], output: &Path) -> String {
         }
         text.push('\n');
     }
-    format!("{}: {}\n{text}", output.display(), counted(merged.written.entries, "entry", "entries"))
+    let migrated = if merged.migrated { format!("; {}", summary::MIGRATED) } else { String::new() };
+    format!("{}: {}{migrated}\n{text}", output.display(), counted(merged.written.entries, "entry", "entries"))
 }
 
 /// Runs as the git merge driver: writes the result to `ours` and returns 1 for a conflict.
@@ -96,6 +97,9 @@ fn print(merged: &BranchMerge, path: &Path, ui: &Ui) {
     let parts: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, result)| format!("{n} {result}")).collect();
     if !parts.is_empty() {
         ui.note(Event::Merged, &format!("{shown}: merged by entries: {} by the other side", parts.join(", ")));
+    }
+    if merged.migrated {
+        ui.note(Event::Layout, &format!("{shown}: {}", summary::MIGRATED));
     }
     for (old, new) in &merged.renamed {
         ui.note(

@@ -5,8 +5,8 @@ use std::path::Path;
 use crate::cli::advice::Failure;
 use crate::cli::args::fixtures::RedactArgs;
 use crate::cli::event::Event;
-use crate::cli::fixtures;
 use crate::cli::ui::{Ui, counted};
+use crate::cli::{fixtures, next_steps, summary as summaries};
 use crate::fixtures::redact::{self, RedactSummary};
 use crate::record;
 use crate::verdict::exit;
@@ -16,7 +16,8 @@ use crate::verdict::exit;
 pub fn run(args: RedactArgs, ui: &Ui) -> Result<u8, Failure> {
     let config = args.config.loaded;
     let given = config.redact_values();
-    Ok(fixtures::for_each(args.files.fixtures, ui, |path| {
+    let mut renamed = Vec::new();
+    let status = fixtures::for_each(args.files.fixtures, ui, |path| {
         // A fixture without secrets is only read, which needs no lock.
         let mut done = redact::redact(path, &config.policy, &given, false)?;
         if done.values > 0 && !args.dry_run {
@@ -25,13 +26,20 @@ pub fn run(args: RedactArgs, ui: &Ui) -> Result<u8, Failure> {
             record::remove_stale_files(path);
         }
         ui.note(Event::Redacted, &summary(path, &done, args.dry_run));
+        if done.renamed {
+            renamed.extend(next_steps::files_of(path, true));
+        }
         for (file, other) in &done.left {
             let (path, other) = (path.display(), other.display());
             let text = format!("{file} still has the removed secrets of {path}, because {other} uses it");
             ui.warn(Event::Left, &text);
         }
         Ok(exit::SUCCESS)
-    }))
+    });
+    if !renamed.is_empty() {
+        ui.note(Event::Next, &next_steps::block(&[], &renamed, &[]));
+    }
+    Ok(status)
 }
 
 fn summary(path: &Path, done: &RedactSummary, dry: bool) -> String {
@@ -40,6 +48,9 @@ fn summary(path: &Path, done: &RedactSummary, dry: bool) -> String {
         let (values, entries) = (counted(done.values, "value", "values"), counted(done.entries, "entry", "entries"));
         let would = if dry { "would be " } else { "" };
         text = format!("{}: {values} {would}redacted, in {} of {entries}", path.display(), done.changed);
+    }
+    if done.migrated {
+        text += &format!("; {}", summaries::MIGRATED);
     }
     if done.opaque > 0 {
         text += &format!("; {} not be scanned", counted(done.opaque, "payload could", "payloads could"));

@@ -10,6 +10,7 @@ use crate::cli::advice::Failure;
 use crate::cli::args::replay::ReplayArgs;
 use crate::cli::event::Event;
 use crate::cli::files;
+use crate::cli::next_steps;
 use crate::cli::plan::ReplayJob;
 use crate::cli::prune;
 use crate::cli::reload;
@@ -94,6 +95,10 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
     match outcome.held {
         // The user must decide on a held recording, so `--quiet` does not hide it.
         Some(_) => ui.alert(Event::Summary, &format!("{change}\n{}", summary::choice(&output))),
+        None if outcome.written => {
+            let added = next_steps::files_of(&output, false);
+            ui.note(Event::Summary, &format!("{change}\n{}", next_steps::block(&[], &added, &[])));
+        }
         None => ui.note(Event::Summary, &format!("{change}\n")),
     }
     Ok(status)

@@ -39,6 +39,8 @@ pub struct Arrangement {
     /// Old entries that were not seen.
     pub not_seen: usize,
     pub removed: usize,
+    /// Whether the old fixture had layout 1, and is migrated.
+    pub migrated: bool,
     /// The pairs of new exchanges and old entries.
     pub pairs: Vec<(usize, usize)>,
     /// For each new exchange, the index of the entry that stands for it.

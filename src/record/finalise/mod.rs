@@ -108,11 +108,12 @@ pub fn write(
         return Ok(arrangement);
     };
     let rules = ComparisonRules::new(plan)?;
-    let arrangement = Arrangement::update(old.entries(), &rules.shared_requests(&old, index, reader)?, update);
+    let mut arrangement = Arrangement::update(old.entries(), &rules.shared_requests(&old, index, reader)?, update);
     let before = old.scope().unwrap_or_default();
     let scope = if update == UpdateMode::Replace { recorded } else { scope::union(before, &recorded) };
     let Arrangement { changed, added, removed, .. } = arrangement;
     let has_changes = (changed, added, removed) != (0, 0, 0) || scope != before;
+    arrangement.migrated = has_changes && old.has_old_layout();
     choose_names(plan, Some((&old, &arrangement)), index, reader)?;
     if has_changes || matches!(destination, Destination::Held(_)) {
         let mut writer = create(plan, &scope)?.based_on(&old)?;

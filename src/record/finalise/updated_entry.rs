@@ -14,7 +14,7 @@ use harproxy_har::write::{FixtureWriter, PayloadSource};
 use harproxy_har::{Entry, Fixture};
 use harproxy_http::headers::to_chars;
 use harproxy_http::{Header, Headers, MediaType};
-use harproxy_json::{self as json, patch};
+use harproxy_json::{self as json, Spacing, patch};
 
 /// The longest payload that is patched, in bytes. Longer ones are replaced, because a tree takes many times the memory
 /// of its text.
@@ -89,17 +89,17 @@ pub fn store_content(
     let mut bytes = Vec::new();
     source.read.take(MAX_PATCHED + 1).read_to_end(&mut bytes).map_err(har_error)?;
     let old = if bytes.len() as u64 > MAX_PATCHED { None } else { old_text(fixture, at) };
-    let patched = old.and_then(|(old, is_indented)| {
-        let text = patch_text(volatile, &old, is_indented, str::from_utf8(&bytes).ok()?)?;
-        Some((text, is_indented))
+    let patched = old.and_then(|(old, indented_from)| {
+        let text = patch_text(volatile, &old, indented_from, str::from_utf8(&bytes).ok()?)?;
+        Some((text, indented_from))
     });
     let mut layout = None;
     match patched {
-        Some((text, true)) => {
-            bytes = json::compact(text.as_bytes());
+        Some((text, Some(spacing))) => {
+            bytes = json::single_line(text.as_bytes(), spacing);
             layout = Some(text);
         }
-        Some((text, false)) => bytes = text.into_bytes(),
+        Some((text, None)) => bytes = text.into_bytes(),
         None => {}
     }
     let mut read = Cursor::new(bytes).chain(source.read);
@@ -110,8 +110,8 @@ pub fn store_content(
     }
 }
 
-/// Reads the text of an old payload. Returns true with it if a compact payload was indented for its readers.
-fn old_text(fixture: &Fixture, at: usize) -> Option<(String, bool)> {
+/// Reads the text of an old payload, and the spacing of a payload on one line that was indented for its readers.
+fn old_text(fixture: &Fixture, at: usize) -> Option<(String, Option<Spacing>)> {
     let entry = fixture.entry(at).ok()?;
     let content = &entry.response.content;
     if content.encoded || content.truncated.is_some() {
@@ -122,12 +122,12 @@ fn old_text(fixture: &Fixture, at: usize) -> Option<(String, bool)> {
 }
 
 /// Applies the changes of a payload to the old text. Returns `None` if one of them is not JSON, or if the server sent
-/// only one of them compact.
-fn patch_text(volatile: &VolatileRules, old: &str, is_indented: bool, new: &str) -> Option<String> {
-    if json::is_compact(new.as_bytes()) != (is_indented || json::is_compact(old.as_bytes())) {
+/// them with another spacing.
+fn patch_text(volatile: &VolatileRules, old: &str, indented_from: Option<Spacing>, new: &str) -> Option<String> {
+    if json::spacing(new.as_bytes()) != indented_from.or_else(|| json::spacing(old.as_bytes())) {
         return None;
     }
-    let indented = is_indented.then(|| String::from_utf8(json::indent(new.as_bytes())).ok()).flatten();
+    let indented = indented_from.and_then(|_| String::from_utf8(json::indent(new.as_bytes())).ok());
     let new = indented.as_deref().unwrap_or(new);
     let (ours, theirs) = (volatile.parse(old)?, volatile.parse(new)?);
     Some(patch(old, &ours, &ours, new, &theirs))

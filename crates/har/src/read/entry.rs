@@ -8,11 +8,11 @@ use serde_json::{Map, Value};
 
 use crate::foreign::Dialect;
 use crate::foreign::translate::translate;
-use crate::model::{Body, Entry, Extras, Request, Response, Storage, Timings, Truncated};
+use crate::model::{Body, Entry, Extras, Request, Response, Storage, Timings, Truncated, spacing_of};
 use crate::write::canonical::query_string;
 use harproxy_http::{Header, Headers, cookies, headers::from_chars};
-use harproxy_json::TextValue;
 use harproxy_json::text::replace_lone_surrogates;
+use harproxy_json::{Spacing, TextValue};
 
 /// Parses an entry. The error is the reason why it is unusable; `notes` gets the guesses and losses.
 pub(crate) fn parse(json: &[u8], dialect: Dialect, notes: &mut Vec<String>) -> Result<Entry, String> {
@@ -115,12 +115,18 @@ fn body_of(mut map: Map<String, Value>) -> Body {
         mime_type: text_of(map.shift_remove("mimeType")),
         size: integer(map.shift_remove("size")),
         stored,
-        compact: flag(&mut map, "_compact"),
+        compact: spacing(&mut map),
         encoded: flag(&mut map, "_encoded"),
         truncated: object(&mut map, "_truncated").map(truncated_of),
         kept_as_utf8: None,
         extras: map,
     }
+}
+
+fn spacing(map: &mut Map<String, Value>) -> Option<Spacing> {
+    let spacing = spacing_of(&map.get("_compact")?.to_string())?;
+    map.shift_remove("_compact");
+    Some(spacing)
 }
 
 fn truncated_of(mut map: Map<String, Value>) -> Truncated {

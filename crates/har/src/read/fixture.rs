@@ -14,7 +14,7 @@ use super::window::Span;
 use super::{entry, source};
 use crate::Error;
 use crate::foreign::Dialect;
-use crate::model::{Entry, FORMAT};
+use crate::model::{Entry, LAYOUT};
 use crate::store::archive::Archive;
 use crate::store::digest;
 use crate::store::stamp::Stamp;
@@ -35,6 +35,7 @@ pub struct Fixture {
     compressed: bool,
     dialect: Dialect,
     own: bool,
+    has_old_layout: bool,
     scope: Option<Vec<String>>,
     cache: RwLock<EntryCache>,
 }
@@ -57,6 +58,7 @@ impl Fixture {
             compressed: source.compressed,
             dialect: Dialect::Foreign,
             own: false,
+            has_old_layout: false,
             scope: None,
             cache: RwLock::default(),
         };
@@ -85,6 +87,12 @@ impl Fixture {
     #[must_use]
     pub fn is_own(&self) -> bool {
         self.own
+    }
+
+    /// True if an older harproxy wrote the fixture, with one member a line. The next write migrates it.
+    #[must_use]
+    pub fn has_old_layout(&self) -> bool {
+        self.has_old_layout
     }
 
     /// True if both fixtures were written by tools with the same quirks, so that equal entries have equal meanings.
@@ -301,12 +309,13 @@ impl Fixture {
 
     fn detect_dialect(&mut self) -> Result<(), Error> {
         if let Some(Value::Object(own)) = self.log_member("_harproxy")? {
-            let format = own.get("format").and_then(Value::as_u64).unwrap_or(FORMAT);
-            if format > FORMAT {
-                let reason = format!("it has format {format}, but this harproxy reads up to {FORMAT}: use a newer one");
+            let layout = own.get("version").or(own.get("format")).and_then(Value::as_u64).unwrap_or(1);
+            if layout > LAYOUT {
+                let reason = format!("it has layout {layout}, but this harproxy reads up to {LAYOUT}: use a newer one");
                 return Err(Error::Malformed { path: self.path.clone(), line: None, reason });
             }
             self.own = true;
+            self.has_old_layout = layout < LAYOUT;
             self.dialect = Dialect::Own;
             self.scope = Some(scope_of(&own));
         } else {

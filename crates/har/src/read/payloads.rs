@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 
+use harproxy_json::Spacing;
+
 use super::Fixture;
 use super::entry::payload_files;
 use super::snapshot::Snapshot;
@@ -69,7 +71,7 @@ impl Fixture {
         Ok(Some(bytes).filter(|bytes| !bytes.is_empty() && bytes.len() as u64 <= longest))
     }
 
-    fn payload_file(&self, entry: usize, name: &str, compact: bool) -> Result<Payload, Error> {
+    fn payload_file(&self, entry: usize, name: &str, compact: Option<Spacing>) -> Result<Payload, Error> {
         if let Some(bytes) = self.snapshot.get().and_then(|snapshot| snapshot.payloads.get(name)) {
             return Ok(Payload::of_bytes(bytes.to_vec(), compact));
         }

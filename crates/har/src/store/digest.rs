@@ -8,15 +8,30 @@ use encoding_rs::{DecoderResult, Encoding};
 use sha2::{Digest, Sha256};
 
 /// True if a stream is valid text in a charset.
-pub(crate) fn is_valid_in(charset: &'static Encoding, mut read: impl Read) -> io::Result<bool> {
+pub(crate) fn is_valid_in(charset: &'static Encoding, read: impl Read) -> io::Result<bool> {
+    decodes(charset, read, |_| true)
+}
+
+/// True if a stream is UTF-8 without control characters, except for those of texts and terminals. Short binary
+/// payloads may be valid UTF-8.
+pub(crate) fn is_text(read: impl Read) -> io::Result<bool> {
+    let is_control = |byte: &u8| byte.is_ascii_control() && !b"\t\n\x0c\r\x1b".contains(byte);
+    decodes(encoding_rs::UTF_8, read, |text| !text.iter().any(is_control))
+}
+
+/// True if a stream is valid in a charset, and `accepts` each piece of it in UTF-8.
+fn decodes(charset: &'static Encoding, mut read: impl Read, accepts: impl Fn(&[u8]) -> bool) -> io::Result<bool> {
     let mut decoder = charset.new_decoder_without_bom_handling();
     let (mut chunk, mut text) = ([0; 4096], [0; 4096]);
     loop {
         let len = read.read(&mut chunk)?;
         let mut rest = &chunk[..len];
         loop {
-            let (result, used, _) = decoder.decode_to_utf8_without_replacement(rest, &mut text, len == 0);
+            let (result, used, written) = decoder.decode_to_utf8_without_replacement(rest, &mut text, len == 0);
             rest = &rest[used..];
+            if !accepts(&text[..written]) {
+                return Ok(false);
+            }
             match result {
                 DecoderResult::InputEmpty if len == 0 => return Ok(true),
                 DecoderResult::InputEmpty => break,

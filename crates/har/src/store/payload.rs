@@ -13,10 +13,10 @@ use bytes::Bytes;
 
 use crate::Error;
 use crate::foreign::charset;
-use harproxy_json::CompactReader;
+use harproxy_json::{LineReader, Spacing, single_line};
 use harproxy_support::temp::TempFolder;
 
-/// A payload to compare or serve: without content coding, and compact again if it is marked `_compact`.
+/// A payload to compare or serve: without content coding, and on one line again if it is marked `_compact`.
 #[derive(Clone, Debug)]
 pub enum Payload {
     /// The message had no payload or an empty one.
@@ -36,8 +36,8 @@ pub struct PayloadFile {
     pub path: PathBuf,
     /// The length in bytes as served.
     pub len: u64,
-    /// `_compact`: the reader removes white space outside strings.
-    compact: bool,
+    /// `_compact`: the reader writes JSON on one line.
+    compact: Option<Spacing>,
     /// The temporary folder of an unpacked archive member, removed with the last reference.
     _folder: Option<Arc<TempFolder>>,
 }
@@ -49,24 +49,28 @@ const MAX_RECODED: u64 = 64 << 20;
 
 impl Payload {
     /// The payload with these stored bytes.
-    pub(crate) fn of_bytes(stored: Vec<u8>, compact: bool) -> Self {
-        match stored.is_empty() {
-            true => Payload::Empty,
-            false if compact => Payload::Bytes(harproxy_json::compact(&stored).into()),
-            false => Payload::Bytes(stored.into()),
+    pub(crate) fn of_bytes(stored: Vec<u8>, compact: Option<Spacing>) -> Self {
+        match compact {
+            _ if stored.is_empty() => Payload::Empty,
+            Some(spacing) => Payload::Bytes(single_line(&stored, spacing).into()),
+            None => Payload::Bytes(stored.into()),
         }
     }
 
     /// The payload in a file that belongs to the fixture. `folder` is its temporary folder, if it was unpacked.
-    pub(crate) fn of_file(path: PathBuf, compact: bool, folder: Option<Arc<TempFolder>>) -> Result<Self, Error> {
+    pub(crate) fn of_file(
+        path: PathBuf,
+        compact: Option<Spacing>,
+        folder: Option<Arc<TempFolder>>,
+    ) -> Result<Self, Error> {
         let mut file = PayloadFile { path, len: 0, compact, _folder: folder };
         let stored = std::fs::metadata(&file.path).map_err(|source| file.unreadable(source))?.len();
         if stored <= IN_MEMORY {
             return Ok(Payload::of_bytes(file.read_stored()?, compact));
         }
         file.len = match compact {
-            true => io::copy(&mut file.reader()?, &mut io::sink()).map_err(|source| file.unreadable(source))?,
-            false => stored,
+            Some(_) => io::copy(&mut file.reader()?, &mut io::sink()).map_err(|source| file.unreadable(source))?,
+            None => stored,
         };
         Ok(Payload::File(file))
     }
@@ -100,8 +104,13 @@ impl Payload {
         match self {
             Payload::Empty | Payload::NotRecorded => Ok(Bytes::new()),
             Payload::Bytes(bytes) => Ok(bytes.clone()),
-            Payload::File(file) if file.compact => Ok(harproxy_json::compact(&file.read_stored()?).into()),
-            Payload::File(file) => Ok(file.read_stored()?.into()),
+            Payload::File(file) => {
+                let stored = file.read_stored()?;
+                Ok(match file.compact {
+                    Some(spacing) => single_line(&stored, spacing).into(),
+                    None => stored.into(),
+                })
+            }
         }
     }
 
@@ -121,7 +130,10 @@ impl PayloadFile {
 
     fn reader(&self) -> Result<Box<dyn Read + Send>, Error> {
         let file = File::open(&self.path).map_err(|source| self.unreadable(source))?;
-        Ok(if self.compact { Box::new(CompactReader::new(file)) } else { Box::new(file) })
+        Ok(match self.compact {
+            Some(spacing) => Box::new(LineReader::new(file, spacing)),
+            None => Box::new(file),
+        })
     }
 
     fn unreadable(&self, source: io::Error) -> Error {

@@ -6,10 +6,10 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Number, Value, json};
 
-use crate::model::{Body, Entry, Request, Response, Storage, Timings, Truncated};
+use crate::model::{Body, Entry, LAYOUT, Request, Response, Storage, Timings, Truncated};
 use harproxy_http::{Headers, cookies, headers::to_chars};
 use harproxy_json::text::{is_name, quote, unquote};
-use harproxy_json::{TextMember, TextValue};
+use harproxy_json::{LineRules, Spacing, TextMember, TextValue};
 
 type Object = Map<String, Value>;
 
@@ -24,12 +24,49 @@ const RESPONSE: &str = "status statusText httpVersion cookies headers content re
 const BODY: &str = "size compression mimeType params text encoding _file comment _compact _encoded _truncated";
 const TIMINGS: &str = "blocked dns connect ssl send wait receive comment";
 const HEADER: &str = "name value comment";
+/// Members that continue the line of the one before them, if that is this one.
+const LINES: [(&str, &str); 8] = [
+    ("startedDateTime", "time"),
+    ("method", "url"),
+    ("url", "httpVersion"),
+    ("status", "statusText"),
+    ("statusText", "httpVersion"),
+    ("redirectURL", "headersSize"),
+    ("headersSize", "bodySize"),
+    ("serverIPAddress", "connection"),
+];
+/// Objects with more members are written over several lines.
+const MAX_ON_LINE: usize = 10;
 
 /// A member with a constant name.
 macro_rules! member {
     ($name:literal, $value:expr) => {
         (Cow::Borrowed(concat!("\"", $name, "\"")), TextValue::from($value))
     };
+}
+
+/// The lines of layout 2.
+struct Layout;
+
+impl LineRules for Layout {
+    /// Small objects of scalars: headers, cookies, parameters, `timings`. A payload inside the HAR has its own line.
+    fn is_on_one_line(&self, members: &[TextMember<'_>]) -> bool {
+        let is_small = |(name, value): &TextMember<'_>| match value {
+            TextValue::Scalar(text) => text == "\"\"" || !is_name(name, "text"),
+            _ => false,
+        };
+        members.len() <= MAX_ON_LINE && members.iter().all(is_small)
+    }
+
+    fn shares_line(&self, (before, first): &TextMember<'_>, (name, second): &TextMember<'_>) -> bool {
+        let are_scalars = matches!((first, second), (TextValue::Scalar(_), TextValue::Scalar(_)));
+        are_scalars && LINES.iter().any(|pair| is_name(before, pair.0) && is_name(name, pair.1))
+    }
+}
+
+/// The text of a part of a HAR. Every line but the first gets `margin` spaces more.
+pub(crate) fn text(part: &TextValue<'_>, margin: usize) -> String {
+    part.indented(margin, &Layout)
 }
 
 /// The canonical JSON of an entry.
@@ -81,9 +118,15 @@ pub(crate) fn bodies_mut<'n, 'a>(entry: &'n mut TextValue<'a>) -> Vec<&'n mut Te
     parts.flat_map(|(part, body)| part.values_mut(body)).collect()
 }
 
-/// Sorts the members of `log` except `entries`.
+/// Sorts the members of `log` except `entries`, and states the layout in a fixture of harproxy.
 pub(crate) fn arrange_log(members: &mut [TextMember<'_>]) {
     sort(members, LOG);
+    for (_, own) in members.iter_mut().filter(|(name, _)| is_name(name, "_harproxy")) {
+        if let TextValue::Object(own) = own {
+            own.retain(|(name, _)| !is_name(name, "format") && !is_name(name, "version"));
+            own.insert(0, member!("version", Value::from(LAYOUT)));
+        }
+    }
 }
 
 fn reorder(node: &mut TextValue<'_>, order: &str) {
@@ -197,7 +240,10 @@ fn body_members(mut out: Vec<TextMember<'static>>, body: &Body) -> TextValue<'st
         }
         Storage::File(file) => out.push(member!("_file", &**file)),
     }
-    out.extend(body.compact.then(|| member!("_compact", Value::from(true))));
+    out.extend(body.compact.map(|spacing| match spacing {
+        Spacing::Compact => member!("_compact", Value::from(true)),
+        Spacing::Spaced => member!("_compact", "spaced"),
+    }));
     out.extend(body.encoded.then(|| member!("_encoded", Value::from(true))));
     out.extend(body.truncated.as_ref().map(|cut| member!("_truncated", truncated(cut))));
     with_extras(out, &body.extras)

@@ -13,12 +13,12 @@ use tempfile::NamedTempFile;
 use super::text::HarText;
 use super::{canonical, publish};
 use crate::Error;
-use crate::model::Storage;
+use crate::model::{Storage, spacing_of};
 use crate::read::Fixture;
 use crate::store::archive::Archive;
 use crate::store::digest::sha256_hex;
 use crate::store::{payload_path, staging};
-use harproxy_json::{CompactReader, TextValue};
+use harproxy_json::{LineReader, TextValue};
 
 /// The differences between a fixture and its canonical form.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct Changes {
     pub archive: bool,
     /// Edited payload files: old and new name, as in `_file`.
     pub renamed: BTreeMap<String, String>,
+    /// The fixture has layout 1.
+    pub migrates: bool,
 }
 
 impl Changes {
@@ -36,6 +38,12 @@ impl Changes {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.line.is_none() && !self.archive
+    }
+
+    /// True if the only reason to rewrite the fixture is its layout 1.
+    #[must_use]
+    pub fn is_only_migration(&self) -> bool {
+        self.migrates && self.renamed.is_empty()
     }
 }
 
@@ -48,7 +56,7 @@ pub fn find_changes(fixture: &Fixture) -> Result<Changes, Error> {
     let mut names = PayloadNames::new(fixture)?;
     write_text(fixture, &mut comparing, &mut names)?;
     let line = comparing.finish().map_err(Error::at(fixture.path(), "reading"))?;
-    let mut changes = Changes { line, archive: false, renamed: names.renamed };
+    let mut changes = Changes { line, archive: false, renamed: names.renamed, migrates: fixture.has_old_layout() };
     if fixture.archive().is_some() && changes.is_empty() {
         let temp = NamedTempFile::new().map_err(Error::at(&std::env::temp_dir(), "writing"))?;
         let new = archive(fixture, &changes, temp)?;
@@ -181,7 +189,10 @@ impl<'a> PayloadNames<'a> {
 
     /// Sets the `_file` of a body, and its `size` if the file was edited. Fails if the file does not exist.
     fn update_body(&mut self, entry: usize, body: &mut TextValue<'_>) -> Result<(), Error> {
-        let compact = matches!(body.get("_compact"), Some(TextValue::Scalar(leaf)) if leaf == "true");
+        let spacing = match body.get("_compact") {
+            Some(TextValue::Scalar(leaf)) => spacing_of(leaf),
+            _ => None,
+        };
         let mut edited = None;
         for file in body.values_mut("_file") {
             let Some(name) = file.as_str().filter(|name| !name.is_empty()) else { continue };
@@ -197,7 +208,10 @@ impl<'a> PayloadNames<'a> {
         }
         if let Some(name) = edited.filter(|_| body.get("size").is_some()) {
             let stored = self.fixture.open_stored(entry, &name)?;
-            let mut read: Box<dyn Read> = if compact { Box::new(CompactReader::new(stored)) } else { stored };
+            let mut read: Box<dyn Read> = match spacing {
+                Some(spacing) => Box::new(LineReader::new(stored, spacing)),
+                None => stored,
+            };
             let size = io::copy(&mut read, &mut io::sink()).map_err(Error::at(Path::new(&name), "reading"))?;
             body.set("size", TextValue::from(serde_json::Value::from(size)));
         }

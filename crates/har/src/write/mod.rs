@@ -12,7 +12,7 @@ pub mod scope;
 mod text;
 mod writer;
 
-pub use crate::model::FORMAT;
+pub use crate::model::LAYOUT;
 pub use crate::store::payload_path::is_zip;
 pub use payload_store::{ContentMode, JsonLayout, PayloadSource};
 pub use writer::{FixtureWriter, WriteSummary, sweep};

@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 
 use crate::Error;
 use crate::model::{Body, Storage, Truncated};
-use crate::store::digest::{has_content, is_valid_in, sha256_hex};
+use crate::store::digest::{has_content, is_text, is_valid_in, sha256_hex};
 use crate::store::payload;
 use crate::store::staging::{Staging, parent};
 use harproxy_http::MediaType;
-use harproxy_json::CompactDetector;
+use harproxy_json::{Spacing, SpacingDetector};
 
 /// Payloads up to this size are processed in memory, bytes.
 const IN_MEMORY: u64 = 1 << 20;
@@ -32,10 +32,10 @@ pub enum ContentMode {
     Omit,
 }
 
-/// How compact JSON payloads are attached (`--json-layout`).
+/// How JSON payloads on one line are attached (`--json-layout`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum JsonLayout {
-    /// Indented, one member per line. Replay sends them compact again.
+    /// Indented, one member per line. Replay sends them on one line again.
     #[default]
     Indent,
     /// As received.
@@ -70,7 +70,7 @@ pub(crate) struct PayloadStore {
     /// True if the payload folder existed when writing began.
     has_folder: bool,
     mode: ContentMode,
-    /// The layout of compact JSON in the following payloads.
+    /// The layout of JSON in the following payloads.
     pub(crate) layout: JsonLayout,
     staging: Option<Staging>,
     names: BTreeMap<String, FileState>,
@@ -102,12 +102,22 @@ impl UnnamedPayload {
         })
     }
 
-    /// True for compact JSON in UTF-8.
-    fn is_compact_json(&self) -> io::Result<bool> {
-        if let UnnamedPayload::Memory(bytes) = self {
-            return Ok(harproxy_json::is_compact(bytes));
+    /// The extension of the payload's file: `txt` for text, whatever its type.
+    fn extension(&self, media: &MediaType, is_encoded: bool) -> io::Result<&'static str> {
+        let charset = media.charset().unwrap_or(encoding_rs::UTF_8);
+        let is_declared = !is_encoded && media.is_text();
+        if is_text(self.reader()?)? || (is_declared && is_valid_in(charset, self.reader()?)?) {
+            return Ok("txt");
         }
-        let mut detector = CompactDetector::default();
+        Ok(if is_encoded || media.is_text() { "bin" } else { media.extension() })
+    }
+
+    /// The spacing of JSON on one line, in UTF-8.
+    fn spacing(&self) -> io::Result<Option<Spacing>> {
+        if let UnnamedPayload::Memory(bytes) = self {
+            return Ok(harproxy_json::spacing(bytes));
+        }
+        let mut detector = SpacingDetector::default();
         let mut read = BufReader::with_capacity(64 * 1024, self.reader()?);
         loop {
             let chunk = read.fill_buf()?;
@@ -118,11 +128,12 @@ impl UnnamedPayload {
             let len = chunk.len();
             read.consume(len);
         }
-        let is_utf8 = || is_valid_in(encoding_rs::UTF_8, self.reader()?);
-        Ok(detector.is_compact() && is_utf8()? && harproxy_json::is_valid(self.reader()?))
+        let Some(spacing) = detector.spacing() else { return Ok(None) };
+        let is_json = is_valid_in(encoding_rs::UTF_8, self.reader()?)? && harproxy_json::is_valid(self.reader()?);
+        Ok(is_json.then_some(spacing))
     }
 
-    /// The indented text of compact JSON.
+    /// The indented text of JSON on one line.
     fn indent(&self) -> io::Result<UnnamedPayload> {
         Ok(match self {
             UnnamedPayload::Memory(bytes) => UnnamedPayload::Memory(harproxy_json::indent(bytes)),
@@ -171,7 +182,7 @@ impl PayloadStore {
         self.staging.take().map(Staging::keep)
     }
 
-    /// Stores a payload and returns its `content` or `postData`. `layout_text` replaces compact JSON.
+    /// Stores a payload and returns its `content` or `postData`. `layout_text` replaces JSON on one line.
     pub(crate) fn store(
         &mut self,
         source: PayloadSource<'_>,
@@ -221,13 +232,11 @@ impl PayloadStore {
             (payload, size) = self.spill(&mut payload.reader().map_err(reading)?.chain(read))?;
         }
         let failed = Error::at(&self.fixture, "storing a payload of");
-        let is_text = || is_valid_in(media.charset().unwrap_or(encoding_rs::UTF_8), payload.reader()?);
-        let is_binary = body.encoded || (media.is_text() && !is_text().map_err(failed)?);
-        let extension = if is_binary { "bin" } else { media.extension() };
+        let extension = payload.extension(&media, body.encoded).map_err(failed)?;
         let may_indent = self.layout == JsonLayout::Indent && message == Message::Response && media.is_json();
         let may_indent = may_indent && !body.encoded && body.truncated.is_none();
-        body.compact = may_indent && payload.is_compact_json().map_err(failed)?;
-        if body.compact {
+        body.compact = if may_indent { payload.spacing().map_err(failed)? } else { None };
+        if body.compact.is_some() {
             payload = match layout_text {
                 Some(text) => UnnamedPayload::Memory(text.to_owned()),
                 None => payload.indent().map_err(failed)?,

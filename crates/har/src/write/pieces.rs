@@ -25,7 +25,7 @@ pub fn members_outside_entries(fixture: &Fixture) -> Result<(Object, Object), Er
 
 fn object(members: &[TextMember<'_>]) -> Object {
     let value = |node: &TextValue<'_>| {
-        let json = node.indented(0);
+        let json = node.compact();
         serde_json::from_str(&json).or_else(|_| serde_json::from_str(&replace_lone_surrogates(&json))).ok()
     };
     members.iter().filter_map(|(name, node)| Some((unquote(name)?.into_owned(), value(node)?))).collect()
@@ -60,7 +60,7 @@ pub fn format_entry(json: &[u8]) -> Option<String> {
 
 fn canonical_text(mut entry: TextValue<'_>) -> String {
     canonical::arrange(&mut entry);
-    entry.indented(6)
+    canonical::text(&entry, 6)
 }
 
 /// Replaces a file atomically and durably.

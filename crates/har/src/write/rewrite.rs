@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use flate2::{Compression, GzBuilder};
 use tempfile::NamedTempFile;
 
-use super::{canonical, publish};
+use super::{canonical, format, publish};
 use crate::Error;
 use crate::read::entry::{self, payload_files};
 use crate::read::values::HarValue;
@@ -29,6 +29,8 @@ pub struct RewriteSummary {
     pub removed: usize,
     /// Old files that stay because another HAR uses them: name as in `_file`, and path of that HAR.
     pub left: Vec<(String, PathBuf)>,
+    /// The fixture had layout 1, and was migrated.
+    pub migrated: bool,
 }
 
 /// A rewrite of a fixture. Files under the final names change only in [`Rewrite::finish`]. A drop removes all
@@ -174,18 +176,27 @@ impl<'a> Rewrite<'a> {
         Ok(())
     }
 
-    /// Publishes new payload files, then the HAR or archive. Removes old payload files that are no longer used.
+    /// Publishes new payload files, then the HAR or archive. Removes old payload files that are no longer used. Migrates
+    /// a fixture of layout 1 that can be formatted.
     ///
     /// # Errors
     /// When a write, sync or rename fails. The old fixture is then unchanged.
-    pub fn finish(mut self) -> Result<RewriteSummary, Error> {
+    pub fn finish(self) -> Result<RewriteSummary, Error> {
+        let (target, migrates) = (self.target.clone(), self.fixture.has_old_layout() && !self.fixture.is_compressed());
+        let summary = self.publish()?;
+        let migrate =
+            || Fixture::open(&target).and_then(|fixture| format::apply(&fixture, &format::find_changes(&fixture)?));
+        Ok(RewriteSummary { migrated: migrates && migrate().is_ok(), ..summary })
+    }
+
+    fn publish(mut self) -> Result<RewriteSummary, Error> {
         let failed = Error::at(self.fixture.path(), "writing");
         io::copy(&mut self.text, &mut self.out).and_then(|_| self.out.flush()).map_err(failed)?;
         let har = self.staging.path().join("har");
         if self.fixture.archive().is_some() {
             publish::rename_into(self.archive(&har)?, &self.target)?;
             let removed = self.replaced.difference(&self.used).count();
-            return Ok(RewriteSummary { new: self.new.len(), removed, left: Vec::new() });
+            return Ok(RewriteSummary { new: self.new.len(), removed, ..RewriteSummary::default() });
         }
         let packed = self.final_har(&har).map_err(failed)?;
         for (name, staged) in &self.new {
@@ -196,7 +207,7 @@ impl<'a> Rewrite<'a> {
         }
         publish::rename_into(packed, &self.target)?;
         let (removed, left) = self.remove_replaced();
-        Ok(RewriteSummary { new: self.new.len(), removed, left })
+        Ok(RewriteSummary { new: self.new.len(), removed, left, migrated: false })
     }
 
     /// The HAR in its final form, compressed if the old one was.

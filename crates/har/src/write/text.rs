@@ -40,7 +40,7 @@ impl<W: Write> HarText<W> {
     }
 
     pub(crate) fn entry(&mut self, entry: &TextValue<'_>) -> io::Result<()> {
-        self.entry_text(entry.indented(6).as_bytes())
+        self.entry_text(canonical::text(entry, 6).as_bytes())
     }
 
     /// Adds the text of an entry that is already indented for the array.
@@ -67,7 +67,7 @@ impl<W: Write> HarText<W> {
 pub(crate) fn head(log: &[TextMember<'_>]) -> String {
     let mut head = "{\n  \"log\": {\n".to_owned();
     for (name, value) in log {
-        head += &format!("    {name}: {},\n", value.indented(4));
+        head += &format!("    {name}: {},\n", canonical::text(value, 4));
     }
     head + "    \"entries\": ["
 }
@@ -76,7 +76,7 @@ pub(crate) fn head(log: &[TextMember<'_>]) -> String {
 pub(crate) fn end(any: bool, outside_log: &[TextMember<'_>]) -> String {
     let mut end = if any { "\n    ]\n  }" } else { "]\n  }" }.to_owned();
     for (name, value) in outside_log {
-        end += &format!(",\n  {name}: {}", value.indented(2));
+        end += &format!(",\n  {name}: {}", canonical::text(value, 2));
     }
     end + "\n}\n"
 }

@@ -12,7 +12,7 @@ use super::pieces::{self, Object};
 use super::text::HarText;
 use super::{canonical, publish};
 use crate::Error;
-use crate::model::{Body, Entry, FORMAT, Storage};
+use crate::model::{Body, Entry, Storage};
 use crate::read::Fixture;
 use crate::read::entry::payload_files;
 use crate::store::payload_path::{extension, is_zip, payload_folder};
@@ -129,20 +129,26 @@ impl FixtureWriter {
         }
         let json = fixture.entry_json(entry)?;
         let text = String::from_utf8_lossy(&json).replace('\r', "");
-        let print = |entry: &Entry| canonical::entry(entry).indented(6);
+        let print = |entry: &Entry| canonical::text(&canonical::entry(entry), 6);
         let (base, new) = (print(&old), print(&new));
         let node = |text| Node::parse(text, &CountAll);
         let text = match (node(&text), node(&base), node(&new)) {
             (Some(target), Some(before), Some(after)) => patch(&text, &target, &before, &new, &after),
             _ => new,
         };
+        // Only a layout made by hand is kept: patches of the canonical one need not be canonical.
+        let is_canonical = pieces::format_entry(&json).is_some_and(|canonical| canonical.as_bytes() == &*json);
+        let text = match fixture.has_old_layout() || is_canonical {
+            true => pieces::format_entry(text.as_bytes()).unwrap_or(text),
+            false => text,
+        };
         self.har.entry_text(text.as_bytes()).map_err(Error::at(&self.path, "writing"))
     }
 
     /// Adds an entry of an existing fixture with its payloads.
     ///
-    /// If the fixture is the one that is being replaced and harproxy wrote it, the entry stays byte for byte, so that
-    /// an unchanged recording changes no byte. Other entries are written in canonical form with all unknown members.
+    /// If the fixture is the one that is being replaced and harproxy wrote it, the entry stays byte for byte, unless the
+    /// fixture has layout 1. Other entries are written in canonical form with all unknown members.
     ///
     /// # Errors
     /// When the fixture has changed since it was opened, a payload is missing, or reading or writing fails.
@@ -156,6 +162,9 @@ impl FixtureWriter {
             if keeps_names {
                 // A CR outside of strings is a line end of git on Windows. In strings it is escaped.
                 json.retain(|&byte| byte != b'\r');
+                if let Some(text) = pieces::format_entry(&json).filter(|_| fixture.has_old_layout()) {
+                    json = text.into_bytes();
+                }
                 return self.har.entry_text(&json).map_err(Error::at(&self.path, "writing"));
             }
         }
@@ -225,14 +234,18 @@ fn log_members(scope: &[String]) -> Vec<TextMember<'static>> {
     vec![
         member("version", "1.2".into()),
         member("creator", json!({ "name": "harproxy", "version": env!("CARGO_PKG_VERSION") })),
-        member("_harproxy", json!({ "format": FORMAT, "scope": scope })),
+        member("_harproxy", json!({ "scope": scope })),
     ]
 }
 
 /// Copies the members of `_harproxy` that another version wrote.
 fn add_unknown(own: &mut TextValue<'static>, other: TextValue<'static>) {
     if let (TextValue::Object(own), TextValue::Object(other)) = (own, other) {
-        own.extend(other.into_iter().filter(|(name, _)| !["format", "scope"].iter().any(|known| is_name(name, known))));
+        own.extend(
+            other
+                .into_iter()
+                .filter(|(name, _)| !["format", "version", "scope"].iter().any(|known| is_name(name, known))),
+        );
     }
 }
 

@@ -12,7 +12,7 @@ use crate::cli::plan::{RecordJob, RunPlan};
 use crate::cli::reports::Recorded;
 use crate::cli::run::{About, End, Run};
 use crate::cli::summary;
-use crate::cli::ui::{self, Ui};
+use crate::cli::ui::Ui;
 use crate::record::{CmdEnd, RecordPlan, Recorder, RecordingResult, Volatile};
 use crate::verdict::RunMode;
 use harproxy_matching::MatchRule;
@@ -133,7 +133,7 @@ fn summary(outcome: &RecordingResult, record: &RecordPlan, end: &End, plan: &Run
     }
     if outcome.written {
         let next = summary::next(&record.output, record.content, &plan.replay_options, &plan.cmd);
-        text += &format!("\n{}\n{next}", ui::strong("Next:"));
+        text += &next;
     } else if outcome.held.is_some() {
         text += &summary::choice(&record.output);
     }
