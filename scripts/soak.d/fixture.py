@@ -33,4 +33,7 @@ def payload(folder, content):
         data = base64.b64decode(content["text"])
     else:
         data = content.get("text", "").encode()
-    return compact(json.loads(data)) if content.get("_compact") else data
+    spacing = content.get("_compact")
+    if spacing == "spaced":
+        return json.dumps(json.loads(data)).encode()
+    return compact(json.loads(data)) if spacing else data

@@ -24,6 +24,20 @@ fn diff(desk: &Desk, talks: &[Talk]) -> Vec<String> {
     [signed("-", gone), signed("+", came)].concat()
 }
 
+/// The line of a header. `name` has a sign in front.
+fn header(name: &str, value: &str) -> String {
+    let (sign, name) = name.split_at(1);
+    format!(r#"{sign}{{ "name": "{name}", "value": "{value}" }}"#)
+}
+
+fn sizes(sign: &str, redirect: &str, head: u32, body: u32) -> String {
+    format!(r#"{sign}"redirectURL": "{redirect}", "headersSize": {head}, "bodySize": {body}"#)
+}
+
+fn status(sign: &str, status: u16) -> String {
+    format!(r#"{sign}"status": {status}, "statusText": "OK", "httpVersion": "HTTP/1.1""#)
+}
+
 fn json_talk(body: &str) -> Talk {
     Talk::get("/a", body).with("content-type", "application/json").with("etag", "\"1\"")
 }
@@ -42,9 +56,9 @@ fn changed_header_changes_one_line() {
     desk.record(&[talk()]);
     assert_eq!(
         diff(&desk, &[later(talk().with("x-b", "22"))]),
-        ["-\"value\": \"2\"", "-\"headersSize\": 120", "+\"value\": \"22\"", "+\"headersSize\": 121",]
+        [header("-x-b", "2"), sizes("-", "", 120, 1), header("+x-b", "22"), sizes("+", "", 121, 1)]
     );
-    assert_eq!(diff(&desk, &[later(talk().with("x-b", "33"))]), ["-\"value\": \"22\"", "+\"value\": \"33\""]);
+    assert_eq!(diff(&desk, &[later(talk().with("x-b", "33"))]), [header("-x-b", "22"), header("+x-b", "33")]);
 }
 
 #[test]
@@ -82,16 +96,14 @@ fn payload_headers_change_only_with_their_payload() {
     assert_eq!(
         lines,
         [
-            "-\"value\": \"\\\"1\\\"\"",
-            "-\"value\": \"15\"",
-            "-\"size\": 15",
-            "-\"_file\":",
-            "-\"bodySize\": 15",
-            "+\"value\": \"\\\"2\\\"\"",
-            "+\"value\": \"16\"",
-            "+\"size\": 16",
-            "+\"_file\":",
-            "+\"bodySize\": 16",
+            header("-etag", "\\\"1\\\""),
+            header("-content-length", "15"),
+            "-\"content\": { \"size\": 15, \"mimeType\": \"application/json\", \"_file\":".to_owned(),
+            sizes("-", "", 120, 15),
+            header("+etag", "\\\"2\\\""),
+            header("+content-length", "16"),
+            "+\"content\": { \"size\": 16, \"mimeType\": \"application/json\", \"_file\":".to_owned(),
+            sizes("+", "", 120, 16),
         ]
     );
 }
@@ -158,12 +170,12 @@ fn cookies_are_compared_without_their_expiry() {
     assert_eq!(
         lines,
         [
-            "-\"value\": \"2\"",
-            "-\"value\": \"b=2; Max-Age=10\"",
-            "-\"headersSize\": 120",
-            "+\"value\": \"3\"",
-            "+\"value\": \"b=3; Max-Age=9\"",
-            "+\"headersSize\": 119",
+            header("-b", "2"),
+            header("-set-cookie", "b=2; Max-Age=10"),
+            sizes("-", "", 120, 1),
+            header("+b", "3"),
+            header("+set-cookie", "b=3; Max-Age=9"),
+            sizes("+", "", 119, 1),
         ]
     );
     assert_eq!(desk.record(&[talk(&ends(29), "b=3; Max-Age=0")]).changed, 1, "that takes it away");
@@ -181,14 +193,14 @@ fn status_reason_location_and_trailers_are_replaced() {
     assert_eq!(
         diff(&desk, &[later(moved)]),
         [
-            "-\"status\": 200",
-            "-\"value\": \"/x\"",
-            "-\"redirectURL\": \"/x\"",
-            "-\"value\": \"1\"",
-            "+\"status\": 301",
-            "+\"value\": \"/y\"",
-            "+\"redirectURL\": \"/y\"",
-            "+\"value\": \"2\"",
+            status("-", 200),
+            header("-location", "/x"),
+            sizes("-", "/x", 120, 1),
+            header("-x-sum", "1"),
+            status("+", 301),
+            header("+location", "/y"),
+            sizes("+", "/y", 120, 1),
+            header("+x-sum", "2"),
         ]
     );
     let http2 = Talk { status: Some(302), version: WireVersion::Http2, ..Talk::get("/a", "1").with("location", "/y") };
@@ -298,5 +310,5 @@ fn head_response_is_compared_by_its_content_length() {
         |length: &str| Talk { method: "HEAD", received: vec![], ..Talk::get("/a", "").with("content-length", length) };
     desk.record(&[head("10")]);
     assert_eq!(desk.record(&[later(head("10"))]).unchanged, 1);
-    assert_eq!(diff(&desk, &[later(head("11"))]), ["-\"value\": \"10\"", "+\"value\": \"11\""]);
+    assert_eq!(diff(&desk, &[later(head("11"))]), [header("-content-length", "10"), header("+content-length", "11")]);
 }
