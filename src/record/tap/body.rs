@@ -9,9 +9,10 @@ use ::http::StatusCode;
 use bytes::Bytes;
 
 use super::chunks::ChunkTimes;
-use super::exchange::{ExchangeTap, ResponseEnd};
+use super::exchange::ExchangeTap;
 use super::payload::{PayloadEnd, PayloadTap};
 use super::redact::ContentHeaders;
+use super::response_end::ResponseEnd;
 use crate::record::journal::heads::{EndReason, HeaderFields, HopFields, RequestEnd};
 use crate::record::journal::{Flush, FrameKind};
 use harproxy_http::{MediaType, StreamFormat};

@@ -13,17 +13,16 @@ use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
 use super::duplex::DuplexDetector;
-use super::findings;
+use super::response_end::{self, ResponseEnd};
 use crate::pipeline::{Collector, Exchange};
 use crate::record::journal::heads::{
-    self, ConnectPhases, DecodedPayload, EndReason, ExchangeEnd, HeaderFields, HopFields, InformationalResponse,
-    RequestEnd, RequestHead, ResponseHead, UNCONNECTED_TIMEOUT, WireVersion,
+    self, ConnectPhases, EndReason, ExchangeEnd, HeaderFields, HopFields, InformationalResponse, RequestEnd,
+    RequestHead, ResponseHead, UNCONNECTED_TIMEOUT, WireVersion,
 };
 use crate::record::journal::{Ack, Flush, Frame, FrameKind, Journal};
 use crate::record::redaction::RecordingRedactor;
 use crate::source::advice;
 use crate::verdict::{CheckId, Finding, Severity};
-use harproxy_har::model::Chunk;
 use harproxy_http::NormalUrl;
 use harproxy_http::headers::to_chars;
 use harproxy_http::problem::in_words;
@@ -64,20 +63,6 @@ pub struct ExchangeTap {
     has_ended: AtomicBool,
     /// Whether client and server answer each other.
     pub(super) duplex: DuplexDetector,
-}
-
-/// The end of a response.
-#[derive(Debug, Default)]
-pub struct ResponseEnd {
-    pub reason: EndReason,
-    /// Encoded bytes of the payload.
-    pub seen: u64,
-    pub trailers: HeaderFields,
-    /// Set if the payload was journalled decoded.
-    pub decoded: Option<DecodedPayload>,
-    pub chunks: Vec<Chunk>,
-    /// The beginning of the payload can be replayed, since it consists of events.
-    pub has_events: bool,
 }
 
 impl ExchangeTap {
@@ -146,7 +131,7 @@ impl ExchangeTap {
         let version = WireVersion::from(response.version());
         let reason = reason(response.status(), response.extensions().get());
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            self.add_finding(findings::websocket(self.line(), response.headers()));
+            self.add_finding(response_end::websocket(self.line(), response.headers()));
         }
         let hop = match response.status() {
             StatusCode::SWITCHING_PROTOCOLS => HopFields::KeepUpgrade,
@@ -277,7 +262,11 @@ impl ExchangeTap {
     fn end(&self, response: ResponseEnd) -> Ack {
         let is_stream = self.duplex.is_stream();
         if !self.has_ended.swap(true, Ordering::AcqRel) {
-            self.add_end_findings(&response, is_stream);
+            let finding = match is_stream {
+                true => Some(response_end::stream(self.line())),
+                false => response.truncation(self.line(), self.context.max_body),
+            };
+            finding.into_iter().for_each(|finding| self.add_finding(finding));
         }
         let ResponseEnd { reason, seen, trailers, decoded, chunks, .. } = response;
         if reason == EndReason::Complete && self.duplex.is_uploading() {
@@ -291,11 +280,11 @@ impl ExchangeTap {
     }
 
     /// `METHOD URL`, redacted.
-    pub(super) fn line(&self) -> String {
+    fn line(&self) -> String {
         format!("{} {}", self.method, self.url)
     }
 
-    pub(super) fn add_finding(&self, finding: Finding) {
+    fn add_finding(&self, finding: Finding) {
         self.context.collector.add_finding(Finding { requests: vec![self.request_id], ..finding });
     }
 

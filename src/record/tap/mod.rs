@@ -7,9 +7,9 @@ mod body;
 mod chunks;
 mod duplex;
 mod exchange;
-mod findings;
 mod payload;
 mod redact;
+mod response_end;
 
 pub use body::{RequestTap, ResponseTap};
 pub use exchange::{ExchangeTap, TapContext, Unanswered};

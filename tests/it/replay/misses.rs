@@ -139,7 +139,7 @@ fn plain_options_request_and_preflight_out_of_scope_are_refused() {
 }
 
 #[test]
-fn websocket_in_scope_is_refused_with_a_warning() {
+fn websocket_in_scope_is_refused_and_fails_the_run() {
     let stage = Stage::of(&own(&["**"], &[text("GET https://api.test/a", "a")]));
     stage.h1().get("https://api.test/a");
     let ask = |url: &str| {
@@ -153,9 +153,9 @@ fn websocket_in_scope_is_refused_with_a_warning() {
     assert_eq!((got.status, got.header("x-harproxy")), (501, Some("miss")));
     assert_eq!(got.json()["kind"], "websocket");
     let verdict = stage.verdict();
-    assert_eq!(found(&verdict, CheckId::WEBSOCKET)[0].severity, Severity::Warning);
+    assert_eq!(found(&verdict, CheckId::WEBSOCKET)[0].severity, Severity::Error);
     assert_eq!((verdict.counts.refused, verdict.counts.misses), (1, 0));
-    assert!(verdict.passed(), "{:?}", verdict.findings);
+    assert!(!verdict.passed(), "{:?}", verdict.findings);
 }
 
 #[test]
