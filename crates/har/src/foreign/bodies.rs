@@ -54,8 +54,10 @@ fn content_length(headers: &Headers) -> Option<usize> {
 pub(super) fn restore_bytes(body: &mut Body, media: &MediaType, is_coded: bool, length: StatedLength) {
     let Storage::Text(text) = &body.stored else { return };
     let is_text = media.is_text() && !is_coded;
+    if is_text && media.charset().is_some() {
+        return;
+    }
     if !text.is_ascii()
-        && !(is_text && media.charset().is_some())
         && let Some(bytes) = charset::latin1(text)
         && stands_for_bytes(text, &bytes, media, is_text, length)
     {
