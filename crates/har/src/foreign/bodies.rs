@@ -135,13 +135,8 @@ pub(super) fn mark_lost_body(response: &mut Response) {
         Some(length) if is_coded && response.content.size == Some(0) && length <= 20 => 0,
         Some(length) => i64::try_from(length).unwrap_or(i64::MAX),
         None if response.body_size > framing => response.body_size,
-        // The tool knows no size, and the origin announced content.
-        None if content.size.is_none_or(|size| size < 0)
-            && response.body_size < 0
-            && (is_coded || response.headers.contains("transfer-encoding")) =>
-        {
-            1
-        }
+        // The tool knows no size. A coding means content; chunks do not, because servers also send an empty body so.
+        None if content.size.is_none_or(|size| size < 0) && response.body_size < 0 && is_coded => 1,
         None => 0,
     };
     if content.size.unwrap_or_default() <= 0 && sent > 0 {
