@@ -54,8 +54,10 @@ fn content_length(headers: &Headers) -> Option<usize> {
 pub(super) fn restore_bytes(body: &mut Body, media: &MediaType, is_coded: bool, length: StatedLength) {
     let Storage::Text(text) = &body.stored else { return };
     let is_text = media.is_text() && !is_coded;
+    if is_text && media.charset().is_some() {
+        return;
+    }
     if !text.is_ascii()
-        && !(is_text && media.charset().is_some())
         && let Some(bytes) = charset::latin1(text)
         && stands_for_bytes(text, &bytes, media, is_text, length)
     {
@@ -133,13 +135,8 @@ pub(super) fn mark_lost_body(response: &mut Response) {
         Some(length) if is_coded && response.content.size == Some(0) && length <= 20 => 0,
         Some(length) => i64::try_from(length).unwrap_or(i64::MAX),
         None if response.body_size > framing => response.body_size,
-        // The tool knows no size, and the origin announced content.
-        None if content.size.is_none_or(|size| size < 0)
-            && response.body_size < 0
-            && (is_coded || response.headers.contains("transfer-encoding")) =>
-        {
-            1
-        }
+        // The tool knows no size. A coding means content; chunks do not, because servers also send an empty body so.
+        None if content.size.is_none_or(|size| size < 0) && response.body_size < 0 && is_coded => 1,
         None => 0,
     };
     if content.size.unwrap_or_default() <= 0 && sent > 0 {
