@@ -20,7 +20,7 @@ pub const DEFAULT_OUTPUT: &str = "hars/recorded.har";
 #[command(after_help = "\
 Examples:
   harproxy record -g 'http://localhost:8000/**' -- curl localhost:8000/api/users
-  harproxy record --glob 'https://api.example.com/**' -o hars/api.har -- ./run-the-tests.sh
+  harproxy record -g 'https://api.example.com/**' -o hars/api.har -- npm test
   harproxy record -g 'https://api.example.com/**' -g '!**/health' -- npm test
   harproxy record --twice --write-policy -- npm test
   harproxy record --reverse API=http://localhost:8000 -- ./run-the-tests.sh
