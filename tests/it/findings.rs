@@ -77,7 +77,7 @@ fn cases(origin: &Origin) -> Vec<Case> {
             options: vec!["--passthrough".into(), format!("{live}/**")],
             ..case("passthrough", false, &format!("curl -s {live}/api/text"))
         },
-        case("websocket", false, &format!("curl -s -m 5 {upgrade} http://api.test/live")),
+        case("websocket", true, &format!("curl -s -m 5 {upgrade} http://api.test/live")),
         case("failed-served", None, "curl -s http://api.test/down"),
         case("tls-refused", None, &format!("curl -s --cacert {foreign} https://api.test/a")),
         case("unreadable", None, "printf '\\001\\002\\003\\004' | curl -s -m 5 -p telnet://db.test:5432"),
@@ -221,7 +221,7 @@ fn option(remedy: &str, name: &str) -> String {
 }
 
 #[test]
-fn hint_for_a_websocket_does_not_fail_the_run_when_followed() {
+fn hint_for_a_websocket_passes_when_followed() {
     let (sandbox, origin) = (sandbox(), Origin::start());
     let live = format!("http://127.0.0.1:{}", origin.http.port());
     let cmd = format!(
@@ -244,16 +244,18 @@ fn hint_for_a_websocket_does_not_fail_the_run_when_followed() {
         let found = report["findings"].as_array().unwrap().iter().find(|finding| finding["kind"] == "websocket");
         (output, found.map(|found| found["remedy"].as_str().unwrap().to_owned()))
     };
-    let (passing, remedy) = replay("");
-    passing.expect(0);
+    let (failing, remedy) = replay("");
+    failing.expect(1);
     let remedy = remedy.unwrap();
-    assert!(remedy.starts_with("ignore it"), "{remedy}");
+    assert!(remedy.starts_with("pass it on"), "{remedy}");
+    let (listed, _) = replay(&option(&remedy, "--fail-on"));
+    listed.expect(0);
     let (through, websocket) = replay(&option(&remedy, "--passthrough"));
     through.expect(0);
     assert_eq!(websocket, None);
-    let (failing, remedy) = replay("--fail-on +websocket,+unused,-miss");
+    let (failing, remedy) = replay("--fail-on +unused,-miss");
     failing.expect(1);
-    assert_eq!(option(&remedy.unwrap(), "--fail-on"), "--fail-on +unused,-miss");
+    assert_eq!(option(&remedy.unwrap(), "--fail-on"), "--fail-on +unused,-miss,-websocket");
     let (failing, remedy) = replay("--fail-on websocket");
     failing.expect(1);
     let (listed, _) = replay(&option(&remedy.unwrap(), "--fail-on"));

@@ -25,7 +25,7 @@ pub const DEFAULT_FIXTURES: &str = "hars";
 #[command(after_help = "\
 Examples:
   harproxy replay -- curl -s http://localhost:8000/api/users
-  harproxy replay -g 'https://api.example.com/**' -g 'http://localhost:*/**' -- ./run-the-tests.sh
+  harproxy replay -g 'https://api.example.com/**' -- npm test
   harproxy replay --ignore-query ts,_ --match-body json -- npm test
   harproxy replay --strict -- npm test
   harproxy replay --fail-on all --report report.json -- npm test
