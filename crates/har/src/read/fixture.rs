@@ -324,7 +324,6 @@ impl Fixture {
                 Some("Polly.JS") => Dialect::Polly,
                 _ => Dialect::Foreign,
             };
-            self.contents.index.normalise_methods();
         }
         Ok(())
     }
