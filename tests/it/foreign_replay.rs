@@ -48,6 +48,7 @@ fn empty_body_is_served_when_no_length_tells_of_another() {
     for (request, response) in [
         (json!({}), json!({ "content": {} })),
         (json!({}), json!({ "headers": chunked, "content": { "size": -1 } })),
+        (json!({}), json!({ "headers": chunked, "bodySize": 5, "content": { "size": -1 } })),
         (json!({}), json!({ "bodySize": 400, "headers": length("0"), "content": { "size": 0 } })),
         (json!({}), json!({ "bodySize": 20, "headers": gzip, "content": { "size": 0 } })),
         (json!({}), json!({ "bodySize": 5, "content": { "size": 0 } })),
@@ -172,8 +173,13 @@ fn lower_case_method_of_another_tool_matches() {
     let lower = entry(json!({ "method": "get" }), json!({ "content": { "text": "hi" } }));
     let sandbox = with_entries("some tool", &[lower]);
     assert_eq!(replay(&sandbox, &["http://a.test/"]).expect(0).stdout, "hi");
+    assert_eq!(replay(&sandbox, &["-X", "get", "http://a.test/"]).expect(0).stdout, "hi");
     let output = sandbox.run(["check", "-v", "a.har"]);
-    assert!(format!("{}{}", output.stdout, output.stderr).contains("read as `GET`"), "{}", output.stderr);
+    assert!(
+        format!("{}{}", output.stdout, output.stderr).contains("requests with GET match, too"),
+        "{}",
+        output.stderr
+    );
 }
 
 #[test]

@@ -26,3 +26,10 @@ pub use url::NormalUrl;
 pub fn is_received_status(status: i32) -> bool {
     (100..=999).contains(&status)
 }
+
+/// The standard method that `written` spells with lower-case letters. `None` for methods in upper case and others.
+#[must_use]
+pub fn standard_method(written: &str) -> Option<&'static str> {
+    const STANDARD: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+    STANDARD.into_iter().find(|method| *method != written && method.eq_ignore_ascii_case(written))
+}

@@ -160,7 +160,7 @@ impl Candidate {
 /// Returns true if the response has content (RFC 9110 section 6.4.1).
 fn has_content(entry: &Entry) -> bool {
     let status = entry.response.status;
-    entry.request.method != "HEAD" && !matches!(status, 100..=199 | 204 | 304)
+    !entry.request.method.eq_ignore_ascii_case("HEAD") && !matches!(status, 100..=199 | 204 | 304)
 }
 
 /// The candidates of a method and URL.

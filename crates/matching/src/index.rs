@@ -12,8 +12,8 @@ use super::EntryRef;
 use super::key::{KeyForm, View};
 use super::redacted_places::{RedactedPlaces, UrlShape, size};
 use harproxy_har::Fixture;
-use harproxy_http::Headers;
 use harproxy_http::url::normal;
+use harproxy_http::{Headers, standard_method};
 use harproxy_redact::placeholder;
 
 /// The position of an entry among the usable entries of all fixtures.
@@ -55,15 +55,20 @@ impl Index {
                 let Some(url) = normal(head.url) else { continue };
                 let ordinal = Ordinal::try_from(index.entries.len()).unwrap_or(Ordinal::MAX);
                 let view = form.view(&url);
+                // Other tools write methods in lower case. Such an entry answers both spellings.
+                let upper = if opened.is_own() { None } else { standard_method(head.method) };
+                let methods = [Some(head.method), upper].into_iter().flatten();
                 let places = placeholder::may_occur_in(url.as_bytes())
                     .then(|| RedactedPlaces::of(Some(&view), &Headers::default()));
                 match places.as_ref().and_then(UrlShape::of) {
                     None => {
-                        keys.push((hash(head.method, &form.key(&url)), ordinal));
+                        let key = form.key(&url);
+                        keys.extend(methods.map(|method| (hash(method, &key), ordinal)));
                         paths.push((hash(&view.host(), &view.path()), ordinal));
                     }
                     Some(shape) => {
-                        keys.push((hash(head.method, &shape.of_url(&view)), ordinal));
+                        let key = shape.of_url(&view);
+                        keys.extend(methods.map(|method| (hash(method, &key), ordinal)));
                         paths.push((hash(&view.host(), &shape.of_path(&view.path())), ordinal));
                         let known = index.shapes.entry(size(&view)).or_default();
                         if !known.contains(&shape) {

@@ -39,6 +39,13 @@ pub const DIFFERENCES: &[(&str, Explains)] = &[
         let is_other_text = |entry: &Arc<Entry>| entry.request.url != d.request.url;
         d.differs_in_entry() && (d.ours_entry().is_some_and(|entry| is_other_text(&entry) && is_of(&entry, d.url)))
     }),
+    ("lower-case methods of other tools match requests in upper case", |d| {
+        d.theirs_is_miss()
+            && d.ours_has(|entry| {
+                let recorded = &entry.request.method;
+                *recorded != d.request.method && recorded.to_ascii_uppercase() == d.request.method
+            })
+    }),
     ("206: served only to a request for that range", |d| {
         d.theirs_has(|entry| entry.response.status == 206 && !d.has_range_of(entry)) && d.differs_in_entry()
     }),

@@ -10,6 +10,8 @@ use serde_json::Value;
 /// an empty gzip stream in a chunk 31.
 const MAX_FRAMING: i64 = 9;
 const MAX_ENCODED_FRAMING: i64 = 31;
+/// The size of an empty body in chunks; a chunk with data takes more (RFC 9112 section 7.1).
+const LAST_CHUNK: i64 = 5;
 
 /// The lengths that a message states for its payload.
 #[derive(Clone, Copy, Debug, Default)]
@@ -128,6 +130,7 @@ pub(super) fn mark_lost_body(response: &mut Response) {
     let framing = match content.size {
         Some(0) if is_coded => MAX_ENCODED_FRAMING,
         Some(0) => MAX_FRAMING,
+        _ if response.headers.contains("transfer-encoding") => LAST_CHUNK,
         _ => 0,
     };
     let sent = match content_length(&response.headers) {

@@ -15,16 +15,13 @@ use harproxy_http::{Headers, MediaType};
 /// A body that is still encoded is decoded up to this size, bytes. A larger one stays encoded.
 const MAX_DECODED: u64 = 64 << 20;
 
-/// The methods that other tools may write in lower case.
-pub(crate) const STANDARD_METHODS: [&str; 9] =
-    ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
-
 /// Translates an entry. `notes` gets the guesses and losses.
 pub(crate) fn translate(entry: &mut Entry, dialect: Dialect, notes: &mut Vec<String>) {
     if dialect != Dialect::Own {
         request(&mut entry.request, dialect, notes);
         response(&mut entry.response, dialect, notes);
-        let bodiless = entry.request.method == "HEAD" || matches!(entry.response.status, 100..200 | 204 | 304);
+        let bodiless =
+            entry.request.method.eq_ignore_ascii_case("HEAD") || matches!(entry.response.status, 100..200 | 204 | 304);
         let content = &mut entry.response.content;
         if bodiless && is_empty(&content.stored) {
             // The recorded size is that of a body which was not sent.
@@ -48,10 +45,8 @@ pub(crate) fn translate(entry: &mut Entry, dialect: Dialect, notes: &mut Vec<Str
 }
 
 fn request(request: &mut Request, dialect: Dialect, notes: &mut Vec<String>) {
-    let upper = request.method.to_ascii_uppercase();
-    if upper != request.method && STANDARD_METHODS.contains(&&*upper) {
-        notes.push(format!("the method is written `{}`; read as `{upper}`", request.method));
-        request.method = upper;
+    if let Some(upper) = harproxy_http::standard_method(&request.method) {
+        notes.push(format!("the method is written `{}`; requests with {upper} match, too", request.method));
     }
     let length = StatedLength::of_request(request, dialect);
     let Some(body) = &mut request.post_data else { return };

@@ -333,7 +333,6 @@ impl Fixture {
                 Some("Polly.JS") => Dialect::Polly,
                 _ => Dialect::Foreign,
             };
-            self.contents.index.normalise_methods();
         }
         Ok(())
     }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::scan::EntryScan;
 use super::window::Span;
-use crate::foreign::translate::STANDARD_METHODS;
 
 /// The indexed members of a usable entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,17 +134,6 @@ impl Index {
             websocket: indexed.websocket,
             left_out: indexed.left_out,
         })
-    }
-
-    /// Writes the standard methods in upper case.
-    pub(crate) fn normalise_methods(&mut self) {
-        let lower: Vec<_> = self.methods.iter().filter(|name| name.bytes().any(|b| b.is_ascii_lowercase())).collect();
-        let lower: Vec<_> = lower.into_iter().map(|name| (name.clone(), name.to_ascii_uppercase())).collect();
-        for (written, upper) in lower.into_iter().filter(|(_, upper)| STANDARD_METHODS.contains(&&**upper)) {
-            let upper = self.method(&upper);
-            let same = self.entries.iter_mut().filter(|indexed| indexed.method == written);
-            same.for_each(|indexed| indexed.method = upper.clone());
-        }
     }
 
     fn method(&mut self, name: &str) -> Arc<str> {
