@@ -128,7 +128,7 @@ const checks = {
     await page.getByRole('button', { name: 'Clear' }).click();
     check(await rows(page).count() === all && await page.locator('#search').inputValue() === '', 'cleared');
     // A number could also occur in the port of the local server.
-    for (const [words, some] of [['missing 404', 1], ['missing 403', 0], ['shop.har#7', 1], ['image/png', 1], ['telemetry', 1], ['DELETE 501', 1], ['nothing-like-this', 0]]) {
+    for (const [words, some] of [['missing 404', 1], ['missing 403', 0], ['shop.har#7', 1], ['image/png', 1], ['telemetry', 1], ['DELETE 501', 1], ['status:404 missing', 1], ['status:4xx missing', 1], ['status:5xx missing', 0], ['method:DELETE', 1], ['nothing-like-this', 0]]) {
       await page.locator('#search').fill(words);
       check(await rows(page).count() === some, `${words}: ${await rows(page).count()}`);
     }
@@ -148,6 +148,19 @@ const checks = {
     check(statuses.every((status, at) => at === 0 || statuses[at - 1] >= status), statuses.join());
     await page.reload();
     check((await column('status')).map(Number).join() === statuses.join(), 'a reload keeps the order');
+    await page.finish();
+  },
+
+  async 'a request is copied as a command'(browser, reports) {
+    const page = await open(browser, reports.red);
+    await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+    await open_row(page, 'post /orders miss');
+    for (const [name, begin] of [['as curl', 'curl -g -X POST '], ['as harproxy explain', 'harproxy explain -X POST ']]) {
+      await page.getByRole('button', { name: `Copy ${name}`, exact: true }).click();
+      await page.locator('#heard', { hasText: `Copied ${name}` }).waitFor({ state: 'attached' });
+      const copied = await page.evaluate(() => navigator.clipboard.readText());
+      check(copied.startsWith(begin) && copied.includes('/orders') && copied.includes('"voucher":"SPRING"'), copied);
+    }
     await page.finish();
   },
 

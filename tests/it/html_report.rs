@@ -135,3 +135,16 @@ fn page_contains_no_secret() {
     run("replay", "/api/json", 0);
     run("replay", "/api/other", 1);
 }
+
+#[test]
+fn page_filters_by_status_and_method_and_copies_commands() {
+    let stage = CliSandbox::new();
+    stage.record(&[], &["curl", "-sS", "https://api.test/api/json"]).expect(0);
+    stage.replay(&["--report", "run.html"], &["curl", "-sS", "https://api.test/api/json"]).expect(0);
+    let page = stage.sandbox.read("run.html");
+    for part in ["/^(status|method):(.+)$/", ".status-3xx {", "onlyOrigin", "'as curl'", "'as harproxy explain'"] {
+        assert!(page.contains(part), "{part}");
+    }
+    let modes = page.lines().find(|line| line.starts_with(".modes {")).unwrap();
+    assert!(modes.contains("white-space: nowrap"), "{modes}");
+}

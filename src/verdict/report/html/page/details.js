@@ -7,7 +7,7 @@ function requestDetails(request) {
   return {
     title: [el('span', { class: 'method' }, text(request.method)), ' ', urlText(request.url)],
     about: [badge(request.outcome), answeredBy(request), el('span', { class: statusClass(request.status) }, request.status === undefined ? 'closed without an answer' : `status ${request.status}`),
-      el('span', { class: 'muted' }, duration(request.took)), request.complete === false && el('span', { class: 'tone-warn' }, 'broken off')],
+      el('span', { class: 'muted' }, duration(request.took)), request.complete === false && el('span', { class: 'tone-warn' }, 'broken off'), commandCopies(request)],
     body: [
       request.findings.map((finding) => el('section', { class: `finding ${finding.severity}` }, el('div', { class: 'finding-body said-here' },
         el('p', {}, kindBadge(finding)), findingText(finding), remedyBox(finding)))),
@@ -17,6 +17,29 @@ function requestDetails(request) {
     ].flat(),
   };
 }
+
+/** One word of a shell command. */
+const quoted = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replace(/'/g, "'\\''")}'`);
+
+/** Fields that the client's own program writes. */
+const OWN_FIELDS = ['host', 'content-length', 'connection', 'transfer-encoding', 'proxy-connection', 'accept-encoding'];
+
+/** A request as a command. A payload that the report has not whole, as text, is to be put into the file PAYLOAD. */
+function requestCommand(request, isCurl) {
+  const entry = request.outcome === 'miss' || !request.entry ? undefined : entries.get(entryKey(...request.entry));
+  const payload = payloadOf(request.payload ?? entry?.sent);
+  const fields = fieldsOf(request.asked).filter(([name]) => !OWN_FIELDS.includes(name.toLowerCase()));
+  const isWhole = payload?.text !== undefined && payload.kept === payload.size && (isCurl || !payload.text.startsWith('@'));
+  const words = isCurl ? ['curl', '-g', ...(request.method === 'HEAD' ? ['--head'] : ['-X', request.method])] : ['harproxy', 'explain', '-X', request.method];
+  for (const [name, value] of fields) words.push('-H', isCurl && value === '' ? `${name};` : `${name}: ${value}`);
+  if (payload && isCurl && !field(request.asked, 'content-type')) words.push('-H', 'content-type:');
+  if (payload) words.push(isCurl ? (isWhole ? '--data-raw' : '--data-binary') : '-d', isWhole ? payload.text : '@PAYLOAD');
+  words.push('--url', request.url, ...(isCurl ? [] : data.fixtures.map(({ fixture }) => fixture)));
+  return words.map(quoted).join(' ');
+}
+
+const commandCopies = (request) => request.outcome !== 'tunnel' && el('span', { class: 'links commands' },
+  'curl', copyButton('as curl', () => requestCommand(request, true)), 'explain', copyButton('as harproxy explain', () => requestCommand(request, false)));
 
 /** Which entry answered, or stands for the request in the fixture. */
 function answeredBy(request) {

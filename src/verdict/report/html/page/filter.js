@@ -26,9 +26,18 @@ function haystack(request) {
 const sourceText = (request) => (request.entry && request.outcome !== 'miss' ? placeOf(...request.entry)
   : request.entry ? `near ${placeOf(...request.entry)}` : SOURCES[request.source]);
 
+/** Whether a request has a word: `status:404`, `status:4xx`, `method:post`, or text anywhere in it. */
+function hasWord(request, word) {
+  const [, name, value] = /^(status|method):(.+)$/.exec(word) || [];
+  if (name === 'method') return request.method.toLowerCase() === value;
+  if (name !== 'status') return haystack(request).includes(word);
+  const status = statusText(request);
+  return status.length === value.length && [...value].every((digit, at) => digit === 'x' || digit === status[at]);
+}
+
 /** Whether the words, of which `-word` must not be there, are in a request. */
 function hasWords(request, words) {
-  return words.every((word) => (word.length > 1 && word.startsWith('-') ? !haystack(request).includes(word.slice(1)) : haystack(request).includes(word)));
+  return words.every((word) => (word.length > 1 && word.startsWith('-') ? !hasWord(request, word.slice(1)) : hasWord(request, word)));
 }
 
 function compareValues(a, b) {
@@ -85,7 +94,7 @@ function readFilter(parts) {
 
 /** The bar above the table. */
 function filterBar() {
-  const input = el('input', { type: 'search', id: 'search', placeholder: 'Search URL, method, status, entry …', 'aria-label': 'Search requests', autocomplete: 'off', spellcheck: 'false', 'aria-keyshortcuts': '/' });
+  const input = el('input', { type: 'search', id: 'search', placeholder: 'Search, or status:4xx, method:POST …', 'aria-label': 'Search requests', autocomplete: 'off', spellcheck: 'false', 'aria-keyshortcuts': '/' });
   input.addEventListener('input', () => { state.words = input.value; changed(); });
   const counts = new Map();
   for (const request of data.requests) counts.set(request.outcome, (counts.get(request.outcome) || 0) + 1);

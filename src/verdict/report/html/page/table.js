@@ -6,6 +6,9 @@ const phone = window.matchMedia('(max-width: 720px)');
 const printed = window.matchMedia('print');
 const rowHeight = () => (phone.matches ? 62 : 34);
 
+/** The origin of all requests, which the rows leave out; `null` if there are several. */
+const onlyOrigin = ((origins) => (origins.size === 1 ? [...origins][0] : null))(new Set(data.requests.map(({ url }) => urlParts(url).origin)));
+
 let scroller = null;
 let body = null;
 /** The request that the keyboard stands on. */
@@ -13,7 +16,7 @@ let current = null;
 
 function requestTable() {
   const heads = COLUMNS.map(({ name, label }) => el('th', { scope: 'col', role: 'columnheader', class: `c-${name} ${['size', 'time'].includes(name) ? 'num' : ''}`, 'data-column': name },
-    el('button', { type: 'button', onclick: () => sortBy(name) }, label)));
+    el('button', { type: 'button', onclick: () => sortBy(name) }, label, name === 'url' && onlyOrigin ? el('span', { class: 'url-host' }, ' at ', text(onlyOrigin)) : null)));
   body = el('tbody', { role: 'rowgroup' });
   const table = el('table', { class: 'requests', role: 'table', 'aria-label': 'Requests' }, el('thead', { role: 'rowgroup' }, el('tr', { role: 'row', 'aria-rowindex': '1' }, heads)), body);
   scroller = el('div', { class: 'scroller', tabindex: '-1' }, table);
@@ -113,7 +116,7 @@ function requestRow(request) {
   return el('tr', { role: 'row', class: `row ${isFailing(request) ? 'failing' : ''}`, 'data-key': request.key },
     cell('id', String(request.id)), cell('outcome', badge(request.outcome)), cell('method', text(request.method)),
     cell('status', el('span', { class: request.outcome === 'tunnel' ? '' : statusClass(request.status) }, request.outcome === 'tunnel' ? '' : statusText(request))),
-    cell('url', el('a', { href: `#${request.key}`, title: request.url.length < 300 ? null : 'a long URL', tabindex: '-1' }, urlText(request.url))),
+    cell('url', el('a', { href: `#${request.key}`, title: request.url.slice(0, 2000), tabindex: '-1' }, urlText(request.url, onlyOrigin))),
     cell('entry', el('span', { title: source }, text(shortSource(request, source)), request.change && request.change !== 'unchanged' ? changeTag(request.change) : null)),
     cell('type', el('span', { title: essence(request.mime) }, text(essence(request.mime).replace(/^(application|text|image)\//, '')))), cell('size', request.bytes ? bytes(request.bytes) : '–'), cell('time', duration(request.took)), cell('wave', wave(request)));
 }

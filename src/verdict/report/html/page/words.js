@@ -62,10 +62,10 @@ function urlParts(url) {
   return { origin, path, query };
 }
 
-/** A URL with its parts set apart. */
-function urlText(url) {
+/** A URL with its parts set apart; without its origin where that is `known`. */
+function urlText(url, known = null) {
   const { origin, path, query } = urlParts(url);
-  const host = origin.replace(/^https?:\/\//i, '');
+  const host = origin === known && path ? '' : origin.replace(/^https?:\/\//i, '');
   return [
     host && el('span', { class: 'url-host' }, text(origin.startsWith('http:') ? origin : host)),
     el('span', { class: 'url-path' }, text(path)),
@@ -89,4 +89,5 @@ function badge(name) {
 }
 
 const statusText = (request) => (request.status === undefined ? 'none' : String(request.status));
-const statusClass = (status) => (status === undefined || status >= 500 ? 'status-bad' : status >= 400 ? 'status-warn' : '');
+/** A class for each class of status; no response is as grave as a 5xx. */
+const statusClass = (status) => (status === undefined || status >= 500 ? 'status-5xx' : status >= 200 ? `status-${Math.floor(status / 100)}xx` : '');
