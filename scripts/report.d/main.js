@@ -78,7 +78,7 @@ const checks = {
     const line = await first.locator('table.diff tbody tr').first().innerText();
     check(/page/.test(line) && /3/.test(line), line);
     check((await first.locator('mark').allTextContents()).length >= 2, 'differences are marked on both sides');
-    check((await first.locator('.remedy code').textContent()).includes('--ignore-query'), 'the remedy');
+    check((await first.locator('.remedy code').textContent()).includes('--on-miss record'), 'the remedy');
     const kinds = await page.locator('.finding .kind').allTextContents();
     check(kinds.filter((kind) => kind.startsWith('Miss')).length >= 6 && kinds.some((kind) => kind.startsWith('Out of scope')), kinds.join());
     await page.finish();
@@ -89,7 +89,7 @@ const checks = {
     await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
     await page.locator('.finding .remedy .copy').first().click();
     const copied = await page.evaluate(() => navigator.clipboard.readText());
-    check(copied === '--ignore-query page,sort', copied);
+    check(copied.includes('harproxy replay') && copied.includes('--on-miss record'), copied);
     await page.finish();
   },
 

@@ -76,7 +76,7 @@ fn form_is_compared_by_its_bytes_or_by_its_fields() {
     let (server, client) = replay(&sandbox, &["hars/api.har"], Proto::H1);
     assert_served(&client.send(form("name=A+B&city=K%C3%B6ln&name=C")));
     let explained = explained_miss(&client.send(form("name=A%20B&city=K%c3%b6ln&name=C")));
-    assert!(explained.contains("body = \"form\""), "{explained}");
+    assert!(explained.contains(r#"body = \"form\""#), "{explained}");
     let explained = explained_miss(&client.send(form("name=A+B&city=Bonn&name=C")));
     assert!(explained.contains("city") && explained.contains("Bonn") && explained.contains("Köln"), "{explained}");
     server.stop().expect(1);
@@ -104,7 +104,7 @@ fn graphql_ignores_white_space_in_queries_and_a_miss_names_the_operation() {
     let (server, client) = replay(&sandbox, &["hars/api.har"], Proto::H2);
     assert_served(&client.send(recorded.clone()));
     let explained = explained_miss(&client.send(spelt.clone()));
-    assert!(explained.contains("body = \"json\""), "{explained}");
+    assert!(explained.contains(r#"body = \"json\""#), "{explained}");
     server.stop().expect(1).says("User");
 
     let (server, client) = replay(&sandbox, &["hars/api.har", "--match-body", "json"], Proto::H2);
