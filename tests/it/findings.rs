@@ -80,7 +80,7 @@ fn cases(origin: &Origin) -> Vec<Case> {
         case("websocket", true, &format!("curl -s -m 5 {upgrade} http://api.test/live")),
         case("failed-served", None, "curl -s http://api.test/down"),
         case("tls-refused", None, &format!("curl -s --cacert {foreign} https://api.test/a")),
-        case("unreadable", None, "printf '\\001\\002\\003\\004' | curl -s -m 5 -p telnet://db.test:5432"),
+        case("unreadable", true, "printf '\\001\\002\\003\\004' | curl -s -m 5 -p telnet://db.test:5432"),
     ]
 }
 
