@@ -192,7 +192,7 @@ fn out_of_scope_requests_are_forwarded_and_counted() {
     assert_eq!(lines, [("api.test", 3, 1, 2), ("app.test", 2, 0, 2)]);
     let counts = outcome.verdict.counts;
     assert_eq!((counts.requests, counts.recorded, counts.passed, counts.tunnels), (5, 1, 4, 1));
-    assert!(counts.bytes > 0 && counts.upstream_connections > 0);
+    assert!(counts.bytes > 0 && counts.local_connections > 0);
 }
 
 #[test]
