@@ -203,3 +203,45 @@ fn damaged_bytes_are_a_miss() {
         replay(&sandbox, &["http://a.test/"]).expect(1).says("not recorded");
     }
 }
+
+/// A POST entry with this payload and no header.
+fn posted(post_data: Value) -> Value {
+    entry(json!({ "method": "POST", "postData": post_data }), json!({ "content": { "text": "taken" } }))
+}
+
+#[test]
+fn multipart_payload_matches_when_only_the_mime_type_states_its_boundary() {
+    let text = "--B\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\none\r\n--B--\r\n";
+    for mime in ["multipart/form-data; boundary=B", "multipart/form-data"] {
+        let sandbox = with_entries("Firefox", &[posted(json!({ "mimeType": mime, "text": text }))]);
+        assert_eq!(replay(&sandbox, &["-F", "a=one", "http://a.test/"]).expect(0).stdout, "taken");
+        replay(&sandbox, &["-F", "a=two", "http://a.test/"]).expect(1);
+    }
+}
+
+#[test]
+fn payload_of_params_is_compared_by_its_fields() {
+    let params = json!([{ "name": "a b", "value": "one & two" }, { "name": "c", "value": "\u{fc}" }]);
+    let form = json!({ "mimeType": "application/x-www-form-urlencoded", "params": params });
+    let sandbox = with_entries("Firefox", &[posted(form)]);
+    for data in ["a+b=one+%26+two&c=%C3%BC", "a%20b=one%20%26%20two&c=%c3%bc"] {
+        assert_eq!(replay(&sandbox, &["-d", data, "http://a.test/"]).expect(0).stdout, "taken");
+    }
+    for data in ["a+b=one&c=%C3%BC", "c=%C3%BC&a+b=one+%26+two", "a+b=one+%26+two"] {
+        replay(&sandbox, &["-d", data, "http://a.test/"]).expect(1);
+    }
+
+    let file = json!({ "name": "f", "fileName": "x.txt", "contentType": "text/x-other", "value": "text" });
+    let params = json!([{ "name": "a", "value": "one" }, file]);
+    let sandbox = with_entries("Firefox", &[posted(json!({ "mimeType": "multipart/form-data", "params": params }))]);
+    let upload = |name: &str, text: &str| {
+        let file = format!("f={text};filename={name};type=text/plain");
+        let args = ["-F", "a=one", "-F", &file, "http://a.test/"];
+        replay(&sandbox, &args).status
+    };
+    sandbox.write("x.txt", "text");
+    assert_eq!(upload("x.txt", "@x.txt"), 0, "the type of a part does not count");
+    assert_eq!(upload("y.txt", "@x.txt"), 1);
+    sandbox.write("x.txt", "other");
+    assert_eq!(upload("x.txt", "@x.txt"), 1);
+}

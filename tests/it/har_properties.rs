@@ -76,6 +76,7 @@ fn body() -> impl Strategy<Value = Body> {
             encoded,
             truncated,
             kept_as_utf8: None,
+            is_rebuilt: false,
             extras,
         },
     )

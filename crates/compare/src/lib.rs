@@ -31,6 +31,7 @@ pub mod distance;
 pub mod excerpt;
 pub mod exchange;
 pub mod fields;
+mod form_digest;
 pub mod graphql;
 mod json_diff;
 pub mod pair;

@@ -15,6 +15,7 @@ use super::sent::MAX_DECODED;
 use super::stream_digest::digest_recorded;
 use super::template::score_text;
 use super::text_pattern::TextPattern;
+use crate::form_digest::form_digest;
 use crate::json_diff::score_json;
 use crate::{BodyRules, MatchBody, PlaceholderScore, PlaceholderValues, SentPayload};
 
@@ -48,6 +49,8 @@ pub enum RecordedPayload {
         /// The boundary of a multipart payload. Clients choose another one for each request, so it does not count.
         boundary: Option<Box<str>>,
     },
+    /// Only the fields of a form were kept: the digest of these.
+    Fields(Digest),
     /// The payload can't be read. The text says why.
     Unreadable(String),
 }
@@ -97,6 +100,17 @@ impl RecordedPayload {
         })
     }
 
+    /// Reads a form of which only the fields were kept; see [`RecordedPayload::Fields`].
+    pub fn read_fields(mut read: impl Read, content_type: &str) -> io::Result<Self> {
+        let mut bytes = Vec::new();
+        read.read_to_end(&mut bytes)?;
+        let rules = BodyRules { mode: MatchBody::Form, ..BodyRules::default() };
+        Ok(match PayloadTemplate::parse(&rules, content_type, &bytes) {
+            Some(template) => RecordedPayload::Template(Box::new(template)),
+            None => form_digest(content_type, &bytes).map_or(RecordedPayload::Any, RecordedPayload::Fields),
+        })
+    }
+
     /// Returns the placeholders in order.
     #[must_use]
     pub fn placeholders(&self) -> Vec<Placeholder> {
@@ -141,6 +155,9 @@ impl RecordedPayload {
             RecordedPayload::Absent => sent.is_empty() || rules.mode == MatchBody::Ignore,
             RecordedPayload::Unreadable(_) | RecordedPayload::Template(_) => false,
             _ if sent.is_empty() => false,
+            RecordedPayload::Fields(digest) => {
+                sent.digested().is_none() && form_digest(&sent.content_type(), sent.decoded()) == Some(*digest)
+            }
             // A payload that did not decode was stored as received, so both forms are compared.
             RecordedPayload::Complete { bytes, meaning } => {
                 sent.digests().contains(bytes) || (meaning.is_some() && *meaning == sent.meaning(rules))

@@ -147,6 +147,8 @@ pub struct Body {
     /// The charset on the wire, if the tool may have written the file as UTF-8. UTF-8 means that the tool may have
     /// read UTF-8 as windows-1252. Always `None` in fixtures of harproxy.
     pub kept_as_utf8: Option<&'static encoding_rs::Encoding>,
+    /// The payload was rebuilt from `params`: its fields are known, and its bytes are not.
+    pub is_rebuilt: bool,
     /// All other members (`compression`, `params`, `comment` …).
     pub extras: Extras,
 }

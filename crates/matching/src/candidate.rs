@@ -22,6 +22,7 @@ use super::score::FieldHashes;
 use super::{EntryRef, MissKind, MissingBody, redirects};
 use harproxy_har::model::Storage;
 use harproxy_har::{Entry, Fixture, Payload};
+use harproxy_http::MediaType;
 use harproxy_http::problem::in_words;
 use harproxy_http::url::normal;
 use harproxy_redact::placeholder;
@@ -333,7 +334,11 @@ pub(super) fn read_recorded(fixture: &Fixture, at: usize, entry: &Entry, rules: 
     let cut = body.truncated.as_ref().map(|cut| CutLengths { kept: cut.kept, total: cut.total });
     let recorded = payload.reader().and_then(|reader| {
         let failed = |source| harproxy_har::Error::Io { doing: "reading", path: fixture.path().to_owned(), source };
-        RecordedPayload::read(reader, payload.len(), rules, &content_type, cut).map_err(failed)
+        let recorded = match body.is_rebuilt {
+            true => RecordedPayload::read_fields(reader, &content_type),
+            false => RecordedPayload::read(reader, payload.len(), rules, &content_type, cut),
+        };
+        recorded.map_err(failed)
     });
     recorded.unwrap_or_else(|error| RecordedPayload::Unreadable(in_words(&error)))
 }
@@ -355,8 +360,15 @@ fn read_ignored(
     IgnoredParts::of_entry(url, digest, payload, rules)
 }
 
+/// Returns the media type of an entry's request. Some tools write the boundary of a multipart payload into `mimeType`
+/// alone, and a rebuilt payload has a boundary of its own.
 pub(super) fn content_type(entry: &Entry) -> Cow<'_, str> {
-    entry.request.headers.get("content-type").map(String::from_utf8_lossy).unwrap_or_default()
+    let declared = entry.request.headers.get("content-type").map(String::from_utf8_lossy).unwrap_or_default();
+    let Some(body) = &entry.request.post_data else { return declared };
+    let has_boundary = |media: &str| MediaType::parse(media).parameter("boundary").is_some();
+    let is_open = declared.is_empty() || MediaType::parse(&declared).is_multipart();
+    let states_boundary = is_open && !has_boundary(&declared) && has_boundary(&body.mime_type);
+    if body.is_rebuilt || states_boundary { Cow::Borrowed(&body.mime_type) } else { declared }
 }
 
 /// Returns the fingerprint of the parts of an entry's response by which clients distinguish responses: status,

@@ -83,6 +83,13 @@ pub const DIFFERENCES: &[(&str, Explains)] = &[
                     .any(|media| is_unusual_multipart(&media))
             })
     }),
+    ("multipart: a boundary that only `mimeType` states counts", |d| {
+        let is_stated_there = |entry: &Entry| {
+            let mime = entry.request.post_data.as_ref().map(|body| &*body.mime_type).unwrap_or_default();
+            !entry.request.headers.contains("content-type") && mime.contains("boundary=")
+        };
+        d.ours_has(is_stated_there) && (d.theirs_is_miss() || d.theirs.entry() > d.ours.entry())
+    }),
     ("reading: a HAR without `log`, or with a byte order mark, is read", |d| {
         let text = d.case.har_text();
         d.theirs_is_miss() && d.ours_entry().is_some() && (!text.contains("\"log\"") || text.starts_with('\u{feff}'))

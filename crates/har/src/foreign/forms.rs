@@ -49,6 +49,7 @@ pub(crate) fn from_params(body: &mut Body, notes: &mut Vec<String>) {
     } else if media.is_form() || media.essence().is_empty() {
         body.stored = Storage::Text(urlencoded(&params));
     }
+    body.is_rebuilt = !matches!(body.stored, Storage::Nowhere);
 }
 
 fn urlencoded(params: &[Param<'_>]) -> String {

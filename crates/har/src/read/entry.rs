@@ -122,6 +122,7 @@ fn body_of(mut map: Map<String, Value>) -> Body {
         encoded: flag(&mut map, "_encoded"),
         truncated: object(&mut map, "_truncated").map(truncated_of),
         kept_as_utf8: None,
+        is_rebuilt: false,
         extras: map,
     }
 }

@@ -14,6 +14,7 @@ use crate::cli::args::diagnose::ExplainArgs;
 use crate::cli::args::values::Data;
 use crate::cli::usage_error::UsageError;
 use harproxy_http::NormalUrl;
+use harproxy_http::headers::from_chars;
 use harproxy_json::text::replace_lone_surrogates;
 use harproxy_matching::Query;
 
@@ -125,8 +126,9 @@ fn parse(line: &[u8]) -> Result<ExplainRequest, String> {
     let body = body.map_err(|error| format!("`bodyBase64` is not base64: {error}"))?;
     let mut headers = HeaderMap::new();
     for HeaderField { name, value } in line.headers {
-        // A field that no client can send (`:authority`, a line feed) matches nothing.
-        match (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value.as_bytes())) {
+        // As in a fixture, a character is a byte. A field that no client can send (`:authority`, a line feed) matches
+        // nothing.
+        match (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(&from_chars(&value))) {
             (Ok(name), Ok(value)) => {
                 headers.append(name, value);
             }
@@ -160,6 +162,16 @@ mod tests {
         assert_eq!(request.headers.len(), 2);
         let least = parse(br#"{"url":"data:text/plain,x"}"#).unwrap();
         assert_eq!((least.method.as_str(), least.body), ("GET", None));
+    }
+
+    #[test]
+    fn characters_of_headers_are_bytes_as_in_a_fixture() {
+        let header = |value: &str| {
+            let line = format!(r#"{{"url":"http://a/","headers":[{{"name":"x","value":"{value}"}}]}}"#);
+            parse(line.as_bytes()).unwrap().headers["x"].as_bytes().to_vec()
+        };
+        assert_eq!(header("Gr\u{fc}n"), b"Gr\xfcn");
+        assert_eq!(header("\u{20ac}"), "\u{20ac}".as_bytes(), "the tool decoded UTF-8");
     }
 
     #[test]
