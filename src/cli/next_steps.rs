@@ -1,4 +1,5 @@
-//! The commands that follow a change of fixtures: `git add` first, with a warning about files that are too large for git.
+//! The commands that follow a change of fixtures: `git add` first, with a warning about files that are too large for
+//! git.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

@@ -90,7 +90,8 @@ fn finding(fixture: &Fixture, group: &[GroupedEntry], different: &Placeholders) 
     })
 }
 
-/// Reads an entry, and the digest of the key headers and payload of its request. Returns `None` for an entry that cannot be read.
+/// Reads an entry, and the digest of the key headers and payload of its request. Returns `None` for an entry that
+/// cannot be read.
 fn read(fixture: &Fixture, index: usize) -> Option<(Digest, GroupedEntry)> {
     let entry = fixture.entry(index).ok()?;
     let Entry { request, response, .. } = &*entry;

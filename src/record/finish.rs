@@ -150,8 +150,8 @@ impl Recorder {
         RecordingResult { summary, entries, differences, ..self.unwritten_outcome(None) }
     }
 
-    /// Nothing was recorded: the fixture, if there is one, stays as it is. `failed` is the number of requests that failed
-    /// before a connection to upstream.
+    /// Nothing was recorded: the fixture, if there is one, stays as it is. `failed` is the number of requests that
+    /// failed before a connection to upstream.
     fn nothing_recorded(&self, failed: usize) -> RecordingResult {
         let counts = self.collector.counts();
         let unauthorized = connections::unauthorized(&counts, CheckId::NOTHING_RECORDED, Severity::Error);

@@ -94,7 +94,12 @@ impl Verdict {
     /// ```
     /// use harproxy::verdict::{CheckId, Counts, Finding, RunMode, Severity, Verdict};
     /// let mut verdict = Verdict {
-    ///     mode: RunMode::REPLAY, counts: Counts::default(), findings: vec![], fixtures: vec![], duration_ms: 0, observation: None,
+    ///     mode: RunMode::REPLAY,
+    ///     counts: Counts::default(),
+    ///     findings: vec![],
+    ///     fixtures: vec![],
+    ///     duration_ms: 0,
+    ///     observation: None,
     /// };
     /// assert!(verdict.passed());
     /// verdict.findings.push(Finding::new(CheckId::UNUSED, Severity::Warning, "no request used it"));

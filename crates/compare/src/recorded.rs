@@ -356,7 +356,8 @@ mod tests {
 
     use super::*;
 
-    /// Whether a sent multipart payload with this boundary begins with the recorded part, which has the boundary `aaaa`.
+    /// Whether a sent multipart payload with this boundary begins with the recorded part, which has the boundary
+    /// `aaaa`.
     fn fits(cut: CutLengths, boundary: &str, sent: &str) -> bool {
         let rules = BodyRules::default();
         let kept = "--aaaa\r\nContent-Disposition: form-data; name=\"f\"\r\n\r\nfirst";

@@ -7,8 +7,8 @@ use super::glob::{Reach, UrlGlob};
 const EXAMPLE: &str = "https://api.example.com/**";
 
 impl Globs {
-    /// Returns the first glob that includes this URL, with the URL's origin in place of its own wildcards. An empty list
-    /// becomes `ORIGIN/**`.
+    /// Returns the first glob that includes this URL, with the URL's origin in place of its own wildcards. An empty
+    /// list becomes `ORIGIN/**`.
     ///
     /// ```
     /// use harproxy_glob::Globs;

@@ -37,8 +37,8 @@ impl UrlGlob {
         Walk::over(url, &self.0, literal).1[url.len()]
     }
 
-    /// Returns the share that the glob matches of the URLs that begin with `prefix`, its first `literal` bytes without a
-    /// wildcard. `None` and `All` are certain; an unusual glob that matches all URLs may give `Some`.
+    /// Returns the share that the glob matches of the URLs that begin with `prefix`, its first `literal` bytes
+    /// without a wildcard. `None` and `All` are certain; an unusual glob that matches all URLs may give `Some`.
     pub(super) fn reach(&self, prefix: &str, literal: usize) -> Reach {
         match Walk::over(prefix, &self.0, literal).0 {
             Walk { open: true, .. } => Reach::All,

@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 use harproxy_http::Headers;
 use harproxy_json::Spacing;
 
-/// The layout of the fixtures that harproxy writes, as `log._harproxy.version`. Layout 1 has one member a line, and says
-/// `log._harproxy.format`.
+/// The layout of the fixtures that harproxy writes, as `log._harproxy.version`. Layout 1 has one member a line, and
+/// says `log._harproxy.format`.
 pub const LAYOUT: u64 = 2;
 
 /// Unknown members in their original order.

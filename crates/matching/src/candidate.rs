@@ -254,7 +254,8 @@ impl Group {
         }
         let candidates = candidates.into_boxed_slice();
         let classes = classes(&candidates);
-        // A redirect may pass the payload on to another group. Payloads that are not known in the same way rank equally.
+        // A redirect may pass the payload on to another group. Payloads that are not known in the same way rank
+        // equally.
         let is_unknown = |payload| matches!(payload, &RecordedPayload::Any | &RecordedPayload::Unstated);
         let needs_body = candidates.iter().any(|one| {
             one.location.is_some()

@@ -84,9 +84,9 @@ pub(super) fn by_placeholders<'a>(
     found
 }
 
-/// Compares the chosen candidate, which differs from the request in ignored parts, with the equally ranked ones of other
-/// classes. Returns `None` if these form a sequence: they differ from it only in volatile values, or their responses do
-/// not differ.
+/// Compares the chosen candidate, which differs from the request in ignored parts, with the equally ranked ones of
+/// other classes. Returns `None` if these form a sequence: they differ from it only in volatile values, or their
+/// responses do not differ.
 pub(super) fn by_ignored<'a>(
     chosen: &'a Candidate,
     others: impl Iterator<Item = CandidateClass<'a>>,

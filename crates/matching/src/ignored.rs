@@ -42,7 +42,8 @@ impl fmt::Display for IgnoredPart {
 pub(super) struct IgnoredParts(Box<[(IgnoredPart, Option<Box<str>>)]>);
 
 impl IgnoredParts {
-    /// Finds the ignored parts of an entry's request. `digest` is that of its payload, if the bytes are an ignored part.
+    /// Finds the ignored parts of an entry's request. `digest` is that of its payload, if the bytes are an ignored
+    /// part.
     pub(super) fn of_entry(
         url: Option<&View<'_, '_>>,
         digest: Option<Digest>,

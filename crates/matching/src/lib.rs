@@ -7,7 +7,8 @@
 //! 2. `matcher`, `index`, `key`, `path`, `same_host`: the groups of entries with its method and URL.
 //! 3. `candidate`, `conditional`, `redacted_places`: the candidates, whose payload, required headers and
 //!    conditions fit.
-//! 4. `choice`, `ignored`, `ranked_headers`, `credentials`, `guess`, `score`, `session`: the candidate with the best rank that is next in sequence.
+//! 4. `choice`, `ignored`, `ranked_headers`, `credentials`, `guess`, `score`, `session`: the candidate with the best
+//!    rank that is next in sequence.
 //! 5. `answer`, `redirects`, `echo`: the outcome, after redirects that are followed.
 //!
 //! `explain` finds the near misses and a remedy. `contenders` explains a choice. `key` combines options and

@@ -108,7 +108,8 @@ const FORWARDING_OPTIONS: [&str; 13] = [
     "insecure",
 ];
 
-/// Returns the options on the command line of a replay that a recording of its misses also needs, as command-line words.
+/// Returns the options on the command line of a replay that a recording of its misses also needs, as command-line
+/// words.
 #[must_use]
 pub fn rerun_options(matches: &ArgMatches) -> Vec<OsString> {
     let ids = [&REPLAY_OPTIONS[..], &FORWARDING_OPTIONS].concat();

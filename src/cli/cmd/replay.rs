@@ -118,8 +118,8 @@ fn added(outcome: &RecordingResult, output: &Path, before: &Recorded) -> Option<
     Some(Recorded { fixtures: vec![fixture], entries: outcome.entries.clone(), entry_views: None })
 }
 
-/// Adds the counts and findings of recorded misses to the verdict of a replay. A miss that upstream did not answer fails
-/// the run.
+/// Adds the counts and findings of recorded misses to the verdict of a replay. A miss that upstream did not answer
+/// fails the run.
 fn with_recorded(mut replayed: Verdict, recorded: &Verdict) -> Verdict {
     replayed.counts.upstream_connections += recorded.counts.upstream_connections;
     replayed.counts.local_connections += recorded.counts.local_connections;

@@ -1,8 +1,8 @@
 //! Connections that closed between two polls, so that no process was seen with them.
 //!
-//! The kernel keeps a closed TCP connection for a minute (`TIME_WAIT`), without its program. So a connection that closed
-//! during the run is CMD's if nothing else used its address, in the minute before the run too. It may be CMD's if only
-//! connections from before the run are known: of the run before, or of a program that connects now and then.
+//! The kernel keeps a closed TCP connection for a minute (`TIME_WAIT`), without its program. So a connection that
+//! closed during the run is CMD's if nothing else used its address, in the minute before the run too. It may be CMD's
+//! if only connections from before the run are known: of the run before, or of a program that connects now and then.
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;

@@ -214,8 +214,8 @@ fn length(headers: &Headers) -> i64 {
     i64::try_from(length).unwrap_or(i64::MAX)
 }
 
-/// Merges the `_harproxy` members. Informational responses are replaced only if their statuses changed, and the times of
-/// chunks only with the payload; members of others stay.
+/// Merges the `_harproxy` members. Informational responses are replaced only if their statuses changed, and the times
+/// of chunks only with the payload; members of others stay.
 fn own_member(
     old: Option<&Map<String, Value>>,
     new: Option<Map<String, Value>>,

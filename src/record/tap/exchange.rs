@@ -270,7 +270,8 @@ impl ExchangeTap {
         }
         let ResponseEnd { reason, seen, trailers, decoded, chunks, .. } = response;
         if reason == EndReason::Complete && self.duplex.is_uploading() {
-            // The server answered early and may never read the rest. If the upload ends, a later frame replaces this one.
+            // The server answered early and may never read the rest. If the upload ends, a later frame replaces this
+            // one.
             let at = self.micros_at(Instant::now());
             self.push_request_end(&RequestEnd { seen: 0, at, complete: false, decoded: None });
         }

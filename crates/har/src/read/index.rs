@@ -104,8 +104,8 @@ impl Index {
         self.entries.get(entry).map(|indexed| indexed.span)
     }
 
-    /// Adds the next entry of the file. `scanned` is `None` for an unusable one. Replay leaves out the unusable ones and
-    /// those with `left_out`.
+    /// Adds the next entry of the file. `scanned` is `None` for an unusable one. Replay leaves out the unusable ones
+    /// and those with `left_out`.
     pub(crate) fn push(&mut self, span: Span, scanned: Option<&EntryScan>, left_out: bool) {
         let mut indexed = IndexedEntry { span, left_out, ..IndexedEntry::default() };
         if let Some(scanned) = scanned {

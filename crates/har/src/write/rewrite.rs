@@ -176,8 +176,8 @@ impl<'a> Rewrite<'a> {
         Ok(())
     }
 
-    /// Publishes new payload files, then the HAR or archive. Removes old payload files that are no longer used. Migrates
-    /// a fixture of layout 1 that can be formatted.
+    /// Publishes new payload files, then the HAR or archive. Removes old payload files that are no longer used.
+    /// Migrates a fixture of layout 1 that can be formatted.
     ///
     /// # Errors
     /// When a write, sync or rename fails. The old fixture is then unchanged.

@@ -147,8 +147,8 @@ impl FixtureWriter {
 
     /// Adds an entry of an existing fixture with its payloads.
     ///
-    /// If the fixture is the one that is being replaced and harproxy wrote it, the entry stays byte for byte, unless the
-    /// fixture has layout 1. Other entries are written in canonical form with all unknown members.
+    /// If the fixture is the one that is being replaced and harproxy wrote it, the entry stays byte for byte, unless
+    /// the fixture has layout 1. Other entries are written in canonical form with all unknown members.
     ///
     /// # Errors
     /// When the fixture has changed since it was opened, a payload is missing, or reading or writing fails.
