@@ -92,6 +92,8 @@ async function runs(box) {
   const flood = Array.from({ length: 10_000 }, (_, n) => ({ url: `http://h/v1/n/${n % 97 === 0 ? 1000 + n : n % 350}` }));
   await run('replay', ['hars/many.har', '--repeat', 'first', '--report', 'flood.html'], flood, 40);
   reports.flood = at('flood.html');
+  await run('replay', ['hars/many.har', '--report', 'capped.html'], Array.from({ length: 1005 }, () => ({ url: 'http://h/v1/n/4711' })), 20);
+  reports.capped = at('capped.html');
 
   local.close();
   await origin.stop();

@@ -1,0 +1,119 @@
+// Checks of the panel of one request: its comparison, payloads and commands.
+const { check } = require('../browser.d/support');
+const { HOSTILE } = require('./origin');
+const { open, open_row, rows } = require('./page');
+
+module.exports = {
+  async 'a remedy is copied as it is typed'(browser, reports) {
+    const page = await open(browser, reports.red);
+    await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+    await page.locator('.finding .remedy .copy').first().click();
+    const copied = await page.evaluate(() => navigator.clipboard.readText());
+    check(copied.includes('harproxy replay') && copied.includes('--on-miss record'), copied);
+    await page.finish();
+  },
+
+  async 'differences in payloads are marked in both trees, and nothing else is'(browser, reports) {
+    const page = await open(browser, reports.red);
+    await open_row(page, 'post /orders miss');
+    const marked = (side) => page.locator(`#details .${side} .differs`).allInnerTexts().then((texts) => texts.map((text) => text.replace(/\s+/g, ' ').trim()));
+    const [sent, stored] = [await marked('sent'), await marked('stored')];
+    for (const expected of ['"city": "Bath"', '"quantity": 3', '"voucher": "SPRING"']) check(sent.some((text) => text.includes(expected)), `${expected} in ${sent}`);
+    for (const expected of ['"city": "London"', '"quantity": 1']) check(stored.some((text) => text.includes(expected)), `${expected} in ${stored}`);
+    check(![...sent, ...stored].some((text) => /Ada|currency|90017/.test(text)), `${sent} / ${stored}`);
+    await open_row(page, 'put notes miss');
+    check((await marked('sent')).some((text) => text.includes('second thoughts')), 'lines of a text');
+    await open_row(page, 'post token miss');
+    check((await marked('stored')).some((text) => text.includes('orders profile')), 'fields of a form');
+    await open_row(page, 'post query miss');
+    const header = await page.locator('#details tr.apart', { hasText: 'x-tenant' }).innerText();
+    check(/south\s+north/.test(header), header);
+    await open_row(page, 'delete miss');
+    check(/DELETE\s+GET/.test(await page.locator('#details tr.apart', { hasText: 'Method' }).innerText()), 'the method');
+    await page.finish();
+  },
+
+  async 'a request is copied as a command'(browser, reports) {
+    const page = await open(browser, reports.red);
+    await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+    await open_row(page, 'post /orders miss');
+    for (const [name, begin] of [['as curl', 'curl -g -X POST '], ['as harproxy explain', 'harproxy explain -X POST ']]) {
+      await page.getByRole('button', { name: `Copy ${name}`, exact: true }).click();
+      await page.locator('#heard', { hasText: `Copied ${name}` }).waitFor({ state: 'attached' });
+      const copied = await page.evaluate(() => navigator.clipboard.readText());
+      check(copied.startsWith(begin) && copied.includes('/orders') && copied.includes('"voucher":"SPRING"'), copied);
+    }
+    await page.finish();
+  },
+
+  async 'a request is found again by its link, and the history goes back'(browser, reports) {
+    const page = await open(browser, reports.green, { fragment: '#r8' });
+    check(await page.locator('#details').isVisible(), 'open at once');
+    const title = await page.locator('#details-title').textContent();
+    await page.locator('#details').getByRole('button', { name: 'Next request' }).click();
+    check(page.url().endsWith('#r9') && await page.locator('#details-title').textContent() !== title, page.url());
+    await page.goBack();
+    check(await page.locator('#details-title').textContent() === title, 'back');
+    await page.locator('#details a', { hasText: 'shop.har#' }).first().click();
+    check(/#e0\.\d+$/.test(page.url()), page.url());
+    check((await page.locator('.details-about').textContent()).includes('hars/shop.har:'), 'an entry has its location');
+    await page.locator('#details a.button').first().click();
+    check(await page.locator('#details-title').textContent() === title, 'and which request it answered');
+    await page.goto(`${page.url().split('#')[0]}#r4711`);
+    check(!await page.locator('#details').isVisible(), 'a missing entry');
+    await page.finish();
+  },
+
+  async 'what was served is shown as what it is'(browser, reports) {
+    const page = await open(browser, reports.green);
+    await open_row(page, 'lamp.png');
+    await page.waitForFunction(() => document.querySelector('#details img')?.naturalWidth === 240);
+    await open_row(page, 'cart.svg');
+    await page.waitForFunction(() => document.querySelector('#details img')?.naturalWidth === 48);
+    await open_row(page, '/bytes');
+    check((await page.locator('#details pre').textContent()).startsWith('000000  00 25 4a'), 'bytes');
+    await open_row(page, '/export');
+    check((await page.locator('.payload-note.cut').textContent()).startsWith('Cut: the first 262 kB of'), 'a cut payload has a note');
+    await open_row(page, '/products/1801');
+    check((await page.locator('#details .tree .number').allTextContents()).includes('900719925474099311801'), 'all digits of a number');
+    await page.locator('#details .tree summary', { hasText: 'price' }).click();
+    check(!(await page.locator('#details .tree').innerText()).includes('currency'), 'a tree folds');
+    await page.locator('#details .modes button', { hasText: 'Text' }).click();
+    check((await page.locator('#details .payload-body pre').textContent()).includes('"sku"'), 'as text');
+    await open_row(page, '/v2/latest');
+    check((await page.locator('#details').innerText()).includes('location'), 'a redirect has its headers');
+    await open_row(page, 'post /token');
+    check((await page.locator('#details .side').first().innerText()).includes('orders profile'), 'fields of a form');
+    await page.finish();
+    const followed = await open(browser, reports.followed, { fragment: '#r1' });
+    check(/#5 → #\d+.*1 redirect followed/.test(await followed.locator('.details-about').textContent()), await followed.locator('.details-about').textContent());
+    check((await followed.locator('#details .tree').innerText()).includes('1807'), 'the answer is the last entry’s');
+    await followed.finish();
+  },
+
+  async 'hostile text stays text'(browser, reports) {
+    const page = await open(browser, reports.hostile);
+    const keys = await page.evaluate(() => JSON.parse(document.getElementById('data').textContent).requests.map((request) => `r${request.id}`));
+    for (const key of keys) {
+      await page.evaluate((to) => { location.hash = to; }, key);
+      await page.waitForFunction((to) => document.querySelector(`tr[data-key="${to}"].current`), key);
+      await page.evaluate(() => document.querySelectorAll('details').forEach((fold) => { fold.open = true; }));
+      for (const button of await page.locator('#details .modes button').all()) await button.click();
+    }
+    await page.evaluate(() => { location.hash = 'r1'; });
+    await page.locator('#details-title', { hasText: /hostile$/ }).waitFor();
+    await page.locator('#details .modes button', { hasText: 'Text' }).click();
+    const seen = JSON.parse(await page.locator('#details .payload-body pre').textContent());
+    HOSTILE.forEach((text, n) => check(JSON.stringify(seen).includes(JSON.stringify(text).slice(1, -1)) && `${n} ${text}` in seen, `${text} is not as it came`));
+    await page.evaluate(() => { location.hash = 'r2'; });
+    await page.locator('#details-title', { hasText: 'hostile-html' }).waitFor();
+    const html = await page.locator('#details .payload-body pre').textContent();
+    check(html === HOSTILE.join('\n'), JSON.stringify(html));
+    check(await page.locator('#details .control[data-code="U+202E"]').count() > 0, 'bidirectional controls are named');
+    const strange = await page.evaluate(() => [...document.querySelectorAll('img:not(#details .payload-body img), iframe, object, embed, base, [onerror], [onload], a[href]:not([href^="#"])')].map((element) => element.outerHTML.slice(0, 100)));
+    check(strange.length === 0, strange.join());
+    check(await page.evaluate(() => document.querySelectorAll('script').length) === 2, 'no other script');
+    check((await page.locator('table.requests td.c-url').allInnerTexts()).some((text) => text.includes('javascript:')), 'URLs are shown');
+    await page.finish();
+  },
+};
