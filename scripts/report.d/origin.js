@@ -58,6 +58,7 @@ function answer(request, sent, respond) {
     case 'GET products':
       if (parts[2]) return json(product(Number(parts[2])));
       return json({ page: Number(url.searchParams.get('page')), items: Array.from({ length: 12 }, (_, n) => product(1800 + n)), next: null });
+    case 'GET catalogue': return json({ count: 1500, items: Array.from({ length: 1500 }, (_, n) => ({ n, title: n === 1437 ? 'Brass <b>needle</b>' : `Item ${n}`, in: { shelf: n % 9 } })) });
     case 'POST orders': return json({ order: 70415, state: 'accepted', ...JSON.parse(sent) }, 201);
     case 'GET orders': return json({ order: Number(last), state: 'shipped', history: ['accepted', 'paid', 'shipped'] });
     case 'POST token': return json({ token_type: 'Bearer', expires_in: 3600 });

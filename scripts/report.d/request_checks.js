@@ -76,8 +76,11 @@ module.exports = {
     check((await page.locator('.payload-note.cut').textContent()).startsWith('Cut: the first 262 kB of'), 'a cut payload has a note');
     await open_row(page, '/products/1801');
     check((await page.locator('#details .tree .number').allTextContents()).includes('900719925474099311801'), 'all digits of a number');
-    await page.locator('#details .tree summary', { hasText: 'price' }).click();
-    check(!(await page.locator('#details .tree').innerText()).includes('currency'), 'a tree folds');
+    const price = page.locator('#details .tree summary', { has: page.locator('.key', { hasText: 'price' }) });
+    check(!/currency: /.test(await price.innerText()), 'an open value has no preview');
+    await price.click();
+    check(!(await page.locator('#details .tree .key:visible').allTextContents()).includes('"currency"'), 'a tree folds');
+    check(/\{ amount: \d+, currency: "EUR" \}$/.test(await price.innerText()), await price.innerText());
     await page.locator('#details .modes button', { hasText: 'Text' }).click();
     check((await page.locator('#details .payload-body pre').textContent()).includes('"sku"'), 'as text');
     await open_row(page, '/v2/latest');
@@ -89,6 +92,53 @@ module.exports = {
     check(/#5 → #\d+.*1 redirect followed/.test(await followed.locator('.details-about').textContent()), await followed.locator('.details-about').textContent());
     check((await followed.locator('#details .tree').innerText()).includes('1807'), 'the answer is the last entry’s');
     await followed.finish();
+  },
+
+  async 'a tree previews what is folded, and opens all of it or nothing'(browser, reports) {
+    const page = await open(browser, reports.green);
+    await open_row(page, 'products page=1');
+    const tree = page.locator('#details .tree');
+    const first = (await tree.locator('summary', { hasText: 'sku' }).first().innerText()).replace(/\s+/g, ' ');
+    check(first === '{ id: 1800, sku: "LMP-1800", name: "Desk lamp", price: {…}, stock: 0, tags: […], … }', first);
+    const folds = () => tree.locator('details').evaluateAll((all) => [all.filter((fold) => fold.open).length, all.length]);
+    check((await folds()).join() === '2,14', `at first: ${await folds()}`);
+    await page.getByRole('button', { name: 'Expand all' }).click();
+    check((await folds()).join() === '38,38', `expanded: ${await folds()}`);
+    await page.getByRole('button', { name: 'Collapse all' }).click();
+    check((await folds()).join() === '1,38', `collapsed: ${await folds()}`);
+    check(/^"items": \(12\) ?\[ \{…\}, /.test((await tree.locator('summary').nth(1).innerText()).replace(/\s+/g, ' ')), await tree.locator('summary').nth(1).innerText());
+    await page.finish();
+  },
+
+  async 'a search in a tree opens and marks its matches'(browser, reports) {
+    const page = await open(browser, reports.trees);
+    await open_row(page, 'catalogue');
+    const tree = page.locator('#details .tree');
+    const input = page.getByLabel('Search this JSON');
+    const status = page.locator('#details .tree-tools [role=status]');
+    check(await tree.locator('.kids .kids > *').count() === 0, 'a long list is folded');
+    await input.fill('NEEDLE</');
+    check((await tree.locator('mark.match').allTextContents()).join() === 'needle</', (await tree.locator('mark.match').allTextContents()).join());
+    const found = tree.locator('mark.match');
+    const isInView = () => found.evaluate((mark) => { const [box, view] = [mark.getBoundingClientRect(), mark.closest('.payload-body').getBoundingClientRect()]; return box.height > 0 && box.top >= view.top && box.bottom <= view.bottom; });
+    check(await isInView(), 'the match is opened and scrolled to');
+    check(await status.textContent() === '1 of 1' && await input.evaluate((field) => field === document.activeElement), await status.textContent());
+    await input.fill('shelf');
+    check(await status.textContent() === '1 of 1,500', await status.textContent());
+    const current = () => tree.locator('.current-match').evaluate((row) => row.closest('.kids').parentElement.closest('.kids').innerText.length && [...row.closest('.kids').parentElement.closest('.kids').querySelectorAll('.number')].map((n) => n.textContent)[0]);
+    const first = await current();
+    await input.press('Enter');
+    check(await status.textContent() === '2 of 1,500' && await current() !== first, await status.textContent());
+    await input.press('Shift+Enter');
+    await input.press('Shift+Enter');
+    check(await status.textContent() === '1,500 of 1,500' && await current() === '1499', `${await status.textContent()}: ${await current()}`);
+    await input.fill('nothing-like-this');
+    check(await status.textContent() === 'no match' && await tree.locator('mark').count() === 0, await status.textContent());
+    await input.press('Escape');
+    check(await input.inputValue() === '' && await status.textContent() === '' && await page.locator('#details').isVisible(), 'Esc clears the search first');
+    await page.getByRole('button', { name: 'Expand all' }).click();
+    check(await tree.locator('details:not([open])').count() === 0, 'all that is shown is open');
+    await page.finish();
   },
 
   async 'hostile text stays text'(browser, reports) {

@@ -82,6 +82,10 @@ async function runs(box) {
   await run('replay', ['hars/shop.har', '--redirects', 'follow', '--report', 'followed.html'], [{ url: `${API}/latest` }], 1);
   reports.followed = at('followed.html');
 
+  const trees = [{ url: `${API}/catalogue` }];
+  await record('hars/trees.har', ['https://*.shop.example/**'], trees, 1, '--report', 'trees.html');
+  reports.trees = at('trees.html');
+
   await record('hars/hostile.har', ['http://h/**'], HOSTILE_REQUESTS, 1, '--no-redact');
   const shifted = HOSTILE_REQUESTS.map((request) => (request.body ? { ...request, body: request.body.replace('window', 'document') } : request));
   await run('replay', ['hars/hostile.har', '--report', 'hostile.html', '--report', 'hostile.json'], shifted, 1);
