@@ -25,6 +25,8 @@ async function pictures(browser, reports) {
       await take(`red-${theme}-${size}`, 'red', { theme, size });
       await take(`green-${theme}-${size}`, 'green', { theme, size });
       await take(`miss-${theme}-${size}`, 'red', { theme, size }, (page) => open_row(page, 'post /orders miss'));
+      await take(`upload-${theme}-${size}`, 'payloads', { theme, size }, (page) => open_row(page, 'post /upload miss'));
+      await take(`stream-${theme}-${size}`, 'payloads', { theme, size }, (page) => open_row(page, '/stream'));
       await take(`list-${theme}-${size}`, 'red', { theme, size }, (page) => page.evaluate(() => document.getElementById('requests').scrollIntoView()));
       await take(`flood-${theme}-${size}`, 'flood', { theme, size }, (page) => page.evaluate(() => document.getElementById('requests').scrollIntoView()));
     }

@@ -111,7 +111,7 @@ module.exports = {
   },
 
   async 'a search in a tree opens and marks its matches'(browser, reports) {
-    const page = await open(browser, reports.trees);
+    const page = await open(browser, reports.payloads);
     await open_row(page, 'catalogue');
     const tree = page.locator('#details .tree');
     const input = page.getByLabel('Search this JSON');
@@ -138,6 +138,42 @@ module.exports = {
     check(await input.inputValue() === '' && await status.textContent() === '' && await page.locator('#details').isVisible(), 'Esc clears the search first');
     await page.getByRole('button', { name: 'Expand all' }).click();
     check(await tree.locator('details:not([open])').count() === 0, 'all that is shown is open');
+    await page.finish();
+  },
+
+  async 'an event stream is a list of events'(browser, reports) {
+    const page = await open(browser, reports.payloads);
+    await open_row(page, '/stream');
+    const events = page.locator('#details .segment');
+    const heads = (await events.locator('.segment-head').allInnerTexts()).map((head) => head.replace(/\s+/g, ' '));
+    check(heads.join('|') === '1 progress id 41|2 no data comment keep-alive|3 message|4 message retry 500|5 cut incomplete', heads.join('|'));
+    check((await events.nth(0).locator('.tree').innerText()).includes('"all": 9'), 'JSON is a tree');
+    check(await events.nth(2).locator('pre').textContent() === 'first line\n<b>second</b> line', 'data of several lines is one text');
+    check(await events.nth(3).locator('pre').textContent() === '[DONE]' && await events.nth(1).locator('pre, .tree').count() === 0, 'text, and no data');
+    await page.locator('#details .modes button', { hasText: 'Text' }).click();
+    check((await page.locator('#details .payload-body pre').textContent()).startsWith('id: 41\nevent: progress'), 'as it came');
+    await open_row(page, 'put /log miss');
+    const marked = (side) => page.locator(`#details .${side} .segment-head.differs`).allInnerTexts().then((all) => all.map((head) => head.replace(/\s+/g, ' ')).join('|'));
+    check(await marked('sent') === '+ 1 no data comment begin|≠ 4 end' && await marked('stored') === '≠ 3 end', `${await marked('sent')} / ${await marked('stored')}`);
+    check((await page.locator('#details .sent .tree .differs').allInnerTexts()).join().includes('"at": 4'), 'what differs in the data');
+    await page.finish();
+  },
+
+  async 'a multipart payload is shown by its parts, on both sides of a comparison'(browser, reports) {
+    const page = await open(browser, reports.payloads);
+    const heads = (within) => page.locator(`${within} .segment-head`).allInnerTexts().then((all) => all.map((head) => head.replace(/\s+/g, ' ')));
+    await open_row(page, 'post /upload served');
+    const [about, words, photo, ...more] = await heads('#details');
+    check(about === '1 about type application/json 31 B' && words === '2 <i>words</i> type text/plain 17 B' && more.length === 0, `${about} | ${words} | ${more}`);
+    check(/^3 photo file lämp "1"\.png type image\/png \d+ B$/.test(photo), photo);
+    await page.waitForFunction(() => document.querySelector('#details .segment img')?.naturalWidth === 8);
+    check((await page.locator('#details .segment .tree').innerText()).includes('"note": "plain"'), 'JSON is a tree');
+    check(await page.locator('#details .segment pre').textContent() === 'line one\nline two', 'text');
+    await open_row(page, 'post /upload miss');
+    const differs = (side) => page.locator(`#details .${side} .segment-head.differs`).allInnerTexts().then((all) => all.map((head) => head.replace(/\s+/g, ' ').slice(0, 9)).join('|'));
+    check(await differs('sent') === '≠ 1 about|≠ 3 photo|+ 4 extra' && await differs('stored') === '≠ 1 about|≠ 3 photo', `${await differs('sent')} / ${await differs('stored')}`);
+    check((await page.locator('#details .stored .tree .differs').allInnerTexts()).join().includes('"note": "plain"'), 'what differs in a part');
+    check(await page.locator('#details .sides .segment img').count() === 2, 'a picture on each side');
     await page.finish();
   },
 

@@ -212,7 +212,7 @@ module.exports = {
 
   async 'no label breaks within a word'(browser, reports) {
     for (const size of ['laptop', 'tablet']) {
-      for (const [name, fragment] of [['red', ''], ['red', '#r3'], ['red', '#r11'], ['green', '#r9'], ['again', ''], ['flood', ''], ['empty', ''], ['combined', '#r2']]) {
+      for (const [name, fragment] of [['red', ''], ['red', '#r3'], ['red', '#r11'], ['green', '#r9'], ['payloads', '#r1'], ['payloads', '#r2'], ['payloads', '#r4'], ['again', ''], ['flood', ''], ['empty', ''], ['combined', '#r2']]) {
         const page = await open(browser, reports[name], { size, fragment });
         await page.evaluate(() => document.querySelectorAll('details').forEach((fold) => { fold.open = true; }));
         await fits(page, `${name}${fragment}, ${size}`);
@@ -255,6 +255,12 @@ module.exports = {
       await accessible(every, `green #r${at}`, '#details');
     }
     await every.context().close();
+    for (const words of ['put /log miss', 'post /upload miss']) {
+      const page = await open(browser, reports.payloads, { bypass: true });
+      await open_row(page, words);
+      await accessible(page, words, '#details');
+      await page.context().close();
+    }
     for (const theme of ['light', 'dark']) {
       const page = await open(browser, reports.red, { theme, bypass: true });
       await open_row(page, 'post /orders miss');

@@ -15,15 +15,15 @@ const kidsOf = (node) => (node.kind === 'object'
 
 const holdsDifference = (node) => node.differs || node.holds;
 
-/** The whole tree, with tools where there is something to fold. */
-function jsonTree(root, depth = 0) {
+/** The whole tree; `hasTools` if there is something to fold. */
+function jsonTree(root, hasTools = true) {
   const tree = { rows: new Map(), pattern: null, matches: [], holding: new Set(), space: el('div', { class: 'tree' }) };
   const draw = () => {
     tree.rows.clear();
-    tree.space.replaceChildren(branch(tree, { key: null, node: root }, depth));
+    tree.space.replaceChildren(branch(tree, { key: null, node: root }, 0));
   };
   draw();
-  return depth === 0 && kidsOf(root).length ? el('div', {}, treeTools(tree, root, draw), tree.space) : tree.space;
+  return hasTools && kidsOf(root).length ? el('div', {}, treeTools(tree, root, draw), tree.space) : tree.space;
 }
 
 /** Buttons that fold all, and a search that opens and marks its matches. */
