@@ -28,7 +28,7 @@ async function secure({ method = 'GET', url, headers = {}, body }) {
 }
 
 (async () => {
-  const left = [...requests];
+  const left = requests.map((request) => (request.base64 ? { ...request, body: Buffer.from(request.base64, 'base64') } : request));
   const worker = async () => {
     for (let next = left.shift(); next; next = left.shift()) await (next.url.startsWith('https:') ? secure(next) : plain(next));
   };

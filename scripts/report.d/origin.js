@@ -46,6 +46,10 @@ const product = (id) => ({
   stock: (id * 7) % 40, tags: ['light', id % 2 ? 'oak' : 'steel'], serial: '@@' + id,
 });
 
+/** Events in every form: with name and id, a comment, two lines of data, text, and one without its end. */
+const STREAM = ['id: 41\nevent: progress\ndata: {"done":3,"of":{"all":9}}\n\n', ': keep-alive\n\n', 'data: first line\ndata: <b>second</b> line\n\n',
+  'retry: 500\r\ndata: [DONE]\r\n\r\n', 'event: cut\ndata: {"half":'].join('');
+
 /** JSON with a number that no double holds. */
 const exact = (value) => JSON.stringify(value).replace(/"@@(\d+)"/g, '90071992547409931$1');
 
@@ -58,6 +62,8 @@ function answer(request, sent, respond) {
     case 'GET products':
       if (parts[2]) return json(product(Number(parts[2])));
       return json({ page: Number(url.searchParams.get('page')), items: Array.from({ length: 12 }, (_, n) => product(1800 + n)), next: null });
+    case 'GET catalogue': return json({ count: 1500, items: Array.from({ length: 1500 }, (_, n) => ({ n, title: n === 1437 ? 'Brass <b>needle</b>' : `Item ${n}`, in: { shelf: n % 9 } })) });
+    case 'GET stream': return respond(200, { 'content-type': 'text/event-stream' }, STREAM);
     case 'POST orders': return json({ order: 70415, state: 'accepted', ...JSON.parse(sent) }, 201);
     case 'GET orders': return json({ order: Number(last), state: 'shipped', history: ['accepted', 'paid', 'shipped'] });
     case 'POST token': return json({ token_type: 'Bearer', expires_in: 3600 });
@@ -97,4 +103,4 @@ async function start() {
   return { map: [...map, '--insecure'], plain, stop };
 }
 
-module.exports = { HOSTILE, start };
+module.exports = { HOSTILE, png, start };

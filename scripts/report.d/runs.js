@@ -2,7 +2,7 @@
 const { copyFileSync, writeFileSync } = require('fs');
 const http = require('http');
 const path = require('path');
-const { HOSTILE, start } = require('./origin');
+const { HOSTILE, png, start } = require('./origin');
 
 const API = 'https://api.shop.example/v2';
 const asJson = (value) => ({ method: 'POST', headers: { 'content-type': 'application/json', 'x-tenant': 'north' }, body: JSON.stringify(value) });
@@ -41,6 +41,16 @@ const HOSTILE_REQUESTS = [
   { url: 'http://h/v1/other?plain', method: 'POST', headers: { 'content-type': `text/html; charset="</script>"` }, body: HOSTILE.join('\n') },
   { url: 'http://h/v1/other', method: "X'Y", headers: {} },
 ];
+
+/** A form with a JSON, a text and a picture, and with a boundary that is never the same. */
+function upload(boundary, { note, colour, more = [] }) {
+  const part = (head, body) => Buffer.concat([Buffer.from(`--${boundary}\r\nContent-Disposition: form-data; ${head}\r\n\r\n`), Buffer.from(body), Buffer.from('\r\n')]);
+  const body = Buffer.concat([part('name="about"\r\nContent-Type: application/json', JSON.stringify({ title: 'Lamp', note })), part('name="<i>words</i>"', 'line one\nline two'),
+    part('name="photo"; filename="lämp \\"1\\".png"\r\nContent-Type: image/png', png(8, colour)), ...more, Buffer.from(`--${boundary}--\r\n`)]);
+  return { url: `${API}/upload`, method: 'POST', headers: { 'content-type': `multipart/form-data; boundary=${boundary}` }, base64: body.toString('base64') };
+}
+
+const LOG = (third) => ({ url: `${API}/log`, method: 'PUT', headers: { 'content-type': 'text/event-stream' }, body: `data: {"at":1}\n\ndata: {"at":2}\n\nevent: end\ndata: ${third}\n\n` });
 
 /** Makes the reports in a sandbox and says where they are. */
 async function runs(box) {
@@ -82,6 +92,13 @@ async function runs(box) {
   await run('replay', ['hars/shop.har', '--redirects', 'follow', '--report', 'followed.html'], [{ url: `${API}/latest` }], 1);
   reports.followed = at('followed.html');
 
+  const payloads = [{ url: `${API}/catalogue` }, { url: `${API}/stream` }, upload('b0', { note: 'plain', colour: 6 }), LOG('{"at":3}')];
+  await record('hars/payloads.har', ['https://*.shop.example/**'], payloads, 1);
+  const others = [...payloads.slice(0, 3), upload('c1', { note: 'bright', colour: 7, more: ['--c1\r\nContent-Disposition: form-data; name="extra"\r\n\r\n1\r\n'].map((text) => Buffer.from(text)) }),
+    { ...LOG('{"at":4}'), body: `: begin\n\n${LOG('{"at":4}').body}` }];
+  await run('replay', ['hars/payloads.har', '--report', 'payloads.html'], others, 1);
+  reports.payloads = at('payloads.html');
+
   await record('hars/hostile.har', ['http://h/**'], HOSTILE_REQUESTS, 1, '--no-redact');
   const shifted = HOSTILE_REQUESTS.map((request) => (request.body ? { ...request, body: request.body.replace('window', 'document') } : request));
   await run('replay', ['hars/hostile.har', '--report', 'hostile.html', '--report', 'hostile.json'], shifted, 1);
@@ -92,6 +109,8 @@ async function runs(box) {
   const flood = Array.from({ length: 10_000 }, (_, n) => ({ url: `http://h/v1/n/${n % 97 === 0 ? 1000 + n : n % 350}` }));
   await run('replay', ['hars/many.har', '--repeat', 'first', '--report', 'flood.html'], flood, 40);
   reports.flood = at('flood.html');
+  await run('replay', ['hars/many.har', '--report', 'capped.html'], Array.from({ length: 1005 }, () => ({ url: 'http://h/v1/n/4711' })), 20);
+  reports.capped = at('capped.html');
 
   local.close();
   await origin.stop();

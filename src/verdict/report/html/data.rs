@@ -223,7 +223,7 @@ struct PagePayload {
     kept: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
-    /// Base64 of an image, or of the start of other binary data.
+    /// Base64 of an image or a binary multipart payload, or of the start of other binary data.
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<String>,
 }
@@ -288,9 +288,11 @@ impl PagePayload {
         let media = MediaType::parse(mime_type);
         let text = text(&media, bytes, is_whole);
         let is_image = is_whole && media.essence().starts_with("image/");
+        let is_multipart = media.essence().starts_with("multipart/");
         let shown = match &text {
             _ if is_image => &bytes[..],
             Some(_) => &[],
+            None if is_multipart => &bytes[..],
             None => &bytes[..bytes.len().min(DUMPED)],
         };
         let bytes_shown = (!shown.is_empty()).then(|| BASE64_STANDARD.encode(shown));
@@ -355,6 +357,14 @@ mod tests {
         assert_eq!(BASE64_STANDARD.decode(image["bytes"].as_str().unwrap()).unwrap().len(), 5000);
         let svg = shown("image/svg+xml", b"<svg/>", 6);
         assert_eq!((&svg["text"], &svg["bytes"]), (&"<svg/>".into(), &BASE64_STANDARD.encode("<svg/>").into()));
+    }
+
+    #[test]
+    fn binary_multipart_payload_is_stored_as_far_as_it_was_read() {
+        let cut = shown("multipart/form-data; boundary=b", &[0; 5000], 9000);
+        assert_eq!(BASE64_STANDARD.decode(cut["bytes"].as_str().unwrap()).unwrap().len(), 5000);
+        let text = shown("multipart/form-data; boundary=b", b"--b\r\n\r\nplain\r\n--b--", 20);
+        assert!(text["text"].as_str().unwrap().contains("plain") && text.get("bytes").is_none());
     }
 
     #[test]

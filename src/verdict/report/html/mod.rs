@@ -26,6 +26,7 @@ const SCRIPT: &str = concat!(
     include_str!("page/json.js"),
     include_str!("page/tree.js"),
     include_str!("page/lines.js"),
+    include_str!("page/segments.js"),
     include_str!("page/payload.js"),
     include_str!("page/compare.js"),
     include_str!("page/details.js"),

@@ -67,7 +67,7 @@ function compared(request, entry, differences) {
 function comparedBodies(request, entry, counts) {
   const [mine, theirs] = [payloadOf(request.payload), payloadOf(entry.sent)];
   if (!mine && !theirs) return null;
-  const sides = [mine, theirs].map((payload, at) => (!payload || (payload.text === undefined) || !counts
+  const sides = [mine, theirs].map((payload, at) => (!payload || (payload.text === undefined && !segmentsOf(payload)) || !counts
     ? payloadPanel(at ? 'Recorded payload' : 'Request payload', payload) : null));
   if (sides.includes(null)) {
     const shown = bothShown(mine, theirs);
@@ -75,7 +75,8 @@ function comparedBodies(request, entry, counts) {
       if (sides[at]) return;
       const label = at ? 'Recorded payload' : 'Request payload';
       sides[at] = el('div', { class: 'panel' }, el('div', { class: 'panel-head' }, el('b', {}, label),
-        el('span', { class: 'muted' }, text(essence(payload.mime)), ' · ', bytes(payload.size)), el('span', { class: 'push' }), copyButton(`the ${label.toLowerCase()}`, () => payload.text)),
+        el('span', { class: 'muted' }, text(essence(payload.mime)), ' · ', bytes(payload.size)), el('span', { class: 'push' }),
+        payload.text === undefined ? null : copyButton(`the ${label.toLowerCase()}`, () => payload.text)),
       el('div', { class: 'payload-body', tabindex: '0', role: 'region', 'aria-label': label }, shown[at]), cutNote(payload));
     });
   }
@@ -84,12 +85,13 @@ function comparedBodies(request, entry, counts) {
 
 /** Two payloads with what differs marked; one of them may not be there. */
 function bothShown(mine, theirs) {
+  if (segmentsOf(mine) && segmentsOf(theirs)) return segmentsApart(segmentsOf(mine), segmentsOf(theirs));
   if (mine?.text === undefined || theirs?.text === undefined) return [mine, theirs].map((payload) => payload && (views(payload)[0]?.[1]() || null));
   // Marks belong to this pair.
   const [left, right] = [mine, theirs].map((payload) => (jsonOf(payload) ? parseJson(payload.text) : null));
   if (left && right) {
     markDifferences(left, right);
-    return [jsonTree(left), jsonTree(right)];
+    return [jsonTree(left, !mine.depth), jsonTree(right, !theirs.depth)];
   }
   if (isForm(mine) && isForm(theirs)) {
     const asLines = (payload) => pairs(payload.text).map(([name, value]) => `${name} = ${value}`).join('\n');

@@ -114,6 +114,13 @@ function folding(props, summary, content, open = false) {
   return fold;
 }
 
+/** Opens a fold and makes its content at once; the event of the browser comes later. */
+function unfold(fold) {
+  if (fold.open) return;
+  fold.open = true;
+  fold.dispatchEvent(new Event('toggle'));
+}
+
 /** Buttons of which one is pressed. */
 function modes(label, names, chosen, choose) {
   const buttons = names.map((name) => el('button', {
@@ -139,8 +146,10 @@ function inPieces(list, make, into, first, step = first * 5) {
     return pieces[0];
   };
   more.addEventListener('click', () => {
+    const hadFocus = document.activeElement === more;
     const piece = show(step);
-    (piece?.querySelector('summary, a, button') || piece)?.focus?.();
+    // A search that shows more keeps the focus.
+    if (hadFocus) (piece?.querySelector('summary, a, button') || piece)?.focus?.();
   });
   into.append(more);
   show(first);

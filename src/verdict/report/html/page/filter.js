@@ -99,10 +99,9 @@ function filterBar() {
   const counts = new Map();
   for (const request of data.requests) counts.set(request.outcome, (counts.get(request.outcome) || 0) + 1);
   const chips = [];
-  const failing = data.requests.filter(isFailing).length;
-  if (failing) {
-    chips.push([() => state.failing, el('button', { type: 'button', class: 'chip', onclick: () => { state.failing = !state.failing; changed(); } },
-      icon('cross', 'tone-bad'), 'Failing', el('span', { class: 'count' }, number(failing)))]);
+  if (failures.requests) {
+    chips.push([() => state.failing, el('button', { type: 'button', class: 'chip', 'data-outcome': 'failing', title: failureCount(), onclick: () => { state.failing = !state.failing; changed(); } },
+      icon('cross', 'tone-bad'), 'Failing', el('span', { class: 'count' }, number(failures.requests)))]);
   }
   for (const name of Object.keys(OUTCOMES).filter((known) => counts.has(known))) {
     const { word, shape, tone, about } = outcome(name);

@@ -66,9 +66,8 @@ function showFindings() {
   const weight = ({ severity, kind }) => (severity === 'error' ? 0 : 2) + (kind === 'miss' ? 0 : 1);
   told.sort((a, b) => weight(a) - weight(b) || a.index - b.index);
   const failing = told.filter((finding) => finding.severity === 'error').length;
-  const asked = data.requests.filter(isFailing).length;
-  const requestsIn = asked ? `${many(asked, 'request')} in ` : '';
-  const about = [failing && `${requestsIn}${many(failing, 'finding')} ${(asked || failing) === 1 ? 'fails' : 'fail'} the run`, told.length - failing && `${number(told.length - failing)} listed`].filter(Boolean).join(', ');
+  const { requests: asked, others } = failures;
+  const about = [failing && `${failureCount()} ${asked + others === 1 ? 'fails' : 'fail'} the run`, told.length - failing && `${number(told.length - failing)} listed`].filter(Boolean).join(', ');
   section.append(el('div', { class: 'section-head' }, el('h2', { id: 'findings-title' }, 'Findings'), el('span', { class: 'muted' }, about)));
   if (!told.length) section.append(el('p', { class: 'all-good' }, icon('check'), 'Nothing to tell: every request went as it should.'));
   let opened = 0;

@@ -123,3 +123,35 @@ function markDifferences(left, right) {
   [left.holds, right.holds] = [true, true];
   return true;
 }
+
+const PREVIEW = 90;
+const PREVIEW_STRING = 28;
+
+/** The start of an object or array in one line: `{ id: 301, name: "Product 301", … }`. */
+function preview(node) {
+  const [begin, end] = node.kind === 'object' ? '{}' : '[]';
+  const kids = node.kind === 'object' ? node.members : node.items.map((item) => ({ node: item }));
+  const parts = [];
+  for (let length = 0; parts.length < kids.length; length += parts[parts.length - 1].length + 2) {
+    const { raw, node: kid } = kids[parts.length];
+    const part = (raw === undefined ? '' : `${shortName(raw)}: `) + shortValue(kid);
+    if (parts.length && length + part.length > PREVIEW) break;
+    parts.push(part);
+  }
+  if (parts.length < kids.length) parts.push('…');
+  return `${begin} ${parts.join(', ')} ${end}`;
+}
+
+const shortName = (raw) => (/^"[A-Za-z_$][\w$]*"$/.test(raw) && raw.length < PREVIEW_STRING ? raw.slice(1, -1) : shortString(raw));
+
+function shortValue(node) {
+  if (node.kind === 'object') return node.members.length ? '{…}' : '{}';
+  if (node.kind === 'array') return node.items.length ? '[…]' : '[]';
+  return node.kind === 'string' ? shortString(node.raw) : node.raw.slice(0, PREVIEW);
+}
+
+/** A string literal that is cut neither in an escape nor in a pair of surrogates. */
+function shortString(raw) {
+  if (raw.length <= PREVIEW_STRING) return raw;
+  return `${raw.slice(0, PREVIEW_STRING).replace(/\\(u[0-9a-f]{0,3})?$|[\ud800-\udbff]$/i, '')}…"`;
+}

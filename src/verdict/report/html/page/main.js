@@ -76,7 +76,7 @@ function showVerdict() {
   ].filter(Boolean);
   byId('verdict').append(el('div', { class: `verdict ${isGood ? 'good' : 'bad'}` },
     el('div', { class: 'verdict-head' }, el('span', { class: 'verdict-sign' }, icon(isGood ? 'check' : 'cross')),
-      el('div', {}, el('h1', { id: 'headline' }, text(title)), reasons ? el('p', { class: 'verdict-why' }, prose(reasons)) : null,
+      el('div', {}, el('h1', { id: 'headline' }, text(title)), reasons ? el('p', { class: 'verdict-why' }, prose(reasons), failureCount() && el('span', { class: 'muted' }, ` · ${failureCount()}`)) : null,
         cmdFailed ? el('p', { class: 'verdict-why' }, `The command ended with ${data.status}`, data.status > 128 ? ` (signal ${data.status - 128})` : '', '.') : null,
       data.command ? el('p', { class: 'verdict-cmd' }, el('span', { class: 'only-heard' }, 'Command: '), el('code', {}, text(data.command)), copyButton('the command', () => data.command)) : null)),
     data.shards ? shardTable() : null,

@@ -21,7 +21,8 @@ function views(payload) {
   const json = jsonOf(payload);
   return [
     isImage(payload) && ['Image', () => imageOf(payload)],
-    json && ['Tree', () => jsonTree(json)],
+    json && ['Tree', () => jsonTree(json, !payload.depth)],
+    segmentsOf(payload) && [essence(payload.mime) === 'text/event-stream' ? 'Events' : 'Parts', () => segmentList(segmentsOf(payload))],
     isForm(payload) && ['Fields', () => fieldList(pairs(payload.text))],
     payload.text !== undefined && ['Text', () => textOf(payload.text)],
     payload.text === undefined && payload.bytes !== undefined && ['Bytes', () => dump(payload)],

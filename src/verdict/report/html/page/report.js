@@ -34,6 +34,14 @@ data.findings.forEach((finding, index) => {
 });
 
 const isFailing = (request) => request.findings.some((finding) => finding.severity === 'error');
+/** The requests and findings that fail the run. A finding names a limited number of its requests, and counts all of them. */
+const failures = (() => {
+  const failing = data.findings.filter((finding) => finding.severity === 'error');
+  const asked = failing.filter((finding) => finding.requests?.length);
+  const unnamed = asked.reduce((sum, { times, requests: named }) => sum + Math.max(0, times - named.length), 0);
+  return { requests: new Set(asked.flatMap((finding) => finding.requests)).size + unnamed, findings: asked.length, others: failing.length - asked.length };
+})();
+
 const placeOf = (fixture, entry) => `${data.names[fixture]}#${entry}`;
 const fieldsOf = (numbers) => (numbers || []).map((number) => data.fields[number]);
 const payloadOf = (number) => (number === undefined ? null : data.payloads[number]);

@@ -35,6 +35,13 @@ const SOURCES = { fixture: 'a fixture', live: 'the network', local: 'this machin
 const number = (value) => value.toLocaleString('en');
 const many = (count, one, more = `${one}s`) => `${number(count)} ${count === 1 ? one : more}`;
 
+/** `13 requests in 11 findings`: the same words wherever the page counts failures. Empty without failures. */
+function failureCount() {
+  const { requests: count, findings, others } = failures;
+  const asked = count ? `${many(count, 'request')} in ${many(findings, 'finding')}` : '';
+  return [asked, others && many(others, asked ? 'other finding' : 'finding')].filter(Boolean).join(' and ');
+}
+
 function bytes(count) {
   if (count < 1000) return `${count} B`;
   const units = ['kB', 'MB', 'GB', 'TB'];
