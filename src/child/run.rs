@@ -19,8 +19,8 @@ pub struct CommandPlan {
     pub args: Vec<OsString>,
     /// Variables to set in addition to harproxy's own environment.
     pub env: Vec<VariableChange>,
-    /// Settings for watching CMD's processes; `None` disables it.
-    pub watch: Option<WatchPlan>,
+    /// Settings for watching CMD's processes.
+    pub watch: WatchPlan,
     /// Redirects CMD's standard output to harproxy's standard error.
     pub quiet_output: bool,
 }
@@ -60,9 +60,16 @@ pub struct Ended {
 /// In the foreground of a terminal, Ctrl-C reaches CMD directly. harproxy does not forward it and keeps waiting,
 /// because interpreters and shells use Ctrl-C to cancel a line. The first other signal is forwarded to CMD; a second
 /// one kills CMD.
-pub async fn run(plan: &CommandPlan, signals: &mut Signals) -> Result<Ended, SpawnError> {
+///
+/// `watch` observes its processes. CMD starts when the watch is ready, so that CMD's first connections are observed.
+pub async fn run(plan: &CommandPlan, watch: Option<ProcessWatch>, signals: &mut Signals) -> Result<Ended, SpawnError> {
+    if let Some(watch) = &watch {
+        watch.wait_until_ready();
+    }
     let mut child = spawn(plan)?;
-    let watch = plan.watch.clone().and_then(|watch| Some(ProcessWatch::start(child.id()?, watch)));
+    if let (Some(watch), Some(pid)) = (&watch, child.id()) {
+        watch.follow(pid, plan.watch.clone());
+    }
     let (mut is_stopping, mut at_once) = (false, None);
     let status = loop {
         tokio::select! {

@@ -9,7 +9,7 @@ use super::*;
 
 fn plan(program: impl Into<OsString>, args: &[&str]) -> CommandPlan {
     let args = args.iter().map(OsString::from).collect();
-    CommandPlan { program: program.into(), args, env: Vec::new(), watch: None, quiet_output: false }
+    CommandPlan { program: program.into(), args, env: Vec::new(), watch: WatchPlan::default(), quiet_output: false }
 }
 
 fn sh(script: &str) -> CommandPlan {
@@ -19,7 +19,7 @@ fn sh(script: &str) -> CommandPlan {
 /// Runs the plan without sending a signal and returns CMD's status.
 async fn ended(plan: &CommandPlan) -> Result<u8, SpawnError> {
     let (_tell, events) = unbounded_channel();
-    run(plan, &mut Signals::from_events(events)).await.map(|ended| ended.status)
+    run(plan, None, &mut Signals::from_events(events)).await.map(|ended| ended.status)
 }
 
 fn script(folder: &Path, name: &str, text: &str, mode: u32) -> OsString {
@@ -50,7 +50,7 @@ async fn signalled(script: &str, signals: &[Signal]) -> Ended {
         std::future::pending().await
     };
     tokio::select! {
-        ended = run(&plan, &mut received) => ended.unwrap(),
+        ended = run(&plan, None, &mut received) => ended.unwrap(),
         () = ready => unreachable!(),
     }
 }
@@ -201,6 +201,6 @@ fn in_terminal() {
         "n=0; trap 'n=$((n+1)); echo interrupt $n' INT; trap 'echo interrupts: $n; exit 7' TERM; \
          echo cmd of $PPID; {LINGER}; {LINGER}"
     );
-    let ended = runtime.block_on(async { run(&sh(&script), &mut Signals::listen().unwrap()).await.unwrap() });
+    let ended = runtime.block_on(async { run(&sh(&script), None, &mut Signals::listen().unwrap()).await.unwrap() });
     println!("{ended:?}");
 }

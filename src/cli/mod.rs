@@ -16,6 +16,7 @@ pub mod fixtures;
 pub mod live;
 pub mod logging;
 pub mod next_steps;
+mod observation;
 pub mod pager;
 pub mod plan;
 mod process;

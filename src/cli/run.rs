@@ -5,7 +5,6 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use indexmap::IndexMap;
 use serde_json::{Value, json};
@@ -19,11 +18,11 @@ use super::plan::{DEFAULT_ADDRESS, RunPlan};
 use super::ready::Ready;
 use super::reports::{self, Recorded};
 use super::ui::{self, LiveFormat, LogFormat, Ui};
-use super::{command_line, files, process, roots};
+use super::{command_line, files, observation, process, roots};
 use crate::child::env::{self, Facts, ProxyAddress};
 use crate::child::{CommandPlan, Ended, RunFolder, Signals};
-use crate::diagnose::processes::WatchPlan;
-use crate::diagnose::{BypassRules, Evidence, advise, no_proxy_entries, resolve_no_proxy, unset_url};
+use crate::diagnose::processes::{ProcessWatch, WatchPlan};
+use crate::diagnose::{BypassRules, Evidence, ScopeHosts, advise, no_proxy_entries, unset_url};
 use crate::pipeline::{AccessLog, EventBus, RequestLog, Subscriber};
 use crate::record::Recorder;
 use crate::verdict::EntryView;
@@ -35,9 +34,6 @@ use harproxy_support::shell_quote;
 use harproxy_tls::authority::Authority;
 use harproxy_tls::bundle::TrustedRoots;
 
-/// The time limit for looking up the hosts of `NO_PROXY`.
-const MAX_LOOKUP: Duration = Duration::from_secs(3);
-
 /// The properties of a run that CMD's environment depends on.
 pub struct About<'a> {
     pub mode: RunMode,
@@ -47,6 +43,8 @@ pub struct About<'a> {
     pub may_match: &'a dyn Fn(&str) -> bool,
     /// Returns true if a URL of this origin could be in scope.
     pub may_match_origin: &'a dyn Fn(&str) -> bool,
+    /// The hosts that the scope and the entries name.
+    pub hosts: ScopeHosts,
     /// The time of the recording (RFC 3339), in a replay.
     pub recorded_at: Option<String>,
     /// The severity of a connection past the proxy.
@@ -147,6 +145,10 @@ impl<'a> Run<'a> {
         if self.plan.cmd.is_empty() {
             process::raise_open_files();
         }
+        // With `--twice`, only the first run is diagnosed.
+        let is_watched = !self.plan.cmd.is_empty() && self.evidence.is_none();
+        let remembers_closed = about.hosts.has_known_address() || !self.plan.map.is_empty();
+        let watch = is_watched.then(|| ProcessWatch::begin(remembers_closed));
         let proxy = Proxy::bind(self.plan.proxy_plan(authority.clone())).await?;
         for upstream in handler.upstreams() {
             if let Some(url) = upstream.avoid(&proxy.addrs())? {
@@ -185,7 +187,7 @@ impl<'a> Run<'a> {
                 mode: about.mode.clone(),
                 recorded_at: about.recorded_at.as_deref(),
             };
-            self.run_cmd(program, args, &facts, &ours, about).await
+            self.run_cmd(program, args, &facts, watch, &ours, about).await
         } else {
             self.ui.data(&ready.line(self.ui.format)).map_err(Failure::Output)?;
             if self.ui.format == LogFormat::Text {
@@ -227,6 +229,7 @@ impl<'a> Run<'a> {
         program: &OsString,
         args: &[OsString],
         facts: &Facts<'_>,
+        watch: Option<ProcessWatch>,
         ours: &[SocketAddr],
         about: &About<'_>,
     ) -> End {
@@ -236,26 +239,24 @@ impl<'a> Run<'a> {
         let no_proxy = no_proxy.map_or_else(Vec::new, |value| no_proxy_entries(&value));
         let is_set = |name: &str| std::env::var_os(name).is_some() || env.iter().any(|change| change.variable == name);
         let unset_url = unset_url(&self.plan.cmd, is_set);
-        let watch = Some(WatchPlan { proxy: facts.proxy.to_string(), own_addresses: ours.to_vec() });
+        let is_watched = watch.is_some();
+        let watch_plan = WatchPlan { proxy: facts.proxy.to_string(), own_addresses: ours.to_vec() };
         let quiet_output = self.plan.quiet_output;
-        let plan = CommandPlan { program: program.clone(), args: args.to_vec(), env, watch, quiet_output };
-        let ended = match crate::child::run(&plan, &mut self.signals).await {
+        let plan = CommandPlan { program: program.clone(), args: args.to_vec(), env, watch: watch_plan, quiet_output };
+        let ended = match crate::child::run(&plan, watch, &mut self.signals).await {
             // harproxy killed CMD because of this signal, which determines the exit status.
             Ok(Ended { at_once: Some(signal), .. }) => return End::Cut(signal.exit_code()),
             Ok(ended) => ended,
             Err(error) => return End::NotStarted(error.into()),
         };
-        // With `--twice`, only the first run is diagnosed.
-        if self.evidence.is_none() {
-            let collect = |no_proxy: &[String]| {
-                let map = &self.plan.map;
-                let rules = BypassRules { may_match_origin: about.may_match_origin, no_proxy, map };
-                Evidence::collect(&self.plan.cmd, self.command(), &ended.processes, &rules)
+        if is_watched {
+            let rules = BypassRules {
+                may_match_origin: about.may_match_origin,
+                hosts: &about.hosts,
+                no_proxy: &no_proxy,
+                map: &self.plan.map,
             };
-            let mut evidence = collect(&no_proxy);
-            if evidence.bypasses.has_likely() {
-                evidence = collect(&resolved(no_proxy).await);
-            }
+            let evidence = observation::collect(&self.plan.cmd, self.command(), &ended.processes, rules).await;
             self.evidence = Some(Evidence { unset_url, severity: Some(about.bypass_severity), ..evidence });
         }
         End::Cmd(ended.status)
@@ -285,13 +286,6 @@ impl<'a> Run<'a> {
             signal = self.signals.next() => Err(Failure::cut(signal.exit_code())),
         }
     }
-}
-
-/// Returns the entries of `NO_PROXY` with the addresses of their hosts, as far as these are found in time.
-async fn resolved(no_proxy: Vec<String>) -> Vec<String> {
-    let entries = no_proxy.clone();
-    let lookup = spawn_blocking(move || resolve_no_proxy(&entries));
-    tokio::time::timeout(MAX_LOOKUP, lookup).await.ok().and_then(Result::ok).unwrap_or(no_proxy)
 }
 
 impl Run<'_> {

@@ -47,7 +47,7 @@ fn add_trust_hints(verdict: &mut Verdict, evidence: &Evidence) {
     let is_rust = runtime::guess(evidence).iter().any(|guess| guess.runtime == Runtime::Rust);
     let hints: Vec<String> = chromium.into_iter().chain(is_rust.then(|| RUST_HINT.to_owned())).collect();
     let refusals = verdict.findings.iter_mut().filter(|finding| finding.check == CheckId::TLS_REFUSED);
-    for finding in refusals.filter(|finding| finding.text.starts_with("a client refused")) {
+    for finding in refusals.filter(|finding| finding.is_of_unnamed_client) {
         finding.hint = join_lines(finding.hint.take().into_iter().chain(hints.iter().cloned()));
     }
 }
@@ -78,8 +78,12 @@ fn explain_silence(finding: &mut Finding, evidence: &Evidence) {
 fn bypass_findings(evidence: &Evidence, is_silent: bool) -> Vec<Finding> {
     let finding = |(program, explanation): (&str, String)| {
         let hint = (!is_silent).then(|| hint_for_program(program, evidence));
-        let is_doubtful = evidence.bypasses.is_doubtful(program);
-        let severity = evidence.severity.filter(|_| !is_doubtful).unwrap_or(Severity::Warning);
+        if evidence.bypasses.is_foreign(program) {
+            let text =
+                format!("{explanation}; CMD's programs waited when it closed, so it is most likely of another program");
+            return Finding::new(CheckId::BYPASS, Severity::Warning, text);
+        }
+        let severity = evidence.severity.unwrap_or(Severity::Warning);
         Finding { hint, ..Finding::new(CheckId::BYPASS, severity, explanation) }
     };
     evidence.bypasses.describe_by_program().into_iter().map(finding).collect()

@@ -1,13 +1,13 @@
 //! Finds connections of CMD that look like HTTP and bypass the proxy.
 //!
 //! Only addresses are known. A connection counts as a bypass if it goes to an HTTP port of another machine, or to an
-//! address and port that the scope or `--map` names.
+//! address and port that the scope or `--map` names. The scope names it by an address, or by a host that resolves to it.
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
 use indexmap::IndexSet;
 
-use super::processes::{ClosedEvidence, DirectConnection, is_this_machine};
+use super::processes::{ClosedWhile, DirectConnection, is_this_machine};
 use crate::verdict::connections::{ObservedConnection, listed};
 use harproxy_http::url::is_localhost;
 use harproxy_proxy::upstream::Mapping;
@@ -27,10 +27,47 @@ const MAX_ADDRESSES: usize = 4;
 pub struct BypassRules<'a> {
     /// Returns true if a URL of this origin can be in scope.
     pub may_match_origin: &'a dyn Fn(&str) -> bool,
+    /// The hosts that entries and globs name without wildcards.
+    pub hosts: &'a ScopeHosts,
     /// Entries of CMD's `NO_PROXY`: these connections may bypass the proxy.
     pub no_proxy: &'a [String],
     /// The addresses of hosts by `--map`.
     pub map: &'a [Mapping],
+}
+
+/// Hosts of a scope, with those of their addresses that are known.
+#[derive(Clone, Debug, Default)]
+pub struct ScopeHosts(Vec<(String, Vec<IpAddr>)>);
+
+impl ScopeHosts {
+    /// Takes names and addresses, IPv6 ones without brackets. The names have no addresses yet.
+    #[must_use]
+    pub fn new(hosts: impl IntoIterator<Item = String>) -> Self {
+        ScopeHosts(hosts.into_iter().map(|host| (host.clone(), host.parse().into_iter().collect())).collect())
+    }
+
+    /// Returns these hosts with the addresses of some names. Blocks.
+    #[must_use]
+    pub fn with_addresses_of(mut self, names: &[String]) -> Self {
+        for (host, addresses) in self.0.iter_mut().filter(|(host, _)| names.contains(host)) {
+            let found = (host.as_str(), 0).to_socket_addrs().into_iter().flatten();
+            addresses.extend(found.map(|found| found.ip().to_canonical()));
+        }
+        self
+    }
+
+    /// Returns true if an address of a host is known without a look-up.
+    #[must_use]
+    pub fn has_known_address(&self) -> bool {
+        self.0.iter().any(|(host, addresses)| !addresses.is_empty() || is_localhost(host))
+    }
+
+    /// Returns the hosts that have this address.
+    fn at(&self, ip: IpAddr) -> impl Iterator<Item = &str> {
+        let has =
+            move |host: &str, addresses: &[IpAddr]| addresses.contains(&ip) || (ip.is_loopback() && is_localhost(host));
+        self.0.iter().filter(move |(host, addresses)| has(host, addresses)).map(|(host, _)| host.as_str())
+    }
 }
 
 /// The connections of a run past the proxy.
@@ -58,7 +95,7 @@ impl Bypasses {
                 Some(Likelihood::Other) => &mut bypasses.other,
                 None => continue,
             };
-            // A connection that was seen open needs no other evidence.
+            // A connection that was seen open needs no other evidence. There is one closed one for each address.
             if !(connection.closed.is_some() && list.iter().any(|seen| seen.to == connection.to)) {
                 list.push(connection.clone());
             }
@@ -80,10 +117,21 @@ impl Bypasses {
         self
     }
 
-    /// Returns true if the program of a bypass may be no program of CMD.
-    pub(super) fn is_doubtful(&self, program: &str) -> bool {
+    /// Returns the names in scope to look up before the other connections are known to be no bypass: those that may
+    /// have a URL at the port of one.
+    #[must_use]
+    pub fn unresolved_names(&self, rules: &BypassRules<'_>) -> Vec<String> {
+        let others = self.possible.iter().chain(&self.other).filter(|other| !other.udp && !other.own);
+        let ports: IndexSet<u16> = others.map(|other| other.to.port()).collect();
+        let unknown = rules.hosts.0.iter().filter(|(host, addresses)| addresses.is_empty() && !is_localhost(host));
+        let wanted = unknown.filter(|(host, _)| ports.iter().any(|port| rules.names_port(host, *port)));
+        wanted.map(|(host, _)| host.clone()).collect()
+    }
+
+    /// Returns true if a bypass is of no program of CMD.
+    pub(super) fn is_foreign(&self, program: &str) -> bool {
         let mut own = self.likely.iter().filter(|connection| connection.program == program);
-        own.all(|connection| connection.closed == Some(ClosedEvidence::Shared))
+        own.all(|connection| connection.closed == Some(ClosedWhile::CmdWaited))
     }
 
     /// Returns each bypassing program with a sentence about its connections.
@@ -135,7 +183,8 @@ impl BypassRules<'_> {
         let (ip, port) = (to.ip().to_canonical(), to.port());
         let is_allowed = self.no_proxy.iter().any(|entry| excludes(entry, ip, port));
         let is_in_scope = !*udp && (self.is_in_scope(ip, port) || self.is_mapped(ip, port));
-        let is_named = is_in_scope && (self.is_mapped(ip, port) || !self.is_in_scope(ip, UNNAMED_PORT));
+        let names_host = || closed.is_none() && self.hosts.at(ip).any(|host| self.names_port(host, port));
+        let is_named = is_in_scope && (self.is_mapped(ip, port) || !self.is_in_scope(ip, UNNAMED_PORT) || names_host());
         let is_reported = !ip.is_multicast() && !ip.is_unspecified() && !(*udp && (ip.is_loopback() || port == DNS));
         if is_named && !own && !is_allowed {
             Some(Likelihood::Likely)
@@ -154,9 +203,15 @@ impl BypassRules<'_> {
     }
 
     fn is_in_scope(&self, ip: IpAddr, port: u16) -> bool {
-        let host = SocketAddr::new(ip, 0).to_string().trim_end_matches(":0").to_owned();
-        let localhost = ip.is_loopback().then(|| "localhost".to_owned());
-        localhost.into_iter().chain([host]).any(|host| self.may_match_host(&host, port))
+        let address = ip.to_string();
+        let localhost = ip.is_loopback().then_some("localhost");
+        localhost.into_iter().chain([&*address]).chain(self.hosts.at(ip)).any(|host| self.may_match_host(host, port))
+    }
+
+    /// Returns true if a URL of this host in scope can have this port. A wildcard does not stand for the port of a
+    /// database.
+    fn names_port(&self, host: &str, port: u16) -> bool {
+        self.may_match_host(host, port) && (!OTHER_PORTS.contains(&port) || !self.may_match_host(host, UNNAMED_PORT))
     }
 
     /// Returns true if `--map` leads a host in scope to this address.
@@ -175,6 +230,7 @@ impl BypassRules<'_> {
     }
 
     fn may_match_host(&self, host: &str, port: u16) -> bool {
+        let host = if host.contains(':') { format!("[{}]", host.trim_matches(['[', ']'])) } else { host.to_owned() };
         [("http", 80), ("https", 443)].into_iter().any(|(scheme, usual)| {
             let port = if port == usual { String::new() } else { format!(":{port}") };
             (self.may_match_origin)(&format!("{scheme}://{host}{port}"))
@@ -244,6 +300,8 @@ mod tests {
     use super::*;
     use harproxy_glob::Globs;
 
+    static NO_HOSTS: ScopeHosts = ScopeHosts(Vec::new());
+
     fn connection(to: &str) -> DirectConnection {
         DirectConnection { program: "curl".into(), to: to.parse().unwrap(), ..DirectConnection::default() }
     }
@@ -252,8 +310,13 @@ mod tests {
     fn classify(connection: DirectConnection, globs: &[&str], no_proxy: &[&str]) -> &'static str {
         let globs = Globs::new(globs).unwrap();
         let no_proxy: Vec<String> = no_proxy.iter().map(ToString::to_string).collect();
-        let rules =
-            BypassRules { may_match_origin: &|origin| globs.may_match_origin(origin), no_proxy: &no_proxy, map: &[] };
+        let hosts = ScopeHosts::new(globs.named_hosts());
+        let rules = BypassRules {
+            may_match_origin: &|origin| globs.may_match_origin(origin),
+            hosts: &hosts,
+            no_proxy: &no_proxy,
+            map: &[],
+        };
         let bypasses = Bypasses::find(&[connection], &rules);
         match (bypasses.likely.len(), bypasses.possible.len()) {
             (1, 0) => "likely",
@@ -290,6 +353,16 @@ mod tests {
         assert_eq!(at("127.0.0.1:80", &["http://localhost/**"]), "likely");
         assert_eq!(at("127.0.0.1:3000", &["**/api/**"]), "possible", "any port may be meant");
         assert_eq!(at("127.0.0.1:5432", &["**"]), "", "a database");
+        for glob in ["http://localhost:*/**", "http://{127.0.0.1,[::1]}:*/**"] {
+            assert_eq!(at("127.0.0.1:3000", &[glob]), "likely", "{glob}");
+            assert_eq!(at("[::1]:3000", &[glob]), "likely", "{glob}");
+            assert_eq!(at("127.0.0.1:5432", &[glob]), "", "{glob}: a database");
+            let own = DirectConnection { own: true, ..connection("127.0.0.1:3000") };
+            assert_eq!(classify(own, &[glob], &[]), "possible", "{glob}");
+            let closed = DirectConnection { closed: Some(ClosedWhile::CmdRan), ..connection("127.0.0.1:3000") };
+            assert_eq!(classify(closed, &[glob], &[]), "", "{glob}: any port may be meant");
+        }
+        assert_eq!(at("127.0.0.1:5432", &["http://localhost:5432/**"]), "likely", "the scope names the port");
         assert_eq!(at("127.0.0.1:3000", &["https://api.test/**"]), "");
         let own = DirectConnection { own: true, ..connection("127.0.0.1:3000") };
         assert_eq!(classify(own, &["http://localhost:3000/**"], &[]), "possible", "CMD's own server");
@@ -304,7 +377,7 @@ mod tests {
             assert_eq!(classify(connection("10.0.0.7:443"), &["**"], &[entry]), "likely", "{entry}");
         }
         let no_proxy = [".internal".to_owned(), "10.1.0.0/16".to_owned(), "db.test".to_owned()];
-        let rules = BypassRules { may_match_origin: &|_| true, no_proxy: &no_proxy, map: &[] };
+        let rules = BypassRules { may_match_origin: &|_| true, hosts: &NO_HOSTS, no_proxy: &no_proxy, map: &[] };
         let bypasses = Bypasses::find(&[connection("10.0.0.7:443"), connection("10.0.0.7:80")], &rules);
         let [(program, text)] = &bypasses.describe_by_program()[..] else { panic!("one program") };
         assert_eq!(*program, "curl");
@@ -343,7 +416,7 @@ mod tests {
             let globs = Globs::new(["https://api.test/**"]).unwrap();
             let may_match_origin = |origin: &str| globs.may_match_origin(origin);
             let map = [mapping];
-            let rules = BypassRules { may_match_origin: &may_match_origin, no_proxy: &[], map: &map };
+            let rules = BypassRules { may_match_origin: &may_match_origin, hosts: &NO_HOSTS, no_proxy: &[], map: &map };
             let bypasses = Bypasses::find(&[connection(to)], &rules);
             assert_eq!(bypasses.likely.len(), expected, "{map:?} {to}");
         }
@@ -351,11 +424,15 @@ mod tests {
 
     #[test]
     fn closed_connection_counts_only_to_an_address_in_scope() {
-        let closed = |to| DirectConnection { closed: Some(ClosedEvidence::Exclusive), ..connection(to) };
+        let closed = |to| DirectConnection { closed: Some(ClosedWhile::CmdRan), ..connection(to) };
         let find = |connections: &[DirectConnection]| {
             let globs = Globs::new(["http://127.0.0.1:3000/**"]).unwrap();
-            let rules =
-                BypassRules { may_match_origin: &|origin| globs.may_match_origin(origin), no_proxy: &[], map: &[] };
+            let rules = BypassRules {
+                may_match_origin: &|origin| globs.may_match_origin(origin),
+                hosts: &NO_HOSTS,
+                no_proxy: &[],
+                map: &[],
+            };
             Bypasses::find(connections, &rules)
         };
         assert_eq!(find(&[closed("127.0.0.1:3000")]).likely.len(), 1);
@@ -364,9 +441,62 @@ mod tests {
         assert_eq!(find(&[connection("127.0.0.1:3000"), closed("127.0.0.1:3000")]).likely.len(), 1);
     }
 
+    /// Classifies a connection before and after the names in scope were looked up. Both have this address.
+    fn resolve(to: &str, globs: &[&str]) -> (Vec<String>, bool) {
+        let globs = Globs::new(globs).unwrap();
+        let may_match_origin = |origin: &str| globs.may_match_origin(origin);
+        let hosts = ScopeHosts::new(globs.named_hosts());
+        let rules = BypassRules { may_match_origin: &may_match_origin, hosts: &hosts, no_proxy: &[], map: &[] };
+        let before = Bypasses::find(&[connection(to)], &rules);
+        let names = before.unresolved_names(&rules);
+        let to: SocketAddr = to.parse().unwrap();
+        let addresses = |host: &String| if names.contains(host) { vec![to.ip()] } else { Vec::new() };
+        let known = ScopeHosts(hosts.0.iter().map(|(host, _)| (host.clone(), addresses(host))).collect());
+        let after = Bypasses::find(&[connection(&to.to_string())], &BypassRules { hosts: &known, ..rules });
+        (names, after.has_likely())
+    }
+
+    #[test]
+    fn names_in_scope_are_looked_up_if_a_connection_has_their_port() {
+        for (to, globs, names, is_bypass) in [
+            ("10.0.0.9:3456", &["http://vm:3456/**", "https://api.test/**"][..], &["vm"][..], true),
+            ("127.0.1.1:3456", &["http://vm:3456/**"], &["vm"], true),
+            ("10.0.0.9:3456", &["http://vm:*/**"], &["vm"], true),
+            ("10.0.0.9:5432", &["http://vm:*/**", "https://api.test/**"], &[], false),
+            ("10.0.0.9:5432", &["http://vm:5432/**"], &["vm"], true),
+            ("10.0.0.9:3457", &["http://vm:3456/**"], &[], false),
+            ("10.0.0.9:3456", &["http://*:3457/**", "http://10.0.0.8:3456/**"], &[], false),
+            ("10.0.0.9:3456", &["http://10.0.0.9:3456/**"], &[], true),
+        ] {
+            assert_eq!(
+                resolve(to, globs),
+                (names.iter().map(ToString::to_string).collect(), is_bypass),
+                "{to} {globs:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn names_are_resolved_and_addresses_are_known_at_once() {
+        let hosts = |names: &[&str]| ScopeHosts::new(names.iter().map(ToString::to_string));
+        let at = |hosts: &ScopeHosts, ip: &str| hosts.at(ip.parse().unwrap()).count();
+        let resolved = hosts(&["localhost", "no-such-host.invalid"]).with_addresses_of(&["localhost".to_owned()]);
+        assert!(resolved.0[0].1.iter().all(IpAddr::is_loopback) && !resolved.0[0].1.is_empty(), "{resolved:?}");
+        assert!(resolved.0[1].1.is_empty());
+        assert_eq!(at(&hosts(&["::1", "10.0.0.9", "vm"]), "10.0.0.9"), 1);
+        for (names, known) in [(&["vm"][..], false), (&["vm", "::1"], true), (&["app.localhost"], true), (&[], false)] {
+            assert_eq!(hosts(names).has_known_address(), known, "{names:?}");
+        }
+    }
+
     #[test]
     fn connections_that_are_no_bypass_are_listed_once() {
-        let rules = BypassRules { may_match_origin: &|_| false, no_proxy: &["10.0.0.7".to_owned()], map: &[] };
+        let rules = BypassRules {
+            may_match_origin: &|_| false,
+            hosts: &NO_HOSTS,
+            no_proxy: &["10.0.0.7".to_owned()],
+            map: &[],
+        };
         let to = ["127.0.0.1:5432", "10.0.0.7:443", "10.0.0.8:5432", "127.0.0.1:5432"];
         let bypasses = Bypasses::find(&to.map(connection), &rules);
         let addresses = bypasses.other_connections();
@@ -377,7 +507,10 @@ mod tests {
     #[test]
     fn long_address_lists_are_shortened() {
         let many: Vec<DirectConnection> = (0..9).map(|n| connection(&format!("10.0.0.{n}:443"))).collect();
-        let bypasses = Bypasses::find(&many, &BypassRules { may_match_origin: &|_| true, no_proxy: &[], map: &[] });
+        let bypasses = Bypasses::find(
+            &many,
+            &BypassRules { may_match_origin: &|_| true, hosts: &NO_HOSTS, no_proxy: &[], map: &[] },
+        );
         assert!(
             bypasses.describe_by_program()[0].1.contains("10.0.0.3:443 and 5 more without"),
             "{:?}",

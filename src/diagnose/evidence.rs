@@ -56,7 +56,12 @@ impl Evidence {
     /// Returns the observation of connections, for reports.
     #[must_use]
     pub fn observation(&self) -> ConnectionObservation {
-        ConnectionObservation { sampled: self.programs.is_some(), other_connections: self.bypasses.other_connections() }
+        let ended_too_soon = self.programs.as_ref().is_some_and(Vec::is_empty);
+        ConnectionObservation {
+            sampled: self.programs.is_some() && !ended_too_soon,
+            ended_too_soon,
+            other_connections: self.bypasses.other_connections(),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-use super::processes::ClosedEvidence;
+use super::processes::ClosedWhile;
 use super::runtime::{Guess, guess};
 use super::*;
 use crate::verdict::{CheckId, Counts, Finding, RunMode, Severity, Verdict};
@@ -125,7 +125,10 @@ fn verdict(requests: u64, checks: &[CheckId]) -> Verdict {
 fn bypasses(to: &str) -> Bypasses {
     let connection =
         DirectConnection { program: "api.test".into(), to: to.parse().unwrap(), ..DirectConnection::default() };
-    Bypasses::find(&[connection], &BypassRules { may_match_origin: &|_| true, no_proxy: &[], map: &[] })
+    Bypasses::find(
+        &[connection],
+        &BypassRules { may_match_origin: &|_| true, hosts: &ScopeHosts::default(), no_proxy: &[], map: &[] },
+    )
 }
 
 #[test]
@@ -186,21 +189,22 @@ fn bypasses_are_findings_with_hints() {
 
 #[test]
 fn chromium_that_ran_gets_its_arguments_if_a_client_refused_the_certificate() {
-    let refused = |text: &str| {
-        let finding = Finding::new(CheckId::TLS_REFUSED, Severity::Warning, text).with_hint("the usual");
+    let refused = |is_of_unnamed_client| {
+        let finding = Finding::new(CheckId::TLS_REFUSED, Severity::Warning, "refused").with_hint("the usual");
+        let finding = Finding { is_of_unnamed_client, ..finding };
         Verdict { findings: vec![finding], ..verdict(7, &[]) }
     };
-    for (programs, text, expected) in [
-        (&["node", "chromium"][..], "a client refused the certificate", true),
-        (&["java", "chromedriver"], "a client refused the certificate", true),
-        (&["node", "firefox"], "a client refused the certificate", false),
-        (&["node", "chromium"], "curl/8.5.0 refused the certificate", false),
+    for (programs, is_unnamed, expected) in [
+        (&["node", "chromium"][..], true, true),
+        (&["java", "chromedriver"], true, true),
+        (&["node", "firefox"], true, false),
+        (&["node", "chromium"], false, false),
     ] {
-        let mut verdict = refused(text);
+        let mut verdict = refused(is_unnamed);
         advise(&mut verdict, &Evidence { programs: ran(programs), ..evidence("npm test") });
         let hint = verdict.findings[0].hint.as_deref().unwrap();
         assert!(hint.starts_with("the usual"), "{hint}");
-        assert_eq!(hint.contains("HARPROXY_RUN_CHROMIUM_ARGS"), expected, "{programs:?} {text}");
+        assert_eq!(hint.contains("HARPROXY_RUN_CHROMIUM_ARGS"), expected, "{programs:?} {is_unnamed}");
     }
 }
 
@@ -213,21 +217,42 @@ fn driver_gets_the_arguments_of_chromium() {
 }
 
 #[test]
-fn closed_connection_that_may_be_of_another_program_is_a_warning() {
-    for (closed, expected) in
-        [(ClosedEvidence::Exclusive, Severity::Error), (ClosedEvidence::Shared, Severity::Warning)]
-    {
-        let connection = DirectConnection {
+fn closed_connection_is_a_warning_if_it_is_of_another_program() {
+    for (closed, expected) in [
+        (&[ClosedWhile::CmdRan][..], Severity::Error),
+        (&[ClosedWhile::CmdWaited], Severity::Warning),
+        (&[ClosedWhile::CmdWaited, ClosedWhile::CmdRan], Severity::Error),
+    ] {
+        let connection = |(port, closed): (u16, &ClosedWhile)| DirectConnection {
             program: "an unknown program".into(),
-            to: "127.0.0.1:3000".parse().unwrap(),
-            closed: Some(closed),
+            to: ([127, 0, 0, 1], port).into(),
+            closed: Some(*closed),
             ..DirectConnection::default()
         };
-        let in_scope = |origin: &str| origin == "http://127.0.0.1:3000";
-        let rules = BypassRules { may_match_origin: &in_scope, no_proxy: &[], map: &[] };
-        let bypasses = Bypasses::find(&[connection], &rules);
+        let connections: Vec<_> = (3000..).zip(closed).map(connection).collect();
+        let in_scope = |origin: &str| origin.starts_with("http://127.0.0.1:300");
+        let hosts = ScopeHosts::default();
+        let rules = BypassRules { may_match_origin: &in_scope, hosts: &hosts, no_proxy: &[], map: &[] };
+        let bypasses = Bypasses::find(&connections, &rules);
         let mut verdict = verdict(7, &[]);
         advise(&mut verdict, &Evidence { bypasses, severity: Some(Severity::Error), ..evidence("go run .") });
-        assert_eq!(verdict.findings[0].severity, expected, "{closed:?}");
+        let [finding] = &verdict.findings[..] else { panic!("{:?}", verdict.findings) };
+        assert_eq!(finding.severity, expected, "{closed:?}");
+        assert_eq!(
+            finding.text.contains("most likely of another program"),
+            expected == Severity::Warning,
+            "{finding:?}"
+        );
     }
+}
+
+#[test]
+fn connections_are_sampled_if_a_program_was_seen() {
+    let observed = |programs| {
+        let observation = Evidence { programs, ..evidence("true") }.observation();
+        (observation.sampled, observation.ended_too_soon)
+    };
+    assert_eq!(observed(ran(&["true"])), (true, false));
+    assert_eq!(observed(ran(&[])), (false, true));
+    assert_eq!(observed(None), (false, false), "a system that does not show programs");
 }

@@ -1,5 +1,6 @@
 //! The settings of a recording.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -54,6 +55,12 @@ impl RecordPlan {
     #[must_use]
     pub fn may_include_origin(&self, origin: &str) -> bool {
         harproxy_matching::may_include_origin(&self.scope, origin, |origin| self.is_named(origin))
+    }
+
+    /// Returns the hosts that the scope names, IPv6 addresses without brackets.
+    #[must_use]
+    pub fn named_hosts(&self) -> BTreeSet<String> {
+        self.scope.named_hosts().into_iter().chain(self.named.iter().map(|named| named.host().to_owned())).collect()
     }
 
     fn is_named(&self, origin: &str) -> bool {

@@ -10,6 +10,7 @@ mod verdict;
 pub use crate::source::fixture::{Clock, FixtureOptions, LONGEST_REQUEST, Latency, MissAnswer, OnMiss};
 pub use reload::{ChangeKind, FixtureChange, Reloader};
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -223,6 +224,12 @@ impl Replayer {
     #[must_use]
     pub fn may_match_origin(&self, origin: &str) -> bool {
         self.routes.load().fixtures.matcher.may_match_origin(origin)
+    }
+
+    /// Returns the hosts that the scope and the entries name, IPv6 addresses without brackets.
+    #[must_use]
+    pub fn named_hosts(&self) -> BTreeSet<String> {
+        self.routes.load().fixtures.matcher.named_hosts()
     }
 
     /// Returns the earliest `startedDateTime` among the first entries of the fixtures, as RFC 3339.

@@ -68,8 +68,11 @@ pub fn listed<T: AsRef<str>>(items: &[T], max: usize) -> String {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ConnectionObservation {
-    /// True if connections were sampled; false on systems on which they cannot be observed.
+    /// True if connections were sampled. False if CMD ended too soon, and on systems on which they cannot be observed.
     pub sampled: bool,
+    /// True if CMD ended before a program could be observed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ended_too_soon: bool,
     /// Connections past the proxy that are no bypass, such as those to a database.
     pub other_connections: Vec<ObservedConnection>,
 }
@@ -88,6 +91,7 @@ impl ConnectionObservation {
     /// Adds the observation of another run.
     pub fn extend(&mut self, other: &ConnectionObservation) {
         self.sampled &= other.sampled;
+        self.ended_too_soon |= other.ended_too_soon;
         for connection in &other.other_connections {
             if !self.other_connections.contains(connection) {
                 self.other_connections.push(connection.clone());

@@ -135,13 +135,26 @@ pub struct Finding {
     /// The ids of the requests with this finding, up to 1,000.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requests: Vec<u64>,
+    /// True for a refused certificate whose client has no name.
+    #[serde(skip)]
+    pub is_of_unnamed_client: bool,
 }
 
 impl Finding {
     /// Creates a finding that occurred once, without a location and a hint.
     pub fn new(check: CheckId, severity: Severity, text: impl Into<String>) -> Self {
         let (at, near, requests) = Default::default();
-        Finding { check, severity, at, text: text.into(), hint: None, near, times: 1, requests }
+        Finding {
+            check,
+            severity,
+            at,
+            text: text.into(),
+            hint: None,
+            near,
+            times: 1,
+            requests,
+            is_of_unnamed_client: false,
+        }
     }
 
     #[must_use]

@@ -30,13 +30,13 @@ pub const CHROMIUM_HINT: &str = "Chromium does not read the variables for the CA
 ///   browser's alert is reported only if the browser did not accept the certificate after it.
 #[derive(Debug, Default)]
 pub struct Handshakes {
-    refused: IndexMap<Endpoints, Refusals>,
+    refused: IndexMap<HostClient, Refusals>,
     /// The end of the last connection that each client used.
-    accepted: HashMap<Endpoints, Instant>,
+    accepted: HashMap<HostClient, Instant>,
 }
 
 /// A host and the `User-Agent` of the CONNECT to it.
-type Endpoints = (String, Option<String>);
+type HostClient = (String, Option<String>);
 
 #[derive(Debug, Default)]
 struct Refusals {
@@ -71,17 +71,17 @@ impl Handshakes {
 
     /// Returns a finding for each client and cause, in order of first appearance.
     pub fn findings(&self) -> impl Iterator<Item = Finding> {
-        let mut causes: IndexMap<Cause<'_>, (Vec<&str>, u64)> = IndexMap::new();
-        for (endpoints @ (host, client), refusals) in &self.refused {
+        let mut causes: IndexMap<RefusalCause<'_>, (Vec<&str>, u64)> = IndexMap::new();
+        for (host_client @ (host, client), refusals) in &self.refused {
             for count in [&refusals.alerts, &refusals.others].into_iter().flatten() {
                 let is_alert = refusals.alerts.as_ref().is_some_and(|alerts| std::ptr::eq(alerts, count));
-                if self.is_harmless(endpoints, is_alert, count.last_started) {
+                if self.is_harmless(host_client, is_alert, count.last_started) {
                     continue;
                 }
-                let cause = Cause {
+                let cause = RefusalCause {
                     client: client.as_deref().and_then(product),
                     reason: &count.reason,
-                    trust: self.trust(endpoints),
+                    trust: self.trust(host_client),
                 };
                 let (hosts, times) = causes.entry(cause).or_default();
                 hosts.extend((hosts.last() != Some(&host.as_str())).then_some(host.as_str()));
@@ -91,7 +91,7 @@ impl Handshakes {
         causes.into_iter().map(|(cause, (hosts, times))| Finding { times, ..cause.finding(&hosts) })
     }
 
-    fn is_harmless(&self, (host, client): &Endpoints, is_alert: bool, started: Instant) -> bool {
+    fn is_harmless(&self, (host, client): &HostClient, is_alert: bool, started: Instant) -> bool {
         let is_browser = client.as_ref().is_some_and(|client| client.starts_with("Mozilla/5.0"));
         self.accepted.iter().any(|((other, accepting), ended)| {
             let is_exception = is_browser && accepting == client;
@@ -100,7 +100,7 @@ impl Handshakes {
     }
 
     /// Returns the trust that other connections show.
-    fn trust(&self, (host, client): &Endpoints) -> Trust {
+    fn trust(&self, (host, client): &HostClient) -> Trust {
         let clients: HashSet<_> = self.accepted.keys().map(|(_, client)| client).collect();
         match self.accepted.keys().any(|(other, _)| other == host) {
             true => Trust::OfOthers,
@@ -123,7 +123,7 @@ enum Trust {
 
 /// The cause of refusals. Those with the same cause are one finding.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Cause<'a> {
+struct RefusalCause<'a> {
     client: Option<&'a str>,
     reason: &'a str,
     trust: Trust,
@@ -141,7 +141,7 @@ fn product(user_agent: &str) -> Option<&str> {
     (name.len() <= MAX_NAME && name.chars().all(is_plain)).then_some(name)
 }
 
-impl Cause<'_> {
+impl RefusalCause<'_> {
     fn finding(&self, hosts: &[&str]) -> Finding {
         let (client, certificates) =
             (self.client.unwrap_or("a client"), if hosts.len() == 1 { "certificate" } else { "certificates" });
@@ -179,7 +179,9 @@ impl Cause<'_> {
                 point,
             ),
         };
-        Finding::new(CheckId::TLS_REFUSED, Severity::Warning, format!("{refused}\n{why}")).with_hint(hint)
+        let finding =
+            Finding::new(CheckId::TLS_REFUSED, Severity::Warning, format!("{refused}\n{why}")).with_hint(hint);
+        Finding { is_of_unnamed_client: self.client.is_none(), ..finding }
     }
 }
 
@@ -287,6 +289,12 @@ mod tests {
         let finding = Timeline::new().alert("a.test", CHROME).alert("b.test", CHROME).accept("c.test", CURL).only();
         assert!(finding.text.starts_with("Chromium refused the certificates"), "{}", finding.text);
         assert!(finding.hint.unwrap().starts_with(CHROMIUM_HINT));
+    }
+
+    #[test]
+    fn client_without_a_name_is_marked() {
+        assert!(Timeline::new().alert("a.test", None).only().is_of_unnamed_client);
+        assert!(!Timeline::new().alert("a.test", CURL).only().is_of_unnamed_client);
     }
 
     #[test]

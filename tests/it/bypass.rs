@@ -1,7 +1,7 @@
 //! The diagnosis of a run without requests names the runtime and the change that makes it use the proxy. Connections
 //! past the proxy are found.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use crate::cli::{CURL, CliSandbox};
 use crate::support::raw::RawOrigin;
@@ -145,8 +145,6 @@ fn short_connection_past_the_proxy_fails_replay_and_warns_in_record() {
     let stage = CliSandbox::new();
     stage.record(&["-o", "hars/a.har"], CURL).expect(0);
     for past in [&curl as &dyn Fn(SocketAddr) -> String, &python] {
-        // Each run has an origin of its own, at an address that no other test uses: connections from before a run weaken
-        // the evidence.
         let run = |command: &dyn Fn(&[&str], &[&str]) -> Output, file: &[&str]| {
             let origin = RawOrigin::answering_at([127, 0, 7, 7].into(), ANSWER);
             let script = format!("curl -sS https://api.test/api/json; {}", past(origin.addr));
@@ -160,6 +158,131 @@ fn short_connection_past_the_proxy_fails_replay_and_warns_in_record() {
         let replayed = replayed.expect(1).says("✗ bypass").says(&named);
         assert!(!replayed.stderr.contains("no connection past the proxy"), "{}", replayed.stderr);
     }
+}
+
+/// A client that reads one response and ends, without an interpreter to start.
+#[cfg(target_os = "linux")]
+const NATIVE_CLIENT: &str = r#"
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+int main(int count, char **words) {
+    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(atoi(words[2])) };
+    char answer[4096];
+    int origin = socket(AF_INET, SOCK_STREAM, 0);
+    inet_pton(AF_INET, words[1], &to.sin_addr);
+    if (connect(origin, (struct sockaddr *)&to, sizeof to)) return 1;
+    const char *request = "GET /users HTTP/1.1\r\n\r\n";
+    write(origin, request, strlen(request));
+    while (read(origin, answer, sizeof answer) > 0) {}
+    return 0;
+}
+"#;
+
+/// The command of a fast client: native if there is a compiler, else a shell.
+#[cfg(target_os = "linux")]
+fn fast_client(stage: &CliSandbox, to: SocketAddr) -> String {
+    stage.sandbox.write("direct.c", NATIVE_CLIENT);
+    let mut compiler = std::process::Command::new("cc");
+    compiler.args(["-w", "-o", "direct", "direct.c"]).current_dir(stage.sandbox.path());
+    let (ip, port) = (to.ip(), to.port());
+    match compiler.status() {
+        Ok(status) if status.success() => format!("./direct {ip} {port}"),
+        _ => format!(
+            "bash -c 'exec 3<>/dev/tcp/{ip}/{port}; printf \"GET /users HTTP/1.1\\r\\n\\r\\n\" >&3; read -r line <&3'"
+        ),
+    }
+}
+
+/// A fast client at the beginning of CMD, or at its end. A retry finds the closed connections of the first run.
+#[cfg(target_os = "linux")]
+#[test]
+fn fast_connection_at_the_edge_of_cmd_fails_replay_in_a_retry_too() {
+    const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi";
+    let stage = CliSandbox::new();
+    stage.record(&["-o", "hars/a.har"], CURL).expect(0);
+    let origin = RawOrigin::answering_at([127, 0, 7, 7].into(), ANSWER);
+    let (direct, proxied) = (fast_client(&stage, origin.addr), "curl -sS https://api.test/api/json");
+    let glob = format!("http://{}/**", origin.addr);
+    for script in [format!("{direct}; {proxied}"), format!("{proxied}; {direct}")] {
+        for run in ["first", "second"] {
+            let options = ["hars/a.har", "-g", "https://api.test/**", "-g", &glob];
+            let output = stage.replay(&options, &["sh", "-c", &script]);
+            assert_eq!(output.status, 1, "{script}, {run} run:\n{}", output.stderr);
+            output.says("✗ bypass").says(&format!("connected to {} without the proxy", origin.addr));
+        }
+    }
+}
+
+/// The connection is to an address in scope, and CMD waits from before it began until after it closed.
+#[cfg(target_os = "linux")]
+#[test]
+fn connection_of_another_program_while_cmd_waits_is_a_warning() {
+    let (stage, [origin, other]) = (CliSandbox::new(), [(); 2].map(|()| RawOrigin::silent()));
+    stage.record(&["-o", "hars/a.har"], CURL).expect(0);
+    let fifos = ["started", "ended"].map(|name| stage.sandbox.join(name));
+    assert!(std::process::Command::new("mkfifo").args(&fifos).status().unwrap().success());
+    let glob = format!("http://{}/**", origin.addr);
+    let script = "curl -sS https://api.test/api/json; echo >started; read -r line <ended";
+    let mut command = stage.sandbox.command([
+        "replay",
+        "hars/a.har",
+        "-g",
+        "https://api.test/**",
+        "-g",
+        &glob,
+        "--",
+        "sh",
+        "-c",
+        script,
+    ]);
+    let running = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+
+    std::fs::read(&fifos[0]).unwrap();
+    // The clients give up after a second.
+    for to in [origin.addr, other.addr] {
+        let mut client = std::process::Command::new("curl");
+        let url = format!("http://{to}/");
+        assert_eq!(client.args(["-s", "-m", "1", "--noproxy", "*", &url]).status().unwrap().code(), Some(28));
+    }
+    std::fs::write(&fifos[1], "\n").unwrap();
+
+    let output = finish(running.wait_with_output().unwrap()).expect(0).says("! bypass");
+    output.says(&format!("an unknown program connected to {} without the proxy", origin.addr)).says("another program");
+}
+
+/// Returns a name of this machine other than `localhost`, if its hosts file has one.
+#[cfg(target_os = "linux")]
+fn name_of_this_machine() -> Option<(String, SocketAddr)> {
+    let hosts = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
+    let lines = hosts.lines().map(|line| line.split('#').next().unwrap_or_default().split_whitespace());
+    let names = lines.filter_map(|mut words| Some((words.next()?.parse::<Ipv4Addr>().ok()?, words.next_back()?)));
+    let mut own = names.filter(|(ip, name)| ip.is_loopback() && !name.contains("localhost"));
+    own.next().map(|(ip, name)| (name.to_owned(), (ip, 0).into()))
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn connection_to_a_name_or_to_any_port_in_scope_is_a_bypass() {
+    let (stage, silent) = (CliSandbox::new(), RawOrigin::silent());
+    stage.record(&["-o", "hars/a.har"], CURL).expect(0);
+    let port = silent.addr.port();
+    let run = |glob: &str, past: &str| {
+        let script = format!("curl -sS https://api.test/api/json; curl -s -m 1 --noproxy '*' {past}; true");
+        stage.replay(&["hars/a.har", "-g", "https://api.test/**", "-g", glob], &["sh", "-c", &script])
+    };
+    let any_port = run("http://localhost:*/**", &format!("http://localhost:{port}/")).expect(1).says("✗ bypass");
+    any_port.says(&format!("curl connected to 127.0.0.1:{port} without the proxy"));
+    run("http://localhost:*/users/**", &format!("http://localhost:{port}/")).expect(1).says("✗ bypass");
+
+    // Without such a name, the tests of `bypass` cover names alone.
+    let Some((name, at)) = name_of_this_machine() else { return };
+    let named = RawOrigin::silent_at(at.ip());
+    let port = named.addr.port();
+    let output = run(&format!("http://{name}:{port}/**"), &format!("http://{name}:{port}/")).expect(1);
+    output.says("✗ bypass").says(&format!("curl connected to {} without the proxy", named.addr));
+    run(&format!("http://{name}:1/**"), &format!("http://{name}:{port}/")).expect(0);
 }
 
 #[cfg(target_os = "linux")]

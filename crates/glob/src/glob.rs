@@ -32,6 +32,10 @@ impl UrlGlob {
         Ok(UrlGlob(tokens))
     }
 
+    pub(super) fn tokens(&self) -> &[Token] {
+        &self.0
+    }
+
     /// Returns true if the glob matches the whole URL, and its first `literal` bytes without a wildcard.
     pub(super) fn matches(&self, url: &str, literal: usize) -> bool {
         Walk::over(url, &self.0, literal).1[url.len()]

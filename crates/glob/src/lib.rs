@@ -18,6 +18,7 @@
 mod bind;
 mod domain;
 mod glob;
+mod named;
 mod resolve;
 mod token;
 

@@ -1,7 +1,7 @@
 //! The matcher: the fixtures of a run with their index, and the state of their sessions.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -18,7 +18,7 @@ use super::{EntryRef, Error, Options};
 use harproxy_glob::Globs;
 use harproxy_har::{EntryHead, Fixture};
 use harproxy_http::NormalUrl;
-use harproxy_http::url::normal;
+use harproxy_http::url::{Parts, normal};
 
 /// The fixtures of a run, indexed, and the position of each session in its sequences.
 ///
@@ -96,6 +96,14 @@ impl Matcher {
     #[must_use]
     pub fn may_match_origin(&self, origin: &str) -> bool {
         self.scope.may_accept_origin(origin, &self.form)
+    }
+
+    /// Returns the hosts that the scope and the entries name, IPv6 addresses without brackets.
+    #[must_use]
+    pub fn named_hosts(&self) -> BTreeSet<String> {
+        let origins = self.index.origins.keys();
+        let entries = origins.map(|origin| Parts::of(origin).host().trim_matches(['[', ']']).to_owned());
+        self.scope.named_hosts().chain(entries).collect()
     }
 
     /// Returns false if no URL of this host, or of a host below it as a domain, is in scope.

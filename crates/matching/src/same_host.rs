@@ -153,6 +153,12 @@ impl OriginPattern {
         Ok(OriginPattern { origin: parts.origin.to_owned(), any_port })
     }
 
+    /// Returns the host, an IPv6 address without brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        Parts::of(&self.origin).host().trim_matches(['[', ']'])
+    }
+
     /// Returns an origin that the pattern matches.
     fn example(&self) -> String {
         if self.any_port { format!("{}:65535", self.origin) } else { self.origin.clone() }

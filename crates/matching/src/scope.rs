@@ -122,6 +122,11 @@ impl Scope {
             || hosts.possible_equals(origin).iter().any(|other| accepts(other))
     }
 
+    /// Returns the hosts that globs name, IPv6 addresses without brackets.
+    pub(super) fn named_hosts(&self) -> impl Iterator<Item = String> {
+        self.globs.iter().flat_map(Globs::named_hosts)
+    }
+
     /// Returns false if no URL of this host, or of a host below it as a domain, is in scope.
     pub(super) fn may_accept_domain(&self, domain: &str, form: &KeyForm) -> bool {
         let origins = self.origins.iter().map(|origin| &**origin);

@@ -12,8 +12,8 @@ use crate::cli::args::diagnose::DoctorArgs;
 use crate::cli::plan::{RunPlan, upstream_plan};
 use crate::cli::run::{About, End, Run};
 use crate::cli::ui::{self, Ui};
-use crate::diagnose::Program;
 use crate::diagnose::doctor::{Diagnosis, Doctor};
+use crate::diagnose::{Program, ScopeHosts};
 use crate::verdict::{RunMode, Severity, exit};
 use harproxy_proxy::upstream::UpstreamPlan;
 use harproxy_tls::authority::Authority;
@@ -31,6 +31,7 @@ pub async fn run(args: DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
         task: String::new(),
         may_match: &everything,
         may_match_origin: &everything,
+        hosts: ScopeHosts::default(),
         recorded_at: None,
         bypass_severity: Severity::Warning,
     };

@@ -18,6 +18,7 @@ use crate::cli::reports::Recorded;
 use crate::cli::run::{About, End, Run};
 use crate::cli::summary;
 use crate::cli::ui::Ui;
+use crate::diagnose::ScopeHosts;
 use crate::record::RecordingResult;
 use crate::replay::{Reloader, Replayer};
 use crate::verdict::request::{EntryChange, RecordedEntry};
@@ -44,6 +45,7 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
         task: format!("replaying {}", names.join(", ")),
         may_match: &may_match,
         may_match_origin: &may_match_origin,
+        hosts: ScopeHosts::new(replayer.named_hosts()),
         recorded_at: replayer.recorded_at(),
         bypass_severity: replayer.severity(&CheckId::BYPASS),
     };

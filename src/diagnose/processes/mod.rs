@@ -5,9 +5,13 @@
 //! platforms [`ProcessReport::programs`] is `None`. Arguments of programs and values of variables are never stored.
 
 #[cfg(target_os = "linux")]
+mod activity;
+#[cfg(target_os = "linux")]
 mod closed;
 #[cfg(target_os = "linux")]
 mod environment;
+#[cfg(target_os = "linux")]
+mod pause;
 #[cfg(target_os = "linux")]
 mod tables;
 #[cfg(target_os = "linux")]
@@ -16,41 +20,21 @@ mod tree;
 mod version;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
-#[cfg(not(target_os = "linux"))]
-use std::sync::mpsc::Receiver;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
-#[cfg(target_os = "linux")]
-use std::time::Duration;
 
 use serde::Serialize;
 
 #[cfg(target_os = "linux")]
-use tree::watch;
+use tree::{begin, watch};
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct WatchPlan {
     /// The proxy's URL in CMD's variables.
     pub proxy: String,
     /// Addresses on which harproxy listens.
     pub own_addresses: Vec<SocketAddr>,
 }
-
-/// Polling rate. The interval grows while nothing changes.
-#[cfg(target_os = "linux")]
-#[derive(Clone, Copy, Debug)]
-struct PollRate {
-    /// Interval at the start and after a change.
-    first: Duration,
-    longest: Duration,
-    /// Minimum ratio of the interval to the duration of a poll. It limits the share of a processor that polling takes.
-    cost_ratio: u32,
-}
-
-/// The rate catches connections of a few milliseconds, and takes at most a fifth of a processor.
-#[cfg(target_os = "linux")]
-const POLL_RATE: PollRate =
-    PollRate { first: Duration::from_millis(1), longest: Duration::from_millis(4), cost_ratio: 4 };
 
 /// A program that ran as CMD or below it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -71,17 +55,17 @@ pub struct DirectConnection {
     pub udp: bool,
     /// True if a program of CMD listens at the remote address.
     pub own: bool,
-    /// The evidence of a connection that is known only because the kernel remembers that it closed.
-    pub closed: Option<ClosedEvidence>,
+    /// How a connection closed that is known only because the kernel remembers it.
+    pub closed: Option<ClosedWhile>,
 }
 
-/// The evidence that a closed connection was CMD's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ClosedEvidence {
-    /// Nothing else used the address.
-    Exclusive,
-    /// There were connections to the address before CMD began.
-    Shared,
+/// The state of CMD's programs when a connection closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ClosedWhile {
+    /// They waited, so the connection is most likely of another program.
+    CmdWaited,
+    /// At least one may have run, so the connection may be its.
+    CmdRan,
 }
 
 impl Default for DirectConnection {
@@ -104,29 +88,48 @@ pub struct ProcessReport {
 /// A running watch. It ends when it is dropped.
 #[derive(Debug)]
 pub struct ProcessWatch {
-    stop: Sender<()>,
+    cmd: Sender<(u32, WatchPlan)>,
+    ready: Receiver<()>,
     thread: Option<JoinHandle<ProcessReport>>,
 }
 
 impl ProcessWatch {
-    /// Starts to watch the process `pid` and its descendants. The report stays empty if no thread can be started.
+    /// Begins to watch before CMD is started. With `remembers_closed`, connections that close unseen are reported too,
+    /// which costs two reads of the kernel's tables. The report stays empty if no thread can be started.
     #[must_use]
-    pub fn start(pid: u32, plan: WatchPlan) -> Self {
-        let (stop, stopped) = channel();
-        let thread = thread::Builder::new().name("processes".into());
-        ProcessWatch { stop, thread: thread.spawn(move || watch(pid, &plan, &stopped)).ok() }
+    pub fn begin(remembers_closed: bool) -> Self {
+        let ((cmd, started), (tell, ready)) = (channel(), channel());
+        let thread = thread::Builder::new().name("processes".into()).spawn(move || {
+            let tree = begin(remembers_closed);
+            drop(tell);
+            started.recv().map_or_else(|_| ProcessReport::default(), |(pid, plan)| watch(tree, pid, plan, &started))
+        });
+        ProcessWatch { cmd, ready, thread: thread.ok() }
+    }
+
+    /// Waits until CMD may be started. Blocks for at most the rest of a read of the kernel's tables.
+    pub fn wait_until_ready(&self) {
+        let _ = self.ready.recv();
+    }
+
+    /// Follows the process `pid` and its descendants.
+    pub fn follow(&self, pid: u32, plan: WatchPlan) {
+        let _ = self.cmd.send((pid, plan));
     }
 
     /// Ends the watch. Blocks for the duration of one poll.
     #[must_use]
     pub fn finish(self) -> ProcessReport {
-        drop(self.stop);
+        drop(self.cmd);
         self.thread.and_then(|thread| thread.join().ok()).unwrap_or_default()
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn watch(_: u32, _: &WatchPlan, _: &Receiver<()>) -> ProcessReport {
+fn begin(_: bool) {}
+
+#[cfg(not(target_os = "linux"))]
+fn watch((): (), _: u32, _: WatchPlan, _: &Receiver<(u32, WatchPlan)>) -> ProcessReport {
     ProcessReport::default()
 }
 

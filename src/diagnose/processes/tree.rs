@@ -1,6 +1,6 @@
 //! The tree of CMD's processes on Linux, read from `/proc`: programs, sockets and environments.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -8,12 +8,16 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use indexmap::{IndexMap, IndexSet};
+use nix::time::{ClockId, clock_getcpuclockid};
+use nix::unistd::Pid;
 use procfs::process::{FDTarget, Process};
 
-use super::closed::{ClosedConnection, ClosedConnections};
+use super::activity::Activity;
+use super::closed::ClosedConnections;
 use super::environment::is_cleared;
+use super::pause::Pause;
 use super::tables::{self, SocketKind};
-use super::{DirectConnection, POLL_RATE, PollRate, ProcessReport, Program, WatchPlan, is_this_machine, version};
+use super::{ClosedWhile, DirectConnection, ProcessReport, Program, WatchPlan, is_this_machine, version};
 
 /// Maximum number of programs, and of connections, in a report.
 const MAX_REPORTED: usize = 500;
@@ -23,7 +27,8 @@ const UNKNOWN_PROGRAM: &str = "an unknown program";
 /// A tree of processes and its history.
 ///
 /// The kernel's connection tables are expensive to read, so they are read only after a process has opened a new socket.
-struct ProcessTree {
+#[derive(Default)]
+pub(super) struct ProcessTree {
     plan: WatchPlan,
     /// Memory layout of harproxy itself, to recognise forked children before their exec.
     own: Option<(u64, u64)>,
@@ -42,7 +47,8 @@ struct ProcessTree {
     short_lived: IndexSet<String>,
     /// Connected UDP sockets that are not reported yet.
     probes: HashMap<u64, UdpProbe>,
-    closed: ClosedConnections,
+    /// Connections that close unseen, and the times at which they may be CMD's.
+    closed: Option<(ClosedConnections, Activity)>,
 }
 
 /// A connected UDP socket. A program that only asks the kernel for a route to an address closes it at once, so it is
@@ -62,6 +68,8 @@ struct KnownProcess {
     comm: String,
     name: String,
     network: Option<OsString>,
+    /// The processor time that it had used at the last poll. It grows whenever the process runs.
+    used: Option<Duration>,
 }
 
 /// A socket whose remote address is not known.
@@ -76,71 +84,75 @@ struct PendingSocket {
 
 const MAX_TRIES: u32 = 8;
 
+/// Returns a tree without processes, which knows the connections from before CMD.
+pub(super) fn begin(remembers_closed: bool) -> ProcessTree {
+    let closed = remembers_closed.then(ClosedConnections::begin).flatten();
+    ProcessTree { closed: closed.map(|closed| (closed, Activity::begin(Instant::now()))), ..ProcessTree::default() }
+}
+
 /// Watches a process and its descendants until `stopped` reports the end of the watch.
-pub(super) fn watch(pid: u32, plan: &WatchPlan, stopped: &Receiver<()>) -> ProcessReport {
-    let mut tree = ProcessTree::new(pid, plan);
-    let (mut interval, mut cost) = (POLL_RATE.first, FIRST_COST);
+pub(super) fn watch(
+    mut tree: ProcessTree,
+    pid: u32,
+    plan: WatchPlan,
+    stopped: &Receiver<(u32, WatchPlan)>,
+) -> ProcessReport {
+    tree.follow(pid, plan);
+    let mut pause = Pause::default();
     loop {
         let started = Instant::now();
         let has_changed = tree.poll();
-        cost = next_cost(cost, started.elapsed());
-        interval = POLL_RATE.next_interval(interval, cost, has_changed);
-        if stopped.recv_timeout(interval) != Err(RecvTimeoutError::Timeout) {
+        let interval = pause.after_poll(started.elapsed(), has_changed);
+        if !matches!(stopped.recv_timeout(interval), Err(RecvTimeoutError::Timeout)) {
             return tree.into_report();
         }
     }
 }
 
-/// The estimated duration of the first poll.
-const FIRST_COST: Duration = Duration::from_micros(500);
-
-/// Returns the estimated duration of a poll. On a busy machine a single poll can take long, so the estimate at most
-/// doubles each time.
-fn next_cost(last: Duration, took: Duration) -> Duration {
-    took.clamp(Duration::from_micros(1), last * 2)
-}
-
-impl PollRate {
-    fn next_interval(self, last: Duration, cost: Duration, has_changed: bool) -> Duration {
-        let interval = if has_changed { self.first } else { (last * 3 / 2).min(self.longest) };
-        interval.max((cost * self.cost_ratio).min(self.longest * 5))
-    }
-}
-
 impl ProcessTree {
-    fn new(pid: u32, plan: &WatchPlan) -> Self {
-        let mut tree = ProcessTree {
-            plan: plan.clone(),
-            own: Process::myself().ok().and_then(|own| memory_layout(&own)),
-            alive: HashMap::new(),
-            programs: IndexMap::new(),
-            connections: IndexSet::new(),
-            sockets: HashSet::new(),
-            pending: HashMap::new(),
-            listening: HashSet::new(),
-            short_lived: IndexSet::new(),
-            probes: HashMap::new(),
-            closed: ClosedConnections::begin(),
-        };
+    fn follow(&mut self, pid: u32, plan: WatchPlan) {
+        self.plan = plan;
+        self.own = Process::myself().ok().and_then(|own| memory_layout(&own));
         if let Ok(pid) = i32::try_from(pid) {
-            tree.add(pid);
+            self.add(pid);
         }
-        tree
     }
 
     /// Reads the state of all processes. Returns whether something changed.
     fn poll(&mut self) -> bool {
         let changed = self.update_processes();
+        self.note_activity(changed);
         let open = self.find_sockets();
         self.resolve_sockets(&open);
         self.confirm_probes(&open);
         changed || !self.pending.is_empty()
     }
 
+    /// Notes whether a program ran since the last poll. `has_changed`: a process began, ended or changed its program.
+    fn note_activity(&mut self, has_changed: bool) {
+        let Some((_, activity)) = &mut self.closed else { return };
+        let mut has_run = has_changed;
+        for known in self.alive.values_mut() {
+            let used = processor_time(known.process.pid());
+            has_run |= used.is_none() || used != known.used;
+            known.used = used;
+        }
+        activity.add_poll(Instant::now(), has_run);
+    }
+
     fn into_report(mut self) -> ProcessReport {
-        for ClosedConnection { server, evidence, .. } in self.closed.finish() {
-            let (program, closed) = (UNKNOWN_PROGRAM.to_owned(), Some(evidence));
-            self.record_connection(DirectConnection { program, to: server, closed, ..DirectConnection::default() });
+        if let Some((closed, activity)) = self.closed.take() {
+            let mut servers = BTreeMap::new();
+            for closed in closed.finish() {
+                let has_run = closed.at.is_none_or(|at| activity.has_run_at(at));
+                let while_cmd = if has_run { ClosedWhile::CmdRan } else { ClosedWhile::CmdWaited };
+                let known = servers.entry(closed.server).or_insert(while_cmd);
+                *known = while_cmd.max(*known);
+            }
+            for (to, while_cmd) in servers {
+                let (program, closed) = (UNKNOWN_PROGRAM.to_owned(), Some(while_cmd));
+                self.record_connection(DirectConnection { program, to, closed, ..DirectConnection::default() });
+            }
         }
         ProcessReport {
             programs: Some(self.programs.into_values().collect()),
@@ -149,26 +161,28 @@ impl ProcessTree {
         }
     }
 
-    /// Removes ended processes and adds new ones. A process stays known after its parent has ended.
+    /// Removes ended processes and adds new ones. A process stays known after its parent has ended. Returns whether a
+    /// process began, ended or changed its program.
     fn update_processes(&mut self) -> bool {
-        let mut new = false;
+        let mut has_changed = false;
         let mut pids: Vec<i32> = self.alive.keys().copied().collect();
         while let Some(pid) = pids.pop() {
             match self.alive[&pid].process.stat() {
-                Ok(stat) if stat.state != 'Z' => new |= self.identify(pid, stat.comm),
+                Ok(stat) if stat.state != 'Z' => has_changed |= self.identify(pid, stat.comm),
                 _ => {
                     self.alive.remove(&pid);
+                    has_changed = true;
                     continue;
                 }
             }
             for child in self.children(pid) {
                 if !self.alive.contains_key(&child) && self.add(child) {
                     pids.push(child);
-                    new = true;
+                    has_changed = true;
                 }
             }
         }
-        new
+        has_changed
     }
 
     fn children(&self, pid: i32) -> Vec<i32> {
@@ -180,7 +194,7 @@ impl ProcessTree {
     fn add(&mut self, pid: i32) -> bool {
         let Ok(process) = Process::new(pid) else { return false };
         let network = std::fs::read_link(format!("/proc/{pid}/ns/net")).ok().map(Into::into);
-        self.alive.insert(pid, KnownProcess { process, comm: String::new(), name: String::new(), network });
+        self.alive.insert(pid, KnownProcess { process, comm: String::new(), name: String::new(), network, used: None });
         true
     }
 
@@ -244,11 +258,7 @@ impl ProcessTree {
         let mut ports = HashSet::new();
         for (network, kind) in &wanted {
             let Some(known) = self.alive.values().find(|known| known.network == *network) else { continue };
-            let rows = tables::read(&known.process, *kind);
-            if !kind.is_udp() {
-                self.closed.find_foreign(&rows, &self.sockets);
-            }
-            for line in rows.into_iter().filter(|row| row.inode != 0) {
+            for line in tables::read(&known.process, *kind).into_iter().filter(|row| row.inode != 0) {
                 if line.listens {
                     ports.insert(line.local.port());
                 }
@@ -319,6 +329,11 @@ impl ProcessTree {
     }
 }
 
+/// Returns the processor time that all threads of a process have used; `None` if it has ended.
+fn processor_time(pid: i32) -> Option<Duration> {
+    clock_getcpuclockid(Pid::from_raw(pid)).and_then(ClockId::now).ok().map(Duration::from)
+}
+
 /// Returns true if a listener at `addr` accepts connections to `to`.
 fn accepts(addr: &SocketAddr, to: SocketAddr) -> bool {
     addr.port() == to.port() && (addr.ip() == to.ip() || addr.ip().is_unspecified())
@@ -375,35 +390,17 @@ mod tests {
 
     const PROXY: &str = "http://127.0.0.1:8899";
 
-    fn plan() -> WatchPlan {
-        WatchPlan { proxy: PROXY.to_owned(), own_addresses: Vec::new() }
-    }
-
-    #[test]
-    fn interval_grows_without_changes_and_limits_the_cost() {
-        let ms = Duration::from_millis;
-        let rate = PollRate { first: ms(5), longest: ms(100), cost_ratio: 20 };
-        let mut interval = rate.first;
-        let mut all = Vec::new();
-        for _ in 0..12 {
-            interval = rate.next_interval(interval, Duration::ZERO, false);
-            all.push(interval);
-        }
-        assert!(all.is_sorted() && all[0] < ms(10), "{all:?}");
-        assert_eq!(all[11], ms(100));
-        assert_eq!(rate.next_interval(interval, Duration::ZERO, true), ms(5));
-        assert_eq!(rate.next_interval(interval, ms(20), true), ms(400));
-        assert_eq!(rate.next_interval(interval, ms(100), true), ms(500));
-        let once = next_cost(FIRST_COST, ms(50));
-        assert_eq!(rate.next_interval(interval, once, true), ms(20), "one slow poll changes the estimate little");
+    fn follow(pid: u32) -> ProcessTree {
+        let mut tree = ProcessTree::default();
+        tree.follow(pid, WatchPlan { proxy: PROXY.to_owned(), own_addresses: Vec::new() });
+        tree
     }
 
     #[test]
     fn starting_program_is_not_cleared() {
-        let plan = plan();
         for _ in 0..200 {
             let mut child = std::process::Command::new("env").arg("true").env("HTTPS_PROXY", PROXY).spawn().unwrap();
-            let mut tree = ProcessTree::new(child.id(), &plan);
+            let mut tree = follow(child.id());
             while child.try_wait().unwrap().is_none() {
                 tree.poll();
             }
@@ -425,7 +422,6 @@ mod tests {
 
     #[test]
     fn child_before_exec_is_ignored() {
-        let plan = plan();
         let program = std::env::current_exe().unwrap();
         let mut child = std::process::Command::new(&program)
             .args(["--exact", "diagnose::processes::tree::tests::wait_for_end_of_input"])
@@ -434,7 +430,7 @@ mod tests {
             .stdout(std::process::Stdio::null())
             .spawn()
             .unwrap();
-        let (mut own, mut other) = (ProcessTree::new(std::process::id(), &plan), ProcessTree::new(child.id(), &plan));
+        let (mut own, mut other) = (follow(std::process::id()), follow(child.id()));
         own.poll();
         while other.programs.is_empty() && child.try_wait().unwrap().is_none() {
             other.poll();
@@ -449,13 +445,12 @@ mod tests {
 
     #[test]
     fn unconnected_socket_is_looked_up_again() {
-        let plan = plan();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let to = listener.local_addr().unwrap();
             let socket = tokio::net::TcpSocket::new_v4().unwrap();
-            let mut tree = ProcessTree::new(std::process::id(), &plan);
+            let mut tree = follow(std::process::id());
             tree.poll();
             let _stream = socket.connect(to).await.unwrap();
             for _ in 0..1 << MAX_TRIES {

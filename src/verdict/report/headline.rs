@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use super::{Report, Shard};
 use crate::verdict::explain::many;
-use crate::verdict::{CheckId, RunMode, Severity, StatusSource, Verdict};
+use crate::verdict::{CheckId, ConnectionObservation, RunMode, Severity, StatusSource, Verdict};
 
 /// Returns the first line of a report in two parts: the result, and its reasons or numbers.
 #[must_use]
@@ -111,10 +111,15 @@ pub(super) fn tally(verdict: &Verdict) -> String {
     }
     let has_bypass = verdict.findings.iter().any(|finding| finding.check == CheckId::BYPASS);
     match &verdict.observation {
-        Some(observation) if !observation.sampled => {
-            tally += "; connections past the proxy: not observed on this system";
+        Some(observation) if !has_bypass => {
+            tally += match observation {
+                ConnectionObservation { sampled: true, .. } => "; no connection past the proxy was seen (sampled)",
+                ConnectionObservation { ended_too_soon: true, .. } => {
+                    "; connections past the proxy: not observed (CMD ended too soon)"
+                }
+                _ => "; connections past the proxy: not observed on this system",
+            }
         }
-        Some(_) if !has_bypass => tally += "; no connection past the proxy was seen (sampled)",
         _ => {}
     }
     tally

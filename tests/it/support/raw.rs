@@ -1,7 +1,7 @@
 //! Origins and clients that send exact bytes, for messages that HTTP libraries refuse to send.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 /// An origin that handles one connection at a time with a closure over the raw stream.
@@ -15,8 +15,8 @@ impl RawOrigin {
         RawOrigin::start_at(Ipv4Addr::LOCALHOST, answer)
     }
 
-    fn start_at(ip: Ipv4Addr, answer: impl Fn(&[u8], &mut TcpStream) + Send + 'static) -> Self {
-        let listener = TcpListener::bind((ip, 0)).unwrap();
+    fn start_at(ip: impl Into<IpAddr>, answer: impl Fn(&[u8], &mut TcpStream) + Send + 'static) -> Self {
+        let listener = TcpListener::bind((ip.into(), 0)).unwrap();
         let addr = listener.local_addr().unwrap();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -32,7 +32,12 @@ impl RawOrigin {
 
     /// Reads requests and never answers. Clients keep their connections until they give up.
     pub fn silent() -> Self {
-        RawOrigin::start(|_, stream| {
+        RawOrigin::silent_at(Ipv4Addr::LOCALHOST.into())
+    }
+
+    /// Like [`RawOrigin::silent`], at another address of this machine.
+    pub fn silent_at(ip: IpAddr) -> Self {
+        RawOrigin::start_at(ip, |_, stream| {
             let _ = stream.read(&mut [0]);
         })
     }

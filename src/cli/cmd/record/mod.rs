@@ -13,6 +13,7 @@ use crate::cli::reports::Recorded;
 use crate::cli::run::{About, End, Run};
 use crate::cli::summary;
 use crate::cli::ui::Ui;
+use crate::diagnose::ScopeHosts;
 use crate::record::{CmdEnd, RecordPlan, Recorder, RecordingResult, Volatile};
 use crate::verdict::{RunMode, Severity};
 use harproxy_matching::MatchRule;
@@ -59,7 +60,7 @@ pub(super) fn start(record: RecordPlan, upstream: UpstreamPlan, ui: &Ui) -> Resu
 
 async fn serve(run: &mut Run<'_>, recorder: &Arc<Recorder>, authority: Arc<Authority>) -> Result<End, Failure> {
     let may_match = |host: &str| recorder.plan().scope.may_match_domain(host);
-    let may_match_origin = |origin: &str| recorder.plan().scope.may_match_origin(origin);
+    let may_match_origin = |origin: &str| recorder.plan().may_include_origin(origin);
     let plan = recorder.plan();
     let scope = if plan.scope.sources().is_empty() {
         "all URLs but those of this machine"
@@ -72,6 +73,7 @@ async fn serve(run: &mut Run<'_>, recorder: &Arc<Recorder>, authority: Arc<Autho
         task,
         may_match: &may_match,
         may_match_origin: &may_match_origin,
+        hosts: ScopeHosts::new(plan.named_hosts()),
         recorded_at: None,
         bypass_severity: Severity::Warning,
     };
