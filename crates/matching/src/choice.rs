@@ -88,9 +88,12 @@ pub(super) fn choose<'a>(
         return Err(unreadable.map_or(MissKind::NoEntry, |(at, why)| MissKind::Unreadable(at, why)));
     };
     // If the best candidates are passed or used up, those of another response class or fixture do not replace them. The
-    // same holds for candidates that differ in an ignored part, if the best ones agree.
-    let may_replace =
-        |rank: &Rank| (rank.class, rank.fixture) == (class, fixture) && (best.ignored > 0 || rank.ignored == 0);
+    // same holds for candidates that differ in an ignored part, if the best ones agree, and for known other secrets.
+    let may_replace = |rank: &Rank| {
+        (rank.class, rank.fixture) == (class, fixture)
+            && rank.contradicted <= best.contradicted
+            && (best.ignored > 0 || rank.ignored == 0)
+    };
     ranked.retain(|one| may_replace(&one.rank) && one.left(passed).next().is_some());
     let looped = || MissKind::RedirectLoop(Vec::new());
     let mut equals = ranked.chunk_by(|a, b| a.rank == b.rank);
@@ -108,18 +111,37 @@ pub(super) fn choose<'a>(
             .find_map(|equals| Some((next(equals, sequence, passed)?, equals)))
             .ok_or(MissKind::UsedUp)?,
     };
-    let (candidate, fixture) = (chosen.candidate, &fixtures[fixture]);
-    let others = best.iter().map(|one| one.class).filter(|class| !class.contains(candidate));
-    let mut guess = None;
-    if let [first, _, ..] = best {
-        guess = (first.rank.ignored > 0).then(|| guess::by_ignored(candidate, others.clone(), fixture)).flatten();
-        guess = guess.or_else(|| guess::by_placeholders(candidate, others, request, fixture));
-    }
-    if let Some(first) = best.first().filter(|first| guess.is_none() && first.rank.headers > 0) {
-        let alike = ranked.iter().filter(|one| one.rank.without_headers() == first.rank.without_headers());
-        guess = guess::by_headers(candidate, alike.map(|one| one.class), &request.headers.ranked, fixture);
-    }
+    let guess = best.first().and_then(|first| guess_of(&chosen, first, best, &ranked, request, &fixtures[fixture]));
     Ok(Choice { guess, ..chosen })
+}
+
+/// Finds out whether the choice is a guess. `first` is one of the `best` classes, which rank equally among all `ranked`.
+fn guess_of(
+    chosen: &Choice<'_>,
+    first: &RankedClass<'_>,
+    best: &[RankedClass<'_>],
+    ranked: &[RankedClass<'_>],
+    request: &LiveRequest<'_, '_>,
+    fixture: &Fixture,
+) -> Option<Box<Guess>> {
+    let (candidate, body) = (chosen.candidate, &chosen.rules.body);
+    let others = |is_alike: fn(Rank) -> Rank| {
+        let alike = ranked.iter().filter(move |one| is_alike(one.rank) == is_alike(first.rank));
+        alike.map(|one| one.class).filter(|class| !class.contains(candidate))
+    };
+    // A header that happens to be equal does not make a wrong part right.
+    let by_ignored = || {
+        let sent = IgnoredParts::of_request(request.url, request.payload, body);
+        guess::by_ignored(candidate, others(Rank::without_ignored), &sent, body.mode, fixture)
+    };
+    let by_placeholders = || {
+        let others = best.iter().map(|one| one.class).filter(|class| !class.contains(candidate));
+        guess::by_placeholders(candidate, others, request, body, fixture)
+    };
+    let by_headers = || guess::by_headers(candidate, others(Rank::without_headers), &request.headers.ranked, fixture);
+    let guess = (first.rank.ignored > 0).then(by_ignored).flatten();
+    let guess = guess.or_else(|| if best.len() > 1 { by_placeholders() } else { None });
+    guess.or_else(|| if first.rank.headers > 0 { by_headers() } else { None })
 }
 
 /// Returns the ignored parts of a request by the rules of a group; empty if the group does not compare them.
@@ -134,6 +156,11 @@ impl Rank {
     /// Returns the rank as if the headers of requests did not count.
     fn without_headers(self) -> Self {
         Rank { headers: 0, credentials: 0, score: Reverse(0), ..self }
+    }
+
+    /// Returns the rank as if neither ignored parts nor what ranks after them counted.
+    fn without_ignored(self) -> Self {
+        Rank { ignored: 0, unknown: 0, same_condition: Reverse(false), ..self.without_headers() }
     }
 }
 

@@ -1,15 +1,16 @@
 //! Choices that may be wrong: the chosen entry is as good as others with different responses.
 
+use std::cell::OnceCell;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use harproxy_compare::looks_volatile;
+use harproxy_compare::{BodyRules, MatchBody, looks_volatile};
 use harproxy_har::Fixture;
 use harproxy_redact::Placeholder;
 use serde_json::Value;
 
 use super::EntryRef;
 use super::candidate::{Candidate, CandidateClass};
-use super::ignored::{IgnoredPart, plain_text};
+use super::ignored::{IgnoredPart, IgnoredParts, plain_text};
 use super::live_request::LiveRequest;
 use super::ranked_headers::RankedHeaders;
 use super::redacted_places::RedactedPlace;
@@ -42,6 +43,8 @@ impl Guess {
 
 /// The most entries that are compared with the chosen one.
 const MAX_COMPARED: usize = 256;
+/// The most entries that are listed beside the chosen one.
+const MAX_LISTED: usize = 8;
 
 /// Compares the chosen candidate with the equally ranked ones of other classes. Returns `None` if none is ambiguous
 /// with it. Two candidates are ambiguous if they have different placeholders at a place, and different responses.
@@ -49,6 +52,7 @@ pub(super) fn by_placeholders<'a>(
     chosen: &'a Candidate,
     others: impl Iterator<Item = CandidateClass<'a>>,
     request: &LiveRequest<'_, '_>,
+    body: &BodyRules,
     fixture: &Fixture,
 ) -> Option<Box<Guess>> {
     if !chosen.has_placeholders() {
@@ -64,7 +68,7 @@ pub(super) fn by_placeholders<'a>(
             }
             let guess = found.get_or_insert_with(|| {
                 let secrets = redacted_places(chosen).into_iter().flat_map(|(_, found)| found).collect();
-                let (placeholders, sent) = (vec![here.clone()], sent_values(chosen, request));
+                let (placeholders, sent) = (vec![here.clone()], sent_values(chosen, request, body));
                 Box::new(Guess { placeholders, sent, secrets, tokens_alone: true, ..Guess::new(chosen.at) })
             });
             guess.tokens_alone &= response.digest == other_response.digest;
@@ -84,32 +88,34 @@ pub(super) fn by_placeholders<'a>(
     found
 }
 
-/// Compares the chosen candidate, which differs from the request in ignored parts, with the equally ranked ones of
-/// other classes. Returns `None` if these form a sequence: they differ from it only in volatile values, or their
-/// responses do not differ.
+/// Compares the chosen candidate, which differs from the request in ignored parts, with the others that differ from it
+/// in one of these. Returns `None` if these form a sequence: they differ only in volatile values, or their responses
+/// do not differ.
 pub(super) fn by_ignored<'a>(
     chosen: &'a Candidate,
     others: impl Iterator<Item = CandidateClass<'a>>,
+    sent: &IgnoredParts,
+    mode: MatchBody,
     fixture: &Fixture,
 ) -> Option<Box<Guess>> {
-    let mut guess = Guess::new(chosen.at);
-    for other in others.map(CandidateClass::first) {
-        let parts = telling_parts(chosen, other, fixture);
-        if parts.is_empty() {
-            continue;
-        }
-        guess.among.push(other.at);
-        for name in parts.iter().map(ToString::to_string) {
-            if !guess.ignored.contains(&name) {
-                guess.ignored.push(name);
-            }
-        }
-        if guess.among.len() >= MAX_COMPARED {
-            break;
+    let wrong: Vec<&IgnoredPart> = sent.differences(&chosen.ignored).map(|(part, ..)| part).collect();
+    let mut comparison = Comparison::new(chosen, fixture);
+    for class in others {
+        let differences: Vec<_> = chosen.ignored.differences(&class.first().ignored).collect();
+        let telling = differences.iter().filter(|(part, here, there)| {
+            wrong.contains(part)
+                && match part {
+                    IgnoredPart::Payload => mode == MatchBody::Ignore,
+                    _ => [here, there].into_iter().flatten().any(|value| !looks_volatile(value, comparison.recorded)),
+                }
+        });
+        let names: Vec<String> = telling.map(|(part, ..)| part.to_string()).collect();
+        let echoed: Vec<_> = differences.iter().filter_map(|(_, here, there)| Some(((*here)?, (*there)?))).collect();
+        if let Some(other) = comparison.find_other_response(class, &names, &echoed) {
+            comparison.add(other, names, |guess| &mut guess.ignored);
         }
     }
-    guess.among[1..].sort_unstable();
-    (guess.among.len() > 1).then(|| Box::new(guess))
+    comparison.finish()
 }
 
 /// Compares the chosen candidate, which differs from the request in headers that select a representation, with those
@@ -120,34 +126,83 @@ pub(super) fn by_headers<'a>(
     sent: &RankedHeaders,
     fixture: &Fixture,
 ) -> Option<Box<Guess>> {
-    let mut guess = Guess::new(chosen.at);
     let wrong: Vec<&str> = sent.differences(&chosen.ranked_headers).collect();
+    let mut comparison = Comparison::new(chosen, fixture);
     for class in others {
-        let mut names = chosen.ranked_headers.differences(&class.first().ranked_headers);
-        let Some(name) = names.find(|name| wrong.contains(name)) else { continue };
-        if class.iter().take(MAX_COMPARED).any(|other| has_same_response(chosen, other, &[], fixture)) {
-            continue;
-        }
-        guess.among.push(class.first().at);
-        if !guess.headers.iter().any(|known| known == name) {
-            guess.headers.push(name.to_owned());
-        }
-        if guess.among.len() >= MAX_COMPARED {
-            break;
+        let names = chosen.ranked_headers.differences(&class.first().ranked_headers);
+        let names: Vec<String> = names.filter(|name| wrong.contains(name)).map(str::to_owned).collect();
+        if let Some(other) = comparison.find_other_response(class, &names, &[]) {
+            comparison.add(other, names, |guess| &mut guess.headers);
         }
     }
-    guess.among[1..].sort_unstable();
-    (guess.among.len() > 1).then(|| Box::new(guess))
+    comparison.finish()
+}
+
+/// The comparison of a chosen candidate with others.
+struct Comparison<'a> {
+    chosen: &'a Candidate,
+    fixture: &'a Fixture,
+    /// When the chosen entry was recorded, in seconds since 1970.
+    recorded: Option<i64>,
+    /// The response of the chosen entry, if it is JSON.
+    response: OnceCell<Option<(i32, Value)>>,
+    /// The number of comparisons that are left.
+    left: usize,
+    guess: Guess,
+}
+
+impl<'a> Comparison<'a> {
+    fn new(chosen: &'a Candidate, fixture: &'a Fixture) -> Self {
+        let recorded = fixture.recorded_at(chosen.at.entry).map(|at| at.unix_timestamp());
+        let (response, guess) = (OnceCell::new(), Guess::new(chosen.at));
+        Comparison { chosen, fixture, recorded, response, left: MAX_COMPARED, guess }
+    }
+
+    /// Returns the first entry of a class with another response than the chosen one. `names` are the parts in which the
+    /// class differs; without any, none is searched.
+    fn find_other_response(
+        &mut self,
+        class: CandidateClass<'_>,
+        names: &[String],
+        echoed: &[(&str, &str)],
+    ) -> Option<EntryRef> {
+        if names.is_empty() || self.guess.among.len() >= MAX_LISTED {
+            return None;
+        }
+        for other in class.iter() {
+            self.left = self.left.checked_sub(1)?;
+            if !has_same_response(self.chosen, other, &self.response, echoed, self.fixture, self.recorded) {
+                return Some(other.at);
+            }
+        }
+        None
+    }
+
+    fn add(&mut self, other: EntryRef, names: Vec<String>, list: impl Fn(&mut Guess) -> &mut Vec<String>) {
+        self.guess.among.push(other);
+        let known = list(&mut self.guess);
+        names.into_iter().for_each(|name| {
+            if !known.contains(&name) {
+                known.push(name);
+            }
+        });
+    }
+
+    fn finish(mut self) -> Option<Box<Guess>> {
+        self.guess.among[1..].sort_unstable();
+        (self.guess.among.len() > 1).then(|| Box::new(self.guess))
+    }
 }
 
 /// Returns the hash of the values that a request has in the places of a candidate's placeholders, and of all that can
 /// have placeholders otherwise.
-fn sent_values(candidate: &Candidate, request: &LiveRequest<'_, '_>) -> u64 {
+fn sent_values(candidate: &Candidate, request: &LiveRequest<'_, '_>, body: &BodyRules) -> u64 {
     let mut hasher = DefaultHasher::new();
     if let Some(url) = request.url {
         (url.parts.origin, url.parts.path, url.parts.query).hash(&mut hasher);
     }
-    request.payload.digests()[1].hash(&mut hasher);
+    // Ignored parts and the boundary of a multipart payload do not count.
+    request.payload.meaning(body).unwrap_or(request.payload.digests()[1]).hash(&mut hasher);
     for (place, _) in candidate.places.iter() {
         place.of_headers(request.payload.headers()).hash(&mut hasher);
     }
@@ -173,35 +228,23 @@ fn redacted_places(candidate: &Candidate) -> Vec<(Option<&RedactedPlace>, Vec<Pl
     found
 }
 
-/// Returns the ignored parts in which two candidates differ by more than volatile values, if their responses differ,
-/// too. Hosts and the bytes of payloads do not count.
-fn telling_parts(one: &Candidate, other: &Candidate, fixture: &Fixture) -> Vec<IgnoredPart> {
-    let recorded = fixture.recorded_at(one.at.entry).map(|at| at.unix_timestamp());
-    let is_volatile = |value: Option<&str>| value.is_none_or(|value| looks_volatile(value, recorded));
-    let differences: Vec<_> = one.ignored.differences(&other.ignored).collect();
-    let telling = differences.iter().filter(|(part, here, there)| {
-        let counts = !matches!(part, IgnoredPart::Host | IgnoredPart::Payload);
-        counts && [here, there].into_iter().any(|value| !is_volatile(*value))
-    });
-    let telling: Vec<IgnoredPart> = telling.map(|(part, ..)| (*part).clone()).collect();
-    let echoed: Vec<_> = differences.iter().filter_map(|(_, here, there)| Some(((*here)?, (*there)?))).collect();
-    match telling.is_empty() || has_same_response(one, other, &echoed, fixture) {
-        true => Vec::new(),
-        false => telling,
-    }
-}
-
 /// Returns true if the responses of two entries differ only in volatile values, and in values that repeat those of the
-/// requests.
-fn has_same_response(one: &Candidate, other: &Candidate, echoed: &[(&str, &str)], fixture: &Fixture) -> bool {
+/// requests. `response` keeps that of the first one.
+fn has_same_response(
+    one: &Candidate,
+    other: &Candidate,
+    response: &OnceCell<Option<(i32, Value)>>,
+    echoed: &[(&str, &str)],
+    fixture: &Fixture,
+    recorded: Option<i64>,
+) -> bool {
     if one.response(fixture) == other.response(fixture) {
         return true;
     }
-    let recorded = fixture.recorded_at(one.at.entry).map(|at| at.unix_timestamp());
-    let responses = [one, other].map(|candidate| json_response(fixture, candidate.at.entry));
-    match responses {
-        [Some((status, here)), Some((other_status, there))] => {
-            status == other_status && is_equal(&here, &there, echoed, recorded)
+    let here = response.get_or_init(|| json_response(fixture, one.at.entry));
+    match (here, json_response(fixture, other.at.entry)) {
+        (Some((status, here)), Some((other_status, there))) => {
+            *status == other_status && is_equal(here, &there, echoed, recorded)
         }
         _ => false,
     }

@@ -123,3 +123,53 @@ fn used_up_entry_that_agrees_is_not_replaced_by_another() {
     assert_eq!(test.entry(&request), Some(1));
     assert_eq!(test.miss(&request).kind, MissKind::UsedUp);
 }
+
+#[test]
+fn header_that_is_equal_makes_no_wrong_page_right() {
+    let step = |n: usize, name: &str| page(&format!("page={n}"), json!([format!("item {n}")])).with("x-step", name);
+    let test = matcher_over(Own, [step(1, "a"), step(2, "b")], ignoring_query("page"));
+    let url = format!("{PAGE}?page=99");
+    let outcome = test.answer(&request("GET", &url).with("x-step", "b"));
+    let chosen = chosen(&outcome).unwrap();
+    assert_eq!(chosen.at.entry, 1);
+    assert_eq!(chosen.guess.as_ref().unwrap().ignored, ["query parameter `page`"]);
+}
+
+#[test]
+fn part_that_agrees_makes_no_other_part_right() {
+    let entries =
+        [(1, 10), (2, 20)].map(|(n, size)| page(&format!("page={n}&size={size}"), json!([format!("item {n}")])));
+    let options = Options { ignore_query: strings(&["page", "size"]), ..Options::default() };
+    let test = matcher_over(Own, entries, options);
+    let guess = answers(&test, &[&format!("{PAGE}?page=99&size=20")]);
+    assert_eq!(guess, [(1, vec!["query parameter `page`".to_owned()])]);
+}
+
+#[test]
+fn ignored_payload_that_agrees_with_none_is_a_guess() {
+    let queries = ["cats", "dogs"].map(|q| {
+        answered(post("https://a.test/search", &json!({ "q": q }).to_string()), json!([format!("{q} found")]))
+    });
+    let options = Options { match_body: MatchBody::Ignore, ..Options::default() };
+    let test = matcher_over(Own, queries, options);
+    let guess = |q: &str| {
+        let body = json!({ "q": q }).to_string();
+        let outcome = test.answer(&request("POST", "https://a.test/search").json(&body));
+        chosen(&outcome).unwrap().guess.as_ref().map(|guess| guess.ignored.clone())
+    };
+    assert_eq!(guess("dogs"), None);
+    assert_eq!(guess("birds"), Some(vec!["the body".to_owned()]));
+}
+
+#[test]
+fn host_that_agrees_with_none_is_a_guess_when_the_recorded_hosts_differ() {
+    let of = |host: &str| answered(get(&format!("https://{host}/me")), json!([format!("{host} says")]));
+    let hosts = [("https://eu.test", "https://us.test"), ("https://us.test", "https://new.test")];
+    let same_host = hosts.map(|(a, b)| (a.to_owned(), b.to_owned())).to_vec();
+    let options = Options { same_host, ..Options::default() };
+    let test = matcher_over(Own, [of("eu.test"), of("us.test")], options.clone());
+    assert_eq!(answers(&test, &["https://us.test/me"]), certain(&[1]));
+    assert_eq!(answers(&test, &["https://new.test/me"])[0].1, ["the host"]);
+    let test = matcher_over(Own, [of("us.test"), of("us.test")], options);
+    assert_eq!(answers(&test, &["https://new.test/me"]), certain(&[0]), "the recorded hosts are equal");
+}
