@@ -81,7 +81,7 @@ impl HttpConnection {
     /// # Errors
     /// [`Close`] if the connection is to be closed without an answer.
     pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Close> {
-        let busy = self.idle.clone().begin(!request.body().is_end_stream());
+        let busy = self.idle.clone().begin(request.body().size_hint().exact());
         let (method, version) = (request.method().clone(), request.version());
         let answered = match &self.kind {
             ConnectionKind::Proxy => self.answer_as_proxy(request).await,
