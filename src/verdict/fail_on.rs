@@ -54,7 +54,7 @@ impl CheckId {
     pub const FAILED_SERVED: CheckId = CheckId::new("failed-served");
     /// The client refused harproxy's certificate.
     pub const TLS_REFUSED: CheckId = CheckId::new("tls-refused");
-    /// A connection or a request that is neither TLS nor HTTP.
+    /// A tunnel or a request that is not valid HTTP, or a request whose payload does not arrive.
     pub const UNREADABLE: CheckId = CheckId::new("unreadable");
     /// An exchange that could not be written to the journal or the fixture.
     pub const LOST: CheckId = CheckId::new("lost");
@@ -80,7 +80,7 @@ impl CheckId {
         (CheckId::NOTHING_RECORDED, "nothing was recorded", ""),
         (CheckId::FAILED_SERVED, "recorded failure served", "recorded failures served"),
         (CheckId::TLS_REFUSED, "TLS handshake refused by the client", "TLS handshakes refused by the client"),
-        (CheckId::UNREADABLE, "unreadable connection", "unreadable connections"),
+        (CheckId::UNREADABLE, "unreadable request", "unreadable requests"),
         (CheckId::LOST, "the recording could not be written", ""),
         (CheckId::UPSTREAM_FAILED, "failure of upstream", "failures of upstream"),
     ];
