@@ -93,11 +93,11 @@ impl Refusal {
         refusal
     }
 
-    /// Refuses an exchange whose client and server answered each other while the request was still being sent.
-    pub(super) fn stream(request: &RequestView<'_>, recorded: EntryPlace) -> Self {
+    /// Refuses a duplex exchange: its client and server answered each other while the request was still being sent.
+    pub(super) fn duplex(request: &RequestView<'_>, recorded: EntryPlace) -> Self {
         let explanation = format!(
-            "{recorded} is a stream in both directions, which cannot be replayed yet: its server answered before the \
-             request had ended, and its client may wait for that"
+            "{recorded} is a stream in both directions, which cannot be replayed yet: client and server answered each \
+             other while the request was still being sent"
         );
         let title = "a stream in both directions cannot be replayed yet";
         let mut refusal = Refusal::new(CheckId::STREAM, title, request.line(), explanation);

@@ -40,7 +40,8 @@ impl CheckId {
     pub const PASSTHROUGH: CheckId = CheckId::new("passthrough");
     /// A WebSocket, which can't be replayed yet.
     pub const WEBSOCKET: CheckId = CheckId::new("websocket");
-    /// An exchange whose response began before its request ended, which can't be replayed yet.
+    /// A duplex exchange, which can't be replayed yet: client and server answered each other while the request was
+    /// still being sent.
     pub const STREAM: CheckId = CheckId::new("stream");
     /// An entry that replay can't use, because a part of it is malformed.
     pub const ENTRY_LEFT_OUT: CheckId = CheckId::new("entry-left-out");
