@@ -24,6 +24,23 @@ fn query_parameter_that_differs_is_named() {
 }
 
 #[test]
+fn lower_case_method_of_another_tool_is_no_difference() {
+    let url = "https://a.test/s?at=1700000000001";
+    let asked = request("GET", "https://a.test/s?at=1700000000002");
+    let test = matcher_over(Foreign, [entry_json("get", url)], Options::default());
+    let miss = test.miss(&asked);
+    let parts: Vec<RequestPart> = miss.near[0].differences.iter().map(|difference| difference.part).collect();
+    assert_eq!(parts, [RequestPart::Query]);
+    assert!(miss.remedy.is_some_and(|remedy| remedy.contains("ignore-query")));
+    let other = harproxy_http::NormalUrl::parse("https://b.test/s?at=1700000000001").unwrap();
+    assert!(test.matcher.same_host_option("GET", &other).is_some());
+    // In an own fixture it is the method of the request.
+    let test = matcher_over(Own, [entry_json("get", url)], Options::default());
+    assert_eq!(test.miss(&asked).near[0].differences[0].part, RequestPart::Method);
+    assert_eq!(test.matcher.same_host_option("GET", &other), None);
+}
+
+#[test]
 fn order_of_parameters_is_one_difference() {
     let test = matcher_over(Own, [get("https://a.test/s?a=1&b=2")], Options::default());
     let miss = test.miss(&request("GET", "https://a.test/s?b=2&a=1"));
