@@ -60,7 +60,7 @@ impl Outcome {
         let mark = match self.result? {
             ResultKind::Served => return self.entry_mark(),
             ResultKind::Miss => "miss",
-            // No entry could answer a WebSocket or a stream in scope.
+            // No entry could answer a WebSocket or a duplex exchange in scope.
             ResultKind::Refused if self.cannot_be_replayed() => "miss",
             ResultKind::Refused => return None,
             ResultKind::OutOfScope => "out-of-scope",

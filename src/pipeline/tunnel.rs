@@ -76,9 +76,9 @@ impl Pipeline {
                     self.router.severity(&CheckId::UNREADABLE),
                 ));
             }
-            ConnectionEvent::MalformedHead { reason } => {
-                self.observer
-                    .publish_finding(&connections::malformed_head(reason, self.router.severity(&CheckId::UNREADABLE)));
+            ConnectionEvent::MalformedHead { reason, is_too_long } => {
+                let severity = self.router.severity(&CheckId::UNREADABLE);
+                self.observer.publish_finding(&connections::malformed_head(reason, *is_too_long, severity));
             }
             ConnectionEvent::Unauthorized => self.collector.count_unauthorized(),
             ConnectionEvent::TlsRefused { to, client, started, refusal } => match self.router.route_tls_refusal(to) {

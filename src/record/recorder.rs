@@ -94,7 +94,10 @@ impl Recorder {
 
     /// Notes a request to this machine that is not recorded, because no glob names its origin.
     pub(super) fn add_local(&self, url: &NormalUrl) {
-        if let Some(glob) = self.plan.scope.bind(url.as_str(), &stable_origin(url)) {
+        // Binding compiles globs, which each request to this machine would otherwise pay for.
+        if lock(&self.local).len() < MAX_LOCAL_GLOBS
+            && let Some(glob) = self.plan.scope.bind(url.as_str(), &stable_origin(url))
+        {
             self.add_local_glob(glob);
         }
     }

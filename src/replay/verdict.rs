@@ -11,7 +11,7 @@ use crate::source::fixture::FixtureSource;
 use crate::verdict::explain::EntryPlace;
 use crate::verdict::findings::MAX_FINDINGS;
 use crate::verdict::{CheckId, Counts, FailOn, Finding, FixtureUse, Location, RunMode, Severity, Verdict, connections};
-use harproxy_har::{EntryHead, Fixture, LeftOut};
+use harproxy_har::{EntryHead, Fixture, LeftOutCause};
 use harproxy_http::escape::one_line;
 use harproxy_matching::Matcher;
 use harproxy_redact::{Policy, display};
@@ -81,7 +81,7 @@ fn find_left_out(fixture: &Fixture, name: &str, fail_on: &FailOn) -> Vec<Finding
         true => fail_on.severity(&CheckId::ENTRY_LEFT_OUT),
         false => Severity::Warning,
     };
-    let finding = |left_out: &LeftOut| {
+    let finding = |left_out: &LeftOutCause| {
         let (entry, line) = *left_out.first.first()?;
         let others: Vec<String> = left_out.first[1..].iter().map(|(_, line)| line.to_string()).collect();
         let more = if left_out.entries > left_out.first.len() { " and others" } else { "" };

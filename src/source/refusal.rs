@@ -93,11 +93,11 @@ impl Refusal {
         refusal
     }
 
-    /// Refuses an exchange whose client and server answered each other while the request was still being sent.
-    pub(super) fn stream(request: &RequestView<'_>, recorded: EntryPlace) -> Self {
+    /// Refuses a duplex exchange: its client and server answered each other while the request was still being sent.
+    pub(super) fn duplex(request: &RequestView<'_>, recorded: EntryPlace) -> Self {
         let explanation = format!(
-            "{recorded} is a stream in both directions, which cannot be replayed yet: its server answered before the \
-             request had ended, and its client may wait for that"
+            "{recorded} is a stream in both directions, which cannot be replayed yet: client and server answered each \
+             other while the request was still being sent"
         );
         let title = "a stream in both directions cannot be replayed yet";
         let mut refusal = Refusal::new(CheckId::STREAM, title, request.line(), explanation);
@@ -148,18 +148,22 @@ impl Refusal {
         refusal
     }
 
-    /// Refuses a request with an invalid URL or an incomplete payload.
-    pub(super) fn malformed(request: String, why: String) -> Self {
-        let mut refusal = Refusal::new(None, "this request is malformed", request, why);
+    /// Refuses a request with an invalid URL or an invalid payload; `hint` says how to fix it.
+    pub(super) fn malformed(request: String, why: String, hint: &str) -> Self {
+        let mut refusal = Refusal::new(CheckId::UNREADABLE, "this request is malformed", request, why);
         refusal.status = 400;
+        refusal.hint = Some(hint.to_owned());
         refusal
     }
 
     /// Refuses a request whose payload did not come within the time limit.
-    pub(super) fn timed_out(request: String, why: String) -> Self {
-        let mut refusal = Refusal::new(None, "this request took too long", request, why);
+    pub(super) fn timed_out(request: &RequestView<'_>, why: String) -> Self {
+        let mut refusal = Refusal::new(CheckId::UNREADABLE, "this request took too long", request.line(), why);
         refusal.status = 408;
-        refusal.hint = Some("raise the limit with `--idle-timeout`".to_owned());
+        refusal.hint = Some(format!(
+            "raise the limit with `--idle-timeout`; if the client waits for the response before it sends the rest, {}",
+            passthrough(request)
+        ));
         refusal
     }
 
@@ -224,8 +228,11 @@ impl RefusingSource {
     fn refuse(&self, exchange: &mut Exchange<'_>) -> Answer {
         discard(exchange.take_body());
         if let Err(error) = &exchange.url {
-            let refusal = Refusal::malformed(exchange.line(), error.reason());
-            exchange.outcome().decide(ResultKind::Refused, SourceKind::None);
+            let refusal = Refusal::malformed(exchange.line(), error.reason(), "fix the URL in the client");
+            let outcome = exchange.outcome();
+            outcome.decide(ResultKind::Refused, SourceKind::None);
+            outcome.findings.extend(refusal.finding(|check| self.fail_on.severity(check)));
+            refusal.note(outcome);
             return Answer::Response(refusal.response(exchange.headers()));
         }
         let Some((request, outcome)) = RequestView::of(exchange, None) else { return Answer::Pass };

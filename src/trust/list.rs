@@ -202,8 +202,8 @@ impl StoreContents {
         }
         for part in listed.split("cn=harproxy ca ").skip(1) {
             let name = format!("harproxy CA {}", part.chars().take(8).collect::<String>());
-            let told = found.others.iter().any(|entry| entry.name == name);
-            if name != ca.name && store::is_harproxy_name(&name) && !told {
+            let is_known = found.others.iter().any(|entry| entry.name == name);
+            if name != ca.name && store::is_harproxy_name(&name) && !is_known {
                 found.others.push(StoreEntry { handle: (&name).into(), name });
             }
         }

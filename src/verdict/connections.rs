@@ -27,9 +27,15 @@ pub fn unrecorded_tunnel(authority: &str) -> Finding {
     )
 }
 
-/// Returns the finding for a request whose head was not valid HTTP.
+/// Returns the finding for a request whose head was not valid HTTP, or longer than a limit.
 #[must_use]
-pub fn malformed_head(reason: &str, severity: Severity) -> Finding {
+pub fn malformed_head(reason: &str, is_too_long: bool, severity: Severity) -> Finding {
+    if is_too_long {
+        let text = format!("a request was refused, because its head is too long: {reason}");
+        let hint = "send a shorter URL, or fewer or shorter headers: a long body in the place of a long query, \
+                    and no cookies of earlier tests";
+        return unreadable(severity, text, hint);
+    }
     let text = format!("a request was not valid HTTP and was refused: {reason}");
     let hint = "fix the client: percent-encode the characters of URLs, and send one length per request";
     unreadable(severity, text, hint)

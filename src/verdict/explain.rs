@@ -213,18 +213,19 @@ pub fn describe_guess(guess: &Guess, place: impl Fn(EntryRef) -> EntryPlace) -> 
     if !guess.headers.is_empty() {
         let names: Vec<String> = guess.headers.iter().map(|name| format!("`{name}`")).collect();
         let text = format!(
-            "served by guess: {} differ in the header {} and in their responses, and none has the value of the request",
-            list(&among),
-            list(&names)
+            "served by guess: {among} differ in the header {names} and in their responses, and no value of {names} in \
+             them is that of the request",
+            among = list(&among),
+            names = list(&names)
         );
         return (text, "record the request, or send the recorded value".to_owned());
     }
     if !guess.ignored.is_empty() {
         let ignored = list(&guess.ignored);
         let text = format!(
-            "served by guess: {} differ in {ignored} and in their responses; it is ignored, and none has the value of \
-             the request",
-            list(&among)
+            "served by guess: {among} differ in {ignored} and in their responses; the options ignore {ignored}, and no \
+             value in these entries is that of the request",
+            among = list(&among)
         );
         return (text, format!("record the request, or compare {ignored} again"));
     }
@@ -388,7 +389,7 @@ mod tests {
 
     #[test]
     fn each_other_kind_of_miss_has_a_sentence() {
-        for (kind, word, told) in [
+        for (kind, word, sentence) in [
             (MissKind::UsedUp, "used-up", "answered already"),
             (MissKind::BodyNotRecorded(at(3)), "body-not-recorded", "hars/api.har#3 (line 30)"),
             (MissKind::OtherProtocol(at(3)), "other-protocol", "hars/api.har#3 (line 30) is a change of protocol"),
@@ -398,7 +399,7 @@ mod tests {
         ] {
             let explained = Explanation::of(&miss(kind, vec![]), place, RerunOptions::default());
             assert_eq!(explained.kind, word);
-            assert!(explained.text().contains(told), "{}", explained.text());
+            assert!(explained.text().contains(sentence), "{}", explained.text());
             assert!(explained.url_recorded);
         }
     }

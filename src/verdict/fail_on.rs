@@ -40,7 +40,8 @@ impl CheckId {
     pub const PASSTHROUGH: CheckId = CheckId::new("passthrough");
     /// A WebSocket, which can't be replayed yet.
     pub const WEBSOCKET: CheckId = CheckId::new("websocket");
-    /// An exchange whose response began before its request ended, which can't be replayed yet.
+    /// A duplex exchange, which can't be replayed yet: client and server answered each other while the request was
+    /// still being sent.
     pub const STREAM: CheckId = CheckId::new("stream");
     /// An entry that replay can't use, because a part of it is malformed.
     pub const ENTRY_LEFT_OUT: CheckId = CheckId::new("entry-left-out");
@@ -54,7 +55,7 @@ impl CheckId {
     pub const FAILED_SERVED: CheckId = CheckId::new("failed-served");
     /// The client refused harproxy's certificate.
     pub const TLS_REFUSED: CheckId = CheckId::new("tls-refused");
-    /// A connection or a request that is neither TLS nor HTTP.
+    /// A tunnel or a request that is not valid HTTP, or a request whose payload does not arrive.
     pub const UNREADABLE: CheckId = CheckId::new("unreadable");
     /// An exchange that could not be written to the journal or the fixture.
     pub const LOST: CheckId = CheckId::new("lost");
@@ -80,7 +81,7 @@ impl CheckId {
         (CheckId::NOTHING_RECORDED, "nothing was recorded", ""),
         (CheckId::FAILED_SERVED, "recorded failure served", "recorded failures served"),
         (CheckId::TLS_REFUSED, "TLS handshake refused by the client", "TLS handshakes refused by the client"),
-        (CheckId::UNREADABLE, "unreadable connection", "unreadable connections"),
+        (CheckId::UNREADABLE, "unreadable request", "unreadable requests"),
         (CheckId::LOST, "the recording could not be written", ""),
         (CheckId::UPSTREAM_FAILED, "failure of upstream", "failures of upstream"),
     ];

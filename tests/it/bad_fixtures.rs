@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::replay::stage::{entry, foreign, own, posted, text};
 use crate::support::archive::zip;
 use crate::support::client::{Client, Proto, TestRequest, TestResponse};
+use crate::support::raw::Raw;
 use crate::support::sandbox::{Sandbox, Server};
 
 const HOST: &str = "http://api.test";
@@ -270,13 +271,29 @@ fn malformed_requests_get_400_and_fail_the_run() {
         &b"GET http://b\xc3\xbccher.test/api/ HTTP/1.1"[..],
         b"GET http://api.test/a b HTTP/1.1",
         b"G\xc3\xa9T http://api.test/ HTTP/1.1",
+        b"GET http://api.test:99999/ HTTP/1.1",
     ] {
         let answer = send_raw(&server, &[line, b"\r\nHost: x\r\n\r\n"].concat());
         assert!(answer.starts_with("HTTP/1.1 400"), "{}: {answer}", String::from_utf8_lossy(line));
     }
     assert_good(&client, "/api/good");
     assert_eq!(client.send(TestRequest::new("POST", &url("/api/upload")).body("hello")).text(), "taken");
-    server.stop().expect(1).says("unreadable");
+    let output = server.stop().expect(1).says("unreadable").says("the framing of the request's payload is invalid");
+    output.says("percent-encode");
+}
+
+#[test]
+fn client_that_leaves_within_its_payload_is_listed_and_fails_nothing() {
+    let sandbox = Sandbox::new();
+    let post = posted(text(&format!("POST {HOST}/api/upload"), "taken"), "hello");
+    sandbox.write("hars/api.har", own(&["**"], &[good_entry("/api/good"), post]).to_string());
+    let (server, client) = replay(&sandbox);
+    let mut raw = Raw::to(server.proxy());
+    raw.send(format!("POST {HOST}/api/upload HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhel"));
+    raw.finish();
+    assert_eq!(raw.rest_text(), "", "no answer of harproxy's own");
+    assert_good(&client, "/api/good");
+    server.stop().expect(0).says("the client left before the end of the request's payload");
 }
 
 /// Extreme values in an untrusted fixture are served or explained.

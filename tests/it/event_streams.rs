@@ -4,9 +4,11 @@
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::sync::mpsc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::replay::stage::{own, posted, text};
 use crate::support::raw::{Raw, RawOrigin};
 use crate::support::sandbox::{Output, Sandbox, Server};
 
@@ -115,6 +117,31 @@ fn event_stream_that_the_server_broke_off_is_replayed_and_broken_off() {
 }
 
 #[test]
+fn times_of_events_are_recorded_and_replayed() {
+    let sandbox = Sandbox::new();
+    let (got_first, gate) = mpsc::channel();
+    let origin = RawOrigin::start(move |_, stream| {
+        let _ = stream.write_all((EVENT_HEAD.to_owned() + &chunk("data: 1\n\n")).as_bytes());
+        let _ = gate.recv();
+        // Longer than the time for which chunks have no times.
+        std::thread::sleep(Duration::from_millis(30));
+        let _ = stream.write_all((chunk("data: 2\n\n") + "0\r\n\r\n").as_bytes());
+    });
+    let server = start_recording(&sandbox, origin.addr);
+    let mut client = get_events(server.proxy());
+    read_until(&mut client, "data: 1\n\n");
+    got_first.send(()).unwrap();
+    read_until(&mut client, "0\r\n\r\n");
+    server.stop().expect(0);
+    let chunks = entry(&sandbox)["_harproxy"]["chunks"].as_str().unwrap().to_owned();
+    let (first, second) = chunks.split_once(' ').unwrap();
+    let at = |chunk: &str| chunk.strip_suffix(":2").and_then(|at| at.parse::<u64>().ok()).expect(&chunks);
+    assert!(at(second) >= at(first) + 30, "{chunks}");
+    let words = ["replay", "hars/api.har", "--latency", "recorded", "--", "curl", "-sN", "http://api.test/events"];
+    assert_eq!(sandbox.run(words).expect(0).stdout, "data: 1\n\ndata: 2\n\n");
+}
+
+#[test]
 fn events_wait_for_their_recorded_times_with_recorded_latency() {
     let sandbox = Sandbox::new();
     let events = chunk("data: 1\n\n") + &chunk("data: 2\n\n") + "0\r\n\r\n";
@@ -176,6 +203,54 @@ fn stream_in_both_directions_is_announced_and_refused_before_its_request_ends() 
     assert!(head.starts_with("HTTP/1.1 501 ") && head.contains("x-harproxy: miss"), "{head}");
     assert!(body.contains("stream in both directions") && body.contains("--passthrough"), "{body}");
     server.stop().expect(1).says("hars/api.har#0");
+}
+
+/// Writes a fixture with POSTs to `/chat` that have these payloads and responses, and a GET. Returns its sandbox.
+fn with_duplex(posts: &[(&str, &str, bool)]) -> Sandbox {
+    let duplex = |mut entry: Value, is_duplex: bool| {
+        entry["_harproxy"] = json!({ "stream": is_duplex });
+        entry
+    };
+    let post = |(sent, answer, is_duplex): &(&str, &str, bool)| {
+        duplex(posted(text("POST http://api.test/chat", answer), sent), *is_duplex)
+    };
+    let mut entries: Vec<Value> = posts.iter().map(post).collect();
+    entries.push(duplex(text("GET http://api.test/chat", "pong"), true));
+    let sandbox = Sandbox::new();
+    sandbox.write("hars/api.har", own(&["**"], &entries).to_string());
+    sandbox
+}
+
+const POST: &str = "curl -s -H 'Content-Type: application/json' http://api.test/chat -d";
+const CHUNKED: &str = "-H 'Transfer-Encoding: chunked'";
+
+#[test]
+fn duplex_exchange_is_refused_when_the_length_of_its_payload_is_declared() {
+    let sandbox = with_duplex(&[(r#"{"a":1}"#, "pong", true)]);
+    for command in [format!(r#"{POST} '{{"a":1}}'"#), "curl -s http://api.test/chat".to_owned()] {
+        let output = replay(&sandbox, &command).expect(1);
+        assert!(output.stdout.contains("stream in both directions"), "{}", output.stdout);
+        output.says("1 stream refused").says("hars/api.har#").says("--passthrough");
+    }
+}
+
+#[test]
+fn chunked_request_is_answered_by_its_plain_entry_beside_a_duplex_one() {
+    let sandbox = with_duplex(&[(r#"{"a":1}"#, "pong", true), (r#"{"a":2}"#, "done", false)]);
+    assert_eq!(replay(&sandbox, &format!(r#"{POST} '{{"a":2}}' {CHUNKED}"#)).expect(0).stdout, "done");
+    replay(&sandbox, &format!(r#"{POST} '{{"a":1}}' {CHUNKED}"#)).expect(1).says("hars/api.har#0");
+}
+
+#[test]
+fn duplex_client_without_an_own_entry_gets_a_408_and_fails_the_run() {
+    let sandbox = with_duplex(&[(r#"{"a":1}"#, "pong", true), (r#"{"a":2}"#, "done", false)]);
+    let server = sandbox.start(["replay", "hars/api.har", "--idle-timeout", "1s"]);
+    let mut client = Raw::to(server.proxy());
+    client.send("POST http://api.test/chat HTTP/1.1\r\nHost: api.test\r\nTransfer-Encoding: chunked\r\n\r\n");
+    client.send(chunk("ping"));
+    let (head, body) = client.answer();
+    assert!(head.starts_with("HTTP/1.1 408 ") && body.contains("--passthrough"), "{head}{body}");
+    server.stop().expect(1).says("unreadable");
 }
 
 const TOO_LARGE: &str = "HTTP/1.1 413 Content Too Large\r\nContent-Length: 9\r\n\r\ntoo large";

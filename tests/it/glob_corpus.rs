@@ -99,6 +99,27 @@ impl Tally {
 }
 
 #[test]
+fn completed_glob_has_http_for_the_hosts_of_this_machine() {
+    for host in [
+        "localhost",
+        "app.LOCALHOST.",
+        "127.0.0.2",
+        "[::1]",
+        "127.0.0.1.example",
+        "mylocalhost.test",
+        "localhost.example",
+        "0.0.0.0",
+        "[::2]",
+    ] {
+        for port in ["", ":3000"] {
+            let completed = harproxy_glob::completed(&format!("{host}{port}")).unwrap();
+            let is_http = completed.starts_with("http://");
+            assert_eq!(is_http, harproxy_http::url::is_loopback_host(host), "{host}{port}: {completed}");
+        }
+    }
+}
+
+#[test]
 fn glob_command_matches_like_playwright() {
     let (sandbox, next, tally) = (Sandbox::new(), AtomicUsize::new(0), Mutex::new(Tally::default()));
     let globs: Vec<(String, Vec<Row>)> = corpus().into_iter().collect();

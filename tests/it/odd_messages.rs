@@ -1,7 +1,7 @@
 //! Messages that HTTP libraries rarely send: raw characters in URLs, unusual statuses and reason phrases, challenges and
 //! digests. They are recorded and replayed as they are.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 
 use serde_json::Value;
 
@@ -10,7 +10,11 @@ use crate::support::sandbox::{Output, Sandbox};
 
 /// Records a command whose requests to `api.test` get this answer, and replays it. Returns both outputs and the HAR.
 fn record_and_replay(answer: impl Into<Vec<u8>>, command: &[&str]) -> ([Output; 2], Value) {
-    let (sandbox, origin) = (Sandbox::new(), RawOrigin::answering(answer));
+    record_and_replay_from(&RawOrigin::answering(answer), command)
+}
+
+fn record_and_replay_from(origin: &RawOrigin, command: &[&str]) -> ([Output; 2], Value) {
+    let sandbox = Sandbox::new();
     let map = format!("api.test:80={}", origin.addr);
     let record = ["record", "-o", "hars/api.har", "--map", &map, "--"];
     let recorded = sandbox.run(record.iter().chain(command).copied()).expect(0);
@@ -19,21 +23,25 @@ fn record_and_replay(answer: impl Into<Vec<u8>>, command: &[&str]) -> ([Output; 
     ([recorded, replayed], sandbox.har("hars/api.har"))
 }
 
-/// Writes a request to the proxy, and prints the status line of the answer.
+/// Writes a GET to the proxy for each target on one connection, and prints the status lines of the answers. A target
+/// with `POST ` before it gets a POST, its head and its payload in two writes.
 const SEND: &str = r#"
 import os, socket, sys, urllib.parse
 proxy = urllib.parse.urlsplit(os.environ["HTTP_PROXY"])
-with socket.create_connection((proxy.hostname, proxy.port)) as client:
+payload = b'GET /"x" HTTP/1.1\r\n\r\n'
+with socket.create_connection((proxy.hostname, proxy.port)) as client, client.makefile("rb") as answers:
     for target in sys.argv[1:]:
-        client.sendall(b"GET " + os.fsencode(target) + b" HTTP/1.1\r\nHost: api.test\r\n\r\n")
-        head = b""
-        while not head.endswith(b"\r\n\r\n"):
-            head += client.recv(1)
-        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-        body = b""
-        while len(body) < length:
-            body += client.recv(length - len(body))
-        print(head.split(b"\r\n")[0].decode())
+        is_post = target.startswith("POST ")
+        line = os.fsencode(target if is_post else "GET " + target) + b" HTTP/1.1\r\nHost: api.test\r\n"
+        client.sendall(line + (b"Content-Length: %d\r\n\r\n" % len(payload) if is_post else b"\r\n"))
+        if is_post:
+            client.sendall(payload)
+        print(answers.readline().decode().strip())
+        length = 0
+        while field := answers.readline().strip().lower():
+            if field.startswith(b"content-length:"):
+                length = int(field.split()[1])
+        answers.read(length)
 "#;
 
 #[test]
@@ -48,6 +56,24 @@ fn raw_characters_in_a_url_are_encoded_and_replayed() {
     let entries = har["log"]["entries"].as_array().unwrap();
     let recorded_urls: Vec<&str> = entries.iter().map(|entry| entry["request"]["url"].as_str().unwrap()).collect();
     assert_eq!(recorded_urls, urls.map(|url| format!("http://api.test{url}")));
+}
+
+#[test]
+fn raw_characters_are_encoded_after_a_payload_which_stays_as_it_is() {
+    let targets = ["POST http://api.test/a", "http://api.test/?q=\"x\"", "POST http://api.test/a", "http://api.test/`"];
+    let command = [&["python3", "-c", SEND][..], &targets].concat();
+    let payload = "GET /\"x\" HTTP/1.1\r\n\r\n";
+    let origin = RawOrigin::start(|head, stream| {
+        if head.starts_with(b"POST") {
+            stream.read_exact(&mut vec![0; payload.len()]).unwrap();
+        }
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+    });
+    let ([recorded, replayed], har) = record_and_replay_from(&origin, &command);
+    assert_eq!(recorded.stdout, "HTTP/1.1 200 OK\n".repeat(4));
+    assert_eq!(replayed.stdout, recorded.stdout);
+    replayed.says("4 requests served");
+    assert_eq!(har["log"]["entries"][0]["request"]["postData"]["text"], payload);
 }
 
 #[test]

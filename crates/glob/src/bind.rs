@@ -1,5 +1,7 @@
 //! Rewrites globs: binds one to an origin, and completes one that matches no URL.
 
+use std::net::IpAddr;
+
 use super::Globs;
 use super::glob::{Reach, UrlGlob};
 
@@ -69,9 +71,21 @@ pub fn completed(glob: &str) -> Option<String> {
     Some(sign.to_owned() + if can_match { &completed } else { EXAMPLE })
 }
 
+/// Returns true if a host with an optional port is this machine. It is the rule of `is_loopback_host` in
+/// `harproxy-http`, which this crate can't call: globs know no HTTP. A test compares the two.
 fn is_this_machine(host: &str) -> bool {
-    let name = host.split_once(':').map_or(host, |(name, _)| name);
-    name == "localhost" || name.ends_with(".localhost") || name.starts_with("127.") || host.starts_with("[::1]")
+    let name = match host.strip_prefix('[') {
+        Some(address) => address.split(']').next(),
+        None => host.split(':').next(),
+    };
+    let name = name.unwrap_or_default();
+    match name.parse::<IpAddr>() {
+        Ok(address) => address.is_loopback(),
+        Err(_) => {
+            let name = name.strip_suffix('.').unwrap_or(name);
+            name.rsplit('.').next().is_some_and(|last| last.eq_ignore_ascii_case("localhost"))
+        }
+    }
 }
 
 /// Returns true for `example.com`, `db:8080` and `*.example.com`, but not for `*.json`.

@@ -10,7 +10,7 @@ mod store;
 pub mod write;
 
 pub use model::{Entry, Timings};
-pub use read::{EntryHead, Fixture, Heads, LeftOut, Warning, find, parse_time, values};
+pub use read::{EntryHead, Fixture, Heads, LeftOutCause, Warning, find, parse_time, values};
 pub use store::payload::{Payload, PayloadFile};
 pub use store::stamp::Stamp;
 pub use store::{digest, payload, payload_path};

@@ -69,7 +69,7 @@ pub fn chunks_text(chunks: &[Chunk]) -> String {
 impl Entry {
     /// Returns true if client and server answered each other while the request was still being sent.
     #[must_use]
-    pub fn is_stream(&self) -> bool {
+    pub fn is_duplex(&self) -> bool {
         self.harproxy.as_ref().and_then(|own| own.get("stream")?.as_bool()).unwrap_or_default()
     }
 

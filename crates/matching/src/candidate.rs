@@ -39,7 +39,7 @@ pub(super) struct Candidate {
     pub(super) condition: Condition,
     pub(super) status: i32,
     /// Client and server answered each other while the request was still being sent.
-    pub(super) is_stream: bool,
+    pub(super) is_duplex: bool,
     /// The `Location` of a redirect.
     pub(super) location: Option<Box<str>>,
     /// The values of the headers of the match key, in the order of their names; empty if it has none of them.
@@ -107,7 +107,7 @@ impl Candidate {
             credentials: Credentials::of_entry(sent, &form.redaction),
             condition: Condition::of(entry),
             status: entry.response.status,
-            is_stream: entry.is_stream(),
+            is_duplex: entry.is_duplex(),
             location: redirects::location(entry).map(String::into_boxed_str),
             required: rules.match_headers.iter().filter(|_| has_required).map(values).collect(),
             content: match &entry.response.content.stored {

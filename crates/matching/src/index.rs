@@ -55,9 +55,7 @@ impl Index {
                 let Some(url) = normal(head.url) else { continue };
                 let ordinal = Ordinal::try_from(index.entries.len()).unwrap_or(Ordinal::MAX);
                 let view = form.view(&url);
-                // Other tools write methods in lower case. Such an entry answers both spellings.
-                let upper = if opened.is_own() { None } else { standard_method(head.method) };
-                let methods = [Some(head.method), upper].into_iter().flatten();
+                let methods = spellings(opened, head.method);
                 let places = placeholder::may_occur_in(url.as_bytes())
                     .then(|| RedactedPlaces::of(Some(&view), &Headers::default()));
                 match places.as_ref().and_then(UrlShape::of) {
@@ -143,6 +141,13 @@ impl Index {
             }
         }
     }
+}
+
+/// Returns the methods that an entry with this one answers. Other tools write methods in lower case; such an entry
+/// answers both spellings.
+pub(super) fn spellings<'m>(fixture: &Fixture, method: &'m str) -> impl Iterator<Item = &'m str> {
+    let upper = if fixture.is_own() { None } else { standard_method(method) };
+    [Some(method), upper].into_iter().flatten()
 }
 
 /// Returns the hash of a method and a URL, or of an origin and a path. Equal hashes count as equal texts: the

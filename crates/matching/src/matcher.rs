@@ -162,13 +162,14 @@ impl Matcher {
         groups.is_empty() || groups.iter().any(|group| group.needs_body)
     }
 
-    /// Returns the first candidate that is a stream, if there is one, and marks it as used: a request whose payload is
-    /// still being sent can't be answered when another candidate may match it.
+    /// Returns the first candidate if all of them are duplex exchanges, and marks it as used: no payload of the request
+    /// could lead to a response. With others among them, the payload decides.
     #[must_use]
-    pub fn take_stream(&self, lookup: &Lookup<'_>) -> Option<EntryRef> {
-        let stream = self.load(lookup).into_iter().flat_map(|group| &group.candidates).find(|one| one.is_stream)?;
-        self.used.insert(stream.ordinal);
-        Some(stream.at)
+    pub fn take_duplex(&self, lookup: &Lookup<'_>) -> Option<EntryRef> {
+        let candidates = || self.load(lookup).into_iter().flat_map(|group| &group.candidates);
+        let first = candidates().next().filter(|_| candidates().all(|candidate| candidate.is_duplex))?;
+        self.used.insert(first.ordinal);
+        Some(first.at)
     }
 
     /// Returns a digester for a payload that is too long for memory. `None` if the comparison needs the whole payload

@@ -91,6 +91,8 @@ pub enum ConnectionEvent {
     MalformedHead {
         /// hyper's error with the invalid character of the URL, or the reason why the framing is unclear.
         reason: String,
+        /// It was longer than a limit.
+        is_too_long: bool,
     },
     /// The proxy credentials of a request were missing or wrong. The client got a 407.
     Unauthorized,

@@ -140,21 +140,21 @@ impl AsyncRead for ByteStream {
         match (&this.idle, &read) {
             (Some(idle), Poll::Ready(Ok(()))) if received == 0 => idle.on_close(None),
             (Some(idle), Poll::Ready(Ok(()))) if this.has_heads => {
-                let bytes = &buf.filled()[before..];
-                let begins = idle.on_head_bytes(bytes);
-                let encoded = if begins { request_target::encode(bytes) } else { None };
-                if begins
-                    && let Some(character) = request_target::invalid_character(encoded.as_deref().unwrap_or(bytes))
-                {
-                    let _ = idle.invalid_character.set(character);
+                if idle.is_before_head() {
+                    let bytes = &buf.filled()[before..];
+                    let encoded = request_target::encode(bytes);
+                    if let Some(character) = request_target::invalid_character(encoded.as_deref().unwrap_or(bytes)) {
+                        let _ = idle.invalid_character.set(character);
+                    }
+                    if let Some(encoded) = encoded {
+                        buf.set_filled(before);
+                        let (now, later) = encoded.split_at(encoded.len().min(buf.remaining()));
+                        buf.put_slice(now);
+                        let rest = std::mem::replace(&mut this.ahead, BytesMut::from(later));
+                        this.ahead.extend_from_slice(&rest);
+                    }
                 }
-                if let Some(encoded) = encoded {
-                    buf.set_filled(before);
-                    let (now, later) = encoded.split_at(encoded.len().min(buf.remaining()));
-                    buf.put_slice(now);
-                    let rest = std::mem::replace(&mut this.ahead, BytesMut::from(later));
-                    this.ahead.extend_from_slice(&rest);
-                }
+                idle.on_bytes(&buf.filled()[before..]);
             }
             (Some(idle), Poll::Ready(Err(error))) => idle.on_close(Some(error)),
             _ => {}

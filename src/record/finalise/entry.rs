@@ -97,7 +97,7 @@ fn own_member(heads: &ExchangeHeads) -> Option<Map<String, Value>> {
         own.insert("informational".into(), informational.into());
     }
     if let Some(end) = &heads.end {
-        own.extend(end.is_stream.then(|| ("stream".to_owned(), true.into())));
+        own.extend(end.is_duplex.then(|| ("stream".to_owned(), true.into())));
         own.extend((!end.chunks.is_empty()).then(|| ("chunks".to_owned(), chunks_text(&end.chunks).into())));
     }
     (!own.is_empty()).then_some(own)

@@ -11,10 +11,6 @@ use harproxy_http::Headers;
 use harproxy_http::coding::{self, Coding};
 use harproxy_http::headers::to_chars;
 
-pub const CLIENT_LEFT: &str = Truncated::CLIENT_LEFT;
-const UPSTREAM_DIED: &str = Truncated::UPSTREAM_DIED;
-pub const INTERRUPTED: &str = Truncated::INTERRUPTED;
-const MAX_BODY: &str = Truncated::MAX_BODY;
 /// The rest of the payload did not decode, and the payload was too long to be stored as received.
 const UNDECODABLE: &str = "undecodable";
 
@@ -45,7 +41,7 @@ impl<'a> JournalledPayload<'a> {
         // A request without a payload has neither pieces nor an end.
         let is_whole = end.map_or(exchange.sent.spans.is_empty(), |end| end.complete);
         let is_answered = matches!(&heads.end, Some(end) if end.reason == EndReason::Complete);
-        let cut = (!is_whole).then_some(if is_answered { Truncated::ANSWERED_EARLY } else { CLIENT_LEFT });
+        let cut = (!is_whole).then_some(if is_answered { Truncated::ANSWERED_EARLY } else { Truncated::CLIENT_LEFT });
         let end = end.map(|end| (end.seen, end.decoded.clone()));
         JournalledPayload::new(&exchange.sent, &heads.request.headers.0, cut, end, max_body)
     }
@@ -55,9 +51,9 @@ impl<'a> JournalledPayload<'a> {
     pub fn of_response(exchange: &'a IndexedExchange, heads: &ExchangeHeads, max_body: Option<u64>) -> Self {
         let cut = match heads.end.as_ref().map(|end| &end.reason) {
             Some(EndReason::Complete | EndReason::Failed { .. } | EndReason::Dropped) => None,
-            Some(EndReason::ClientLeft) => Some(CLIENT_LEFT),
-            Some(EndReason::UpstreamDied) => Some(UPSTREAM_DIED),
-            None => Some(INTERRUPTED),
+            Some(EndReason::ClientLeft) => Some(Truncated::CLIENT_LEFT),
+            Some(EndReason::UpstreamDied) => Some(Truncated::UPSTREAM_DIED),
+            None => Some(Truncated::INTERRUPTED),
         };
         let none = Headers::default();
         let headers = heads.response.as_ref().map_or(&none, |head| &head.headers.0);
@@ -151,7 +147,7 @@ impl<'a> JournalledPayload<'a> {
             return self.mark_decoded(body, read.kept, decoded);
         }
         let is_partial = self.is_partial();
-        let reason = self.cut.or_else(|| (read.has_more() || is_partial).then_some(MAX_BODY));
+        let reason = self.cut.or_else(|| (read.has_more() || is_partial).then_some(Truncated::MAX_BODY));
         body.truncated = reason.map(|reason| Truncated {
             reason: reason.to_owned(),
             kept: read.kept,
@@ -161,7 +157,7 @@ impl<'a> JournalledPayload<'a> {
     }
 
     fn mark_decoded(&self, mut body: Body, read: u64, decoded: &DecodedPayload) -> Body {
-        let reason = self.cut.or(decoded.more.then_some(MAX_BODY)).or(decoded.broken.then_some(UNDECODABLE));
+        let reason = self.cut.or(decoded.more.then_some(Truncated::MAX_BODY)).or(decoded.broken.then_some(UNDECODABLE));
         let has_no_coding = self.codings.as_ref().is_some_and(Vec::is_empty);
         body.truncated = reason.map(|reason| Truncated {
             reason: reason.to_owned(),

@@ -4,13 +4,14 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::index::{ExchangeHeads, JournalIndex};
-use super::payload::{CLIENT_LEFT, INTERRUPTED, JournalledPayload};
+use super::payload::JournalledPayload;
 use super::{har_error, without_secrets};
 use crate::record::entry_view::{self, normal_url};
 use crate::record::journal::JournalReader;
 use crate::record::journal::heads::EndReason;
 use crate::record::{Error, RecordPlan};
 use harproxy_compare::{Body, Content, ContentKey, Projection, Response, ResponseKey};
+use harproxy_har::model::Truncated;
 use harproxy_har::write::ContentMode;
 use harproxy_har::{Fixture, model};
 use harproxy_http::Headers;
@@ -152,7 +153,8 @@ impl ComparisonRules {
 
 /// Returns true if an entry stands for a new response too.
 pub fn is_covered(new: &ResponseKey, old: &ResponseKey) -> bool {
-    let is_left = new.cut.as_deref().is_some_and(|reason| reason == CLIENT_LEFT || reason == INTERRUPTED);
+    let is_left =
+        new.cut.as_deref().is_some_and(|reason| matches!(reason, Truncated::CLIENT_LEFT | Truncated::INTERRUPTED));
     // The beginning of a response says nothing against a complete one.
     if is_left && old.cut.is_none() { new.status == old.status } else { new.equals(old) }
 }

@@ -144,7 +144,7 @@ pub struct ExchangeEnd {
     /// The chunks in which a stream of events arrived.
     pub chunks: Vec<Chunk>,
     /// Client and server answered each other while the request was still being sent.
-    pub is_stream: bool,
+    pub is_duplex: bool,
 }
 
 /// The kind of a timeout before there was a connection, in [`EndReason::Failed`].

@@ -1,7 +1,7 @@
-//! Detects streams in both directions: client and server answer each other while the request is still being sent.
+//! Detects duplex exchanges: client and server answer each other while the request is still being sent.
 //!
 //! A server may also answer early without reading the rest of an upload, or begin its response while the last bytes
-//! arrive. Clients send such uploads whatever the response is, so these are no streams.
+//! arrive. Clients send such uploads whatever the response is, so these are not duplex.
 
 use std::sync::Mutex;
 
@@ -21,7 +21,7 @@ struct DuplexState {
     is_answered: bool,
     /// Request data was sent after that.
     is_continued: bool,
-    is_stream: bool,
+    is_duplex: bool,
 }
 
 impl DuplexDetector {
@@ -49,16 +49,16 @@ impl DuplexDetector {
     }
 
     /// Notes data of a successful response of undeclared length. `is_message`: it is a gRPC message, which a server
-    /// sends before the end of the request only in a stream.
+    /// sends before the end of the request only in a duplex exchange.
     pub fn add_response_data(&self, is_message: bool) {
         let mut state = lock(&self.0);
-        state.is_stream |= state.is_continued || (is_message && state.is_sending);
+        state.is_duplex |= state.is_continued || (is_message && state.is_sending);
         state.is_answered |= state.is_sending;
     }
 
     #[must_use]
-    pub fn is_stream(&self) -> bool {
-        lock(&self.0).is_stream
+    pub fn is_duplex(&self) -> bool {
+        lock(&self.0).is_duplex
     }
 }
 
@@ -66,7 +66,7 @@ impl DuplexDetector {
 mod tests {
     use super::*;
 
-    fn is_stream(events: &str, is_message: bool) -> bool {
+    fn is_duplex(events: &str, is_message: bool) -> bool {
         let detector = DuplexDetector::default();
         for event in events.chars() {
             match event {
@@ -77,26 +77,26 @@ mod tests {
                 _ => detector.add_response_data(is_message),
             }
         }
-        detector.is_stream()
+        detector.is_duplex()
     }
 
     #[test]
-    fn response_that_goes_on_after_more_of_the_request_is_a_stream() {
-        assert!(is_stream("{><><}", false));
-        assert!(is_stream("{><>}<", false));
+    fn response_that_goes_on_after_more_of_the_request_is_duplex() {
+        assert!(is_duplex("{><><}", false));
+        assert!(is_duplex("{><>}<", false));
     }
 
     #[test]
-    fn early_response_and_ordinary_upload_are_no_streams() {
-        assert!(!is_stream("{>>}<<", false));
-        assert!(!is_stream("{><<>>}", false), "a complete early response");
-        assert!(!is_stream("{>>>}<", false), "the head alone came early");
-        assert!(!is_stream("[>><><}<", false), "the length of the request is declared");
+    fn early_response_and_ordinary_upload_are_not_duplex() {
+        assert!(!is_duplex("{>>}<<", false));
+        assert!(!is_duplex("{><<>>}", false), "a complete early response");
+        assert!(!is_duplex("{>>>}<", false), "the head alone came early");
+        assert!(!is_duplex("[>><><}<", false), "the length of the request is declared");
     }
 
     #[test]
-    fn message_before_the_end_of_the_request_is_a_stream() {
-        assert!(is_stream("{><}", true));
-        assert!(!is_stream("{>}<", true));
+    fn message_before_the_end_of_the_request_is_duplex() {
+        assert!(is_duplex("{><}", true));
+        assert!(!is_duplex("{>}<", true));
     }
 }

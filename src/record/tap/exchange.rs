@@ -260,10 +260,10 @@ impl ExchangeTap {
     /// Journals the end of the exchange. Only the first end counts. The acknowledgement completes when the journal has
     /// all of the exchange.
     fn end(&self, response: ResponseEnd) -> Ack {
-        let is_stream = self.duplex.is_stream();
+        let is_duplex = self.duplex.is_duplex();
         if !self.has_ended.swap(true, Ordering::AcqRel) {
-            let finding = match is_stream {
-                true => Some(response_end::stream(self.line())),
+            let finding = match is_duplex {
+                true => Some(response_end::duplex(self.line())),
                 false => response.truncation(self.line(), self.context.max_body),
             };
             finding.into_iter().for_each(|finding| self.add_finding(finding));
@@ -276,7 +276,7 @@ impl ExchangeTap {
             self.push_request_end(&RequestEnd { seen: 0, at, complete: false, decoded: None });
         }
         let (at, trailers) = (self.micros_at(Instant::now()), self.context.redactor.redact_fields(trailers));
-        let end = ExchangeEnd { reason, seen, at, trailers, decoded, chunks, is_stream };
+        let end = ExchangeEnd { reason, seen, at, trailers, decoded, chunks, is_duplex };
         self.context.journal.commit(self.frame(FrameKind::End, encode(&end)))
     }
 

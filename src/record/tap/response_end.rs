@@ -38,8 +38,8 @@ fn warning(check: CheckId, request: String, text: impl Into<String>) -> Finding 
     Finding { at: Location::request(request), ..Finding::new(check, Severity::Warning, text) }
 }
 
-/// A stream in both directions that was recorded.
-pub fn stream(request: String) -> Finding {
+/// A duplex exchange that was recorded.
+pub fn duplex(request: String) -> Finding {
     let text = "client and server answered each other while the request was still being sent; replay refuses it";
     warning(CheckId::STREAM, request, text).with_hint(CANNOT_BE_REPLAYED)
 }

@@ -173,11 +173,11 @@ fn fixtures(reports: &[(String, Report)]) -> Vec<FixtureUse> {
 
 /// Returns findings for entries that no shard used, up to a limit, and the number of the rest.
 fn unused(reports: &[(String, Report)], combined: &Verdict) -> Vec<Finding> {
-    let told = reports.iter().flat_map(|(_, report)| &report.verdict.findings);
-    let told: Vec<&Finding> = told.filter(|finding| finding.check == CheckId::UNUSED).collect();
+    let unused_findings = reports.iter().flat_map(|(_, report)| &report.verdict.findings);
+    let unused_findings: Vec<&Finding> = unused_findings.filter(|finding| finding.check == CheckId::UNUSED).collect();
     // Without such a finding, the fixtures were unused for another reason, which has its own.
-    let Some(severity) = told.iter().map(|finding| finding.severity).max() else { return Vec::new() };
-    let known: HashMap<(String, usize), &Finding> = told
+    let Some(severity) = unused_findings.iter().map(|finding| finding.severity).max() else { return Vec::new() };
+    let known: HashMap<(String, usize), &Finding> = unused_findings
         .iter()
         .filter_map(|finding| Some(((plain(finding.at.fixture.as_deref()?), finding.at.entry?), *finding)))
         .collect();

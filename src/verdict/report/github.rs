@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use super::group::{Group, group_findings};
+use super::group::{FindingGroup, group_findings};
 use super::{Report, headline, unused_entries, without_unused};
 use crate::verdict::{CheckId, Finding, Location, Severity};
 use harproxy_compare::excerpt;
@@ -32,7 +32,7 @@ pub fn annotations(report: &Report, place: &dyn Fn(&str) -> String) -> String {
     let mut groups = group_findings(&without_unused(verdict));
     groups.extend(unused.iter().flat_map(|finding| group_findings(&[finding])));
     for (severity, command) in [(Severity::Error, "error"), (Severity::Warning, "warning")] {
-        let groups: Vec<&Group<'_>> = groups.iter().filter(|group| group.first.severity == severity).collect();
+        let groups: Vec<&FindingGroup<'_>> = groups.iter().filter(|group| group.first.severity == severity).collect();
         // The last of them says how many more there are.
         let shown = if groups.len() > SHOWN { SHOWN - 1 } else { groups.len() };
         for group in &groups[..shown] {
@@ -47,7 +47,7 @@ pub fn annotations(report: &Report, place: &dyn Fn(&str) -> String) -> String {
     out
 }
 
-fn annotation(out: &mut String, command: &str, group: &Group<'_>, place: &dyn Fn(&str) -> String) {
+fn annotation(out: &mut String, command: &str, group: &FindingGroup<'_>, place: &dyn Fn(&str) -> String) {
     let finding = group.first;
     let others = group.others();
     let title = format!("harproxy: {}", finding.check.as_str());
@@ -57,9 +57,9 @@ fn annotation(out: &mut String, command: &str, group: &Group<'_>, place: &dyn Fn
     properties.extend(file.as_deref().map(|file| ("file", file)));
     properties.extend(file.as_ref().and(at.as_deref()).map(|line| ("line", line)));
     properties.push(("title", &title));
-    let told = [finding.at.request.as_deref(), Some(&finding.text), others.as_deref(), finding.hint.as_deref()];
-    let told: Vec<&str> = told.into_iter().flatten().collect();
-    line(out, command, &properties, &told.join("\n"));
+    let lines = [finding.at.request.as_deref(), Some(&finding.text), others.as_deref(), finding.hint.as_deref()];
+    let lines: Vec<&str> = lines.into_iter().flatten().collect();
+    line(out, command, &properties, &lines.join("\n"));
 }
 
 fn line(out: &mut String, command: &str, properties: &[(&str, &str)], message: &str) {

@@ -15,12 +15,12 @@ const LONGEST: usize = 80;
 
 /// A finding that is shown, and others with the same cause.
 #[derive(Debug)]
-pub(super) struct Group<'v> {
+pub(super) struct FindingGroup<'v> {
     pub(super) first: &'v Finding,
     others: Vec<&'v Finding>,
 }
 
-impl Group<'_> {
+impl FindingGroup<'_> {
     /// Returns the number of findings.
     pub(super) fn len(&self) -> usize {
         1 + self.others.len()
@@ -52,8 +52,8 @@ impl Group<'_> {
 }
 
 /// Groups findings. Each group stands where its first finding was.
-pub(super) fn group_findings<'v>(findings: &[&'v Finding]) -> Vec<Group<'v>> {
-    let mut groups: IndexMap<(&CheckId, bool, String), Group<'v>> = IndexMap::new();
+pub(super) fn group_findings<'v>(findings: &[&'v Finding]) -> Vec<FindingGroup<'v>> {
+    let mut groups: IndexMap<(&CheckId, bool, String), FindingGroup<'v>> = IndexMap::new();
     for (n, finding) in findings.iter().copied().enumerate() {
         let request = finding.at.request.as_deref().and_then(|request| request.split_once(' '));
         let cause = match request {
@@ -67,7 +67,7 @@ pub(super) fn group_findings<'v>(findings: &[&'v Finding]) -> Vec<Group<'v>> {
         let key = (&finding.check, finding.severity == Severity::Error, cause);
         match groups.get_mut(&key) {
             Some(group) => group.others.push(finding),
-            None => drop(groups.insert(key, Group { first: finding, others: Vec::new() })),
+            None => drop(groups.insert(key, FindingGroup { first: finding, others: Vec::new() })),
         }
     }
     groups.into_values().collect()

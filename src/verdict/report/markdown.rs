@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::group::{Group, group_findings};
+use super::group::{FindingGroup, group_findings};
 use super::{Report, UnusedEntries, escape_markup, headline, text, unused_entries, without_unused};
 use crate::verdict::explain::{MAX_DIFFERENCES, is_near_line, many};
 use crate::verdict::explain::{subject, values};
@@ -45,7 +45,7 @@ pub fn render(report: &Report) -> String {
         .map(|(n, group)| folded(group, n < UNFOLDED && group.first.severity == Severity::Error));
     let shown = fill(&mut out, blocks);
     if shown < groups.len() {
-        let more: usize = groups[shown..].iter().map(Group::len).sum();
+        let more: usize = groups[shown..].iter().map(FindingGroup::len).sum();
         let more = many(more as u64, "finding", "findings");
         let _ = writeln!(out, "… and {more} more; the JSON report lists {}.\n", text::listed(verdict));
     }
@@ -118,7 +118,7 @@ fn took(time: Duration) -> String {
 }
 
 /// Renders a finding as a folded block under a summary line.
-fn folded(group: &Group<'_>, open: bool) -> String {
+fn folded(group: &FindingGroup<'_>, open: bool) -> String {
     let finding = group.first;
     let mark = mark(finding.severity);
     let times = if finding.times > 1 { format!(" ({} times)", finding.times) } else { String::new() };

@@ -246,19 +246,19 @@ fn gitlab_issue_has_the_whole_hint() {
     let lines = "in harproxy.toml:\n[[match]]\nglob = \"https://a.test/**\"\npath = \"/users/{id}\"";
     report.verdict.findings[0].hint = Some(lines.to_owned());
     let issues: Value = serde_json::from_str(&gitlab::render(&report, &str::to_owned)).unwrap();
-    let told = |issue: &Value| issue["description"].as_str().unwrap().ends_with(&format!("(hint: {lines})"));
-    assert!(issues.as_array().unwrap().iter().any(told), "{issues:#}");
+    let has_hint = |issue: &Value| issue["description"].as_str().unwrap().ends_with(&format!("(hint: {lines})"));
+    assert!(issues.as_array().unwrap().iter().any(has_hint), "{issues:#}");
 }
 
 #[test]
 fn counts_of_one_are_singular() {
     let mut verdict = passed();
     verdict.counts.preflights = 1;
-    let told = |verdict: &Verdict| text::render(verdict, &text::Palette::default());
-    let one = told(&verdict);
+    let rendered = |verdict: &Verdict| text::render(verdict, &text::Palette::default());
+    let one = rendered(&verdict);
     assert!(one.contains("1 made-up preflight") && !one.contains("1 made-up preflights"), "{one}");
     verdict.counts.preflights = 2;
-    assert!(told(&verdict).contains(", 2 made-up preflights"), "{}", told(&verdict));
+    assert!(rendered(&verdict).contains(", 2 made-up preflights"), "{}", rendered(&verdict));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 use textwrap::{Options, WordSeparator, WordSplitter};
 
-use super::group::{Group, group_findings};
+use super::group::{FindingGroup, group_findings};
 use super::{Report, headline, unused_entries, without_unused};
 use crate::verdict::explain::{LEADS, MAX_DIFFERENCES, is_near_line};
 use crate::verdict::explain::{Phrase, ValueSide, subject, values};
@@ -76,14 +76,14 @@ pub fn render(verdict: &Verdict, palette: &Palette) -> String {
     let dim = palette.dim;
     line(&mut out, format_args!("  {dim}{}{dim:#}", headline::tally(verdict)));
     let groups = group_findings(&without_unused(verdict));
-    let mut told = None;
+    let mut recorded_by = None;
     for group in groups.iter().take(SHOWN) {
         out.push('\n');
-        write_finding(&mut out, group.first, group.others().as_deref(), told, palette);
-        told = record_line(group.first);
+        write_finding(&mut out, group.first, group.others().as_deref(), recorded_by, palette);
+        recorded_by = record_line(group.first);
     }
     if groups.len() > SHOWN {
-        let more: usize = groups[SHOWN..].iter().map(Group::len).sum();
+        let more: usize = groups[SHOWN..].iter().map(FindingGroup::len).sum();
         line(&mut out, format_args!("\n… and {more} more; `--report FILE.json` lists {}", listed(verdict)));
     }
     unused(&mut out, verdict, palette);
@@ -121,8 +121,14 @@ fn record_line(finding: &Finding) -> Option<&str> {
 }
 
 /// Writes a finding. `others` counts the other findings of its group. The command that records a miss is left out if it
-/// is the one that was `told` for the previous miss.
-fn write_finding(out: &mut String, finding: &Finding, others: Option<&str>, told: Option<&str>, palette: &Palette) {
+/// is that of the previous miss, `recorded_by`.
+fn write_finding(
+    out: &mut String,
+    finding: &Finding,
+    others: Option<&str>,
+    recorded_by: Option<&str>,
+    palette: &Palette,
+) {
     let (mark, style) = mark(finding.severity, palette);
     // A stale finding counts entries, and its explanation has that number.
     let again = finding.times > 1 && finding.check != CheckId::STALE;
@@ -133,8 +139,8 @@ fn write_finding(out: &mut String, finding: &Finding, others: Option<&str>, told
     let about = finding.at.request.as_deref().or_else(|| rest.next()).unwrap_or_default();
     line(out, format_args!("{style}{mark} {kind}{style:#}: {}{times}", one_line(about)));
     // Near entries are rendered from their data below.
-    let is_told = |text: &&str| finding.near.is_empty() || !is_near_line(text);
-    for text in rest.filter(is_told) {
+    let is_kept = |text: &&str| finding.near.is_empty() || !is_near_line(text);
+    for text in rest.filter(is_kept) {
         line(out, format_args!("  {}", harmless(text)));
     }
     for (n, near) in finding.near.iter().enumerate() {
@@ -146,8 +152,8 @@ fn write_finding(out: &mut String, finding: &Finding, others: Option<&str>, told
     if let Some(remedy) = &finding.hint {
         let hint = palette.hint;
         let remedy = harmless(remedy);
-        let is_told = told.is_some() && told == record_line(finding);
-        for (n, text) in remedy.lines().skip(usize::from(is_told)).enumerate() {
+        let is_repeated = recorded_by.is_some() && recorded_by == record_line(finding);
+        for (n, text) in remedy.lines().skip(usize::from(is_repeated)).enumerate() {
             match n {
                 0 => line(out, format_args!("  {hint}hint:{hint:#} {text}")),
                 _ => line(out, format_args!("  {text}")),

@@ -40,7 +40,7 @@ fn endless_heads_are_refused() {
     }
     let grown = peak(&replay.server) - before;
     assert!(grown < 64, "{grown} MiB");
-    replay.server.stop().expect(1).says("unreadable");
+    replay.server.stop().expect(1).says("unreadable").says("its head is too long").says("a shorter URL");
 }
 
 fn http2(replay: &ReplayServer) -> Raw {

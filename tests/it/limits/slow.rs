@@ -62,7 +62,8 @@ fn payload_that_stops_is_refused_at_replay() {
     let mut raw = replay.raw();
     raw.send(format!("{post}Content-Length: 10\r\n\r\n0123456789"));
     assert_eq!(raw.answer().1, "taken");
-    replay.server.stop().expect(0);
+    let output = replay.server.stop().expect(1);
+    output.says("unreadable").says("no data of the request's payload arrived").says("--passthrough");
 }
 
 /// Uploads and event streams have no time limit.

@@ -126,6 +126,32 @@ fn edited_payload_file_reloads_its_fixture() {
 }
 
 #[test]
+fn git_lfs_pointer_is_a_miss_before_and_after_a_reload() {
+    let stage = CliSandbox::new();
+    stage.record(&["-o", HAR], CURL).expect(0);
+    let payload = fs::read_dir(stage.sandbox.join("hars/api")).unwrap().next().unwrap().unwrap().path();
+    let text = fs::read_to_string(&payload).unwrap();
+    let pointer = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{:064}\nsize 12345\n", 0);
+    fs::write(&payload, pointer).unwrap();
+    let (server, client) = start(&stage.sandbox, &[]);
+    let url = "https://api.test/api/json";
+    let assert_missed = || {
+        let got = client.get(url);
+        assert_eq!((got.status, &got.json()["kind"]), (501, &json!("unreadable")));
+        assert!(got.text().contains("git lfs pull"), "{}", got.text());
+    };
+    assert_missed();
+    let edit = edited(&stage.sandbox, |har| har["log"]["comment"] = "edited".into());
+    replace(&stage.sandbox, HAR, edit);
+    reloads(&server, "reloaded", 1);
+    assert_missed();
+    replace(&stage.sandbox, payload.to_str().unwrap(), text);
+    reloads(&server, "reloaded", 2);
+    assert!(client.get(url).text().contains("Ada"));
+    server.stop().expect(1).says("git lfs pull");
+}
+
+#[test]
 fn fixtures_added_to_or_removed_from_a_folder_are_reloaded() {
     let sandbox = Sandbox::new();
     sandbox.write(HAR, two_entries("first"));

@@ -29,16 +29,16 @@ pub struct Warning {
 
 /// The entries that replay leaves out for one cause.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LeftOut {
+pub struct LeftOutCause {
     /// The cause, about one entry: `its request has no url`.
     pub cause: &'static str,
     /// The number of entries.
     pub entries: usize,
-    /// The numbers and lines of the first [`LeftOut::SHOWN`] entries, from 0 and from 1.
+    /// The numbers and lines of the first [`LeftOutCause::SHOWN`] entries, from 0 and from 1.
     pub first: Vec<(usize, usize)>,
 }
 
-impl LeftOut {
+impl LeftOutCause {
     /// The number of entries that are named.
     pub const SHOWN: usize = 3;
 }
@@ -55,7 +55,7 @@ pub(crate) struct Contents {
     pub(crate) extra_entries: Vec<(String, Span)>,
     pub(crate) warnings: Warnings,
     /// The entries that replay leaves out, by cause in order of appearance.
-    pub(crate) left_out: Vec<LeftOut>,
+    pub(crate) left_out: Vec<LeftOutCause>,
     /// The irregularity of the JSON around the entries, if there is one. Such a HAR is not rewritten.
     pub(crate) frame_oddity: Option<&'static str>,
     /// An `entries` array was found.
@@ -296,13 +296,13 @@ impl Contents {
         let known = match self.left_out.iter().position(|known| known.cause == cause) {
             Some(known) => known,
             None => {
-                self.left_out.push(LeftOut { cause, entries: 0, first: Vec::new() });
+                self.left_out.push(LeftOutCause { cause, entries: 0, first: Vec::new() });
                 self.left_out.len() - 1
             }
         };
         let known = &mut self.left_out[known];
         known.entries += 1;
-        if known.first.len() < LeftOut::SHOWN {
+        if known.first.len() < LeftOutCause::SHOWN {
             known.first.push((entry, line));
         }
     }

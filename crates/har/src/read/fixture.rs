@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use serde_json::{Map, Value};
 
-use super::contents::{self, Contents, LeftOut, Warning};
+use super::contents::{self, Contents, LeftOutCause, Warning};
 use super::index::Heads;
 use super::snapshot::Snapshot;
 use super::window::Span;
@@ -134,7 +134,7 @@ impl Fixture {
     /// The entries that replay leaves out, grouped by cause. Entries of browsers that need no server (`data:` URLs) are
     /// not among them.
     #[must_use]
-    pub fn left_out(&self) -> &[LeftOut] {
+    pub fn left_out(&self) -> &[LeftOutCause] {
         &self.contents.left_out
     }
 

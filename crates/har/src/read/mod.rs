@@ -13,7 +13,7 @@ mod source;
 pub mod values;
 mod window;
 
-pub use contents::{LeftOut, Warning};
+pub use contents::{LeftOutCause, Warning};
 pub use find::find;
 pub use fixture::Fixture;
 pub use index::{EntryHead, Heads};

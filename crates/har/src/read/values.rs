@@ -6,7 +6,7 @@ use super::Fixture;
 use super::entry;
 use super::window::Span;
 use crate::Error;
-use crate::store::{lfs, payload_path};
+use crate::store::payload_path;
 
 /// A value of a HAR: an entry, or a member outside the entries.
 #[derive(Clone, Debug)]
@@ -53,26 +53,6 @@ impl Fixture {
             Some(entry) => self.bad_entry(entry, reason),
             None => Error::Malformed { path: self.path().to_owned(), line: Some(value.line()), reason },
         })
-    }
-
-    /// Checks that the payload files of an own fixture are not Git LFS pointers. Reads the beginning of short files.
-    ///
-    /// # Errors
-    /// [`Error::Malformed`] with the number of pointers.
-    pub fn expect_pulled_payloads(&self) -> Result<(), Error> {
-        if self.is_archive() {
-            return Ok(());
-        }
-        let is_pointer =
-            |name: &String| self.expected_payload_path(name).is_some_and(|path| lfs::is_pointer_file(&path));
-        let mut pointers = self.payload_files().into_iter().filter(is_pointer);
-        let Some(first) = pointers.next() else { return Ok(()) };
-        let more = match pointers.count() {
-            0 => String::new(),
-            more => format!(" (and {more} more)"),
-        };
-        let reason = format!("its payload `{first}`{more} is a Git LFS pointer: run `git lfs pull`");
-        Err(Error::Malformed { path: self.path().to_owned(), line: None, reason })
     }
 
     /// The existing payload files with names that harproxy gives, as `_file` spells them, in order. Looks into the

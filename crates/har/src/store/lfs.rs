@@ -14,10 +14,10 @@ pub(crate) fn is_pointer(beginning: &[u8]) -> bool {
     beginning.starts_with(BEGINNING)
 }
 
-/// True if the file is a pointer. False if it cannot be read, which is reported where it is used.
-pub(crate) fn is_pointer_file(path: &Path) -> bool {
-    let Ok(file) = File::open(path) else { return false };
-    let is_short = file.metadata().is_ok_and(|metadata| (BEGINNING.len() as u64..MAX_LEN).contains(&metadata.len()));
+/// True if the file of this length is a pointer. False if it cannot be read, which is reported where it is used.
+pub(crate) fn is_pointer_file(path: &Path, len: u64) -> bool {
     let mut beginning = [0; BEGINNING.len()];
-    is_short && (&file).read_exact(&mut beginning).is_ok() && is_pointer(&beginning)
+    (BEGINNING.len() as u64..MAX_LEN).contains(&len)
+        && File::open(path).and_then(|mut file| file.read_exact(&mut beginning)).is_ok()
+        && is_pointer(&beginning)
 }

@@ -22,7 +22,7 @@ pub(crate) fn resolve(folder: &Path, name: &str) -> Result<PathBuf, String> {
         }
     }
     match fs::symlink_metadata(&path) {
-        Ok(metadata) if metadata.is_file() && lfs::is_pointer_file(&path) => {
+        Ok(metadata) if metadata.is_file() && lfs::is_pointer_file(&path, metadata.len()) => {
             Err(format!("`_file` `{name}` is a Git LFS pointer, not the payload: run `git lfs pull`"))
         }
         Ok(metadata) if metadata.is_file() => Ok(path),

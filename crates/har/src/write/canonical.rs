@@ -46,9 +46,9 @@ macro_rules! member {
 }
 
 /// The lines of layout 2.
-struct Layout;
+struct Layout2Lines;
 
-impl LineRules for Layout {
+impl LineRules for Layout2Lines {
     /// Small objects of scalars: headers, cookies, parameters, `timings`. A payload inside the HAR has its own line.
     fn is_on_one_line(&self, members: &[TextMember<'_>]) -> bool {
         let is_small = |(name, value): &TextMember<'_>| match value {
@@ -66,7 +66,7 @@ impl LineRules for Layout {
 
 /// The text of a part of a HAR. Every line but the first gets `margin` spaces more.
 pub(crate) fn text(part: &TextValue<'_>, margin: usize) -> String {
-    part.indented(margin, &Layout)
+    part.indented(margin, &Layout2Lines)
 }
 
 /// The canonical JSON of an entry.

@@ -18,7 +18,7 @@ use harproxy_http::url::normal;
 
 use super::super::candidate::{RequiredValue, content_type, read_recorded};
 use super::super::conditional::Condition;
-use super::super::index::Ordinal;
+use super::super::index::{self, Ordinal};
 use super::super::key::{Rules, View};
 use super::super::matcher::Matcher;
 use super::super::score::FieldHashes;
@@ -81,6 +81,12 @@ pub(super) fn path_segments<'u>(view: &View<'_, 'u>) -> PathSegments<'u> {
 }
 
 impl Matcher {
+    /// Returns the recorded method of an entry, in the spelling of the request if the entry answers it.
+    pub(super) fn method_for<'m>(&self, ordinal: Ordinal, recorded: &'m str, sent: &'m str) -> &'m str {
+        let fixture = &self.fixtures[self.index.at(ordinal).fixture];
+        if index::spellings(fixture, recorded).any(|method| method == sent) { sent } else { recorded }
+    }
+
     /// Compares a request with an entry; `None` if the entry can't be read.
     pub(super) fn compare(&self, query: &Query<'_>, ordinal: Ordinal, budget: &Cell<u64>) -> Option<ComparedEntry> {
         let at = self.index.at(ordinal);
@@ -89,9 +95,9 @@ impl Matcher {
         let (sent, recorded) = (self.form.view(query.url.as_str()), self.form.view(&recorded_url));
         let rules = self.rules_for(&recorded_url);
         let mut found = Vec::new();
-        if query.method != entry.request.method {
-            let recorded = Cow::Borrowed(entry.request.method.as_str());
-            found.push(Difference::new(Location::Method, Some(query.method.into()), Some(recorded)));
+        let method = self.method_for(ordinal, &entry.request.method, query.method);
+        if query.method != method {
+            found.push(Difference::new(Location::Method, Some(query.method.into()), Some(method.into())));
         }
         if sent.host() != recorded.host() {
             found.push(Difference::new(Location::Origin, Some(sent.parts.site()), Some(recorded.parts.site())));
@@ -118,7 +124,7 @@ impl Matcher {
         };
         differences.extend(body.differences.iter().map(report));
 
-        let line = RequestLine::new(query.method, &sent).distance(&entry.request.method, &recorded);
+        let line = RequestLine::new(query.method, &sent).distance(method, &recorded);
         let scored_headers = FieldHashes::of_entry(&entry.request.headers, rules.score_all_headers);
         let score = FieldHashes::of_request(payload.headers()).score(&scored_headers);
         let distance = line.saturating_add(headers_distance).saturating_add(body.distance);

@@ -70,7 +70,10 @@ impl Matcher {
             MissKind::Unreadable(..) | MissKind::OtherProtocol(_) => None,
         };
         let did_you_mean = nearest.and_then(|nearest| self.did_you_mean(query, nearest));
-        let is_noise = |ordinal| self.head(ordinal).is_none_or(|head| head.method != query.method);
+        let is_noise = |ordinal| {
+            let head = self.head(ordinal);
+            head.is_none_or(|head| self.method_for(ordinal, head.method, query.method) != query.method)
+        };
         let mut is_nearest = true;
         compared.retain(|one| {
             std::mem::take(&mut is_nearest) || (one.rank.distance <= MAX_DISTANCE && !is_noise(one.rank.ordinal))

@@ -136,7 +136,8 @@ impl Matcher {
                 let head = self.head(ordinal)?;
                 let url = normal(head.url)?;
                 let differs_in_payload = head.post_data != has_payload;
-                Some((line.distance(head.method, &self.form.view(&url)), differs_in_payload, ordinal))
+                let distance = line.distance(self.method_for(ordinal, head.method, method), &self.form.view(&url));
+                Some((distance, differs_in_payload, ordinal))
             })
             .collect();
         ranked.sort_unstable();

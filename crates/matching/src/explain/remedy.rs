@@ -181,7 +181,7 @@ impl Matcher {
             None => form.key(query.url.as_str()) == form.key(&url),
         };
         let rules = form.rules_for(&recorded);
-        if query.method != entry.request.method || !same_url {
+        if self.method_for(ordinal, &entry.request.method, query.method) != query.method || !same_url {
             return false;
         }
         let candidate = Candidate::new(ordinal, at, fixture, &entry, &rules, &form, true);

@@ -1,7 +1,5 @@
 //! Finds the recorded origin that a request at another origin may mean, and prints the option that makes the two equal.
 
-use std::net::IpAddr;
-
 use harproxy_http::NormalUrl;
 use harproxy_http::url::{Parts, normal};
 use harproxy_support::shell_quote;
@@ -20,7 +18,9 @@ impl Matcher {
             let head = self.head(ordinal)?;
             let recorded = normal(head.url)?;
             let parts = Parts::of(&recorded);
-            let is_same = head.method == method && parts.path == sent.path && parts.query == sent.query;
+            let is_same = self.method_for(ordinal, head.method, method) == method
+                && parts.path == sent.path
+                && parts.query == sent.query;
             (is_same && parts.site() != sent.site()).then(|| parts.site().into_owned())
         })?;
         Some(option(&self.options, &pair(&sent.site(), &recorded)))
@@ -30,19 +30,12 @@ impl Matcher {
 /// Returns the arguments of `--same-host` for the origin of a request and a recorded one. A server of this machine at
 /// another port gets `:*`, because its port is new in each run.
 pub(super) fn pair(sent: &str, recorded: &str) -> (String, String) {
-    let is_port = |origin: &str| Parts::of(origin).port().is_some() && is_loopback(Parts::of(origin).host());
+    let is_port = |origin: &str| Parts::of(origin).port().is_some() && Parts::of(origin).is_loopback();
     let any_port = || {
         let colon = sent.rfind(':')?;
         (is_port(sent) && is_port(recorded)).then(|| format!("{}:*", &sent[..colon]))
     };
     (any_port().unwrap_or_else(|| sent.to_owned()), recorded.to_owned())
-}
-
-fn is_loopback(host: &str) -> bool {
-    match host.trim_matches(['[', ']']).parse::<IpAddr>() {
-        Ok(address) => address.is_loopback(),
-        Err(_) => host == "localhost" || host.ends_with(".localhost"),
-    }
 }
 
 /// Returns the option as it is typed. It replaces the list of `harproxy.toml`, so the whole list is written.

@@ -5,7 +5,7 @@ use super::*;
 
 type DifferenceTuple<'a> = (RequestPart, &'a str, Option<&'a str>, Option<&'a str>);
 
-fn told(miss: &Miss, near: usize) -> Vec<DifferenceTuple<'_>> {
+fn differences_of(miss: &Miss, near: usize) -> Vec<DifferenceTuple<'_>> {
     miss.near[near].differences.iter().map(Difference::to_tuple).collect()
 }
 
@@ -18,16 +18,33 @@ fn query_parameter_that_differs_is_named() {
     );
     let miss = test.miss(&request("GET", "https://a.test/s?page=3&q=x"));
     assert_eq!(miss.kind, MissKind::NoEntry);
-    assert_eq!(told(&miss, 0), [(RequestPart::Query, "page", Some("3"), Some("2"))]);
+    assert_eq!(differences_of(&miss, 0), [(RequestPart::Query, "page", Some("3"), Some("2"))]);
     assert_eq!(miss.near.len(), 1, "the other entry of the path has no parameter in common");
     assert_eq!((miss.same_path, miss.remedy.as_deref()), (2, None));
+}
+
+#[test]
+fn lower_case_method_of_another_tool_is_no_difference() {
+    let url = "https://a.test/s?at=1700000000001";
+    let asked = request("GET", "https://a.test/s?at=1700000000002");
+    let test = matcher_over(Foreign, [entry_json("get", url)], Options::default());
+    let miss = test.miss(&asked);
+    let parts: Vec<RequestPart> = miss.near[0].differences.iter().map(|difference| difference.part).collect();
+    assert_eq!(parts, [RequestPart::Query]);
+    assert!(miss.remedy.is_some_and(|remedy| remedy.contains("ignore-query")));
+    let other = harproxy_http::NormalUrl::parse("https://b.test/s?at=1700000000001").unwrap();
+    assert!(test.matcher.same_host_option("GET", &other).is_some());
+    // In an own fixture it is the method of the request.
+    let test = matcher_over(Own, [entry_json("get", url)], Options::default());
+    assert_eq!(test.miss(&asked).near[0].differences[0].part, RequestPart::Method);
+    assert_eq!(test.matcher.same_host_option("GET", &other), None);
 }
 
 #[test]
 fn order_of_parameters_is_one_difference() {
     let test = matcher_over(Own, [get("https://a.test/s?a=1&b=2")], Options::default());
     let miss = test.miss(&request("GET", "https://a.test/s?b=2&a=1"));
-    assert_eq!(told(&miss, 0), [(RequestPart::Query, "", Some("b=2&a=1"), Some("a=1&b=2"))]);
+    assert_eq!(differences_of(&miss, 0), [(RequestPart::Query, "", Some("b=2&a=1"), Some("a=1&b=2"))]);
     assert_eq!(miss.remedy, None);
 }
 
@@ -37,11 +54,11 @@ fn order_of_parameters_is_reported_beside_a_changed_one() {
     let order = |asked| (RequestPart::Query, "", Some(asked), Some("a=1&b=2&r=1&r=2"));
     let asked = "b=2&a=1&c=3&r=1&r=2";
     let miss = test.miss(&request("GET", &format!("https://a.test/s?{asked}")));
-    assert_eq!(told(&miss, 0), [(RequestPart::Query, "c", Some("3"), None), order(asked)]);
+    assert_eq!(differences_of(&miss, 0), [(RequestPart::Query, "c", Some("3"), None), order(asked)]);
     assert_eq!(miss.remedy, None);
     let miss = test.miss(&request("GET", "https://a.test/s?a=1&r=1&b=2"));
     assert_eq!(
-        told(&miss, 0),
+        differences_of(&miss, 0),
         [(RequestPart::Query, "r", Some("1"), Some("1, 2"))],
         "what is repeated stands in no order"
     );
@@ -53,18 +70,18 @@ fn empty_parameters_are_a_difference_of_the_query() {
     {
         let test = matcher_over(Own, [get(&format!("https://a.test/s?{recorded}"))], Options::default());
         let miss = test.miss(&request("GET", &format!("https://a.test/s?{asked}")));
-        assert_eq!(told(&miss, 0), [(RequestPart::Query, "", Some(asked), Some(recorded))]);
+        assert_eq!(differences_of(&miss, 0), [(RequestPart::Query, "", Some(asked), Some(recorded))]);
     }
     let ignoring = Options { ignore_query: vec!["t".into()], ..Options::default() };
     let test = matcher_over(Own, [get("https://a.test/s?a=1&t=1")], ignoring);
-    assert_eq!(told(&test.miss(&request("GET", "https://a.test/s?a=1&t=2&")), 0).len(), 1);
+    assert_eq!(differences_of(&test.miss(&request("GET", "https://a.test/s?a=1&t=2&")), 0).len(), 1);
 }
 
 #[test]
 fn other_method_is_reported() {
     let test = matcher_over(Own, [get("https://a.test/s")], Options::default());
     let miss = test.miss(&request("POST", "https://a.test/s"));
-    assert_eq!(told(&miss, 0), [(RequestPart::Method, "", Some("POST"), Some("GET"))]);
+    assert_eq!(differences_of(&miss, 0), [(RequestPart::Method, "", Some("POST"), Some("GET"))]);
     assert_eq!(miss.remedy, None);
 }
 
@@ -77,7 +94,7 @@ fn json_value_that_differs_has_its_path() {
     );
     let miss = test.miss(&request("POST", "https://a.test/s").json(r#"{"user":{"id":7,"a b":"x"},"n":[1]}"#));
     assert_eq!(
-        told(&miss, 0),
+        differences_of(&miss, 0),
         [(RequestPart::Body, "$.user.id", Some("7"), Some("5")), (RequestPart::Body, "$.n[1]", None, Some("2"))]
     );
     assert_eq!(miss.near.len(), 2);
@@ -105,9 +122,9 @@ fn form_field_and_part_that_differ_are_named() {
         Options::default(),
     );
     let miss = test.miss(&request("POST", "https://a.test/f").body(form, "a=1&b=3"));
-    assert_eq!(told(&miss, 0), [(RequestPart::Body, "b", Some("3"), Some("2"))]);
+    assert_eq!(differences_of(&miss, 0), [(RequestPart::Body, "b", Some("3"), Some("2"))]);
     let miss = test.miss(&request("POST", "https://a.test/m").body("multipart/form-data; boundary=B", part("2")));
-    assert_eq!(told(&miss, 0), [(RequestPart::Body, "p", Some("2"), Some("1"))]);
+    assert_eq!(differences_of(&miss, 0), [(RequestPart::Body, "p", Some("2"), Some("1"))]);
     assert_eq!(miss.remedy, None);
 }
 
@@ -134,8 +151,8 @@ fn path_segment_that_differs_is_numbered() {
         Options::default(),
     );
     let miss = test.miss(&request("GET", "https://a.test/users/7/orders"));
-    assert_eq!(told(&miss, 0), [(RequestPart::Path, "2", Some("7"), Some("5"))]);
-    assert_eq!(told(&miss, 1), [(RequestPart::Host, "", Some("https://a.test"), Some("https://b.test"))]);
+    assert_eq!(differences_of(&miss, 0), [(RequestPart::Path, "2", Some("7"), Some("5"))]);
+    assert_eq!(differences_of(&miss, 1), [(RequestPart::Host, "", Some("https://a.test"), Some("https://b.test"))]);
     assert_eq!((miss.same_path, miss.remedy), (0, None));
 }
 
@@ -143,7 +160,10 @@ fn path_segment_that_differs_is_numbered() {
 fn other_origin_is_reported() {
     let test = matcher_over(Own, [get("https://staging.test/x?y=1")], Options::default());
     let miss = test.miss(&request("GET", "http://localhost:3000/x?y=1"));
-    assert_eq!(told(&miss, 0), [(RequestPart::Host, "", Some("http://localhost:3000"), Some("https://staging.test"))]);
+    assert_eq!(
+        differences_of(&miss, 0),
+        [(RequestPart::Host, "", Some("http://localhost:3000"), Some("https://staging.test"))]
+    );
     assert_eq!(miss.remedy.as_deref(), Some("--same-host http://localhost:3000=https://staging.test"));
 }
 
@@ -152,7 +172,7 @@ fn required_header_that_differs_is_named() {
     let options = Options { match_headers: strings(&["x-tenant"]), ..Options::default() };
     let test = matcher_over(Own, [get("https://a.test/x").with("x-tenant", "a")], options);
     let miss = test.miss(&request("GET", "https://a.test/x").with("x-tenant", "b"));
-    assert_eq!(told(&miss, 0), [(RequestPart::Header, "x-tenant", Some("b"), Some("a"))]);
+    assert_eq!(differences_of(&miss, 0), [(RequestPart::Header, "x-tenant", Some("b"), Some("a"))]);
 }
 
 #[test]
@@ -167,7 +187,7 @@ fn graphql_operation_is_named() {
 fn entries_of_the_host_are_shown_when_no_path_is_similar() {
     let test = matcher_over(Own, [get("https://a.test/a/b/c"), get("https://b.test/z")], Options::default());
     let miss = test.miss(&request("GET", "https://a.test/q"));
-    assert_eq!(told(&miss, 0), [(RequestPart::Path, "", Some("/q"), Some("/a/b/c"))]);
+    assert_eq!(differences_of(&miss, 0), [(RequestPart::Path, "", Some("/q"), Some("/a/b/c"))]);
     assert_eq!(miss.near.len(), 1);
     assert_eq!(test.miss(&request("GET", "https://c.test/q")).near.len(), 0);
 }
@@ -201,11 +221,11 @@ fn similar_paths_are_near() {
         ("https://c.test/health", 3, (RequestPart::Host, "", Some("https://c.test"), Some("https://a.test"))),
     ] {
         let miss = test.miss(&request("GET", url));
-        assert_eq!((miss.near[0].at.entry, told(&miss, 0)), (entry, vec![expected]), "{url}");
+        assert_eq!((miss.near[0].at.entry, differences_of(&miss, 0)), (entry, vec![expected]), "{url}");
     }
     let both = test.miss(&request("GET", "https://c.test/api/v1/team"));
     assert_eq!(both.near[0].at.entry, 1, "another host and another segment");
-    assert_eq!(told(&both, 0).len(), 2);
+    assert_eq!(differences_of(&both, 0).len(), 2);
 }
 
 #[test]
@@ -224,12 +244,12 @@ fn paths_with_variable_segments_are_near() {
     );
     let miss = test.miss(&request("GET", "https://a.test/reset/live/undone"));
     assert_eq!(
-        (miss.near[0].at.entry, told(&miss, 0)),
+        (miss.near[0].at.entry, differences_of(&miss, 0)),
         (0, vec![(RequestPart::Path, "3", Some("undone"), Some("done"))])
     );
     let miss = test.miss(&request("GET", "https://a.test/users/7/carts/1"));
     assert_eq!(
-        (miss.near[0].at.entry, told(&miss, 0)),
+        (miss.near[0].at.entry, differences_of(&miss, 0)),
         (1, vec![(RequestPart::Path, "3", Some("carts"), Some("orders"))])
     );
 }
@@ -245,7 +265,7 @@ fn repeated_and_added_parameters_are_reported() {
         ("https://a.test/s?id=1&id=2&x&y=1", (RequestPart::Query, "y", Some("1"), None)),
         ("https://a.test/s?x&id=1&id=2", (RequestPart::Query, "", Some("x&id=1&id=2"), Some("id=1&id=2&x"))),
     ] {
-        assert_eq!(told(&test.miss(&request("GET", url)), 0), [expected], "{url}");
+        assert_eq!(differences_of(&test.miss(&request("GET", url)), 0), [expected], "{url}");
     }
 }
 
@@ -260,7 +280,11 @@ fn form_fields_are_compared_by_name() {
         ("a=1&b=2&c=4", (RequestPart::Body, "c", Some("4"), Some("3"))),
         ("b=2&a=1&c=3", (RequestPart::Body, "", Some("b=2&a=1&c=3"), Some("a=1&b=2&c=3"))),
     ] {
-        assert_eq!(told(&test.miss(&request("POST", "https://a.test/f").body(form, body)), 0), [expected], "{body}");
+        assert_eq!(
+            differences_of(&test.miss(&request("POST", "https://a.test/f").body(form, body)), 0),
+            [expected],
+            "{body}"
+        );
     }
 }
 
@@ -295,7 +319,11 @@ fn json_members_elements_and_types_are_compared() {
             (RequestPart::Body, "$.list", Some("{}"), Some(r#"[{"n":1},{"n":2},{"n":3}]"#)),
         ),
     ] {
-        assert_eq!(told(&test.miss(&request("POST", "https://a.test/s").json(body)), 0), [expected], "{body}");
+        assert_eq!(
+            differences_of(&test.miss(&request("POST", "https://a.test/s").json(body)), 0),
+            [expected],
+            "{body}"
+        );
     }
 }
 
@@ -314,8 +342,8 @@ fn parts_are_compared_by_name_and_files_by_size_and_digest() {
     let miss = test.miss(
         &request("POST", "https://a.test/m").body(content_type, multipart(&format!("{}y", &long[..9_999]), "hi")),
     );
-    let [(RequestPart::Body, "doc", Some(sent), Some(recorded))] = told(&miss, 0)[..] else {
-        panic!("{:?}", told(&miss, 0))
+    let [(RequestPart::Body, "doc", Some(sent), Some(recorded))] = differences_of(&miss, 0)[..] else {
+        panic!("{:?}", differences_of(&miss, 0))
     };
     for shown in [sent, recorded] {
         assert!(
@@ -324,10 +352,12 @@ fn parts_are_compared_by_name_and_files_by_size_and_digest() {
         );
     }
     let miss = test.miss(&request("POST", "https://a.test/m").body(content_type, multipart(&long, "ho")));
-    assert_eq!(told(&miss, 0), [(RequestPart::Body, "note", Some("ho"), Some("hi"))]);
+    assert_eq!(differences_of(&miss, 0), [(RequestPart::Body, "note", Some("ho"), Some("hi"))]);
     let renamed = multipart(&long, "hi").replace("d.bin", "e.bin");
     let miss = test.miss(&request("POST", "https://a.test/m").body(content_type, renamed));
-    let [(RequestPart::Body, "doc", Some(sent), Some(_))] = told(&miss, 0)[..] else { panic!("{:?}", told(&miss, 0)) };
+    let [(RequestPart::Body, "doc", Some(sent), Some(_))] = differences_of(&miss, 0)[..] else {
+        panic!("{:?}", differences_of(&miss, 0))
+    };
     assert!(sent.contains("filename=\"e.bin\""), "{sent}");
 }
 
@@ -347,8 +377,8 @@ fn excerpts_of_long_texts_and_bytes_contain_the_difference() {
         (request("POST", "https://a.test/j").json(&format!(r#"{{"text":"{}"}}"#, long("two"))), "$.text"),
     ] {
         let miss = test.miss(&request);
-        let [(RequestPart::Body, named, Some(sent), Some(recorded))] = told(&miss, 0)[..] else {
-            panic!("{:?}", told(&miss, 0))
+        let [(RequestPart::Body, named, Some(sent), Some(recorded))] = differences_of(&miss, 0)[..] else {
+            panic!("{:?}", differences_of(&miss, 0))
         };
         assert_eq!(named, name);
         assert!(sent.contains("aatwobb") && recorded.contains("aaonebb"), "{sent}\n{recorded}");
@@ -357,7 +387,9 @@ fn excerpts_of_long_texts_and_bytes_contain_the_difference() {
     let mut bytes = long("one").into_bytes();
     bytes[3001] = 0xff;
     let miss = test.miss(&request("POST", "https://a.test/t").body("text/plain", bytes));
-    let [(_, _, Some(sent), Some(recorded))] = told(&miss, 0)[..] else { panic!("{:?}", told(&miss, 0)) };
+    let [(_, _, Some(sent), Some(recorded))] = differences_of(&miss, 0)[..] else {
+        panic!("{:?}", differences_of(&miss, 0))
+    };
     assert_eq!(sent, "5003 bytes, from byte 3001 on ff 65 62 62 62 62 62 62 …");
     assert_eq!(recorded, "5003 bytes, from byte 3001 on 6e 65 62 62 62 62 62 62 …");
 }
@@ -373,8 +405,8 @@ fn very_long_payloads_are_described_by_length_digest_and_first_difference() {
     long[1234] = b'y';
     let miss =
         test.miss(&request("POST", "https://a.test/t").with("authorization", "Bearer live").body("text/plain", long));
-    let [(RequestPart::Body, "", Some(sent), Some(recorded))] = told(&miss, 0)[..] else {
-        panic!("{:?}", told(&miss, 0))
+    let [(RequestPart::Body, "", Some(sent), Some(recorded))] = differences_of(&miss, 0)[..] else {
+        panic!("{:?}", differences_of(&miss, 0))
     };
     assert!(sent.starts_with("52428817 bytes (SHA-256 ") && sent.ends_with("from byte 1234 on another"), "{sent}");
     assert!(recorded.starts_with("52428817 bytes (SHA-256 "), "{recorded}");
@@ -410,7 +442,7 @@ fn entry_of_the_same_operation_is_nearest_among_hundreds() {
     let test = matcher_over(Own, entries, Options::default());
     let miss = test.miss(&request("POST", "https://a.test/graphql").json(&body("Op41", 7)));
     assert_eq!((miss.near[0].at.entry, miss.near[0].operation.as_deref()), (41, Some("Op41")));
-    assert_eq!(told(&miss, 0), [(RequestPart::Body, "$.variables.id", Some("7"), Some("41"))]);
+    assert_eq!(differences_of(&miss, 0), [(RequestPart::Body, "$.variables.id", Some("7"), Some("41"))]);
 }
 
 #[test]
@@ -419,7 +451,7 @@ fn nearest_of_thousands_of_entries_with_one_path_is_shown() {
     let test = matcher_over(Own, entries.chain([get("https://a.test/s?n=1&k=2")]), Options::default());
     let miss = test.miss(&request("GET", "https://a.test/s?n=1500&k=9"));
     assert_eq!(miss.same_path, 3001);
-    assert_eq!(told(&miss, 0), [(RequestPart::Query, "k", Some("9"), Some("1"))]);
+    assert_eq!(differences_of(&miss, 0), [(RequestPart::Query, "k", Some("9"), Some("1"))]);
     assert_eq!(miss.near[0].at.entry, 1500);
 }
 
@@ -428,6 +460,6 @@ fn neighbour_with_the_same_query_is_nearest() {
     let entries = (0..300).map(|n| get(&format!("https://a.test/items/{n}?page={n}")));
     let test = matcher_over(Own, entries, Options::default());
     let miss = test.miss(&request("GET", "https://a.test/items/new?page=200"));
-    assert_eq!(told(&miss, 0), [(RequestPart::Path, "2", Some("new"), Some("200"))]);
+    assert_eq!(differences_of(&miss, 0), [(RequestPart::Path, "2", Some("new"), Some("200"))]);
     assert_eq!(miss.remedy, None);
 }

@@ -48,12 +48,13 @@ pub(crate) async fn serve_http1(
     let end = drive(Pin::new(&mut connection), shut_down, &http.idle, engine.timeouts, &http.client.stop).await;
     // hyper answered a malformed head with a 4xx. Other errors are the handler's `Close`.
     let malformed = end.as_ref().and_then(|result| result.as_ref().err()).filter(|error| error.is_parse());
-    let malformed = malformed.map(|error| in_words(error));
+    let malformed = malformed.map(|error| (in_words(error), error.is_parse_too_large()));
     if let Some(parts) = connection.into_parts() {
-        if let Some(reason) = &malformed {
+        if let Some((reason, is_too_long)) = &malformed {
             let character = http.idle.invalid_character.get();
             let raw = character.map(|character| format!(", its URL has a raw `{character}`")).unwrap_or_default();
-            http.client.event(ConnectionEvent::MalformedHead { reason: format!("{reason}{raw}") });
+            let (reason, is_too_long) = (format!("{reason}{raw}"), *is_too_long);
+            http.client.event(ConnectionEvent::MalformedHead { reason, is_too_long });
         }
         // The last answer has to reach the client.
         if malformed.is_some() || matches!(end, Some(Ok(()))) {

@@ -81,7 +81,7 @@ impl HttpConnection {
     /// # Errors
     /// [`Close`] if the connection is to be closed without an answer.
     pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Close> {
-        let busy = self.idle.clone().begin(!request.body().is_end_stream());
+        let busy = self.idle.clone().begin(request.body().size_hint().exact());
         let (method, version) = (request.method().clone(), request.version());
         let answered = match &self.kind {
             ConnectionKind::Proxy => self.answer_as_proxy(request).await,
@@ -90,9 +90,14 @@ impl HttpConnection {
         };
         // After another transfer coding, other parsers may see another end of the request.
         let has_unclear_end = matches!(answered, Err(Refusal::TransferCoding));
-        if has_unclear_end {
-            let reason = "its Transfer-Encoding is not `chunked` alone".to_owned();
-            self.client.event(ConnectionEvent::MalformedHead { reason });
+        let malformed = match &answered {
+            Err(Refusal::TransferCoding) => Some("its Transfer-Encoding is not `chunked` alone"),
+            // The reason may quote secrets of the URL.
+            Err(Refusal::InvalidTarget(_)) => Some("its target is no http or https URL with a host"),
+            _ => None,
+        };
+        if let Some(reason) = malformed.map(str::to_owned) {
+            self.client.event(ConnectionEvent::MalformedHead { reason, is_too_long: false });
         }
         if matches!(answered, Err(Refusal::Unauthorized)) {
             self.client.event(ConnectionEvent::Unauthorized);

@@ -53,8 +53,71 @@ struct Activity {
     idle_since: Instant,
     /// When the first byte of an incomplete head was received.
     head_since: Option<Instant>,
-    /// Bytes were received that are not a head alone: a payload, or a pipelined request.
-    has_other_bytes: bool,
+    position: Position,
+}
+
+/// The position in the received bytes of HTTP/1, in as far as it is certain.
+#[derive(Clone, Copy, Debug)]
+enum Position {
+    /// This number of bytes of a payload come before the next head.
+    BeforeHead(u64),
+    /// Within a head.
+    InHead(HeadSearch),
+    /// Behind the head of a request that has not begun yet, by this number of bytes.
+    BehindHead(u64),
+    /// After a chunked payload or a pipelined request, to the end of the connection.
+    Unknown,
+}
+
+impl Position {
+    /// Returns the position after further bytes.
+    fn after(self, bytes: &[u8]) -> Self {
+        let received = bytes.len() as u64;
+        match self {
+            Position::BeforeHead(0) => Position::InHead(HeadSearch::default()).after(bytes),
+            Position::BeforeHead(left) => left.checked_sub(received).map_or(Position::Unknown, Position::BeforeHead),
+            Position::InHead(mut search) => match search.find_end(bytes) {
+                Some(end) => Position::BehindHead(received - end as u64),
+                None => Position::InHead(search),
+            },
+            Position::BehindHead(behind) => Position::BehindHead(behind + received),
+            Position::Unknown => Position::Unknown,
+        }
+    }
+
+    /// Returns the position when a request begins whose payload has this length, if it is declared.
+    fn in_request(self, length: Option<u64>) -> Self {
+        match (self, length) {
+            (Position::BehindHead(behind), Some(length)) => {
+                length.checked_sub(behind).map_or(Position::Unknown, Position::BeforeHead)
+            }
+            _ => Position::Unknown,
+        }
+    }
+}
+
+/// The search for the end of a head: the first empty line after another one. Lines end as hyper's parser accepts it,
+/// with or without a CR.
+#[derive(Clone, Copy, Debug, Default)]
+struct HeadSearch {
+    had_line: bool,
+    /// The current line has characters.
+    in_line: bool,
+}
+
+impl HeadSearch {
+    /// Returns the end of the head in further bytes.
+    fn find_end(&mut self, bytes: &[u8]) -> Option<usize> {
+        for (at, byte) in bytes.iter().enumerate() {
+            match byte {
+                b'\r' => {}
+                b'\n' if self.had_line && !self.in_line => return Some(at + 1),
+                b'\n' => self.in_line = false,
+                _ => (self.had_line, self.in_line) = (true, true),
+            }
+        }
+        None
+    }
 }
 
 impl IdleTracker {
@@ -65,7 +128,7 @@ impl IdleTracker {
             requests_in_progress: 0,
             idle_since: created,
             head_since: None,
-            has_other_bytes: false,
+            position: Position::BeforeHead(0),
         };
         IdleTracker {
             created,
@@ -77,13 +140,14 @@ impl IdleTracker {
         }
     }
 
-    /// Begins a request. It ends when the guard is dropped.
-    pub(crate) fn begin(self: Arc<Self>, has_body: bool) -> Busy {
+    /// Begins a request. It ends when the guard is dropped. `length` is the declared length of its payload, and `None`
+    /// for a chunked one.
+    pub(crate) fn begin(self: Arc<Self>, length: Option<u64>) -> Busy {
         let mut activity = lock(&self.activity);
         activity.had_request = true;
         activity.requests_in_progress += 1;
         activity.head_since = None;
-        activity.has_other_bytes |= has_body;
+        activity.position = activity.position.in_request(length);
         drop(activity);
         Busy(self)
     }
@@ -107,17 +171,23 @@ impl IdleTracker {
         })
     }
 
-    /// Called for received bytes that can belong to a head. Returns true if a head surely begins with them: all bytes
-    /// before were heads of requests without a payload, each received before the next one.
-    pub(crate) fn on_head_bytes(&self, bytes: &[u8]) -> bool {
+    /// Returns true if the next byte of the client surely begins a head: all bytes before were heads and payloads of
+    /// declared length, each received before the next request.
+    pub(crate) fn is_before_head(&self) -> bool {
+        let activity = lock(&self.activity);
+        matches!(activity.position, Position::BeforeHead(0))
+            && activity.requests_in_progress == 0
+            && self.lent.get().is_none()
+    }
+
+    /// Called for bytes that hyper gets over HTTP/1.
+    pub(crate) fn on_bytes(&self, bytes: &[u8]) {
         let mut activity = lock(&self.activity);
-        let begins = activity.head_since.is_none() && !activity.has_other_bytes && activity.requests_in_progress == 0;
-        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4);
-        activity.has_other_bytes |= activity.requests_in_progress > 0 || end.is_some_and(|end| end < bytes.len());
+        let is_pipelined = activity.requests_in_progress > 0 && matches!(activity.position, Position::BeforeHead(0));
+        activity.position = if is_pipelined { Position::Unknown } else { activity.position.after(bytes) };
         if activity.requests_in_progress == 0 {
             activity.head_since.get_or_insert_with(Instant::now);
         }
-        begins
     }
 
     /// Called when the client closed the connection, or it failed.
@@ -168,38 +238,70 @@ mod tests {
     fn tracker_applies_idle_timeout_between_requests_and_head_timeout_within_heads() {
         let idle = IdleTracker::new();
         assert_eq!(idle.waiting(TIMEOUTS), Some((WaitingFor::Request, idle.created + TIMEOUTS.idle)));
-        assert!(idle.on_head_bytes(b"GET /"));
+        idle.on_bytes(b"GET /");
         let first = idle.waiting(TIMEOUTS).unwrap();
         assert_eq!(first.0, WaitingFor::Head);
         assert!(first.1 < idle.created + TIMEOUTS.idle);
-        assert!(!idle.on_head_bytes(b" HTTP"));
+        idle.on_bytes(b" HTTP");
         assert_eq!(idle.waiting(TIMEOUTS).unwrap(), first, "later bytes do not extend the limit");
     }
 
     #[test]
     fn tracker_applies_no_timeout_while_requests_are_answered() {
         let idle = Arc::new(IdleTracker::new());
-        idle.on_head_bytes(b"GET / HTTP/1.1\r\n\r\n");
-        let first = idle.clone().begin(false);
-        let second = idle.clone().begin(false);
-        assert!(!idle.on_head_bytes(b"GET"));
+        idle.on_bytes(b"GET / HTTP/1.1\r\n\r\n");
+        let first = idle.clone().begin(Some(0));
+        let second = idle.clone().begin(Some(0));
+        idle.on_bytes(b"GET");
         drop(first);
         assert_eq!(waiting(&idle), None, "one of two requests is in progress");
         drop(second);
         assert_eq!(waiting(&idle), Some(WaitingFor::Request), "bytes during a request begin no head");
     }
 
+    const HEAD: &[u8] = b"GET / HTTP/1.1\r\nA: b\r\n\r\n";
+
+    /// Returns true if a head is certain to begin after a request with these reads and this length. Reads after the
+    /// first `early` ones come during the request.
+    fn is_head_next(reads: &[&[u8]], early: usize, length: Option<u64>) -> bool {
+        let idle = Arc::new(IdleTracker::new());
+        assert!(idle.is_before_head());
+        reads[..early].iter().for_each(|bytes| idle.on_bytes(bytes));
+        assert!(!idle.is_before_head());
+        let busy = idle.clone().begin(length);
+        reads[early..].iter().for_each(|bytes| idle.on_bytes(bytes));
+        assert!(!idle.is_before_head());
+        drop(busy);
+        idle.is_before_head()
+    }
+
     #[test]
-    fn head_is_certain_to_begin_only_after_requests_without_other_bytes() {
-        let head = b"GET / HTTP/1.1\r\n\r\n";
-        let after = |bytes: &[u8], has_body| {
-            let idle = Arc::new(IdleTracker::new());
-            assert!(idle.on_head_bytes(bytes));
-            drop(idle.clone().begin(has_body));
-            idle.on_head_bytes(head)
-        };
-        assert!(after(head, false));
-        assert!(!after(head, true), "a payload may follow");
-        assert!(!after(&[&head[..], b"GE"].concat(), false), "a pipelined head has begun");
+    fn head_is_certain_to_begin_after_a_request_of_known_length() {
+        assert!(is_head_next(&[HEAD], 1, Some(0)));
+        assert!(is_head_next(&[b"\r\nGET / HTTP/1.1\nA: b\n\n"], 1, Some(0)), "other ends of lines");
+        assert!(is_head_next(&[&HEAD[..9], &HEAD[9..23], &HEAD[23..]], 3, Some(0)), "the head comes in pieces");
+        assert!(is_head_next(&[&[HEAD, b"\r\n\r\n"].concat()], 1, Some(4)), "head and payload come together");
+        assert!(is_head_next(&[HEAD, b"ab", b"cd"], 2, Some(4)));
+    }
+
+    #[test]
+    fn head_is_not_certain_to_begin_after_a_partial_payload_or_a_pipelined_head() {
+        assert!(!is_head_next(&[HEAD, b"abc"], 1, Some(4)));
+        assert!(!is_head_next(&[HEAD, b"abcd", b"G"], 1, Some(4)));
+        assert!(!is_head_next(&[HEAD, b"abcdG"], 1, Some(4)));
+        assert!(!is_head_next(&[&[HEAD, b"GE"].concat()], 1, Some(0)));
+        let early_end = b"GET / HTTP/1.1\n\nA: b\r\n\r\n";
+        assert!(!is_head_next(&[early_end], 1, Some(0)), "the head ends with its first empty line");
+        assert!(!is_head_next(&[HEAD, b"0\r\n\r\n"], 1, None), "chunked");
+        assert!(!is_head_next(&[&HEAD[..9]], 1, Some(0)), "hyper saw another end");
+    }
+
+    #[test]
+    fn position_after_a_pipelined_request_stays_unknown() {
+        let idle = Arc::new(IdleTracker::new());
+        idle.on_bytes(&[HEAD, HEAD].concat());
+        drop(idle.clone().begin(Some(0)));
+        drop(idle.clone().begin(Some(HEAD.len() as u64)));
+        assert!(!idle.is_before_head());
     }
 }

@@ -47,7 +47,7 @@ struct Talk {
     /// The start by a monotonic clock.
     since: Option<i64>,
     chunks: Vec<Chunk>,
-    is_stream: bool,
+    is_duplex: bool,
 }
 
 /// 2026-11-20T10:00:00Z.
@@ -73,7 +73,7 @@ impl Talk {
             started: 0,
             since: None,
             chunks: Vec::new(),
-            is_stream: false,
+            is_duplex: false,
         }
     }
 
@@ -146,7 +146,7 @@ impl Talk {
                     trailers: fields(&self.trailers),
                     decoded: None,
                     chunks: self.chunks.clone(),
-                    is_stream: self.is_stream,
+                    is_duplex: self.is_duplex,
                 }),
             );
         }

@@ -99,8 +99,9 @@ fn counts_are_added_and_equal_findings_are_merged() {
 #[test]
 fn requests_are_renumbered_and_findings_keep_their_requests() {
     let report = combined(vec![shard(2, vec![miss(1)], vec![]), shard(0, vec![miss(2)], vec![])]);
-    let told: Vec<_> = report.requests.iter().map(|s| (s.id, s.connection, s.started_ms, s.shard.as_deref())).collect();
-    assert_eq!(told, [(1, 1, 2010.0, Some("r0.json")), (2, 2, 10.0, Some("r1.json"))]);
+    let found: Vec<_> =
+        report.requests.iter().map(|s| (s.id, s.connection, s.started_ms, s.shard.as_deref())).collect();
+    assert_eq!(found, [(1, 1, 2010.0, Some("r0.json")), (2, 2, 10.0, Some("r1.json"))]);
     assert_eq!(report.verdict.findings.iter().map(|f| f.requests[0]).collect::<Vec<_>>(), [1, 2]);
     assert_eq!(report.started, datetime!(2026-11-20 09:30:00 UTC));
     assert_eq!(report.verdict.duration_ms, 3500, "from the first beginning to the last end");
@@ -115,8 +116,8 @@ fn entry_is_unused_if_no_shard_used_it() {
     ]);
     let fixtures = [fixture("hars/api.har", 4, &[2]), fixture("hars/b.har", 1, &[0])];
     assert_eq!(report.verdict.fixtures, fixtures);
-    let told: Vec<_> = of(CheckId::UNUSED, &report).iter().map(|f| (f.at.entry, f.at.line, f.times)).collect();
-    assert_eq!(told, [(Some(2), Some(61), 1), (None, None, 1)], "what no finding tells of is counted");
+    let found: Vec<_> = of(CheckId::UNUSED, &report).iter().map(|f| (f.at.entry, f.at.line, f.times)).collect();
+    assert_eq!(found, [(Some(2), Some(61), 1), (None, None, 1)], "what no finding tells of is counted");
     assert_eq!(report.status, 0);
 }
 
