@@ -1,7 +1,8 @@
 //! Finds connections of CMD that look like HTTP and bypass the proxy.
 //!
 //! Only addresses are known. A connection counts as a bypass if it goes to an HTTP port of another machine, or to an
-//! address and port that the scope or `--map` names. The scope names it by an address, or by a host that resolves to it.
+//! address and port that the scope or `--map` names. The scope names it by an address, or by a host that resolves to
+//! it.
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 

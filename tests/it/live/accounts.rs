@@ -143,7 +143,7 @@ fn recorded_misses_of_a_replay_have_one_outcome_and_add_up() {
         ("GET http://api.test/three", "", "recorded live"),
         ("POST http://api.test/two", "Transfer-Encoding: chunked\r\n\r\nno length\r\n", "refused none"),
     ];
-    account(&sandbox, server, &requests, 0);
+    account(&sandbox, server, &requests, 1);
 }
 
 #[test]

@@ -93,7 +93,7 @@ impl HttpConnection {
         let malformed = match &answered {
             Err(Refusal::TransferCoding) => Some("its Transfer-Encoding is not `chunked` alone"),
             // The reason may quote secrets of the URL.
-            Err(Refusal::InvalidTarget(_)) => Some("its target is no http or https URL with a host"),
+            Err(Refusal::InvalidTarget(_)) => Some("its target is not an http or https URL with a host"),
             _ => None,
         };
         if let Some(reason) = malformed.map(str::to_owned) {
