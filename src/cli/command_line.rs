@@ -9,7 +9,9 @@ use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
-use harproxy_redact::{PayloadRedaction, PlaceholderName, Policy, Redactor, Splice, apply_splices, display};
+use harproxy_redact::{
+    NameClass, NameLocation, PayloadRedaction, PlaceholderName, Policy, Redactor, Splice, apply_splices, display,
+};
 use harproxy_support::shell_quote;
 
 /// A name with the characters before its value: `token=`, `x-api-key: `, `"password":"`.
@@ -74,7 +76,8 @@ impl OptionArgument {
 }
 
 fn is_secret(policy: &Policy, name: &str) -> bool {
-    policy.is_secret_header(name) || policy.is_secret_parameter(name) || policy.is_secret_member(name)
+    let locations = [NameLocation::Header, NameLocation::Query, NameLocation::Member];
+    locations.iter().any(|&location| policy.classify(location, name.as_bytes()) != NameClass::Public)
 }
 
 struct CommandRedactor<'p> {

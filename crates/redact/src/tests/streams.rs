@@ -111,7 +111,7 @@ fn lines_are_passed_on_when_they_are_complete() {
         String::from_utf8(std::mem::take(&mut out)).unwrap()
     };
     assert_eq!(push("event: x\ndata: {\"pas"), "event: x\n");
-    assert_eq!(push("en\":\"a\"}"), "");
+    assert_eq!(push("swd\":\"a\"}"), "");
     assert_eq!(push("\n"), "data: {\"passwd\":\"REDACTED-passwd-1\"}\n");
     assert_eq!(push("data:{\"n\":5}\r\n\r\n: "), "data:{\"n\":73322833001}\r\n\r\n");
     assert_eq!(push(&format!("{JWT}\ndata: [DONE]\n")), format!(": {REDACTED_JWT}REDACTED-jwt-1\ndata: [DONE]\n"));
