@@ -29,15 +29,38 @@ struct Needles<'p, 't> {
     policy: &'p Policy,
     text: &'t [u8],
     found: FindOverlappingIter<'static, 't>,
+    /// The last names, and true for those that are secret: a list repeats its names.
+    recent: Vec<(&'t [u8], bool)>,
 }
+
+/// The number of names that are kept.
+const MAX_RECENT: usize = 8;
 
 impl Iterator for Needles<'_, '_> {
     /// The end of a needle.
     type Item = usize;
 
     fn next(&mut self) -> Option<usize> {
-        let (policy, text) = (self.policy, self.text);
-        self.found.find(|needle| is_prefix(needle) || is_in_secret_name(policy, text, needle)).map(|needle| needle.end())
+        while let Some(needle) = self.found.next() {
+            if is_prefix(&needle) || name_around(self.text, &needle).is_some_and(|name| self.is_secret(name)) {
+                return Some(needle.end());
+            }
+        }
+        None
+    }
+}
+
+impl<'t> Needles<'_, 't> {
+    fn is_secret(&mut self, name: &'t [u8]) -> bool {
+        if let Some((_, is_secret)) = self.recent.iter().find(|(recent, _)| *recent == name) {
+            return *is_secret;
+        }
+        let is_secret = self.policy.classify(NameLocation::Member, name) != NameClass::Public;
+        if self.recent.len() == MAX_RECENT {
+            self.recent.remove(0);
+        }
+        self.recent.push((name, is_secret));
+        is_secret
     }
 }
 
@@ -46,20 +69,22 @@ fn is_prefix(needle: &Match) -> bool {
     needle.pattern().as_usize() >= names::needles().len()
 }
 
-/// Returns true if a word stands in a string without escapes that is the name of a secret member. At the end of the
-/// text, a string may be a name.
-fn is_in_secret_name(policy: &Policy, text: &[u8], word: &Match) -> bool {
+/// Returns the string without escapes around a word, if it can be the name of a member: a colon or the end of the text
+/// follows. Returns only the end of a long name, which decides.
+fn name_around<'t>(text: &'t [u8], word: &Match) -> Option<&'t [u8]> {
     let behind = &text[word.end()..text.len().min(word.end() + names::JUDGED)];
-    let Some(close) = memchr(b'"', behind).map(|len| word.end() + len) else {
-        return behind.len() < names::JUDGED;
+    let close = match memchr(b'"', behind) {
+        Some(len) => word.end() + len,
+        None if behind.len() < names::JUDGED => text.len(),
+        None => return None,
     };
-    let next = text[close + 1..].iter().find(|byte| !matches!(byte, b'\t'..=b'\r' | b' '));
+    let next = text[close..].iter().skip(1).find(|byte| !matches!(byte, b'\t'..=b'\r' | b' '));
     if next.is_some_and(|&next| next != b':') {
-        return false;
+        return None;
     }
     let from = close.saturating_sub(names::JUDGED);
-    let start = memrchr(b'"', &text[from..word.start()]).map_or(from, |quote| from + quote + 1);
-    policy.classify(NameLocation::Member, &text[start..close]) != NameClass::Public
+    let start = memrchr(b'"', text.get(from..word.start())?).map_or(from, |quote| from + quote + 1);
+    Some(&text[start..close])
 }
 
 /// The strings of a JSON text that can hold a secret.
@@ -79,7 +104,8 @@ impl<'p, 't> Candidates<'p, 't> {
     /// All strings are candidates if the policy has rules without needles.
     pub(crate) fn find(policy: &'p Policy, text: &'t [u8], known: Vec<Range<usize>>) -> Self {
         let all = !policy.paths.is_empty() || !policy.patterns.is_empty() || policy.shapes.has_personal();
-        let needles = Needles { policy, text, found: NEEDLES.find_overlapping_iter(text) };
+        let found = NEEDLES.find_overlapping_iter(text);
+        let needles = Needles { policy, text, found, recent: Vec::new() };
         Candidates { text, all, known: known.into_iter().peekable(), needles: needles.peekable() }
     }
 

@@ -127,10 +127,12 @@ impl NameTable {
     fn find(&self, words: &NameWords, location: NameLocation) -> Option<NameClass> {
         let len = words.ranges.len();
         for end in (len.saturating_sub(MAX_SUFFIXES)..=len).rev() {
-            for count in (1..=end.min(MAX_WORDS)).rev() {
+            let last = words.word(end.saturating_sub(1));
+            let counts = if self.last.contains(last) || self.names.contains_key(last) { end.min(MAX_WORDS) } else { 0 };
+            for count in (1..=counts).rev() {
                 let first = end - count;
                 let applies = |name: &&TableName| {
-                    let is_spelled = count == 1 || count == name.words && words.word(end - 1) == name.last;
+                    let is_spelled = count == 1 || count == name.words && last == name.last;
                     is_spelled && name.locations.contains(&location) && (!name.is_whole || first <= words.last_part)
                 };
                 let tail = words.concat(first..end);
@@ -139,7 +141,7 @@ impl NameTable {
                     return Some(if is_public { NameClass::Public } else { name.class });
                 }
             }
-            if end == 0 || !self.suffixes.contains(words.word(end - 1)) {
+            if end == 0 || !self.suffixes.contains(last) {
                 return None;
             }
         }
