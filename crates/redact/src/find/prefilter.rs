@@ -8,11 +8,11 @@ use std::ops::Range;
 use std::sync::LazyLock;
 use std::vec::IntoIter;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, FindOverlappingIter, Match};
-use memchr::{memchr, memchr_iter, memrchr};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, Match, MatchKind};
+use memchr::{memchr, memchr2, memchr_iter, memrchr};
 
 use super::shapes;
-use crate::names::{self, NameClass, NameLocation};
+use crate::names::{self, NameClass, RecentNames};
 use crate::policy::Policy;
 
 /// All needles of the built-in tables, first the words of names. A policy can only remove some of them.
@@ -21,46 +21,33 @@ static NEEDLES: LazyLock<AhoCorasick> = LazyLock::new(|| {
     let prefixes = shapes::prefixes().chain([shapes::URL_PREFIX]).map(str::as_bytes);
     let needles = names::needles().iter().copied().chain(prefixes);
     let mut builder = AhoCorasick::builder();
-    builder.ascii_case_insensitive(true).kind(Some(AhoCorasickKind::DFA)).build(needles).expect("few needles")
+    // A word and a prefix may begin in one place: the longer one, the prefix, decides.
+    builder.ascii_case_insensitive(true).kind(Some(AhoCorasickKind::DFA)).match_kind(MatchKind::LeftmostLongest);
+    builder.build(needles).expect("few needles")
 });
 
-/// The needles in a text that can belong to a secret, in the order of their ends.
+/// The needles in a text that can belong to a secret, in the order of their strings.
 struct Needles<'p, 't> {
     policy: &'p Policy,
     text: &'t [u8],
-    found: FindOverlappingIter<'static, 't>,
-    /// The last names, and true for those that are secret: a list repeats its names.
-    recent: Vec<(&'t [u8], bool)>,
+    at: usize,
+    names: RecentNames<'t>,
 }
-
-/// The number of names that are kept.
-const MAX_RECENT: usize = 8;
 
 impl Iterator for Needles<'_, '_> {
     /// The end of a needle.
     type Item = usize;
 
     fn next(&mut self) -> Option<usize> {
-        while let Some(needle) = self.found.next() {
-            if is_prefix(&needle) || name_around(self.text, &needle).is_some_and(|name| self.is_secret(name)) {
+        loop {
+            let needle = NEEDLES.find(Input::new(self.text).range(self.at..))?;
+            if is_prefix(&needle) || self.is_in_secret_name(&needle) {
+                self.at = needle.end();
                 return Some(needle.end());
             }
+            // Another needle may begin within this one.
+            self.at = needle.start() + 1;
         }
-        None
-    }
-}
-
-impl<'t> Needles<'_, 't> {
-    fn is_secret(&mut self, name: &'t [u8]) -> bool {
-        if let Some((_, is_secret)) = self.recent.iter().find(|(recent, _)| *recent == name) {
-            return *is_secret;
-        }
-        let is_secret = self.policy.classify(NameLocation::Member, name) != NameClass::Public;
-        if self.recent.len() == MAX_RECENT {
-            self.recent.remove(0);
-        }
-        self.recent.push((name, is_secret));
-        is_secret
     }
 }
 
@@ -69,22 +56,38 @@ fn is_prefix(needle: &Match) -> bool {
     needle.pattern().as_usize() >= names::needles().len()
 }
 
-/// Returns the string without escapes around a word, if it can be the name of a member: a colon or the end of the text
-/// follows. Returns only the end of a long name, which decides.
-fn name_around<'t>(text: &'t [u8], word: &Match) -> Option<&'t [u8]> {
-    let behind = &text[word.end()..text.len().min(word.end() + names::JUDGED)];
-    let close = match memchr(b'"', behind) {
-        Some(len) => word.end() + len,
-        None if behind.len() < names::JUDGED => text.len(),
-        None => return None,
-    };
-    let next = text[close..].iter().skip(1).find(|byte| !matches!(byte, b'\t'..=b'\r' | b' '));
-    if next.is_some_and(|&next| next != b':') {
-        return None;
+impl Needles<'_, '_> {
+    /// Returns true if a word stands in a string without escapes that is the name of a member, and if the value of the
+    /// member can be secret. Only the end of a long name decides.
+    fn is_in_secret_name(&mut self, word: &Match) -> bool {
+        let text = self.text;
+        let behind = &text[word.end()..text.len().min(word.end() + names::JUDGED)];
+        let Some(close) = memchr(b'"', behind).map(|len| word.end() + len) else {
+            return word.end() + names::JUDGED > text.len();
+        };
+        let colon = skip_any_space(text, close + 1);
+        let value = skip_any_space(text, colon + 1);
+        let is_string = match (text.get(colon), text.get(value)) {
+            (None, _) | (Some(b':'), None | Some(b'[')) => false,
+            (Some(b':'), Some(b'"')) => true,
+            _ => return false,
+        };
+        let from = close.saturating_sub(names::JUDGED);
+        let Some(before) = text.get(from..word.start()) else { return false };
+        let start = memrchr(b'"', before).map_or(from, |quote| from + quote + 1);
+        let class = self.names.classify(self.policy, &text[start..close]);
+        let inside = text.get(value + 1..).unwrap_or_default();
+        match memchr2(b'"', b'\\', inside).filter(|_| is_string) {
+            Some(end) if inside[end] == b'"' => class.is_secret_value(&inside[..end]),
+            _ => class != NameClass::Public,
+        }
     }
-    let from = close.saturating_sub(names::JUDGED);
-    let start = memrchr(b'"', text.get(from..word.start())?).map_or(from, |quote| from + quote + 1);
-    Some(&text[start..close])
+}
+
+/// Skips the white space of JSON, and other white space that lenient writers put between tokens.
+fn skip_any_space(text: &[u8], at: usize) -> usize {
+    let rest = text.get(at..).unwrap_or_default();
+    at + rest.iter().take_while(|byte| matches!(byte, b'\t'..=b'\r' | b' ')).count()
 }
 
 /// The strings of a JSON text that can hold a secret.
@@ -104,8 +107,7 @@ impl<'p, 't> Candidates<'p, 't> {
     /// All strings are candidates if the policy has rules without needles.
     pub(crate) fn find(policy: &'p Policy, text: &'t [u8], known: Vec<Range<usize>>) -> Self {
         let all = !policy.paths.is_empty() || !policy.patterns.is_empty() || policy.shapes.has_personal();
-        let found = NEEDLES.find_overlapping_iter(text);
-        let needles = Needles { policy, text, found, recent: Vec::new() };
+        let needles = Needles { policy, text, at: 0, names: RecentNames::default() };
         Candidates { text, all, known: known.into_iter().peekable(), needles: needles.peekable() }
     }
 
@@ -146,6 +148,7 @@ pub(crate) fn last_item(text: &[u8], limit: usize) -> Option<usize> {
 mod tests {
     use super::*;
     use crate::Rules;
+    use crate::NameLocation;
     use crate::names::table::CLASSES;
 
     /// Returns the quoted strings of a text that are candidates.
@@ -176,12 +179,13 @@ mod tests {
                 let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
                 for name in spellings(&words) {
                     let is_secret = policy.classify(NameLocation::Member, name.as_bytes()) != NameClass::Public;
-                    let text = format!("{{\"a\":\"b\",\"{name}\" :\"x\"}}");
+                    let text = format!("{{\"a\":\"b\",\"{name}\" :\"q7Lx0PzR4vTn8KcW\"}}");
                     let expected = is_secret.then(|| format!("\"{name}\""));
                     assert_eq!(candidates(&text), expected.as_slice(), "{text}");
                 }
             }
         }
+        assert!(candidates("{\"token\":\"x\",\"pin\":1,\"secret\":{},\"state\":\"requires_payment_method\"}").is_empty());
         assert!(candidates("{\"keys\":\"token\",\"a\":[\"pin\"],\"next_token\":\"password\"}").is_empty());
     }
 

@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::sync::LazyLock;
 
 use crate::find::find_redacted;
+use crate::policy::Policy;
 use table::{CLASSES, FREQUENT, OTHER_WORDS, PUBLIC, SUFFIXES};
 
 /// The location of a name in a message.
@@ -159,6 +160,32 @@ pub(crate) fn classify(location: NameLocation, name: &[u8]) -> NameClass {
     match class.unwrap_or(NameClass::Public) {
         NameClass::SecretIfOpaque if location != NameLocation::Member => NameClass::SecretIfRandom,
         class => class,
+    }
+}
+
+/// The classes of the last names of members in a text: a list repeats its names.
+#[derive(Default)]
+pub(crate) struct RecentNames<'t> {
+    names: Vec<(&'t [u8], NameClass)>,
+    /// The index of the oldest name.
+    oldest: usize,
+}
+
+impl<'t> RecentNames<'t> {
+    const MAX: usize = 32;
+
+    /// Returns the class of the name of a member, as [`Policy::classify`] does.
+    pub(crate) fn classify(&mut self, policy: &Policy, name: &'t [u8]) -> NameClass {
+        if let Some((_, class)) = self.names.iter().find(|(recent, _)| *recent == name) {
+            return *class;
+        }
+        let class = policy.classify(NameLocation::Member, name);
+        match self.names.get_mut(self.oldest) {
+            Some(oldest) => *oldest = (name, class),
+            None => self.names.push((name, class)),
+        }
+        self.oldest = (self.oldest + 1) % Self::MAX;
+        class
     }
 }
 

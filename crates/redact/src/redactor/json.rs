@@ -4,6 +4,7 @@
 //! needs no valid document, so it also serves documents that are cut off, windows of a stream, and lines of events. It
 //! has no recursion, and it handles members with equal names one by one.
 
+use std::borrow::Cow;
 use std::iter::Peekable;
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -20,7 +21,7 @@ use super::url::is_url;
 use super::{MAX_DEPTH, Redactor, SecretName};
 use crate::find::prefilter::{Candidates, last_item};
 use crate::find::{SecretMatch, compile_regex, is_redacted};
-use crate::names::{NameClass, NameLocation};
+use crate::names::{NameClass, NameLocation, RecentNames};
 use crate::replace::placeholder::{PlaceholderName, ValueFormat};
 use crate::splice::Splice;
 use harproxy_json::scan::{BYTE_ORDER_MARK, StringSpan, is_space, scalar_end, skip_space};
@@ -137,9 +138,13 @@ impl Redactor<'_> {
     fn walk_member(&mut self, walk: &mut JsonWalk<'_, '_>, name: &StringSpan, at: usize) -> bool {
         let mut by_path = false;
         let secret_name = walk.is_candidate(name).then(|| {
-            let decoded = DecodedText::new(&walk.text[name.inside.clone()], TextEncoding::Json);
+            let raw = &walk.text[name.inside.clone()];
+            let decoded = DecodedText::new(raw, TextEncoding::Json);
             by_path = walk.located.is_none() && self.policy.path_names.contains(&decoded.text);
-            self.secret_member_name(&decoded.text, by_path)
+            match decoded.text {
+                Cow::Borrowed(_) if !by_path => SecretName::new(walk.names.classify(self.policy, raw), raw),
+                text => self.secret_member_name(&text, by_path),
+            }
         });
         let secret_name = secret_name.flatten();
         match walk.text.get(at) {
@@ -275,6 +280,7 @@ struct JsonWalk<'p, 't> {
     array: Option<SecretName>,
     /// The text is not JSON.
     is_malformed: bool,
+    names: RecentNames<'t>,
 }
 
 impl<'p, 't> JsonWalk<'p, 't> {
@@ -290,6 +296,7 @@ impl<'p, 't> JsonWalk<'p, 't> {
             splices: Vec::new(),
             array: None,
             is_malformed: false,
+            names: RecentNames::default(),
         }
     }
 

@@ -110,8 +110,7 @@ impl Redactor<'_> {
 
     /// Returns a name whose values can be secret. `None` for other names.
     pub(super) fn secret_name(&self, location: NameLocation, name: &[u8]) -> Option<SecretName> {
-        let class = self.policy.classify(location, name);
-        (class != NameClass::Public).then(|| SecretName { class, placeholder: PlaceholderName::from_bytes(name) })
+        SecretName::new(self.policy.classify(location, name), name)
     }
 }
 
@@ -124,6 +123,11 @@ pub(super) struct SecretName {
 }
 
 impl SecretName {
+    /// Returns `None` for a public name.
+    fn new(class: NameClass, name: &[u8]) -> Option<Self> {
+        (class != NameClass::Public).then(|| SecretName { class, placeholder: PlaceholderName::from_bytes(name) })
+    }
+
     /// Returns true if a decoded value under the name is secret.
     pub(super) fn applies_to(&self, value: &[u8]) -> bool {
         self.class.is_secret_value(value)
