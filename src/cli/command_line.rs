@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use regex::{Captures, Regex};
 
 use harproxy_redact::{
-    NameClass, NameLocation, PayloadRedaction, PlaceholderName, Policy, Redactor, Splice, apply_splices, display,
+    NameLocation, PayloadRedaction, PlaceholderName, Policy, Redactor, Splice, apply_splices, display,
 };
 use harproxy_support::shell_quote;
 
@@ -77,7 +77,7 @@ impl OptionArgument {
 
 fn is_secret(policy: &Policy, name: &str) -> bool {
     let locations = [NameLocation::Header, NameLocation::Query, NameLocation::Member];
-    locations.iter().any(|&location| policy.classify(location, name.as_bytes()) != NameClass::Public)
+    locations.iter().any(|&location| policy.classify(location, name.as_bytes()).is_secret())
 }
 
 struct CommandRedactor<'p> {

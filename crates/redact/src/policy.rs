@@ -102,7 +102,7 @@ impl Policy {
         self.off
     }
 
-    /// Returns which values under a decoded name are secret.
+    /// Returns which values under a decoded name are replaced.
     #[must_use]
     pub fn classify(&self, location: NameLocation, name: &[u8]) -> NameClass {
         if self.off || self.excepted.contains(location, name) {
@@ -117,22 +117,21 @@ impl Policy {
     /// Returns true if values of a header with this name can be secret because of it.
     #[must_use]
     pub fn is_secret_header(&self, name: &str) -> bool {
-        self.classify(NameLocation::Header, name.as_bytes()) != NameClass::Public
+        self.classify(NameLocation::Header, name.as_bytes()).is_secret()
     }
 
     /// Returns true if a name resembles those of secrets, although its values are not redacted: `token_data`.
     #[must_use]
     pub fn is_suspicious_name(&self, location: NameLocation, name: &str) -> bool {
-        let is_listed = self.excepted.contains(location, name.as_bytes()) || self.added.contains(location, name.as_bytes());
+        let is_listed =
+            self.excepted.contains(location, name.as_bytes()) || self.added.contains(location, name.as_bytes());
         !self.off && !is_listed && names::is_suspicious(location, name.as_bytes())
     }
 
     /// Applies one exception. Returns true if it changes what is redacted.
     fn except(&mut self, exception: &str) -> bool {
         let located = |policy: &mut Self, locations: &[NameLocation], name: &str| {
-            let is_secret = |&location: &NameLocation| {
-                policy.classify(location, name.as_bytes()) != NameClass::Public
-            };
+            let is_secret = |&location: &NameLocation| policy.classify(location, name.as_bytes()) != NameClass::Public;
             let secret: Vec<NameLocation> = locations.iter().copied().filter(is_secret).collect();
             secret.iter().for_each(|&location| policy.excepted.insert(location, name));
             !secret.is_empty()

@@ -44,7 +44,9 @@ fn authorization_server(run: u64) -> impl Fn(&OriginRequest) -> Option<OriginRes
                 &json!({ "device_code": value(run, "device"), "user_code": "WDJB-MJHT", "interval": 5,
                          "verification_uri": "https://api.test/activate" }),
             ),
-            "/token" if form.contains("device_code") => page(200, &json!({ "access_token": value(run, "device-access") })),
+            "/token" if form.contains("device_code") => {
+                page(200, &json!({ "access_token": value(run, "device-access") }))
+            }
             "/token" => page(
                 200,
                 &json!({ "access_token": value(run, "access"), "refreshToken": value(run, "refresh"), "expires_in": 60 }),
@@ -145,7 +147,8 @@ fn discovery_and_pagination_replay_unchanged() {
 fn short_values_of_code_state_and_key_are_data() {
     let sandbox = Sandbox::new();
     let origin = Origin::answering(|request| Some(page(200, &json!({ "path": request.path }))));
-    let paths = ["/c?code=FR", "/c?code=DE", "/s?state=NY", "/s?state=CA", "/k?key=date", "/k?key=name", "/u?session=42"];
+    let paths =
+        ["/c?code=FR", "/c?code=DE", "/s?state=NY", "/s?state=CA", "/k?key=date", "/k?key=name", "/u?session=42"];
     let server = record(&sandbox, &origin, HAR, &[]);
     let live = paths.map(|path| get(&server.client(Proto::H1), path));
     server.stop().expect(0);
@@ -166,8 +169,18 @@ fn short_values_of_code_state_and_key_are_data() {
 #[test]
 fn fields_of_forms_replay_with_other_values() {
     let names = [
-        "pin", "otp", "secret_key", "password[]", "user.password", "user[password_confirmation]", "PHPSESSID",
-        "currentPassword", "csrfmiddlewaretoken", "__RequestVerificationToken", "mfa_code", "webhookSecret",
+        "pin",
+        "otp",
+        "secret_key",
+        "password[]",
+        "user.password",
+        "user[password_confirmation]",
+        "PHPSESSID",
+        "currentPassword",
+        "csrfmiddlewaretoken",
+        "__RequestVerificationToken",
+        "mfa_code",
+        "webhookSecret",
     ];
     let form = |run: u64| {
         let pairs: Vec<String> = names.iter().map(|name| format!("{}={}", escaped(name), value(run, "v"))).collect();
@@ -203,12 +216,15 @@ fn signed_and_idempotent_requests_replay_at_another_time() {
         let signature = value(run, "sig").replace('.', "");
         let time = 1_767_225_600 + run;
         let paths = [
-            format!("/s3?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date=202601{run:02}T030405Z&X-Amz-Signature={signature}"),
+            format!(
+                "/s3?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date=202601{run:02}T030405Z&X-Amz-Signature={signature}"
+            ),
             format!("/gcs?X-Goog-Date=202601{run:02}T030405Z&X-Goog-Expires=60&X-Goog-Signature={signature}"),
             format!("/cdn?Expires={time}&Signature={signature}&Key-Pair-Id=K2JCJMDEHXQW5F"),
             format!("/blob?sv=2022-11-02&st={time}&se={time}&sr=b&sig={signature}"),
         ];
-        let body = json!({ "ClientRequestToken": format!("deploy-{run}"), "idempotencyKey": format!("k{run}"), "n": 1 });
+        let body =
+            json!({ "ClientRequestToken": format!("deploy-{run}"), "idempotencyKey": format!("k{run}"), "n": 1 });
         let mut got: Vec<(u16, String)> = paths.iter().map(|path| get(client, path)).collect();
         got.push(post(client, "/stacks", "application/json", &body.to_string()));
         got

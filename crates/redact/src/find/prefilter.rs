@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use std::vec::IntoIter;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, Match, MatchKind};
-use memchr::{memchr, memchr2, memchr_iter, memrchr};
+use memchr::{memchr, memchr_iter, memchr2, memrchr};
 
 use super::shapes;
 use crate::names::{self, NameClass, RecentNames};
@@ -147,8 +147,8 @@ pub(crate) fn last_item(text: &[u8], limit: usize) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Rules;
     use crate::NameLocation;
+    use crate::Rules;
     use crate::names::table::CLASSES;
 
     /// Returns the quoted strings of a text that are candidates.
@@ -174,7 +174,9 @@ mod tests {
     fn secret_names_are_candidates_in_every_spelling() {
         let policy = Policy::default();
         for name in CLASSES.iter().flat_map(|row| row.names.split_ascii_whitespace()) {
-            for (before, behind) in [("", ""), ("my", ""), ("", "confirmation"), ("new", "value"), ("", "2"), ("x", "1")] {
+            for (before, behind) in
+                [("", ""), ("my", ""), ("", "confirmation"), ("new", "value"), ("", "2"), ("x", "1")]
+            {
                 let words = [before].into_iter().chain(name.trim_start_matches('=').split('_')).chain([behind]);
                 let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
                 for name in spellings(&words) {
@@ -185,7 +187,9 @@ mod tests {
                 }
             }
         }
-        assert!(candidates("{\"token\":\"x\",\"pin\":1,\"secret\":{},\"state\":\"requires_payment_method\"}").is_empty());
+        assert!(
+            candidates("{\"token\":\"x\",\"pin\":1,\"secret\":{},\"state\":\"requires_payment_method\"}").is_empty()
+        );
         assert!(candidates("{\"keys\":\"token\",\"a\":[\"pin\"],\"next_token\":\"password\"}").is_empty());
     }
 

@@ -27,7 +27,7 @@ impl NameLocation {
     pub(crate) const ALL: [Self; 4] = [Self::Header, Self::Query, Self::Form, Self::Member];
 }
 
-/// Which values under a name are secret.
+/// Which values under a name are replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameClass {
     /// None because of the name.
@@ -39,6 +39,8 @@ pub enum NameClass {
     SecretIfRandom,
     /// All values.
     Secret,
+    /// All values are replaced. They are not secret, but each request has another one.
+    Replaced,
 }
 
 impl NameClass {
@@ -48,9 +50,15 @@ impl NameClass {
             NameClass::Public => false,
             NameClass::SecretIfOpaque => value::looks_opaque(value),
             NameClass::SecretIfRandom => value::looks_random(value),
-            NameClass::Secret => return true,
+            NameClass::Secret | NameClass::Replaced => return true,
         };
         is_random && find_redacted(value).is_empty()
+    }
+
+    /// Returns true if values under the name can be secret.
+    #[must_use]
+    pub fn is_secret(self) -> bool {
+        !matches!(self, NameClass::Public | NameClass::Replaced)
     }
 }
 
@@ -204,6 +212,12 @@ pub(crate) fn is_suspicious(location: NameLocation, name: &[u8]) -> bool {
 pub(crate) fn last_part(name: &[u8]) -> &[u8] {
     let is_separator = |byte: &u8| matches!(byte, b'[' | b']' | b'.');
     name.rsplit(is_separator).find(|part| !part.iter().all(u8::is_ascii_digit)).unwrap_or(name)
+}
+
+/// Returns true if a value that was found under a name is secret in other places, too. Idempotency keys can be
+/// identifiers of data.
+pub(crate) fn is_known_elsewhere(name: &str, value: &[u8]) -> bool {
+    classify(NameLocation::Query, name.as_bytes()) != NameClass::Replaced || value::looks_random(value)
 }
 
 /// Returns true if a name is that of a signature.

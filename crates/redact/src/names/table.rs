@@ -1,6 +1,6 @@
 //! The table of secret names: the last words of a name decide. docs/reference/redaction.md lists it.
 
-use super::NameClass::{self, Secret, SecretIfOpaque, SecretIfRandom};
+use super::NameClass::{self, Replaced, Secret, SecretIfOpaque, SecretIfRandom};
 use super::NameLocation::{self, Form, Header, Member, Query};
 
 /// Names of one class. Separated by spaces; `_` separates the words of a name. A name with `=` must be the whole name,
@@ -24,7 +24,7 @@ const fn row(class: NameClass, locations: &'static [NameLocation], names: &'stat
 }
 
 /// All secret names. The longest name that a name ends with decides, then the first row.
-pub(crate) const CLASSES: [ClassRow; 8] = [
+pub(crate) const CLASSES: [ClassRow; 9] = [
     row(Secret, &[Header], "=authorization =proxy_authorization =cookie =set_cookie"),
     row(
         Secret,
@@ -33,10 +33,15 @@ pub(crate) const CLASSES: [ClassRow; 8] = [
          secret_data password_hash password_digest private_key signing_key encryption_key access_key credential \
          credentials connection_string recovery_code recovery_codes backup_code backup_codes recovery_phrase \
          seed_phrase mnemonic otp totp otp_code totp_code mfa_code 2fa_code sms_code verification_code one_time_code \
-         cvv cvc client_request_token idempotency idempotency_key idempotency_token idempotency_id idempotent_key",
+         cvv cvc",
     ),
     row(Secret, &[Form, Member], "pin"),
-    row(Secret, &[Header, Query, Form], "amz_date goog_date"),
+    row(
+        Replaced,
+        ALL,
+        "client_request_token idempotency idempotency_key idempotency_token idempotency_id idempotent_key",
+    ),
+    row(Replaced, &[Header, Query, Form], "amz_date goog_date"),
     row(
         SecretIfRandom,
         ALL,

@@ -29,9 +29,11 @@ pub(crate) fn looks_random(value: &[u8]) -> bool {
 }
 
 /// Returns true if a value looks random and consists of more than words, numbers and separators:
-/// `requires_payment_method`, `PROJ-1234` and `uploads/2026/photo.jpg` do not look like a key.
+/// `requires_payment_method` and `PROJ-1234` do not look like a key. Neither do paths and URLs with a dot.
 pub(crate) fn looks_opaque(value: &[u8]) -> bool {
-    looks_random(value) && !is_readable(without_scheme(&value[..value.len().min(JUDGED)]))
+    let judged = without_scheme(&value[..value.len().min(JUDGED)]);
+    let is_path = || judged.contains(&b'/') && judged.contains(&b'.');
+    looks_random(value) && !is_readable(judged) && !is_path()
 }
 
 fn without_scheme(value: &[u8]) -> &[u8] {
@@ -98,8 +100,19 @@ mod tests {
             assert!(looks_random(value.as_bytes()), "{value}");
         }
         for value in [
-            "", "FR", "NY", "date", "required", "next-page-2", "PROJ-1234", "ORA-00942", "12345678", "Bearer", "abcdefgh",
-            "Ada Lovelace of London", "valid until 2026-01-02",
+            "",
+            "FR",
+            "NY",
+            "date",
+            "required",
+            "next-page-2",
+            "PROJ-1234",
+            "ORA-00942",
+            "12345678",
+            "Bearer",
+            "abcdefgh",
+            "Ada Lovelace of London",
+            "valid until 2026-01-02",
         ] {
             assert!(!looks_random(value.as_bytes()), "{value}");
         }
@@ -122,6 +135,7 @@ mod tests {
             "ERR_INVALID_ARGUMENT_TYPE",
             "insufficientPermissionsForUser",
             "uploads/2026/01/customer-photo.jpg",
+            "uploads/6ba7b810-9dad-11d1-80b4-00c04fd430c8.png",
             "PGRST116",
             "SUMMER2026",
             "PROJECT-12345",

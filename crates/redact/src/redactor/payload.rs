@@ -110,7 +110,9 @@ impl Redactor<'_> {
         match PayloadFormat::of(media) {
             PayloadFormat::Lines => Some(self.lines_splices(payload)),
             PayloadFormat::Json => Some(self.json_splices(payload, 0)),
-            PayloadFormat::Form if media.is_form_of(payload) => Some(self.pairs_splices(payload, NameLocation::Form, 0)),
+            PayloadFormat::Form if media.is_form_of(payload) => {
+                Some(self.pairs_splices(payload, NameLocation::Form, 0))
+            }
             PayloadFormat::Form => Some(self.json_splices(payload, 0)),
             PayloadFormat::Multipart => self.parts_splices(media, payload, depth),
             PayloadFormat::Text => Some(self.text_or_json_splices(payload)),

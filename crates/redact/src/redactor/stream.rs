@@ -5,10 +5,10 @@
 
 use std::fmt;
 
-use super::{Redactor, SecretName};
 use super::decoded::{DecodedText, TextEncoding};
 use super::payload::{PayloadFormat, is_form, is_text};
 use super::url::split_at_first;
+use super::{Redactor, SecretName};
 use crate::names::NameLocation;
 use crate::replace::placeholder::{PlaceholderName, ValueFormat};
 use crate::splice::{Splice, of_part, write_spliced};

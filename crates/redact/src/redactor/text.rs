@@ -178,7 +178,9 @@ pub(super) fn find_members(policy: &Policy, pattern: &Regex, text: &[u8]) -> Vec
     let member = |found: Captures<'_>| {
         let (name, value) = (found.get(1)?.as_bytes(), found.get(2)?);
         let class = policy.classify(NameLocation::Member, name);
-        class.is_secret_value(value.as_bytes()).then(|| SecretMatch::text(value.range(), String::from_utf8_lossy(name).into_owned()))
+        class
+            .is_secret_value(value.as_bytes())
+            .then(|| SecretMatch::text(value.range(), String::from_utf8_lossy(name).into_owned()))
     };
     pattern.captures_iter(text).filter_map(member).collect()
 }

@@ -180,8 +180,17 @@ fn invalid_rules_are_errors() {
     assert!(failure(|rules| rules.json = list(&["$["])).starts_with("`$[` is not a valid JSON path: "));
     assert!(failure(|rules| rules.text = list(&["("])).starts_with("`(` is not a valid regular expression: "));
     for except in [
-        "nothing", "header:pin", "query:pin", "json:sid", "next_token", "json:country_code", "shape:jwtx",
-        "shape:email", "cookie:", "", "what:token",
+        "nothing",
+        "header:pin",
+        "query:pin",
+        "json:sid",
+        "next_token",
+        "json:country_code",
+        "shape:jwtx",
+        "shape:email",
+        "cookie:",
+        "",
+        "what:token",
     ] {
         let rules = Rules { except: list(&[except]), ..Rules::default() };
         assert!(matches!(Policy::new(&rules), Err(Error::Except { name }) if name == except), "{except}");
@@ -211,8 +220,8 @@ fn each_secret_is_replaced_once_and_placeholders_never() {
     let policy = Policy::default();
     let mut redactor = Redactor::new(&policy, &mut replacer);
     let _ = redactor.redact_url("https://h/?passwd=a%20b&code=REDACTED-code-1&sig=REDACTED_0123");
-    let _ =
-        redactor.redact_payload("application/json", format!(r#"{{"passwd":"a\u0020b","id_token":"{JWT}"}}"#).as_bytes());
+    let _ = redactor
+        .redact_payload("application/json", format!(r#"{{"passwd":"a\u0020b","id_token":"{JWT}"}}"#).as_bytes());
     drop(redactor);
     let replaced: Vec<_> = replacer.replaced.iter().map(|(secret, name)| (&**secret, &**name)).collect();
     assert_eq!(replaced, [("a b", "passwd"), ("a b", "passwd"), (JWT, "id_token")]);

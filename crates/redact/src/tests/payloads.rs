@@ -157,7 +157,10 @@ fn forms_keep_every_other_byte() {
     for (text, left) in [
         ("a=%zz+%20&pass%77ord=p%26w&b", "a=%zz+%20&pass%77ord=REDACTED-password-1&b"),
         ("payload=%7B%22passwd%22%3A%22a%22%7D&x=1", "payload=%7B%22passwd%22%3A%22REDACTED-passwd-1%22%7D&x=1"),
-        ("redirect_uri=https%3A%2F%2Fh%2F%3Fsecret%3Dabc", "redirect_uri=https%3A%2F%2Fh%2F%3Fsecret%3DREDACTED-secret-1"),
+        (
+            "redirect_uri=https%3A%2F%2Fh%2F%3Fsecret%3Dabc",
+            "redirect_uri=https%3A%2F%2Fh%2F%3Fsecret%3DREDACTED-secret-1",
+        ),
         ("SAMLResponse=PHNhbWw6UmVzcG9uc2U%2B", "SAMLResponse=REDACTED-samlresponse-1"),
     ] {
         assert_eq!(payload(&policy, form, text), left);

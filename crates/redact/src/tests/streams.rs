@@ -191,8 +191,11 @@ fn forms_are_redacted_in_pieces() {
     let policy = Policy::default();
     let form = "application/x-www-form-urlencoded";
     let long = "x".repeat(FILL);
-    let text =
-        format!("{}password={long}&b={long}&secret=c&d={}{JWT}&pin", "a=1&pwd=2&".repeat(20_000), "y+".repeat(FILL / 2));
+    let text = format!(
+        "{}password={long}&b={long}&secret=c&d={}{JWT}&pin",
+        "a=1&pwd=2&".repeat(20_000),
+        "y+".repeat(FILL / 2)
+    );
     let left = stream(&policy, form, &text);
     let expected = format!(
         "{}password=REDACTED-password-1&b={long}&secret=REDACTED-secret-1&d={}{REDACTED_JWT}REDACTED-jwt-1&pin",
