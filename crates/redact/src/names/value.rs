@@ -13,19 +13,17 @@ const JUDGED: usize = 4096;
 /// Authentication schemes that may stand before a value.
 const SCHEMES: [&str; 6] = ["bearer", "basic", "token", "digest", "apikey", "key"];
 
-/// Returns true if a value looks random: 16 characters without white space, or 8 with letters and digits that are not
-/// words and numbers with separators (`next-page-2`). A text with white space looks random if it contains a word that
-/// is long and not readable, as a list of signatures does.
+/// Returns true if a value looks random: 16 characters without white space, or 8 with letters and digits in one word
+/// (not `next-page-2`). A text with white space looks random if it contains a word that is long and not readable, as a
+/// list of signatures does.
 pub(crate) fn looks_random(value: &[u8]) -> bool {
     let value = without_scheme(value[..value.len().min(JUDGED)].trim_ascii());
     if value.iter().any(u8::is_ascii_whitespace) {
         let mut words = value.split(u8::is_ascii_whitespace);
         return words.any(|word| word.len() >= LONG && !is_readable(word));
     }
-    let has = |is: fn(&u8) -> bool| value.iter().any(is);
-    let is_mixed = || has(u8::is_ascii_alphabetic) && has(u8::is_ascii_digit);
-    let has_separators = || value.iter().any(|byte| byte.is_ascii_punctuation());
-    value.len() >= LONG || value.len() >= SHORT && is_mixed() && !(has_separators() && is_readable(value))
+    let is_mixed = |word: &[u8]| word.iter().any(u8::is_ascii_digit) && !word.iter().all(u8::is_ascii_digit);
+    value.len() >= LONG || value.len() >= SHORT && words(value).any(is_mixed)
 }
 
 /// Returns true if a value looks random and consists of more than words, numbers and separators:
@@ -42,10 +40,14 @@ fn without_scheme(value: &[u8]) -> &[u8] {
     if is_scheme { value[space..].trim_ascii_start() } else { value }
 }
 
+/// Returns the parts of a text between separators.
+fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|byte| !byte.is_ascii_alphanumeric() && byte.is_ascii())
+}
+
 /// Returns true if a text consists of words and numbers with separators.
 fn is_readable(text: &[u8]) -> bool {
-    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || !byte.is_ascii();
-    text.split(|byte| !is_part(byte)).all(is_readable_part)
+    words(text).all(is_readable_part)
 }
 
 /// Returns true for words, a number, a word with a short number before or behind it, and the middle of an ISO 8601 time.
@@ -90,6 +92,7 @@ mod tests {
         for value in [
             "abcd1234",
             "PGRST116",
+            "hunter2-pw",
             "0123456789abcdef",
             "correct-horse-battery-staple",
             "4/0AX4XfWjZ8x",
