@@ -121,7 +121,7 @@ impl NameTable {
         }
         let public = PUBLIC.iter().flat_map(|row| split(row.before).map(|before| (before, row.word.as_bytes())));
         let public: HashSet<_> = public.collect();
-        words.extend(public.iter().map(|(before, _)| before).filter(|word| word.len() > 1));
+        words.extend(public.iter().map(|(before, _)| before));
         all_needles.sort_by_key(|needle: &&[u8]| needle.len());
         let mut needles: Vec<&[u8]> = Vec::new();
         for needle in all_needles {

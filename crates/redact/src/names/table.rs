@@ -74,7 +74,7 @@ pub(crate) const PUBLIC: [PublicRow; 5] = [
     PublicRow {
         word: "key",
         before: "primary foreign sort partition range row hash cache surrogate composite unique natural group index \
-                 map object bucket s path file folder prefix image photo media asset blob attachment document \
+                 map object bucket path file folder prefix image photo media asset blob attachment document \
                  message routing ordering shard dedup deduplication translation locale lookup search site issue \
                  project product item record resource entity event reference external tracking correlation trace \
                  socket host start end first last next previous evaluated",
