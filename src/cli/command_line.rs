@@ -9,7 +9,9 @@ use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
-use harproxy_redact::{PayloadRedaction, PlaceholderName, Policy, Redactor, Splice, apply_splices, display};
+use harproxy_redact::{
+    NameLocation, PayloadRedaction, PlaceholderName, Policy, Redactor, Splice, apply_splices, display,
+};
 use harproxy_support::shell_quote;
 
 /// A name with the characters before its value: `token=`, `x-api-key: `, `"password":"`.
@@ -74,7 +76,8 @@ impl OptionArgument {
 }
 
 fn is_secret(policy: &Policy, name: &str) -> bool {
-    policy.is_secret_header(name) || policy.is_secret_parameter(name) || policy.is_secret_member(name)
+    let locations = [NameLocation::Header, NameLocation::Query, NameLocation::Member];
+    locations.iter().any(|&location| policy.classify(location, name.as_bytes()).is_secret())
 }
 
 struct CommandRedactor<'p> {
@@ -174,13 +177,11 @@ impl CommandRedactor<'_> {
         names.into_iter().find(|name| is_secret(self.policy, name)).map(str::to_owned)
     }
 
-    /// Redacts the value of a secret name. `None` if it is empty or already redacted.
+    /// Redacts the value of a secret name, whether it looks random or not. `None` if it is empty or already redacted.
     fn redact_value(&mut self, name: &str, value: &str) -> Option<String> {
-        if self.policy.is_secret_header(name) {
-            let redacted = self.redactor.redact_header(name, value.as_bytes())?;
-            return Some(String::from_utf8_lossy(&redacted).into_owned());
-        }
-        self.redactor.replace_value(value.as_bytes(), &PlaceholderName::new(name))
+        let field = self.redactor.redact_header(name, value.as_bytes());
+        let field = field.map(|redacted| String::from_utf8_lossy(&redacted).into_owned());
+        field.or_else(|| self.redactor.replace_value(value.as_bytes(), &PlaceholderName::new(name)))
     }
 }
 

@@ -8,11 +8,13 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::args::replay::DEFAULT_FIXTURES;
 use super::{next_steps, ui};
+use crate::fixtures::check::{self, CheckOptions};
 use crate::record::entry_diff::{EntryDiff, ValueDiff};
 use crate::record::{HostLine, RecordingResult, RecordingSummary};
 use crate::verdict::Counts;
 use harproxy_har::write::ContentMode;
 use harproxy_http::escape::one_line;
+use harproxy_redact::Policy;
 use harproxy_support::shell_quote;
 
 /// Maximum number of rows. Further hosts are summed in the last row.
@@ -153,6 +155,21 @@ pub fn secrets(counts: &Counts) -> Option<String> {
         (_, 0) => Some(redacted),
         (0, _) => Some(opaque),
         _ => Some(format!("{redacted}; {opaque}")),
+    }
+}
+
+/// Returns a line with the number of values in a fixture that look like secrets and were kept, or an empty text.
+pub fn suspicious(fixture: &Path, policy: &Policy, allow: &[String]) -> String {
+    let check = CheckOptions { policy, given: &[], allow, max_age: None };
+    match check::count_suspicious(fixture, &check) {
+        Ok(0) | Err(_) => String::new(),
+        Ok(count) => {
+            let values = match count {
+                1 => "1 value looks like a secret and was kept".to_owned(),
+                _ => format!("{count} values look like secrets and were kept"),
+            };
+            format!("{values}: `harproxy check {}`\n", shell_quote::path(fixture))
+        }
     }
 }
 

@@ -30,7 +30,11 @@ pub fn run(args: CheckArgs, ui: &Ui) -> Result<u8, Failure> {
         let mut report = check::check(path, &check)?;
         let least = if ui.verbose { CheckSeverity::Note } else { CheckSeverity::Warning };
         report.findings.retain(|finding| finding.severity >= least);
-        has_leaks |= report.findings.iter().any(|finding| finding.kind == FindingKind::Secret);
+        let is_leak = |finding: &CheckFinding| match finding.kind {
+            FindingKind::Secret => true,
+            kind => kind == FindingKind::Entropy && finding.severity == CheckSeverity::Problem,
+        };
+        has_leaks |= report.findings.iter().any(is_leak);
         let text = if args.json { lines(path, &report) } else { described(path, &report, ui.quiet) };
         ui.data(&text).map_err(Failure::Output)?;
         Ok(if report.count(CheckSeverity::Problem) > 0 { exit::FAILED } else { exit::SUCCESS })

@@ -68,6 +68,7 @@ impl RecordJob {
             let file = args.config.config.clone().or_else(config::projects_file).unwrap_or_else(|| config::NAME.into());
             Learning { file, write: args.write_policy }
         });
+        let allow = args.config.loaded.allow.clone();
         let mut record = RecordPlan {
             scope: Globs::new(&args.glob)?,
             content: args.content,
@@ -86,7 +87,7 @@ impl RecordJob {
         let run = RunPlan::new(args.proxy, &args.upstream, args.run, &args.authority, args.cmd, policy)?;
         record.named = reverse_origins(&run)?;
         record.named.extend(record.rules.iter().flat_map(|rule| rule.same_host.clone()));
-        let run = RunPlan { replay_options: args.replay_options, ..run };
+        let run = RunPlan { replay_options: args.replay_options, allow, ..run };
         Ok(RecordJob { record, upstream, run, learning })
     }
 }

@@ -38,6 +38,8 @@ pub struct RunPlan {
     pub quiet_output: bool,
     /// Command-line words of the options that a replay of the same CMD also needs. Empty except for a recording.
     pub replay_options: Vec<OsString>,
+    /// Hashes of values that are not secret (`[check] allow`). Empty except for a recording.
+    pub allow: Vec<String>,
 }
 
 impl RunPlan {
@@ -79,6 +81,7 @@ impl RunPlan {
             map: upstream.map.clone(),
             quiet_output: false,
             replay_options: Vec::new(),
+            allow: Vec::new(),
         })
     }
 

@@ -69,7 +69,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 /// JSON of this length with a secret at its end.
 fn json(len: usize) -> Vec<u8> {
     let members = "{\"id\":1,\"name\":\"Ada\"},".repeat(len / 23);
-    format!("[{members}{{\"token\":\"s3cr3t\"}}]").into_bytes()
+    format!("[{members}{{\"secret\":\"s3cr3t\"}}]").into_bytes()
 }
 
 fn holds_secret(journal: &[u8]) -> bool {

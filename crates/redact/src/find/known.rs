@@ -39,7 +39,8 @@ impl KnownValues {
     /// Adds a value. Short, long and common values are ignored.
     pub(crate) fn insert(&mut self, value: &[u8]) {
         let is_word = || WORDS.iter().any(|word| value.eq_ignore_ascii_case(word.as_bytes()));
-        let Some(prefix) = value.first_chunk().filter(|_| value.len() <= MAX_LEN && !is_word()) else { return };
+        let is_common = || is_word() || is_time(value);
+        let Some(prefix) = value.first_chunk().filter(|_| value.len() <= MAX_LEN && !is_common()) else { return };
         self.longest = self.longest.max(value.len());
         let values = self.by_prefix.entry(*prefix).or_default();
         values.push(value.into());
@@ -90,6 +91,17 @@ impl KnownValues {
         let values = self.by_prefix.get(text.first_chunk()?)?.iter();
         values.filter(|value| text.starts_with(value) && ends_word(value.len())).map(|value| value.len()).max()
     }
+}
+
+/// Returns true for times, which occur beside those of signatures by chance: Unix time in seconds or milliseconds, and
+/// ISO 8601.
+fn is_time(value: &[u8]) -> bool {
+    let digits = value.iter().filter(|byte| byte.is_ascii_digit()).count();
+    let is_unix = digits == value.len() && matches!(digits, 10 | 13) && value[0] == b'1';
+    let is_iso = value.starts_with(b"20")
+        && value.contains(&b'T')
+        && value.iter().all(|byte| byte.is_ascii_digit() || b"TZ-:.+".contains(byte));
+    is_unix || is_iso
 }
 
 /// All but the unreserved characters of RFC 3986 section 2.3.

@@ -4,14 +4,15 @@ use bytes::Bytes;
 
 use super::Redactor;
 use super::url::is_url;
+use crate::names::NameLocation;
 use crate::replace::placeholder::PlaceholderName;
 use crate::splice::{Splice, apply_splices, of_part};
 use harproxy_http::{Header, Headers, cookies};
 
 /// Fields with a URL, absolute or relative.
 const URLS: [&str; 3] = ["location", "content-location", "referer"];
-/// Fields with a scheme and credentials (RFC 9110 section 11.4).
-const CREDENTIALS: [&str; 2] = ["authorization", "proxy-authorization"];
+/// The last word of fields with a scheme and credentials (RFC 9110 section 11.4).
+const CREDENTIALS: &str = "authorization";
 /// Fields with a host and a port.
 const AUTHORITIES: [&str; 3] = ["host", ":authority", "x-forwarded-host"];
 /// Schemes that also occur in fields for credentials without a scheme.
@@ -35,11 +36,15 @@ impl Redactor<'_> {
     }
 
     pub(super) fn header_splices(&mut self, name: &str, value: &[u8]) -> Vec<Splice> {
-        match &*name.to_ascii_lowercase() {
-            name if !self.policy.headers.contains(name.as_bytes()) => self.plain_header_splices(name, value),
+        let secret = self.secret_name(NameLocation::Header, name.as_bytes());
+        let name = &*name.to_ascii_lowercase();
+        let Some(secret) = secret.filter(|secret| secret.applies_to(value)) else {
+            return self.plain_header_splices(name, value);
+        };
+        match name {
             "cookie" => self.cookies_splices(value),
             "set-cookie" => self.set_cookies_splices(value),
-            name => self.value_splice(value, after_scheme(value, has_scheme(name)), &PlaceholderName::new(name)),
+            name => self.value_splice(value, after_scheme(value, has_scheme(name)), &secret.placeholder),
         }
     }
 
@@ -97,7 +102,7 @@ impl Redactor<'_> {
 
 /// Returns true if a field, or a member with its name, has a scheme before its credentials.
 pub(super) fn has_scheme(name: &str) -> bool {
-    CREDENTIALS.contains(&name)
+    name.ends_with(CREDENTIALS)
 }
 
 /// Returns the position of the credentials behind their scheme. `any`: each first word is a scheme, not only a

@@ -4,6 +4,7 @@
 //! needs no valid document, so it also serves documents that are cut off, windows of a stream, and lines of events. It
 //! has no recursion, and it handles members with equal names one by one.
 
+use std::borrow::Cow;
 use std::iter::Peekable;
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -17,9 +18,10 @@ use super::decoded::{DecodedText, TextEncoding};
 use super::headers::{after_scheme, has_scheme};
 use super::text::find_members;
 use super::url::is_url;
-use super::{MAX_DEPTH, Redactor};
+use super::{MAX_DEPTH, Redactor, SecretName};
 use crate::find::prefilter::{Candidates, last_item};
 use crate::find::{SecretMatch, compile_regex, is_redacted};
+use crate::names::{NameClass, NameLocation, RecentNames};
 use crate::replace::placeholder::{PlaceholderName, ValueFormat};
 use crate::splice::Splice;
 use harproxy_json::scan::{BYTE_ORDER_MARK, StringSpan, is_space, scalar_end, skip_space};
@@ -28,6 +30,13 @@ use harproxy_json::{LocatedScalar, locate};
 /// A member with a string value, found without regard to the quotes before it.
 static MEMBER: LazyLock<Regex> =
     LazyLock::new(|| compile_regex(r#""([^"\\\s]{1,64})"\s{0,64}:\s{0,64}"((?:[^"\\]|\\[\x00-\xff])+)"#));
+
+impl<'p> Redactor<'p> {
+    fn candidates<'t>(&mut self, text: &'t [u8]) -> Candidates<'p, 't> {
+        let known = self.replacer.find_known(text);
+        Candidates::find(self.policy, text, known)
+    }
+}
 
 impl Redactor<'_> {
     pub(super) fn json_splices(&mut self, text: &[u8], depth: u8) -> Vec<Splice> {
@@ -51,7 +60,7 @@ impl Redactor<'_> {
         &mut self,
         text: &[u8],
         limit: Option<usize>,
-        array: &mut Option<PlaceholderName>,
+        array: &mut Option<SecretName>,
     ) -> (Vec<Splice>, usize) {
         let mut candidates = self.candidates(text);
         if candidates.is_empty()
@@ -67,10 +76,13 @@ impl Redactor<'_> {
         (walk.splices, complete)
     }
 
-    /// Returns the name for the placeholder if the value of a member with this name is secret. `by_path`: a path that
-    /// can't be followed ends with this name.
-    pub(super) fn secret_member_name(&self, name: &[u8], by_path: bool) -> Option<PlaceholderName> {
-        (by_path || self.policy.members.contains(name)).then(|| PlaceholderName::from_bytes(name))
+    /// Returns the name of a member whose values can be secret. `by_path`: a path that can't be followed ends with this
+    /// name.
+    pub(super) fn secret_member_name(&self, name: &[u8], by_path: bool) -> Option<SecretName> {
+        if by_path {
+            return Some(SecretName { class: NameClass::Secret, placeholder: PlaceholderName::from_bytes(name) });
+        }
+        self.secret_name(NameLocation::Member, name)
     }
 
     /// Returns a splice for the value of a secret member. A scheme before credentials is kept.
@@ -84,13 +96,8 @@ impl Redactor<'_> {
         find_members(self.policy, &MEMBER, text)
     }
 
-    fn candidates<'t>(&mut self, text: &'t [u8]) -> Candidates<'t> {
-        let known = self.replacer.find_known(text);
-        Candidates::find(self.policy, text, known)
-    }
-
     /// Finds the secrets of a text. Returns the length of the part that is complete.
-    fn walk(&mut self, walk: &mut JsonWalk<'_>) -> usize {
+    fn walk(&mut self, walk: &mut JsonWalk<'_, '_>) -> usize {
         while let Some(string) = walk.next_string() {
             let quote = string.inside.start - 1;
             walk.leave_array(quote);
@@ -121,19 +128,23 @@ impl Redactor<'_> {
     }
 
     /// Ends the walk before `at`, and returns this position.
-    fn stop(&mut self, walk: &mut JsonWalk<'_>, at: usize) -> usize {
+    fn stop(&mut self, walk: &mut JsonWalk<'_, '_>, at: usize) -> usize {
         self.walk_between(walk, at);
         walk.splices.sort_by_key(|splice| splice.range.start);
         at
     }
 
     /// Handles a member whose value begins at `at`. Returns false if the value may go on behind the text.
-    fn walk_member(&mut self, walk: &mut JsonWalk<'_>, name: &StringSpan, at: usize) -> bool {
+    fn walk_member(&mut self, walk: &mut JsonWalk<'_, '_>, name: &StringSpan, at: usize) -> bool {
         let mut by_path = false;
         let secret_name = walk.is_candidate(name).then(|| {
-            let decoded = DecodedText::new(&walk.text[name.inside.clone()], TextEncoding::Json);
+            let raw = &walk.text[name.inside.clone()];
+            let decoded = DecodedText::new(raw, TextEncoding::Json);
             by_path = walk.located.is_none() && self.policy.path_names.contains(&decoded.text);
-            self.secret_member_name(&decoded.text, by_path)
+            match decoded.text {
+                Cow::Borrowed(_) if !by_path => SecretName::new(walk.names.classify(self.policy, raw), raw),
+                text => self.secret_member_name(&text, by_path),
+            }
         });
         let secret_name = secret_name.flatten();
         match walk.text.get(at) {
@@ -155,15 +166,16 @@ impl Redactor<'_> {
                 self.walk_string(walk, name, None);
                 walk.advance(at);
                 if by_path {
-                    self.replace_scalar(walk, at..scalar_end(walk.text, at), secret_name.as_ref());
+                    let name = secret_name.map(|name| name.placeholder);
+                    self.replace_scalar(walk, at..scalar_end(walk.text, at), name.as_ref());
                 }
             }
         }
         true
     }
 
-    /// Handles a string. `name`: it is secret as the value of this member.
-    fn walk_string(&mut self, walk: &mut JsonWalk<'_>, string: &StringSpan, name: Option<&PlaceholderName>) {
+    /// Handles a string. `name`: it can be secret as a value of this member.
+    fn walk_string(&mut self, walk: &mut JsonWalk<'_, '_>, string: &StringSpan, name: Option<&SecretName>) {
         let quote = string.inside.start - 1;
         self.walk_between(walk, quote);
         walk.advance(string.end);
@@ -181,15 +193,15 @@ impl Redactor<'_> {
             }
             return;
         }
-        let splices = match name {
-            Some(name) => self.member_splice(&decoded.text, name),
+        let splices = match name.filter(|name| name.applies_to(&decoded.text)) {
+            Some(name) => self.member_splice(&decoded.text, &name.placeholder),
             None => self.nested_splices(&decoded.text, false, walk.depth + 1),
         };
         walk.splices.extend(decoded.encode_splices(splices, string.inside.start));
     }
 
     /// Replaces a number, a boolean or null that a path selects.
-    fn replace_scalar(&mut self, walk: &mut JsonWalk<'_>, range: Range<usize>, name: Option<&PlaceholderName>) {
+    fn replace_scalar(&mut self, walk: &mut JsonWalk<'_, '_>, range: Range<usize>, name: Option<&PlaceholderName>) {
         let value = &walk.text[range.clone()];
         let Some(name) = name.filter(|_| !value.is_empty() && !is_redacted(value)) else { return };
         let with = if value.iter().any(u8::is_ascii_digit) {
@@ -201,7 +213,7 @@ impl Redactor<'_> {
     }
 
     /// Handles the text between strings up to `end`: scalars that paths select, and any text if it is not JSON.
-    fn walk_between(&mut self, walk: &mut JsonWalk<'_>, end: usize) {
+    fn walk_between(&mut self, walk: &mut JsonWalk<'_, '_>, end: usize) {
         while let Some(LocatedScalar { range, name }) = walk.next_located(|start| start < end) {
             self.replace_scalar(walk, range, Some(&PlaceholderName::new(&name)));
         }
@@ -251,10 +263,10 @@ fn format_of(value: &[u8]) -> ValueFormat {
     }
 }
 
-struct JsonWalk<'t> {
+struct JsonWalk<'p, 't> {
     text: &'t [u8],
     /// The strings that can hold a secret although they are not values of secret members.
-    candidates: Candidates<'t>,
+    candidates: Candidates<'p, 't>,
     at: usize,
     /// The position up to which the text between strings was checked.
     checked: usize,
@@ -265,13 +277,14 @@ struct JsonWalk<'t> {
     located: Option<Peekable<IntoIter<LocatedScalar>>>,
     splices: Vec<Splice>,
     /// The name of the array of secrets at the current position.
-    array: Option<PlaceholderName>,
+    array: Option<SecretName>,
     /// The text is not JSON.
     is_malformed: bool,
+    names: RecentNames<'t>,
 }
 
-impl<'t> JsonWalk<'t> {
-    fn new(text: &'t [u8], candidates: Candidates<'t>, limit: Option<usize>) -> Self {
+impl<'p, 't> JsonWalk<'p, 't> {
+    fn new(text: &'t [u8], candidates: Candidates<'p, 't>, limit: Option<usize>) -> Self {
         JsonWalk {
             text,
             candidates,
@@ -283,6 +296,7 @@ impl<'t> JsonWalk<'t> {
             splices: Vec::new(),
             array: None,
             is_malformed: false,
+            names: RecentNames::default(),
         }
     }
 

@@ -10,6 +10,7 @@ use regex::bytes::{Captures, Regex};
 use super::Redactor;
 use super::json::is_document;
 use crate::find::{SecretMatch, compile_regex};
+use crate::names::NameLocation;
 use crate::splice::{Splice, apply_splices, of_part};
 use harproxy_http::{MediaType, multipart};
 
@@ -109,12 +110,14 @@ impl Redactor<'_> {
         match PayloadFormat::of(media) {
             PayloadFormat::Lines => Some(self.lines_splices(payload)),
             PayloadFormat::Json => Some(self.json_splices(payload, 0)),
-            PayloadFormat::Form if media.is_form_of(payload) => Some(self.pairs_splices(payload, &self.policy.form, 0)),
+            PayloadFormat::Form if media.is_form_of(payload) => {
+                Some(self.pairs_splices(payload, NameLocation::Form, 0))
+            }
             PayloadFormat::Form => Some(self.json_splices(payload, 0)),
             PayloadFormat::Multipart => self.parts_splices(media, payload, depth),
             PayloadFormat::Text => Some(self.text_or_json_splices(payload)),
             PayloadFormat::Undeclared if !is_text(payload) => None,
-            PayloadFormat::Undeclared if is_form(payload) => Some(self.pairs_splices(payload, &self.policy.form, 0)),
+            PayloadFormat::Undeclared if is_form(payload) => Some(self.pairs_splices(payload, NameLocation::Form, 0)),
             PayloadFormat::Undeclared => Some(self.text_or_json_splices(payload)),
             PayloadFormat::Opaque => None,
         }
@@ -194,9 +197,10 @@ impl Redactor<'_> {
         let media = MediaType::parse(part.header("content-type").unwrap_or(if is_file { "" } else { "text/plain" }));
         if !is_file
             && media.essence() == "text/plain"
-            && let Some(name) = part.name().and_then(|name| self.secret_pair_name(name.as_bytes(), &self.policy.form))
+            && let Some(name) = part.name().and_then(|name| self.secret_name(NameLocation::Form, name.as_bytes()))
+            && name.applies_to(part.body)
         {
-            return self.value_splice(part.body, 0, &name);
+            return self.value_splice(part.body, 0, &name.placeholder);
         }
         self.media_splices(&media, part.body, depth + 1).unwrap_or_default()
     }
@@ -207,11 +211,12 @@ impl Redactor<'_> {
             let (head, disposition) = (found.get(0)?, found.get(1)?);
             let disposition = MediaType::parse(std::str::from_utf8(disposition.as_bytes()).ok()?);
             let name = disposition.parameter("name").filter(|_| !has_file_name(&disposition))?;
-            let name = self.secret_pair_name(name.as_bytes(), &self.policy.form)?;
+            let name = self.secret_name(NameLocation::Form, name.as_bytes())?;
             let len = memmem::find(&text[head.end()..], b"\n--").unwrap_or(text.len() - head.end());
             let value = text[head.end()..head.end() + len].trim_ascii_end();
             let range = head.end()..head.end() + value.len();
-            (!range.is_empty()).then(|| SecretMatch::text(range, name.as_str().to_owned()))
+            let is_secret = !range.is_empty() && name.applies_to(value);
+            is_secret.then(|| SecretMatch::text(range, name.placeholder.as_str().to_owned()))
         };
         FIELD.captures_iter(text).filter_map(field).chain(self.find_members(text)).collect()
     }

@@ -8,6 +8,7 @@ use regex::bytes::{Captures, Regex};
 
 use super::Redactor;
 use crate::find::{SecretMatch, compile_regex, find_redacted, is_redacted, token_rest};
+use crate::names::NameLocation;
 use crate::policy::Policy;
 use crate::replace::jwt;
 use crate::replace::placeholder::{PlaceholderName, ValueFormat};
@@ -176,8 +177,10 @@ pub(super) fn is_graphql(text: &[u8]) -> bool {
 pub(super) fn find_members(policy: &Policy, pattern: &Regex, text: &[u8]) -> Vec<SecretMatch> {
     let member = |found: Captures<'_>| {
         let (name, value) = (found.get(1)?.as_bytes(), found.get(2)?);
-        let is_secret = policy.members.contains(name);
-        is_secret.then(|| SecretMatch::text(value.range(), String::from_utf8_lossy(name).into_owned()))
+        let class = policy.classify(NameLocation::Member, name);
+        class
+            .is_secret_value(value.as_bytes())
+            .then(|| SecretMatch::text(value.range(), String::from_utf8_lossy(name).into_owned()))
     };
     pattern.captures_iter(text).filter_map(member).collect()
 }

@@ -7,7 +7,7 @@ use super::decoded::{DecodedText, TextEncoding};
 use super::text::is_graphql;
 use super::{MAX_DEPTH, Redactor};
 use crate::find::shapes::is_userinfo;
-use crate::policy::NameSet;
+use crate::names::{self, NameLocation};
 use crate::replace::placeholder::PlaceholderName;
 use crate::splice::{Splice, apply_splices, of_part};
 
@@ -31,7 +31,7 @@ impl Redactor<'_> {
         let (path, query) = split_at_first(rest, b'?');
         let mut splices = self.path_splices(path);
         if let Some(query) = query {
-            splices.extend(of_part(url, query, self.pairs_splices(query, &self.policy.query, depth)));
+            splices.extend(of_part(url, query, self.pairs_splices(query, NameLocation::Query, depth)));
         }
         if let Some(fragment) = fragment {
             splices.extend(of_part(url, fragment, self.fragment_splices(fragment, depth)));
@@ -70,10 +70,10 @@ impl Redactor<'_> {
         match split_at_first(text, b'?') {
             (route, Some(query)) => {
                 let mut splices = self.percent_encoded_splices(route);
-                splices.extend(of_part(text, query, self.pairs_splices(query, &self.policy.query, depth)));
+                splices.extend(of_part(text, query, self.pairs_splices(query, NameLocation::Query, depth)));
                 splices
             }
-            (_, None) if text.contains(&b'=') => self.pairs_splices(text, &self.policy.query, depth),
+            (_, None) if text.contains(&b'=') => self.pairs_splices(text, NameLocation::Query, depth),
             (_, None) => self.percent_encoded_splices(text),
         }
     }
@@ -103,12 +103,16 @@ pub(super) fn split_at_first(text: &[u8], byte: u8) -> (&[u8], Option<&[u8]>) {
 }
 
 impl Redactor<'_> {
-    pub(super) fn pairs_splices(&mut self, text: &[u8], names: &NameSet, depth: u8) -> Vec<Splice> {
-        let pairs = text.split(|&byte| byte == b'&');
-        pairs.flat_map(|pair| of_part(text, pair, self.pair_splices(pair, names, depth))).collect()
+    pub(super) fn pairs_splices(&mut self, text: &[u8], location: NameLocation, depth: u8) -> Vec<Splice> {
+        let pairs = || text.split(|&byte| byte == b'&');
+        let name = |pair| DecodedText::new(split_at_first(pair, b'=').0, TextEncoding::Form);
+        let is_signed = pairs().any(|pair| names::is_signed(&name(pair).text))
+            && pairs().any(|pair| names::is_signature(&name(pair).text));
+        pairs().flat_map(|pair| of_part(text, pair, self.pair_splices(pair, location, is_signed, depth))).collect()
     }
 
-    fn pair_splices(&mut self, pair: &[u8], names: &NameSet, depth: u8) -> Vec<Splice> {
+    /// `is_signed`: there is a signature beside the pair.
+    fn pair_splices(&mut self, pair: &[u8], location: NameLocation, is_signed: bool, depth: u8) -> Vec<Splice> {
         let (name, value) = split_at_first(pair, b'=');
         let at = name.len() + 1;
         let name = DecodedText::new(name, TextEncoding::Form);
@@ -117,20 +121,18 @@ impl Redactor<'_> {
             return name.encode_splices(splices, 0).collect();
         };
         let value = DecodedText::new(raw, TextEncoding::Form);
-        if let Some(secret_name) = self.secret_pair_name(&name.text, names) {
-            let with = self.replace_value(&value.text, &secret_name);
+        let secret = self.secret_name(location, &name.text).filter(|secret| secret.applies_to(&value.text));
+        let placeholder = match secret {
+            Some(secret) => Some(secret.placeholder),
+            None => (is_signed && names::is_signed(&name.text)).then(|| PlaceholderName::from_bytes(&name.text)),
+        };
+        if let Some(placeholder) = placeholder {
+            let with = self.replace_value(&value.text, &placeholder);
             return with.map(|with| Splice { range: at..at + raw.len(), with }).into_iter().collect();
         }
         let in_name = self.text_splices(&name.text, true);
         let in_value = self.nested_splices(&value.text, true, depth + 1);
         name.encode_splices(in_name, 0).chain(value.encode_splices(in_value, at)).collect()
-    }
-
-    /// Returns the name for the placeholder if the value of a pair with this name is secret. `names`: the secret names
-    /// of the policy for queries or for forms.
-    pub(super) fn secret_pair_name(&self, name: &[u8], names: &NameSet) -> Option<PlaceholderName> {
-        let is_secret = names.contains(name) || ends_with_member(name, &self.policy.members);
-        is_secret.then(|| PlaceholderName::from_bytes(name))
     }
 
     /// Finds the secrets in a decoded value that may be a URL or JSON.
@@ -145,12 +147,6 @@ impl Redactor<'_> {
         }
         self.text_splices(text, encoded)
     }
-}
-
-/// Returns true if a name is a path to a secret member, such as `user[password]`.
-fn ends_with_member(name: &[u8], members: &NameSet) -> bool {
-    let last = name.strip_suffix(b"]").and_then(|inside| inside.rsplit(|&byte| byte == b'[').next());
-    last.is_some_and(|last| last.len() + 2 < name.len() && members.contains(last))
 }
 
 /// Returns true if the whole text is a URL with the scheme `http` or `https`.

@@ -12,6 +12,7 @@ use super::marker::{self, Marker, RunId};
 use super::placeholder::{self, Placeholder, PlaceholderName, ValueFormat};
 use crate::find::known::spellings;
 use crate::find::known::{KnownValues, MAX_LEN};
+use crate::names::is_known_elsewhere;
 use crate::splice::{Splice, WindowReader, apply_splices, spliced};
 
 /// The secrets of one recording, shared by its connections. `&SecretStore` is the [`Replacer`] that writes markers.
@@ -150,9 +151,12 @@ impl Inner {
         self.last += 1;
         let secret = StoredSecret { number: self.last, name, format, configured };
         let all = if value.len() > MAX_LEN { vec![value.into()] } else { spellings(value) };
+        let is_known = is_known_elsewhere(secret.name.as_str(), value);
         for spelling in all {
             if !self.secrets.contains_key(&spelling) {
-                self.known.insert(&spelling);
+                if is_known {
+                    self.known.insert(&spelling);
+                }
                 self.secrets.insert(spelling, secret.clone());
             }
         }

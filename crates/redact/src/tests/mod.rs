@@ -1,5 +1,6 @@
 //! Tests of the redactor with all formats together.
 
+mod corpus;
 mod documented;
 mod names;
 mod payloads;

@@ -148,6 +148,9 @@ fn summary(outcome: &RecordingResult, record: &RecordPlan, end: &End, plan: &Run
         text += &format!("{secrets}\n");
     }
     if outcome.written {
+        text += &summary::suspicious(&record.output, &record.policy, &plan.allow);
+    }
+    if outcome.written {
         let next = summary::next(&record.output, record.content, &plan.replay_options, &plan.cmd);
         text += &next;
     } else if outcome.held.is_some() {
