@@ -5,6 +5,7 @@
 //! | `policy` | [`Policy`]: the built-in table of secrets and the changes of a project |
 //! | `find` | shapes of secrets, known secrets, the prefilter of the JSON walk |
 //! | `redactor` | [`Redactor`]: finds and replaces secrets in URLs, headers and payloads |
+//! | `base64_text` | base64 of text, decoded and encoded again |
 //! | `replace` | [`Replacer`]: placeholders, markers, and their numbers |
 //! | [`display`] | redaction of log lines and reports |
 //!
@@ -12,6 +13,7 @@
 
 #![forbid(unsafe_code)]
 
+mod base64_text;
 pub mod display;
 mod find;
 mod policy;

@@ -1,7 +1,7 @@
 //! Prefilter of the JSON redaction: finds the strings that can hold a secret, so that all others are skipped.
 //!
 //! A string without escapes can hold a secret only if it contains one of these needles: the end of a secret member name
-//! with its quote, the prefix of a shape, or `://`. One Aho-Corasick automaton searches for all of them.
+//! with its quote, the prefix of a shape, `://`, or the beginning of a view. One Aho-Corasick automaton searches for all of them.
 
 use std::iter::Peekable;
 use std::ops::Range;
@@ -12,14 +12,19 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, FindIter};
 use memchr::{memchr, memchr_iter, memrchr};
 
 use super::shapes;
+use crate::base64_text;
 use crate::policy::{Policy, members};
+
+/// What a string with a view contains, unless it contains an escape: parameters, character references, HTML.
+const VIEWS: [&str; 5] = ["?", "#", "&", "<input", "<meta"];
 
 /// All needles of the built-in table. A policy can only remove some of them.
 #[expect(clippy::expect_used, reason = "only more needles than fit into memory make it fail")]
 static NEEDLES: LazyLock<AhoCorasick> = LazyLock::new(|| {
     // Camel case has no separators, so that only the part behind the last one is the same in all spellings.
     let names = members().map(|name| format!("{}\"", name.rsplit(['-', '_']).next().unwrap_or_default()));
-    let needles = names.chain(shapes::prefixes().chain([shapes::URL_PREFIX]).map(str::to_owned));
+    let texts = shapes::prefixes().chain([shapes::URL_PREFIX]).chain(base64_text::BEGINNINGS).chain(VIEWS);
+    let needles = names.chain(texts.map(str::to_owned));
     let mut builder = AhoCorasick::builder();
     builder.ascii_case_insensitive(true).kind(Some(AhoCorasickKind::DFA)).build(needles).expect("few needles")
 });

@@ -76,7 +76,7 @@ impl Redactor<'_> {
     /// Returns a splice for the value of a secret member. A scheme before credentials is kept.
     pub(super) fn member_splice(&mut self, value: &[u8], name: &PlaceholderName) -> Vec<Splice> {
         let from = if has_scheme(name.as_str()) { after_scheme(value, true) } else { 0 };
-        self.value_splice(value, from, name)
+        self.credentials_splice(value, from, name)
     }
 
     /// Finds members with a secret name in any text.
@@ -98,7 +98,10 @@ impl Redactor<'_> {
                 return self.stop(walk, quote);
             }
             let colon = skip_space(walk.text, string.end);
-            if walk.array.is_some() || walk.text.get(colon) != Some(&b':') {
+            if let Some((name, value)) = self.header_in_list(walk, &string) {
+                self.walk_string(walk, &string, None);
+                self.walk_string(walk, &value, Some(&name));
+            } else if walk.array.is_some() || walk.text.get(colon) != Some(&b':') {
                 let array = walk.array.clone();
                 self.walk_string(walk, &string, array.as_ref());
             } else if !self.walk_member(walk, &string, skip_space(walk.text, colon + 1)) {
@@ -135,15 +138,17 @@ impl Redactor<'_> {
             by_path = walk.located.is_none() && self.policy.path_names.contains(&decoded.text);
             self.secret_member_name(&decoded.text, by_path)
         });
-        let secret_name = secret_name.flatten();
+        let mut secret_name = secret_name.flatten();
         match walk.text.get(at) {
             Some(b'"') => {
                 let value = StringSpan::at(walk.text, at);
                 if walk.may_go_on(&value) {
                     return false;
                 }
+                let earlier = self.walk_named_value(walk, name, &value, &mut secret_name);
                 self.walk_string(walk, name, None);
                 self.walk_string(walk, &value, secret_name.as_ref());
+                walk.splices.extend(earlier);
             }
             Some(b'[') if secret_name.is_some() => {
                 self.walk_string(walk, name, None);
@@ -251,8 +256,17 @@ fn format_of(value: &[u8]) -> ValueFormat {
     }
 }
 
-struct JsonWalk<'t> {
-    text: &'t [u8],
+/// The first of the two members that name a value.
+pub(super) struct NamedValue {
+    /// The name, if it is secret and comes first.
+    pub(super) name: Option<PlaceholderName>,
+    /// The value, if it comes first.
+    pub(super) value: StringSpan,
+    pub(super) end: usize,
+}
+
+pub(super) struct JsonWalk<'t> {
+    pub(super) text: &'t [u8],
     /// The strings that can hold a secret although they are not values of secret members.
     candidates: Candidates<'t>,
     at: usize,
@@ -263,9 +277,11 @@ struct JsonWalk<'t> {
     limit: Option<usize>,
     /// The scalars that paths select, in order. `None` if the paths can't be followed.
     located: Option<Peekable<IntoIter<LocatedScalar>>>,
-    splices: Vec<Splice>,
+    pub(super) splices: Vec<Splice>,
     /// The name of the array of secrets at the current position.
     array: Option<PlaceholderName>,
+    /// The last member with a secret name as its value, or with a value without a name.
+    pub(super) named: Option<NamedValue>,
     /// The text is not JSON.
     is_malformed: bool,
 }
@@ -282,6 +298,7 @@ impl<'t> JsonWalk<'t> {
             located: None,
             splices: Vec::new(),
             array: None,
+            named: None,
             is_malformed: false,
         }
     }
@@ -303,7 +320,7 @@ impl<'t> JsonWalk<'t> {
     }
 
     /// Returns true if a string can hold a secret. Each secret that was found before can occur again.
-    fn is_candidate(&mut self, string: &StringSpan) -> bool {
+    pub(super) fn is_candidate(&mut self, string: &StringSpan) -> bool {
         !self.splices.is_empty() || self.candidates.contain(&(string.inside.start - 1..string.end))
     }
 
@@ -320,7 +337,7 @@ impl<'t> JsonWalk<'t> {
 
 /// Returns true for bytes that JSON has between strings: white space, brackets, numbers, and the letters of its three
 /// words.
-fn is_between_strings(byte: &u8) -> bool {
+pub(super) fn is_between_strings(byte: &u8) -> bool {
     matches!(
         byte,
         b' ' | b'\t' | b'\n' | b'\r' | b'{' | b'}' | b'[' | b']' | b',' | b':' | b'+' | b'-' | b'.' | b'E' | b'0'

@@ -211,7 +211,8 @@ impl Redactor<'_> {
             let len = memmem::find(&text[head.end()..], b"\n--").unwrap_or(text.len() - head.end());
             let value = text[head.end()..head.end() + len].trim_ascii_end();
             let range = head.end()..head.end() + value.len();
-            (!range.is_empty()).then(|| SecretMatch::text(range, name.as_str().to_owned()))
+            let from = head.start();
+            (!range.is_empty()).then(|| SecretMatch { from, ..SecretMatch::text(range, name.as_str().to_owned()) })
         };
         FIELD.captures_iter(text).filter_map(field).chain(self.find_members(text)).collect()
     }

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::decoded::{DecodedText, TextEncoding};
+use super::payload::is_form;
 use super::text::is_graphql;
 use super::{MAX_DEPTH, Redactor};
 use crate::find::shapes::is_userinfo;
@@ -45,6 +46,7 @@ impl Redactor<'_> {
         let mut rest = text;
         if let Some(userinfo) = find_userinfo(text).filter(|_| self.policy.shapes.has(USERINFO)) {
             let decoded = DecodedText::new(&text[userinfo.clone()], TextEncoding::Percent);
+            self.learn_password(&decoded.text);
             let with = self.replace_value(&decoded.text, &PlaceholderName::new(USERINFO));
             rest = &text[userinfo.end..];
             splices.extend(with.map(|with| Splice { range: userinfo, with }));
@@ -78,7 +80,7 @@ impl Redactor<'_> {
         }
     }
 
-    fn percent_encoded_splices(&mut self, text: &[u8]) -> Vec<Splice> {
+    pub(super) fn percent_encoded_splices(&mut self, text: &[u8]) -> Vec<Splice> {
         let decoded = DecodedText::new(text, TextEncoding::Percent);
         let splices = self.text_splices(&decoded.text, true);
         decoded.encode_splices(splices, 0).collect()
@@ -111,19 +113,35 @@ impl Redactor<'_> {
     fn pair_splices(&mut self, pair: &[u8], names: &NameSet, depth: u8) -> Vec<Splice> {
         let (name, value) = split_at_first(pair, b'=');
         let at = name.len() + 1;
+        // The name may follow a pair that `;` separates, and `&amp;` is an `&` that was escaped once too often.
+        let own_name = name.rsplit(|&byte| byte == b';').next().unwrap_or_default();
+        let own_name = DecodedText::new(own_name, TextEncoding::Form);
         let name = DecodedText::new(name, TextEncoding::Form);
         let Some(raw) = value else {
             let splices = self.text_splices(&name.text, true);
             return name.encode_splices(splices, 0).collect();
         };
         let value = DecodedText::new(raw, TextEncoding::Form);
-        if let Some(secret_name) = self.secret_pair_name(&name.text, names) {
+        if let Some(secret_name) = self.secret_pair_name(own_name.text.trim_ascii(), names) {
             let with = self.replace_value(&value.text, &secret_name);
             return with.map(|with| Splice { range: at..at + raw.len(), with }).into_iter().collect();
         }
         let in_name = self.text_splices(&name.text, true);
+        let mut splices: Vec<Splice> = name.encode_splices(in_name, 0).collect();
+        if let (first, Some(rest)) = split_at_first(raw, b';')
+            && rest.contains(&b'=')
+            && depth < MAX_DEPTH
+        {
+            // `a=1;b=2`, as some servers separate pairs.
+            let value = DecodedText::new(first, TextEncoding::Form);
+            let in_value = self.nested_splices(&value.text, true, depth + 1);
+            splices.extend(value.encode_splices(in_value, at));
+            splices.extend(of_part(pair, rest, self.pair_splices(rest, names, depth + 1)));
+            return splices;
+        }
         let in_value = self.nested_splices(&value.text, true, depth + 1);
-        name.encode_splices(in_name, 0).chain(value.encode_splices(in_value, at)).collect()
+        splices.extend(value.encode_splices(in_value, at));
+        splices
     }
 
     /// Returns the name for the placeholder if the value of a pair with this name is secret. `names`: the secret names
@@ -133,7 +151,7 @@ impl Redactor<'_> {
         is_secret.then(|| PlaceholderName::from_bytes(name))
     }
 
-    /// Finds the secrets in a decoded value that may be a URL or JSON.
+    /// Finds the secrets in a decoded value that may be a URL, JSON or a form.
     pub(super) fn nested_splices(&mut self, text: &[u8], encoded: bool, depth: u8) -> Vec<Splice> {
         if depth < MAX_DEPTH {
             if is_url(text) {
@@ -141,6 +159,9 @@ impl Redactor<'_> {
             }
             if is_json(text) && !is_graphql(text) {
                 return self.json_splices(text, depth);
+            }
+            if text.contains(&b'&') && is_form(text) {
+                return self.pairs_splices(text, &self.policy.form, depth);
             }
         }
         self.text_splices(text, encoded)

@@ -149,11 +149,11 @@ impl Inner {
     ) -> StoredSecret {
         self.last += 1;
         let secret = StoredSecret { number: self.last, name, format, configured };
-        let all = if value.len() > MAX_LEN { vec![value.into()] } else { spellings(value) };
-        for spelling in all {
+        let all = if value.len() > MAX_LEN { vec![(value.into(), format)] } else { spellings(value, format) };
+        for (spelling, format) in all {
             if !self.secrets.contains_key(&spelling) {
                 self.known.insert(&spelling);
-                self.secrets.insert(spelling, secret.clone());
+                self.secrets.insert(spelling, StoredSecret { format, ..secret.clone() });
             }
         }
         secret
