@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, MatchKind};
 use memchr::memmem;
 use regex::bytes::Regex;
 
 use super::personal;
-use super::shape_table::TABLE;
 pub(crate) use super::shape_table::is_userinfo;
+use super::shape_table::{Shape, TABLE};
 use super::{SecretMatch, can_begin_token, compile_regex, is_token_byte};
 
 static PATTERNS: LazyLock<Vec<Regex>> =
@@ -19,24 +19,19 @@ static PATTERNS: LazyLock<Vec<Regex>> =
 /// The prefix of user information, which most texts with a URL contain. An `@` in the text must confirm it.
 pub(crate) const URL_PREFIX: &str = "://";
 
-/// Returns the prefixes of all shapes but `userinfo`.
-pub(crate) fn prefixes() -> impl Iterator<Item = &'static str> {
-    TABLE.iter().flat_map(|shape| shape.prefixes).copied().filter(|prefix| *prefix != URL_PREFIX)
+/// The prefix of tokens of Airtable, which is a part of many words. A full stop in the right place must confirm it.
+pub(crate) const AIRTABLE_PREFIX: &str = "pat";
+
+/// Returns true if the prefix of Airtable that ends at `end` may begin a token.
+pub(crate) fn may_begin_airtable(text: &[u8], end: usize) -> bool {
+    text.get(end + 14) == Some(&b'.')
 }
 
-/// The prefixes, in groups that an automaton searches fast.
-static PREFIXES: LazyLock<Vec<AhoCorasick>> =
-    LazyLock::new(|| prefixes().collect::<Vec<_>>().chunks(MAX_NEEDLES).map(automaton).collect());
-
-/// Finds all prefixes, also those within others, with the shape of each.
-static SHAPES_BY_PREFIX: LazyLock<(AhoCorasick, Vec<usize>)> = LazyLock::new(|| {
-    let all = TABLE.iter().enumerate();
-    let pairs: Vec<_> = all.flat_map(|(n, shape)| shape.prefixes.iter().map(move |prefix| (*prefix, n))).collect();
-    let (prefixes, shapes): (Vec<&str>, Vec<usize>) = pairs.into_iter().unzip();
-    #[expect(clippy::expect_used, reason = "only more needles than fit into memory make it fail")]
-    let automaton = AhoCorasick::builder().kind(Some(AhoCorasickKind::DFA)).build(prefixes).expect("few needles");
-    (automaton, shapes)
-});
+/// Returns the prefixes of all shapes but those that need a confirmation.
+pub(crate) fn prefixes() -> impl Iterator<Item = &'static str> {
+    let all = TABLE.iter().flat_map(|shape| shape.prefixes).copied();
+    all.filter(|prefix| ![URL_PREFIX, AIRTABLE_PREFIX].contains(prefix))
+}
 
 /// The number of needles up to which an automaton searches with SIMD instructions.
 pub(crate) const MAX_NEEDLES: usize = 64;
@@ -49,63 +44,94 @@ pub(crate) fn automaton<N: AsRef<[u8]>>(needles: &[N]) -> AhoCorasick {
     builder.build(needles).expect("few needles")
 }
 
-/// Returns false if the text certainly contains no shape of the table.
-fn may_contain_shape(text: &[u8]) -> bool {
-    let has_userinfo = || memchr::memchr(b'@', text).is_some() && memmem::find(text, URL_PREFIX.as_bytes()).is_some();
-    PREFIXES.iter().any(|prefixes| prefixes.is_match(text)) || has_userinfo()
+/// Some prefixes, longest first, for one search.
+struct PrefixGroup {
+    automaton: AhoCorasick,
+    /// For each prefix, the shapes that it and its own beginnings belong to.
+    shapes: Vec<Vec<usize>>,
 }
 
-/// Returns for each shape of the table whether a prefix of it is in the text.
-fn shapes_with_prefix(text: &[u8]) -> [bool; TABLE.len()] {
-    let (automaton, shapes) = &*SHAPES_BY_PREFIX;
-    let mut found = [false; TABLE.len()];
-    automaton.find_overlapping_iter(text).for_each(|prefix| found[shapes[prefix.pattern().as_usize()]] = true);
-    found
+static PREFIXES: LazyLock<Vec<PrefixGroup>> = LazyLock::new(|| {
+    let mut all: Vec<&str> = prefixes().collect();
+    all.sort_by_key(|prefix| std::cmp::Reverse(prefix.len()));
+    let shapes_of = |found: &&str| {
+        let belongs = |shape: &Shape| shape.prefixes.iter().any(|prefix| found.starts_with(prefix));
+        (0..TABLE.len()).filter(|n| belongs(&TABLE[*n])).collect()
+    };
+    let group =
+        |chunk: &[&str]| PrefixGroup { automaton: automaton(chunk), shapes: chunk.iter().map(shapes_of).collect() };
+    all.chunks(MAX_NEEDLES).map(group).collect()
+});
+
+/// Returns for each shape of the table whether a prefix of it is in the text. `None` if none is.
+fn shapes_with_prefix(text: &[u8]) -> Option<[bool; TABLE.len()]> {
+    let (mut found, mut any) = ([false; TABLE.len()], false);
+    for PrefixGroup { automaton, shapes } in PREFIXES.iter() {
+        let mut at = 0;
+        while let Some(prefix) = automaton.find(Input::new(text).range(at..)) {
+            shapes[prefix.pattern().as_usize()].iter().for_each(|shape| found[*shape] = true);
+            any = true;
+            at = prefix.start() + 1;
+        }
+    }
+    let has_userinfo = memchr::memchr(b'@', text).is_some() && memmem::find(text, URL_PREFIX.as_bytes()).is_some();
+    let mut airtable = memmem::find_iter(text, AIRTABLE_PREFIX);
+    let has_airtable = airtable.any(|start| may_begin_airtable(text, start + AIRTABLE_PREFIX.len()));
+    for (prefix, is_found) in [(URL_PREFIX, has_userinfo), (AIRTABLE_PREFIX, has_airtable)] {
+        if is_found {
+            any = true;
+            let shapes = TABLE.iter().zip(&mut found);
+            shapes.filter(|(shape, _)| shape.prefixes.contains(&prefix)).for_each(|(_, found)| *found = true);
+        }
+    }
+    any.then_some(found)
 }
 
 /// The names of the shapes that a policy searches for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct EnabledShapes(BTreeSet<&'static str>);
+pub(crate) struct EnabledShapes {
+    names: BTreeSet<&'static str>,
+    has_personal: bool,
+}
 
 impl Default for EnabledShapes {
     fn default() -> Self {
-        EnabledShapes(TABLE.iter().map(|shape| shape.name).collect())
+        EnabledShapes { names: TABLE.iter().map(|shape| shape.name).collect(), has_personal: false }
     }
 }
 
 impl EnabledShapes {
     pub(crate) fn enable_personal(&mut self) {
-        self.0.extend(personal::NAMES);
+        self.names.extend(personal::NAMES);
+        self.has_personal = true;
     }
 
     /// Disables a shape, or a family of shapes: `aws` means all names that begin with `aws-`. Returns true if any was
     /// enabled.
     pub(crate) fn disable(&mut self, name: &str) -> bool {
-        let enabled = self.0.len();
+        let enabled = self.names.len();
         let is_meant = |rest: &str| !name.is_empty() && (rest.is_empty() || rest.starts_with('-'));
-        self.0.retain(|shape| !shape.strip_prefix(name).is_some_and(is_meant));
-        self.0.len() < enabled
+        self.names.retain(|shape| !shape.strip_prefix(name).is_some_and(is_meant));
+        self.has_personal = personal::NAMES.iter().any(|name| self.names.contains(name));
+        self.names.len() < enabled
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.0.contains(name)
+        self.names.contains(name)
     }
 
     /// Returns true if personal data is searched for, which may be shorter than any other shape.
     pub(crate) fn has_personal(&self) -> bool {
-        personal::NAMES.iter().any(|name| self.has(name))
+        self.has_personal
     }
 
     /// Adds all shapes in a text to `matches`, in no order. `encoded`: the text was percent-encoded, so that numbers
     /// are replaced by digits without separators, which need no encoding.
     pub(crate) fn find(&self, text: &[u8], encoded: bool, matches: &mut Vec<SecretMatch>) {
-        for name in personal::NAMES.into_iter().filter(|name| self.has(name)) {
+        for name in personal::NAMES.into_iter().filter(|name| self.has_personal && self.has(name)) {
             personal::find(name, text, encoded, matches);
         }
-        if !may_contain_shape(text) {
-            return;
-        }
-        let has_prefix = shapes_with_prefix(text);
+        let Some(has_prefix) = shapes_with_prefix(text) else { return };
         let shapes = TABLE.iter().zip(PATTERNS.iter()).zip(has_prefix).filter(|(_, has_prefix)| *has_prefix);
         for (shape, pattern) in shapes.map(|(shape, _)| shape).filter(|(shape, _)| self.has(shape.name)) {
             let found = pattern.captures_iter(text).filter_map(|found| found.get(1).or_else(|| found.get(0)));
@@ -137,6 +163,10 @@ fn whole_token(text: &[u8], mut found: Range<usize>) -> Option<Range<usize>> {
 mod tests {
     use super::*;
 
+    fn may_contain_shape(text: &[u8]) -> bool {
+        shapes_with_prefix(text).is_some()
+    }
+
     fn found(text: &str) -> Vec<(&'static str, &str)> {
         let mut matches = Vec::new();
         EnabledShapes::default().find(text.as_bytes(), false, &mut matches);
@@ -148,8 +178,9 @@ mod tests {
     fn prefixes_are_found_in_short_and_in_long_texts() {
         for prefix in TABLE.iter().flat_map(|shape| shape.prefixes) {
             assert!(prefix.len() >= 3, "{prefix}");
-            assert!(may_contain_shape(format!("x {prefix}@").as_bytes()), "{prefix}");
-            assert!(may_contain_shape(format!("{}{prefix}@", " ".repeat(256)).as_bytes()), "{prefix}");
+            let confirmed = format!("{prefix}@             .");
+            assert!(may_contain_shape(format!("x {confirmed}").as_bytes()), "{prefix}");
+            assert!(may_contain_shape(format!("{}{confirmed}", " ".repeat(256)).as_bytes()), "{prefix}");
         }
         assert!(!may_contain_shape(b"Ada Lovelace") && !may_contain_shape(b""));
     }

@@ -5,10 +5,11 @@ use std::sync::LazyLock;
 
 use aho_corasick::AhoCorasick;
 
-#[expect(clippy::expect_used, reason = "only more needles than fit into memory make it fail")]
-static FIND_TAGS: LazyLock<AhoCorasick> = LazyLock::new(|| {
-    AhoCorasick::builder().ascii_case_insensitive(true).build(["<input", "<meta"]).expect("few needles")
-});
+use crate::find::shapes::automaton;
+
+/// Both spellings that are in use: an automaton without case is slow.
+const TAGS: [&str; 4] = ["<input", "<INPUT", "<meta", "<META"];
+static FIND_TAGS: LazyLock<AhoCorasick> = LazyLock::new(|| automaton(&TAGS));
 
 /// Types of `input` whose value is a label or a choice.
 const CHOICES: [&[u8]; 6] = [b"radio", b"checkbox", b"submit", b"button", b"reset", b"image"];
@@ -20,7 +21,7 @@ pub(super) fn find_controls(text: &[u8]) -> Vec<(&[u8], Range<usize>)> {
         if tag.start() < done {
             continue;
         }
-        let is_meta = tag.pattern().as_usize() == 1;
+        let is_meta = TAGS[tag.pattern().as_usize()].eq_ignore_ascii_case("<meta");
         let (mut name, mut value, mut is_choice) = (None, None, false);
         let mut attributes = Attributes { text, at: tag.end() };
         for (attribute, range) in attributes.by_ref() {

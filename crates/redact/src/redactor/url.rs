@@ -114,7 +114,7 @@ impl Redactor<'_> {
         let (name, value) = split_at_first(pair, b'=');
         let at = name.len() + 1;
         // The name may follow a pair that `;` separates, and `&amp;` is an `&` that was escaped once too often.
-        let own_name = name.rsplit(|&byte| byte == b';').next().unwrap_or_default();
+        let own_name = memchr::memrchr(b';', name).map_or(name, |at| &name[at + 1..]);
         let own_name = DecodedText::new(own_name, TextEncoding::Form);
         let name = DecodedText::new(name, TextEncoding::Form);
         let Some(raw) = value else {

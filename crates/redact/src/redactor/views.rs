@@ -48,10 +48,22 @@ pub(super) struct ViewSplices {
     pub(super) splices: Vec<Splice>,
 }
 
+/// The length of texts up to which one look at each byte is faster than several searches, bytes.
+const SHORT: usize = 128;
+
+/// Returns false if a short text certainly contains no view.
+fn may_contain_view(text: &[u8]) -> bool {
+    text.iter().enumerate().any(|(at, byte)| match byte {
+        b'"' | b'\\' | b'&' | b'%' | b'?' | b'#' | b'<' => true,
+        b'e' | b'W' | b'L' => base64_text::BEGINNINGS.iter().any(|begin| text[at..].starts_with(begin.as_bytes())),
+        _ => false,
+    })
+}
+
 impl Redactor<'_> {
     /// Finds the secrets in the views of a text, in order.
     pub(super) fn view_splices(&mut self, text: &[u8]) -> Vec<ViewSplices> {
-        if self.depth >= MAX_DEPTH || text.len() < MIN_LEN {
+        if self.depth >= MAX_DEPTH || text.len() < MIN_LEN || text.len() < SHORT && !may_contain_view(text) {
             return Vec::new();
         }
         let (mut views, has_json) = find_views(text);

@@ -305,7 +305,6 @@ fn credentials_and_forms_in_strings_are_redacted() {
     for text in [
         format!("> GET / HTTP/1.1\n> Authorization: Bearer {token}\n"),
         format!("curl -H 'authorization: token {token}' https://h/"),
-
     ] {
         assert_eq!(payload(&policy, "text/plain", &text), text.replace(token, "REDACTED-credentials-1"));
     }
