@@ -185,6 +185,12 @@ pub fn find(text: &[u8]) -> impl Iterator<Item = PlaceholderMatch> + '_ {
     found.into_iter()
 }
 
+/// Decodes base64 of text, in either alphabet, padded or not. `None` if it is not that.
+#[must_use]
+pub fn decode_base64(base64: &[u8]) -> Option<Vec<u8>> {
+    Base64Text::decode(base64).map(|decoded| decoded.text)
+}
+
 /// Renames the placeholders for which `rename_one` returns another one. `None` if there are none.
 #[must_use]
 pub fn rename<'p>(text: &[u8], rename_one: &dyn Fn(&Placeholder) -> Option<&'p Placeholder>) -> Option<Vec<u8>> {
