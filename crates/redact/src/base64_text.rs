@@ -10,6 +10,7 @@ use base64::alphabet::{Alphabet, STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use percent_encoding::percent_decode;
 
+use crate::find::automaton::automaton;
 use crate::find::can_begin_token;
 
 /// The length of the longest base64 that is decoded, bytes.
@@ -25,9 +26,9 @@ pub(crate) const PLACEHOLDERS: [&str; 3] = ["UkVEQUNURUQt", "JFREFDVEVEL", "SRUR
 /// `REDACTED_`, the beginning of markers, likewise.
 const MARKERS: [&str; 3] = ["UkVEQUNURURf", "JFREFDVEVEX", "SRURBQ1RFRF"];
 
-static FIND_BEGINNINGS: LazyLock<AhoCorasick> = LazyLock::new(|| crate::find::shapes::automaton(&BEGINNINGS));
-static FIND_PLACEHOLDERS: LazyLock<AhoCorasick> = LazyLock::new(|| crate::find::shapes::automaton(&PLACEHOLDERS));
-static FIND_MARKERS: LazyLock<AhoCorasick> = LazyLock::new(|| crate::find::shapes::automaton(&MARKERS));
+static FIND_BEGINNINGS: LazyLock<AhoCorasick> = LazyLock::new(|| automaton(&BEGINNINGS));
+static FIND_PLACEHOLDERS: LazyLock<AhoCorasick> = LazyLock::new(|| automaton(&PLACEHOLDERS));
+static FIND_MARKERS: LazyLock<AhoCorasick> = LazyLock::new(|| automaton(&MARKERS));
 
 /// A decoded text with the spelling of its base64.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use crate::support::client::{Client, Proto, TestRequest, TestResponse};
 use crate::support::origin::{Origin, OriginResponse};
 use crate::support::sandbox::Sandbox;
 
-/// One request with its response, in which `{}` stands for the secret of the run.
+/// A request with the response to it.
 struct Exchange {
     name: &'static str,
     request: TestRequest,
@@ -99,7 +99,7 @@ fn exchanges(run: u64) -> Vec<Exchange> {
             json!({ "data": context(2) }).to_string(),
         ),
         page(
-            "base64 in a form",
+            "form",
             post("/form", "application/x-www-form-urlencoded", format!("a=1&context={}", super::escaped(&context(3)))),
             "text/plain",
             "ok".to_owned(),
@@ -209,20 +209,15 @@ fn assert_without_secrets(label: &str, bytes: &[u8], run: u64) {
 }
 
 fn origin(run: u64) -> Origin {
-    let answers: BTreeMap<String, (Vec<(&'static str, String)>, String)> = exchanges(run)
-        .into_iter()
-        .map(|exchange| (path_of(exchange.name), (exchange.headers, exchange.body)))
-        .collect();
+    let answers: BTreeMap<String, Exchange> =
+        exchanges(run).into_iter().map(|exchange| (format!("/{}", exchange.name), exchange)).collect();
     Origin::answering(move |request| {
         let path = request.path.split(['?', ';']).next().unwrap_or_default();
         let path = if path.starts_with("/bot") { "/paths" } else { path };
-        let (headers, body) = answers.get(path)?.clone();
-        Some(OriginResponse { status: 200, headers, body: body.into_bytes(), ..OriginResponse::default() })
+        let Exchange { headers, body, .. } = answers.get(path)?;
+        let (headers, body) = (headers.clone(), body.clone().into_bytes());
+        Some(OriginResponse { status: 200, headers, body, ..OriginResponse::default() })
     })
-}
-
-fn path_of(name: &str) -> String {
-    if name == "base64 in a form" { "/form".to_owned() } else { format!("/{name}") }
 }
 
 fn visit(client: &Client, run: u64) -> Vec<(&'static str, String, TestResponse)> {
@@ -265,7 +260,8 @@ fn redacted_texts_within_texts_keep_their_format_and_match_any_value() {
     let got: BTreeMap<_, _> = visit(&client, 8).into_iter().map(|(name, _, got)| (name, got)).collect();
     for (name, response) in &got {
         assert_eq!(response.status, 200, "{name}: {}", response.text());
-        assert_eq!(response.header("content-length").unwrap(), response.text().len().to_string(), "{name}");
+        let length = response.header("content-length");
+        assert!(length.is_none_or(|length| length == response.text().len().to_string()), "{name}: {length:?}");
     }
     let data = BASE64_STANDARD.decode(got["base64"].json()["data"].as_str().unwrap()).unwrap();
     assert_eq!(String::from_utf8(data).unwrap(), r#"{"n":2,"api_key":"REDACTED-api_key-1"}"#);
@@ -273,13 +269,11 @@ fn redacted_texts_within_texts_keep_their_format_and_match_any_value() {
     assert!(
         got["html"].text().contains("window.__STATE__ = {\"user\":\"ada\",\"session\":{\"access_token\":\"REDACTED-")
     );
-    assert_eq!(
-        got["jsonp"].text(),
-        "cb({\"token\":\"REDACTED-token-1\"});".replace("-1", number(&got["jsonp"].text()))
-    );
+    let script = got["jsonp"].text();
+    assert!(script.starts_with("cb({\"token\":\"REDACTED-token-") && script.ends_with("\"});"), "{script}");
     assert_eq!(got["urls"].header("set-cookie").unwrap(), "d=\"REDACTED-d-1\"; Path=/");
     server.stop().expect(0);
-    // What is beside the secret counts.
+    // The text beside the secret counts.
     let server = sandbox.start(["replay", HAR]);
     let other = BASE64_STANDARD.encode(json!({ "n": 5, "api_key": secret(8, "context") }).to_string());
     let request = TestRequest::new("POST", "https://api.test/base64").header("content-type", "application/json");
@@ -287,12 +281,6 @@ fn redacted_texts_within_texts_keep_their_format_and_match_any_value() {
     assert_eq!(missed.status, 501, "{}", missed.text());
     assert_without_secrets("the answer", missed.text().as_bytes(), 8);
     assert_without_secrets("stderr", server.stop().expect(1).stderr.as_bytes(), 8);
-}
-
-/// Returns the end of the placeholder in a text: `-2`.
-fn number(text: &str) -> &str {
-    let end = text.rfind('"').unwrap();
-    &text[text[..end].rfind('-').unwrap()..end]
 }
 
 #[test]

@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode};
 
-use super::shapes::{MAX_NEEDLES, automaton};
+use super::automaton::{MAX_NEEDLES, automaton};
 use super::{can_begin_token, token_rest};
 use crate::replace::placeholder::ValueFormat;
 

@@ -1,5 +1,6 @@
 //! Finding secrets in text: by their shape, by the names around them, and by their value once it is known.
 
+pub(crate) mod automaton;
 pub(crate) mod known;
 mod personal;
 pub(crate) mod prefilter;

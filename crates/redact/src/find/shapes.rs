@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, MatchKind};
+use aho_corasick::{AhoCorasick, Input};
 use memchr::memmem;
 use regex::bytes::Regex;
 
+use super::automaton::{MAX_NEEDLES, automaton};
 use super::personal;
 pub(crate) use super::shape_table::is_userinfo;
 use super::shape_table::{Shape, TABLE};
@@ -31,17 +32,6 @@ pub(crate) fn may_begin_airtable(text: &[u8], end: usize) -> bool {
 pub(crate) fn prefixes() -> impl Iterator<Item = &'static str> {
     let all = TABLE.iter().flat_map(|shape| shape.prefixes).copied();
     all.filter(|prefix| ![URL_PREFIX, AIRTABLE_PREFIX].contains(prefix))
-}
-
-/// The number of needles up to which an automaton searches with SIMD instructions.
-pub(crate) const MAX_NEEDLES: usize = 64;
-
-/// Builds an automaton that searches for all needles at once.
-#[expect(clippy::expect_used, reason = "only more needles than fit into memory make it fail")]
-pub(crate) fn automaton<N: AsRef<[u8]>>(needles: &[N]) -> AhoCorasick {
-    let mut builder = AhoCorasick::builder();
-    builder.match_kind(MatchKind::LeftmostFirst).kind(Some(AhoCorasickKind::ContiguousNFA));
-    builder.build(needles).expect("few needles")
 }
 
 /// Some prefixes, longest first, for one search.

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use aho_corasick::AhoCorasick;
 
-use crate::find::shapes::automaton;
+use crate::find::automaton::automaton;
 
 /// Both spellings that are in use: an automaton without case is slow.
 const TAGS: [&str; 4] = ["<input", "<INPUT", "<meta", "<META"];

@@ -22,7 +22,7 @@ use crate::find::prefilter::{Candidates, last_item};
 use crate::find::{SecretMatch, compile_regex, is_redacted};
 use crate::replace::placeholder::{PlaceholderName, ValueFormat};
 use crate::splice::Splice;
-use harproxy_json::scan::{BYTE_ORDER_MARK, StringSpan, is_space, scalar_end, skip_space};
+use harproxy_json::scan::{BYTE_ORDER_MARK, StringSpan, is_between_strings, is_space, scalar_end, skip_space};
 use harproxy_json::{LocatedScalar, locate};
 
 /// A member with a string value, found without regard to the quotes before it.
@@ -111,7 +111,7 @@ impl Redactor<'_> {
         let end = walk.text.len();
         walk.leave_array(end);
         let rest = &walk.text[walk.checked.min(end)..];
-        let Some(limit) = walk.limit.filter(|_| !rest.iter().all(is_between_strings)) else {
+        let Some(limit) = walk.limit.filter(|_| !rest.iter().all(|byte| is_between_strings(*byte))) else {
             return self.stop(walk, end);
         };
         // The text is not JSON, and no string shows where it can be divided.
@@ -212,7 +212,7 @@ impl Redactor<'_> {
         }
         let at = walk.checked;
         let between = &walk.text[at.min(end)..end];
-        if !between.iter().all(is_between_strings) {
+        if !between.iter().all(|byte| is_between_strings(*byte)) {
             walk.is_malformed = true;
             let splices = self.text_splices(between, false);
             walk.splices.extend(splices.into_iter().map(|splice| splice.shifted(at)));
@@ -333,16 +333,6 @@ impl<'t> JsonWalk<'t> {
     fn next_located(&mut self, is_wanted: impl Fn(usize) -> bool) -> Option<LocatedScalar> {
         self.located.as_mut()?.next_if(|located| is_wanted(located.range.start))
     }
-}
-
-/// Returns true for bytes that JSON has between strings: white space, brackets, numbers, and the letters of its three
-/// words.
-pub(super) fn is_between_strings(byte: &u8) -> bool {
-    matches!(
-        byte,
-        b' ' | b'\t' | b'\n' | b'\r' | b'{' | b'}' | b'[' | b']' | b',' | b':' | b'+' | b'-' | b'.' | b'E' | b'0'
-            ..=b'9' | b't' | b'r' | b'u' | b'e' | b'f' | b'a' | b'l' | b's' | b'n'
-    )
 }
 
 /// Returns true if a text is a JSON object or array, whatever its `Content-Type`.

@@ -9,6 +9,7 @@ use regex::bytes::{Captures, Regex};
 
 use super::Redactor;
 use super::json::is_document;
+use super::url::is_form;
 use crate::find::{SecretMatch, compile_regex};
 use crate::splice::{Splice, apply_splices, of_part};
 use harproxy_http::{MediaType, multipart};
@@ -149,18 +150,6 @@ pub(super) fn is_text(bytes: &[u8]) -> bool {
     let is_cut_off = |error: std::str::Utf8Error| error.error_len().is_none();
     let is_control = |byte: &u8| *byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b | 0x1e);
     std::str::from_utf8(bytes).err().is_none_or(is_cut_off) && !bytes.iter().any(is_control)
-}
-
-/// Returns true if text without a declared type is a form: pairs without white space, with usual characters in their
-/// names.
-pub(super) fn is_form(text: &[u8]) -> bool {
-    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~%+*[]$:@".contains(byte);
-    let is_pair = |pair: &[u8]| match memchr::memchr(b'=', pair) {
-        Some(at) => at > 0 && pair[..at].iter().all(is_name),
-        None => pair.iter().all(is_name),
-    };
-    let is_excluded = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'<' | b'"' | b'{');
-    text.contains(&b'=') && !text.iter().any(is_excluded) && text.split(|&byte| byte == b'&').all(is_pair)
 }
 
 /// The head of a form field, found without the boundary.

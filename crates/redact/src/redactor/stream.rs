@@ -7,8 +7,8 @@ use std::fmt;
 
 use super::Redactor;
 use super::decoded::{DecodedText, TextEncoding};
-use super::payload::{PayloadFormat, is_form, is_text};
-use super::url::split_at_first;
+use super::payload::{PayloadFormat, is_text};
+use super::url::{is_form, split_at_first};
 use crate::replace::placeholder::{PlaceholderName, ValueFormat};
 use crate::splice::{Splice, of_part, write_spliced};
 use harproxy_http::MediaType;

@@ -4,7 +4,6 @@
 use std::ops::Range;
 
 use super::decoded::{DecodedText, TextEncoding};
-use super::payload::is_form;
 use super::text::is_graphql;
 use super::{MAX_DEPTH, Redactor};
 use crate::find::shapes::is_userinfo;
@@ -180,6 +179,18 @@ pub(super) fn is_url(text: &[u8]) -> bool {
         .get(..8)
         .is_some_and(|start| start.eq_ignore_ascii_case(b"https://") || start[..7].eq_ignore_ascii_case(b"http://"));
     has_scheme && !text.iter().any(u8::is_ascii_whitespace)
+}
+
+/// Returns true if text without a declared type is a form: pairs without white space, with usual characters in their
+/// names.
+pub(super) fn is_form(text: &[u8]) -> bool {
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~%+*[]$:@".contains(byte);
+    let is_pair = |pair: &[u8]| match memchr::memchr(b'=', pair) {
+        Some(at) => at > 0 && pair[..at].iter().all(is_name),
+        None => pair.iter().all(is_name),
+    };
+    let is_excluded = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'<' | b'"' | b'{');
+    text.contains(&b'=') && !text.iter().any(is_excluded) && text.split(|&byte| byte == b'&').all(is_pair)
 }
 
 /// Returns true if a text looks like a JSON object or array with strings.

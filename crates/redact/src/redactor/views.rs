@@ -11,10 +11,10 @@ use super::decoded::{DecodedText, TextEncoding};
 use super::links::find_links;
 use super::{MAX_DEPTH, Redactor};
 use crate::base64_text::{self, Base64Text};
-use crate::find::shapes::automaton;
+use crate::find::automaton::automaton;
 use crate::replace::placeholder::{PlaceholderName, ValueFormat};
 use crate::splice::{Splice, apply_splices, remove_overlaps};
-use harproxy_json::scan::is_space;
+use harproxy_json::scan::{is_between_strings, is_space};
 
 /// The length of the shortest view with a secret, bytes: `?pin=1`.
 const MIN_LEN: usize = 6;
@@ -208,7 +208,7 @@ fn end_of_json(text: &[u8], open: usize) -> usize {
                 Some(end) => at = end,
                 None => return at,
             },
-            byte if super::json::is_between_strings(byte) => {}
+            byte if is_between_strings(*byte) => {}
             _ => return at,
         }
         at += 1;
