@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::LazyLock;
 use std::vec::IntoIter;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, FindIter, Match};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, FindIter};
 use memchr::{memchr, memchr_iter, memrchr};
 
 use super::shapes;
@@ -24,7 +24,6 @@ static NEEDLES: LazyLock<AhoCorasick> = LazyLock::new(|| {
     // Camel case has no separators, so that only the part behind the last one is the same in all spellings.
     let names = members().map(|name| format!("{}\"", name.rsplit(['-', '_']).next().unwrap_or_default()));
     let texts = shapes::prefixes().chain([shapes::URL_PREFIX]).chain(base64_text::BEGINNINGS).chain(VIEWS);
-    let texts = texts.chain([shapes::AIRTABLE_PREFIX]);
     let needles = names.chain(texts.map(str::to_owned));
     let mut builder = AhoCorasick::builder();
     builder.ascii_case_insensitive(true).kind(Some(AhoCorasickKind::DFA)).build(needles).expect("few needles")
@@ -35,28 +34,10 @@ pub(crate) struct Candidates<'t> {
     text: &'t [u8],
     /// Every string is a candidate.
     all: bool,
-    /// The positions of known secrets, in order.
+    /// The positions of known secrets and of tokens of Airtable, whose prefix is too short for a needle, in order.
     known: Peekable<IntoIter<Range<usize>>>,
     /// The needles in the text from the current position on.
-    needles: Peekable<Needles<'t>>,
-}
-
-/// The needles in a text.
-struct Needles<'t> {
-    text: &'t [u8],
-    all: FindIter<'static, 't>,
-}
-
-impl Iterator for Needles<'_> {
-    type Item = Match;
-
-    fn next(&mut self) -> Option<Match> {
-        let airtable = NEEDLES.patterns_len() - 1;
-        let is_confirmed = |needle: &Match| {
-            needle.pattern().as_usize() != airtable || shapes::may_begin_airtable(self.text, needle.end())
-        };
-        self.all.find(is_confirmed)
-    }
+    needles: Peekable<FindIter<'static, 't>>,
 }
 
 impl<'t> Candidates<'t> {
@@ -64,13 +45,14 @@ impl<'t> Candidates<'t> {
     ///
     /// All strings are candidates if the policy has rules without needles.
     pub(crate) fn find(policy: &Policy, text: &'t [u8], known: Vec<Range<usize>>) -> Self {
-        let all = !policy.paths.is_empty() || !policy.patterns.is_empty() || policy.shapes.has_personal();
-        Candidates {
-            text,
-            all,
-            known: known.into_iter().peekable(),
-            needles: Needles { text, all: NEEDLES.find_iter(text) }.peekable(),
+        let mut known = known;
+        let before = known.len();
+        known.extend(shapes::find_airtable(text));
+        if known.len() > before {
+            known.sort_by_key(|range| range.start);
         }
+        let all = !policy.paths.is_empty() || !policy.patterns.is_empty() || policy.shapes.has_personal();
+        Candidates { text, all, known: known.into_iter().peekable(), needles: NEEDLES.find_iter(text).peekable() }
     }
 
     /// Returns true if no string from the current position on can hold a secret.
@@ -135,6 +117,8 @@ mod tests {
                 assert_eq!(candidates(&text), [format!("\"{name}\"")]);
             }
         }
+        let airtable = format!("pat{}.{}", "a".repeat(14), "0".repeat(64));
+        assert_eq!(candidates(&format!("{{\"path\":\"{airtable}\",\"a\":\"pat\"}}")), [format!("\"{airtable}\"")]);
         assert!(candidates("{\"keys\":\"token x\",\"a\":[\"pins\"]}").is_empty());
     }
 

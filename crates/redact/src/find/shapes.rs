@@ -21,11 +21,12 @@ static PATTERNS: LazyLock<Vec<Regex>> =
 pub(crate) const URL_PREFIX: &str = "://";
 
 /// The prefix of tokens of Airtable, which is a part of many words. A full stop in the right place must confirm it.
-pub(crate) const AIRTABLE_PREFIX: &str = "pat";
+const AIRTABLE_PREFIX: &str = "pat";
 
-/// Returns true if the prefix of Airtable that ends at `end` may begin a token.
-pub(crate) fn may_begin_airtable(text: &[u8], end: usize) -> bool {
-    text.get(end + 14) == Some(&b'.')
+/// Finds the prefixes of what may be tokens of Airtable.
+pub(crate) fn find_airtable(text: &[u8]) -> impl Iterator<Item = Range<usize>> + '_ {
+    let prefixes = memmem::find_iter(text, AIRTABLE_PREFIX).map(|start| start..start + AIRTABLE_PREFIX.len());
+    prefixes.filter(|prefix| text.get(prefix.end + 14) == Some(&b'.'))
 }
 
 /// Returns the prefixes of all shapes but those that need a confirmation.
@@ -65,8 +66,7 @@ fn shapes_with_prefix(text: &[u8]) -> Option<[bool; TABLE.len()]> {
         }
     }
     let has_userinfo = memchr::memchr(b'@', text).is_some() && memmem::find(text, URL_PREFIX.as_bytes()).is_some();
-    let mut airtable = memmem::find_iter(text, AIRTABLE_PREFIX);
-    let has_airtable = airtable.any(|start| may_begin_airtable(text, start + AIRTABLE_PREFIX.len()));
+    let has_airtable = find_airtable(text).next().is_some();
     for (prefix, is_found) in [(URL_PREFIX, has_userinfo), (AIRTABLE_PREFIX, has_airtable)] {
         if is_found {
             any = true;
