@@ -88,8 +88,8 @@ impl Replacer for DisplayReplacer {
             Some(name) => format.write(&Placeholder { name, number: 0 }),
         };
         if secret.len() >= MIN_KNOWN && !self.0.iter().any(|(known, _)| known == secret) {
-            let all = spellings(secret).into_iter();
-            self.0.extend(all.map(|spelling| (spelling.into_vec(), replacement.clone())));
+            let all = spellings(secret, format).into_iter();
+            self.0.extend(all.map(|(spelling, _)| (spelling.into_vec(), replacement.clone())));
         }
         replacement
     }

@@ -6,6 +6,7 @@
 //! | `names` | the table of secret names, and the values that look like secrets |
 //! | `find` | shapes of secrets, known secrets, the prefilter of the JSON walk |
 //! | `redactor` | [`Redactor`]: finds and replaces secrets in URLs, headers and payloads |
+//! | `base64_text` | base64 of text, decoded and encoded again |
 //! | `replace` | [`Replacer`]: placeholders, markers, and their numbers |
 //! | [`display`] | redaction of log lines and reports |
 //!
@@ -13,6 +14,7 @@
 
 #![forbid(unsafe_code)]
 
+mod base64_text;
 pub mod display;
 mod find;
 mod names;

@@ -6,10 +6,13 @@ use std::fmt::Write;
 use std::ops::Range;
 
 use aho_corasick::{AhoCorasick, Input};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode};
 
-use super::shapes::{MAX_NEEDLES, automaton};
+use super::automaton::{MAX_NEEDLES, automaton};
 use super::{can_begin_token, token_rest};
+use crate::replace::placeholder::ValueFormat;
 
 /// The length of the shortest value that is searched for, bytes. A shorter value is too likely to occur by chance.
 pub(crate) const MIN_LEN: usize = 8;
@@ -111,15 +114,22 @@ const COMPONENT: &AsciiSet = &UNRESERVED.remove(b'!').remove(b'\'').remove(b'(')
 /// Characters that `quote` of Python escapes.
 const QUOTED: &AsciiSet = &UNRESERVED.remove(b'/');
 
-/// Returns a value as it was found, and its spellings in queries, forms and JSON, without duplicates.
-pub(crate) fn spellings(value: &[u8]) -> Vec<Box<[u8]>> {
-    let mut all: Vec<Box<[u8]>> = vec![value.into()];
+/// The length of the longest value that is also searched for in base64, bytes.
+const MAX_BASE64: usize = 512;
+
+/// A spelling of a known value, and the format of what replaces it.
+pub(crate) type Spelling = (Box<[u8]>, ValueFormat);
+
+/// Returns a value as it was found, and its spellings in queries, forms, JSON, HTML and base64, without duplicates.
+pub(crate) fn spellings(value: &[u8], format: ValueFormat) -> Vec<Spelling> {
+    let mut all: Vec<Spelling> = vec![(value.into(), format)];
     let decoded: Cow<'_, [u8]> = percent_decode(value).into();
-    let mut add = |spelling: Vec<u8>| {
-        if !all.iter().any(|known| **known == *spelling) {
-            all.push(spelling.into());
+    let mut add_as = |spelling: Vec<u8>, format: ValueFormat| {
+        if !all.iter().any(|(known, _)| **known == *spelling) {
+            all.push((spelling.into(), format));
         }
     };
+    let mut add = |spelling: Vec<u8>| add_as(spelling, format);
     add(decoded.to_vec());
     for set in [UNRESERVED, COMPONENT, QUOTED] {
         let percent = percent_encode(&decoded, set).to_string();
@@ -129,6 +139,12 @@ pub(crate) fn spellings(value: &[u8]) -> Vec<Box<[u8]>> {
     add(url::form_urlencoded::byte_serialize(&decoded).collect::<String>().into_bytes());
     if let Ok(text) = std::str::from_utf8(&decoded) {
         json_spellings(text).into_iter().for_each(|spelling| add(spelling.into_bytes()));
+        html_spellings(text).into_iter().for_each(|spelling| add(spelling.into_bytes()));
+    }
+    if (MIN_LEN..=MAX_BASE64).contains(&decoded.len()) {
+        for engine in [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD] {
+            add_as(engine.encode(&decoded).into_bytes(), ValueFormat::Base64);
+        }
     }
     all
 }
@@ -159,6 +175,23 @@ fn json_spellings(text: &str) -> Vec<String> {
         escape(&plain.replace("\\\"", "\""), net, true),
         plain.to_owned(),
     ]
+}
+
+/// Returns a text as different languages escape it for HTML: PHP, Python, Go, and libraries for JavaScript.
+fn html_spellings(text: &str) -> Vec<String> {
+    if !text.contains(['&', '<', '>', '"', '\'']) {
+        return Vec::new();
+    }
+    let markup = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let quotes = [
+        ("\"", "'"),
+        ("&quot;", "'"),
+        ("&quot;", "&#039;"),
+        ("&quot;", "&#39;"),
+        ("&quot;", "&#x27;"),
+        ("&#34;", "&#39;"),
+    ];
+    quotes.map(|(double, single)| markup.replace('"', double).replace('\'', single)).into()
 }
 
 /// Replaces the chosen characters by `\u` escapes, with hexadecimal digits in upper or lower case.
@@ -217,7 +250,7 @@ mod tests {
 
     #[test]
     fn spellings_include_those_of_each_language() {
-        let all = spellings("a\"b/c é😀&<>'+".as_bytes());
+        let all = spellings("a\"b/c é😀&<>'+".as_bytes(), ValueFormat::Text);
         for (who, spelling) in [
             ("JavaScript", "a\\\"b/c é😀&<>'+"),
             ("Python", r#"a\"b/c \u00e9\ud83d\ude00&<>'+"#),
@@ -226,10 +259,18 @@ mod tests {
             (".NET", r"a\u0022b/c \u00E9\uD83D\uDE00\u0026\u003C\u003E\u0027\u002B"),
             ("encodeURIComponent", "a%22b%2Fc%20%C3%A9%F0%9F%98%80%26%3C%3E'%2B"),
             ("a form", "a%22b%2Fc+%C3%A9%F0%9F%98%80%26%3C%3E%27%2B"),
+            ("PHP's htmlspecialchars", "a&quot;b/c é😀&amp;&lt;&gt;&#039;+"),
+            ("Python's html.escape", "a&quot;b/c é😀&amp;&lt;&gt;&#x27;+"),
+            ("Go's html/template", "a&#34;b/c é😀&amp;&lt;&gt;&#39;+"),
+            ("base64", "YSJiL2Mgw6nwn5iAJjw+Jys="),
+            ("base64url", "YSJiL2Mgw6nwn5iAJjw-Jys"),
             ("Python's quote", "a%22b/c%20%C3%A9%F0%9F%98%80%26%3C%3E%27%2B"),
         ] {
-            assert!(all.iter().any(|known| **known == *spelling.as_bytes()), "{who}: {spelling}");
+            assert!(all.iter().any(|(known, _)| **known == *spelling.as_bytes()), "{who}: {spelling}");
         }
-        assert_eq!(spellings(b"plain-token").len(), 1);
+        let plain = spellings(b"plain-token", ValueFormat::Text);
+        let texts: Vec<&[u8]> = plain.iter().map(|(text, _)| &**text).collect();
+        assert_eq!(texts, [&b"plain-token"[..], b"cGxhaW4tdG9rZW4=", b"cGxhaW4tdG9rZW4"]);
+        assert_eq!(plain[1].1, ValueFormat::Base64);
     }
 }

@@ -1,7 +1,8 @@
 //! Prefilter of the JSON redaction: finds the strings that can hold a secret, so that all others are skipped.
 //!
 //! A string without escapes can hold a secret only if it is the name of a secret member, or if it contains the prefix of
-//! a shape or `://`. One Aho-Corasick automaton searches for the prefixes and for the words that secret names contain.
+//! a shape, `://`, or the beginning of a view. One Aho-Corasick automaton searches for these texts and for the words that
+//! secret names contain.
 
 use std::iter::Peekable;
 use std::ops::Range;
@@ -12,14 +13,18 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, Match, MatchKind};
 use memchr::{memchr, memchr_iter, memchr2, memrchr};
 
 use super::shapes;
-use crate::names::{self, NameClass, RecentNames};
+use crate::base64_text;
+use crate::names::{self, NameClass, NameLocation, RecentNames};
 use crate::policy::Policy;
+
+/// Texts of which a string with a view contains one, unless it contains an escape: parameters, character references, HTML.
+const VIEWS: [&str; 5] = ["?", "#", "&", "<input", "<meta"];
 
 /// All needles of the built-in tables, first the words of names. A policy can only remove some of them.
 #[expect(clippy::expect_used, reason = "only more needles than fit into memory make it fail")]
 static NEEDLES: LazyLock<AhoCorasick> = LazyLock::new(|| {
-    let prefixes = shapes::prefixes().chain([shapes::URL_PREFIX]).map(str::as_bytes);
-    let needles = names::needles().iter().copied().chain(prefixes);
+    let prefixes = shapes::prefixes().chain([shapes::URL_PREFIX]).chain(base64_text::BEGINNINGS).chain(VIEWS);
+    let needles = names::needles().iter().copied().chain(prefixes.map(str::as_bytes));
     let mut builder = AhoCorasick::builder();
     // A word and a prefix may begin in one place: the longer one, the prefix, decides.
     builder.ascii_case_insensitive(true).kind(Some(AhoCorasickKind::DFA)).match_kind(MatchKind::LeftmostLongest);
@@ -67,14 +72,15 @@ impl Needles<'_, '_> {
         };
         let colon = skip_any_space(text, close + 1);
         let value = skip_any_space(text, colon + 1);
-        let is_string = match (text.get(colon), text.get(value)) {
-            (None, _) | (Some(b':'), None | Some(b'[')) => false,
-            (Some(b':'), Some(b'"')) => true,
-            _ => return false,
-        };
         let from = close.saturating_sub(names::JUDGED);
         let Some(before) = text.get(from..word.start()) else { return false };
         let start = memrchr(b'"', before).map_or(from, |quote| from + quote + 1);
+        let is_string = match (text.get(colon), text.get(value)) {
+            (None, _) | (Some(b':'), None | Some(b'[')) => false,
+            (Some(b':'), Some(b'"')) => true,
+            (Some(b',' | b'}'), _) => return self.names_another_value(start..close),
+            _ => return false,
+        };
         let class = self.names.classify(self.policy, &text[start..close]);
         let inside = text.get(value + 1..).unwrap_or_default();
         match memchr2(b'"', b'\\', inside).filter(|_| is_string) {
@@ -83,6 +89,20 @@ impl Needles<'_, '_> {
         }
     }
 }
+
+impl Needles<'_, '_> {
+    /// Returns true if a string is the secret name in `{"name": "password", …}` or `["Authorization", …]`.
+    fn names_another_value(&self, string: Range<usize>) -> bool {
+        let before = self.text.get(..string.start.saturating_sub(1)).unwrap_or_default().trim_ascii_end();
+        let member = before.strip_suffix(b":").map(<[u8]>::trim_ascii_end);
+        let is_named = member.is_some_and(|member| NAME_MEMBERS.iter().any(|name| member.ends_with(name)));
+        let is_secret = |location| self.policy.classify(location, &self.text[string.clone()]) != NameClass::Public;
+        (is_named || before.ends_with(b"[")) && (is_secret(NameLocation::Member) || is_secret(NameLocation::Header))
+    }
+}
+
+/// The ends of members whose value names the value of another member.
+const NAME_MEMBERS: [&[u8]; 3] = [b"\"name\"", b"\"key\"", b"\"field\""];
 
 /// Skips the white space of JSON, and other white space that lenient writers put between tokens.
 fn skip_any_space(text: &[u8], at: usize) -> usize {
@@ -95,7 +115,7 @@ pub(crate) struct Candidates<'p, 't> {
     text: &'t [u8],
     /// Every string is a candidate.
     all: bool,
-    /// The positions of known secrets, in order.
+    /// The positions of known secrets and of tokens of Airtable, whose prefix is too short for a needle, in order.
     known: Peekable<IntoIter<Range<usize>>>,
     /// The ends of needles in the text from the current position on.
     needles: Peekable<Needles<'p, 't>>,
@@ -105,7 +125,12 @@ impl<'p, 't> Candidates<'p, 't> {
     /// Searches a JSON text. `known`: the positions of known secrets in it, in order.
     ///
     /// All strings are candidates if the policy has rules without needles.
-    pub(crate) fn find(policy: &'p Policy, text: &'t [u8], known: Vec<Range<usize>>) -> Self {
+    pub(crate) fn find(policy: &'p Policy, text: &'t [u8], mut known: Vec<Range<usize>>) -> Self {
+        let before = known.len();
+        known.extend(shapes::find_airtable(text));
+        if known.len() > before {
+            known.sort_by_key(|range| range.start);
+        }
         let all = !policy.paths.is_empty() || !policy.patterns.is_empty() || policy.shapes.has_personal();
         let needles = Needles { policy, text, at: 0, names: RecentNames::default() };
         Candidates { text, all, known: known.into_iter().peekable(), needles: needles.peekable() }
@@ -182,7 +207,11 @@ mod tests {
                 for name in spellings(&words) {
                     let is_secret = policy.classify(NameLocation::Member, name.as_bytes()) != NameClass::Public;
                     let text = format!("{{\"a\":\"b\",\"{name}\" :\"q7Lx0PzR4vTn8KcW\"}}");
-                    let expected = is_secret.then(|| format!("\"{name}\""));
+                    // Some names contain the prefix of a shape.
+                    let lower = name.to_ascii_lowercase();
+                    let has_prefix = shapes::prefixes().any(|prefix| lower.contains(&prefix.to_ascii_lowercase()));
+                    let is_candidate = is_secret || has_prefix;
+                    let expected = is_candidate.then(|| format!("\"{name}\""));
                     assert_eq!(candidates(&text), expected.as_slice(), "{text}");
                 }
             }
@@ -191,6 +220,9 @@ mod tests {
             candidates("{\"token\":\"x\",\"pin\":1,\"secret\":{},\"state\":\"requires_payment_method\"}").is_empty()
         );
         assert!(candidates("{\"keys\":\"token\",\"a\":[\"pin\"],\"next_token\":\"password\"}").is_empty());
+        let airtable = format!("pat{}.{}", "a".repeat(14), "0".repeat(64));
+        assert_eq!(candidates(&format!("{{\"path\":\"{airtable}\",\"a\":\"pat\"}}")), [format!("\"{airtable}\"")]);
+        assert!(candidates("{\"keys\":\"token x\",\"a\":[\"pins\"]}").is_empty());
     }
 
     #[test]

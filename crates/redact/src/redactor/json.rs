@@ -24,7 +24,7 @@ use crate::find::{SecretMatch, compile_regex, is_redacted};
 use crate::names::{NameClass, NameLocation, RecentNames};
 use crate::replace::placeholder::{PlaceholderName, ValueFormat};
 use crate::splice::Splice;
-use harproxy_json::scan::{BYTE_ORDER_MARK, StringSpan, is_space, scalar_end, skip_space};
+use harproxy_json::scan::{BYTE_ORDER_MARK, StringSpan, is_between_strings, is_space, scalar_end, skip_space};
 use harproxy_json::{LocatedScalar, locate};
 
 /// A member with a string value, found without regard to the quotes before it.
@@ -88,7 +88,7 @@ impl Redactor<'_> {
     /// Returns a splice for the value of a secret member. A scheme before credentials is kept.
     pub(super) fn member_splice(&mut self, value: &[u8], name: &PlaceholderName) -> Vec<Splice> {
         let from = if has_scheme(name.as_str()) { after_scheme(value, true) } else { 0 };
-        self.value_splice(value, from, name)
+        self.credentials_splice(value, from, name)
     }
 
     /// Finds members with a secret name in any text.
@@ -105,7 +105,10 @@ impl Redactor<'_> {
                 return self.stop(walk, quote);
             }
             let colon = skip_space(walk.text, string.end);
-            if walk.array.is_some() || walk.text.get(colon) != Some(&b':') {
+            if let Some((name, value)) = self.header_in_list(walk, &string) {
+                self.walk_string(walk, &string, None);
+                self.walk_string(walk, &value, Some(&name));
+            } else if walk.array.is_some() || walk.text.get(colon) != Some(&b':') {
                 let array = walk.array.clone();
                 self.walk_string(walk, &string, array.as_ref());
             } else if !self.walk_member(walk, &string, skip_space(walk.text, colon + 1)) {
@@ -115,7 +118,7 @@ impl Redactor<'_> {
         let end = walk.text.len();
         walk.leave_array(end);
         let rest = &walk.text[walk.checked.min(end)..];
-        let Some(limit) = walk.limit.filter(|_| !rest.iter().all(is_between_strings)) else {
+        let Some(limit) = walk.limit.filter(|_| !rest.iter().all(|byte| is_between_strings(*byte))) else {
             return self.stop(walk, end);
         };
         // The text is not JSON, and no string shows where it can be divided.
@@ -146,15 +149,17 @@ impl Redactor<'_> {
                 text => self.secret_member_name(&text, by_path),
             }
         });
-        let secret_name = secret_name.flatten();
+        let mut secret_name = secret_name.flatten();
         match walk.text.get(at) {
             Some(b'"') => {
                 let value = StringSpan::at(walk.text, at);
                 if walk.may_go_on(&value) {
                     return false;
                 }
+                let earlier = self.walk_named_value(walk, name, &value, &mut secret_name);
                 self.walk_string(walk, name, None);
                 self.walk_string(walk, &value, secret_name.as_ref());
+                walk.splices.extend(earlier);
             }
             Some(b'[') if secret_name.is_some() => {
                 self.walk_string(walk, name, None);
@@ -219,7 +224,7 @@ impl Redactor<'_> {
         }
         let at = walk.checked;
         let between = &walk.text[at.min(end)..end];
-        if !between.iter().all(is_between_strings) {
+        if !between.iter().all(|byte| is_between_strings(*byte)) {
             walk.is_malformed = true;
             let splices = self.text_splices(between, false);
             walk.splices.extend(splices.into_iter().map(|splice| splice.shifted(at)));
@@ -263,8 +268,17 @@ fn format_of(value: &[u8]) -> ValueFormat {
     }
 }
 
-struct JsonWalk<'p, 't> {
-    text: &'t [u8],
+/// The first of the two members that name a value.
+pub(super) struct NamedValue {
+    /// The name, if it can be secret and comes first.
+    pub(super) name: Option<SecretName>,
+    /// The value, if it comes first.
+    pub(super) value: StringSpan,
+    pub(super) end: usize,
+}
+
+pub(super) struct JsonWalk<'p, 't> {
+    pub(super) text: &'t [u8],
     /// The strings that can hold a secret although they are not values of secret members.
     candidates: Candidates<'p, 't>,
     at: usize,
@@ -275,9 +289,11 @@ struct JsonWalk<'p, 't> {
     limit: Option<usize>,
     /// The scalars that paths select, in order. `None` if the paths can't be followed.
     located: Option<Peekable<IntoIter<LocatedScalar>>>,
-    splices: Vec<Splice>,
+    pub(super) splices: Vec<Splice>,
     /// The name of the array of secrets at the current position.
     array: Option<SecretName>,
+    /// The last member with a secret name as its value, or with a value without a name.
+    pub(super) named: Option<NamedValue>,
     /// The text is not JSON.
     is_malformed: bool,
     names: RecentNames<'t>,
@@ -295,6 +311,7 @@ impl<'p, 't> JsonWalk<'p, 't> {
             located: None,
             splices: Vec::new(),
             array: None,
+            named: None,
             is_malformed: false,
             names: RecentNames::default(),
         }
@@ -317,7 +334,7 @@ impl<'p, 't> JsonWalk<'p, 't> {
     }
 
     /// Returns true if a string can hold a secret. Each secret that was found before can occur again.
-    fn is_candidate(&mut self, string: &StringSpan) -> bool {
+    pub(super) fn is_candidate(&mut self, string: &StringSpan) -> bool {
         !self.splices.is_empty() || self.candidates.contain(&(string.inside.start - 1..string.end))
     }
 
@@ -330,16 +347,6 @@ impl<'p, 't> JsonWalk<'p, 't> {
     fn next_located(&mut self, is_wanted: impl Fn(usize) -> bool) -> Option<LocatedScalar> {
         self.located.as_mut()?.next_if(|located| is_wanted(located.range.start))
     }
-}
-
-/// Returns true for bytes that JSON has between strings: white space, brackets, numbers, and the letters of its three
-/// words.
-fn is_between_strings(byte: &u8) -> bool {
-    matches!(
-        byte,
-        b' ' | b'\t' | b'\n' | b'\r' | b'{' | b'}' | b'[' | b']' | b',' | b':' | b'+' | b'-' | b'.' | b'E' | b'0'
-            ..=b'9' | b't' | b'r' | b'u' | b'e' | b'f' | b'a' | b'l' | b's' | b'n'
-    )
 }
 
 /// Returns true if a text is a JSON object or array, whatever its `Content-Type`.

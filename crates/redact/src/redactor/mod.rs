@@ -4,13 +4,17 @@
 //! in a JSON string. Each level is decoded for the search, and replacements are written into the text as it was
 //! spelled.
 
+mod controls;
 mod decoded;
 mod headers;
 mod json;
+mod links;
+mod named_values;
 mod payload;
 mod stream;
 mod text;
 mod url;
+mod views;
 
 use std::fmt;
 
@@ -31,6 +35,8 @@ const MAX_DEPTH: u8 = 4;
 pub struct Redactor<'a> {
     pub(crate) policy: &'a Policy,
     pub(crate) replacer: Box<dyn Replacer + 'a>,
+    /// The number of views around the text that is searched.
+    depth: u8,
 }
 
 /// Prints no secrets: the replacer may hold some.
@@ -42,7 +48,7 @@ impl fmt::Debug for Redactor<'_> {
 
 impl<'a> Redactor<'a> {
     pub fn new(policy: &'a Policy, replacer: impl Replacer + 'a) -> Self {
-        Redactor { policy, replacer: Box::new(replacer) }
+        Redactor { policy, replacer: Box::new(replacer), depth: 0 }
     }
 }
 

@@ -9,6 +9,7 @@ use regex::bytes::{Captures, Regex};
 
 use super::Redactor;
 use super::json::is_document;
+use super::url::is_form;
 use crate::find::{SecretMatch, compile_regex};
 use crate::names::NameLocation;
 use crate::splice::{Splice, apply_splices, of_part};
@@ -154,18 +155,6 @@ pub(super) fn is_text(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).err().is_none_or(is_cut_off) && !bytes.iter().any(is_control)
 }
 
-/// Returns true if text without a declared type is a form: pairs without white space, with usual characters in their
-/// names.
-pub(super) fn is_form(text: &[u8]) -> bool {
-    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~%+*[]$:@".contains(byte);
-    let is_pair = |pair: &[u8]| match memchr::memchr(b'=', pair) {
-        Some(at) => at > 0 && pair[..at].iter().all(is_name),
-        None => pair.iter().all(is_name),
-    };
-    let is_excluded = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'<' | b'"' | b'{');
-    text.contains(&b'=') && !text.iter().any(is_excluded) && text.split(|&byte| byte == b'&').all(is_pair)
-}
-
 /// The head of a form field, found without the boundary.
 static FIELD: LazyLock<Regex> =
     LazyLock::new(|| compile_regex(r"(?i:content-disposition):([^\r\n]{1,512})\r?\n(?:[^\r\n]{1,512}\r?\n){0,4}\r?\n"));
@@ -215,8 +204,9 @@ impl Redactor<'_> {
             let len = memmem::find(&text[head.end()..], b"\n--").unwrap_or(text.len() - head.end());
             let value = text[head.end()..head.end() + len].trim_ascii_end();
             let range = head.end()..head.end() + value.len();
-            let is_secret = !range.is_empty() && name.applies_to(value);
-            is_secret.then(|| SecretMatch::text(range, name.placeholder.as_str().to_owned()))
+            let (from, is_secret) = (head.start(), !range.is_empty() && name.applies_to(value));
+            let name = name.placeholder.as_str().to_owned();
+            is_secret.then(|| SecretMatch { from, ..SecretMatch::text(range, name) })
         };
         FIELD.captures_iter(text).filter_map(field).chain(self.find_members(text)).collect()
     }

@@ -6,8 +6,8 @@
 use std::fmt;
 
 use super::decoded::{DecodedText, TextEncoding};
-use super::payload::{PayloadFormat, is_form, is_text};
-use super::url::split_at_first;
+use super::payload::{PayloadFormat, is_text};
+use super::url::{is_form, split_at_first};
 use super::{Redactor, SecretName};
 use crate::names::NameLocation;
 use crate::replace::placeholder::{PlaceholderName, ValueFormat};
@@ -111,8 +111,9 @@ impl Redactor<'_> {
     }
 }
 
-/// Returns a line without the name of an event field or the separator of a JSON text sequence.
+/// Returns a line without a byte order mark and the name of an event field, or the separator of a JSON text sequence.
 fn line_content(line: &[u8]) -> &[u8] {
+    let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
     let content = line.strip_prefix(b"data:").or_else(|| line.strip_prefix(b"\x1e")).unwrap_or(line);
     content.trim_ascii_start()
 }

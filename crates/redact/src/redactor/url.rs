@@ -45,6 +45,7 @@ impl Redactor<'_> {
         let mut rest = text;
         if let Some(userinfo) = find_userinfo(text).filter(|_| self.policy.shapes.has(USERINFO)) {
             let decoded = DecodedText::new(&text[userinfo.clone()], TextEncoding::Percent);
+            self.learn_password(&decoded.text);
             let with = self.replace_value(&decoded.text, &PlaceholderName::new(USERINFO));
             rest = &text[userinfo.end..];
             splices.extend(with.map(|with| Splice { range: userinfo, with }));
@@ -78,7 +79,7 @@ impl Redactor<'_> {
         }
     }
 
-    fn percent_encoded_splices(&mut self, text: &[u8]) -> Vec<Splice> {
+    pub(super) fn percent_encoded_splices(&mut self, text: &[u8]) -> Vec<Splice> {
         let decoded = DecodedText::new(text, TextEncoding::Percent);
         let splices = self.text_splices(&decoded.text, true);
         decoded.encode_splices(splices, 0).collect()
@@ -115,27 +116,44 @@ impl Redactor<'_> {
     fn pair_splices(&mut self, pair: &[u8], location: NameLocation, is_signed: bool, depth: u8) -> Vec<Splice> {
         let (name, value) = split_at_first(pair, b'=');
         let at = name.len() + 1;
+        // The name may follow a pair that `;` separates, and `&amp;` is an `&` that was escaped once too often.
+        let own_name = memchr::memrchr(b';', name).map_or(name, |at| &name[at + 1..]);
+        let own_name = DecodedText::new(own_name, TextEncoding::Form);
         let name = DecodedText::new(name, TextEncoding::Form);
         let Some(raw) = value else {
             let splices = self.text_splices(&name.text, true);
             return name.encode_splices(splices, 0).collect();
         };
         let value = DecodedText::new(raw, TextEncoding::Form);
-        let secret = self.secret_name(location, &name.text).filter(|secret| secret.applies_to(&value.text));
+        let own_name = own_name.text.trim_ascii();
+        let secret = self.secret_name(location, own_name).filter(|secret| secret.applies_to(&value.text));
         let placeholder = match secret {
             Some(secret) => Some(secret.placeholder),
-            None => (is_signed && names::is_signed(&name.text)).then(|| PlaceholderName::from_bytes(&name.text)),
+            None => (is_signed && names::is_signed(own_name)).then(|| PlaceholderName::from_bytes(own_name)),
         };
         if let Some(placeholder) = placeholder {
             let with = self.replace_value(&value.text, &placeholder);
             return with.map(|with| Splice { range: at..at + raw.len(), with }).into_iter().collect();
         }
         let in_name = self.text_splices(&name.text, true);
+        let mut splices: Vec<Splice> = name.encode_splices(in_name, 0).collect();
+        if let (first, Some(rest)) = split_at_first(raw, b';')
+            && rest.contains(&b'=')
+            && depth < MAX_DEPTH
+        {
+            // `a=1;b=2`, as some servers separate pairs.
+            let value = DecodedText::new(first, TextEncoding::Form);
+            let in_value = self.nested_splices(&value.text, true, depth + 1);
+            splices.extend(value.encode_splices(in_value, at));
+            splices.extend(of_part(pair, rest, self.pair_splices(rest, location, is_signed, depth + 1)));
+            return splices;
+        }
         let in_value = self.nested_splices(&value.text, true, depth + 1);
-        name.encode_splices(in_name, 0).chain(value.encode_splices(in_value, at)).collect()
+        splices.extend(value.encode_splices(in_value, at));
+        splices
     }
 
-    /// Finds the secrets in a decoded value that may be a URL or JSON.
+    /// Finds the secrets in a decoded value that may be a URL, JSON or a form.
     pub(super) fn nested_splices(&mut self, text: &[u8], encoded: bool, depth: u8) -> Vec<Splice> {
         if depth < MAX_DEPTH {
             if is_url(text) {
@@ -143,6 +161,9 @@ impl Redactor<'_> {
             }
             if is_json(text) && !is_graphql(text) {
                 return self.json_splices(text, depth);
+            }
+            if text.contains(&b'&') && is_form(text) {
+                return self.pairs_splices(text, NameLocation::Form, depth);
             }
         }
         self.text_splices(text, encoded)
@@ -155,6 +176,18 @@ pub(super) fn is_url(text: &[u8]) -> bool {
         .get(..8)
         .is_some_and(|start| start.eq_ignore_ascii_case(b"https://") || start[..7].eq_ignore_ascii_case(b"http://"));
     has_scheme && !text.iter().any(u8::is_ascii_whitespace)
+}
+
+/// Returns true if text without a declared type is a form: pairs without white space, with usual characters in their
+/// names.
+pub(super) fn is_form(text: &[u8]) -> bool {
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~%+*[]$:@".contains(byte);
+    let is_pair = |pair: &[u8]| match memchr::memchr(b'=', pair) {
+        Some(at) => at > 0 && pair[..at].iter().all(is_name),
+        None => pair.iter().all(is_name),
+    };
+    let is_excluded = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'<' | b'"' | b'{');
+    text.contains(&b'=') && !text.iter().any(is_excluded) && text.split(|&byte| byte == b'&').all(is_pair)
 }
 
 /// Returns true if a text looks like a JSON object or array with strings.

@@ -150,14 +150,14 @@ impl Inner {
     ) -> StoredSecret {
         self.last += 1;
         let secret = StoredSecret { number: self.last, name, format, configured };
-        let all = if value.len() > MAX_LEN { vec![value.into()] } else { spellings(value) };
+        let all = if value.len() > MAX_LEN { vec![(value.into(), format)] } else { spellings(value, format) };
         let is_known = is_known_elsewhere(secret.name.as_str(), value);
-        for spelling in all {
+        for (spelling, format) in all {
             if !self.secrets.contains_key(&spelling) {
                 if is_known {
                     self.known.insert(&spelling);
                 }
-                self.secrets.insert(spelling, secret.clone());
+                self.secrets.insert(spelling, StoredSecret { format, ..secret.clone() });
             }
         }
         secret

@@ -6,6 +6,7 @@ mod names;
 mod payloads;
 mod properties;
 mod streams;
+mod views;
 
 use std::collections::HashMap;
 use std::ops::Range;

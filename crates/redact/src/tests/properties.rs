@@ -54,6 +54,11 @@ fn value() -> impl Strategy<Value = String> {
         r#"[{\[]("token"|"a"):"[a-z\\]{0,6}"[}\]]"#,
         "([+]49 170 1234567|DE89370400440532013000|4111 1111 1111 1111|ann@example[.]com)[ .,]?",
         "(a=1; )?[a-z]{1,3}=[a-z\"]{0,5};? ?[a-z;=]{0,8}",
+        "(0;url=|\"|see )?[./]{0,2}/?[a-z]?[?#](amp;|a=1&amp;|a=1;|[+])?(token|sig|a)=[a-z%&;=:/\"]{0,12}[.)\" ]?",
+        "[a-z =]{0,4}[{](\"|&quot;|&#34;|\\\\\"|%22)(token|a)(\"|&quot;|&#34;|\\\\\"|%22):(\"|&quot;|&#34;|\\\\\"|%22)[a-z&;\\\\]{0,6}(\"|&quot;|&#34;|\\\\\"|%22)[}]?[a-z;)]{0,3}",
+        "<(input|meta) (type=hidden )?name=['\"]?(token|a)['\"]? (value|content)=['\"]?[a-z&;=]{0,9}['\"]?/?>?",
+        r#"[/.= ]?(eyJ0b2tlbiI6InMzY3JldCJ9|eyJwaW4iOiIxIiwiYSI6Ij8-In0|WyJhIl0)[=.a-z/]{0,3}"#,
+        r#"[{\[]{1,2}"(name|key|value|authorization)"[:,]"(password|x-api-key|[a-z]{1,5})"(,"(value|name)":"[a-z]{1,9}")?[}\]]{0,2}"#,
     ]
 }
 
