@@ -1,5 +1,6 @@
 //! Secrets are written to no fixture, journal, log or report. Different secrets in the next recording change no byte.
 
+mod flows;
 mod formats;
 mod names;
 mod outputs;
