@@ -168,7 +168,7 @@ fn send(proxy: SocketAddr, request: &[u8]) -> String {
 }
 
 /// Returns all texts that contain a secret value as written, percent-encoded, or in base64.
-fn leaks<'v>(texts: &[(String, String)], flows: &[Flow], values: &'v Values) -> Vec<(String, String, &'v str)> {
+fn leaks(texts: &[(String, String)], flows: &[Flow], values: &Values) -> Vec<String> {
     let mut found = Vec::new();
     for ((flow, name), value) in values.iter().filter(|(_, value)| value.is_secret) {
         let encoded = [value.text.clone(), escaped(&value.text), BASE64_STANDARD.encode(&value.text)];
@@ -182,7 +182,7 @@ fn leaks<'v>(texts: &[(String, String)], flows: &[Flow], values: &'v Values) -> 
                     || !(at > 0 && is_digit(bytes.get(at - 1)) || is_digit(bytes.get(at + spelling.len())))
             };
             if at.any(is_whole) {
-                found.push((flows[*flow].name.clone(), format!("{name} in {file}"), &*value.text));
+                found.push(format!("{}: {name} ({}) in {file}", flows[*flow].name, value.text));
             }
         }
     }
@@ -210,8 +210,11 @@ fn login_and_signing_flows_keep_no_secret_and_replay_with_other_values() {
     let flows = flows();
     assert!(flows.len() >= 60, "{}", flows.len());
     let (recorded, values) = messages(&flows, 1);
-    let hosts: BTreeSet<&str> =
-        flows.iter().flat_map(|flow| &flow.steps).map(|step| step.request[0].split(['/', ':']).nth(3).unwrap()).collect();
+    let hosts: BTreeSet<&str> = flows
+        .iter()
+        .flat_map(|flow| &flow.steps)
+        .map(|step| step.request[0].split(['/', ':']).nth(3).unwrap())
+        .collect();
     let answers: VecDeque<Vec<u8>> = recorded.iter().map(|(.., response)| response.clone()).collect();
     let answers = Arc::new(Mutex::new(answers));
     let origin = RawOrigin::start(move |head, stream| {
@@ -223,12 +226,16 @@ fn login_and_signing_flows_keep_no_secret_and_replay_with_other_values() {
     });
     let sandbox = Sandbox::new();
     let maps = hosts.iter().flat_map(|host| ["--map".to_owned(), format!("{host}:80={}", origin.addr)]);
-    let reports = ["json", "html", "xml", "md"].iter().flat_map(|form| ["--report".to_owned(), format!("out/record.{form}")]);
+    let reports =
+        ["json", "html", "xml", "md"].iter().flat_map(|form| ["--report".to_owned(), format!("out/record.{form}")]);
     let begin = ["record", "-o", "out/hars/flows.har", "-g", "http://*/**"].map(str::to_owned);
     let server = sandbox.start(begin.into_iter().chain(maps).chain(reports));
     for (name, request, _) in &recorded {
         let response = send(server.proxy(), request);
-        assert!(response.contains(&format!("x-step: {name}\r\n")) || response.contains(&format!("X-Step: {name}\r\n")), "{name}: {response}");
+        assert!(
+            response.contains(&format!("x-step: {name}\r\n")) || response.contains(&format!("X-Step: {name}\r\n")),
+            "{name}: {response}"
+        );
     }
     let output = server.stop().expect(0);
     let mut texts = texts_in(&sandbox.join("out"));
@@ -236,7 +243,8 @@ fn login_and_signing_flows_keep_no_secret_and_replay_with_other_values() {
     let kept = leaks(&texts, &flows, &values);
 
     let (replayed, values) = messages(&flows, 2);
-    let reports = ["json", "html", "xml", "md"].iter().flat_map(|form| ["--report".to_owned(), format!("again/replay.{form}")]);
+    let reports =
+        ["json", "html", "xml", "md"].iter().flat_map(|form| ["--report".to_owned(), format!("again/replay.{form}")]);
     let server = sandbox.start(["replay", "out/hars/flows.har"].map(str::to_owned).into_iter().chain(reports));
     let mut wrong = Vec::new();
     for (name, request, _) in &replayed {
@@ -251,10 +259,13 @@ fn login_and_signing_flows_keep_no_secret_and_replay_with_other_values() {
     let told = leaks(&texts, &flows, &values);
     assert!(
         kept.is_empty() && told.is_empty() && wrong.is_empty(),
-        "{} kept: {kept:#?}\n{} told: {told:#?}\n{} wrong: {wrong:#?}",
+        "{} kept:\n{}\n{} told:\n{}\n{} wrong:\n{}",
         kept.len(),
+        kept.join("\n"),
         told.len(),
-        wrong.len()
+        told.join("\n"),
+        wrong.len(),
+        wrong.join("\n")
     );
     output.expect(0);
 }

@@ -30,7 +30,7 @@ pub(crate) const CLASSES: [ClassRow; 9] = [
         Secret,
         ALL,
         "password passwd passphrase passcode pwd pw pass secret secret_key secret_string secret_binary secret_text \
-         secret_data password_hash password_digest private_key signing_key encryption_key access_key credential \
+         secret_data secret_hash password_hash password_digest private_key signing_key encryption_key access_key credential \
          credentials connection_string recovery_code recovery_codes backup_code backup_codes recovery_phrase \
          seed_phrase mnemonic otp totp otp_code totp_code mfa_code 2fa_code sms_code verification_code one_time_code \
          cvv cvc",
@@ -49,7 +49,7 @@ pub(crate) const CLASSES: [ClassRow; 9] = [
          hmac_sha salt csrf xsrf assertion cookie api_key api_keys hapikey app_key application_key subscription_key \
          account_key storage_key master_key consumer_key session_key shared_key auth_key client_key license_key \
          session_id sess_id sessid phpsessid jsessionid session_state saml_response saml_request saml_art relay_state \
-         oauth_state auth_state login_state csrf_state code_challenge code_verifier verifier device_code user_code \
+         oauth_state auth_state login_state csrf_state code_challenge code_verifier verifier device_code user_code session_code \
          authorization_code auth_code oauth_code login_code access_code activation_code invite_code invitation_code \
          reset_code security_code pairing_code",
     ),

@@ -1,8 +1,8 @@
 //! Values that another value of JSON names: `{"name": "password", "value": "…"}`, `["Authorization", "…"]`.
 
-use super::{Redactor, SecretName};
 use super::decoded::{DecodedText, TextEncoding};
 use super::json::{JsonWalk, NamedValue};
+use super::{Redactor, SecretName};
 use crate::names::NameLocation;
 use crate::splice::Splice;
 use harproxy_json::scan::{StringSpan, skip_space};

@@ -75,7 +75,9 @@ fn jsonp_and_json_behind_a_prefix_are_redacted() {
         ["cb(", "/**/typeof cb === 'function' && cb(", ")]}',\n", "while(1);", "for (;;);", "{}&& ", "var a = "]
     {
         let json = |token: &str| format!("{before}{{\"token\":\"{token}\",\"u\":\"https://h/?sig={token}&a=1\"}});");
-        let left = json("x1y2z3w4").replace("\"x1y2z3w4\"", "\"REDACTED-token-1\"").replace("sig=x1y2z3w4", "sig=REDACTED-token-1");
+        let left = json("x1y2z3w4")
+            .replace("\"x1y2z3w4\"", "\"REDACTED-token-1\"")
+            .replace("sig=x1y2z3w4", "sig=REDACTED-token-1");
         for content_type in [SCRIPT, "text/plain", ""] {
             assert_eq!(text(content_type, &json("x1y2z3w4")), left);
         }
