@@ -62,6 +62,15 @@ pub struct Ui {
     pub progress: Progress,
 }
 
+/// The maximum width of a padded column, in characters. A longer text moves only the rest of its own line. A width in a
+/// format string panics beyond 65,535.
+pub const MAX_COLUMN: usize = 40;
+
+/// Returns the width of a column with texts of these lengths.
+pub fn column_width(lengths: impl Iterator<Item = usize>) -> usize {
+    lengths.max().unwrap_or_default().min(MAX_COLUMN)
+}
+
 /// Set when the reader of standard error has stopped reading, because writing would block forever.
 static IS_STOPPED: AtomicBool = AtomicBool::new(false);
 

@@ -121,12 +121,16 @@ impl Recorder {
             let replaced_held = locked.paths.held.exists();
             let destination = Destination::Held(&locked.paths);
             finalise::write(plan, finalise::without_removals(plan.update), &index, &mut reader, destination)?;
+            let undecoded = finalise::undecoded::find(&index, &mut reader)?;
             take_naming(&mut reader, naming);
             locked.remove()?;
             let held = Some(locked.paths.held.clone());
-            return Ok(RecordingResult { held, replaced_held, ..self.outcome(&index, &Arrangement::default()) });
+            let mut outcome = self.outcome(&index, &Arrangement::default());
+            outcome.verdict.findings.extend(undecoded);
+            return Ok(RecordingResult { held, replaced_held, ..outcome });
         }
         let arrangement = finalise::write(plan, plan.update, &index, &mut reader, Destination::Fixture)?;
+        let undecoded = finalise::undecoded::find(&index, &mut reader)?;
         take_naming(&mut reader, naming);
         // The held recording is older. If the journal went first, a kill between the two would leave the older one.
         let replaced_held = held::discard(&locked.paths)?;
@@ -134,6 +138,7 @@ impl Recorder {
         let mut outcome = RecordingResult { written: true, replaced_held, ..self.outcome(&index, &arrangement) };
         let findings = &mut outcome.verdict.findings;
         add_stored_results(findings, &index, &outcome.entries, &plan.output)?;
+        findings.extend(undecoded);
         if redactor.secrets().found() > 0 {
             let known = plan.values.iter().map(|(placeholder, _)| placeholder.clone()).collect();
             findings.extend(ambiguous::find(&Fixture::open(&plan.output)?, &known));

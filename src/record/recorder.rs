@@ -89,6 +89,7 @@ impl Recorder {
             redactor: self.redactor.clone(),
             number: self.exchanges.fetch_add(1, Ordering::Relaxed) + 1,
             max_body: self.plan.max_body,
+            max_decoded: self.plan.max_decoded,
         }
     }
 
@@ -177,6 +178,7 @@ fn start_journal(plan: &RecordPlan, locked: &LockedJournal, redactor: &Recording
     let meta = JournalMeta {
         scope: plan.scope.sources().to_vec(),
         max_body: plan.max_body,
+        max_decoded: Some(plan.max_decoded.bytes()),
         run: (!redactor.is_off()).then(|| redactor.secrets().run()),
         pid: Some(std::process::id()),
     };

@@ -33,6 +33,7 @@ fn plan(dir: &tempfile::TempDir) -> RecordPlan {
         noise: true,
         update: UpdateMode::Merge,
         max_body: None,
+        max_decoded: harproxy_http::DecodeLimit::default(),
         json_layout: JsonLayout::Indent,
         policy: Arc::default(),
         values: Vec::new(),

@@ -59,6 +59,8 @@ impl CheckId {
     pub const UNREADABLE: CheckId = CheckId::new("unreadable");
     /// An exchange that could not be written to the journal or the fixture.
     pub const LOST: CheckId = CheckId::new("lost");
+    /// A recorded payload decodes beyond `--max-decoded`, and is stored as received.
+    pub const UNDECODED: CheckId = CheckId::new("undecoded");
     /// Upstream sent no response while recording; the exchange is stored as a failure.
     pub const UPSTREAM_FAILED: CheckId = CheckId::new("upstream-failed");
 
@@ -84,6 +86,7 @@ impl CheckId {
         (CheckId::UNREADABLE, "unreadable request", "unreadable requests"),
         (CheckId::LOST, "the recording could not be written", ""),
         (CheckId::UPSTREAM_FAILED, "failure of upstream", "failures of upstream"),
+        (CheckId::UNDECODED, "payload stored as received", "payloads stored as received"),
     ];
 
     /// Creates an id that is known at compile time.

@@ -100,6 +100,7 @@ fn plan(output: &Path) -> RecordPlan {
         content: ContentMode::Attach,
         update: UpdateMode::Merge,
         max_body: None,
+        max_decoded: harproxy_http::DecodeLimit::default(),
         json_layout: JsonLayout::Indent,
         policy: Arc::new(Policy::default()),
         values: Vec::new(),

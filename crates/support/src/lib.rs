@@ -1,8 +1,9 @@
-//! Small utilities that several crates share: atomic files, temporary folders, shell quoting, locks and runtimes.
+//! Small utilities that several crates share: atomic and regular files, temporary folders, shell quoting, locks and runtimes.
 
 #![forbid(unsafe_code)]
 
 pub mod atomic_file;
+pub mod regular_file;
 pub mod runtime;
 pub mod shell_quote;
 pub mod sync;

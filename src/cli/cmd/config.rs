@@ -14,8 +14,6 @@ use crate::cli::config::{Config, Origin, Setting};
 use crate::cli::ui::{self, Ui};
 use crate::verdict::exit;
 
-/// Maximum width of the value column. A longer value moves only its own origin to the right.
-const MAX_VALUE_WIDTH: usize = 40;
 /// Minimum width of the origin column.
 const ORIGIN_WIDTH: usize = "default".len();
 
@@ -74,10 +72,9 @@ struct SettingRow {
 /// Formats the tables, wrapped to `columns` if given.
 fn tables(settings: &[Setting], columns: Option<usize>) -> String {
     let rows: Vec<SettingRow> = settings.iter().flat_map(rows).collect();
-    let width = |of: fn(&SettingRow) -> &str| rows.iter().map(|row| of(row).chars().count()).max().unwrap_or(0);
-    let key = width(|row| &row.key);
-    let room = columns.map_or(MAX_VALUE_WIDTH, |columns| columns.saturating_sub(key + ORIGIN_WIDTH + 6));
-    let value = width(|row| &row.value).min(room).min(MAX_VALUE_WIDTH);
+    let key = ui::column_width(rows.iter().map(|row| row.key.chars().count()));
+    let room = columns.map_or(ui::MAX_COLUMN, |columns| columns.saturating_sub(key + ORIGIN_WIDTH + 6));
+    let value = ui::column_width(rows.iter().map(|row| row.value.chars().count())).min(room);
     let mut text = String::new();
     let mut heading = "";
     for row in &rows {

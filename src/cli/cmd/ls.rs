@@ -17,15 +17,17 @@ pub fn run(args: LsArgs, ui: &Ui) -> Result<u8, Failure> {
     Ok(fixtures::for_each(args.files.fixtures, ui, |path| {
         let fixture = Fixture::open(path)?;
         let mut status = exit::SUCCESS;
-        let mut lines = Vec::new();
-        for line in ls::lines(&fixture) {
-            match line {
-                Ok(line) => lines.push(line),
-                Err(error) => status = Failure::from(error).print(ui),
+        let mut lines = ls::lines(&fixture).peekable();
+        while lines.peek().is_some() {
+            let mut batch = Vec::new();
+            for line in lines.by_ref().take(BATCH) {
+                match line {
+                    Ok(line) => batch.push(line),
+                    Err(error) => status = Failure::from(error).print(ui),
+                }
             }
+            ui.data(&if args.json { json(&batch) } else { table(&batch) }).map_err(Failure::Output)?;
         }
-        let text = if args.json { json(&lines) } else { table(&lines) };
-        ui.data(&text).map_err(Failure::Output)?;
         for warning in fixture.warnings().iter().filter(|warning| warning.entry.is_some()) {
             let entry = warning.entry.unwrap_or_default();
             ui.note(Event::Warning, &format!("{}#{entry}: {}", path.display(), warning.text));
@@ -33,6 +35,9 @@ pub fn run(args: LsArgs, ui: &Ui) -> Result<u8, Failure> {
         Ok(status)
     }))
 }
+
+/// Lines that are held in memory. Their columns have a common width.
+const BATCH: usize = 1000;
 
 fn json(lines: &[EntryLine]) -> String {
     lines.iter().map(|line| format!("{}\n", serde_json::json!(line))).collect()

@@ -144,7 +144,7 @@ fn shape(payload: &ShownPayload, out: &mut String) {
             let _ = writeln!(out, "{}", member(&harmless(line)));
         }),
         ShownPayload::Form(pairs) => {
-            let width = pairs.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
+            let width = ui::column_width(pairs.iter().map(|(name, _)| name.chars().count()));
             for (name, value) in pairs {
                 let _ = writeln!(out, "{} = {}", ui::help(format!("{:width$}", one_line(name))), one_line(value));
             }

@@ -59,11 +59,17 @@ pub(super) struct TomlItem<'t> {
 }
 
 pub(super) struct ConfigFile<'t> {
-    pub(super) path: &'t Path,
-    pub(super) text: &'t str,
+    path: &'t Path,
+    text: &'t str,
+    /// The positions of the line breaks.
+    breaks: Vec<usize>,
 }
 
 impl<'t> ConfigFile<'t> {
+    pub(super) fn new(path: &'t Path, text: &'t str) -> Self {
+        ConfigFile { path, text, breaks: text.match_indices('\n').map(|(at, _)| at).collect() }
+    }
+
     /// Parses the file and returns the top-level items in file order.
     pub(super) fn root(&self) -> Result<Vec<TomlItem<'t>>, Error> {
         match DeTable::parse(self.text) {
@@ -182,9 +188,10 @@ impl<'t> ConfigFile<'t> {
     /// Returns the position of the start of a span.
     pub(super) fn at(&self, span: &Range<usize>) -> FilePosition {
         let before = self.text.get(..span.start).unwrap_or(self.text);
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        FilePosition { file: self.path.to_string_lossy().into(), line, column }
+        let lines_before = self.breaks.partition_point(|at| *at < before.len());
+        let start = lines_before.checked_sub(1).map_or(0, |last| self.breaks[last] + 1);
+        let column = before[start..].chars().count() + 1;
+        FilePosition { file: self.path.to_string_lossy().into(), line: lines_before + 1, column }
     }
 }
 

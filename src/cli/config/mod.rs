@@ -118,7 +118,7 @@ impl Config {
     /// Reads a file, which takes precedence over the files before.
     fn read(&mut self, path: &Path, grammar: &Command) -> Result<(), Error> {
         let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
-        let document = ConfigFile { path, text: &text };
+        let document = ConfigFile::new(path, &text);
         for TomlItem { name, at, value } in document.root()? {
             if !COMMANDS.contains(&&*name) {
                 settings::merge(&mut self.other_settings, settings::of_section(&document, &name, &value));

@@ -24,6 +24,7 @@ use crate::verdict::FailOn;
 use crate::verdict::explain::RerunCommand;
 use harproxy_glob::Globs;
 use harproxy_har::{ContentMode, Fixture, JsonLayout};
+use harproxy_http::DecodeLimit;
 use harproxy_matching::{Options, OriginPattern, Repeat};
 use harproxy_proxy::upstream::UpstreamPlan;
 use harproxy_redact::Policy;
@@ -74,6 +75,7 @@ impl RecordJob {
             content: args.content,
             update: args.update,
             max_body: args.max_body,
+            max_decoded: DecodeLimit::new(args.max_decoded),
             json_layout: args.json_layout,
             record_failures: args.record_failures,
             on_failure: args.on_failure,
@@ -121,6 +123,7 @@ pub fn record_plan(output: PathBuf, config: &Config) -> RecordPlan {
         content: ContentMode::default(),
         update: UpdateMode::default(),
         max_body: None,
+        max_decoded: DecodeLimit::default(),
         json_layout: JsonLayout::default(),
         policy: config.policy.clone(),
         values: config.redact_values(),

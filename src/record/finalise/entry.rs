@@ -7,7 +7,7 @@ use super::har_error;
 use super::index::{ExchangeHeads, IndexedExchange};
 use super::payload::JournalledPayload;
 use crate::record::journal::JournalReader;
-use crate::record::journal::heads::{EndReason, ExchangeEnd, HeaderFields, RequestHead, ResponseHead};
+use crate::record::journal::heads::{EndReason, ExchangeEnd, HeaderFields, JournalMeta, RequestHead, ResponseHead};
 use harproxy_har::Entry;
 use harproxy_har::model::{Body, Request, Response, Timings, chunks_text};
 use harproxy_har::write::FixtureWriter;
@@ -18,15 +18,15 @@ pub fn build(
     exchange: &IndexedExchange,
     reader: &mut JournalReader,
     writer: &mut FixtureWriter,
-    max_body: Option<u64>,
+    meta: &JournalMeta,
 ) -> Result<Entry, harproxy_har::Error> {
     let heads = &exchange.heads(reader).map_err(har_error)?;
-    let sent = JournalledPayload::of_request(exchange, heads, max_body);
+    let sent = JournalledPayload::of_request(exchange, heads, meta);
     let post_data = match sent.is_none() {
         true => None,
         false => Some(sent.store(reader, |source| writer.post_data(source))?),
     };
-    let received = JournalledPayload::of_response(exchange, heads, max_body);
+    let received = JournalledPayload::of_response(exchange, heads, meta);
     let content = received.store(reader, |source| writer.content(source))?;
     Ok(with_payloads(heads, post_data, content))
 }

@@ -1,6 +1,7 @@
 //! The index of a journal: the positions of the frames of each exchange. The memory for it depends on the number of
 //! frames, not on their bytes.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
@@ -41,12 +42,20 @@ pub struct PayloadPieces {
     pub spans: Vec<PayloadSpan>,
     /// True if the recorder removed the content coding before it journalled the payload.
     pub decoded: bool,
+    /// Set when the payload was read: it decodes beyond `--max-decoded`, and is stored as received.
+    pub exceeds_limit: Cell<bool>,
 }
 
 impl PayloadPieces {
     fn add(&mut self, span: PayloadSpan, decoded: bool) {
         self.spans.push(span);
         self.decoded |= decoded;
+    }
+
+    /// Returns the journalled length, bytes.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.spans.iter().map(|piece| u64::from(piece.len)).sum()
     }
 
     /// Names the secrets of a decoded payload, so that they come before the secrets of later frames.

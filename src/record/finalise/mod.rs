@@ -7,6 +7,7 @@ mod index;
 mod names;
 mod payload;
 mod sequences;
+pub mod undecoded;
 mod updated_entry;
 
 #[cfg(test)]
@@ -103,7 +104,7 @@ pub fn write(
         choose_names(plan, None, index, reader)?;
         let mut writer = create(plan, &recorded)?;
         for exchange in &index.exchanges {
-            let entry = entry::build(exchange, reader, &mut writer, index.meta.max_body)?;
+            let entry = entry::build(exchange, reader, &mut writer, &index.meta)?;
             writer.entry(&entry)?;
         }
         destination.finish(writer, index, &arrangement)?;
@@ -127,7 +128,7 @@ pub fn write(
                     replace(volatile, &old, (at, new, keeps_payload), index, reader, &mut writer)?;
                 }
                 EntrySource::Add(new) => {
-                    let entry = entry::build(&index.exchanges[new], reader, &mut writer, index.meta.max_body)?;
+                    let entry = entry::build(&index.exchanges[new], reader, &mut writer, &index.meta)?;
                     writer.entry(&entry)?;
                 }
             }
@@ -199,7 +200,7 @@ fn replace(
 ) -> Result<(), Error> {
     let exchange = &index.exchanges[new];
     let heads = exchange.heads(reader).map_err(har_error)?;
-    let payload = JournalledPayload::of_response(exchange, &heads, index.meta.max_body);
+    let payload = JournalledPayload::of_response(exchange, &heads, &index.meta);
     let store = |source: PayloadSource<'_>| updated_entry::store_content(volatile, fixture, old, source, writer);
     let content = if keeps_payload { None } else { Some(payload.store(reader, store)?) };
     let entry = entry::with_payloads(&heads, None, content.clone().unwrap_or_default());

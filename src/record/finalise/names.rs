@@ -39,10 +39,10 @@ pub fn choose(
         let exchange = &index.exchanges[new];
         let heads = exchange.heads(reader).map_err(har_error)?;
         align_heads(&heads, &old, &mut naming);
-        let max_body = index.meta.max_body;
+        let meta = &index.meta;
         for (payload, body) in [
-            (JournalledPayload::of_request(exchange, &heads, max_body), old.request.post_data.as_ref()),
-            (JournalledPayload::of_response(exchange, &heads, max_body), Some(&old.response.content)),
+            (JournalledPayload::of_request(exchange, &heads, meta), old.request.post_data.as_ref()),
+            (JournalledPayload::of_response(exchange, &heads, meta), Some(&old.response.content)),
         ] {
             let Some(body) = body else { continue };
             let new = new_text(&payload, reader)?;

@@ -44,6 +44,8 @@ pub struct JournalMeta {
     pub run: Option<RunId>,
     /// The process that records.
     pub pid: Option<u32>,
+    /// `--max-decoded`, bytes.
+    pub max_decoded: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -23,9 +23,9 @@ use crate::record::journal::{Ack, Flush, Frame, FrameKind, Journal};
 use crate::record::redaction::RecordingRedactor;
 use crate::source::advice;
 use crate::verdict::{CheckId, Finding, Severity};
-use harproxy_http::NormalUrl;
 use harproxy_http::headers::to_chars;
 use harproxy_http::problem::in_words;
+use harproxy_http::{DecodeLimit, NormalUrl};
 use harproxy_proxy::Origin;
 use harproxy_proxy::background;
 use harproxy_proxy::upstream::{Answer, Step, UpstreamError};
@@ -43,6 +43,8 @@ pub struct TapContext {
     pub number: u64,
     /// `--max-body`.
     pub max_body: Option<u64>,
+    /// `--max-decoded`.
+    pub max_decoded: DecodeLimit,
 }
 
 /// Journals one exchange.
@@ -112,6 +114,7 @@ impl ExchangeTap {
             redactor: Arc::new(RecordingRedactor::new(Arc::default(), SecretStore::new(RunId::random(), &[]))),
             number: 1,
             max_body: None,
+            max_decoded: DecodeLimit::default(),
         };
         Arc::new(ExchangeTap {
             context,

@@ -1,7 +1,6 @@
 //! The payloads of a fixture's entries, in files, archive members or the HAR itself.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 
@@ -18,6 +17,7 @@ use crate::store::payload::{self, Payload};
 use crate::store::payload_path;
 use crate::store::stamp::Stamp;
 use crate::store::text_store::TextStore;
+use harproxy_support::regular_file;
 
 impl Fixture {
     /// Reads the payload of a `content` or `postData` from where it is stored.
@@ -96,7 +96,7 @@ impl Fixture {
         let bad = |reason| self.bad_entry(entry, reason);
         let failed = |error: io::Error| bad(format!("`_file` `{name}` can't be read: {error}"));
         let opened: io::Result<Box<dyn Read>> = match self.locate(name).map_err(bad)? {
-            PayloadLocation::Path(path) => File::open(path).map(|file| Box::new(file) as Box<dyn Read>),
+            PayloadLocation::Path(path) => regular_file::open(&path).map(|file| Box::new(file) as Box<dyn Read>),
             PayloadLocation::Member(archive, index) => archive.open_member(index).map(|member| member as Box<dyn Read>),
         };
         opened.map_err(failed)

@@ -18,6 +18,7 @@ use super::{auth, own_pages};
 use crate::body::Body;
 use crate::engine::{ClientConnection, OwnPort};
 use crate::handler::{Close, Connection, ConnectionEvent, Exchange, Tunnel};
+use crate::limits::H2_MAX_FIELDS;
 use crate::origin::{Origin, Session};
 use crate::upstream::{Dialled, HostStays};
 use harproxy_support::sync::lock;
@@ -84,6 +85,8 @@ impl HttpConnection {
         let busy = self.idle.clone().begin(request.body().size_hint().exact());
         let (method, version) = (request.method().clone(), request.version());
         let answered = match &self.kind {
+            // hyper limits the lines of HTTP/1.
+            _ if version == Version::HTTP_2 && request.headers().len() > H2_MAX_FIELDS => Err(Refusal::TooManyFields),
             ConnectionKind::Proxy => self.answer_as_proxy(request).await,
             ConnectionKind::Tunnel(origin) => self.answer_as_origin(origin, request).await,
             ConnectionKind::Reverse(origins) => self.answer_as_reverse(origins, request, &self.connection).await,
@@ -92,12 +95,16 @@ impl HttpConnection {
         let has_unclear_end = matches!(answered, Err(Refusal::TransferCoding));
         let malformed = match &answered {
             Err(Refusal::TransferCoding) => Some("its Transfer-Encoding is not `chunked` alone"),
+            Err(Refusal::TooManyFields) => Some("it has too many header fields"),
             // The reason may quote secrets of the URL.
             Err(Refusal::InvalidTarget(_)) => Some("its target is not an http or https URL with a host"),
             _ => None,
         };
         if let Some(reason) = malformed.map(str::to_owned) {
-            self.client.event(ConnectionEvent::MalformedHead { reason, is_too_long: false });
+            self.client.event(ConnectionEvent::MalformedHead {
+                reason,
+                is_too_long: matches!(answered, Err(Refusal::TooManyFields)),
+            });
         }
         if matches!(answered, Err(Refusal::Unauthorized)) {
             self.client.event(ConnectionEvent::Unauthorized);

@@ -6,6 +6,7 @@ use ::http::header::{ALLOW, PROXY_AUTHENTICATE};
 use ::http::{HeaderValue, Response};
 
 use crate::body::Body;
+use crate::limits::H2_MAX_FIELDS;
 use crate::respond::problem;
 use harproxy_http::problem::Problem;
 
@@ -29,6 +30,8 @@ pub(crate) enum Refusal {
     Loop(SocketAddr),
     /// A transfer coding other than `chunked`.
     TransferCoding,
+    /// An HTTP/2 request has more fields than [`H2_MAX_FIELDS`].
+    TooManyFields,
     /// CONNECT where no tunnel is possible; the reason.
     NoTunnel(&'static str),
 }
@@ -71,6 +74,11 @@ impl Refusal {
                 501,
                 "Transfer coding not implemented",
                 "Only one `Transfer-Encoding: chunked` can be forwarded; compress with Content-Encoding instead.",
+            ),
+            Refusal::TooManyFields => Problem::new(
+                431,
+                "Request header fields too large",
+                format!("A request over HTTP/2 may have {H2_MAX_FIELDS} header fields."),
             ),
             Refusal::NoTunnel(reason) => Problem::new(400, "No tunnel can be made here", *reason),
         }

@@ -1,9 +1,9 @@
 //! Finding values that are known to be secret wherever they occur, as whole words and in all spellings.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write;
-use std::ops::Range;
+use std::ops::{Bound, Range};
 
 use aho_corasick::{AhoCorasick, Input};
 use base64::Engine;
@@ -32,7 +32,8 @@ type Prefix = [u8; MIN_LEN];
 
 #[derive(Default)]
 pub(crate) struct KnownValues {
-    by_prefix: HashMap<Prefix, Vec<Box<[u8]>>>,
+    /// The values by their beginning. Many tokens begin alike, so they are in order.
+    by_prefix: HashMap<Prefix, BTreeSet<Box<[u8]>>>,
     /// Searches for all prefixes. `None` if there are too many for a fast search: then each word is looked up.
     automaton: Option<AhoCorasick>,
     pub(crate) longest: usize,
@@ -46,7 +47,7 @@ impl KnownValues {
         let Some(prefix) = value.first_chunk().filter(|_| value.len() <= MAX_LEN && !is_common()) else { return };
         self.longest = self.longest.max(value.len());
         let values = self.by_prefix.entry(*prefix).or_default();
-        values.push(value.into());
+        values.insert(value.into());
         if values.len() == 1 {
             let is_few = self.by_prefix.len() < MAX_NEEDLES;
             self.automaton = is_few.then(|| automaton(&self.by_prefix.keys().chain([&REDACTED]).collect::<Vec<_>>()));
@@ -91,8 +92,21 @@ impl KnownValues {
     /// Returns the length of the longest value that a text begins with and that ends a word.
     fn value_at(&self, text: &[u8]) -> Option<usize> {
         let ends_word = |len: usize| text.get(len).is_none_or(|byte| !byte.is_ascii_alphanumeric());
-        let values = self.by_prefix.get(text.first_chunk()?)?.iter();
-        values.filter(|value| text.starts_with(value) && ends_word(value.len())).map(|value| value.len()).max()
+        let values = self.by_prefix.get(text.first_chunk()?)?;
+        let mut beginning = text;
+        loop {
+            // In order, a value stands before the texts that begin with it. So every value that `beginning` begins with
+            // is a beginning of `last`, too.
+            let last = values.range::<[u8], _>((Bound::Unbounded, Bound::Included(beginning))).next_back()?;
+            let common = last.iter().zip(beginning).take_while(|(a, b)| a == b).count();
+            if common < last.len() {
+                beginning = &beginning[..common];
+            } else if ends_word(common) {
+                return Some(common);
+            } else {
+                beginning = &beginning[..common - 1];
+            }
+        }
     }
 }
 
@@ -226,6 +240,22 @@ mod tests {
             "s3cr3t-value/1 as3cr3t-value/1 2Fs3cr3t-value/1 %2Fs3cr3t-value/1 s3cr3t-value/12 \\ns3cr3t-value/1";
         assert_eq!(found(&["s3cr3t-value/1"], text).len(), 3);
         assert_eq!(found(&["abcdefgh", "abcdefgh-ijkl"], "abcdefgh-ijkl abcdefgh-ijk"), ["abcdefgh-ijkl", "abcdefgh"]);
+    }
+
+    #[test]
+    fn longest_value_is_found_among_values_that_begin_alike() {
+        let values = ["abcdefgh", "abcdefgh-1", "abcdefgh-1-x", "abcdefgh-2", "abcdefgh-11", "abcdefgh-b-c"];
+        for (text, expected) in [
+            ("abcdefgh-1-x", Some("abcdefgh-1-x")),
+            ("abcdefgh-1-y", Some("abcdefgh-1")),
+            ("abcdefgh-12", Some("abcdefgh")),
+            ("abcdefgh-b-d", Some("abcdefgh")),
+            ("abcdefgh-zzz", Some("abcdefgh")),
+            ("abcdefghi", None),
+            ("abcdefg", None),
+        ] {
+            assert_eq!(found(&values, text).first().copied(), expected, "{text}");
+        }
     }
 
     #[test]

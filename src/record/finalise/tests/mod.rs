@@ -183,6 +183,7 @@ impl Desk {
             noise: true,
             update: UpdateMode::Merge,
             max_body: None,
+            max_decoded: harproxy_http::DecodeLimit::default(),
             json_layout: harproxy_har::write::JsonLayout::Indent,
             policy: std::sync::Arc::default(),
             values: Vec::new(),
