@@ -69,4 +69,5 @@ mod trust;
 mod twice;
 mod upstream_failures;
 mod verdict_robust;
+mod virtual_hosts;
 mod workers;

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use bytes::Bytes;
 
 /// The first bytes of a journal, which name the version of its format.
-pub const MAGIC: [u8; 19] = *b"harproxy journal 4\n";
+pub const MAGIC: [u8; 19] = *b"harproxy journal 5\n";
 
 /// Bytes before a payload.
 pub const HEADER: usize = 13;

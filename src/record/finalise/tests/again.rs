@@ -165,7 +165,7 @@ fn killed_recording_is_recovered_without_removing_entries() {
 fn journal_torn_before_its_first_exchange_is_empty() {
     let desk = Desk::new("api.har");
     let locked = JournalPaths::beside(&desk.plan.output).unwrap().lock().unwrap();
-    for rest in [&b""[..], b"harprox", b"harproxy journal 4\n", b"harproxy journal 4\n\x05\0\0"] {
+    for rest in [&b""[..], b"harprox", b"harproxy journal 5\n", b"harproxy journal 5\n\x05\0\0"] {
         locked.truncate().unwrap();
         (&locked.file).write_all(rest).unwrap();
         assert!(recover_killed(&desk.plan, &locked).unwrap().is_none());
