@@ -51,6 +51,7 @@ mod policy;
 mod prune;
 mod raw_tls;
 mod record_handler;
+mod refused_payloads;
 mod regression;
 mod replay;
 mod reports;

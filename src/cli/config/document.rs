@@ -3,8 +3,10 @@
 use std::fmt;
 use std::io;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
+use harproxy_support::link::is_inside;
+use harproxy_support::shell_quote;
 use serde::Serialize;
 use serde_json::Value as Json;
 use toml::Spanned;
@@ -61,6 +63,8 @@ pub(super) struct TomlItem<'t> {
 pub(super) struct ConfigFile<'t> {
     pub(super) path: &'t Path,
     pub(super) text: &'t str,
+    /// The project's file, which others can change in a pull request. False for the user's own file.
+    pub(super) is_project: bool,
 }
 
 impl<'t> ConfigFile<'t> {
@@ -177,6 +181,21 @@ impl<'t> ConfigFile<'t> {
     pub(super) fn path(&self, path: &str) -> String {
         let folder = self.path.parent().unwrap_or(Path::new(""));
         folder.join(path).to_str().map_or_else(|| path.to_owned(), str::to_owned)
+    }
+
+    /// Checks that a file which harproxy writes is inside the folder of the project's file: a change of that file must
+    /// not overwrite anything else. The error is a reason for the user.
+    pub(super) fn check_inside(&self, option: &str, given: &str) -> Result<(), String> {
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let has_parent = Path::new(given).components().any(|part| part == Component::ParentDir);
+        if !self.is_project || (!has_parent && is_inside(&folder.join(given), folder)) {
+            return Ok(());
+        }
+        let on_command_line = shell_quote::word(given);
+        Err(format!(
+            "`{given}` is outside the folder of this file, links followed; name a file inside it, or pass \
+             `--{option} {on_command_line}` on the command line"
+        ))
     }
 
     /// Returns the position of the start of a span.
