@@ -55,7 +55,7 @@ fn walk_commands(name: &str, is_own: bool, files: &[&str]) {
     for (args, status) in [
         (&["ls", name][..], 0),
         (&["ls", "--json", name], 0),
-        (&["show", "--all", name], 2),
+        (&["show", "--all", name], 0),
         (&["check", name], 1),
         (&["check", "--json", name], 1),
         (&["explain", name, "--url", "http://api.test/.env"], 0),

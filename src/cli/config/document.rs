@@ -6,7 +6,6 @@ use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
 use harproxy_support::link::is_inside;
-use harproxy_support::shell_quote;
 use serde::Serialize;
 use serde_json::Value as Json;
 use toml::Spanned;
@@ -29,6 +28,15 @@ pub enum Error {
     },
     #[error("{at}: `{name}`: {reason}")]
     Value { at: FilePosition, name: String, reason: String },
+    /// A pull request could make harproxy overwrite any file.
+    #[error("{at}: `{option}`: `{given}` is outside the folder of this file, links followed")]
+    Outside {
+        at: FilePosition,
+        /// The long name of the option.
+        option: String,
+        /// The path as given.
+        given: String,
+    },
 }
 
 /// A position such as `harproxy.toml:3:1`.
@@ -184,18 +192,14 @@ impl<'t> ConfigFile<'t> {
     }
 
     /// Checks that a file which harproxy writes is inside the folder of the project's file: a change of that file must
-    /// not overwrite anything else. The error is a reason for the user.
-    pub(super) fn check_inside(&self, option: &str, given: &str) -> Result<(), String> {
+    /// not overwrite anything else.
+    pub(super) fn check_inside(&self, option: &str, given: &str, span: &Range<usize>) -> Result<(), Error> {
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let has_parent = Path::new(given).components().any(|part| part == Component::ParentDir);
         if !self.is_project || (!has_parent && is_inside(&folder.join(given), folder)) {
             return Ok(());
         }
-        let on_command_line = shell_quote::word(given);
-        Err(format!(
-            "`{given}` is outside the folder of this file, links followed; name a file inside it, or pass \
-             `--{option} {on_command_line}` on the command line"
-        ))
+        Err(Error::Outside { at: self.at(span), option: option.to_owned(), given: given.to_owned() })
     }
 
     /// Returns the position of the start of a span.

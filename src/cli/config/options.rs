@@ -124,7 +124,7 @@ fn word(document: &ConfigFile<'_>, name: &str, arg: &Arg, value: &Value<'_>) -> 
     let has_key = names.iter().any(|name| name.contains('='));
     if WRITTEN.contains(&arg.get_id().as_str()) {
         let option = arg.get_long().unwrap_or_default();
-        document.check_inside(option, &word).map_err(|reason| document.wrong(name, &value.span(), reason))?;
+        document.check_inside(option, &word, &value.span())?;
     }
     Ok(match (is_path, has_key.then(|| word.split_once('=')).flatten()) {
         (true, Some((key, path))) => format!("{key}={}", document.path(path)),
