@@ -31,7 +31,7 @@ pub(crate) fn file_parts<'n>(har: &Path, is_own: bool, name: &'n str) -> Result<
     let is_configuration = |part: &&str| part.trim_end_matches(['.', ' ']).eq_ignore_ascii_case(CONFIGURATION);
     match parts.iter().find(|part| part.starts_with('.')) {
         Some(hidden) => refused(&format!("`{hidden}` is hidden and may hold secrets")),
-        None if parts.iter().any(|part| is_configuration(&part)) => refused("it is harproxy's configuration"),
+        None if parts.iter().any(is_configuration) => refused("it is harproxy's configuration"),
         None => Ok(parts),
     }
 }
