@@ -127,11 +127,10 @@ fn record_corpus(is_tunnel: bool) {
         }
     }
     let mut starts = Vec::new();
-    for (what, start) in STARTS {
-        // Inside a tunnel the target must not contradict the Host.
-        let host = if is_tunnel { "api.test" } else { "evil.test" };
-        let request = format!("{start}\r\nHost: {host}\r\nX-Case: {what}\r\n\r\n");
-        let (status, _) = send(recorder.proxy(), request.as_bytes(), is_tunnel);
+    // Inside a tunnel, bytes that do not begin as HTTP pass through untouched.
+    for (what, start) in STARTS.iter().filter(|_| !is_tunnel) {
+        let (status, _) =
+            send_and_read(recorder.proxy(), format!("{start}\r\nHost: evil.test\r\nX-Case: {what}\r\n\r\n").as_bytes());
         assert!([0, 200, 400, 502, 505].contains(&status), "{what}: {status}");
         starts.extend((status == 200).then_some(*what));
     }

@@ -53,7 +53,7 @@ pub(super) fn named_origin<B>(request: &Request<B>, connect_to: &Origin) -> Resu
     let Some(first) = named.next().transpose()? else { return Ok(connect_to.clone()) };
     for other in named {
         if other? != first {
-            return Err(Refusal::InvalidHost("The request names two hosts.".to_owned()));
+            return Err(Refusal::InvalidHost("The request names two hosts."));
         }
     }
     Ok(first)
@@ -62,14 +62,13 @@ pub(super) fn named_origin<B>(request: &Request<B>, connect_to: &Origin) -> Resu
 /// The origin that a Host header inside a CONNECT names. Without a port it is that of the CONNECT target if the hosts
 /// are equal, since some clients leave it out, and else the scheme's (RFC 9110 section 7.2).
 fn host_origin(host: &[u8], connect_to: &Origin) -> Result<Origin, Refusal> {
-    let invalid =
-        |reason: String| Refusal::InvalidHost(format!("Its Host is not one host with an optional port: {reason}."));
-    let text = String::from_utf8_lossy(host);
-    // A list is joined header lines, and user names are not part of a Host.
-    let authority = Authority::try_from(host).ok().filter(|_| !text.contains(['@', ',']));
-    let authority = authority.ok_or_else(|| invalid(format!("`{}`", text.escape_debug())))?;
+    // The reason does not quote it: user name and password may be in it.
+    let invalid = || Refusal::InvalidHost("Its Host is not one host with an optional port.");
+    // A comma joins header lines, and a user name is not part of a Host.
+    let is_one_host = !host.contains(&b'@') && !host.contains(&b',');
+    let authority = Authority::try_from(host).ok().filter(|_| is_one_host).ok_or_else(invalid)?;
     let scheme = connect_to.scheme;
-    let named = origin(scheme, &authority, Some(scheme.default_port())).map_err(invalid)?;
+    let named = origin(scheme, &authority, Some(scheme.default_port())).map_err(|_| invalid())?;
     let is_same_host = authority.port_u16().is_none() && named.host == connect_to.host;
     Ok(if is_same_host { connect_to.clone() } else { named })
 }
