@@ -11,6 +11,7 @@ pub mod cmd;
 mod command_line;
 pub mod config;
 pub mod event;
+pub mod file_notice;
 pub mod files;
 pub mod fixtures;
 pub mod live;

@@ -11,6 +11,7 @@ use super::source::RecordingSource;
 use crate::pipeline::{EventBus, Exchange, LogRedaction, Marks, Pipeline, Router, SourceList, TlsRefusal, TunnelRoute};
 use crate::verdict::request::ResultKind;
 use crate::verdict::{Finding, connections};
+use harproxy_http::url::is_loopback_host;
 use harproxy_http::{Header, Headers, NormalUrl};
 use harproxy_matching::noise;
 use harproxy_proxy::upstream::Upstream;
@@ -46,18 +47,17 @@ impl RecordRouter {
     }
 
     /// The result of a request for this URL: recorded, noise, or passed on to this machine or the network.
-    fn result(&self, url: &NormalUrl) -> ResultKind {
+    fn result(&self, url: &NormalUrl, connect_to: &Origin) -> ResultKind {
         let plan = self.recorder.plan();
         if !plan.includes(url.as_str()) {
-            let is_local = url.parts().is_loopback();
-            if is_local {
+            if url.parts().is_loopback() {
                 self.recorder.add_local(url);
             }
             self.recorder.passed.get_or_init(|| {
                 let redacted = display::redactor(&plan.policy).redact_url(url.as_str());
                 redacted.unwrap_or_else(|| url.as_str().to_owned())
             });
-            return if is_local { ResultKind::Local } else { ResultKind::Passed };
+            return if is_loopback_host(&connect_to.host) { ResultKind::Local } else { ResultKind::Passed };
         }
         if !plan.noise {
             return ResultKind::Recorded;
@@ -71,7 +71,7 @@ impl RecordRouter {
 
 impl Router for RecordRouter {
     fn route(&self, exchange: &mut Exchange<'_>) -> SourceList {
-        let result = exchange.url.as_ref().map_or(ResultKind::Passed, |url| self.result(url));
+        let result = exchange.url.as_ref().map_or(ResultKind::Passed, |url| self.result(url, &exchange.connect_to));
         let outcome = exchange.outcome();
         outcome.result = Some(result);
         outcome.in_scope = !matches!(result, ResultKind::Passed | ResultKind::Local);

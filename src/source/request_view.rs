@@ -20,16 +20,18 @@ pub(super) struct RequestView<'a> {
     /// The present: when the request came, or what `--now` says.
     pub(super) now: SystemTime,
     pub(super) redaction: &'a dyn LogRedaction,
+    /// False if no source may forward the request.
+    pub(super) may_forward: bool,
 }
 
 impl<'a> RequestView<'a> {
     /// Returns the head of a request, and its outcome. `None` if the URL is invalid.
     pub(super) fn of(exchange: &'a mut Exchange<'_>, now: Option<SystemTime>) -> Option<(Self, &'a mut Outcome)> {
-        let (id, now) = (exchange.id(), now.unwrap_or(exchange.started));
+        let (id, now, may_forward) = (exchange.id(), now.unwrap_or(exchange.started), exchange.may_forward);
         let (url, request, redaction, outcome) = exchange.split();
         let url = url.as_ref().ok()?;
         let (method, headers, version) = (request.method(), request.headers(), request.version());
-        Some((RequestView { id, method, url, headers, version, now, redaction }, outcome))
+        Some((RequestView { id, method, url, headers, version, now, redaction, may_forward }, outcome))
     }
 
     /// Returns `METHOD URL` without secrets.
@@ -71,7 +73,8 @@ mod tests {
         pub(in crate::source) fn get(url: &'a NormalUrl, headers: &'a HeaderMap) -> Self {
             static POLICY: std::sync::LazyLock<harproxy_redact::Policy> = std::sync::LazyLock::new(Default::default);
             let (version, now) = (Version::HTTP_11, SystemTime::UNIX_EPOCH);
-            RequestView { id: 1, method: &Method::GET, url, headers, version, now, redaction: &*POLICY }
+            let (id, method, redaction) = (1, &Method::GET, &*POLICY);
+            RequestView { id, method, url, headers, version, now, redaction, may_forward: true }
         }
     }
 

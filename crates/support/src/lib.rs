@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod atomic_file;
+pub mod link;
 pub mod regular_file;
 pub mod runtime;
 pub mod shell_quote;

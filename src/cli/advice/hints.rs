@@ -70,6 +70,10 @@ fn of_config(error: &config::Error) -> String {
             "use the option names of the command line without dashes: `harproxy record --help` and `harproxy replay --help` list them"
                 .into()
         }
+        config::Error::Outside { option, given, .. } => {
+            let given = harproxy_support::shell_quote::word(given);
+            format!("name a file inside that folder, or pass `--{option} {given}` on the command line")
+        }
         config::Error::Value { .. } => "use the same values as on the command line, and put lists in brackets".into(),
     }
 }

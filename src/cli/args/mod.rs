@@ -252,7 +252,10 @@ impl Cli {
             (Command::Replay(args), Some((_, matches))) => args.rerun_options = replay::rerun_options(matches),
             _ => {}
         }
-        if let Some((_, args)) = cli.command.configured() {
+        if let Some((section, args)) = cli.command.configured() {
+            if let (Some(section), Some((command, matches))) = (section, matches.subcommand()) {
+                args.risky = config.risky_options(section, command, &Cli::command(), matches);
+            }
             args.loaded = Arc::new(config);
         }
         Ok(cli)

@@ -9,6 +9,7 @@ use super::record;
 use crate::cli::advice::Failure;
 use crate::cli::args::replay::ReplayArgs;
 use crate::cli::event::Event;
+use crate::cli::file_notice;
 use crate::cli::files;
 use crate::cli::next_steps;
 use crate::cli::plan::ReplayJob;
@@ -28,7 +29,11 @@ use harproxy_tls::authority::Authority;
 
 /// Runs the command. Fails if there is no verdict.
 pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
+    let risky = args.config.risky.clone();
     let ReplayJob { replay, record, prune, run: plan } = ReplayJob::new(args)?;
+    if replay.network.is_some() || record.is_some() || plan.proxy.allow_remote {
+        file_notice::print(&risky, ui);
+    }
     plan.options.ready_file.iter().for_each(|path| files::remove_ready_file(path));
     let output = record.as_ref().map(|(record, _)| record.output.clone());
     let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::io;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
+use harproxy_support::link::is_inside;
 use serde::Serialize;
 use serde_json::Value as Json;
 use toml::Spanned;
@@ -27,6 +28,15 @@ pub enum Error {
     },
     #[error("{at}: `{name}`: {reason}")]
     Value { at: FilePosition, name: String, reason: String },
+    /// A pull request could make harproxy overwrite any file.
+    #[error("{at}: `{option}`: `{given}` is outside the folder of this file, links followed")]
+    Outside {
+        at: FilePosition,
+        /// The long name of the option.
+        option: String,
+        /// The path as given.
+        given: String,
+    },
 }
 
 /// A position such as `harproxy.toml:3:1`.
@@ -59,15 +69,17 @@ pub(super) struct TomlItem<'t> {
 }
 
 pub(super) struct ConfigFile<'t> {
-    path: &'t Path,
-    text: &'t str,
+    pub(super) path: &'t Path,
+    pub(super) text: &'t str,
+    /// The project's file, which others can change in a pull request. False for the user's own file.
+    pub(super) is_project: bool,
     /// The positions of the line breaks.
     breaks: Vec<usize>,
 }
 
 impl<'t> ConfigFile<'t> {
-    pub(super) fn new(path: &'t Path, text: &'t str) -> Self {
-        ConfigFile { path, text, breaks: text.match_indices('\n').map(|(at, _)| at).collect() }
+    pub(super) fn new(path: &'t Path, text: &'t str, is_project: bool) -> Self {
+        ConfigFile { path, text, is_project, breaks: text.match_indices('\n').map(|(at, _)| at).collect() }
     }
 
     /// Parses the file and returns the top-level items in file order.
@@ -183,6 +195,17 @@ impl<'t> ConfigFile<'t> {
     pub(super) fn path(&self, path: &str) -> String {
         let folder = self.path.parent().unwrap_or(Path::new(""));
         folder.join(path).to_str().map_or_else(|| path.to_owned(), str::to_owned)
+    }
+
+    /// Checks that a file which harproxy writes is inside the folder of the project's file: a change of that file must
+    /// not overwrite anything else.
+    pub(super) fn check_inside(&self, option: &str, given: &str, span: &Range<usize>) -> Result<(), Error> {
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let has_parent = Path::new(given).components().any(|part| part == Component::ParentDir);
+        if !self.is_project || (!has_parent && is_inside(&folder.join(given), folder)) {
+            return Ok(());
+        }
+        Err(Error::Outside { at: self.at(span), option: option.to_owned(), given: given.to_owned() })
     }
 
     /// Returns the position of the start of a span.

@@ -29,6 +29,7 @@ use harproxy_matching::{Options, OriginPattern, Repeat};
 use harproxy_proxy::upstream::UpstreamPlan;
 use harproxy_redact::Policy;
 use harproxy_support::shell_quote;
+use run::in_ci;
 pub use run::{DEFAULT_ADDRESS, RunPlan, ca_dir, listen_address, upstream_plan};
 
 /// Variable with the time that replay uses as the present (RFC 3339). Tests set it to control the age of a fixture.
@@ -84,7 +85,7 @@ impl RecordJob {
         if args.no_redact {
             (record.policy, record.values) = (Arc::new(Policy::off()), Vec::new());
         }
-        let upstream = upstream_plan(&args.upstream)?;
+        let upstream = upstream_plan(&args.upstream, &args.config.risky)?;
         let policy = record.policy.clone();
         let run = RunPlan::new(args.proxy, &args.upstream, args.run, &args.authority, args.cmd, policy)?;
         record.named = reverse_origins(&run)?;
@@ -220,12 +221,7 @@ fn record_misses(args: &ReplayArgs) -> Result<(RecordPlan, UpstreamPlan), UsageE
         update: UpdateMode::Missing,
         ..record_plan(output.clone(), &args.config.loaded)
     };
-    Ok((record, upstream_plan(&args.upstream)?))
-}
-
-/// Returns true in CI, where fixtures must not change.
-fn in_ci() -> bool {
-    std::env::var("CI").is_ok_and(|ci| ["1", "true"].contains(&&*ci.to_ascii_lowercase()))
+    Ok((record, upstream_plan(&args.upstream, &args.config.risky)?))
 }
 
 /// Returns the globs that the fixture was recorded with. An unreadable fixture is reported when the replay opens it.
@@ -245,7 +241,10 @@ fn network(args: &ReplayArgs) -> Result<Option<NetworkPlan>, UsageError> {
     if args.passthrough.is_empty() && args.on_miss != OnMiss::Passthrough {
         return Ok(None);
     }
-    Ok(Some(NetworkPlan { named: scope(&args.passthrough)?, upstream: upstream_plan(&args.upstream)? }))
+    Ok(Some(NetworkPlan {
+        named: scope(&args.passthrough)?,
+        upstream: upstream_plan(&args.upstream, &args.config.risky)?,
+    }))
 }
 
 fn test_now() -> Result<Option<SystemTime>, UsageError> {

@@ -64,6 +64,8 @@ pub struct RequestHead {
     pub headers: HeaderFields,
     /// Bytes of the head as HTTP/1.1 writes it; -1 over HTTP/2.
     pub head_size: i64,
+    /// The target of the CONNECT, if the URL has another host or port.
+    pub authority: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use ::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
+use ::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version, header};
 use bytes::Bytes;
 use hyper::ext::ReasonPhrase;
 use serde::Serialize;
@@ -28,7 +28,7 @@ use harproxy_http::problem::in_words;
 use harproxy_http::{DecodeLimit, NormalUrl};
 use harproxy_proxy::Origin;
 use harproxy_proxy::background;
-use harproxy_proxy::upstream::{Answer, Step, UpstreamError};
+use harproxy_proxy::upstream::{Answer, Step, UpstreamError, host_header};
 use harproxy_support::sync::lock;
 
 /// The parts of a recording that an exchange needs.
@@ -53,7 +53,8 @@ pub struct ExchangeTap {
     pub context: TapContext,
     /// When the head of the request had been read. Times in the journal count from here.
     at: Instant,
-    origin: Origin,
+    /// The origin that upstream's connection is to.
+    connect_to: Origin,
     method: Method,
     /// Redacted.
     url: String,
@@ -73,16 +74,18 @@ impl ExchangeTap {
         let redactor = &context.redactor;
         let request = &exchange.request;
         let version = WireVersion::from(request.version());
-        let headers = request_fields(&exchange.origin, request.headers(), request.version());
+        let headers = request_fields(request);
         let target = url.as_str().len() - url.parts().origin.len();
         let head_size = match version {
             WireVersion::Http2 => -1,
             _ => to_i64(request.method().as_str().len() + target + "  HTTP/1.1\r\n\r\n".len() + headers.wire_size()),
         };
         let headers = redactor.redact_fields(headers);
+        let is_elsewhere = exchange.connect_to != exchange.origin;
+        let authority = is_elsewhere.then(|| redactor.redact_text(&exchange.connect_to.host_and_port()));
         let tap = ExchangeTap {
             at: exchange.at,
-            origin: exchange.origin.clone(),
+            connect_to: exchange.connect_to.clone(),
             method: request.method().clone(),
             url: redactor.redact_url(url),
             request_id: exchange.id(),
@@ -99,6 +102,7 @@ impl ExchangeTap {
             version,
             headers,
             head_size,
+            authority,
         };
         tap.push(FrameKind::Request, encode(&head), Flush::Lazy);
         Arc::new(tap)
@@ -119,7 +123,7 @@ impl ExchangeTap {
         Arc::new(ExchangeTap {
             context,
             at: Instant::now(),
-            origin: Origin { scheme: harproxy_proxy::Scheme::Https, host: "api.test".into(), port: 443 },
+            connect_to: Origin { scheme: harproxy_proxy::Scheme::Https, host: "api.test".into(), port: 443 },
             method: Method::GET,
             url: String::new(),
             request_id: 1,
@@ -186,7 +190,7 @@ impl ExchangeTap {
         let message = self.context.redactor.redact_text(&in_words(error));
         // Failures with the same message are one finding. The end of the recording adds whether they are stored.
         let finding = Finding::new(CheckId::UPSTREAM_FAILED, Severity::Warning, message.clone());
-        self.add_finding(finding.with_hint(advice(&self.origin, error)));
+        self.add_finding(finding.with_hint(advice(&self.connect_to, error)));
         let kind = match error {
             UpstreamError::Timeout { step: Step::Connect | Step::Tls, .. } => UNCONNECTED_TIMEOUT,
             _ => error.kind(),
@@ -316,15 +320,19 @@ fn asks_upgrade(headers: &HeaderMap, version: Version) -> bool {
         && headers.get(header::UPGRADE).is_some_and(|to| !to.as_bytes().to_ascii_lowercase().starts_with(b"h2c"))
 }
 
-/// The recorded fields of a request: `host` first, whether it came as `Host`, as `:authority` or in the request target.
-fn request_fields(origin: &Origin, headers: &HeaderMap, version: Version) -> HeaderFields {
+/// The recorded fields of a request: `host` first, as it goes upstream, whether it came as `Host`, as `:authority` or in
+/// the request target.
+fn request_fields<B>(request: &Request<B>) -> HeaderFields {
+    let (headers, version) = (request.headers(), request.version());
     let hop = if asks_upgrade(headers, version) { HopFields::KeepUpgrade } else { HopFields::Drop };
     let mut fields = match joined_cookies(headers, version) {
         Some(joined) => HeaderFields::of(&joined, hop),
         None => HeaderFields::of(headers, hop),
     };
     fields.0.retain(|field| field.name != header::HOST.as_str());
-    fields.0.push_front("host", origin.authority());
+    // The engine's URIs are absolute.
+    let host = host_header(version, request.uri(), headers, request.extensions());
+    fields.0.push_front("host", host.map(|host| host.as_bytes().to_vec()).unwrap_or_default());
     fields
 }
 

@@ -105,8 +105,13 @@ impl Fixture {
     fn locate(&self, name: &str) -> Result<PayloadLocation<'_>, String> {
         match self.archive() {
             Some(archive) => Ok(PayloadLocation::Member(archive, archive.find(name)?)),
-            None => payload_path::resolve(self.folder(), name).map(PayloadLocation::Path),
+            None => self.find_file(name).map(PayloadLocation::Path),
         }
+    }
+
+    fn find_file(&self, name: &str) -> Result<PathBuf, String> {
+        let parts = payload_path::file_parts(self.path(), self.is_own(), name)?;
+        payload_path::resolve(self.folder(), name, &parts)
     }
 
     /// Opens a payload of an archive with random access, to copy it into another archive.
@@ -120,7 +125,7 @@ impl Fixture {
 
     /// The path of a payload file of a HAR.
     pub(crate) fn payload_path(&self, entry: usize, name: &str) -> Result<PathBuf, Error> {
-        payload_path::resolve(self.folder(), name).map_err(|reason| self.bad_entry(entry, reason))
+        self.find_file(name).map_err(|reason| self.bad_entry(entry, reason))
     }
 
     /// The values of all `_file` members, each with the first entry that has it. Reads the whole fixture.
@@ -138,10 +143,10 @@ impl Fixture {
         names
     }
 
-    /// The path of a payload file, whether it exists or not. `None` for archives and for names outside the fixture.
+    /// The path of a payload file, whether it exists or not. `None` for archives and for names that are refused.
     #[must_use]
     pub fn expected_payload_path(&self, name: &str) -> Option<PathBuf> {
-        let parts = payload_path::parts(name).ok().filter(|_| !self.is_archive())?;
+        let parts = payload_path::file_parts(self.path(), self.is_own(), name).ok().filter(|_| !self.is_archive())?;
         Some(parts.into_iter().fold(self.folder().to_owned(), |path, part| path.join(part)))
     }
 

@@ -17,6 +17,8 @@ pub(crate) enum Refusal {
     Unauthorized,
     /// The request target is not usable; the reason.
     InvalidTarget(String),
+    /// The Host inside a CONNECT is not one host with an optional port; the reason.
+    InvalidHost(&'static str),
     /// A request in origin form with another Host than the proxy's: a client that does not use the proxy as a proxy, or
     /// a site whose name was rebound to this address.
     Misdirected(SocketAddr),
@@ -46,6 +48,7 @@ impl Refusal {
                  http://USER:PASS@host:port. A session is named as USER+SESSION.",
             ),
             Refusal::InvalidTarget(reason) => Problem::new(400, "The request target is not usable", reason),
+            Refusal::InvalidHost(reason) => Problem::new(400, "The Host of the request is not usable", *reason),
             Refusal::Misdirected(proxy) => Problem::new(
                 421,
                 "This is a proxy, not a web server",

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::cli::advice::Failure;
 use crate::cli::args::record::RecordArgs;
 use crate::cli::event::Event;
+use crate::cli::file_notice;
 use crate::cli::files;
 use crate::cli::plan::{RecordJob, RunPlan};
 use crate::cli::reports::Recorded;
@@ -22,7 +23,9 @@ use harproxy_tls::authority::Authority;
 
 /// Runs the command. Fails if there is no verdict.
 pub async fn run(args: RecordArgs, ui: &Ui) -> Result<u8, Failure> {
+    let risky = args.config.risky.clone();
     let RecordJob { record, upstream, run: plan, learning } = RecordJob::new(args)?;
+    file_notice::print(&risky, ui);
     plan.options.ready_file.iter().for_each(|path| files::remove_ready_file(path));
     let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
     let mut run = Run::new(&plan, ui)?;

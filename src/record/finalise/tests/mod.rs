@@ -101,6 +101,7 @@ impl Talk {
                 version: WireVersion::Http11,
                 headers: fields(&self.request_headers),
                 head_size: 99,
+                authority: None,
             }),
         );
         for piece in &self.sent {
