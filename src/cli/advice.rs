@@ -24,6 +24,7 @@ use harproxy_proxy::upstream::{OwnProxy, PlanError};
 use harproxy_redact::{Policy, display};
 use harproxy_tls::authority::AuthorityError;
 use harproxy_tls::bundle::BundleError;
+use harproxy_support::printable::{self, Shown as _};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -53,7 +54,7 @@ pub enum Failure {
     Pack(#[from] pack::Error),
     #[error(transparent)]
     Bind(#[from] BindError),
-    #[error("writing {}", path.display())]
+    #[error("writing {}", path.shown())]
     Write { path: PathBuf, source: io::Error },
     #[error("reading standard input")]
     Input(#[source] io::Error),
@@ -79,7 +80,7 @@ pub enum Failure {
         /// The fixture with a recording that is not finished.
         left: Option<PathBuf>,
     },
-    #[error("adding the learned lines to {}", path.display())]
+    #[error("adding the learned lines to {}", path.shown())]
     Learn { path: PathBuf, source: record::twice::WriteError },
     #[error("{doing}")]
     Demo {
@@ -138,7 +139,7 @@ impl Failure {
     #[must_use]
     pub fn finding(&self) -> Finding {
         let because: String = causes(self).iter().map(|cause| format!("\nbecause {cause}")).collect();
-        let finding = Finding::new(CheckId::LOST, Severity::Error, format!("{self}{because}"));
+        let finding = Finding::new(CheckId::LOST, Severity::Error, format!("{}{because}", printable::one_line(&self.to_string())));
         Finding { hint: Some(self.hint()), ..finding }
     }
 
@@ -148,7 +149,7 @@ impl Failure {
             return print_usage_error(error, ui);
         }
         let because = causes(self);
-        let mut text = format!("{}: {self}\n", ui::bad("error"));
+        let mut text = format!("{}: {}\n", ui::bad("error"), printable::one_line(&self.to_string()));
         for cause in &because {
             let _ = writeln!(text, "  because {cause}");
         }
@@ -256,9 +257,9 @@ pub fn causes(error: &dyn Error) -> Vec<String> {
     causes
 }
 
-/// Formats an error without the number of the operating system and without a leading capital.
+/// Formats an error on one line, without the number of the operating system and without a leading capital.
 fn plain(error: &(dyn Error + 'static)) -> String {
-    let text = error.to_string();
+    let text = printable::one_line(&error.to_string()).into_owned();
     let text = match text.split_once(" (os error ") {
         Some((words, _)) => words.to_owned(),
         None => text,

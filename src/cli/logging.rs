@@ -17,6 +17,7 @@ use tracing_subscriber::{Registry, registry};
 
 use super::args::OutputArgs;
 use super::event;
+use super::guard;
 use super::ui::{self, LiveFormat, LogFormat, Ui};
 use super::usage_error::UsageError;
 use crate::verdict::findings;
@@ -38,12 +39,35 @@ pub fn start(output: &OutputArgs, ui: &Ui, alone: bool) -> Result<(), UsageError
     };
     let colour = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
     // Write errors are ignored: reporting them on a closed standard error would panic and end a connection.
-    let lines = layer().log_internal_errors(false).with_writer(io::stderr).with_ansi(colour);
+    let lines = layer().log_internal_errors(false).with_ansi(colour);
     let _ = match output.log_format {
-        LogFormat::Text => filtered_registry(filter).with(lines.compact().with_target(output.verbose > 1)).try_init(),
-        LogFormat::Json => filtered_registry(filter).with(lines.event_format(LogLine)).try_init(),
+        LogFormat::Text => {
+            let lines = lines.with_writer(|| GuardedLine(guard::line));
+            filtered_registry(filter).with(lines.compact().with_target(output.verbose > 1)).try_init()
+        }
+        LogFormat::Json => {
+            let lines = lines.with_writer(|| GuardedLine(guard::json));
+            filtered_registry(filter).with(lines.event_format(LogLine)).try_init()
+        }
     };
     Ok(())
+}
+
+/// Writes a line of the log to standard error through its guard. The layer writes each line in one piece.
+struct GuardedLine(fn(&str) -> String);
+
+impl io::Write for GuardedLine {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let GuardedLine(guard) = self;
+        let text = String::from_utf8_lossy(line);
+        let guarded = guard(text.strip_suffix('\n').unwrap_or(&text));
+        io::stderr().lock().write_all(format!("{guarded}\n").as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Returns a registry with the filter as a layer, so that `tracing` skips filtered levels early. Some are used per

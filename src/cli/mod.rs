@@ -13,6 +13,7 @@ pub mod config;
 pub mod event;
 pub mod files;
 pub mod fixtures;
+pub mod guard;
 pub mod live;
 pub mod logging;
 pub mod next_steps;

@@ -12,7 +12,7 @@ use super::ci::Ci;
 use super::event::Event;
 use super::files;
 use super::ui::{self, LogFormat, Ui};
-use crate::verdict::report::{self, Format, Report, github, text};
+use crate::verdict::report::{self, Format, Report, text};
 use crate::verdict::request::{RecordedEntry, RequestRow};
 use crate::verdict::{ConnectionObservation, EntryView, ExcerptBudget};
 use crate::verdict::{StatusSource, Verdict, exit};
@@ -114,9 +114,6 @@ pub fn print_verdict(report: &Report, ui: &Ui, after_list: bool) {
     // With one run, CMD has printed its own error before.
     if !report.shards.is_empty() {
         shown.push_str(&text::endings(report, &palette));
-    }
-    if Ci::detect().is_some_and(|ci| ci.interprets_output()) {
-        shown = github::inert(&shown).into_owned();
     }
     if after_list {
         shown.insert(0, '\n');

@@ -189,7 +189,9 @@ impl<'a> Run<'a> {
             };
             self.run_cmd(program, args, &facts, watch, &ours, about).await
         } else {
-            self.ui.data(&ready.line(self.ui.format)).map_err(Failure::Output)?;
+            let line = ready.line(self.ui.format);
+            let written = if self.ui.format == LogFormat::Json { self.ui.json(&line) } else { self.ui.data(&line) };
+            written.map_err(Failure::Output)?;
             if self.ui.format == LogFormat::Text {
                 self.ui.note(Event::Ready, &self.instructions(proxy_addr, about));
             }

@@ -12,7 +12,8 @@ use crate::record::entry_diff::{EntryDiff, ValueDiff};
 use crate::record::{HostLine, RecordingResult, RecordingSummary};
 use crate::verdict::Counts;
 use harproxy_har::write::ContentMode;
-use harproxy_http::escape::one_line;
+use harproxy_support::printable::Shown as _;
+use harproxy_support::printable::one_line;
 use harproxy_support::shell_quote;
 
 /// Maximum number of rows. Further hosts are summed in the last row.
@@ -57,12 +58,12 @@ fn shown(hosts: &[HostLine]) -> Vec<HostLine> {
 
 /// Returns a sentence about the changes of the fixture. `failed` is the status of CMD if it is not 0.
 pub fn change(outcome: &RecordingResult, output: &Path, failed: Option<u8>) -> String {
-    let path = output.display();
+    let path = output.shown();
     let cmd = failed.map(|status| format!("CMD ended with status {status}"));
     if !outcome.written {
         let cmd = cmd.map(|cmd| format!("{cmd}: ")).unwrap_or_default();
         let state = if output.exists() { "is unchanged" } else { "was not written" };
-        let held = outcome.held.as_ref().map(|journal| format!("; the recording is held in {}", journal.display()));
+        let held = outcome.held.as_ref().map(|journal| format!("; the recording is held in {}", journal.shown()));
         let replaced = if outcome.replaced_held { ", replacing an earlier held one" } else { "" };
         return format!("{cmd}{path} {state}{}{replaced}", held.unwrap_or_default());
     }
@@ -133,7 +134,7 @@ pub fn counts(summary: &RecordingSummary) -> String {
 
 /// Returns advice for a recording that could not be finished.
 pub fn kept(output: &Path, journal: &Path) -> String {
-    format!("the recording is kept in {}; after fixing the problem:\n{}", journal.display(), choice(output))
+    format!("the recording is kept in {}; after fixing the problem:\n{}", journal.shown(), choice(output))
 }
 
 /// Returns the commands to add a held recording to its fixture, or to drop it.

@@ -28,6 +28,7 @@ use harproxy_har::{Fixture, Warning, parse_time};
 use harproxy_matching::{Matcher, Options};
 use harproxy_proxy::Handler;
 use harproxy_proxy::upstream::{Upstream, UpstreamPlan};
+use harproxy_support::printable::Shown as _;
 use router::Routes;
 use verdict::MaxAge;
 
@@ -244,7 +245,7 @@ impl Replayer {
 
 /// Logs the warnings of a fixture. Entries that replay leaves out would otherwise go unnoticed until a request misses.
 fn log_warnings(fixture: &Fixture) {
-    let (path, warnings) = (fixture.path().display(), fixture.warnings());
+    let (path, warnings) = (fixture.path().shown(), fixture.warnings());
     for Warning { entry, line, text } in warnings.iter().take(MAX_WARNINGS) {
         let entry = entry.map_or_else(String::new, |entry| format!("#{entry}"));
         let line = line.map_or_else(String::new, |line| format!(" (line {line})"));

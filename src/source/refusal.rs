@@ -15,6 +15,7 @@ use harproxy_http::NormalUrl;
 use harproxy_http::problem::Problem;
 use harproxy_matching::noise;
 use harproxy_proxy::{Body, BoxFuture, respond};
+use harproxy_support::printable::Shown as _;
 
 #[derive(Clone, Debug)]
 pub(super) struct Refusal {
@@ -122,7 +123,7 @@ impl Refusal {
             true => "it is local and out of scope, and `--no-local` is set",
             false => "it is out of scope",
         };
-        let globs: Vec<String> = scope.iter().map(|glob| format!("`{glob}`")).collect();
+        let globs: Vec<String> = scope.iter().map(|glob| format!("`{}`", glob.shown())).collect();
         let explanation = format!("{why}; the scope is {}", globs.join(", "));
         let mut refusal =
             Refusal::new(CheckId::OUT_OF_SCOPE, "this request is out of scope", request.line(), explanation);

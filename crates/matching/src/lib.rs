@@ -63,6 +63,7 @@ pub use same_host::OriginPattern;
 pub use scope::{includes, may_include_origin};
 
 use harproxy_glob::GlobError;
+use harproxy_support::printable::Shown as _;
 use harproxy_http::NormalUrl;
 
 /// A live request.
@@ -96,7 +97,7 @@ pub enum Error {
         reason: String,
     },
     /// The scope of a fixture contains an invalid glob.
-    #[error("reading the scope of {}", path.display())]
+    #[error("reading the scope of {}", path.shown())]
     Scope {
         /// The fixture.
         path: std::path::PathBuf,

@@ -8,6 +8,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 use yasna::models::ObjectIdentifier;
 use yasna::{DERWriter, Tag, construct_der};
+use harproxy_support::printable::Shown as _;
 
 /// Variables from which a JVM reads options, in ascending order of precedence.
 pub const OPTION_VARIABLES: &[&str] = &["JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS"];
@@ -23,7 +24,7 @@ pub enum TrustStoreError {
     #[error("opening it")]
     Open(#[source] io::Error),
     /// No JDK on this machine.
-    #[error("starting {}; install a JDK, or name the certificates with SSL_CERT_FILE instead", program.display())]
+    #[error("starting {}; install a JDK, or name the certificates with SSL_CERT_FILE instead", program.shown())]
     Start {
         /// `keytool`, or its path under `JAVA_HOME`.
         program: PathBuf,

@@ -44,7 +44,7 @@ pub async fn run(args: DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
     };
     let diagnosis = Diagnosis::of(&doctor, run.evidence());
     if json {
-        ui.data(&format!("{}\n", diagnosis.json())).map_err(Failure::Output)?;
+        ui.json(&format!("{}\n", diagnosis.json())).map_err(Failure::Output)?;
     } else if !ui.quiet || !diagnosis.is_well() {
         ui.say(Event::Diagnosis, &report(&diagnosis), json!({ "diagnosis": diagnosis.json() }));
     }

@@ -24,6 +24,7 @@ use crate::replay::{Reloader, Replayer};
 use crate::verdict::request::{EntryChange, RecordedEntry};
 use crate::verdict::{CheckId, Finding, RunMode, Severity, Verdict};
 use harproxy_har::Fixture;
+use harproxy_support::printable::Shown as _;
 use harproxy_tls::authority::Authority;
 
 /// Runs the command. Fails if there is no verdict.
@@ -39,7 +40,7 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
 
     let may_match = |host: &str| replayer.may_match_domain(host);
     let may_match_origin = |origin: &str| replayer.may_match_origin(origin);
-    let names: Vec<_> = replayer.fixtures().iter().map(|fixture| fixture.path().display().to_string()).collect();
+    let names: Vec<_> = replayer.fixtures().iter().map(|fixture| fixture.path().shown().to_string()).collect();
     let about = About {
         mode: RunMode::REPLAY,
         task: format!("replaying {}", names.join(", ")),

@@ -9,10 +9,11 @@ use serde::Serialize;
 use serde_json::Value as Json;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+use harproxy_support::printable::Shown as _;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("reading the configuration {}", path.display())]
+    #[error("reading the configuration {}", path.shown())]
     Read { path: PathBuf, source: io::Error },
     #[error("{at}: {reason}")]
     Syntax { at: FilePosition, reason: String },

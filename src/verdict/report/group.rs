@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 
 use crate::verdict::{CheckId, Finding, Severity};
 use harproxy_compare::{excerpt, looks_volatile};
-use harproxy_http::escape::one_line;
+use harproxy_support::printable::one_line;
 use harproxy_http::url::Parts;
 
 /// Maximum number of further requests of a group that are named.

@@ -13,7 +13,7 @@ use super::{Report, escape_markup, headline};
 use crate::verdict::explain::EntryPlace;
 use crate::verdict::request::ResultKind;
 use crate::verdict::{CheckId, Finding, Location, Severity, StatusSource, name_in_reports};
-use harproxy_http::escape::one_line;
+use harproxy_support::printable::{self, one_line};
 
 #[must_use]
 pub fn render(report: &Report) -> String {
@@ -157,7 +157,7 @@ fn cases(report: &Report) -> IndexMap<String, Case<'_>> {
     let mut insert = |name, broke| cases.insert(name, Case { is_requested: true, broke, ..Case::default() });
     insert(run.clone(), broke(report.status, report.source).filter(|_| report.shards.is_empty()));
     for shard in &report.shards {
-        insert(format!("{run}: {}", shard.shard), broke(shard.status, shard.source));
+        insert(format!("{run}: {}", one_line(&shard.shard)), broke(shard.status, shard.source));
     }
     for seen in report.requests.iter().filter(|seen| seen.outcome != ResultKind::Noise) {
         let case = cases.entry(endpoint(&seen.method, &seen.url)).or_default();
@@ -176,7 +176,7 @@ fn cases(report: &Report) -> IndexMap<String, Case<'_>> {
 /// Returns the method and the URL without its query, which often differs between runs.
 fn endpoint(method: &str, url: &str) -> String {
     let end = url.find(['?', '#']).unwrap_or(url.len());
-    format!("{method} {}", &url[..end]).trim_start().to_owned()
+    one_line(format!("{method} {}", &url[..end]).trim_start()).into_owned()
 }
 
 fn properties(report: &Report) -> Vec<(&'static str, String)> {
@@ -199,11 +199,12 @@ fn properties(report: &Report) -> Vec<(&'static str, String)> {
     properties
 }
 
-/// Escapes markup, and replaces control characters and characters that XML 1.0 can't represent (production 2, `Char`).
+/// Escapes markup and invisible characters, and replaces those that XML 1.0 can't represent (production 2, `Char`).
 fn escaped(text: &str) -> String {
     escape_markup(text, |out, c| match c {
         '\'' => out.push_str("&apos;"),
-        '\t' | '\n' | '\r' | ' '..='~' | '\u{a0}'..='\u{fffd}' | '\u{10000}'.. => out.push(c),
-        _ => out.push(char::REPLACEMENT_CHARACTER),
+        '\t' | '\n' => out.push(c),
+        '\u{fffe}' | '\u{ffff}' => out.push(char::REPLACEMENT_CHARACTER),
+        c => printable::push_char(out, c, printable::is_invisible(c)),
     })
 }

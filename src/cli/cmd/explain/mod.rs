@@ -32,9 +32,9 @@ pub fn run(mut args: ExplainArgs, ui: &Ui) -> Result<u8, Failure> {
     for (n, request) in requests.enumerate() {
         let request = request?;
         let query = request.query();
-        let text = if json {
+        let written = if json {
             let (outcome, body) = answer(&matcher, &query);
-            serde_json::json!(JsonAnswer::of(&matcher, &args.glob, &outcome, body)).to_string()
+            ui.json(&format!("{}\n", serde_json::json!(JsonAnswer::of(&matcher, &args.glob, &outcome, body))))
         } else {
             // The candidates before the answer advances the sequence.
             let contenders = matcher.contenders(&query, None);
@@ -46,9 +46,9 @@ pub fn run(mut args: ExplainArgs, ui: &Ui) -> Result<u8, Failure> {
                 outcome: &outcome,
                 contenders: &contenders,
             };
-            format!("{}{}", if n == 0 { "" } else { "\n" }, account.text(body.as_ref()))
+            ui.data(&format!("{}{}\n", if n == 0 { "" } else { "\n" }, account.text(body.as_ref())))
         };
-        ui.data(&format!("{text}\n")).map_err(Failure::Output)?;
+        written.map_err(Failure::Output)?;
     }
     Ok(exit::SUCCESS)
 }

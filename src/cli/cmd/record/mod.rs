@@ -19,6 +19,7 @@ use crate::verdict::{RunMode, Severity};
 use harproxy_matching::MatchRule;
 use harproxy_proxy::upstream::{Upstream, UpstreamPlan};
 use harproxy_tls::authority::Authority;
+use harproxy_support::printable::{Shown as _, one_line};
 
 /// Runs the command. Fails if there is no verdict.
 pub async fn run(args: RecordArgs, ui: &Ui) -> Result<u8, Failure> {
@@ -62,12 +63,11 @@ async fn serve(run: &mut Run<'_>, recorder: &Arc<Recorder>, authority: Arc<Autho
     let may_match = |host: &str| recorder.plan().scope.may_match_domain(host);
     let may_match_origin = |origin: &str| recorder.plan().may_include_origin(origin);
     let plan = recorder.plan();
-    let scope = if plan.scope.sources().is_empty() {
-        "all URLs but those of this machine"
-    } else {
-        &plan.scope.sources().join(", ")
+    let scope = match plan.scope.sources() {
+        [] => "all URLs but those of this machine".to_owned(),
+        globs => one_line(&globs.join(", ")).into_owned(),
     };
-    let task = format!("recording {scope} into {}", plan.output.display());
+    let task = format!("recording {scope} into {}", plan.output.shown());
     let about = About {
         mode: RunMode::RECORD,
         task,
