@@ -4,8 +4,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use harproxy_support::printable::Shown as _;
 use harproxy_support::atomic_file::{self, Readers};
+use harproxy_support::printable::Shown as _;
 use harproxy_support::temp::TempFolder;
 use harproxy_tls::bundle::{Bundle, BundleError, BundleFiles};
 

@@ -22,9 +22,9 @@ use crate::{record, replay};
 use harproxy_proxy::BindError;
 use harproxy_proxy::upstream::{OwnProxy, PlanError};
 use harproxy_redact::{Policy, display};
+use harproxy_support::printable::{self, Shown as _};
 use harproxy_tls::authority::AuthorityError;
 use harproxy_tls::bundle::BundleError;
-use harproxy_support::printable::{self, Shown as _};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -139,7 +139,11 @@ impl Failure {
     #[must_use]
     pub fn finding(&self) -> Finding {
         let because: String = causes(self).iter().map(|cause| format!("\nbecause {cause}")).collect();
-        let finding = Finding::new(CheckId::LOST, Severity::Error, format!("{}{because}", printable::one_line(&self.to_string())));
+        let finding = Finding::new(
+            CheckId::LOST,
+            Severity::Error,
+            format!("{}{because}", printable::one_line(&self.to_string())),
+        );
         Finding { hint: Some(self.hint()), ..finding }
     }
 
@@ -170,7 +174,10 @@ impl From<clap::Error> for Failure {
 
 /// Prints an error of clap, with a hint if `--` before CMD was probably forgotten. The status is 0 for `--help`.
 fn print_usage_error(error: &clap::Error, ui: &Ui) -> u8 {
-    let text = error.render().ansi().to_string();
+    let text = words_of(error).fold(error.render().ansi().to_string(), |text, word| {
+        // The message repeats words as they were typed, also within hints.
+        if word.contains(printable::is_invisible) { text.replace(word, &printable::one_line(word)) } else { text }
+    });
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         return ui.data(&text).map_or(exit::INTERNAL_ERROR, |()| exit::SUCCESS);
     }
@@ -180,6 +187,18 @@ fn print_usage_error(error: &clap::Error, ui: &Ui) -> u8 {
     };
     ui.say(Event::Error, &text, json!({ "status": exit::USAGE }));
     exit::USAGE
+}
+
+/// Returns the words of the command line that an error of clap is about.
+fn words_of(error: &clap::Error) -> impl Iterator<Item = &str> {
+    error
+        .context()
+        .flat_map(|(_, value)| match value {
+            ContextValue::String(word) => std::slice::from_ref(word),
+            ContextValue::Strings(words) => words,
+            _ => &[],
+        })
+        .map(String::as_str)
 }
 
 /// Options whose whole values may be secrets, also if they are malformed. For example, a user name without a colon may

@@ -24,7 +24,7 @@ pub fn json(text: &str) -> String {
 
 /// Guards annotations, whose lines are commands of GitHub's runner.
 pub fn annotations(text: &str) -> String {
-    printable::annotations(text).into_owned()
+    printable::annotations(text)
 }
 
 /// Writes a payload to a terminal: its text, without anything that a terminal obeys.

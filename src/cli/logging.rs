@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::{Map, Value, json};
 use tracing::field::{Field, Visit};
@@ -21,6 +22,7 @@ use super::guard;
 use super::ui::{self, LiveFormat, LogFormat, Ui};
 use super::usage_error::UsageError;
 use crate::verdict::findings;
+use harproxy_redact::RedactionView;
 
 /// The variable with a filter: levels, and levels of targets (`warn,harproxy_proxy=debug`).
 pub const VARIABLE: &str = "HARPROXY_LOG";
@@ -42,7 +44,7 @@ pub fn start(output: &OutputArgs, ui: &Ui, alone: bool) -> Result<(), UsageError
     let lines = layer().log_internal_errors(false).with_ansi(colour);
     let _ = match output.log_format {
         LogFormat::Text => {
-            let lines = lines.with_writer(|| GuardedLine(guard::line));
+            let lines = lines.with_writer(|| GuardedLine(|line| guard::line(&redact(line))));
             filtered_registry(filter).with(lines.compact().with_target(output.verbose > 1)).try_init()
         }
         LogFormat::Json => {
@@ -51,6 +53,19 @@ pub fn start(output: &OutputArgs, ui: &Ui, alone: bool) -> Result<(), UsageError
         }
     };
     Ok(())
+}
+
+/// The redaction of the log, once there is a run.
+static VIEW: RwLock<Option<Arc<RedactionView>>> = RwLock::new(None);
+
+/// Redacts lines from now on with the values that are known as secrets.
+pub fn redact_with(view: Arc<RedactionView>) {
+    *VIEW.write().unwrap_or_else(PoisonError::into_inner) = Some(view);
+}
+
+fn redact(text: &str) -> String {
+    let view = VIEW.read().unwrap_or_else(PoisonError::into_inner);
+    view.as_ref().map_or_else(|| text.to_owned(), |view| view.redact_known(text).into_owned())
 }
 
 /// Writes a line of the log to standard error through its guard. The layer writes each line in one piece.
@@ -135,7 +150,10 @@ struct LogFields {
 }
 
 impl LogFields {
-    fn add(&mut self, field: &Field, value: Value) {
+    fn add(&mut self, field: &Field, mut value: Value) {
+        if let Value::String(text) = &mut value {
+            *text = redact(text);
+        }
         match (field.name(), value) {
             ("message", Value::String(message)) => self.message = message,
             (name, value) => {

@@ -17,9 +17,9 @@ use super::ui::{self, Ui, counted, faint, help, strong};
 use crate::fixtures::prune::{self, Pruned, Selection};
 use crate::verdict::{CheckId, Verdict};
 use harproxy_har::Fixture;
+use harproxy_redact::{Policy, display};
 use harproxy_support::printable::Shown as _;
 use harproxy_support::printable::one_line;
-use harproxy_redact::{Policy, display};
 
 const MAX_SHOWN: usize = 20;
 const MAX_SHOWN_IN_TOTAL: usize = 100;

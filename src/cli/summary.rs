@@ -1,6 +1,5 @@
 //! The summary of a recording for the terminal: a table of hosts, the changes of the fixture, the next commands.
 
-use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -157,8 +156,9 @@ pub fn secrets(counts: &Counts) -> Option<String> {
     }
 }
 
-/// Returns the block of the next commands: add the fixture to git, and replay it with the same CMD and these options.
-pub fn next(output: &Path, content: ContentMode, options: &[OsString], cmd: &[OsString]) -> String {
+/// Returns the block of the next commands: add the fixture to git, and replay it with the same CMD and these options,
+/// both quoted and without secrets.
+pub fn next(output: &Path, content: ContentMode, options: &str, cmd: &str) -> String {
     let added = match content {
         ContentMode::Attach => next_steps::files_of(output, false),
         _ => vec![output.to_owned()],
@@ -169,10 +169,10 @@ pub fn next(output: &Path, content: ContentMode, options: &[OsString], cmd: &[Os
         let _ = write!(replay, " {}", shell_quote::path(output));
     }
     if !options.is_empty() {
-        let _ = write!(replay, " {}", shell_quote::words(options));
+        let _ = write!(replay, " {options}");
     }
     if !cmd.is_empty() {
-        let _ = write!(replay, " -- {}", shell_quote::words(cmd));
+        let _ = write!(replay, " -- {cmd}");
     }
     next_steps::block(&[], &added, &[replay])
 }
@@ -229,17 +229,17 @@ mod tests {
 
     #[test]
     fn next_commands_are_quoted_for_the_shell() {
-        let cmd = ["npm".into(), "run".into(), "it's".into()];
-        let next =
-            |output: &str, cmd: &[OsString]| plain(&super::next(Path::new(output), ContentMode::Attach, &[], cmd));
-        assert_eq!(next("hars/api.har", &cmd), "  git add hars/api.har\n  harproxy replay -- npm run 'it'\\''s'\n");
-        assert_eq!(next("./hars/a/b.zip", &[]), "  git add ./hars/a/b.zip\n  harproxy replay\n");
+        let next = |output: &str, cmd: &str| plain(&super::next(Path::new(output), ContentMode::Attach, "", cmd));
         assert_eq!(
-            next("my fixtures/a.har", &cmd[..1]),
+            next("hars/api.har", "npm run 'a b'"),
+            "  git add hars/api.har\n  harproxy replay -- npm run 'a b'\n"
+        );
+        assert_eq!(next("./hars/a/b.zip", ""), "  git add ./hars/a/b.zip\n  harproxy replay\n");
+        assert_eq!(
+            next("my fixtures/a.har", "npm"),
             "  git add 'my fixtures/a.har'\n  harproxy replay 'my fixtures/a.har' -- npm\n"
         );
-        let options = ["--reverse".into(), "A=http://a b".into()];
-        let with = super::next(Path::new("a.har"), ContentMode::Embed, &options, &cmd[..1]);
+        let with = super::next(Path::new("a.har"), ContentMode::Embed, "--reverse 'A=http://a b'", "npm");
         assert_eq!(plain(&with), "  git add a.har\n  harproxy replay a.har --reverse 'A=http://a b' -- npm\n");
     }
 
@@ -248,11 +248,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("a")).unwrap();
         let output = dir.path().join("a.har");
-        let (with, without) =
-            (next(&output, ContentMode::Attach, &[], &[]), next(&output, ContentMode::Embed, &[], &[]));
+        let (with, without) = (next(&output, ContentMode::Attach, "", ""), next(&output, ContentMode::Embed, "", ""));
         assert!(plain(&with).contains(&format!("git add {0}/a.har {0}/a\n", dir.path().display())), "{with}");
         assert!(plain(&without).contains(&format!("git add {0}/a.har\n", dir.path().display())), "{without}");
-        let archive = next(&dir.path().join("a.zip"), ContentMode::Attach, &[], &[]);
+        let archive = next(&dir.path().join("a.zip"), ContentMode::Attach, "", "");
         assert!(plain(&archive).contains(&format!("git add {0}/a.zip\n", dir.path().display())), "{archive}");
     }
 }

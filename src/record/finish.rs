@@ -202,7 +202,10 @@ impl Recorder {
 
     /// Returns advice about globs that match none of the URLs, with one of these and the glob that includes it.
     fn describe_unmatched(&self, globs: &[String]) -> String {
-        let advice = format!("check the globs: `{}` match none of the URLs that were seen", printable::one_line(&globs.join("` `")));
+        let advice = format!(
+            "check the globs: `{}` match none of the URLs that were seen",
+            printable::one_line(&globs.join("` `"))
+        );
         let Some(passed) = self.passed.get() else { return advice };
         let whole = globs.iter().filter(|glob| !glob.starts_with('!'));
         let mut whole = whole.map(|glob| format!("{}/**", glob.trim_end_matches('/')));

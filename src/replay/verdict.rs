@@ -12,9 +12,9 @@ use crate::verdict::explain::EntryPlace;
 use crate::verdict::findings::MAX_FINDINGS;
 use crate::verdict::{CheckId, Counts, FailOn, Finding, FixtureUse, Location, RunMode, Severity, Verdict, connections};
 use harproxy_har::{EntryHead, Fixture, LeftOutCause};
-use harproxy_support::printable::{Shown as _, one_line};
 use harproxy_matching::Matcher;
 use harproxy_redact::{Policy, display};
+use harproxy_support::printable::{Shown as _, one_line};
 
 /// Returns the verdict so far.
 pub(super) fn verdict(
@@ -87,7 +87,9 @@ fn find_left_out(fixture: &Fixture, name: &str, fail_on: &FailOn) -> Vec<Finding
         let more = if left_out.entries > left_out.first.len() { " and others" } else { "" };
         let text = match others.is_empty() {
             true => format!("{}, so no request gets it", left_out.cause.shown()),
-            false => format!("{}, so no request gets it; also on line {}{more}", left_out.cause.shown(), others.join(", ")),
+            false => {
+                format!("{}, so no request gets it; also on line {}{more}", left_out.cause.shown(), others.join(", "))
+            }
         };
         let place = EntryPlace { fixture: name.to_owned(), entry, line: Some(line) };
         let finding = Finding::new(CheckId::ENTRY_LEFT_OUT, severity, text);

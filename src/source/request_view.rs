@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use ::http::{HeaderMap, Method, Version};
 
-use crate::pipeline::{Exchange, LogRedaction, Outcome};
+use crate::pipeline::{Exchange, Outcome, RunRedaction};
 use harproxy_http::NormalUrl;
 use harproxy_matching::asks_for_websocket;
 
@@ -19,7 +19,7 @@ pub(super) struct RequestView<'a> {
     pub(super) version: Version,
     /// The present: when the request came, or what `--now` says.
     pub(super) now: SystemTime,
-    pub(super) redaction: &'a dyn LogRedaction,
+    pub(super) redaction: &'a RunRedaction,
 }
 
 impl<'a> RequestView<'a> {
@@ -69,9 +69,10 @@ mod tests {
     impl<'a> RequestView<'a> {
         /// A GET over HTTP/1.1, for tests.
         pub(in crate::source) fn get(url: &'a NormalUrl, headers: &'a HeaderMap) -> Self {
-            static POLICY: std::sync::LazyLock<harproxy_redact::Policy> = std::sync::LazyLock::new(Default::default);
+            static REDACTION: std::sync::LazyLock<RunRedaction> =
+                std::sync::LazyLock::new(|| RunRedaction::new(std::sync::Arc::default()));
             let (version, now) = (Version::HTTP_11, SystemTime::UNIX_EPOCH);
-            RequestView { id: 1, method: &Method::GET, url, headers, version, now, redaction: &*POLICY }
+            RequestView { id: 1, method: &Method::GET, url, headers, version, now, redaction: &REDACTION }
         }
     }
 

@@ -7,8 +7,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use harproxy_compare::{excerpt, excerpt_pair};
-use harproxy_support::printable::{Shown as _, one_line};
 use harproxy_matching::{Difference, EntryRef, Guess, Miss, MissKind, RequestPart};
+use harproxy_redact::RedactionView;
+use harproxy_support::printable::{Shown as _, one_line};
 
 /// The number of differences of an entry that are listed.
 pub const MAX_DIFFERENCES: usize = 5;
@@ -48,6 +49,17 @@ pub struct NearEntry {
     pub operation: Option<String>,
     /// The differences, most important first.
     pub differences: Vec<Difference>,
+}
+
+impl NearEntry {
+    /// Redacts the values that are known as secrets.
+    pub fn redact(&mut self, view: &RedactionView) {
+        self.operation.iter_mut().for_each(|name| view.redact_in(name));
+        for difference in &mut self.differences {
+            let Difference { name, request, recorded, .. } = difference;
+            [name].into_iter().chain(request).chain(recorded).for_each(|text| view.redact_in(text));
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

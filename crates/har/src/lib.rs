@@ -17,8 +17,8 @@ pub use store::{digest, payload, payload_path};
 pub use write::{ContentMode, FixtureWriter, JsonLayout, PayloadSource, WriteSummary};
 pub use write::{format, held, pack, pieces, rewrite, scope};
 
-use std::path::{Path, PathBuf};
 use harproxy_support::printable::Shown as _;
+use std::path::{Path, PathBuf};
 
 /// An error about a fixture, with its path, and entry and line if known.
 #[derive(Debug, thiserror::Error)]

@@ -63,8 +63,8 @@ pub use same_host::OriginPattern;
 pub use scope::{includes, may_include_origin};
 
 use harproxy_glob::GlobError;
-use harproxy_support::printable::Shown as _;
 use harproxy_http::NormalUrl;
+use harproxy_support::printable::Shown as _;
 
 /// A live request.
 #[derive(Debug)]

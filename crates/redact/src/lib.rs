@@ -19,6 +19,7 @@ mod redactor;
 mod replace;
 mod splice;
 
+pub use display::RedactionView;
 pub use policy::{Error, Policy, Rules, exceptions, parse_pattern};
 pub use redactor::{PayloadRedaction, Redactor, StreamRedactor, TextLocation, is_lines, is_opaque};
 pub use replace::{

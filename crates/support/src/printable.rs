@@ -106,10 +106,10 @@ pub fn output(text: &str) -> Cow<'_, str> {
     output_with(text, true)
 }
 
-/// Like [`output`], for a text whose lines may begin as commands of GitHub's runner.
+/// Like [`output`], for a text without styles whose lines are commands of GitHub's runner.
 #[must_use]
-pub fn annotations(text: &str) -> Cow<'_, str> {
-    output_with(text, false)
+pub fn annotations(text: &str) -> String {
+    output_with(&lines(text), false).into_owned()
 }
 
 fn output_with(text: &str, marks_commands: bool) -> Cow<'_, str> {
@@ -154,7 +154,8 @@ fn begins_command(line: &str) -> bool {
 fn style_len(text: &str) -> usize {
     let Some(rest) = text.strip_prefix("\u{1b}[") else { return 0 };
     let Some(end) = rest.find(|c: char| !c.is_ascii_digit() && c != ';') else { return 0 };
-    let is_style = |code: &str| code.is_empty() || matches!(code.parse::<u8>(), Ok(0..=4 | 22 | 30..=37 | 39 | 90..=97));
+    let is_style =
+        |code: &str| code.is_empty() || matches!(code.parse::<u8>(), Ok(0..=4 | 22 | 30..=37 | 39 | 90..=97));
     let is_own = rest[end..].starts_with('m') && rest[..end].split(';').all(is_style);
     if is_own { 2 + end + 1 } else { 0 }
 }
@@ -235,8 +236,16 @@ mod tests {
             assert_eq!(output(text), text);
         }
         for text in [
-            "\u{1b}[8mhidden", "\u{1b}[2J", "\u{1b}[H", "\u{1b}]0;t\u{7}", "\u{1b}c", "\u{9b}2J", "\r", "\u{1b}[31",
-            "\u{1b}[1;8m", "\u{1b}[38;5;1m",
+            "\u{1b}[8mhidden",
+            "\u{1b}[2J",
+            "\u{1b}[H",
+            "\u{1b}]0;t\u{7}",
+            "\u{1b}c",
+            "\u{9b}2J",
+            "\r",
+            "\u{1b}[31",
+            "\u{1b}[1;8m",
+            "\u{1b}[38;5;1m",
         ] {
             assert!(!output(text).contains(|c: char| is_invisible(c)), "{text:?}");
         }
@@ -248,6 +257,6 @@ mod tests {
             assert_eq!(output(text), format!("|{text}"));
         }
         assert_eq!(output("a ##[group]b ##vso[x]"), "a ##\\[group]b ##vso\\[x]");
-        assert_eq!(annotations("::error::x\u{1b}]"), "::error::x\\u{1b}]");
+        assert_eq!(annotations("::error::x\u{1b}[31m"), "::error::x\\u{1b}[31m");
     }
 }

@@ -1,7 +1,7 @@
 //! Errors of the certificate authority.
 
-use std::path::PathBuf;
 use harproxy_support::printable::Shown as _;
+use std::path::PathBuf;
 
 /// Error of loading, creating or using the authority.
 #[derive(Debug, thiserror::Error)]

@@ -15,8 +15,8 @@ use rustls::pki_types::pem::{self, PemObject};
 
 use super::jvm;
 use super::roots::{MARKER, Reader, Root, Roots};
-use harproxy_support::printable::Shown as _;
 use harproxy_support::atomic_file::Readers;
+use harproxy_support::printable::Shown as _;
 
 pub use super::roots::BundleWarning;
 

@@ -4,11 +4,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use harproxy_support::printable::Shown as _;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 use yasna::models::ObjectIdentifier;
 use yasna::{DERWriter, Tag, construct_der};
-use harproxy_support::printable::Shown as _;
 
 /// Variables from which a JVM reads options, in ascending order of precedence.
 pub const OPTION_VARIABLES: &[&str] = &["JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS"];

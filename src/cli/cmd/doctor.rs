@@ -25,6 +25,7 @@ pub async fn run(args: DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
     let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
     let doctor = Doctor::new(upstream)?;
     let mut run = Run::new(&plan, ui)?;
+    run.redact_with(doctor.view.clone());
     let everything = |_: &str| true;
     let about = About {
         mode: RunMode::RECORD,

@@ -15,8 +15,8 @@ use crate::cli::ui::{self, Ui};
 use crate::cli::usage_error::UsageError;
 use crate::diagnose::PLAYWRIGHT;
 use crate::verdict::{RunMode, exit};
-use harproxy_support::printable::Shown as _;
 use harproxy_support::atomic_file::Readers;
+use harproxy_support::printable::Shown as _;
 use harproxy_tls::authority::Authority;
 
 /// Runs the command. The files that the variables name stay in the authority's folder, because their users have no

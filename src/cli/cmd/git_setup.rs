@@ -79,10 +79,8 @@ impl<'l> GitFile<'l> {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             Err(source) => {
-                let error = UsageError::new(
-                    format!("reading {}", path.shown()),
-                    "check its permissions, and that it is UTF-8",
-                );
+                let error =
+                    UsageError::new(format!("reading {}", path.shown()), "check its permissions, and that it is UTF-8");
                 return Err(error.because(source));
             }
         };

@@ -11,7 +11,7 @@ use crate::cli::usage_error::UsageError;
 use crate::verdict::exit;
 use harproxy_glob::Globs;
 
-/// Runs the command: prints a line per input line, unchanged except for its line end.
+/// Runs the command: prints a line per input line.
 pub fn run(args: &GlobArgs, ui: &Ui) -> Result<u8, Failure> {
     let globs = Globs::new(&args.globs).map_err(UsageError::from)?;
     let mut input = std::io::stdin().lock();

@@ -32,7 +32,7 @@ pub fn run(args: RecoverArgs, ui: &Ui) -> Result<u8, Failure> {
         return Ok(exit::SUCCESS);
     }
     let lines: Vec<String> = recovered.iter().map(describe_accepted).collect();
-    let next = summary::next(&plan.output, plan.content, &[], &[]);
+    let next = summary::next(&plan.output, plan.content, "", "");
     ui.note(Event::Recovered, &format!("{}\n{next}", lines.join("\n")));
     let entries: Vec<usize> = recovered.into_iter().flat_map(|recovery| recovery.unchecked).collect();
     let Some(leaks) = find_leaks(&plan, &config, &entries)? else { return Ok(exit::SUCCESS) };

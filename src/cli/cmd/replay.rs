@@ -54,6 +54,7 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
     if let Some(listener) = run.finding_listener() {
         replayer.set_listener(listener);
     }
+    run.redact_with(replayer.view().clone());
     run.recorder = recorder.clone();
     // Fixtures must not change while CMD runs.
     let stop_reloads = plan.cmd.is_empty().then(|| reload::watch(Reloader::new(replayer.clone()), *ui));

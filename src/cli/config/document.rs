@@ -5,11 +5,11 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use harproxy_support::printable::Shown as _;
 use serde::Serialize;
 use serde_json::Value as Json;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
-use harproxy_support::printable::Shown as _;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

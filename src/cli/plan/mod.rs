@@ -26,7 +26,7 @@ use harproxy_glob::Globs;
 use harproxy_har::{ContentMode, Fixture, JsonLayout};
 use harproxy_matching::{Options, OriginPattern, Repeat};
 use harproxy_proxy::upstream::UpstreamPlan;
-use harproxy_redact::Policy;
+use harproxy_redact::{Policy, RedactionView};
 use harproxy_support::printable::Shown as _;
 use harproxy_support::shell_quote;
 pub use run::{DEFAULT_ADDRESS, RunPlan, ca_dir, listen_address, upstream_plan};
@@ -164,8 +164,8 @@ impl ReplayJob {
             Some((record, _)) if !record.output.exists() => (Vec::new(), Some(Globs::new(["**"])?)),
             _ => (fixtures_or_default(args.fixtures), None),
         };
-        let policy = &args.config.loaded.policy;
-        let quoted = |words: &[OsString]| command_line::redact(policy, words);
+        let view = RedactionView::new(args.config.loaded.policy.clone(), &args.config.loaded.redact_values());
+        let quoted = |words: &[OsString]| command_line::redact(&view, words);
         let mut replay = ReplayPlan {
             fixtures,
             matching: matching_options(args.matching, &args.config.loaded),

@@ -24,7 +24,10 @@ pub fn of(verdict: &Verdict) -> (Cow<'static, str>, String) {
                 [one] => format!(" from {}", one.shown()),
                 _ => format!(" from {} fixtures", of.len()),
             };
-            (format!("{} passed", mode.shown()).into(), format!(": {} served{of}", many(counts.served, "request", "requests")))
+            (
+                format!("{} passed", mode.shown()).into(),
+                format!(": {} served{of}", many(counts.served, "request", "requests")),
+            )
         }
     }
 }

@@ -17,7 +17,7 @@ use harproxy_support::printable::{self, one_line};
 
 #[must_use]
 pub fn render(report: &Report) -> String {
-    let mode = escaped(report.verdict.mode.as_str());
+    let mode = escaped(&one_line(report.verdict.mode.as_str()));
     let cases = cases(report).into_iter().map(|(name, case)| (name, case.status(), case));
     let cases: Vec<(String, Option<Status>, Case<'_>)> = cases.collect();
     let count = |tag| cases.iter().filter(|(_, status, _)| status.as_ref().is_some_and(|s| s.tag == tag)).count();
@@ -55,7 +55,7 @@ fn case_content(status: Option<&Status>, case: &Case<'_>) -> String {
         let head = format!(r#"            <{tag} message="{}""#, escaped(&one_line(message)));
         match detail {
             Some((kind, text)) => {
-                line(&mut xml, format_args!(r#"{head} type="{}">{}</{tag}>"#, escaped(kind), escaped(text)));
+                line(&mut xml, format_args!(r#"{head} type="{}">{}</{tag}>"#, escaped(&one_line(kind)), escaped(text)));
             }
             None => line(&mut xml, format_args!("{head}/>")),
         }
@@ -149,8 +149,8 @@ fn cases(report: &Report) -> IndexMap<String, Case<'_>> {
     // The command as it was typed, so that readers with a history recognise the test case of the run.
     let mode = report.verdict.mode.as_str();
     let run = match &*report.command {
-        "" => format!("harproxy {mode}"),
-        command => format!("harproxy {mode} -- {}", one_line(command)),
+        "" => format!("harproxy {}", one_line(mode)),
+        command => format!("harproxy {} -- {}", one_line(mode), one_line(command)),
     };
     let broke =
         |status, source: StatusSource| headline::ending(status, source).map(|result| (name_in_reports(source), result));

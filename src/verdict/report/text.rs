@@ -13,8 +13,8 @@ use crate::verdict::explain::{LEADS, MAX_DIFFERENCES, is_near_line};
 use crate::verdict::explain::{Phrase, ValueSide, subject, values};
 use crate::verdict::findings::MAX_FINDINGS;
 use crate::verdict::{CheckId, Finding, NearEntry, Severity, Verdict};
-use harproxy_support::printable::{self, Shown as _, one_line};
 use harproxy_matching::Difference;
+use harproxy_support::printable::{self, Shown as _, one_line};
 
 /// Maximum number of findings printed; `--report` has the rest.
 const SHOWN: usize = 20;

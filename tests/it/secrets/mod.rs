@@ -1,5 +1,6 @@
 //! Secrets are written to no fixture, journal, log or report. Different secrets in the next recording change no byte.
 
+mod known;
 mod outputs;
 mod own;
 mod payloads;

@@ -7,8 +7,8 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use tempfile::{Builder, NamedTempFile, TempDir};
 use harproxy_support::printable::Shown as _;
+use tempfile::{Builder, NamedTempFile, TempDir};
 
 /// The extension of temporary files and folders.
 const EXTENSION: &str = ".part";

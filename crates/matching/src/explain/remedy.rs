@@ -187,7 +187,7 @@ impl Matcher {
             return false;
         }
         let candidate = Candidate::new(ordinal, at, fixture, &entry, &rules, &form, true);
-        let headers = LiveHeaders::new(query.payload.headers(), &self.redaction);
+        let headers = LiveHeaders::new(query.payload.headers(), self.redaction.policy());
         // Computed values depend on the rules of the run.
         let payload = query.payload.fresh();
         let request = LiveRequest { url: Some(&asked), headers: &headers, payload: &payload };

@@ -16,8 +16,8 @@ use crate::trust::{
     TrustState, stores,
 };
 use crate::verdict::exit;
-use harproxy_tls::authority::Authority;
 use harproxy_support::printable::Shown as _;
+use harproxy_tls::authority::Authority;
 
 /// Runs the command. The failure of a single store is reported and sets the exit status.
 pub fn run(args: &TrustArgs, authority: &Authority, ui: &Ui) -> Result<u8, Failure> {

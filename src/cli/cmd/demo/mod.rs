@@ -30,8 +30,8 @@ use harproxy_glob::Globs;
 use harproxy_matching::Options;
 use harproxy_proxy::upstream::{Mapping, Timeouts, Upstream, UpstreamPlan, UpstreamProxy};
 use harproxy_proxy::{Handler, Proxy, ProxyPlan, Running};
-use harproxy_tls::authority::Authority;
 use harproxy_support::printable::Shown as _;
+use harproxy_tls::authority::Authority;
 use visit::{DemoRequest, DemoResponse, OUTSIDE, UNRECORDED, VISIT, Visitor};
 
 const GLOB: &str = "https://api.demo.test/api/**";

@@ -3,8 +3,8 @@
 use crate::cli::ui;
 use crate::verdict::explain::difference;
 use crate::verdict::explain::{EntryPlace, Explanation, RerunOptions, describe_guess};
-use harproxy_support::printable::{Shown as _, one_line};
 use harproxy_matching::{Chosen, Contender, ContenderState, EntryRef, Matcher, Miss, MissKind, Outcome, Query};
+use harproxy_support::printable::{Shown as _, one_line};
 
 use super::AnswerBody;
 

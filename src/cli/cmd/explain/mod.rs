@@ -19,6 +19,7 @@ use account::Account;
 use harproxy_har::{Entry, Payload};
 use harproxy_http::problem::in_words;
 use harproxy_matching::{Chosen, Difference, EntryRef, Matcher, Miss, MissKind, Outcome, Query};
+use harproxy_redact::RedactionView;
 
 /// Runs the command: answers the requests in order, so that sequences advance.
 /// A miss is not an error.
@@ -28,7 +29,8 @@ pub fn run(mut args: ExplainArgs, ui: &Ui) -> Result<u8, Failure> {
     let config = &args.config.loaded;
     let (scope, matching) = (plan::scope(&args.glob)?, plan::matching_options(args.matching, config));
     let matcher = replay::open(&plan::fixtures_or_default(args.fixtures), scope, matching)?;
-    let matcher = matcher.redact_with(config.policy.clone());
+    let view = Arc::new(RedactionView::new(config.policy.clone(), &config.redact_values()));
+    let matcher = matcher.redact_with(view);
     for (n, request) in requests.enumerate() {
         let request = request?;
         let query = request.query();

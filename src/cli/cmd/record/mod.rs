@@ -2,10 +2,12 @@
 
 mod twice;
 
+use std::ffi::OsString;
 use std::sync::Arc;
 
 use crate::cli::advice::Failure;
 use crate::cli::args::record::RecordArgs;
+use crate::cli::command_line;
 use crate::cli::event::Event;
 use crate::cli::files;
 use crate::cli::plan::{RecordJob, RunPlan};
@@ -18,8 +20,8 @@ use crate::record::{CmdEnd, RecordPlan, Recorder, RecordingResult, Volatile};
 use crate::verdict::{RunMode, Severity};
 use harproxy_matching::MatchRule;
 use harproxy_proxy::upstream::{Upstream, UpstreamPlan};
-use harproxy_tls::authority::Authority;
 use harproxy_support::printable::{Shown as _, one_line};
+use harproxy_tls::authority::Authority;
 
 /// Runs the command. Fails if there is no verdict.
 pub async fn run(args: RecordArgs, ui: &Ui) -> Result<u8, Failure> {
@@ -31,6 +33,7 @@ pub async fn run(args: RecordArgs, ui: &Ui) -> Result<u8, Failure> {
     if let Some(listener) = run.finding_listener() {
         recorder.set_listener(listener);
     }
+    run.redact_with(recorder.view().clone());
     run.recorder = Some(recorder.clone());
     let end = serve(&mut run, &recorder, authority.clone()).await?;
     let (end, learned) = match &learning {
@@ -101,7 +104,7 @@ async fn conclude(
             let recorded = Recorded { fixtures, entries: outcome.entries.clone(), entry_views: None };
             let has_findings = !run.advised(outcome.verdict.clone()).findings.is_empty();
             let status = run.conclude(end, outcome.verdict.clone(), &recorded);
-            let summary = summary(&outcome, recorder.plan(), end, plan, has_findings);
+            let summary = summary(&outcome, &recorder, end, plan, has_findings);
             match end {
                 End::NotStarted(_) if !outcome.written && outcome.held.is_none() => {}
                 // The user must decide on a held recording, so `--quiet` does not hide it.
@@ -140,7 +143,8 @@ pub(super) async fn finalise(
 }
 
 /// Returns the table of hosts, the changes of the fixture and the next commands.
-fn summary(outcome: &RecordingResult, record: &RecordPlan, end: &End, plan: &RunPlan, after_findings: bool) -> String {
+fn summary(outcome: &RecordingResult, recorder: &Recorder, end: &End, plan: &RunPlan, after_findings: bool) -> String {
+    let (record, view) = (recorder.plan(), recorder.view());
     let mut text = summary::table(&outcome.hosts, after_findings);
     text += &format!("\n{}\n", summary::change(outcome, &record.output, end.failed_status()));
     text += &summary::local(outcome);
@@ -148,7 +152,9 @@ fn summary(outcome: &RecordingResult, record: &RecordPlan, end: &End, plan: &Run
         text += &format!("{secrets}\n");
     }
     if outcome.written {
-        let next = summary::next(&record.output, record.content, &plan.replay_options, &plan.cmd);
+        let redacted = |words: &[OsString]| command_line::redact(view, words);
+        let (options, cmd) = (redacted(&plan.replay_options), redacted(&plan.cmd));
+        let next = summary::next(&record.output, record.content, &options, &cmd);
         text += &next;
     } else if outcome.held.is_some() {
         text += &summary::choice(&record.output);
