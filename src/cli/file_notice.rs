@@ -7,7 +7,7 @@ use serde_json::json;
 use super::config::{Origin, Setting};
 use super::event::Event;
 use super::ui::Ui;
-use harproxy_http::escape::one_line;
+use harproxy_support::printable::one_line;
 
 /// Prints a line for each file that sets such options. `--quiet` does not suppress it: the file could set it, too.
 pub fn print(risky: &[Setting], ui: &Ui) {

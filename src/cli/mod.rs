@@ -14,6 +14,7 @@ pub mod event;
 pub mod file_notice;
 pub mod files;
 pub mod fixtures;
+pub mod guard;
 pub mod live;
 pub mod logging;
 pub mod next_steps;

@@ -12,12 +12,12 @@ use super::ci::Ci;
 use super::event::Event;
 use super::files;
 use super::ui::{self, LogFormat, Ui};
-use crate::verdict::report::{self, Format, Report, github, text};
+use crate::verdict::report::{self, Format, Report, text};
 use crate::verdict::request::{RecordedEntry, RequestRow};
 use crate::verdict::{ConnectionObservation, EntryView, ExcerptBudget};
 use crate::verdict::{StatusSource, Verdict, exit};
 use harproxy_har::{Fixture, digest};
-use harproxy_redact::Policy;
+use harproxy_redact::RedactionView;
 
 /// The number of entries that reports show. They are in memory while the reports are written.
 const MAX_ENTRIES: usize = 20_000;
@@ -62,7 +62,7 @@ impl Recorded {
         &self,
         verdict: &Verdict,
         rows: &[RequestRow],
-        policy: &Policy,
+        view: &RedactionView,
     ) -> IndexMap<(String, usize), EntryView> {
         let near = verdict.findings.iter().flat_map(|finding| &finding.near);
         let near = near.map(|near| (near.place.fixture.as_str(), near.place.entry));
@@ -82,7 +82,7 @@ impl Recorded {
             let key = (name.to_owned(), entry);
             let fixture = self.fixtures.iter().find(|fixture| fixture.path().display().to_string() == name);
             if !views.contains_key(&key)
-                && let Some(view) = fixture.and_then(|fixture| EntryView::of(fixture, entry, policy, &mut budget))
+                && let Some(view) = fixture.and_then(|fixture| EntryView::of(fixture, entry, view, &mut budget))
             {
                 views.insert(key, view);
             }
@@ -114,9 +114,6 @@ pub fn print_verdict(report: &Report, ui: &Ui, after_list: bool) {
     // With one run, CMD has printed its own error before.
     if !report.shards.is_empty() {
         shown.push_str(&text::endings(report, &palette));
-    }
-    if Ci::detect().is_some_and(|ci| ci.interprets_output()) {
-        shown = github::inert(&shown).into_owned();
     }
     if after_list {
         shown.insert(0, '\n');

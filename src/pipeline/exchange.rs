@@ -6,9 +6,9 @@ use std::time::{Instant, SystemTime};
 use ::http::{HeaderMap, Method, Request};
 use hyper::body::{Body as _, Incoming};
 
-use super::event::LogRedaction;
 use super::observe::{Observation, Observer};
 use super::outcome::Outcome;
+use super::redaction::RunRedaction;
 use harproxy_http::NormalUrl;
 use harproxy_http::url::UrlError;
 use harproxy_proxy::{Body, Connection, Exchange as Received, Origin};
@@ -46,9 +46,9 @@ impl<'c> Exchange<'c> {
     }
 
     /// The parts of the exchange that a source reads while it writes the outcome.
-    pub fn split(&mut self) -> (&Result<NormalUrl, UrlError>, &Request<Body>, &dyn LogRedaction, &mut Outcome) {
+    pub fn split(&mut self) -> (&Result<NormalUrl, UrlError>, &Request<Body>, &RunRedaction, &mut Outcome) {
         let Observation { observer, outcome, .. } = &mut *self.observation;
-        (&self.url, &self.request, &*observer.redaction, outcome)
+        (&self.url, &self.request, &observer.redaction, outcome)
     }
 
     /// The outcome so far.

@@ -22,6 +22,7 @@ use harproxy_har::write::ContentMode;
 use harproxy_http::url::Parts;
 use harproxy_matching::MatchRule;
 use harproxy_redact::PlaceholderAllocator;
+use harproxy_support::printable::{self, Shown as _};
 
 impl Recorder {
     /// Turns the journal into the fixture. Blocks; call it after the engine has drained.
@@ -206,12 +207,15 @@ impl Recorder {
 
     /// Returns advice about globs that match none of the URLs, with one of these and the glob that includes it.
     fn describe_unmatched(&self, globs: &[String]) -> String {
-        let advice = format!("check the globs: `{}` match none of the URLs that were seen", globs.join("` `"));
+        let advice = format!(
+            "check the globs: `{}` match none of the URLs that were seen",
+            printable::one_line(&globs.join("` `"))
+        );
         let Some(passed) = self.passed.get() else { return advice };
         let whole = globs.iter().filter(|glob| !glob.starts_with('!'));
         let mut whole = whole.map(|glob| format!("{}/**", glob.trim_end_matches('/')));
         let meant = whole.find(|glob| Globs::new([glob]).is_ok_and(|globs| globs.matches(passed)));
-        let meant = meant.map_or_else(String::new, |glob| format!(": did you mean `{glob}`?"));
+        let meant = meant.map_or_else(String::new, |glob| format!(": did you mean `{}`?", glob.shown()));
         let passed = Parts::of(passed);
         format!("{advice}, such as {}{}{meant}", passed.site(), passed.path)
     }
@@ -220,7 +224,7 @@ impl Recorder {
     fn journal_failed(&self, reason: &io::Error) -> RecordingResult {
         let journal = &self.locked.paths.journal;
         let explanation =
-            format!("writing the journal {} failed: {reason}; the fixture stays as it is", journal.display());
+            format!("writing the journal {} failed: {reason}; the fixture stays as it is", journal.shown());
         let remedy = "make room and record again: it begins with what the journal holds";
         self.lost(explanation, remedy)
     }
@@ -230,7 +234,7 @@ impl Recorder {
         let output = &self.plan.output;
         let explanation = format!(
             "{} was removed while the run went on; the recording is in its journal, which was put back",
-            output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(output).display()
+            output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(output).shown()
         );
         let remedy = format!(
             "bring back the fixture if there was one, then `harproxy recover {}`",

@@ -18,8 +18,7 @@ use crate::source::UpstreamSource;
 use crate::verdict::FindingListener;
 use harproxy_http::NormalUrl;
 use harproxy_proxy::upstream::Upstream;
-use harproxy_redact::RunId;
-use harproxy_redact::SecretStore;
+use harproxy_redact::{RedactionView, RunId, SecretStore};
 use harproxy_support::shell_quote;
 use harproxy_support::sync::lock;
 
@@ -37,6 +36,8 @@ pub struct Recorder {
     pub(super) journal: Arc<Journal>,
     pub(super) collector: Arc<Collector>,
     pub(super) redactor: Arc<RecordingRedactor>,
+    /// The redaction of logs and reports.
+    pub(super) view: Arc<RedactionView>,
     /// The number of exchanges that have begun.
     pub(super) exchanges: AtomicU64,
     /// The globs that would record the requests to this machine that were left out.
@@ -56,6 +57,8 @@ impl Recorder {
         let recovery = recover::recover_killed(&plan, &locked)?;
         let redactor = RecordingRedactor::new(plan.policy.clone(), SecretStore::new(RunId::random(), &plan.values));
         let journal = start_journal(&plan, &locked, &redactor)?;
+        let view = RedactionView::new(plan.policy.clone(), &plan.values);
+        view.add_recorded(redactor.secrets().clone());
         Ok(Recorder {
             plan,
             live: Arc::new(UpstreamSource::live(upstream)),
@@ -63,6 +66,7 @@ impl Recorder {
             journal: Arc::new(journal),
             collector: Arc::new(Collector::new(true)),
             redactor: Arc::new(redactor),
+            view: Arc::new(view),
             exchanges: AtomicU64::new(0),
             local: Mutex::default(),
             passed: OnceLock::new(),
@@ -73,6 +77,18 @@ impl Recorder {
     /// Passes each finding to `listener` as it is made.
     pub fn set_listener(&self, listener: FindingListener) {
         self.collector.set_listener(listener);
+    }
+
+    /// The redaction of logs and reports.
+    #[must_use]
+    pub fn view(&self) -> &Arc<RedactionView> {
+        &self.view
+    }
+
+    /// The secrets that the recording found.
+    #[must_use]
+    pub fn secrets(&self) -> &Arc<SecretStore> {
+        self.redactor.secrets()
     }
 
     /// The network.

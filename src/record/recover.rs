@@ -11,6 +11,7 @@ use super::held::{self, RecordingSummary};
 use super::journal::{JournalPaths, LockedJournal};
 use super::{Error, RecordPlan};
 use crate::verdict::request::{EntryChange, RecordedEntry};
+use harproxy_support::printable::Shown as _;
 
 /// The reason why a recording is not part of its fixture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +58,7 @@ impl fmt::Display for Recovery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Recovery { cause, output, summary: RecordingSummary { exchanges, cut, unanswered, .. }, .. } = self;
         let many = if *exchanges == 1 { "exchange" } else { "exchanges" };
-        write!(f, "recovered {exchanges} {many} into {} from a recording that was {cause}", output.display())?;
+        write!(f, "recovered {exchanges} {many} into {} from a recording that was {cause}", output.shown())?;
         if *cut > 0 {
             write!(f, "; {cut} of them cut off")?;
         }

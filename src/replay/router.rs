@@ -15,6 +15,7 @@ use harproxy_http::url::is_loopback_host;
 use harproxy_matching::{Matcher, noise};
 use harproxy_proxy::upstream::Upstream;
 use harproxy_proxy::{Origin, Scheme};
+use harproxy_support::printable::Shown as _;
 
 /// The sources over the fixtures that are loaded. Another set replaces it when they are loaded again.
 pub(super) struct Routes {
@@ -68,7 +69,7 @@ fn scope_of(fixture: &Fixture) -> Vec<String> {
     match fixture.scope() {
         Some([]) => vec!["**".to_owned()],
         Some(globs) => globs.to_vec(),
-        None => vec![format!("the origins in {}", fixture.path().display())],
+        None => vec![format!("the origins in {}", fixture.path().shown())],
     }
 }
 

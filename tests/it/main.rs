@@ -27,6 +27,7 @@ mod har_properties;
 mod har_quirks;
 mod har_reading;
 mod hints;
+mod hostile_text;
 mod html_report;
 mod ignored_parts;
 mod key_headers;

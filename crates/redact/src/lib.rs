@@ -23,6 +23,7 @@ mod redactor;
 mod replace;
 mod splice;
 
+pub use display::RedactionView;
 pub use names::{NameClass, NameLocation};
 pub use policy::{Error, Policy, Rules, parse_pattern, similar_exceptions};
 pub use redactor::{PayloadRedaction, Redactor, StreamRedactor, TextLocation, is_lines, is_opaque};

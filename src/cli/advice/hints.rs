@@ -11,6 +11,7 @@ use crate::fixtures::{pack, prune};
 use crate::{record, replay};
 use harproxy_har::Error as HarError;
 use harproxy_proxy::BindError;
+use harproxy_support::printable::Shown as _;
 use harproxy_support::shell_quote::path as quote;
 use harproxy_tls::authority::{Authority, AuthorityError};
 
@@ -95,7 +96,7 @@ fn of_authority(error: &AuthorityError) -> String {
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
                 "pass another folder for the certificate authority with `--ca-dir DIR`".into()
             }
-            _ => format!("fix {}, or pass another folder with `--ca-dir DIR`", path.display()),
+            _ => format!("fix {}, or pass another folder with `--ca-dir DIR`", path.shown()),
         },
         AuthorityError::Exposed { path, .. } => format!("only you may read it: `chmod 600 {}`", quote(path)),
         AuthorityError::Incomplete { dir, .. } => format!("restore the file, or create a new CA: {}", ca_new(dir)),

@@ -12,10 +12,11 @@ use crate::cli::advice::Failure;
 use crate::cli::args::fixtures::CheckArgs;
 use crate::cli::event::Event;
 use crate::cli::fixtures;
-use crate::cli::ui::{Ui, bad, caution, counted, faint, harmless};
+use crate::cli::ui::{Ui, bad, caution, counted, faint};
 use crate::fixtures::check::{self, CheckFinding, CheckOptions, CheckReport, CheckSeverity, FindingKind};
 use crate::record::fixtures_with_leftovers;
 use crate::verdict::exit;
+use harproxy_support::printable::{Shown as _, one_line};
 
 /// Runs the command: prints a line per finding, and a summary line per fixture.
 /// Fails if the output cannot be written. An unreadable fixture is reported, and the others are checked.
@@ -35,8 +36,11 @@ pub fn run(args: CheckArgs, ui: &Ui) -> Result<u8, Failure> {
             kind => kind == FindingKind::Entropy && finding.severity == CheckSeverity::Problem,
         };
         has_leaks |= report.findings.iter().any(is_leak);
-        let text = if args.json { lines(path, &report) } else { described(path, &report, ui.quiet) };
-        ui.data(&text).map_err(Failure::Output)?;
+        let written = match args.json {
+            true => ui.json(&lines(path, &report)),
+            false => ui.data(&described(path, &report, ui.quiet)),
+        };
+        written.map_err(Failure::Output)?;
         Ok(if report.count(CheckSeverity::Problem) > 0 { exit::FAILED } else { exit::SUCCESS })
     });
     if has_leaks && !args.json {
@@ -71,7 +75,7 @@ fn lines(path: &Path, report: &CheckReport) -> String {
 /// Formats the findings of a fixture and a line with their number. `quiet`: only problems.
 pub(super) fn described(path: &Path, report: &CheckReport, quiet: bool) -> String {
     let mut text = String::new();
-    let name = path.display();
+    let name = path.shown();
     for finding in report.findings.iter().filter(|finding| !quiet || finding.severity == CheckSeverity::Problem) {
         let place = match (finding.entry, finding.line) {
             (Some(entry), Some(line)) => format!("{name}#{entry} (line {line})"),
@@ -84,7 +88,7 @@ pub(super) fn described(path: &Path, report: &CheckReport, quiet: bool) -> Strin
             CheckSeverity::Warning => caution("warning"),
             CheckSeverity::Note => faint("note"),
         };
-        let message = harmless(&finding.message).replace('\n', " ");
+        let message = one_line(&finding.message);
         let _ = writeln!(text, "{place}: {severity}: {message}");
     }
     if !quiet {

@@ -13,6 +13,7 @@ use crate::cli::args::about::SettingsArgs;
 use crate::cli::config::{Config, Origin, Setting};
 use crate::cli::ui::{self, Ui};
 use crate::verdict::exit;
+use harproxy_support::printable::one_line;
 
 /// Minimum width of the origin column.
 const ORIGIN_WIDTH: usize = "default".len();
@@ -36,11 +37,11 @@ pub fn run(mut args: SettingsArgs, ui: &Ui) -> Result<u8, Failure> {
     if args.changed {
         settings.retain(|setting| setting.source != Origin::Default);
     }
-    let text = match args.json {
-        true => settings.iter().map(|setting| format!("{}\n", json!(setting))).collect(),
-        false => tables(&settings, ui::data_width().map(usize::from)),
+    let written = match args.json {
+        true => ui.json(&settings.iter().map(|setting| format!("{}\n", json!(setting))).collect::<String>()),
+        false => ui.data(&tables(&settings, ui::data_width().map(usize::from))),
     };
-    ui.data(&text).map_err(Failure::Output)?;
+    written.map_err(Failure::Output)?;
     Ok(exit::SUCCESS)
 }
 
@@ -105,9 +106,9 @@ fn within(columns: Option<usize>, line: String, row: &SettingRow) -> Vec<String>
 fn rows(setting: &Setting) -> Vec<SettingRow> {
     let row = |heading: String, key: &str, value: String| SettingRow {
         heading,
-        key: key.to_owned(),
-        value,
-        source: setting.source.to_string(),
+        key: one_line(key).into_owned(),
+        value: one_line(&value).into_owned(),
+        source: one_line(&setting.source.to_string()).into_owned(),
         is_default: setting.source == Origin::Default,
     };
     match &setting.value {

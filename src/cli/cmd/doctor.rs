@@ -27,6 +27,7 @@ pub async fn run(args: DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
     let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
     let doctor = Doctor::new(upstream)?;
     let mut run = Run::new(&plan, ui)?;
+    run.redact_with(doctor.view.clone());
     let everything = |_: &str| true;
     let about = About {
         mode: RunMode::RECORD,
@@ -46,7 +47,7 @@ pub async fn run(args: DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
     };
     let diagnosis = Diagnosis::of(&doctor, run.evidence());
     if json {
-        ui.data(&format!("{}\n", diagnosis.json())).map_err(Failure::Output)?;
+        ui.json(&format!("{}\n", diagnosis.json())).map_err(Failure::Output)?;
     } else if !ui.quiet || !diagnosis.is_well() {
         ui.say(Event::Diagnosis, &report(&diagnosis), json!({ "diagnosis": diagnosis.json() }));
     }

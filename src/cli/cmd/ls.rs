@@ -6,10 +6,11 @@ use crate::cli::advice::Failure;
 use crate::cli::args::fixtures::LsArgs;
 use crate::cli::event::Event;
 use crate::cli::fixtures;
-use crate::cli::ui::{self, Ui, flat, harmless};
+use crate::cli::ui::{self, Ui};
 use crate::fixtures::ls::{self, EntryLine};
 use crate::verdict::exit;
 use harproxy_har::Fixture;
+use harproxy_support::printable::{Shown as _, one_line};
 
 /// Runs the command: prints a table or JSON lines per fixture.
 /// Fails if the output cannot be written. An unreadable fixture is reported, and the others are listed.
@@ -26,11 +27,12 @@ pub fn run(args: LsArgs, ui: &Ui) -> Result<u8, Failure> {
                     Err(error) => status = Failure::from(error).print(ui),
                 }
             }
-            ui.data(&if args.json { json(&batch) } else { table(&batch) }).map_err(Failure::Output)?;
+            let written = if args.json { ui.json(&json(&batch)) } else { ui.data(&table(&batch)) };
+            written.map_err(Failure::Output)?;
         }
         for warning in fixture.warnings().iter().filter(|warning| warning.entry.is_some()) {
             let entry = warning.entry.unwrap_or_default();
-            ui.note(Event::Warning, &format!("{}#{entry}: {}", path.display(), warning.text));
+            ui.note(Event::Warning, &format!("{}#{entry}: {}", path.shown(), warning.text.shown()));
         }
         Ok(status)
     }))
@@ -59,12 +61,12 @@ fn table(lines: &[EntryLine]) -> String {
     };
     for line in lines {
         let mut row = Row::from([
-            format!("{}#{}", line.fixture, line.entry),
-            harmless(&line.method).into_owned(),
+            format!("{}#{}", line.fixture.shown(), line.entry),
+            one_line(&line.method).into_owned(),
             line.status.to_string(),
-            harmless(line.mime_type.split(';').next().unwrap_or_default().trim()).into_owned(),
+            one_line(line.mime_type.split(';').next().unwrap_or_default().trim()).into_owned(),
             line.size.map_or_else(|| "-".to_owned(), |size| size.to_string()),
-            flat(&line.url),
+            one_line(&line.url).into_owned(),
         ]);
         row.max_height(1);
         table.add_row(row);

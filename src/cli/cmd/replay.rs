@@ -25,6 +25,7 @@ use crate::replay::{Reloader, Replayer};
 use crate::verdict::request::{EntryChange, RecordedEntry};
 use crate::verdict::{CheckId, Finding, RunMode, Severity, Verdict};
 use harproxy_har::Fixture;
+use harproxy_support::printable::Shown as _;
 use harproxy_tls::authority::Authority;
 
 /// Runs the command. Fails if there is no verdict.
@@ -44,7 +45,7 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
 
     let may_match = |host: &str| replayer.may_match_domain(host);
     let may_match_origin = |origin: &str| replayer.may_match_origin(origin);
-    let names: Vec<_> = replayer.fixtures().iter().map(|fixture| fixture.path().display().to_string()).collect();
+    let names: Vec<_> = replayer.fixtures().iter().map(|fixture| fixture.path().shown().to_string()).collect();
     let about = About {
         mode: RunMode::REPLAY,
         task: format!("replaying {}", names.join(", ")),
@@ -58,6 +59,7 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
     if let Some(listener) = run.finding_listener() {
         replayer.set_listener(listener);
     }
+    run.redact_with(replayer.view().clone());
     run.recorder = recorder.clone();
     // Fixtures must not change while CMD runs.
     let stop_reloads = plan.cmd.is_empty().then(|| reload::watch(Reloader::new(replayer.clone()), *ui));

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
 use harproxy_support::link::is_inside;
+use harproxy_support::printable::Shown as _;
 use serde::Serialize;
 use serde_json::Value as Json;
 use toml::Spanned;
@@ -13,7 +14,7 @@ use toml::de::{DeTable, DeValue};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("reading the configuration {}", path.display())]
+    #[error("reading the configuration {}", path.shown())]
     Read { path: PathBuf, source: io::Error },
     #[error("{at}: {reason}")]
     Syntax { at: FilePosition, reason: String },

@@ -27,7 +27,8 @@ use harproxy_har::{ContentMode, Fixture, JsonLayout};
 use harproxy_http::DecodeLimit;
 use harproxy_matching::{Options, OriginPattern, Repeat};
 use harproxy_proxy::upstream::UpstreamPlan;
-use harproxy_redact::Policy;
+use harproxy_redact::{Policy, RedactionView};
+use harproxy_support::printable::Shown as _;
 use harproxy_support::shell_quote;
 use run::in_ci;
 pub use run::{DEFAULT_ADDRESS, RunPlan, ca_dir, listen_address, upstream_plan};
@@ -59,7 +60,7 @@ impl RecordJob {
             return Err(UsageError::new(
                 format!(
                     "{} ends neither in .har nor in .zip, by which `harproxy replay` finds fixtures",
-                    args.output.display()
+                    args.output.shown()
                 ),
                 format!(
                     "`-o {har}` has its payloads in a folder beside it, `.zip` is one archive; `.har.gz` is read, not written"
@@ -168,8 +169,8 @@ impl ReplayJob {
             Some((record, _)) if !record.output.exists() => (Vec::new(), Some(Globs::new(["**"])?)),
             _ => (fixtures_or_default(args.fixtures), None),
         };
-        let policy = &args.config.loaded.policy;
-        let quoted = |words: &[OsString]| shell_quote::on_one_line(&command_line::redact(policy, words));
+        let view = RedactionView::new(args.config.loaded.policy.clone(), &args.config.loaded.redact_values());
+        let quoted = |words: &[OsString]| command_line::redact(&view, words);
         let mut replay = ReplayPlan {
             fixtures,
             matching: matching_options(args.matching, &args.config.loaded),

@@ -197,6 +197,7 @@ impl IndexedExchange {
             self.sent.assign_names(reader, &mut names)?;
             if let Some(response) = &mut response {
                 response.informational.iter_mut().for_each(|info| redact_fields(&mut info.headers, &mut names));
+                response.reason = names.redact_text(std::mem::take(&mut response.reason));
                 redact_fields(&mut response.headers, &mut names);
             }
             if let Some(end) = &mut end {

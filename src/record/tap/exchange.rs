@@ -153,6 +153,9 @@ impl ExchangeTap {
                 to_i64("HTTP/1.1 200 \r\n\r\n".len() + reason.len() + fields.sum::<usize>())
             }
         };
+        // Some servers explain errors in the reason phrase, with values of the request.
+        let is_canonical = response.status().canonical_reason() == Some(&reason);
+        let reason = if is_canonical { reason } else { self.context.redactor.redact_text(&reason) };
         let redacted = |headers, hop| self.context.redactor.redact_fields(HeaderFields::of(headers, hop));
         let others = answer.informational.iter().filter(|(status, _)| *status != StatusCode::CONTINUE);
         let informational = others.map(|(status, headers)| InformationalResponse {

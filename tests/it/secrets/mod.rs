@@ -2,6 +2,7 @@
 
 mod flows;
 mod formats;
+mod known;
 mod names;
 mod outputs;
 mod own;

@@ -13,6 +13,7 @@ use crate::store::staging::{self, Staging};
 use crate::store::{digest, payload_path};
 use harproxy_json::text::{is_name, quote, unquote};
 use harproxy_json::text_value::members;
+use harproxy_support::printable::Shown as _;
 
 /// The number of packed or unpacked entries and payloads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,7 +77,7 @@ pub fn unpack(fixture: &Fixture, target: &Path, replace: bool) -> Result<PackSum
         let path = home.join(safe_path(fixture.is_own(), target, &file).map_err(bad)?);
         files.claim(fixture, entry, &file, name.to_owned())?;
         if !(has_own_name && replace) && path.exists() && !is_same(fixture, entry, name, &path)? {
-            return Err(bad(format!("{} is there already, with other bytes; move it away", path.display())));
+            return Err(bad(format!("{} is there already, with other bytes; move it away", path.shown())));
         }
         Ok(file)
     })?;
@@ -206,7 +207,7 @@ fn safe_path(is_own: bool, target: &Path, file: &str) -> Result<PathBuf, String>
     for part in payload_path::file_parts(target, is_own, file)? {
         path.push(part);
         if home.join(&path).is_symlink() {
-            return Err(format!("`{}` is a link; nothing is unpacked through links", home.join(&path).display()));
+            return Err(format!("`{}` is a link; nothing is unpacked through links", home.join(&path).shown()));
         }
     }
     let har = target.file_name().unwrap_or_default();

@@ -2,10 +2,12 @@
 
 mod twice;
 
+use std::ffi::OsString;
 use std::sync::Arc;
 
 use crate::cli::advice::Failure;
 use crate::cli::args::record::RecordArgs;
+use crate::cli::command_line;
 use crate::cli::event::Event;
 use crate::cli::file_notice;
 use crate::cli::files;
@@ -19,6 +21,7 @@ use crate::record::{CmdEnd, RecordPlan, Recorder, RecordingResult, Volatile};
 use crate::verdict::{RunMode, Severity};
 use harproxy_matching::MatchRule;
 use harproxy_proxy::upstream::{Upstream, UpstreamPlan};
+use harproxy_support::printable::{Shown as _, one_line};
 use harproxy_tls::authority::Authority;
 
 /// Runs the command. Fails if there is no verdict.
@@ -33,6 +36,7 @@ pub async fn run(args: RecordArgs, ui: &Ui) -> Result<u8, Failure> {
     if let Some(listener) = run.finding_listener() {
         recorder.set_listener(listener);
     }
+    run.redact_with(recorder.view().clone());
     run.recorder = Some(recorder.clone());
     let end = serve(&mut run, &recorder, authority.clone()).await?;
     let (end, learned) = match &learning {
@@ -65,12 +69,11 @@ async fn serve(run: &mut Run<'_>, recorder: &Arc<Recorder>, authority: Arc<Autho
     let may_match = |host: &str| recorder.plan().scope.may_match_domain(host);
     let may_match_origin = |origin: &str| recorder.plan().may_include_origin(origin);
     let plan = recorder.plan();
-    let scope = if plan.scope.sources().is_empty() {
-        "all URLs but those of this machine"
-    } else {
-        &plan.scope.sources().join(", ")
+    let scope = match plan.scope.sources() {
+        [] => "all URLs but those of this machine".to_owned(),
+        globs => one_line(&globs.join(", ")).into_owned(),
     };
-    let task = format!("recording {scope} into {}", plan.output.display());
+    let task = format!("recording {scope} into {}", plan.output.shown());
     let about = About {
         mode: RunMode::RECORD,
         task,
@@ -104,7 +107,7 @@ async fn conclude(
             let recorded = Recorded { fixtures, entries: outcome.entries.clone(), entry_views: None };
             let has_findings = !run.advised(outcome.verdict.clone()).findings.is_empty();
             let status = run.conclude(end, outcome.verdict.clone(), &recorded);
-            let summary = summary(&outcome, recorder.plan(), end, plan, has_findings);
+            let summary = summary(&outcome, &recorder, end, plan, has_findings);
             match end {
                 End::NotStarted(_) if !outcome.written && outcome.held.is_none() => {}
                 // The user must decide on a held recording, so `--quiet` does not hide it.
@@ -143,7 +146,8 @@ pub(super) async fn finalise(
 }
 
 /// Returns the table of hosts, the changes of the fixture and the next commands.
-fn summary(outcome: &RecordingResult, record: &RecordPlan, end: &End, plan: &RunPlan, after_findings: bool) -> String {
+fn summary(outcome: &RecordingResult, recorder: &Recorder, end: &End, plan: &RunPlan, after_findings: bool) -> String {
+    let (record, view) = (recorder.plan(), recorder.view());
     let mut text = summary::table(&outcome.hosts, after_findings);
     text += &format!("\n{}\n", summary::change(outcome, &record.output, end.failed_status()));
     text += &summary::local(outcome);
@@ -152,9 +156,9 @@ fn summary(outcome: &RecordingResult, record: &RecordPlan, end: &End, plan: &Run
     }
     if outcome.written {
         text += &summary::suspicious(&record.output, &record.policy, &plan.allow);
-    }
-    if outcome.written {
-        let next = summary::next(&record.output, record.content, &plan.replay_options, &plan.cmd);
+        let redacted = |words: &[OsString]| command_line::redact(view, words);
+        let (options, cmd) = (redacted(&plan.replay_options), redacted(&plan.cmd));
+        let next = summary::next(&record.output, record.content, &options, &cmd);
         text += &next;
     } else if outcome.held.is_some() {
         text += &summary::choice(&record.output);
