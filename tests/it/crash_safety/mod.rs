@@ -3,6 +3,7 @@
 //! Two guarantees are tested: an exchange that a client saw complete is not lost, and a fixture is the old one or the
 //! new one.
 
+mod damaged;
 mod faults;
 mod load;
 mod locks;
