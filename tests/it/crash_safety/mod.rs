@@ -7,6 +7,7 @@ mod damaged;
 mod faults;
 mod load;
 mod locks;
+mod process;
 mod random;
 mod shutdown;
 mod writers;

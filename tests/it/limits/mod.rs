@@ -3,6 +3,7 @@
 
 mod connecting;
 mod crowds;
+mod embedded;
 mod floods;
 mod frames;
 mod long;
