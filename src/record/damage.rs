@@ -59,12 +59,16 @@ impl Damage {
                 format!("another program damaged the journal ({place}): {lost} lost; the fixture gets the {others}"),
                 format!("record again; the damaged journal is kept in {journal}: `{recover} --discard` drops it"),
             ),
-            Kept::Unused(_) => (
-                format!("another program damaged the journal ({place}): {lost} lost; the fixture stays as it is"),
-                format!(
-                    "`{recover}` adds the {others} from {journal}, `{recover} --discard` drops it; then record again"
-                ),
-            ),
+            Kept::Unused(_) => {
+                let add = match saved {
+                    0 => String::new(),
+                    _ => format!("`{recover}` adds the {others} from {journal}, "),
+                };
+                (
+                    format!("another program damaged the journal ({place}): {lost} lost; the fixture stays as it is"),
+                    format!("{add}`{recover} --discard` drops {journal}; then record again"),
+                )
+            }
         };
         let finding = Finding::new(CheckId::JOURNAL_DAMAGED, Severity::Error, text).with_hint(hint);
         Finding { at: Location::fixture(fixture.display().to_string()), ..finding }

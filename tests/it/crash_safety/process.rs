@@ -25,7 +25,7 @@ fn file_size_limit_is_handled_like_a_full_disk_and_stays_deadly_for_cmd() {
     let output = script(&sandbox, &["env"], text, &origin).expect(0);
     // 128 + SIGXFSZ.
     assert_eq!(output.stdout, "300000\n300000\n300000\nCMD 153\nstatus 3\n", "{}", output.stderr);
-    output.says("writing the journal").says("file too large").says("ulimit -f").says("recovered ");
+    output.says("writing the journal").says("File too large").says("ulimit -f").says("recovered ");
     assert!(urls(&sandbox).starts_with(&["/api/json".into(), "/api/text".into()]));
 }
 
