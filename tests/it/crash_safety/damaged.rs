@@ -18,8 +18,11 @@ const KEPT: &str = "hars/.api.har.damaged.journal";
 const BEFORE: usize = 40;
 const AFTER: usize = 20;
 
+/// Changes the bytes of a journal.
+type Damaging = fn(&mut Vec<u8>);
+
 /// Damage in the middle of a file, which stays the same file. The last number is the most exchanges that it costs.
-const DAMAGES: [(&str, fn(&mut Vec<u8>), usize); 4] = [
+const DAMAGES: [(&str, Damaging, usize); 4] = [
     ("a flipped bit", |bytes| flip(bytes), 1),
     ("200 zeros", |bytes| zero(bytes), 3),
     ("five foreign bytes", |bytes| insert(bytes), 1),
@@ -41,7 +44,7 @@ fn insert(bytes: &mut Vec<u8>) {
     bytes.splice(middle..middle, *b"\x02\0\0\0\x04");
 }
 
-fn damage(journal: &Path, with: fn(&mut Vec<u8>)) {
+fn damage(journal: &Path, with: Damaging) {
     let mut bytes = fs::read(journal).unwrap();
     with(&mut bytes);
     fs::write(journal, bytes).unwrap();
@@ -61,7 +64,7 @@ fn start(sandbox: &Sandbox, origin: &Origin, options: &[&str]) -> Server {
 }
 
 /// Records with damage in the middle.
-fn record_damaged(sandbox: &Sandbox, origin: &Origin, options: &[&str], with: fn(&mut Vec<u8>)) -> Output {
+fn record_damaged(sandbox: &Sandbox, origin: &Origin, options: &[&str], with: Damaging) -> Output {
     let server = start(sandbox, origin, options);
     visit(&server, 0, BEFORE);
     damage(&sandbox.join(JOURNAL), with);
