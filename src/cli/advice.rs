@@ -66,6 +66,8 @@ pub enum Failure {
         doing: &'static str,
         source: io::Error,
     },
+    #[error("the clock of this machine shows a time before 1970")]
+    Clock,
     #[error(transparent)]
     Spawn(#[from] SpawnError),
     /// The trust bundle of CMD cannot be built.

@@ -45,6 +45,7 @@ use harproxy_support::runtime::Runtime;
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
+    process::block_file_size_signal();
     ExitCode::from(process::run_guarded(|| parse_and_run(args)))
 }
 
@@ -63,6 +64,9 @@ fn parse_and_run(args: Vec<OsString>) -> u8 {
 }
 
 fn run(command: Command, ui: &Ui) -> Result<u8, Failure> {
+    if command.needs_clock() {
+        process::check_clock()?;
+    }
     match command {
         Command::Record(args) => block_on(cmd::record::run(*args, ui)),
         Command::Replay(args) => block_on(cmd::replay::run(*args, ui)),

@@ -1,6 +1,6 @@
 //! Collects the content of the reports of a run beside the verdict, and writes them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::event::Event;
 use super::files;
 use super::ui::{self, LogFormat, Ui};
 use crate::verdict::report::{self, Format, Report, text};
-use crate::verdict::request::{RecordedEntry, RequestRow};
+use crate::verdict::request::{RecordedEntry, RequestRow, ResultKind};
 use crate::verdict::{ConnectionObservation, EntryView, ExcerptBudget};
 use crate::verdict::{StatusSource, Verdict, exit};
 use harproxy_har::{Fixture, digest};
@@ -31,16 +31,23 @@ pub struct Recorded {
     pub fixtures: Vec<Arc<Fixture>>,
     /// The entries of a recording by the numbers of its exchanges.
     pub entries: HashMap<u64, RecordedEntry>,
+    /// The exchanges that a damaged journal has lost.
+    pub lost: BTreeSet<u64>,
     /// The entries as reports show them, if they had to be read before the fixture was changed.
     pub entry_views: Option<IndexMap<(String, usize), EntryView>>,
 }
 
 impl Recorded {
-    /// Adds to each recorded exchange the entry that holds it.
+    /// Adds to each recorded exchange the entry that holds it. One that was lost is not recorded.
     pub fn locate(&self, rows: &mut [RequestRow]) {
-        let Some(fixture) = self.fixtures.first() else { return };
         for row in rows {
-            if let Some(recorded) = row.exchange.and_then(|exchange| self.entries.get(&exchange)) {
+            let Some(exchange) = row.exchange else { continue };
+            if row.outcome == ResultKind::Recorded && self.lost.contains(&exchange) {
+                row.outcome = ResultKind::Passed;
+            }
+            if let Some(fixture) = self.fixtures.first()
+                && let Some(recorded) = self.entries.get(&exchange)
+            {
                 row.fixture = Some(fixture.path().display().to_string());
                 (row.entry, row.change) = (Some(recorded.entry), Some(recorded.change));
             }

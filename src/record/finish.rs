@@ -1,12 +1,13 @@
 //! Ends a recording: turns its journal into the fixture, or into a held recording, and reports the result.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use indexmap::IndexMap;
 
+use super::damage::Kept;
 use super::finalise::{self, Arrangement, Destination, IndexedExchange, JournalIndex};
 use super::journal::JournalReader;
 use super::{
@@ -49,7 +50,9 @@ impl Recorder {
     /// Writes the recording as a fixture of its own. Nothing can be recorded after that.
     pub fn copy_to(&self, fixture: &Path) -> Result<(), Error> {
         self.journal.close();
-        let Some((mut reader, index)) = finalise::open(&self.locked)? else { return Ok(()) };
+        let Some((mut reader, index)) = finalise::open(&self.locked, Some(&self.known_journal()))? else {
+            return Ok(());
+        };
         if let Some(names) = &mut reader.names {
             names.add_known(self.redactor.secrets());
         }
@@ -103,20 +106,30 @@ impl Recorder {
         if let Some(reason) = journal.failure() {
             return Ok(self.journal_failed(&reason));
         }
-        let mut journal = finalise::open(locked)?;
+        let mut journal = finalise::open(locked, Some(&self.known_journal()))?;
         if let Some((_, index)) = &mut journal
             && !plan.record_failures
         {
             index.leave_out_failures();
         }
         let (unanswered, failed) = journal.as_ref().map_or((0, 0), |(_, index)| (index.unanswered, index.failed.len()));
-        let Some((mut reader, index)) = journal.filter(|(_, index)| !index.exchanges.is_empty()) else {
+        let has_content = |index: &JournalIndex| !index.exchanges.is_empty() || index.damage.is_some();
+        let Some((mut reader, index)) = journal.filter(|(_, index)| has_content(index)) else {
             locked.remove()?;
             let summary = RecordingSummary { unanswered, failed, ..RecordingSummary::default() };
             return Ok(RecordingResult { summary, ..self.nothing_recorded(failed) });
         };
         if let Some(names) = &mut reader.names {
             names.add_known(redactor.secrets());
+        }
+        if let Some(damage) = &index.damage
+            && (plan.output.exists() || index.exchanges.is_empty())
+        {
+            let kept = Kept::Unused(&locked.paths.journal);
+            let finding = damage.finding(&plan.output, index.exchanges.len(), kept);
+            let outcome =
+                RecordingResult { held: Some(locked.paths.journal.clone()), ..self.unwritten_outcome(Some(finding)) };
+            return Ok(outcome.count_saved(&index, &mut reader));
         }
         if end == CmdEnd::Failed && plan.on_failure == OnFailure::Hold && plan.output.exists() {
             let replaced_held = locked.paths.held.exists();
@@ -135,8 +148,16 @@ impl Recorder {
         take_naming(&mut reader, naming);
         // The held recording is older. If the journal went first, a kill between the two would leave the older one.
         let replaced_held = held::discard(&locked.paths)?;
+        if index.damage.is_some() {
+            locked.keep_damaged()?;
+        }
         locked.remove()?;
-        let mut outcome = RecordingResult { written: true, replaced_held, ..self.outcome(&index, &arrangement) };
+        let outcome = RecordingResult { written: true, replaced_held, ..self.outcome(&index, &arrangement) };
+        let mut outcome = outcome.count_saved(&index, &mut reader);
+        if let Some(damage) = &index.damage {
+            let kept = Kept::Beside(&locked.paths.damaged);
+            outcome.verdict.findings.push(damage.finding(&plan.output, index.exchanges.len(), kept));
+        }
         let findings = &mut outcome.verdict.findings;
         add_stored_results(findings, &index, &outcome.entries, &plan.output)?;
         findings.extend(undecoded);
@@ -225,8 +246,11 @@ impl Recorder {
         let journal = &self.locked.paths.journal;
         let explanation =
             format!("writing the journal {} failed: {reason}; the fixture stays as it is", journal.shown());
-        let remedy = "make room and record again: it begins with what the journal holds";
-        self.lost(explanation, remedy)
+        let room = match reason.kind() {
+            io::ErrorKind::FileTooLarge => "raise the limit of file sizes (`ulimit -f`)",
+            _ => "make room",
+        };
+        self.lost(explanation, format!("{room} and record again: it begins with what the journal holds"))
     }
 
     /// The folder was removed under the recording; the journal was put back.
@@ -264,6 +288,7 @@ impl Recorder {
             replaced_held: false,
             entries: HashMap::new(),
             differences: Vec::new(),
+            lost: BTreeSet::new(),
         }
     }
 

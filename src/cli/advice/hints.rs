@@ -38,6 +38,10 @@ pub fn of(failure: &Failure) -> String {
         Failure::Prune(error) => of_prune(error),
         Failure::Bind(error) => of_bind(error),
         Failure::Write { source, .. } | Failure::System { source, .. } => io_hint(source),
+        Failure::Clock => {
+            "set the clock; to change the time for CMD alone, change it inside CMD: `harproxy replay -- faketime … CMD`"
+                .into()
+        }
         Failure::Spawn(error) => of_spawn(error),
         Failure::Bundle(_) | Failure::Files(_) => {
             "check that the folder for temporary files (TMPDIR) can be written".into()
@@ -296,6 +300,7 @@ pub fn io_hint(source: &io::Error) -> String {
         ErrorKind::PermissionDenied => "check its permissions and those of its folder, or pass another path",
         ErrorKind::ReadOnlyFilesystem => "the file system is read-only: pass another path",
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free disk space, then run this again",
+        ErrorKind::FileTooLarge => "raise the limit of file sizes (`ulimit -f`), then run this again",
         ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
             "a file has the path of the folder: move it, or pass another path"
         }

@@ -158,6 +158,13 @@ impl Command {
         }
     }
 
+    /// Returns true if the command makes certificates or serves requests.
+    #[must_use]
+    pub fn needs_clock(&self) -> bool {
+        use Command::{Ca, Demo, Doctor, Env, Record, Replay};
+        matches!(self, Record(_) | Replay(_) | Demo(_) | Doctor(_) | Env(_) | Ca(_))
+    }
+
     /// Returns true if the command is a proxy without CMD.
     #[must_use]
     pub fn serves_alone(&self) -> bool {

@@ -99,6 +99,7 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
         Err(failure) => return Ok(run.unfinished(&end, &failure, with_recorded(verdict, &recorder.verdict()))),
     };
     let verdict = with_recorded(verdict, &outcome.verdict);
+    recorded.lost.clone_from(&outcome.lost);
     if let Some(added) = added(&outcome, &output, &recorded) {
         recorded = added;
     }
@@ -124,7 +125,8 @@ fn added(outcome: &RecordingResult, output: &Path, before: &Recorded) -> Option<
         return None;
     }
     let fixture = Arc::new(Fixture::open(output).ok()?);
-    Some(Recorded { fixtures: vec![fixture], entries: outcome.entries.clone(), entry_views: None })
+    let (entries, lost) = (outcome.entries.clone(), outcome.lost.clone());
+    Some(Recorded { fixtures: vec![fixture], entries, lost, entry_views: None })
 }
 
 /// Adds the counts and findings of recorded misses to the verdict of a replay. A miss that upstream did not answer

@@ -22,6 +22,7 @@ pub use index::{IndexedExchange, JournalIndex};
 use payload::JournalledPayload;
 use sequences::ComparisonRules;
 
+use super::damage::KnownJournal;
 use super::entry_diff::{ComparableEntry, EntryDiff};
 use super::held::{self, RecordingSummary};
 use super::journal::{JournalPaths, JournalReader, LockedJournal, SecretNames};
@@ -77,10 +78,14 @@ fn existing(plan: &RecordPlan) -> Result<Option<Fixture>, Error> {
     }
 }
 
-/// Indexes a journal. Secrets have provisional names. Returns `None` for an empty journal.
-pub fn open(journal: &LockedJournal) -> Result<Option<(JournalReader, JournalIndex)>, Error> {
+/// Indexes a journal. Secrets have provisional names. Returns `None` for an empty journal. `known` is what its recorder
+/// knows of it.
+pub fn open(
+    journal: &LockedJournal,
+    known: Option<&KnownJournal>,
+) -> Result<Option<(JournalReader, JournalIndex)>, Error> {
     let failed = |source| Error::journal("reading the journal", &journal.paths.journal, source);
-    let mut read = JournalIndex::read(journal.file.try_clone().map_err(failed)?).map_err(failed)?;
+    let mut read = JournalIndex::read(journal.file.try_clone().map_err(failed)?, known).map_err(failed)?;
     if let Some((reader, index)) = &mut read {
         reader.names = index.meta.run.map(|run| SecretNames::new(PlaceholderAllocator::provisional(run)));
     }

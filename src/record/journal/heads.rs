@@ -149,6 +149,8 @@ pub struct ExchangeEnd {
     pub chunks: Vec<Chunk>,
     /// Client and server answered each other while the request was still being sent.
     pub is_duplex: bool,
+    /// The frames of the exchange that were journalled before this one. If a damaged journal has fewer, it has a hole.
+    pub frames: u64,
 }
 
 /// The kind of a timeout before there was a connection, in [`EndReason::Failed`].

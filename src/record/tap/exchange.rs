@@ -1,6 +1,6 @@
 //! One exchange and its frames in the journal.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -64,6 +64,8 @@ pub struct ExchangeTap {
     upload: Mutex<Option<watch::Receiver<bool>>>,
     /// The end of the exchange is queued.
     has_ended: AtomicBool,
+    /// The frames that were queued, without ends of the exchange.
+    frames: AtomicU64,
     /// Whether client and server answer each other.
     pub(super) duplex: DuplexDetector,
 }
@@ -92,6 +94,7 @@ impl ExchangeTap {
             context,
             upload: Mutex::new(None),
             has_ended: AtomicBool::new(false),
+            frames: AtomicU64::new(0),
             duplex: DuplexDetector::default(),
         };
         let head = RequestHead {
@@ -129,6 +132,7 @@ impl ExchangeTap {
             request_id: 1,
             upload: Mutex::new(None),
             has_ended: AtomicBool::new(false),
+            frames: AtomicU64::new(0),
             duplex: DuplexDetector::default(),
         })
     }
@@ -209,6 +213,7 @@ impl ExchangeTap {
 
     /// Journals a frame of the exchange. The payload must be redacted.
     pub fn push(&self, kind: FrameKind, payload: Bytes, flush: Flush) {
+        self.frames.fetch_add(1, Ordering::Relaxed);
         self.context.journal.push(self.frame(kind, payload), flush);
     }
 
@@ -286,7 +291,8 @@ impl ExchangeTap {
             self.push_request_end(&RequestEnd { seen: 0, at, complete: false, decoded: None });
         }
         let (at, trailers) = (self.micros_at(Instant::now()), self.context.redactor.redact_fields(trailers));
-        let end = ExchangeEnd { reason, seen, at, trailers, decoded, chunks, is_duplex };
+        let frames = self.frames.load(Ordering::Relaxed);
+        let end = ExchangeEnd { reason, seen, at, trailers, decoded, chunks, is_duplex, frames };
         self.context.journal.commit(self.frame(FrameKind::End, encode(&end)))
     }
 

@@ -18,7 +18,8 @@ const LONGEST: usize = 1_000;
 const DEFAULT_PATH: &str = "harproxy.toml";
 
 /// Checks of the run as a whole: if one of them fails, no other result counts.
-const BLOCKERS: [CheckId; 3] = [CheckId::NO_TRAFFIC, CheckId::NOTHING_RECORDED, CheckId::LOST];
+const BLOCKERS: [CheckId; 4] =
+    [CheckId::NO_TRAFFIC, CheckId::NOTHING_RECORDED, CheckId::LOST, CheckId::JOURNAL_DAMAGED];
 /// The checks of `harproxy check`.
 const NOTES: [CheckId; 2] = [CheckId::UNUSED, CheckId::STALE];
 

@@ -4,6 +4,7 @@
 mod codings;
 mod connecting;
 mod crowds;
+mod embedded;
 mod expansion;
 mod fixtures;
 mod floods;

@@ -104,7 +104,8 @@ async fn conclude(
         Ok(outcome) => {
             let written = outcome.written.then(|| harproxy_har::Fixture::open(&recorder.plan().output).ok()).flatten();
             let fixtures = written.map(Arc::new).into_iter().collect();
-            let recorded = Recorded { fixtures, entries: outcome.entries.clone(), entry_views: None };
+            let (entries, lost) = (outcome.entries.clone(), outcome.lost.clone());
+            let recorded = Recorded { fixtures, entries, lost, entry_views: None };
             let has_findings = !run.advised(outcome.verdict.clone()).findings.is_empty();
             let status = run.conclude(end, outcome.verdict.clone(), &recorded);
             let summary = summary(&outcome, &recorder, end, plan, has_findings);
