@@ -22,13 +22,14 @@ use super::{command_line, files, observation, process, roots};
 use crate::child::env::{self, Facts, ProxyAddress};
 use crate::child::{CommandPlan, Ended, RunFolder, Signals};
 use crate::diagnose::processes::{ProcessWatch, WatchPlan};
-use crate::diagnose::{BypassRules, Evidence, ScopeHosts, advise, no_proxy_entries, unset_url};
+use crate::diagnose::{BypassRules, Bypasses, Evidence, ScopeHosts, advise, no_proxy_entries, unset_url};
+use crate::isolate::{self, Inside, Refusal};
 use crate::pipeline::{AccessLog, EventBus, RequestLog, Subscriber};
 use crate::record::Recorder;
 use crate::verdict::EntryView;
 use crate::verdict::report::{Format, Report};
 use crate::verdict::request::RequestRow;
-use crate::verdict::{FindingListener, RunMode, Severity, StatusSource, Verdict, exit, exit_status};
+use crate::verdict::{ConnectionObservation, FindingListener, RunMode, Severity, StatusSource, Verdict, exit, exit_status};
 use harproxy_proxy::{Handler, Proxy};
 use harproxy_support::shell_quote;
 use harproxy_tls::authority::Authority;
@@ -98,6 +99,8 @@ pub struct Run<'a> {
     log: Option<Arc<RequestLog>>,
     /// The observations of CMD, after its end.
     evidence: Option<Evidence>,
+    /// Connections of CMD that its isolated network refused.
+    refusals: Vec<Refusal>,
     /// The live list. `None` if it is off.
     live: Option<Live>,
     /// The recorder of this run. If the run is interrupted, its recording is left for `harproxy recover`.
@@ -119,7 +122,7 @@ impl<'a> Run<'a> {
         subscribers.extend(live.clone().map(|live| Arc::new(live) as Arc<dyn Subscriber>));
         let (bus, started) = (EventBus::new(subscribers), OffsetDateTime::now_utc());
         let roots = roots::load(ui);
-        Ok(Run { plan, ui, signals, started, bus, log, evidence: None, live, recorder: None, has_failed: false, roots })
+        Ok(Run { plan, ui, signals, started, bus, log, evidence: None, refusals: Vec::new(), live, recorder: None, has_failed: false, roots })
     }
 
     /// Shows findings as they come, if there is a live list or a log of events.
@@ -176,6 +179,10 @@ impl<'a> Run<'a> {
         let proxy_addr = proxy.addr();
         let running = proxy.serve(handler);
         let end = if let [program, args @ ..] = &self.plan.cmd[..] {
+            let inside = match &self.plan.isolation {
+                Some(isolation) => Some(isolation.open().await?),
+                None => None,
+            };
             let facts = Facts {
                 proxy: &address,
                 ca: &authority.cert_path(),
@@ -187,7 +194,7 @@ impl<'a> Run<'a> {
                 mode: about.mode.clone(),
                 recorded_at: about.recorded_at.as_deref(),
             };
-            self.run_cmd(program, args, &facts, watch, &ours, about).await
+            self.run_cmd(program, args, &facts, watch, inside, &ours, about).await
         } else {
             self.ui.data(&ready.line(self.ui.format)).map_err(Failure::Output)?;
             if self.ui.format == LogFormat::Text {
@@ -230,6 +237,7 @@ impl<'a> Run<'a> {
         args: &[OsString],
         facts: &Facts<'_>,
         watch: Option<ProcessWatch>,
+        inside: Option<Inside<'_>>,
         ours: &[SocketAddr],
         about: &About<'_>,
     ) -> End {
@@ -243,7 +251,18 @@ impl<'a> Run<'a> {
         let watch_plan = WatchPlan { proxy: facts.proxy.to_string(), own_addresses: ours.to_vec() };
         let quiet_output = self.plan.quiet_output;
         let plan = CommandPlan { program: program.clone(), args: args.to_vec(), env, watch: watch_plan, quiet_output };
-        let ended = match crate::child::run(&plan, watch, &mut self.signals).await {
+        let running = crate::child::run(&plan, watch, &mut self.signals);
+        let ended = match inside {
+            None => running.await,
+            Some(inside) => tokio::select! {
+                ended = running => ended,
+                never = inside.answer_names(about.may_match) => match never {},
+            },
+        };
+        if let Some(isolation) = &self.plan.isolation {
+            self.refusals = isolation.refusals().await;
+        }
+        let ended = match ended {
             // harproxy killed CMD because of this signal, which determines the exit status.
             Ok(Ended { at_once: Some(signal), .. }) => return End::Cut(signal.exit_code()),
             Ok(ended) => ended,
@@ -257,7 +276,9 @@ impl<'a> Run<'a> {
                 map: &self.plan.map,
             };
             let evidence = observation::collect(&self.plan.cmd, self.command(), &ended.processes, rules).await;
-            self.evidence = Some(Evidence { unset_url, severity: Some(about.bypass_severity), ..evidence });
+            // Whatever was seen was refused, and is among the refusals.
+            let bypasses = if self.plan.isolation.is_some() { Bypasses::default() } else { evidence.bypasses.clone() };
+            self.evidence = Some(Evidence { unset_url, bypasses, severity: Some(about.bypass_severity), ..evidence });
         }
         End::Cmd(ended.status)
     }
@@ -342,8 +363,10 @@ impl Run<'_> {
     /// Returns the verdict with the findings about CMD.
     pub fn advised(&self, mut verdict: Verdict) -> Verdict {
         if let Some(evidence) = &self.evidence {
-            verdict.observation = Some(evidence.observation());
+            let is_isolated = self.plan.isolation.is_some();
+            verdict.observation = Some(ConnectionObservation { is_isolated, ..evidence.observation() });
             advise(&mut verdict, evidence);
+            verdict.findings.extend(isolate::findings(&self.refusals));
         }
         verdict
     }

@@ -62,7 +62,7 @@ fn plan(args: DoctorArgs) -> Result<(UpstreamPlan, RunPlan), Failure> {
     let policy = &args.config.loaded.policy;
     let run = RunPlan::new(proxy, &args.upstream, options, &args.authority, args.cmd, policy.clone())?;
     let run = RunPlan { quiet_output: args.json, ..run };
-    Ok((upstream_plan(&args.upstream)?, run))
+    Ok((upstream_plan(&args.upstream, None)?, run))
 }
 
 /// Formats a diagnosis for the terminal.

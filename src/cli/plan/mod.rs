@@ -81,12 +81,13 @@ impl RecordJob {
         if args.no_redact {
             (record.policy, record.values) = (Arc::new(Policy::off()), Vec::new());
         }
-        let upstream = upstream_plan(&args.upstream)?;
+        let isolation = args.isolate.isolation;
+        let upstream = upstream_plan(&args.upstream, isolation.as_ref())?;
         let policy = record.policy.clone();
         let run = RunPlan::new(args.proxy, &args.upstream, args.run, &args.authority, args.cmd, policy)?;
         record.named = reverse_origins(&run)?;
         record.named.extend(record.rules.iter().flat_map(|rule| rule.same_host.clone()));
-        let run = RunPlan { replay_options: args.replay_options, ..run };
+        let run = RunPlan { replay_options: args.replay_options, isolation, ..run };
         Ok(RecordJob { record, upstream, run, learning })
     }
 }
@@ -190,6 +191,7 @@ impl ReplayJob {
         let policy = replay.answers.policy.clone();
         let run = RunPlan::new(args.proxy, &args.upstream, args.run, &args.authority, args.cmd, policy)?;
         replay.matching.reverse = reverse_origins(&run)?;
+        let run = RunPlan { isolation: args.isolate.isolation, ..run };
         Ok(ReplayJob { replay, record, prune: args.prune, run })
     }
 }
@@ -216,7 +218,7 @@ fn record_misses(args: &ReplayArgs) -> Result<(RecordPlan, UpstreamPlan), UsageE
         update: UpdateMode::Missing,
         ..record_plan(output.clone(), &args.config.loaded)
     };
-    Ok((record, upstream_plan(&args.upstream)?))
+    Ok((record, upstream_plan(&args.upstream, args.isolate.isolation.as_ref())?))
 }
 
 /// Returns true in CI, where fixtures must not change.
@@ -241,7 +243,7 @@ fn network(args: &ReplayArgs) -> Result<Option<NetworkPlan>, UsageError> {
     if args.passthrough.is_empty() && args.on_miss != OnMiss::Passthrough {
         return Ok(None);
     }
-    Ok(Some(NetworkPlan { named: scope(&args.passthrough)?, upstream: upstream_plan(&args.upstream)? }))
+    Ok(Some(NetworkPlan { named: scope(&args.passthrough)?, upstream: upstream_plan(&args.upstream, args.isolate.isolation.as_ref())? }))
 }
 
 fn test_now() -> Result<Option<SystemTime>, UsageError> {

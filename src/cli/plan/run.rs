@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::cli::args::common::{AuthorityArgs, ListenArgs, ProxyArgs, RunArgs, UpstreamArgs};
 use crate::cli::usage_error::UsageError;
+use crate::isolate::Isolation;
 use harproxy_glob::Globs;
 use harproxy_proxy::upstream::{Mapping, UpstreamPlan};
 use harproxy_proxy::{ProxyPlan, ReversePlan};
@@ -36,6 +37,8 @@ pub struct RunPlan {
     pub map: Vec<Mapping>,
     /// Whether CMD's standard output goes to standard error, because that of harproxy is for data.
     pub quiet_output: bool,
+    /// The network of CMD, which harproxy is in.
+    pub isolation: Option<Arc<Isolation>>,
     /// Command-line words of the options that a replay of the same CMD also needs. Empty except for a recording.
     pub replay_options: Vec<OsString>,
 }
@@ -78,6 +81,7 @@ impl RunPlan {
             policy,
             map: upstream.map.clone(),
             quiet_output: false,
+            isolation: None,
             replay_options: Vec::new(),
         })
     }
@@ -116,7 +120,10 @@ pub fn ca_dir(args: &AuthorityArgs) -> Result<PathBuf, UsageError> {
 }
 
 /// Returns the plan of upstream connections.
-pub fn upstream_plan(args: &UpstreamArgs) -> Result<UpstreamPlan, UsageError> {
+pub fn upstream_plan(
+    args: &UpstreamArgs,
+    isolation: Option<&Arc<Isolation>>,
+) -> Result<UpstreamPlan, UsageError> {
     Ok(UpstreamPlan {
         proxy: args.upstream_proxy.clone().unwrap_or_default(),
         extra_roots: args.upstream_ca.clone(),
@@ -124,6 +131,7 @@ pub fn upstream_plan(args: &UpstreamArgs) -> Result<UpstreamPlan, UsageError> {
         insecure: if args.insecure.is_empty() { None } else { Some(Globs::new(&args.insecure)?) },
         map: args.map.clone(),
         timeouts: args.timeouts(),
+        dialler: isolation.map(Isolation::dialler),
     })
 }
 
