@@ -29,6 +29,8 @@ mod har_reading;
 mod hints;
 mod html_report;
 mod ignored_parts;
+#[cfg(target_os = "linux")]
+mod isolate;
 mod key_headers;
 mod killed;
 mod layout;
