@@ -14,6 +14,7 @@ use crate::cli::run::{About, End, Run};
 use crate::cli::ui::{self, Ui};
 use crate::diagnose::doctor::{Diagnosis, Doctor};
 use crate::diagnose::{Program, ScopeHosts};
+use crate::isolate::can_isolate;
 use crate::verdict::{RunMode, Severity, exit};
 use harproxy_proxy::upstream::UpstreamPlan;
 use harproxy_tls::authority::Authority;
@@ -42,7 +43,8 @@ pub async fn run(args: DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
         End::Cmd(status) => status,
         End::NoCmd => exit::SUCCESS,
     };
-    let diagnosis = Diagnosis::of(&doctor, run.evidence());
+    let isolation = can_isolate().err().map(|error| error.to_string());
+    let diagnosis = Diagnosis { isolation, ..Diagnosis::of(&doctor, run.evidence()) };
     if json {
         ui.data(&format!("{}\n", diagnosis.json())).map_err(Failure::Output)?;
     } else if !ui.quiet || !diagnosis.is_well() {
@@ -85,6 +87,10 @@ fn report(diagnosis: &Diagnosis) -> String {
             let named: Vec<String> = programs.iter().map(named).collect();
             text += &format!("  ran: {}\n", named.join(", "));
         }
+    }
+    match &diagnosis.isolation {
+        None => text += "  `--isolate` works here\n",
+        Some(reason) => text += &format!("  `--isolate` does not work here: {reason}\n"),
     }
     let hint_mark = ui::help("hint:");
     if !cleared.is_empty() {
