@@ -1,0 +1,2 @@
+# needs: apt:curl
+exec curl -sS --noproxy '*' "$BASE/orders"
