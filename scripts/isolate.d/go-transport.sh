@@ -1,3 +1,4 @@
+# name: Go with its own Transport
 # needs: apt:go=golang-go
 set -euo pipefail
 work=$(mktemp -d)

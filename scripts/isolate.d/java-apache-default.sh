@@ -1,3 +1,4 @@
+# name: Apache HttpClient createDefault
 # needs: apt:java=default-jdk-headless apt:/usr/share/java/httpclient.jar=libhttpclient-java
 set -euo pipefail
 work=$(mktemp -d)

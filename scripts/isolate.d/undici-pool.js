@@ -1,3 +1,4 @@
+// name: undici Pool
 // needs: apt:node=nodejs npm:undici@6
 const { Pool } = require('undici');
 

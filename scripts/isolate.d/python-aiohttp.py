@@ -1,3 +1,4 @@
+# name: aiohttp without trust_env
 """
 needs: apt:python3 pip:aiohttp
 """
