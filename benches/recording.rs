@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
-use harproxy::record::journal::{Flush, Frame, FrameKind, Journal};
+use harproxy::record::journal::{Flush, Frame, FrameKind, FrameMark, Journal};
 use harproxy_http::{Header, Headers};
 use harproxy_redact::RunId;
 use harproxy_redact::{Policy, Redactor, SecretStore};
@@ -91,7 +91,7 @@ fn frame(kind: FrameKind, payload: &Bytes) -> Frame {
 /// ones.
 #[divan::bench(args = [1, 64])]
 fn journal_append(bencher: Bencher<'_, '_>, concurrent: usize) {
-    let journal = Journal::start(tempfile::tempfile().unwrap()).unwrap();
+    let journal = Journal::start(tempfile::tempfile().unwrap(), FrameMark::random()).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let (head, payload) = (Bytes::from(vec![b'h'; 400]), Bytes::from(vec![b'p'; 1024]));
     bencher.counter(divan::counter::ItemsCount::new(concurrent)).bench_local(|| {

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use harproxy_support::atomic_file::{self, Readers};
+use harproxy_support::printable::Shown as _;
 use harproxy_support::temp::TempFolder;
 use harproxy_tls::bundle::{Bundle, BundleError, BundleFiles};
 
@@ -19,11 +20,11 @@ pub enum FilesError {
     #[error("making a temporary folder for this run")]
     Folder(#[source] io::Error),
     /// The folder's path is not Unicode; Node.js and the JVM take their options as text.
-    #[error("the folder {} has a name that is not Unicode, which variables can't carry", path.display())]
+    #[error("the folder {} has a name that is not Unicode, which variables can't carry", path.shown())]
     NotUnicode { path: PathBuf },
     #[error("making the trust bundle")]
     Bundle(#[from] BundleError),
-    #[error("writing {}", path.display())]
+    #[error("writing {}", path.shown())]
     Write { path: PathBuf, source: io::Error },
 }
 

@@ -11,6 +11,7 @@ use super::env::VariableChange;
 use super::signals::{Signal, Signals};
 use crate::diagnose::processes::{ProcessReport, ProcessWatch, WatchPlan};
 use crate::verdict::exit;
+use harproxy_support::printable::Shown as _;
 
 #[derive(Clone, Debug)]
 pub struct CommandPlan {
@@ -27,11 +28,11 @@ pub struct CommandPlan {
 
 #[derive(Debug, thiserror::Error)]
 pub enum SpawnError {
-    #[error("`{}` was not found", program.display())]
+    #[error("`{}` was not found", program.shown())]
     NotFound { program: OsString },
-    #[error("running `{}`", program.display())]
+    #[error("running `{}`", program.shown())]
     NotExecutable { program: OsString, source: io::Error },
-    #[error("waiting for `{}`", program.display())]
+    #[error("waiting for `{}`", program.shown())]
     Lost { program: OsString, source: io::Error },
 }
 

@@ -54,7 +54,7 @@ impl Shell {
 
     fn line(self, name: &str, value: &str) -> String {
         match self {
-            Shell::Sh => format!("export {name}={}", harproxy_support::shell_quote::word(value)),
+            Shell::Sh => format!("export {name}={}", harproxy_support::shell_quote::literal(value)),
             Shell::Fish => format!("set -gx {name} {}", fish(value)),
             Shell::PowerShell => format!("$env:{name} = {}", powershell(value)),
             Shell::Dotenv => format!("{name}={}", dotenv(value)),

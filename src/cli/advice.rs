@@ -23,6 +23,7 @@ use crate::{record, replay};
 use harproxy_proxy::BindError;
 use harproxy_proxy::upstream::{OwnProxy, PlanError};
 use harproxy_redact::{Policy, display};
+use harproxy_support::printable::{self, Shown as _};
 use harproxy_tls::authority::AuthorityError;
 use harproxy_tls::bundle::BundleError;
 
@@ -54,7 +55,7 @@ pub enum Failure {
     Pack(#[from] pack::Error),
     #[error(transparent)]
     Bind(#[from] BindError),
-    #[error("writing {}", path.display())]
+    #[error("writing {}", path.shown())]
     Write { path: PathBuf, source: io::Error },
     #[error("reading standard input")]
     Input(#[source] io::Error),
@@ -66,6 +67,8 @@ pub enum Failure {
         doing: &'static str,
         source: io::Error,
     },
+    #[error("the clock of this machine shows a time before 1970")]
+    Clock,
     #[error(transparent)]
     Spawn(#[from] SpawnError),
     /// The trust bundle of CMD cannot be built.
@@ -80,7 +83,7 @@ pub enum Failure {
         /// The fixture with a recording that is not finished.
         left: Option<PathBuf>,
     },
-    #[error("adding the learned lines to {}", path.display())]
+    #[error("adding the learned lines to {}", path.shown())]
     Learn { path: PathBuf, source: record::twice::WriteError },
     /// CMD cannot have an isolated network.
     #[error(transparent)]
@@ -143,7 +146,11 @@ impl Failure {
     #[must_use]
     pub fn finding(&self) -> Finding {
         let because: String = causes(self).iter().map(|cause| format!("\nbecause {cause}")).collect();
-        let finding = Finding::new(CheckId::LOST, Severity::Error, format!("{self}{because}"));
+        let finding = Finding::new(
+            CheckId::LOST,
+            Severity::Error,
+            format!("{}{because}", printable::one_line(&self.to_string())),
+        );
         Finding { hint: Some(self.hint()), ..finding }
     }
 
@@ -153,7 +160,7 @@ impl Failure {
             return print_usage_error(error, ui);
         }
         let because = causes(self);
-        let mut text = format!("{}: {self}\n", ui::bad("error"));
+        let mut text = format!("{}: {}\n", ui::bad("error"), printable::one_line(&self.to_string()));
         for cause in &because {
             let _ = writeln!(text, "  because {cause}");
         }
@@ -174,7 +181,10 @@ impl From<clap::Error> for Failure {
 
 /// Prints an error of clap, with a hint if `--` before CMD was probably forgotten. The status is 0 for `--help`.
 fn print_usage_error(error: &clap::Error, ui: &Ui) -> u8 {
-    let text = error.render().ansi().to_string();
+    let text = words_of(error).fold(error.render().ansi().to_string(), |text, word| {
+        // The message repeats words as they were typed, also within hints.
+        if word.contains(printable::is_invisible) { text.replace(word, &printable::one_line(word)) } else { text }
+    });
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         return ui.data(&text).map_or(exit::INTERNAL_ERROR, |()| exit::SUCCESS);
     }
@@ -184,6 +194,18 @@ fn print_usage_error(error: &clap::Error, ui: &Ui) -> u8 {
     };
     ui.say(Event::Error, &text, json!({ "status": exit::USAGE }));
     exit::USAGE
+}
+
+/// Returns the words of the command line that an error of clap is about.
+fn words_of(error: &clap::Error) -> impl Iterator<Item = &str> {
+    error
+        .context()
+        .flat_map(|(_, value)| match value {
+            ContextValue::String(word) => std::slice::from_ref(word),
+            ContextValue::Strings(words) => words,
+            _ => &[],
+        })
+        .map(String::as_str)
 }
 
 /// Options whose whole values may be secrets, also if they are malformed. For example, a user name without a colon may
@@ -261,9 +283,9 @@ pub fn causes(error: &dyn Error) -> Vec<String> {
     causes
 }
 
-/// Formats an error without the number of the operating system and without a leading capital.
+/// Formats an error on one line, without the number of the operating system and without a leading capital.
 fn plain(error: &(dyn Error + 'static)) -> String {
-    let text = error.to_string();
+    let text = printable::one_line(&error.to_string()).into_owned();
     let text = match text.split_once(" (os error ") {
         Some((words, _)) => words.to_owned(),
         None => text,

@@ -9,6 +9,7 @@ use super::event::Event;
 use super::ui::{LogFormat, Ui};
 use super::{advice, files};
 use crate::verdict::report::{Report, github, gitlab, markdown, plain};
+use harproxy_support::printable::Shown as _;
 
 /// File for GitLab's `artifacts: reports: codequality`.
 pub const CODE_QUALITY: &str = "gl-code-quality-report.json";
@@ -48,12 +49,6 @@ impl Ci {
         }
     }
 
-    /// Returns true if the CI system interprets some output lines as commands. Such lines must be escaped.
-    #[must_use]
-    pub fn interprets_output(&self) -> bool {
-        matches!(self, Ci::GitHub { .. })
-    }
-
     /// Writes the output for the CI system.
     pub fn publish(&self, report: &Report, ui: &Ui) {
         match self {
@@ -62,12 +57,12 @@ impl Ci {
                 // The runner also reads commands from standard error, and standard output belongs to CMD. They would
                 // break the JSON log format.
                 if ui.format == LogFormat::Text {
-                    ui.lines(&github::annotations(report, &place));
+                    ui.annotations(&github::annotations(report, &place));
                 }
                 if let Some(path) = summary
                     && let Err(source) = append(path, report)
                 {
-                    let (path, reason) = (path.display(), advice::one_line(&source));
+                    let (path, reason) = (path.shown(), advice::one_line(&source));
                     ui.warn(Event::Warning, &format!("the summary of this step cannot be added to {path}: {reason}"));
                 }
             }

@@ -9,7 +9,9 @@ use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
-use harproxy_redact::{PayloadRedaction, PlaceholderName, Policy, Redactor, Splice, apply_splices, display};
+use harproxy_redact::{
+    NameLocation, PayloadRedaction, PlaceholderName, Policy, RedactionView, Redactor, Splice, apply_splices,
+};
 use harproxy_support::shell_quote;
 
 /// A name with the characters before its value: `token=`, `x-api-key: `, `"password":"`.
@@ -17,22 +19,30 @@ static NAME: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r#"([A-Za-z][\w.-]*)(["'\\]*)\s*([=:]\s*)["'\\]*"#).ok());
 /// An option whose value is the next word.
 static OPTION: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r#"--([A-Za-z][\w-]*)["']?\s+["']?"#).ok());
+/// An option of curl for cookies, up to its value.
+static COOKIES: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r#"(?:^|[\s"'])(?:-b|--cookie)(?:=|\s*)["']?"#).ok());
 /// An option of curl for credentials, up to the password.
 static USER: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r#"(?:^|[\s"'])(?:-u|-U|--user|--proxy-user)(?:=|\s*)(["']?)[^\s:"'=-][^\s:"']*:"#).ok()
+    Regex::new(r#"(?:^|[\s"'])(?:-u|-U|-E|--user|--proxy-user|--cert)(?:=|\s*)(["']?)[^\s:"'=-][^\s:"']*:"#).ok()
 });
 /// Schemes that can stand between a name and its secret.
 const SCHEMES: [&str; 5] = ["bearer ", "basic ", "token ", "digest ", "negotiate "];
 /// The name of a password behind a user name.
 const PASSWORD: &str = "password";
+/// The name of a user name that is a key.
+const USER_NAME: &str = "username";
+/// The header of cookies.
+const COOKIE: &str = "cookie";
 
 /// Quotes the words of a command for a shell, and redacts them. A word is redacted as a header, a URL, a form, JSON or
 /// an assignment if it is one.
-pub(super) fn redact<S: AsRef<OsStr>>(policy: &Policy, words: &[S]) -> String {
+pub(super) fn redact<S: AsRef<OsStr>>(view: &RedactionView, words: &[S]) -> String {
+    let policy = view.policy();
     if policy.is_off() {
         return shell_quote::words(words);
     }
-    let mut redactor = CommandRedactor { policy, redactor: display::redactor(policy) };
+    let mut redactor = CommandRedactor { policy, redactor: view.redactor() };
     let mut argument = None;
     let mut redacted = Vec::with_capacity(words.len());
     for word in words {
@@ -46,8 +56,9 @@ pub(super) fn redact<S: AsRef<OsStr>>(policy: &Policy, words: &[S]) -> String {
     // A secret of one word can occur in another one, also in one before it.
     shell_quote::words(words.iter().zip(redacted).map(|(word, redacted)| {
         let redacted = String::from_utf8_lossy(&redactor.redactor.redact_text(redacted.as_bytes())).into_owned();
+        let redacted = view.redact_known(&redacted);
         let word = word.as_ref();
-        if word.to_string_lossy() == redacted { word.to_owned() } else { OsString::from(redacted) }
+        if word.to_string_lossy() == *redacted { word.to_owned() } else { OsString::from(redacted.into_owned()) }
     }))
 }
 
@@ -55,16 +66,23 @@ pub(super) fn redact<S: AsRef<OsStr>>(policy: &Policy, words: &[S]) -> String {
 enum OptionArgument {
     /// A secret with this name.
     Secret(String),
-    /// A user, a colon and a password.
+    /// A user (or a file of curl), a colon and a password.
     User,
+    /// Cookies, or the name of a file with them.
+    Cookies,
     /// A script for a shell.
     Script,
 }
 
 impl OptionArgument {
     fn of(policy: &Policy, option: &str) -> Option<Self> {
-        if matches!(option, "-u" | "-U" | "--user" | "--proxy-user") {
-            return Some(OptionArgument::User);
+        match option {
+            "-u" | "-U" | "-E" | "--user" | "--proxy-user" | "--cert" | "--auth" => return Some(OptionArgument::User),
+            "--oauth2-bearer" => return Some(OptionArgument::Secret("bearer".to_owned())),
+            _ => {}
+        }
+        if matches!(option, "-b" | "--cookie") {
+            return Some(OptionArgument::Cookies);
         }
         match option.strip_prefix("--") {
             Some(name) => is_secret(policy, name).then(|| OptionArgument::Secret(name.to_owned())),
@@ -74,7 +92,8 @@ impl OptionArgument {
 }
 
 fn is_secret(policy: &Policy, name: &str) -> bool {
-    policy.is_secret_header(name) || policy.is_secret_parameter(name) || policy.is_secret_member(name)
+    let locations = [NameLocation::Header, NameLocation::Query, NameLocation::Member];
+    locations.iter().any(|&location| policy.classify(location, name.as_bytes()).is_secret())
 }
 
 struct CommandRedactor<'p> {
@@ -88,7 +107,19 @@ impl CommandRedactor<'_> {
         let (name, from) = match argument {
             OptionArgument::Secret(name) => (name, 0),
             OptionArgument::Script => return self.redact_script(word).unwrap_or_else(|| word.to_owned()),
-            OptionArgument::User => (PASSWORD.to_owned(), word.find(':').map_or(word.len(), |colon| colon + 1)),
+            OptionArgument::Cookies if !word.contains('=') => return self.redact_word(word),
+            OptionArgument::Cookies => (COOKIE.to_owned(), 0),
+            OptionArgument::User => match word.split_once(':') {
+                // The placeholder of harproxy's own `--auth`.
+                Some((_, "PASS")) => return word.to_owned(),
+                // Without a password, the user name is a key.
+                Some((user, "")) if !user.is_empty() => {
+                    let redacted = self.redact_value(USER_NAME, user);
+                    return redacted.map_or_else(|| word.to_owned(), |user| format!("{user}:"));
+                }
+                Some((user, _)) => (PASSWORD.to_owned(), user.len() + 1),
+                None => return word.to_owned(),
+            },
         };
         self.redact_value(&name, &word[from..])
             .map_or_else(|| word.to_owned(), |value| format!("{}{value}", &word[..from]))
@@ -96,6 +127,11 @@ impl CommandRedactor<'_> {
 
     /// Redacts a word that is not the argument of an option.
     fn redact_word(&mut self, word: &str) -> String {
+        if let Some(cookies) = word.strip_prefix("-b").filter(|cookies| cookies.contains('=')) {
+            return self
+                .redact_value(COOKIE, cookies)
+                .map_or_else(|| word.to_owned(), |cookies| format!("-b{cookies}"));
+        }
         let dashes = word.len() - word.trim_start_matches('-').len();
         // The argument of a short option can follow without a space: `-HCookie: sid=abc`, `-dpassword=abc`.
         let is_short_option = dashes == 1 && word.as_bytes().get(1).is_some_and(u8::is_ascii_alphabetic);
@@ -152,6 +188,10 @@ impl CommandRedactor<'_> {
             );
             values.push((range, PASSWORD.to_owned()));
         }
+        for found in COOKIES.iter().flat_map(|regex| regex.find_iter(text)) {
+            let range = value_at(text, found.end());
+            values.extend(text[range.clone()].contains('=').then(|| (range, COOKIE.to_owned())));
+        }
         values.sort_by_key(|(range, _)| range.start);
         let (mut splices, mut free_from) = (Vec::new(), 0);
         for (range, name) in values {
@@ -174,13 +214,11 @@ impl CommandRedactor<'_> {
         names.into_iter().find(|name| is_secret(self.policy, name)).map(str::to_owned)
     }
 
-    /// Redacts the value of a secret name. `None` if it is empty or already redacted.
+    /// Redacts the value of a secret name, whether it looks random or not. `None` if it is empty or already redacted.
     fn redact_value(&mut self, name: &str, value: &str) -> Option<String> {
-        if self.policy.is_secret_header(name) {
-            let redacted = self.redactor.redact_header(name, value.as_bytes())?;
-            return Some(String::from_utf8_lossy(&redacted).into_owned());
-        }
-        self.redactor.replace_value(value.as_bytes(), &PlaceholderName::new(name))
+        let field = self.redactor.redact_header(name, value.as_bytes());
+        let field = field.map(|redacted| String::from_utf8_lossy(&redacted).into_owned());
+        field.or_else(|| self.redactor.replace_value(value.as_bytes(), &PlaceholderName::new(name)))
     }
 }
 
@@ -242,7 +280,7 @@ mod tests {
     use super::*;
 
     fn redacted(words: &[&str]) -> String {
-        redact(&Policy::default(), words)
+        redact(&RedactionView::default(), words)
     }
 
     #[track_caller]
@@ -271,10 +309,16 @@ mod tests {
             "-uada:hunter2-hunter2",
             r#"{"password":"hunter2\" hunter2"}"#,
             "API_KEY=hunter2-hunter2",
+            "-bsid=hunter2-hunter2",
+            "--cookie=sid=hunter2-hunter2",
         ] {
             assert_redacted(&["curl", word]);
         }
         assert_redacted(&["curl", "-u", "ada:hunter2 hunter2"]);
+        assert_redacted(&["curl", "-u", "hunter2hunter2:"]);
+        assert_redacted(&["curl", "-b", "sid=hunter2; theme=hunter2"]);
+        assert_redacted(&["curl", "--oauth2-bearer", "hunter2hunter2"]);
+        assert_redacted(&["curl", "-E", "cert.pem:hunter2"]);
         assert_redacted(&["tool", "--token", "hunter2 hunter2", "run"]);
         assert_redacted(&["tool", "--token", "it's hunter2"]);
         assert_redacted(&["curl", "-d", "hunter2-hunter2", "password=hunter2-hunter2"]);
@@ -299,6 +343,8 @@ mod tests {
             "curl -u 'me:s3cr3t s3cr3t' https://a.test/",
             "curl -ume:s3cr3t-value https://a.test/",
             "curl https://me:s3cr3t-value@a.test/",
+            "curl -b 'sid=s3cr3t; theme=s3cr3t' https://a.test/",
+            "curl --cookie sid=s3cr3t https://a.test/",
             "curl -H 'Authorization: Basic s3cr3t-value=='",
             "cat <<EOF\nAuthorization: Bearer s3cr3t\nEOF",
         ] {
@@ -328,6 +374,6 @@ mod tests {
             redacted(&["sh", "-c", r#"curl -H "Authorization: Bearer abc" -d x https://a.test/?page=2"#]),
             r#"sh -c 'curl -H "Authorization: Bearer REDACTED-authorization" -d x https://a.test/?page=2'"#
         );
-        assert_eq!(redact(&Policy::off(), &["x", "--token", "a b"]), "x --token 'a b'");
+        assert_eq!(redact(&RedactionView::new(Policy::off().into(), &[]), &["x", "--token", "a b"]), "x --token 'a b'");
     }
 }

@@ -2,12 +2,11 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::advice::Failure;
 use harproxy_support::atomic_file::Readers;
-
-const LINKS: usize = 40;
+use harproxy_support::link;
 
 /// Writes a file atomically, and creates its folder. If this fails, an existing file is unchanged. The target of a
 /// symbolic link is replaced, not the link. Devices and pipes are written to directly.
@@ -19,7 +18,7 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), Failure> {
 /// An error is ignored: writing the file reports it.
 pub fn remove_ready_file(path: &Path) {
     let is_file = fs::metadata(path).is_ok_and(|there| there.is_file());
-    if let (true, Ok(target)) = (is_file, target(path)) {
+    if let (true, Ok(target)) = (is_file, link::target(path)) {
         let _ = fs::remove_file(target);
     }
 }
@@ -28,23 +27,11 @@ fn write_or_replace(path: &Path, content: &[u8]) -> io::Result<()> {
     if fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
         return fs::OpenOptions::new().write(true).open(path)?.write_all(content);
     }
-    let path = target(path)?;
+    let path = link::target(path)?;
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder)?;
     }
     harproxy_support::atomic_file::write(&path, content, Readers::All)
-}
-
-/// Returns the final target of a symbolic link, which need not exist.
-fn target(path: &Path) -> io::Result<PathBuf> {
-    let mut path = path.to_owned();
-    for _ in 0..LINKS {
-        match fs::read_link(&path) {
-            Ok(next) => path = path.parent().unwrap_or(Path::new("")).join(next),
-            Err(_) => return Ok(path),
-        }
-    }
-    Err(io::Error::other("too many symbolic links"))
 }
 
 #[cfg(test)]

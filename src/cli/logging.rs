@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::{Map, Value, json};
 use tracing::field::{Field, Visit};
@@ -17,9 +18,11 @@ use tracing_subscriber::{Registry, registry};
 
 use super::args::OutputArgs;
 use super::event;
+use super::guard;
 use super::ui::{self, LiveFormat, LogFormat, Ui};
 use super::usage_error::UsageError;
 use crate::verdict::findings;
+use harproxy_redact::RedactionView;
 
 /// The variable with a filter: levels, and levels of targets (`warn,harproxy_proxy=debug`).
 pub const VARIABLE: &str = "HARPROXY_LOG";
@@ -38,12 +41,48 @@ pub fn start(output: &OutputArgs, ui: &Ui, alone: bool) -> Result<(), UsageError
     };
     let colour = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
     // Write errors are ignored: reporting them on a closed standard error would panic and end a connection.
-    let lines = layer().log_internal_errors(false).with_writer(io::stderr).with_ansi(colour);
+    let lines = layer().log_internal_errors(false).with_ansi(colour);
     let _ = match output.log_format {
-        LogFormat::Text => filtered_registry(filter).with(lines.compact().with_target(output.verbose > 1)).try_init(),
-        LogFormat::Json => filtered_registry(filter).with(lines.event_format(LogLine)).try_init(),
+        LogFormat::Text => {
+            let lines = lines.with_writer(|| GuardedLine(|line| guard::line(&redact(line))));
+            filtered_registry(filter).with(lines.compact().with_target(output.verbose > 1)).try_init()
+        }
+        LogFormat::Json => {
+            let lines = lines.with_writer(|| GuardedLine(guard::json));
+            filtered_registry(filter).with(lines.event_format(LogLine)).try_init()
+        }
     };
     Ok(())
+}
+
+/// The redaction of the log, once there is a run.
+static VIEW: RwLock<Option<Arc<RedactionView>>> = RwLock::new(None);
+
+/// Redacts lines from now on with the values that are known as secrets.
+pub fn redact_with(view: Arc<RedactionView>) {
+    *VIEW.write().unwrap_or_else(PoisonError::into_inner) = Some(view);
+}
+
+fn redact(text: &str) -> String {
+    let view = VIEW.read().unwrap_or_else(PoisonError::into_inner);
+    view.as_ref().map_or_else(|| text.to_owned(), |view| view.redact_known(text).into_owned())
+}
+
+/// Writes a line of the log to standard error through its guard. The layer writes each line in one piece.
+struct GuardedLine(fn(&str) -> String);
+
+impl io::Write for GuardedLine {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let GuardedLine(guard) = self;
+        let text = String::from_utf8_lossy(line);
+        let guarded = guard(text.strip_suffix('\n').unwrap_or(&text));
+        io::stderr().lock().write_all(format!("{guarded}\n").as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Returns a registry with the filter as a layer, so that `tracing` skips filtered levels early. Some are used per
@@ -111,7 +150,10 @@ struct LogFields {
 }
 
 impl LogFields {
-    fn add(&mut self, field: &Field, value: Value) {
+    fn add(&mut self, field: &Field, mut value: Value) {
+        if let Value::String(text) = &mut value {
+            *text = redact(text);
+        }
         match (field.name(), value) {
             ("message", Value::String(message)) => self.message = message,
             (name, value) => {

@@ -11,8 +11,10 @@ pub mod cmd;
 mod command_line;
 pub mod config;
 pub mod event;
+pub mod file_notice;
 pub mod files;
 pub mod fixtures;
+pub mod guard;
 pub mod live;
 pub mod logging;
 pub mod next_steps;
@@ -45,6 +47,7 @@ use harproxy_support::runtime::Runtime;
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
+    process::block_file_size_signal();
     ExitCode::from(process::run_guarded(|| parse_and_run(args)))
 }
 
@@ -82,6 +85,9 @@ fn enter_network(mut cli: Cli) -> Result<Cli, Failure> {
 }
 
 fn run(command: Command, ui: &Ui) -> Result<u8, Failure> {
+    if command.needs_clock() {
+        process::check_clock()?;
+    }
     match command {
         Command::Record(args) => block_on(cmd::record::run(*args, ui)),
         Command::Replay(args) => block_on(cmd::replay::run(*args, ui)),

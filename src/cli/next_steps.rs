@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::ui;
+use harproxy_support::printable::Shown as _;
 use harproxy_support::shell_quote;
 
 /// Files with more bytes are reported. GitHub warns above 50 MB and refuses 100 MB.
@@ -64,7 +65,7 @@ fn large_files_warning(files: &[(PathBuf, u64)], limit: u64) -> Option<String> {
     let megabytes = |bytes: u64| bytes.div_ceil(1_000_000);
     let mut text = format!("{} too large for git:\n", if large.len() == 1 { "a file is" } else { "files are" });
     for (path, len) in large.iter().take(NAMED) {
-        let _ = writeln!(text, "  {} has {} MB", path.display(), megabytes(*len));
+        let _ = writeln!(text, "  {} has {} MB", path.shown(), megabytes(*len));
     }
     if large.len() > NAMED {
         let _ = writeln!(text, "  and {} more", large.len() - NAMED);

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use anstream::{AutoStream, ColorChoice};
 
+use super::guard;
 use super::ui::is_open;
 
 /// Output to a pager, or to standard output.
@@ -33,7 +34,12 @@ impl Pager {
 
     /// Writes text. Returns false if the reader has closed the output, which is not an error.
     pub fn write(&mut self, text: &str) -> io::Result<bool> {
-        is_open(self.out.write_all(text.as_bytes()))
+        is_open(self.out.write_all(guard::text(text).as_bytes()))
+    }
+
+    /// Writes JSON. Returns false if the reader has closed the output, which is not an error.
+    pub fn write_json(&mut self, text: &str) -> io::Result<bool> {
+        is_open(self.out.write_all(guard::json(text).as_bytes()))
     }
 
     /// Waits until the pager ends.

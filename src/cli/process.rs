@@ -1,7 +1,9 @@
-//! Process-wide setup: the panic message and the limit of open files.
+//! Process-wide setup: the panic message, the limits of files and the clock.
 
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook};
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::advice::Failure;
 use super::event::Event;
 use super::ui::{self, Ui};
 use crate::verdict::exit;
@@ -29,6 +31,28 @@ fn message(defect: &PanicHookInfo<'_>) -> String {
          and the command that led to it",
         env!("CARGO_PKG_VERSION"),
     )
+}
+
+/// Blocks the signal of a file that grows beyond `ulimit -f`, so that writing it is an error like a full disk and not the
+/// end of the process. Threads that start later inherit this. CMD does not: std starts programs with no signal blocked.
+#[cfg(unix)]
+pub fn block_file_size_signal() {
+    use nix::sys::signal::{SigSet, Signal};
+    if let Err(error) = SigSet::from_iter([Signal::SIGXFSZ]).thread_block() {
+        tracing::debug!(%error, "SIGXFSZ is not blocked");
+    }
+}
+
+/// Does nothing: other systems have no such signal.
+#[cfg(not(unix))]
+pub fn block_file_size_signal() {}
+
+/// Checks that the clock can be used: TLS and HTTP have no times before 1970.
+///
+/// # Errors
+/// [`Failure::Clock`] before 1970.
+pub fn check_clock() -> Result<(), Failure> {
+    if SystemTime::now() < UNIX_EPOCH { Err(Failure::Clock) } else { Ok(()) }
 }
 
 /// Raises the soft limit of open files, because every connection needs one or two. Only a proxy without CMD calls

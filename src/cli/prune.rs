@@ -17,8 +17,9 @@ use super::ui::{self, Ui, counted, faint, help, strong};
 use crate::fixtures::prune::{self, Pruned, Selection};
 use crate::verdict::{CheckId, Verdict};
 use harproxy_har::Fixture;
-use harproxy_http::escape::one_line;
 use harproxy_redact::{Policy, display};
+use harproxy_support::printable::Shown as _;
+use harproxy_support::printable::one_line;
 
 const MAX_SHOWN: usize = 20;
 const MAX_SHOWN_IN_TOTAL: usize = 100;
@@ -116,7 +117,7 @@ impl Announcer {
 }
 
 fn announce(fixture: &Fixture, entries: &BTreeSet<usize>, shown: usize, policy: &Policy, ui: &Ui) {
-    let path = fixture.path().display();
+    let path = fixture.path().shown();
     let total = counted(fixture.entries(), "entry", "entries");
     let mut text = format!("{}: {} of {total} of {path}, unused\n", strong("pruning"), entries.len());
     for head in entries.iter().take(shown).filter_map(|entry| fixture.heads().get(*entry)) {
@@ -127,7 +128,7 @@ fn announce(fixture: &Fixture, entries: &BTreeSet<usize>, shown: usize, policy: 
     if entries.len() > shown {
         let _ = writeln!(text, "  {}", faint(format!("and {} more", entries.len() - shown)));
     }
-    ui.say(Event::Pruning, &text, json!({ "fixture": path.to_string(), "entries": entries }));
+    ui.say(Event::Pruning, &text, json!({ "fixture": fixture.path().display().to_string(), "entries": entries }));
 }
 
 impl PruneResult {
@@ -161,7 +162,7 @@ impl PruneResult {
         for fixture in &self.unused {
             let path = fixture.path();
             let remove = help(format!("git rm -r {}", quoted(&files_of(path, false))));
-            let text = format!("{} was not used at all and is kept; to remove it: {remove}", path.display());
+            let text = format!("{} was not used at all and is kept; to remove it: {remove}", path.shown());
             if !ui.quiet {
                 ui.say(Event::Unused, &text, json!({ "fixture": path.display().to_string() }));
             }
@@ -181,7 +182,7 @@ impl PruneResult {
 
 fn summary_of(path: &Path, pruned: &Pruned) -> String {
     let removed = counted(pruned.entries, "entry", "entries");
-    let mut text = format!("{}: {removed} pruned, {} kept", path.display(), pruned.kept);
+    let mut text = format!("{}: {removed} pruned, {} kept", path.shown(), pruned.kept);
     if pruned.payloads > 0 {
         let _ = write!(text, ", {} removed", counted(pruned.payloads, "payload", "payloads"));
     }
@@ -191,9 +192,9 @@ fn summary_of(path: &Path, pruned: &Pruned) -> String {
     for (file, other) in &pruned.left {
         let reason = match other == path {
             true => "it cannot be removed".to_owned(),
-            false => format!("{} refers to it", other.display()),
+            false => format!("{} refers to it", other.shown()),
         };
-        let _ = write!(text, "\n  {file} is kept: {reason}");
+        let _ = write!(text, "\n  {} is kept: {reason}", file.shown());
     }
     text
 }

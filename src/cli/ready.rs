@@ -1,10 +1,16 @@
 //! The announcement that the proxy listens: a line on standard output, and `--ready-file`.
 
+use std::fmt::Write as _;
+use std::io;
+use std::net::SocketAddr;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::event::Event;
-use super::ui::{LogFormat, line_at};
+use super::plan::{DEFAULT_ADDRESS, RunPlan};
+use super::ui::{self, LogFormat, Ui, line_at};
+use harproxy_support::shell_quote;
 
 /// The addresses and files that a client needs, as in `--ready-file`. Paths that are not UTF-8 are converted lossily.
 #[derive(Clone, Debug, Serialize)]
@@ -21,6 +27,17 @@ pub struct Ready {
 }
 
 impl Ready {
+    /// Prints the line, and as text the instructions for another terminal.
+    pub fn announce(&self, plan: &RunPlan, addr: SocketAddr, task: &str, ui: &Ui) -> io::Result<()> {
+        let line = self.line(ui.format);
+        if ui.format == LogFormat::Json {
+            return ui.json(&line);
+        }
+        ui.data(&line)?;
+        ui.note(Event::Ready, &instructions(plan, addr, task));
+        Ok(())
+    }
+
     /// Returns the line for standard output, with its line end.
     pub fn line(&self, format: LogFormat) -> String {
         if format == LogFormat::Json {
@@ -30,6 +47,23 @@ impl Ready {
         let urls = urls.iter().map(|(name, url)| format!(", {name} at {}", url.as_str().unwrap_or_default()));
         format!("harproxy is ready at {proxy} (CA {ca}, bundle {bundle}, pid {pid}){}\n", urls.collect::<String>())
     }
+}
+
+/// Returns the task of a run without CMD, the command that leads another terminal to it, and how it ends.
+fn instructions(plan: &RunPlan, addr: SocketAddr, task: &str) -> String {
+    let mut command = "harproxy env".to_owned();
+    // Writing into a string cannot fail.
+    if addr != DEFAULT_ADDRESS {
+        let _ = write!(command, " -p {addr}");
+    }
+    if let Some(auth) = &plan.proxy.listen.auth {
+        let _ = write!(command, " --auth {}", shell_quote::word(&format!("{}:PASS", auth.user)));
+    }
+    if let Some(folder) = &plan.given_ca_dir {
+        let _ = write!(command, " --ca-dir {}", shell_quote::path(folder));
+    }
+    let command = ui::help(format!("eval \"$({command})\""));
+    format!("{task}\n  in another terminal: {command}\n  Ctrl-C ends it\n")
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::event::Event;
 use super::ui::{self, Ui, counted};
 use crate::replay::{ChangeKind, FixtureChange, Reloader};
+use harproxy_support::printable::Shown as _;
 
 /// Interval of checks. A changed file is loaded when it is the same in two checks.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -40,15 +41,16 @@ fn repeat(least: Duration, mut check: impl FnMut() + Send + 'static) -> io::Resu
 }
 
 fn print(FixtureChange { fixture, kind }: &FixtureChange, ui: &Ui) {
-    let loaded = |entries: usize| format!("reloaded {fixture}: {}", counted(entries, "entry", "entries"));
+    let shown = fixture.shown();
+    let loaded = |entries: usize| format!("reloaded {shown}: {}", counted(entries, "entry", "entries"));
     let (change, entries, text) = match kind {
         ChangeKind::Changed(entries) => ("changed", *entries, loaded(*entries)),
         ChangeKind::Added(entries) => ("added", *entries, loaded(*entries)),
-        ChangeKind::Removed => ("removed", 0, format!("{fixture} was removed; its entries are no longer served")),
+        ChangeKind::Removed => ("removed", 0, format!("{shown} was removed; its entries are no longer served")),
         ChangeKind::Refused { is_removed, because } => {
             let what = if *is_removed { "was removed" } else { "was edited and cannot be loaded" };
             let text = format!(
-                "{}: {fixture} {what}; its previous version stays in use\n  because {because}",
+                "{}: {shown} {what}; its previous version stays in use\n  because {because}",
                 ui::caution("warning")
             );
             return ui.say(Event::ReloadFailed, &text, json!({ "fixture": fixture, "because": because }));

@@ -1,6 +1,6 @@
 //! Collects the content of the reports of a run beside the verdict, and writes them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use super::ci::Ci;
 use super::event::Event;
 use super::files;
 use super::ui::{self, LogFormat, Ui};
-use crate::verdict::report::{self, Format, Report, github, text};
-use crate::verdict::request::{RecordedEntry, RequestRow};
+use crate::verdict::report::{self, Format, Report, text};
+use crate::verdict::request::{RecordedEntry, RequestRow, ResultKind};
 use crate::verdict::{ConnectionObservation, EntryView, ExcerptBudget};
 use crate::verdict::{StatusSource, Verdict, exit};
 use harproxy_har::{Fixture, digest};
-use harproxy_redact::Policy;
+use harproxy_redact::RedactionView;
 
 /// The number of entries that reports show. They are in memory while the reports are written.
 const MAX_ENTRIES: usize = 20_000;
@@ -31,16 +31,23 @@ pub struct Recorded {
     pub fixtures: Vec<Arc<Fixture>>,
     /// The entries of a recording by the numbers of its exchanges.
     pub entries: HashMap<u64, RecordedEntry>,
+    /// The exchanges that a damaged journal has lost.
+    pub lost: BTreeSet<u64>,
     /// The entries as reports show them, if they had to be read before the fixture was changed.
     pub entry_views: Option<IndexMap<(String, usize), EntryView>>,
 }
 
 impl Recorded {
-    /// Adds to each recorded exchange the entry that holds it.
+    /// Adds to each recorded exchange the entry that holds it. One that was lost is not recorded.
     pub fn locate(&self, rows: &mut [RequestRow]) {
-        let Some(fixture) = self.fixtures.first() else { return };
         for row in rows {
-            if let Some(recorded) = row.exchange.and_then(|exchange| self.entries.get(&exchange)) {
+            let Some(exchange) = row.exchange else { continue };
+            if row.outcome == ResultKind::Recorded && self.lost.contains(&exchange) {
+                row.outcome = ResultKind::Passed;
+            }
+            if let Some(fixture) = self.fixtures.first()
+                && let Some(recorded) = self.entries.get(&exchange)
+            {
                 row.fixture = Some(fixture.path().display().to_string());
                 (row.entry, row.change) = (Some(recorded.entry), Some(recorded.change));
             }
@@ -62,7 +69,7 @@ impl Recorded {
         &self,
         verdict: &Verdict,
         rows: &[RequestRow],
-        policy: &Policy,
+        view: &RedactionView,
     ) -> IndexMap<(String, usize), EntryView> {
         let near = verdict.findings.iter().flat_map(|finding| &finding.near);
         let near = near.map(|near| (near.place.fixture.as_str(), near.place.entry));
@@ -82,7 +89,7 @@ impl Recorded {
             let key = (name.to_owned(), entry);
             let fixture = self.fixtures.iter().find(|fixture| fixture.path().display().to_string() == name);
             if !views.contains_key(&key)
-                && let Some(view) = fixture.and_then(|fixture| EntryView::of(fixture, entry, policy, &mut budget))
+                && let Some(view) = fixture.and_then(|fixture| EntryView::of(fixture, entry, view, &mut budget))
             {
                 views.insert(key, view);
             }
@@ -114,9 +121,6 @@ pub fn print_verdict(report: &Report, ui: &Ui, after_list: bool) {
     // With one run, CMD has printed its own error before.
     if !report.shards.is_empty() {
         shown.push_str(&text::endings(report, &palette));
-    }
-    if Ci::detect().is_some_and(|ci| ci.interprets_output()) {
-        shown = github::inert(&shown).into_owned();
     }
     if after_list {
         shown.insert(0, '\n');

@@ -2,7 +2,6 @@
 //! drains. The handler serves the requests.
 
 use std::ffi::OsString;
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -14,11 +13,11 @@ use tokio::task::spawn_blocking;
 use super::advice::Failure;
 use super::event::Event;
 use super::live::Live;
-use super::plan::{DEFAULT_ADDRESS, RunPlan};
+use super::plan::RunPlan;
 use super::ready::Ready;
 use super::reports::{self, Recorded};
-use super::ui::{self, LiveFormat, LogFormat, Ui};
-use super::{command_line, files, observation, process, roots};
+use super::ui::{LiveFormat, Ui};
+use super::{command_line, files, logging, observation, process, roots};
 use crate::child::env::{self, Facts, ProxyAddress};
 use crate::child::{CommandPlan, Ended, RunFolder, Signals};
 use crate::diagnose::processes::{ProcessWatch, WatchPlan};
@@ -31,7 +30,7 @@ use crate::verdict::report::{Format, Report};
 use crate::verdict::request::RequestRow;
 use crate::verdict::{ConnectionObservation, FindingListener, RunMode, Severity, StatusSource, Verdict, exit, exit_status};
 use harproxy_proxy::{Handler, Proxy};
-use harproxy_support::shell_quote;
+use harproxy_redact::RedactionView;
 use harproxy_tls::authority::Authority;
 use harproxy_tls::bundle::TrustedRoots;
 
@@ -107,6 +106,8 @@ pub struct Run<'a> {
     pub recorder: Option<Arc<Recorder>>,
     /// Whether work after the run, such as pruning, failed. The exit status is then not success.
     pub has_failed: bool,
+    /// The redaction of logs and reports.
+    view: Arc<RedactionView>,
     roots: TrustedRoots,
 }
 
@@ -121,8 +122,28 @@ impl<'a> Run<'a> {
         subscribers.extend(log.clone().map(|log| log as Arc<dyn Subscriber>));
         subscribers.extend(live.clone().map(|live| Arc::new(live) as Arc<dyn Subscriber>));
         let (bus, started) = (EventBus::new(subscribers), OffsetDateTime::now_utc());
-        let roots = roots::load(ui);
-        Ok(Run { plan, ui, signals, started, bus, log, evidence: None, refusals: Vec::new(), live, recorder: None, has_failed: false, roots })
+        let (roots, view) = (roots::load(ui), Arc::new(RedactionView::new(plan.policy.clone(), &[])));
+        Ok(Run {
+            plan,
+            ui,
+            signals,
+            started,
+            bus,
+            log,
+            evidence: None,
+            refusals: Vec::new(),
+            live,
+            recorder: None,
+            has_failed: false,
+            view,
+            roots,
+        })
+    }
+
+    /// Redacts the log and the reports with this view. A log line is redacted with the values known when it is written.
+    pub fn redact_with(&mut self, view: Arc<RedactionView>) {
+        logging::redact_with(view.clone());
+        self.view = view;
     }
 
     /// Shows findings as they come, if there is a live list or a log of events.
@@ -196,10 +217,7 @@ impl<'a> Run<'a> {
             };
             self.run_cmd(program, args, &facts, watch, inside, &ours, about).await
         } else {
-            self.ui.data(&ready.line(self.ui.format)).map_err(Failure::Output)?;
-            if self.ui.format == LogFormat::Text {
-                self.ui.note(Event::Ready, &self.instructions(proxy_addr, about));
-            }
+            ready.announce(self.plan, proxy_addr, &about.task, self.ui).map_err(Failure::Output)?;
             let signal = self.signals.next().await;
             tracing::info!(?signal, "ending");
             End::NoCmd
@@ -213,22 +231,6 @@ impl<'a> Run<'a> {
         }
         self.catch_up();
         Ok(end)
-    }
-
-    /// Returns the task of a run without CMD, the command that leads another terminal to it, and how it ends.
-    fn instructions(&self, addr: SocketAddr, about: &About<'_>) -> String {
-        let mut command = "harproxy env".to_owned();
-        if addr != DEFAULT_ADDRESS {
-            let _ = write!(command, " -p {addr}");
-        }
-        if let Some(auth) = &self.plan.proxy.listen.auth {
-            let _ = write!(command, " --auth {}", shell_quote::word(&format!("{}:PASS", auth.user)));
-        }
-        if let Some(folder) = &self.plan.given_ca_dir {
-            let _ = write!(command, " --ca-dir {}", shell_quote::path(folder));
-        }
-        let command = ui::help(format!("eval \"$({command})\""));
-        format!("{}\n  in another terminal: {command}\n  Ctrl-C ends it\n", about.task)
     }
 
     async fn run_cmd(
@@ -260,7 +262,7 @@ impl<'a> Run<'a> {
             },
         };
         if let Some(isolation) = &self.plan.isolation {
-            self.refusals = isolation.refusals().await;
+            self.refusals = isolation.refusals();
         }
         let ended = match ended {
             // harproxy killed CMD because of this signal, which determines the exit status.
@@ -380,7 +382,7 @@ impl Run<'_> {
             Some(views) => views.clone(),
             None => self.entry_views(&verdict, recorded),
         };
-        Report {
+        let mut report = Report {
             verdict,
             status,
             source,
@@ -390,7 +392,9 @@ impl Run<'_> {
             requests,
             more_requests,
             entries,
-        }
+        };
+        report.redact(&self.view);
+        report
     }
 
     /// Returns the current content of the entries that the verdict refers to, for reports.
@@ -398,7 +402,7 @@ impl Run<'_> {
     pub fn entry_views(&self, verdict: &Verdict, recorded: &Recorded) -> IndexMap<(String, usize), EntryView> {
         match self.plan.options.report[..] {
             [] => IndexMap::new(),
-            _ => recorded.entry_views(verdict, &self.requests(recorded).0, &self.plan.policy),
+            _ => recorded.entry_views(verdict, &self.requests(recorded).0, &self.view),
         }
     }
 
@@ -411,6 +415,6 @@ impl Run<'_> {
 
     /// Returns the command line of CMD without secrets.
     fn command(&self) -> String {
-        command_line::redact(&self.plan.policy, &self.plan.cmd)
+        command_line::redact(&self.view, &self.plan.cmd)
     }
 }

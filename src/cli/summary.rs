@@ -1,6 +1,5 @@
 //! The summary of a recording for the terminal: a table of hosts, the changes of the fixture, the next commands.
 
-use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -8,11 +7,14 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::args::replay::DEFAULT_FIXTURES;
 use super::{next_steps, ui};
+use crate::fixtures::check::{self, CheckOptions};
 use crate::record::entry_diff::{EntryDiff, ValueDiff};
 use crate::record::{HostLine, RecordingResult, RecordingSummary};
 use crate::verdict::Counts;
 use harproxy_har::write::ContentMode;
-use harproxy_http::escape::one_line;
+use harproxy_redact::Policy;
+use harproxy_support::printable::Shown as _;
+use harproxy_support::printable::one_line;
 use harproxy_support::shell_quote;
 
 /// Maximum number of rows. Further hosts are summed in the last row.
@@ -57,12 +59,12 @@ fn shown(hosts: &[HostLine]) -> Vec<HostLine> {
 
 /// Returns a sentence about the changes of the fixture. `failed` is the status of CMD if it is not 0.
 pub fn change(outcome: &RecordingResult, output: &Path, failed: Option<u8>) -> String {
-    let path = output.display();
+    let path = output.shown();
     let cmd = failed.map(|status| format!("CMD ended with status {status}"));
     if !outcome.written {
         let cmd = cmd.map(|cmd| format!("{cmd}: ")).unwrap_or_default();
         let state = if output.exists() { "is unchanged" } else { "was not written" };
-        let held = outcome.held.as_ref().map(|journal| format!("; the recording is held in {}", journal.display()));
+        let held = outcome.held.as_ref().map(|journal| format!("; the recording is held in {}", journal.shown()));
         let replaced = if outcome.replaced_held { ", replacing an earlier held one" } else { "" };
         return format!("{cmd}{path} {state}{}{replaced}", held.unwrap_or_default());
     }
@@ -133,7 +135,7 @@ pub fn counts(summary: &RecordingSummary) -> String {
 
 /// Returns advice for a recording that could not be finished.
 pub fn kept(output: &Path, journal: &Path) -> String {
-    format!("the recording is kept in {}; after fixing the problem:\n{}", journal.display(), choice(output))
+    format!("the recording is kept in {}; after fixing the problem:\n{}", journal.shown(), choice(output))
 }
 
 /// Returns the commands to add a held recording to its fixture, or to drop it.
@@ -156,8 +158,24 @@ pub fn secrets(counts: &Counts) -> Option<String> {
     }
 }
 
-/// Returns the block of the next commands: add the fixture to git, and replay it with the same CMD and these options.
-pub fn next(output: &Path, content: ContentMode, options: &[OsString], cmd: &[OsString]) -> String {
+/// Returns a line with the number of values in a fixture that look like secrets and were kept, or an empty text.
+pub fn suspicious(fixture: &Path, policy: &Policy, allow: &[String]) -> String {
+    let check = CheckOptions { policy, given: &[], allow, max_age: None };
+    match check::count_suspicious(fixture, &check) {
+        Ok(0) | Err(_) => String::new(),
+        Ok(count) => {
+            let values = match count {
+                1 => "1 value looks like a secret and was kept".to_owned(),
+                _ => format!("{count} values look like secrets and were kept"),
+            };
+            format!("{values}: `harproxy check {}`\n", shell_quote::path(fixture))
+        }
+    }
+}
+
+/// Returns the block of the next commands: add the fixture to git, and replay it with the same CMD and these options,
+/// both quoted and without secrets.
+pub fn next(output: &Path, content: ContentMode, options: &str, cmd: &str) -> String {
     let added = match content {
         ContentMode::Attach => next_steps::files_of(output, false),
         _ => vec![output.to_owned()],
@@ -168,10 +186,10 @@ pub fn next(output: &Path, content: ContentMode, options: &[OsString], cmd: &[Os
         let _ = write!(replay, " {}", shell_quote::path(output));
     }
     if !options.is_empty() {
-        let _ = write!(replay, " {}", shell_quote::words(options));
+        let _ = write!(replay, " {options}");
     }
     if !cmd.is_empty() {
-        let _ = write!(replay, " -- {}", shell_quote::words(cmd));
+        let _ = write!(replay, " -- {cmd}");
     }
     next_steps::block(&[], &added, &[replay])
 }
@@ -228,17 +246,17 @@ mod tests {
 
     #[test]
     fn next_commands_are_quoted_for_the_shell() {
-        let cmd = ["npm".into(), "run".into(), "it's".into()];
-        let next =
-            |output: &str, cmd: &[OsString]| plain(&super::next(Path::new(output), ContentMode::Attach, &[], cmd));
-        assert_eq!(next("hars/api.har", &cmd), "  git add hars/api.har\n  harproxy replay -- npm run 'it'\\''s'\n");
-        assert_eq!(next("./hars/a/b.zip", &[]), "  git add ./hars/a/b.zip\n  harproxy replay\n");
+        let next = |output: &str, cmd: &str| plain(&super::next(Path::new(output), ContentMode::Attach, "", cmd));
         assert_eq!(
-            next("my fixtures/a.har", &cmd[..1]),
+            next("hars/api.har", "npm run 'a b'"),
+            "  git add hars/api.har\n  harproxy replay -- npm run 'a b'\n"
+        );
+        assert_eq!(next("./hars/a/b.zip", ""), "  git add ./hars/a/b.zip\n  harproxy replay\n");
+        assert_eq!(
+            next("my fixtures/a.har", "npm"),
             "  git add 'my fixtures/a.har'\n  harproxy replay 'my fixtures/a.har' -- npm\n"
         );
-        let options = ["--reverse".into(), "A=http://a b".into()];
-        let with = super::next(Path::new("a.har"), ContentMode::Embed, &options, &cmd[..1]);
+        let with = super::next(Path::new("a.har"), ContentMode::Embed, "--reverse 'A=http://a b'", "npm");
         assert_eq!(plain(&with), "  git add a.har\n  harproxy replay a.har --reverse 'A=http://a b' -- npm\n");
     }
 
@@ -247,11 +265,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("a")).unwrap();
         let output = dir.path().join("a.har");
-        let (with, without) =
-            (next(&output, ContentMode::Attach, &[], &[]), next(&output, ContentMode::Embed, &[], &[]));
+        let (with, without) = (next(&output, ContentMode::Attach, "", ""), next(&output, ContentMode::Embed, "", ""));
         assert!(plain(&with).contains(&format!("git add {0}/a.har {0}/a\n", dir.path().display())), "{with}");
         assert!(plain(&without).contains(&format!("git add {0}/a.har\n", dir.path().display())), "{without}");
-        let archive = next(&dir.path().join("a.zip"), ContentMode::Attach, &[], &[]);
+        let archive = next(&dir.path().join("a.zip"), ContentMode::Attach, "", "");
         assert!(plain(&archive).contains(&format!("git add {0}/a.zip\n", dir.path().display())), "{archive}");
     }
 }

@@ -1,5 +1,5 @@
 //! Terminal output. Data goes to standard output, everything else to standard error, as text or, with `--log-format
-//! json`, as one JSON object per line. A reader that closes the stream is not an error.
+//! json`, as one JSON object per line. All of it passes [`guard`]. A reader that closes the stream is not an error.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -13,8 +13,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::event::Event;
+use super::guard;
 use crate::verdict::{CheckId, Severity};
-pub use harproxy_http::escape::harmless;
 
 /// Values of `--color`. `auto` is color on a terminal, unless NO_COLOR is set.
 pub const COLORS: &[(&str, &str, ColorChoice)] =
@@ -62,6 +62,15 @@ pub struct Ui {
     pub progress: Progress,
 }
 
+/// The maximum width of a padded column, in characters. A longer text moves only the rest of its own line. A width in a
+/// format string panics beyond 65,535.
+pub const MAX_COLUMN: usize = 40;
+
+/// Returns the width of a column with texts of these lengths.
+pub fn column_width(lengths: impl Iterator<Item = usize>) -> usize {
+    lengths.max().unwrap_or_default().min(MAX_COLUMN)
+}
+
 /// Set when the reader of standard error has stopped reading, because writing would block forever.
 static IS_STOPPED: AtomicBool = AtomicBool::new(false);
 
@@ -81,18 +90,27 @@ impl Ui {
         }
     }
 
-    /// Writes data to standard output unchanged.
+    /// Writes text to standard output.
     /// Fails if it cannot be written. A closed pipe is not an error.
     pub fn data(&self, text: &str) -> io::Result<()> {
-        let mut out = anstream::stdout().lock();
-        is_open(out.write_all(text.as_bytes()).and_then(|()| out.flush())).map(drop)
+        write_out(&guard::text(text))
     }
 
-    /// Copies bytes to standard output unchanged.
+    /// Writes JSON to standard output.
+    /// Fails if it cannot be written. A closed pipe is not an error.
+    pub fn json(&self, text: &str) -> io::Result<()> {
+        write_out(&guard::json(text))
+    }
+
+    /// Copies bytes to standard output: unchanged, or as text if it is a terminal.
     /// Fails if they cannot be read or written. A closed pipe is not an error.
     pub fn bytes(&self, bytes: &mut dyn io::Read) -> io::Result<()> {
         let mut out = io::stdout().lock();
-        is_open(io::copy(bytes, &mut out).and_then(|_| out.flush())).map(drop)
+        let copied = match out.is_terminal() {
+            true => guard::copy_shown(bytes, &mut out),
+            false => io::copy(bytes, &mut out).map(drop),
+        };
+        is_open(copied.and_then(|()| out.flush())).map(drop)
     }
 
     /// Prints information. `--quiet` suppresses it.
@@ -112,9 +130,9 @@ impl Ui {
         self.alert(event, &format!("{}: {text}", caution("warning")));
     }
 
-    /// Writes lines for another program to standard error, in every format.
-    pub fn lines(&self, text: &str) {
-        let _ = anstream::stderr().lock().write_all(text.as_bytes());
+    /// Writes annotations for GitHub's runner to standard error, in every format.
+    pub fn annotations(&self, text: &str) {
+        let _ = anstream::stderr().lock().write_all(guard::annotations(text).as_bytes());
     }
 
     /// Prints a message with machine-readable members, which only the JSON format shows.
@@ -130,14 +148,28 @@ impl Ui {
             LogFormat::Text => write_line(text),
             LogFormat::Json => {
                 let message = anstream::adapter::strip_str(text).to_string();
-                write_line(&json_line(event, Message { message, members }));
+                write_event(&json_line(event, Message { message, members }));
             }
         }
     }
 }
 
-/// Writes a line to standard error in one piece, so that output of CMD cannot interleave.
+fn write_out(guarded: &str) -> io::Result<()> {
+    let mut out = anstream::stdout().lock();
+    is_open(out.write_all(guarded.as_bytes()).and_then(|()| out.flush())).map(drop)
+}
+
+/// Writes text to standard error in one piece, so that output of CMD cannot interleave.
 pub fn write_line(line: &str) {
+    write_guarded(&guard::text(line));
+}
+
+/// Writes an event, a JSON line, to standard error in one piece.
+pub fn write_event(line: &str) {
+    write_guarded(&guard::json(line));
+}
+
+fn write_guarded(line: &str) {
     if IS_STOPPED.load(Ordering::Relaxed) {
         return;
     }
@@ -235,11 +267,6 @@ pub fn cut_at(line: &str, width: usize) -> Cow<'_, str> {
         None => line.into(),
         Some(_) => line.chars().take(width.saturating_sub(1)).chain(['…']).collect::<String>().into(),
     }
-}
-
-/// Converts recorded text to one line without control characters.
-pub fn flat(text: &str) -> String {
-    harmless(text).replace(['\n', '\t'], " ")
 }
 
 /// Formats a number with its unit: `1 entry`, `2 entries`.

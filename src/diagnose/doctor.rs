@@ -9,33 +9,36 @@ use serde_json::{Value, json};
 use super::processes::{DirectConnection, Program};
 use super::{Evidence, advise};
 use crate::pipeline::{
-    Collector, EventBus, Exchange, HostCounts, Marks, Pipeline, Router, SourceList, TlsRefusal, TunnelRoute,
+    Collector, EventBus, Exchange, HostCounts, Marks, Pipeline, Router, RunRedaction, SourceList, TlsRefusal,
+    TunnelRoute,
 };
 use crate::source::UpstreamSource;
 use crate::verdict::{CheckId, Counts, Finding, RunMode, Severity, Verdict, connections};
 use harproxy_matching::noise;
 use harproxy_proxy::upstream::{PlanError, Upstream, UpstreamPlan};
 use harproxy_proxy::{Handler, Origin};
-use harproxy_redact::Policy;
+use harproxy_redact::RedactionView;
 
 #[derive(Debug)]
 pub struct Doctor {
     live: Arc<UpstreamSource>,
     collector: Arc<Collector>,
+    /// The redaction of logs.
+    pub view: Arc<RedactionView>,
 }
 
 impl Doctor {
     pub fn new(upstream: UpstreamPlan) -> Result<Self, PlanError> {
         let live = Arc::new(UpstreamSource::live(Upstream::anywhere(upstream)?));
-        Ok(Doctor { live, collector: Arc::new(Collector::new(true)) })
+        Ok(Doctor { live, collector: Arc::new(Collector::new(true)), view: Arc::default() })
     }
 
     /// The handler that forwards the requests of an engine. Its events go to the bus.
     #[must_use]
     pub fn handler(&self, bus: &EventBus) -> Arc<dyn Handler> {
         let router = Arc::new(ForwardAll(self.live.clone()));
-        let policy = Arc::new(Policy::default());
-        Arc::new(Pipeline::new(router, self.collector.clone(), bus, policy, Marks::OwnErrors))
+        let redaction = Arc::new(RunRedaction::new(self.view.clone()));
+        Arc::new(Pipeline::new(router, self.collector.clone(), bus, redaction, Marks::OwnErrors))
     }
 }
 

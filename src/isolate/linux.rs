@@ -9,13 +9,14 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use procfs::process::Process;
 use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
 
 use super::netlink::{LOOPBACK, Netlink};
 use super::refusals::Refusals;
 use super::relay::{self, Reached, Relay};
-use super::resolver::{Names, Resolver, ResolverFile};
+use super::resolver::{self, Names, Resolver};
 use super::{CHECK_COMMAND, IsolateError, RELAY_COMMAND, Refusal, Service, namespace, services};
 use harproxy_http::url::is_localhost;
 use harproxy_proxy::BoxFuture;
@@ -29,9 +30,11 @@ const OWN_IPV6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 8));
 #[derive(Debug)]
 pub struct Isolation {
     relay: Arc<Relay>,
-    allow: Vec<Service>,
+    /// The services of `--isolate-allow`, with their addresses outside.
+    services: Vec<(Service, Vec<IpAddr>)>,
     netlink: Netlink,
-    file: ResolverFile,
+    /// The addresses of name servers.
+    servers: Vec<IpAddr>,
     names: Arc<Names>,
     refusals: Refusals,
 }
@@ -42,19 +45,21 @@ impl Isolation {
     /// # Errors
     /// [`IsolateError`]. The process may be in the new network then, and must end.
     pub fn enter(allow: Vec<Service>) -> Result<Arc<Self>, IsolateError> {
-        let socket = Relay::start().map_err(setup("starting the relay process"))?;
+        let addresses = |service: Service| services::addresses(&service).map(|addresses| (service, addresses));
+        let services = allow.into_iter().map(addresses).collect::<Result<_, _>>()?;
+        let relay = Relay::start().map_err(setup("starting the relay process"))?;
         namespace::enter()?;
         let netlink = Netlink::open().map_err(setup("talking to the kernel"))?;
         let outside = connect_interfaces(&netlink)?;
-        let file = ResolverFile::read();
-        for server in file.servers.iter().filter(|server| !server.is_loopback()) {
+        let servers = resolver::servers();
+        for server in servers.iter().filter(|server| !server.is_loopback()) {
             netlink.add_address(LOOPBACK, *server).map_err(setup("adding the address of the name server"))?;
         }
         let names = Arc::<Names>::default();
         // From here on, there are threads.
         let refusals = Refusals::start(outside, names.clone()).map_err(setup("reading packets"))?;
-        let relay = Arc::new(Relay::new(socket).map_err(setup("starting a thread"))?);
-        Ok(Arc::new(Isolation { relay, allow, netlink, file, names, refusals }))
+        let relay = Arc::new(Relay::new(relay).map_err(setup("starting a thread"))?);
+        Ok(Arc::new(Isolation { relay, services, netlink, servers, names, refusals }))
     }
 
     /// Returns the dialler for connections of harproxy itself.
@@ -70,21 +75,23 @@ impl Isolation {
     pub async fn open(&self) -> Result<Inside<'_>, IsolateError> {
         let mut allowed: HashMap<String, Vec<IpAddr>> = HashMap::new();
         let mut tasks = JoinSet::new();
-        for service in &self.allow {
-            let addresses = services::addresses(service, &self.relay).await?;
-            for offer in services::offer(service, &addresses, &self.netlink).await? {
+        for (service, addresses) in &self.services {
+            for offer in services::offer(service, addresses, &self.netlink).await? {
                 let relay = self.relay.clone();
                 tasks.spawn(async move { offer.serve(&relay).await });
             }
             allowed.entry(service.host.clone()).or_default().extend(addresses);
         }
-        let sockets = self.file.bind().await.map_err(setup("opening the name server"))?;
+        let sockets = resolver::bind(&self.servers).await.map_err(setup("opening the name server"))?;
         Ok(Inside { isolation: self, allowed, sockets, _tasks: tasks })
     }
 
     /// Returns the refusals of CMD, which has ended.
-    pub async fn refusals(&self) -> Vec<Refusal> {
-        self.refusals.finish(&self.relay).await.into_iter().chain(self.names.refused()).collect()
+    #[must_use]
+    pub fn refusals(&self) -> Vec<Refusal> {
+        let mut refusals = self.refusals.finish(&self.relay);
+        refusals.extend(self.names.refused());
+        refusals.into_iter().collect()
     }
 }
 
@@ -101,7 +108,7 @@ impl Inside<'_> {
     /// Answers look-ups until the future is dropped. `is_reachable` returns true for hosts that harproxy may reach.
     pub async fn answer_names(self, is_reachable: &dyn Fn(&str) -> bool) -> Infallible {
         let Inside { isolation, allowed, sockets, .. } = &self;
-        let resolver = Resolver { file: &isolation.file, allowed, is_reachable, names: &isolation.names };
+        let resolver = Resolver { allowed, is_reachable, names: &isolation.names };
         join_all(sockets.iter().map(|socket| resolver.serve(socket))).await;
         std::future::pending().await
     }
@@ -120,7 +127,8 @@ impl Dial for Isolation {
             }
             let (addresses, _) = resolve_tcp(host, port).await.map_err(DialError::Resolve)?;
             // A refused attempt would count as one of CMD.
-            if !addresses.into_iter().any(relay::is_listening)
+            let own = Process::myself().map_err(|error| DialError::Connect(io::Error::other(error)))?;
+            if !addresses.into_iter().any(|at| relay::has_listener(&own, at))
                 && let Reached::Connected(dialled) = self.relay.dial(host, port).await?
             {
                 return Ok(dialled);

@@ -92,6 +92,12 @@ pub struct Refusal {
     pub target: RefusedTarget,
 }
 
+impl Refusal {
+    fn connection(program: Option<String>, address: String, is_udp: bool) -> Self {
+        Refusal { program, target: RefusedTarget::Connection { address, is_udp } }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RefusedTarget {
     /// `HOST:PORT` of a connection. The host is the name that CMD looked up, or an address.

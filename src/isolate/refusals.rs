@@ -12,11 +12,12 @@ use std::time::Duration;
 use nix::sys::socket::{AddressFamily, LinkAddr, MsgFlags, SockFlag, SockProtocol, SockType, recvfrom, sendto, socket};
 use procfs::process::{FDTarget, Process};
 
+use super::netlink::LOOPBACK;
 use super::packets::{Content, Packet};
 use super::relay::Relay;
 use super::resolver::Names;
-use super::{RefusedTarget, Refusal};
-use crate::isolate::netlink::LOOPBACK;
+use super::Refusal;
+use crate::diagnose::processes::tables::{self, SocketKind};
 use harproxy_support::sync::lock;
 
 /// A datagram to this address marks the end of the packets before it (RFC 7600 reserves the network).
@@ -54,20 +55,12 @@ impl Refusals {
 
     /// Returns all refusals of CMD, which has ended. A refusal at an address of this machine counts if a server outside
     /// listens there and none inside does.
-    pub(super) async fn finish(&self, relay: &Relay) -> BTreeSet<Refusal> {
+    pub(super) fn finish(&self, relay: &Relay) -> BTreeSet<Refusal> {
         self.flush();
-        let (mut found, here) = {
-            let state = lock(&self.state);
-            let here: Vec<_> = state.refused_here.difference(&state.accepted_here).copied().collect();
-            (state.found.clone(), here)
-        };
-        for at in here {
-            if relay.is_listening(at).await {
-                let target = RefusedTarget::Connection { address: at.to_string(), is_udp: false };
-                found.insert(Refusal { program: None, target });
-            }
-        }
-        found
+        let state = lock(&self.state);
+        let here = state.refused_here.difference(&state.accepted_here).filter(|at| relay.has_listener(**at));
+        let here = here.map(|at| Refusal::connection(None, at.to_string(), false));
+        state.found.iter().cloned().chain(here).collect()
     }
 
     /// Waits until the packets that were sent before are handled.
@@ -134,8 +127,7 @@ impl Watch {
         {
             let mut state = lock(&self.state);
             if state.found.len() < MAX_REMEMBERED {
-                let target = RefusedTarget::Connection { address, is_udp };
-                state.found.insert(Refusal { program, target });
+                state.found.insert(Refusal::connection(program, address, is_udp));
             }
         }
         if let Ok(answer) = packet.refusal(frame) {
@@ -146,29 +138,16 @@ impl Watch {
 
 /// Returns the name of the program that has a socket with this local address.
 fn program_with(local: SocketAddr, is_udp: bool) -> Option<String> {
-    let is_its = |address: SocketAddr| {
-        let ip = address.ip().to_canonical();
-        address.port() == local.port() && (ip == local.ip() || ip.is_unspecified())
+    let own = Process::myself().ok()?;
+    let kinds = if is_udp { [SocketKind::Udp, SocketKind::Udp6] } else { [SocketKind::Tcp, SocketKind::Tcp6] };
+    let is_its = |at: SocketAddr| at.port() == local.port() && (at.ip() == local.ip() || at.ip().is_unspecified());
+    let mut rows = kinds.into_iter().flat_map(|kind| tables::read(&own, kind));
+    let inode = rows.find(|row| is_its(row.local) && row.inode != 0)?.inode;
+    let has_socket = |process: &Process| {
+        let mut open = process.fd().into_iter().flatten().flatten();
+        open.any(|open| matches!(open.target, FDTarget::Socket(its) if its == inode))
     };
-    let inode = if is_udp {
-        let rows = [procfs::net::udp(), procfs::net::udp6()].into_iter().flatten().flatten();
-        rows.into_iter().find(|row| is_its(row.local_address)).map(|row| row.inode)
-    } else {
-        let rows = [procfs::net::tcp(), procfs::net::tcp6()].into_iter().flatten().flatten();
-        rows.into_iter().find(|row| is_its(row.local_address)).map(|row| row.inode)
-    };
-    let inode = inode.filter(|inode| *inode != 0)?;
-    let processes = procfs::process::all_processes().ok()?;
-    processes.flatten().find(|process| has_socket(process, inode)).and_then(|process| name_of(&process))
+    let program = procfs::process::all_processes().ok()?.flatten().find(has_socket)?;
+    let file = program.exe().ok().and_then(|exe| Some(exe.file_name()?.to_string_lossy().into_owned()));
+    file.or_else(|| Some(program.stat().ok()?.comm))
 }
-
-fn has_socket(process: &Process, inode: u64) -> bool {
-    let open = process.fd().into_iter().flatten().flatten();
-    open.into_iter().any(|open| matches!(open.target, FDTarget::Socket(its) if its == inode))
-}
-
-fn name_of(process: &Process) -> Option<String> {
-    let file = process.exe().ok().and_then(|exe| Some(exe.file_name()?.to_string_lossy().into_owned()));
-    file.or_else(|| Some(process.stat().ok()?.comm))
-}
-

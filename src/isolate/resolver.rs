@@ -9,6 +9,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Mutex;
 
+use indexmap::IndexSet;
 use simple_dns::rdata::{A, AAAA, RData};
 use simple_dns::{CLASS, Name, Packet, QTYPE, RCODE, ResourceRecord, TYPE};
 use tokio::net::UdpSocket;
@@ -21,93 +22,70 @@ const TIME_TO_LIVE: u32 = 60;
 const FIRST: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
 const MAX_NAMES: usize = 1 << 16;
 
-/// `/etc/resolv.conf`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct ResolverFile {
-    pub(super) servers: Vec<IpAddr>,
-    /// Domains that are appended to names that do not exist.
-    search: Vec<String>,
+/// Returns the name servers of /etc/resolv.conf.
+pub(super) fn servers() -> Vec<IpAddr> {
+    parse_servers(&fs::read_to_string("/etc/resolv.conf").unwrap_or_default())
 }
 
-impl ResolverFile {
-    pub(super) fn read() -> Self {
-        ResolverFile::parse(&fs::read_to_string("/etc/resolv.conf").unwrap_or_default())
-    }
-
-    fn parse(text: &str) -> Self {
-        let mut file = ResolverFile::default();
-        for line in text.lines() {
-            let mut words = line.split_whitespace();
-            match words.next() {
-                // An address of a link (`fe80::1%eth0`) does not exist inside.
-                Some("nameserver") => file.servers.extend(words.next().and_then(|word| word.parse::<IpAddr>().ok())),
-                Some("search" | "domain") => file.search = words.map(str::to_ascii_lowercase).collect(),
-                _ => {}
-            }
-        }
-        if file.servers.is_empty() {
-            file.servers.push(Ipv4Addr::LOCALHOST.into());
-        }
-        file
-    }
-
-    /// Opens a socket at each server.
-    pub(super) async fn bind(&self) -> io::Result<Vec<UdpSocket>> {
-        let mut sockets = Vec::new();
-        for server in &self.servers {
-            sockets.push(UdpSocket::bind(SocketAddr::new(*server, PORT)).await?);
-        }
-        Ok(sockets)
-    }
+/// Parses the addresses of servers. Those of a link (`fe80::1%eth0`) do not exist inside.
+fn parse_servers(file: &str) -> Vec<IpAddr> {
+    let words = file.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let found: Vec<IpAddr> =
+        words.filter(|words| words.first() == Some(&"nameserver")).filter_map(|words| words.get(1)?.parse().ok()).collect();
+    if found.is_empty() { vec![Ipv4Addr::LOCALHOST.into()] } else { found }
 }
 
-/// The names that CMD looked up.
-#[derive(Debug, Default)]
-pub(super) struct Names(Mutex<KnownNames>);
+/// Opens a socket at each server.
+pub(super) async fn bind(servers: &[IpAddr]) -> io::Result<Vec<UdpSocket>> {
+    let mut sockets = Vec::new();
+    for server in servers {
+        sockets.push(UdpSocket::bind(SocketAddr::new(*server, PORT)).await?);
+    }
+    Ok(sockets)
+}
 
+/// The names that CMD looked up: those that got an address, in the order of the addresses, and the refused ones.
 #[derive(Debug, Default)]
-struct KnownNames {
-    /// Names without an address of their own, with the one that they got.
-    made_up: HashMap<String, IpAddr>,
-    by_address: HashMap<IpAddr, String>,
-    refused: BTreeSet<String>,
+pub(super) struct Names {
+    known: Mutex<IndexSet<String>>,
+    refused: Mutex<BTreeSet<String>>,
 }
 
 impl Names {
-    /// Returns the name that has this address inside.
+    /// Returns the name that got this address.
     pub(super) fn name_of(&self, ip: IpAddr) -> Option<String> {
-        lock(&self.0).by_address.get(&ip).cloned()
+        let IpAddr::V4(ip) = ip else { return None };
+        let number = u32::from(ip).checked_sub(u32::from(FIRST))?;
+        lock(&self.known).get_index(usize::try_from(number).ok()?).cloned()
     }
 
     /// Returns the names that were refused.
-    pub(super) fn refused(&self) -> impl Iterator<Item = Refusal> + use<> {
-        let refused = lock(&self.0).refused.clone();
-        refused.into_iter().map(|name| Refusal { program: None, target: RefusedTarget::Name(name) })
+    pub(super) fn refused(&self) -> Vec<Refusal> {
+        let refusal = |name: &String| Refusal { program: None, target: RefusedTarget::Name(name.clone()) };
+        lock(&self.refused).iter().map(refusal).collect()
     }
 
     fn address_of(&self, name: &str) -> Option<IpAddr> {
-        let mut names = lock(&self.0);
-        if let Some(known) = names.made_up.get(name) {
-            return Some(*known);
+        let mut known = lock(&self.known);
+        if known.len() >= MAX_NAMES && !known.contains(name) {
+            return None;
         }
-        let number = u32::try_from(names.made_up.len()).ok().filter(|_| names.made_up.len() < MAX_NAMES)?;
-        let ip = IpAddr::V4(Ipv4Addr::from(u32::from(FIRST) + number));
-        names.made_up.insert(name.to_owned(), ip);
-        names.by_address.insert(ip, name.to_owned());
-        Some(ip)
+        let number = u32::try_from(known.insert_full(name.to_owned()).0).ok()?;
+        Some(Ipv4Addr::from(u32::from(FIRST) + number).into())
     }
 
+    /// Remembers a refused name. Resolvers append domains to a refused name and ask again.
     fn refuse(&self, name: &str) {
-        let mut names = lock(&self.0);
-        if names.refused.len() < MAX_NAMES {
-            names.refused.insert(name.to_owned());
+        let mut refused = lock(&self.refused);
+        let is_again = refused.iter().any(|known| name.strip_prefix(known.as_str()).is_some_and(|end| end.starts_with('.')));
+        if refused.len() < MAX_NAMES && !is_again {
+            refused.insert(name.to_owned());
         }
     }
 }
 
 /// Answers questions.
 pub(super) struct Resolver<'a> {
-    pub(super) file: &'a ResolverFile,
     /// The addresses of the names of `--isolate-allow`.
     pub(super) allowed: &'a HashMap<String, Vec<IpAddr>>,
     /// Returns true if harproxy may reach a host.
@@ -133,24 +111,24 @@ impl Resolver<'_> {
         let name = question.qname.to_string().trim_end_matches('.').to_ascii_lowercase();
         let mut reply = Packet::new_reply(asked.id());
         reply.questions.push(question.clone());
+        let owner = Name::new(&name).ok()?;
         match self.addresses(&name) {
+            Some(addresses) => {
+                let data = addresses.into_iter().filter_map(|ip| match (ip, question.qtype) {
+                    (IpAddr::V4(ip), QTYPE::TYPE(TYPE::A)) => Some(RData::A(A::from(ip))),
+                    (IpAddr::V6(ip), QTYPE::TYPE(TYPE::AAAA)) => Some(RData::AAAA(AAAA::from(ip))),
+                    _ => None,
+                });
+                let record = |data| ResourceRecord::new(owner.clone(), CLASS::IN, TIME_TO_LIVE, data);
+                reply.answers = data.map(record).collect();
+            }
             None => {
-                if self.is_reported(&name, question.qtype) {
+                // The machine's own name, and that of its network, are no services.
+                let is_own = !name.contains('.') || [".local", ".localdomain"].iter().any(|end| name.ends_with(end));
+                if !is_own && matches!(question.qtype, QTYPE::TYPE(TYPE::A | TYPE::AAAA)) {
                     self.names.refuse(&name);
                 }
                 *reply.rcode_mut() = RCODE::NameError;
-            }
-            Some(addresses) => {
-                let owner = Name::new(&name).ok()?;
-                for ip in addresses {
-                    let data = match (ip, question.qtype) {
-                        (IpAddr::V4(ip), QTYPE::TYPE(TYPE::A)) => RData::A(A::from(ip)),
-                        (IpAddr::V6(ip), QTYPE::TYPE(TYPE::AAAA)) => RData::AAAA(AAAA::from(ip)),
-                        _ => continue,
-                    };
-                    reply.answers.push(ResourceRecord::new(owner.clone(), CLASS::IN, TIME_TO_LIVE, data));
-                }
-                return reply.build_bytes_vec().ok();
             }
         }
         reply.build_bytes_vec().ok()
@@ -158,25 +136,9 @@ impl Resolver<'_> {
 
     /// Returns the addresses of a name; `None` if it does not exist inside.
     fn addresses(&self, name: &str) -> Option<Vec<IpAddr>> {
-        if let Some(addresses) = self.allowed.get(name) {
-            return Some(addresses.clone());
-        }
-        let is_known = name.contains('.') && !self.is_searched(name) && (self.is_reachable)(name);
-        is_known.then(|| self.names.address_of(name).into_iter().collect())
-    }
-
-    /// Returns true if a look-up is worth a finding: of an address, and not of this machine's own name.
-    fn is_reported(&self, name: &str, kind: QTYPE) -> bool {
-        matches!(kind, QTYPE::TYPE(TYPE::A | TYPE::AAAA))
-            && name.contains('.')
-            && !self.is_searched(name)
-            && ![".local", ".localdomain", ".localhost"].iter().any(|end| name.ends_with(end))
-    }
-
-    /// Returns true if a name ends with a domain that the resolver of CMD appends.
-    fn is_searched(&self, name: &str) -> bool {
-        let ends = |domain: &String| name.strip_suffix(domain.as_str()).is_some_and(|rest| rest.ends_with('.'));
-        self.file.search.iter().any(ends)
+        let is_known = name.contains('.') && (self.is_reachable)(name);
+        let allowed = self.allowed.get(name).cloned();
+        allowed.or_else(|| is_known.then(|| self.names.address_of(name).into_iter().collect()))
     }
 }
 
@@ -203,12 +165,12 @@ mod tests {
 
     #[test]
     fn names_in_scope_and_allowed_names_are_answered() {
-        let file = ResolverFile::parse("# made\nnameserver 10.0.0.2\nnameserver fe80::1%eth0\nsearch corp.test lan\n");
-        assert_eq!(file.servers, ["10.0.0.2".parse::<IpAddr>().unwrap()]);
+        let servers = parse_servers("# made\nnameserver 10.0.0.2\nnameserver fe80::1%eth0\nsearch corp.test lan\n");
+        assert_eq!(servers, ["10.0.0.2".parse::<IpAddr>().unwrap()]);
         let names = Names::default();
         let allowed: HashMap<_, _> = [("db.test".to_owned(), vec!["10.0.0.5".parse().unwrap(), "fd00::5".parse().unwrap()])].into();
         let resolver =
-            Resolver { file: &file, allowed: &allowed, is_reachable: &|host| host.starts_with("api."), names: &names };
+            Resolver { allowed: &allowed, is_reachable: &|host| host.starts_with("api."), names: &names };
         for (name, kind, code, addresses) in [
             ("DB.test", TYPE::A, RCODE::NoError, &["10.0.0.5"][..]),
             ("db.test", TYPE::AAAA, RCODE::NoError, &["fd00::5"]),
@@ -217,21 +179,21 @@ mod tests {
             ("api.example", TYPE::A, RCODE::NoError, &["198.18.0.2"]),
             ("api.test", TYPE::A, RCODE::NoError, &["198.18.0.1"]),
             ("other.test", TYPE::A, RCODE::NameError, &[]),
-            ("api.corp.test", TYPE::A, RCODE::NameError, &[]),
+            ("other.test.corp.test", TYPE::A, RCODE::NameError, &[]),
             ("machine", TYPE::A, RCODE::NameError, &[]),
             ("7.0.0.10.in-addr.arpa", TYPE::PTR, RCODE::NameError, &[]),
         ] {
             assert_eq!(ask(&resolver, name, kind), (code, addresses.iter().map(ToString::to_string).collect()), "{name}");
         }
         assert_eq!(names.name_of("198.18.0.2".parse().unwrap()).as_deref(), Some("api.example"));
-        let refused: Vec<_> = names.refused().map(|refusal| refusal.target).collect();
+        let refused: Vec<_> = names.refused().into_iter().map(|refusal| refusal.target).collect();
         assert_eq!(refused, [RefusedTarget::Name("other.test".to_owned())]);
     }
 
     #[test]
     fn malformed_messages_get_no_answer() {
-        let (file, allowed, names) = (ResolverFile::parse(""), HashMap::new(), Names::default());
-        let resolver = Resolver { file: &file, allowed: &allowed, is_reachable: &|_| true, names: &names };
+        let (allowed, names) = (HashMap::new(), Names::default());
+        let resolver = Resolver { allowed: &allowed, is_reachable: &|_| true, names: &names };
         for message in [&b""[..], &[0; 12], &[0xff; 40]] {
             assert_eq!(resolver.answer(message), None);
         }

@@ -1,7 +1,6 @@
 //! Services of `--isolate-allow`: they are offered inside at their own addresses, and each connection leads outside.
 
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 
 use tokio::io::copy_bidirectional;
 use tokio::net::TcpListener;
@@ -18,20 +17,17 @@ pub(super) struct Offer {
     address: SocketAddr,
 }
 
-/// Returns the addresses of a service.
+/// Returns the addresses of a service. Blocks.
 ///
 /// # Errors
 /// [`IsolateError::Unresolved`].
-pub(super) async fn addresses(service: &Service, relay: &Relay) -> Result<Vec<IpAddr>, IsolateError> {
-    if let Ok(ip) = service.host.parse() {
-        return Ok(vec![ip]);
-    }
+pub(super) fn addresses(service: &Service) -> Result<Vec<IpAddr>, IsolateError> {
     if is_localhost(&service.host) {
         return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
     }
-    let unresolved = |source| IsolateError::Unresolved { service: service.clone(), source };
-    let addresses = relay.resolve(&service.host).await.map_err(unresolved)?;
-    if addresses.is_empty() { Err(unresolved(io::ErrorKind::NotFound.into())) } else { Ok(addresses) }
+    let found = (service.host.as_str(), service.port).to_socket_addrs();
+    let found = found.map_err(|source| IsolateError::Unresolved { service: service.clone(), source })?;
+    Ok(found.map(|address| address.ip()).collect())
 }
 
 /// Listens inside at each address of a service.
@@ -68,8 +64,7 @@ impl Offer {
                 Ok(Reached::Connected(mut outside)) => {
                     connections.spawn(async move { copy_bidirectional(&mut inside, &mut outside.stream).await });
                 }
-                // An address is not looked up.
-                Ok(Reached::ThisMachine(_)) => {}
+                Ok(Reached::ThisMachine(_)) => tracing::debug!("an address was looked up"),
                 Err(error) => tracing::warn!(%error, address = %self.address, "a service of --isolate-allow"),
             }
         }

@@ -30,7 +30,7 @@ impl Isolation {
         match self.0 {}
     }
 
-    pub async fn refusals(&self) -> Vec<Refusal> {
+    pub fn refusals(&self) -> Vec<Refusal> {
         match self.0 {}
     }
 }

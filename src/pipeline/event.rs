@@ -1,7 +1,6 @@
 //! The event bus: publishes the events of requests and connections of a run to subscribers, which count, list, log and
 //! keep them for reports.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -11,9 +10,7 @@ use ::http::{HeaderMap, StatusCode};
 use super::outcome::Outcome;
 use crate::verdict::Finding;
 use crate::verdict::request::RequestRow;
-use harproxy_http::Headers;
 use harproxy_proxy::{ConnectionEvent, Origin};
-use harproxy_redact::{Policy, display};
 
 #[derive(Clone, Copy, Debug)]
 pub enum RunEvent<'a> {
@@ -49,25 +46,6 @@ pub trait Subscriber: Send + Sync {
     /// Returns true if the next request needs a row. Rows take time, since they are redacted.
     fn wants_rows(&self) -> bool {
         false
-    }
-}
-
-/// Redacts what is logged and reported of requests.
-pub trait LogRedaction: Send + Sync {
-    /// The URL without its secrets and without those of the headers.
-    fn redact_url<'u>(&self, headers: &HeaderMap, url: &'u str) -> Cow<'u, str>;
-
-    /// The headers without their secrets.
-    fn redact_headers(&self, headers: &HeaderMap) -> Headers;
-}
-
-impl LogRedaction for Policy {
-    fn redact_url<'u>(&self, headers: &HeaderMap, url: &'u str) -> Cow<'u, str> {
-        display::redact_url(self, headers, url)
-    }
-
-    fn redact_headers(&self, headers: &HeaderMap) -> Headers {
-        display::redact_headers(self, headers)
     }
 }
 

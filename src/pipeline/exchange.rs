@@ -6,9 +6,9 @@ use std::time::{Instant, SystemTime};
 use ::http::{HeaderMap, Method, Request};
 use hyper::body::{Body as _, Incoming};
 
-use super::event::LogRedaction;
 use super::observe::{Observation, Observer};
 use super::outcome::Outcome;
+use super::redaction::RunRedaction;
 use harproxy_http::NormalUrl;
 use harproxy_http::url::UrlError;
 use harproxy_proxy::{Body, Connection, Exchange as Received, Origin};
@@ -18,6 +18,10 @@ pub struct Exchange<'c> {
     pub connection: &'c Connection,
     /// The origin that the request is for.
     pub origin: Origin,
+    /// The origin to connect to: the target of the CONNECT, else `origin`.
+    pub connect_to: Origin,
+    /// False if the router refuses to connect there: then no source may forward the request.
+    pub may_forward: bool,
     /// The URL in normal form, or why there is none.
     pub url: Result<NormalUrl, UrlError>,
     /// The request. A source that needs the payload takes the body, and puts it back if the next source may need it.
@@ -34,16 +38,17 @@ impl<'c> Exchange<'c> {
     #[must_use]
     pub fn identify(observer: Arc<Observer>, connection: &'c Connection, received: Received) -> Self {
         let url = NormalUrl::of(received.url());
-        let Received { origin, request, started, at } = received;
+        let Received { origin, connect_to, request, started, at } = received;
         let observation = Observation::begin(observer, connection, &origin, &request, at);
         let body = |incoming: Incoming| if incoming.is_end_stream() { Body::default() } else { Body::boxed(incoming) };
-        Exchange { connection, origin, url, request: request.map(body), started, at, observation }
+        let (request, may_forward) = (request.map(body), true);
+        Exchange { connection, origin, connect_to, may_forward, url, request, started, at, observation }
     }
 
     /// The parts of the exchange that a source reads while it writes the outcome.
-    pub fn split(&mut self) -> (&Result<NormalUrl, UrlError>, &Request<Body>, &dyn LogRedaction, &mut Outcome) {
+    pub fn split(&mut self) -> (&Result<NormalUrl, UrlError>, &Request<Body>, &RunRedaction, &mut Outcome) {
         let Observation { observer, outcome, .. } = &mut *self.observation;
-        (&self.url, &self.request, &*observer.redaction, outcome)
+        (&self.url, &self.request, &observer.redaction, outcome)
     }
 
     /// The outcome so far.

@@ -16,17 +16,17 @@ mod exchange;
 mod log;
 mod observe;
 pub mod outcome;
-mod redaction_cache;
+mod redaction;
 pub mod scope;
 mod tunnel;
 
 pub use collector::{Collector, HostCounts};
-pub use event::{EventBus, LogRedaction, RunEvent, Subscriber};
+pub use event::{EventBus, RunEvent, Subscriber};
 pub use exchange::Exchange;
 pub use log::{AccessLog, RequestLog};
 pub use observe::ends_with_head;
 pub use outcome::Outcome;
-pub use redaction_cache::RedactionCache;
+pub use redaction::RunRedaction;
 pub use scope::{Router, SourceList, TlsRefusal, TunnelRoute};
 
 use std::sync::Arc;
@@ -77,7 +77,7 @@ impl Pipeline {
         router: Arc<dyn Router>,
         collector: Arc<Collector>,
         bus: &EventBus,
-        redaction: Arc<dyn LogRedaction>,
+        redaction: Arc<RunRedaction>,
         marks: Marks,
     ) -> Self {
         let observer = Arc::new(Observer { bus: bus.with(collector.clone()), redaction });

@@ -10,8 +10,9 @@ use ::http::{Method, Request, Response, StatusCode, Version};
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 
-use super::event::{EventBus, LogRedaction, RequestEvent, RunEvent, millis};
+use super::event::{EventBus, RequestEvent, RunEvent, millis};
 use super::outcome::Outcome;
+use super::redaction::RunRedaction;
 use crate::verdict::request::{RequestRow, ResultKind, SourceKind};
 use crate::verdict::{Finding, PayloadExcerpt};
 use harproxy_proxy::body::BoxError;
@@ -21,7 +22,7 @@ use harproxy_proxy::{Body, Close, Connection, ConnectionEvent, Origin};
 pub struct Observer {
     pub bus: EventBus,
     /// Redacts rows and the texts of findings.
-    pub redaction: Arc<dyn LogRedaction>,
+    pub redaction: Arc<RunRedaction>,
 }
 
 /// One request under observation. If it is dropped before the response, the client left.
@@ -50,8 +51,12 @@ impl Observation {
         at: Instant,
     ) -> Box<Self> {
         let (id, started_ms) = observer.bus.count_request(at.elapsed());
-        let row = observer.bus.wants_rows().then(|| {
-            let headers = request.headers();
+        let headers = request.headers();
+        let wants_row = observer.bus.wants_rows();
+        if !wants_row {
+            observer.redaction.learn(headers, request.uri());
+        }
+        let row = wants_row.then(|| {
             Box::new(RequestRow {
                 id,
                 started_ms,

@@ -8,6 +8,7 @@ use crate::verdict::explain::EntryPlace;
 use crate::verdict::request::{ResultKind, SourceKind};
 use crate::verdict::{CheckId, Finding};
 use harproxy_proxy::upstream::UpstreamError;
+use harproxy_support::printable::Shown as _;
 
 /// The outcome of a request. Stages and sources fill it in while the request passes them.
 #[derive(Debug, Default)]
@@ -78,14 +79,12 @@ impl Outcome {
 
     fn entry_mark(&self) -> Option<HeaderValue> {
         let EntryPlace { fixture, entry, .. } = self.entry.as_ref()?;
-        let mut mark = format!("replay; entry={fixture}#{entry}");
+        let mut mark = format!("replay; entry={}#{entry}", fixture.shown());
         for (n, followed) in self.followed.iter().enumerate() {
             // Writing to a string never fails.
             let _ = write!(mark, "{}#{followed}", if n == 0 { "; followed=" } else { "," });
         }
-        // A path may contain control characters, a header value may not.
-        let bytes = mark.into_bytes().into_iter().map(|byte| if byte < b' ' || byte == 0x7f { b'?' } else { byte });
-        HeaderValue::from_maybe_shared(bytes.collect::<bytes::Bytes>()).ok()
+        HeaderValue::from_maybe_shared(bytes::Bytes::from(mark)).ok()
     }
 }
 
@@ -104,9 +103,9 @@ mod tests {
         let mut outcome = Outcome { entry: Some(entry), ..Outcome::default() };
         assert_eq!(mark(&outcome), None, "nothing was decided");
         outcome.decide(ResultKind::Served, SourceKind::Fixture);
-        assert_eq!(mark(&outcome).unwrap(), "replay; entry=hars/api?.har#12");
+        assert_eq!(mark(&outcome).unwrap(), r"replay; entry=hars/api\n.har#12");
         outcome.followed = vec![13, 4];
-        assert_eq!(mark(&outcome).unwrap(), "replay; entry=hars/api?.har#12; followed=#13,#4");
+        assert_eq!(mark(&outcome).unwrap(), r"replay; entry=hars/api\n.har#12; followed=#13,#4");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use harproxy_proxy::upstream::PlanError;
+use harproxy_support::printable::Shown as _;
 
 /// The reason why a recording can't start or can't be finished.
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +16,7 @@ pub enum Error {
     #[error(transparent)]
     Plan(#[from] PlanError),
     /// The journal, or a held recording, can't be read or written.
-    #[error("{doing} {}", path.display())]
+    #[error("{doing} {}", path.shown())]
     Journal { doing: &'static str, path: PathBuf, source: io::Error },
     /// `[volatile]` has an invalid path.
     #[error(transparent)]
@@ -24,32 +25,32 @@ pub enum Error {
     #[error(transparent)]
     Rules(#[from] harproxy_matching::Error),
     /// Another harproxy writes this fixture.
-    #[error("{} is being {}", output.display(), writer(*recorder))]
+    #[error("{} is being {}", output.shown(), writer(*recorder))]
     Locked {
         /// The fixture.
         output: PathBuf,
         /// The process of the recorder, if it is known.
         recorder: Option<u32>,
     },
-    #[error("recording into {}, which is a folder", output.display())]
+    #[error("recording into {}, which is a folder", output.shown())]
     IsFolder {
         /// The folder.
         output: PathBuf,
     },
     /// There is neither a recording to recover nor a fixture.
-    #[error("there is neither a fixture {} nor a recording to recover into it", output.display())]
+    #[error("there is neither a fixture {} nor a recording to recover into it", output.shown())]
     NothingLeft {
         /// The fixture that was named.
         output: PathBuf,
     },
     /// The fixture has changed since a recording into it was held.
-    #[error("{} has changed since the recording into it was held", output.display())]
+    #[error("{} has changed since the recording into it was held", output.shown())]
     Changed {
         /// The fixture.
         output: PathBuf,
     },
     /// The output is a HAR of another tool, into which nothing is merged.
-    #[error("{} was not recorded by harproxy: nothing is merged into it", output.display())]
+    #[error("{} was not recorded by harproxy: nothing is merged into it", output.shown())]
     Foreign {
         /// The HAR.
         output: PathBuf,

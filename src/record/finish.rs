@@ -1,12 +1,13 @@
 //! Ends a recording: turns its journal into the fixture, or into a held recording, and reports the result.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use indexmap::IndexMap;
 
+use super::damage::Kept;
 use super::finalise::{self, Arrangement, Destination, IndexedExchange, JournalIndex};
 use super::journal::JournalReader;
 use super::{
@@ -22,6 +23,7 @@ use harproxy_har::write::ContentMode;
 use harproxy_http::url::Parts;
 use harproxy_matching::MatchRule;
 use harproxy_redact::PlaceholderAllocator;
+use harproxy_support::printable::{self, Shown as _};
 
 impl Recorder {
     /// Turns the journal into the fixture. Blocks; call it after the engine has drained.
@@ -48,7 +50,9 @@ impl Recorder {
     /// Writes the recording as a fixture of its own. Nothing can be recorded after that.
     pub fn copy_to(&self, fixture: &Path) -> Result<(), Error> {
         self.journal.close();
-        let Some((mut reader, index)) = finalise::open(&self.locked)? else { return Ok(()) };
+        let Some((mut reader, index)) = finalise::open(&self.locked, Some(&self.known_journal()))? else {
+            return Ok(());
+        };
         if let Some(names) = &mut reader.names {
             names.add_known(self.redactor.secrets());
         }
@@ -102,14 +106,15 @@ impl Recorder {
         if let Some(reason) = journal.failure() {
             return Ok(self.journal_failed(&reason));
         }
-        let mut journal = finalise::open(locked)?;
+        let mut journal = finalise::open(locked, Some(&self.known_journal()))?;
         if let Some((_, index)) = &mut journal
             && !plan.record_failures
         {
             index.leave_out_failures();
         }
         let (unanswered, failed) = journal.as_ref().map_or((0, 0), |(_, index)| (index.unanswered, index.failed.len()));
-        let Some((mut reader, index)) = journal.filter(|(_, index)| !index.exchanges.is_empty()) else {
+        let has_content = |index: &JournalIndex| !index.exchanges.is_empty() || index.damage.is_some();
+        let Some((mut reader, index)) = journal.filter(|(_, index)| has_content(index)) else {
             locked.remove()?;
             let summary = RecordingSummary { unanswered, failed, ..RecordingSummary::default() };
             return Ok(RecordingResult { summary, ..self.nothing_recorded(failed) });
@@ -117,23 +122,45 @@ impl Recorder {
         if let Some(names) = &mut reader.names {
             names.add_known(redactor.secrets());
         }
+        if let Some(damage) = &index.damage
+            && (plan.output.exists() || index.exchanges.is_empty())
+        {
+            let kept = Kept::Unused(&locked.paths.journal);
+            let finding = damage.finding(&plan.output, index.exchanges.len(), kept);
+            let outcome =
+                RecordingResult { held: Some(locked.paths.journal.clone()), ..self.unwritten_outcome(Some(finding)) };
+            return Ok(outcome.count_saved(&index, &mut reader));
+        }
         if end == CmdEnd::Failed && plan.on_failure == OnFailure::Hold && plan.output.exists() {
             let replaced_held = locked.paths.held.exists();
             let destination = Destination::Held(&locked.paths);
             finalise::write(plan, finalise::without_removals(plan.update), &index, &mut reader, destination)?;
+            let undecoded = finalise::undecoded::find(&index, &mut reader)?;
             take_naming(&mut reader, naming);
             locked.remove()?;
             let held = Some(locked.paths.held.clone());
-            return Ok(RecordingResult { held, replaced_held, ..self.outcome(&index, &Arrangement::default()) });
+            let mut outcome = self.outcome(&index, &Arrangement::default());
+            outcome.verdict.findings.extend(undecoded);
+            return Ok(RecordingResult { held, replaced_held, ..outcome });
         }
         let arrangement = finalise::write(plan, plan.update, &index, &mut reader, Destination::Fixture)?;
+        let undecoded = finalise::undecoded::find(&index, &mut reader)?;
         take_naming(&mut reader, naming);
         // The held recording is older. If the journal went first, a kill between the two would leave the older one.
         let replaced_held = held::discard(&locked.paths)?;
+        if index.damage.is_some() {
+            locked.keep_damaged()?;
+        }
         locked.remove()?;
-        let mut outcome = RecordingResult { written: true, replaced_held, ..self.outcome(&index, &arrangement) };
+        let outcome = RecordingResult { written: true, replaced_held, ..self.outcome(&index, &arrangement) };
+        let mut outcome = outcome.count_saved(&index, &mut reader);
+        if let Some(damage) = &index.damage {
+            let kept = Kept::Beside(&locked.paths.damaged);
+            outcome.verdict.findings.push(damage.finding(&plan.output, index.exchanges.len(), kept));
+        }
         let findings = &mut outcome.verdict.findings;
         add_stored_results(findings, &index, &outcome.entries, &plan.output)?;
+        findings.extend(undecoded);
         if redactor.secrets().found() > 0 {
             let known = plan.values.iter().map(|(placeholder, _)| placeholder.clone()).collect();
             findings.extend(ambiguous::find(&Fixture::open(&plan.output)?, &known));
@@ -201,12 +228,15 @@ impl Recorder {
 
     /// Returns advice about globs that match none of the URLs, with one of these and the glob that includes it.
     fn describe_unmatched(&self, globs: &[String]) -> String {
-        let advice = format!("check the globs: `{}` match none of the URLs that were seen", globs.join("` `"));
+        let advice = format!(
+            "check the globs: `{}` match none of the URLs that were seen",
+            printable::one_line(&globs.join("` `"))
+        );
         let Some(passed) = self.passed.get() else { return advice };
         let whole = globs.iter().filter(|glob| !glob.starts_with('!'));
         let mut whole = whole.map(|glob| format!("{}/**", glob.trim_end_matches('/')));
         let meant = whole.find(|glob| Globs::new([glob]).is_ok_and(|globs| globs.matches(passed)));
-        let meant = meant.map_or_else(String::new, |glob| format!(": did you mean `{glob}`?"));
+        let meant = meant.map_or_else(String::new, |glob| format!(": did you mean `{}`?", glob.shown()));
         let passed = Parts::of(passed);
         format!("{advice}, such as {}{}{meant}", passed.site(), passed.path)
     }
@@ -215,9 +245,12 @@ impl Recorder {
     fn journal_failed(&self, reason: &io::Error) -> RecordingResult {
         let journal = &self.locked.paths.journal;
         let explanation =
-            format!("writing the journal {} failed: {reason}; the fixture stays as it is", journal.display());
-        let remedy = "make room and record again: it begins with what the journal holds";
-        self.lost(explanation, remedy)
+            format!("writing the journal {} failed: {reason}; the fixture stays as it is", journal.shown());
+        let room = match reason.kind() {
+            io::ErrorKind::FileTooLarge => "raise the limit of file sizes (`ulimit -f`)",
+            _ => "make room",
+        };
+        self.lost(explanation, format!("{room} and record again: it begins with what the journal holds"))
     }
 
     /// The folder was removed under the recording; the journal was put back.
@@ -225,7 +258,7 @@ impl Recorder {
         let output = &self.plan.output;
         let explanation = format!(
             "{} was removed while the run went on; the recording is in its journal, which was put back",
-            output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(output).display()
+            output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(output).shown()
         );
         let remedy = format!(
             "bring back the fixture if there was one, then `harproxy recover {}`",
@@ -255,6 +288,7 @@ impl Recorder {
             replaced_held: false,
             entries: HashMap::new(),
             differences: Vec::new(),
+            lost: BTreeSet::new(),
         }
     }
 

@@ -2,6 +2,7 @@
 //! into a fixture.
 
 mod ambiguous;
+mod damage;
 pub mod entry_diff;
 pub(crate) mod entry_view;
 mod error;
@@ -23,6 +24,7 @@ pub mod twice;
 #[cfg(test)]
 mod tests;
 
+pub use damage::Damage;
 pub use error::Error;
 pub use held::RecordingSummary;
 pub use lock::{FixtureLock, lock_fixture, remove_stale_files};

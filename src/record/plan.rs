@@ -7,6 +7,7 @@ use std::sync::Arc;
 use harproxy_compare::VolatileRules;
 use harproxy_glob::Globs;
 use harproxy_har::write::{ContentMode, JsonLayout};
+use harproxy_http::DecodeLimit;
 use harproxy_json::PathError;
 use harproxy_matching::{MatchRule, OriginPattern};
 use harproxy_redact::{Placeholder, Policy, Secret};
@@ -28,6 +29,8 @@ pub struct RecordPlan {
     pub update: UpdateMode,
     /// `--max-body`, bytes.
     pub max_body: Option<u64>,
+    /// `--max-decoded`.
+    pub max_decoded: DecodeLimit,
     /// `--json-layout`.
     pub json_layout: JsonLayout,
     /// The redaction policy ([`Policy::off`] for `--no-redact`).

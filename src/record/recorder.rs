@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use indexmap::IndexSet;
 
-use super::journal::frame::MAGIC;
+use super::damage::KnownJournal;
 use super::journal::heads::{self, JournalMeta};
-use super::journal::{Frame, FrameKind, Journal, JournalPaths, LockedJournal};
+use super::journal::{Frame, FrameKind, FrameMark, Journal, JournalPaths, LockedJournal};
 use super::redaction::RecordingRedactor;
 use super::tap::TapContext;
 use super::{Error, RecordPlan, Recovery, finalise, recover};
@@ -18,8 +18,7 @@ use crate::source::UpstreamSource;
 use crate::verdict::FindingListener;
 use harproxy_http::NormalUrl;
 use harproxy_proxy::upstream::Upstream;
-use harproxy_redact::RunId;
-use harproxy_redact::SecretStore;
+use harproxy_redact::{RedactionView, RunId, SecretStore};
 use harproxy_support::shell_quote;
 use harproxy_support::sync::lock;
 
@@ -35,8 +34,12 @@ pub struct Recorder {
     pub(super) live: Arc<UpstreamSource>,
     pub(super) locked: LockedJournal,
     pub(super) journal: Arc<Journal>,
+    mark: FrameMark,
+    meta: JournalMeta,
     pub(super) collector: Arc<Collector>,
     pub(super) redactor: Arc<RecordingRedactor>,
+    /// The redaction of logs and reports.
+    pub(super) view: Arc<RedactionView>,
     /// The number of exchanges that have begun.
     pub(super) exchanges: AtomicU64,
     /// The globs that would record the requests to this machine that were left out.
@@ -55,14 +58,23 @@ impl Recorder {
         harproxy_har::write::sweep(&plan.output);
         let recovery = recover::recover_killed(&plan, &locked)?;
         let redactor = RecordingRedactor::new(plan.policy.clone(), SecretStore::new(RunId::random(), &plan.values));
-        let journal = start_journal(&plan, &locked, &redactor)?;
+        let (mark, meta) = (FrameMark::random(), meta(&plan, &redactor));
+        let journal = start_journal(mark, &meta, &locked)?;
+        let view = RedactionView::new(plan.policy.clone(), &plan.values);
+        view.add_recorded(redactor.secrets().clone());
+        let collector = Arc::new(Collector::new(true));
+        // The entries of a recording before this one are incomplete.
+        recovery.iter().filter_map(Recovery::finding).for_each(|finding| collector.add_finding(finding));
         Ok(Recorder {
             plan,
             live: Arc::new(UpstreamSource::live(upstream)),
             locked,
             journal: Arc::new(journal),
-            collector: Arc::new(Collector::new(true)),
+            mark,
+            meta,
+            collector,
             redactor: Arc::new(redactor),
+            view: Arc::new(view),
             exchanges: AtomicU64::new(0),
             local: Mutex::default(),
             passed: OnceLock::new(),
@@ -73,6 +85,18 @@ impl Recorder {
     /// Passes each finding to `listener` as it is made.
     pub fn set_listener(&self, listener: FindingListener) {
         self.collector.set_listener(listener);
+    }
+
+    /// The redaction of logs and reports.
+    #[must_use]
+    pub fn view(&self) -> &Arc<RedactionView> {
+        &self.view
+    }
+
+    /// The secrets that the recording found.
+    #[must_use]
+    pub fn secrets(&self) -> &Arc<SecretStore> {
+        self.redactor.secrets()
     }
 
     /// The network.
@@ -89,6 +113,7 @@ impl Recorder {
             redactor: self.redactor.clone(),
             number: self.exchanges.fetch_add(1, Ordering::Relaxed) + 1,
             max_body: self.plan.max_body,
+            max_decoded: self.plan.max_decoded,
         }
     }
 
@@ -120,6 +145,11 @@ impl Recorder {
     #[must_use]
     pub(super) fn local_options(&self) -> Vec<String> {
         lock(&self.local).iter().map(|glob| format!("-g {}", shell_quote::word(glob))).collect()
+    }
+
+    /// What the recorder knows of its journal, which must be closed.
+    pub(super) fn known_journal(&self) -> KnownJournal {
+        KnownJournal { mark: self.mark, meta: self.meta.clone(), written: self.journal.written() }
     }
 
     /// The killed recording that was recovered at the start, if there was one.
@@ -172,19 +202,23 @@ fn stable_origin(url: &NormalUrl) -> String {
     }
 }
 
-/// Writes the first frame of a journal and opens it for exchanges.
-fn start_journal(plan: &RecordPlan, locked: &LockedJournal, redactor: &RecordingRedactor) -> Result<Journal, Error> {
-    let meta = JournalMeta {
+fn meta(plan: &RecordPlan, redactor: &RecordingRedactor) -> JournalMeta {
+    JournalMeta {
         scope: plan.scope.sources().to_vec(),
         max_body: plan.max_body,
+        max_decoded: Some(plan.max_decoded.bytes()),
         run: (!redactor.is_off()).then(|| redactor.secrets().run()),
         pid: Some(std::process::id()),
-    };
+    }
+}
+
+/// Writes the head and the first frame of a journal and opens it for exchanges.
+fn start_journal(mark: FrameMark, meta: &JournalMeta, locked: &LockedJournal) -> Result<Journal, Error> {
     let start = || {
-        let mut bytes = MAGIC.to_vec();
-        Frame { kind: FrameKind::Meta, exchange: 0, payload: heads::encode(&meta)? }.write(&mut bytes)?;
+        let mut bytes = mark.journal_head();
+        Frame { kind: FrameKind::Meta, exchange: 0, payload: heads::encode(meta)? }.write(mark, &mut bytes)?;
         (&locked.file).write_all(&bytes)?;
-        Journal::start(locked.file.try_clone()?)
+        Journal::start(locked.file.try_clone()?, mark)
     };
     start().map_err(|source| Error::journal("writing the journal", &locked.paths.journal, source))
 }

@@ -6,11 +6,14 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::finalise::{self, Destination};
+use super::damage::{Damage, Kept};
+use super::finalise::{self, Arrangement, Destination, JournalIndex};
 use super::held::{self, RecordingSummary};
 use super::journal::{JournalPaths, LockedJournal};
 use super::{Error, RecordPlan};
+use crate::verdict::Finding;
 use crate::verdict::request::{EntryChange, RecordedEntry};
+use harproxy_support::printable::Shown as _;
 
 /// The reason why a recording is not part of its fixture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +22,8 @@ pub enum LeftoverCause {
     Held,
     /// harproxy was killed.
     Killed,
+    /// Its journal was damaged, and the fixture has its complete exchanges.
+    Damaged,
 }
 
 /// A recording that is not part of its fixture, as `harproxy recover --discard` lists it.
@@ -42,6 +47,17 @@ pub struct Recovery {
     /// The entries that a killed recording with redaction added or replaced. They may still contain values that became
     /// known as secrets after they were journalled.
     pub unchecked: Vec<usize>,
+    /// The damage of the journal, and the place where it is kept.
+    pub damage: Option<(Damage, PathBuf)>,
+}
+
+impl Recovery {
+    /// Returns the finding of a damaged journal.
+    #[must_use]
+    pub fn finding(&self) -> Option<Finding> {
+        let (damage, kept) = self.damage.as_ref()?;
+        Some(damage.finding(&self.output, self.summary.exchanges, Kept::Beside(kept)))
+    }
 }
 
 impl fmt::Display for LeftoverCause {
@@ -49,6 +65,7 @@ impl fmt::Display for LeftoverCause {
         f.write_str(match self {
             LeftoverCause::Held => "held",
             LeftoverCause::Killed => "killed",
+            LeftoverCause::Damaged => "damaged",
         })
     }
 }
@@ -57,7 +74,7 @@ impl fmt::Display for Recovery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Recovery { cause, output, summary: RecordingSummary { exchanges, cut, unanswered, .. }, .. } = self;
         let many = if *exchanges == 1 { "exchange" } else { "exchanges" };
-        write!(f, "recovered {exchanges} {many} into {} from a recording that was {cause}", output.display())?;
+        write!(f, "recovered {exchanges} {many} into {} from a recording that was {cause}", output.shown())?;
         if *cut > 0 {
             write!(f, "; {cut} of them cut off")?;
         }
@@ -98,7 +115,7 @@ pub fn recover(plan: &RecordPlan) -> Result<Vec<Recovery>, Error> {
 /// [`Error::Locked`] while a recorder runs, or when a file can't be removed.
 pub fn discard(output: &Path) -> Result<Vec<Leftover>, Error> {
     let paths = JournalPaths::beside(output)?;
-    if !paths.has_leftovers() {
+    if !paths.has_leftovers() && !paths.damaged.exists() {
         return Ok(Vec::new());
     }
     let journal = paths.lock()?;
@@ -109,11 +126,16 @@ pub fn discard(output: &Path) -> Result<Vec<Leftover>, Error> {
         let exchanges = held::read(paths).ok().flatten().map(|held| held.summary.exchanges);
         leftovers.push(Leftover { cause: LeftoverCause::Held, path: paths.held.clone(), exchanges });
     }
-    let index = finalise::open(&journal).ok();
+    let index = finalise::open(&journal, None).ok();
     let exchanges = index.map(|index| index.map_or(0, |(_, index)| index.exchanges.len()));
     // A journal without exchanges may be only the lock.
     if exchanges != Some(0) {
         leftovers.push(Leftover { cause: LeftoverCause::Killed, path: paths.journal.clone(), exchanges });
+    }
+    if paths.damaged.exists() {
+        let failed = |source| Error::journal("removing", &paths.damaged, source);
+        std::fs::remove_file(&paths.damaged).map_err(failed)?;
+        leftovers.push(Leftover { cause: LeftoverCause::Damaged, path: paths.damaged.clone(), exchanges: None });
     }
     held::discard(paths)?;
     journal.remove()?;
@@ -137,19 +159,27 @@ pub fn fixtures_with_leftovers(folder: &Path) -> Vec<PathBuf> {
 /// # Errors
 /// [`Error`]; the journal stays as it is.
 pub fn recover_killed(plan: &RecordPlan, journal: &LockedJournal) -> Result<Option<Recovery>, Error> {
-    let index = finalise::open(journal)?.filter(|(_, index)| !index.exchanges.is_empty());
+    let has_content = |index: &JournalIndex| !index.exchanges.is_empty() || index.damage.is_some();
+    let index = finalise::open(journal, None)?.filter(|(_, index)| has_content(index));
     let Some((mut reader, index)) = index else {
         journal.truncate()?;
         return Ok(None);
     };
     let update = finalise::without_removals(plan.update);
-    let arrangement = finalise::write(plan, update, &index, &mut reader, Destination::Fixture)?;
+    let arrangement = match index.exchanges.is_empty() {
+        true => Arrangement::default(),
+        false => finalise::write(plan, update, &index, &mut reader, Destination::Fixture)?,
+    };
+    if index.damage.is_some() {
+        journal.keep_damaged()?;
+    }
     let is_unchecked = |entry: &RecordedEntry| index.meta.run.is_some() && entry.change != EntryChange::Unchanged;
     let recovery = Recovery {
         cause: LeftoverCause::Killed,
         output: plan.output.clone(),
         summary: RecordingSummary::new(&index, &arrangement),
         unchecked: arrangement.recorded_entries().filter(is_unchecked).map(|entry| entry.entry).collect(),
+        damage: index.damage.map(|damage| (damage, journal.paths.damaged.clone())),
     };
     journal.truncate()?;
     Ok(Some(recovery))
@@ -164,5 +194,6 @@ fn accept_held(journal: &LockedJournal) -> Result<Option<Recovery>, Error> {
         output: journal.paths.output.clone(),
         summary: recording.summary,
         unchecked: Vec::new(),
+        damage: None,
     }))
 }

@@ -1,21 +1,17 @@
 //! The routes of a recording: everything is forwarded, and what is in scope is recorded.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use ::http::HeaderMap;
-
 use super::Recorder;
-use super::redaction::RecordingRedactor;
 use super::source::RecordingSource;
-use crate::pipeline::{EventBus, Exchange, LogRedaction, Marks, Pipeline, Router, SourceList, TlsRefusal, TunnelRoute};
+use crate::pipeline::{EventBus, Exchange, Marks, Pipeline, Router, RunRedaction, SourceList, TlsRefusal, TunnelRoute};
 use crate::verdict::request::ResultKind;
 use crate::verdict::{Finding, connections};
-use harproxy_http::{Header, Headers, NormalUrl};
+use harproxy_http::NormalUrl;
+use harproxy_http::url::is_loopback_host;
 use harproxy_matching::noise;
 use harproxy_proxy::upstream::Upstream;
 use harproxy_proxy::{ConnectionEvent, Handler, Origin, Scheme};
-use harproxy_redact::{Policy, display};
 
 impl Recorder {
     /// The handler that records the requests of an engine. Its events go to the bus.
@@ -24,8 +20,8 @@ impl Recorder {
         let recorded: SourceList = Arc::new([Arc::new(RecordingSource(self.clone()))]);
         let forwarded: SourceList = Arc::new([self.live.clone()]);
         let router = RecordRouter { recorder: self.clone(), recorded, forwarded };
-        let secrets = RecordedSecrets { policy: self.plan.policy.clone(), redactor: self.redactor.clone() };
-        Arc::new(Pipeline::new(Arc::new(router), self.collector.clone(), bus, Arc::new(secrets), Marks::OwnErrors))
+        let redaction = Arc::new(RunRedaction::new(self.view.clone()));
+        Arc::new(Pipeline::new(Arc::new(router), self.collector.clone(), bus, redaction, Marks::OwnErrors))
     }
 }
 
@@ -46,18 +42,17 @@ impl RecordRouter {
     }
 
     /// The result of a request for this URL: recorded, noise, or passed on to this machine or the network.
-    fn result(&self, url: &NormalUrl) -> ResultKind {
+    fn result(&self, url: &NormalUrl, connect_to: &Origin) -> ResultKind {
         let plan = self.recorder.plan();
         if !plan.includes(url.as_str()) {
-            let is_local = url.parts().is_loopback();
-            if is_local {
+            if url.parts().is_loopback() {
                 self.recorder.add_local(url);
             }
             self.recorder.passed.get_or_init(|| {
-                let redacted = display::redactor(&plan.policy).redact_url(url.as_str());
+                let redacted = self.recorder.view.redactor().redact_url(url.as_str());
                 redacted.unwrap_or_else(|| url.as_str().to_owned())
             });
-            return if is_local { ResultKind::Local } else { ResultKind::Passed };
+            return if is_loopback_host(&connect_to.host) { ResultKind::Local } else { ResultKind::Passed };
         }
         if !plan.noise {
             return ResultKind::Recorded;
@@ -71,7 +66,7 @@ impl RecordRouter {
 
 impl Router for RecordRouter {
     fn route(&self, exchange: &mut Exchange<'_>) -> SourceList {
-        let result = exchange.url.as_ref().map_or(ResultKind::Passed, |url| self.result(url));
+        let result = exchange.url.as_ref().map_or(ResultKind::Passed, |url| self.result(url, &exchange.connect_to));
         let outcome = exchange.outcome();
         outcome.result = Some(result);
         outcome.in_scope = !matches!(result, ResultKind::Passed | ResultKind::Local);
@@ -105,30 +100,5 @@ impl Router for RecordRouter {
 
     fn upstreams(&self) -> Vec<&Upstream> {
         vec![&self.recorder.live().upstream]
-    }
-}
-
-/// Redacts log lines and reports with the policy, and with the secrets that the recording found.
-struct RecordedSecrets {
-    policy: Arc<Policy>,
-    redactor: Arc<RecordingRedactor>,
-}
-
-impl LogRedaction for RecordedSecrets {
-    fn redact_url<'u>(&self, headers: &HeaderMap, url: &'u str) -> Cow<'u, str> {
-        match display::redact_url(&self.policy, headers, url) {
-            Cow::Borrowed(url) => self.redactor.secrets().redact_for_display(url),
-            Cow::Owned(redacted) => Cow::Owned(self.redactor.secrets().redact_for_display(&redacted).into_owned()),
-        }
-    }
-
-    fn redact_headers(&self, headers: &HeaderMap) -> Headers {
-        let known = |field: &Header| match std::str::from_utf8(&field.value)
-            .map(|value| self.redactor.secrets().redact_for_display(value))
-        {
-            Ok(Cow::Owned(value)) => Header { name: field.name.clone(), value: value.into() },
-            _ => field.clone(),
-        };
-        display::redact_headers(&self.policy, headers).iter().map(known).collect()
     }
 }

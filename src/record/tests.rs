@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::journal::{Frame, FrameKind, Journal};
+use super::journal::{Frame, FrameKind, FrameMark, Journal};
 use super::*;
 use crate::verdict::Severity;
 use harproxy_glob::Globs;
@@ -33,6 +33,7 @@ fn plan(dir: &tempfile::TempDir) -> RecordPlan {
         noise: true,
         update: UpdateMode::Merge,
         max_body: None,
+        max_decoded: harproxy_http::DecodeLimit::default(),
         json_layout: JsonLayout::Indent,
         policy: Arc::default(),
         values: Vec::new(),
@@ -54,7 +55,7 @@ fn full_disk_fails_the_run_and_keeps_the_fixture() {
     let mut recorder = recorder(&dir);
     let before = std::fs::read(dir.path().join("api.har")).unwrap();
     recorder.exchanges.store(1, Ordering::Relaxed);
-    recorder.journal = Arc::new(Journal::start(Full).unwrap());
+    recorder.journal = Arc::new(Journal::start(Full, FrameMark::random()).unwrap());
     let ack = recorder.journal.commit(Frame { kind: FrameKind::End, exchange: 1, payload: bytes::Bytes::new() });
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(ack);
     let outcome = recorder.finalise(CmdEnd::Clean).unwrap();

@@ -19,7 +19,7 @@ use arc_swap::ArcSwap;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::pipeline::{Collector, EventBus, Marks, Pipeline, RedactionCache};
+use crate::pipeline::{Collector, EventBus, Marks, Pipeline, RunRedaction};
 use crate::record::{Recorder, RecordingSource};
 use crate::source::{Source, UpstreamSource};
 use crate::verdict::{CheckId, Finding, FindingListener, Severity, Verdict};
@@ -28,6 +28,8 @@ use harproxy_har::{Fixture, Warning, parse_time};
 use harproxy_matching::{Matcher, Options};
 use harproxy_proxy::Handler;
 use harproxy_proxy::upstream::{Upstream, UpstreamPlan};
+use harproxy_redact::RedactionView;
+use harproxy_support::printable::Shown as _;
 use router::Routes;
 use verdict::MaxAge;
 
@@ -85,6 +87,8 @@ pub struct Replayer {
     /// The fixtures and folders of the command line, which reloads search again.
     arguments: Vec<PathBuf>,
     matching: Options,
+    /// The redaction of logs, refusals and reports.
+    view: Arc<RedactionView>,
     marks: Marks,
     max_age: Option<MaxAge>,
     /// `--passthrough`.
@@ -106,7 +110,9 @@ impl Replayer {
     /// [`Error`]; nothing was run.
     pub fn open(plan: ReplayPlan, recorder: Option<Arc<Recorder>>) -> Result<Self, Error> {
         let ReplayPlan { answers, matching, .. } = plan;
-        let matcher = open(&plan.fixtures, answers.scope.clone(), matching.clone())?;
+        let view = Arc::new(RedactionView::new(answers.policy.clone(), &matching.values));
+        recorder.iter().for_each(|recorder| view.add_recorded(recorder.secrets().clone()));
+        let matcher = open(&plan.fixtures, answers.scope.clone(), matching.clone())?.redact_with(view.clone());
         // A replay needs entries, while other commands also accept a file without any.
         matcher.fixtures().iter().try_for_each(|fixture| fixture.expect_entries())?;
         matcher.fixtures().iter().for_each(|fixture| log_warnings(fixture));
@@ -126,6 +132,7 @@ impl Replayer {
             collector: Arc::new(Collector::new(false)),
             arguments: plan.fixtures,
             matching,
+            view,
             marks: if plan.mark { Marks::All } else { Marks::None },
             max_age: plan.max_age.map(|age| MaxAge { age, now }),
             passthrough,
@@ -140,8 +147,14 @@ impl Replayer {
     /// Returns the handler that answers the requests of an engine. Its events go to the bus.
     #[must_use]
     pub fn handler(self: &Arc<Self>, bus: &EventBus) -> Arc<dyn Handler> {
-        let redaction = Arc::new(RedactionCache::new(self.routes.load().fixtures.options.policy.clone()));
+        let redaction = Arc::new(RunRedaction::new(self.view.clone()));
         Arc::new(Pipeline::new(self.clone(), self.collector.clone(), bus, redaction, self.marks))
+    }
+
+    /// Returns the redaction of logs, refusals and reports.
+    #[must_use]
+    pub fn view(&self) -> &Arc<RedactionView> {
+        &self.view
     }
 
     /// Returns the fixtures in order, as they were loaded last.
@@ -155,6 +168,7 @@ impl Replayer {
         let before = self.routes.load_full();
         let options = before.fixtures.options.clone();
         let matcher = Matcher::new(fixtures, options.scope.clone(), self.matching.clone())?;
+        let matcher = matcher.redact_with(self.view.clone());
         let routes = Arc::new(Routes::new(matcher, options, self.on_miss.clone(), before.fixtures.guesses.clone()));
         let (next, previous) = (routes.fixtures.clone(), &before.fixtures.matcher);
         next.matcher.inherit_state(previous);
@@ -244,7 +258,7 @@ impl Replayer {
 
 /// Logs the warnings of a fixture. Entries that replay leaves out would otherwise go unnoticed until a request misses.
 fn log_warnings(fixture: &Fixture) {
-    let (path, warnings) = (fixture.path().display(), fixture.warnings());
+    let (path, warnings) = (fixture.path().shown(), fixture.warnings());
     for Warning { entry, line, text } in warnings.iter().take(MAX_WARNINGS) {
         let entry = entry.map_or_else(String::new, |entry| format!("#{entry}"));
         let line = line.map_or_else(String::new, |line| format!(" (line {line})"));

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use super::{Replayer, log_warnings};
 use harproxy_har::{Fixture, Stamp};
 use harproxy_http::problem::in_words;
+use harproxy_support::printable::Shown as _;
 
 /// The length in bytes up to which a fixture is kept in memory, so that it stays intact while its files are written.
 /// Fixtures that are edited by hand are shorter.
@@ -301,11 +302,11 @@ impl FixtureFaults {
         if self.unusable <= before.map_or(0, |before| before.unusable) {
             return None;
         }
-        let path = fixture.path().display();
+        let path = fixture.path().shown();
         let entry = (0..fixture.entries()).find(|entry| fixture.heads().get(*entry).is_none())?;
         let why = fixture.warnings().iter().find(|warning| warning.entry == Some(entry));
         let why = why.map_or("it cannot be used", |warning| warning.text.trim_end_matches("; left out"));
-        Some(format!("{path}#{entry}: {why}"))
+        Some(format!("{path}#{entry}: {}", why.shown()))
     }
 }
 

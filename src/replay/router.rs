@@ -11,9 +11,11 @@ use crate::verdict::{CheckId, Finding, Severity};
 use harproxy_glob::Globs;
 use harproxy_har::Fixture;
 use harproxy_http::NormalUrl;
+use harproxy_http::url::is_loopback_host;
 use harproxy_matching::{Matcher, noise};
 use harproxy_proxy::upstream::Upstream;
 use harproxy_proxy::{Origin, Scheme};
+use harproxy_support::printable::Shown as _;
 
 /// The sources over the fixtures that are loaded. Another set replaces it when they are loaded again.
 pub(super) struct Routes {
@@ -67,7 +69,7 @@ fn scope_of(fixture: &Fixture) -> Vec<String> {
     match fixture.scope() {
         Some([]) => vec!["**".to_owned()],
         Some(globs) => globs.to_vec(),
-        None => vec![format!("the origins in {}", fixture.path().display())],
+        None => vec![format!("the origins in {}", fixture.path().shown())],
     }
 }
 
@@ -79,9 +81,13 @@ fn origins(to: &Origin) -> impl Iterator<Item = String> {
 impl Router for Replayer {
     fn route(&self, exchange: &mut Exchange<'_>) -> SourceList {
         let routes = self.routes.load();
+        // The Host header decides on the URL, and never on the server that is dialled.
+        let is_elsewhere = exchange.connect_to != exchange.origin;
+        exchange.may_forward = !is_elsewhere || self.may_be_in_scope(&exchange.connect_to);
         let Ok(url) = &exchange.url else { return routes.refused.clone() };
         if let (Some(live), Some(named)) = (&self.live, &self.passthrough)
             && named.matches(url.as_str())
+            && (!is_elsewhere || named.may_match_origin(&exchange.connect_to.to_string()))
         {
             let severity = routes.fixtures.options.fail_on.severity(&CheckId::PASSTHROUGH);
             let finding = passthrough(exchange.line(), severity, "it went to the network, as `--passthrough` says");
@@ -93,7 +99,7 @@ impl Router for Replayer {
             return routes.answered.clone();
         }
         match &self.local {
-            Some(local) if url.parts().is_loopback() => Arc::new([local.clone()]),
+            Some(local) if is_loopback_host(&exchange.connect_to.host) => Arc::new([local.clone()]),
             _ => routes.refused.clone(),
         }
     }

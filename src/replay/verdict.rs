@@ -12,9 +12,9 @@ use crate::verdict::explain::EntryPlace;
 use crate::verdict::findings::MAX_FINDINGS;
 use crate::verdict::{CheckId, Counts, FailOn, Finding, FixtureUse, Location, RunMode, Severity, Verdict, connections};
 use harproxy_har::{EntryHead, Fixture, LeftOutCause};
-use harproxy_http::escape::one_line;
 use harproxy_matching::Matcher;
 use harproxy_redact::{Policy, display};
+use harproxy_support::printable::{Shown as _, one_line};
 
 /// Returns the verdict so far.
 pub(super) fn verdict(
@@ -86,8 +86,10 @@ fn find_left_out(fixture: &Fixture, name: &str, fail_on: &FailOn) -> Vec<Finding
         let others: Vec<String> = left_out.first[1..].iter().map(|(_, line)| line.to_string()).collect();
         let more = if left_out.entries > left_out.first.len() { " and others" } else { "" };
         let text = match others.is_empty() {
-            true => format!("{}, so no request gets it", left_out.cause),
-            false => format!("{}, so no request gets it; also on line {}{more}", left_out.cause, others.join(", ")),
+            true => format!("{}, so no request gets it", left_out.cause.shown()),
+            false => {
+                format!("{}, so no request gets it; also on line {}{more}", left_out.cause.shown(), others.join(", "))
+            }
         };
         let place = EntryPlace { fixture: name.to_owned(), entry, line: Some(line) };
         let finding = Finding::new(CheckId::ENTRY_LEFT_OUT, severity, text);
@@ -211,7 +213,8 @@ pub(super) fn find_stale(
     let of = if entries == 1 { "entry" } else { "entries" };
     let Some((at, entry)) = oldest else {
         let explanation = format!(
-            "none of the {entries} {of} of {name} has a time of recording, so `--max-age` cannot check their age"
+            "none of the {entries} {of} of {} has a time of recording, so `--max-age` cannot check their age",
+            name.shown()
         );
         let finding = Finding::new(CheckId::STALE, Severity::Warning, explanation);
         return (undated == entries && entries > 0).then(|| Finding { at: Location::fixture(name), ..finding });
@@ -219,7 +222,8 @@ pub(super) fn find_stale(
     let head = fixture.heads().get(entry)?;
     let request = request_line(&head, policy);
     let mut explanation = format!(
-        "{stale} of {entries} {of} of {name} {} recorded more than {} ago; the oldest is #{entry} {}, of {} ({} days)",
+        "{stale} of {entries} {of} of {} {} recorded more than {} ago; the oldest is #{entry} {}, of {} ({} days)",
+        name.shown(),
         if stale == 1 { "was" } else { "were" },
         age_text(max_age.age),
         one_line(&request),

@@ -15,6 +15,8 @@ use harproxy_http::NormalUrl;
 use harproxy_http::problem::Problem;
 use harproxy_matching::noise;
 use harproxy_proxy::{Body, BoxFuture, respond};
+use harproxy_redact::RedactionView;
+use harproxy_support::printable::Shown as _;
 
 #[derive(Clone, Debug)]
 pub(super) struct Refusal {
@@ -122,7 +124,7 @@ impl Refusal {
             true => "it is local and out of scope, and `--no-local` is set",
             false => "it is out of scope",
         };
-        let globs: Vec<String> = scope.iter().map(|glob| format!("`{glob}`")).collect();
+        let globs: Vec<String> = scope.iter().map(|glob| format!("`{}`", glob.shown())).collect();
         let explanation = format!("{why}; the scope is {}", globs.join(", "));
         let mut refusal =
             Refusal::new(CheckId::OUT_OF_SCOPE, "this request is out of scope", request.line(), explanation);
@@ -165,6 +167,18 @@ impl Refusal {
             passthrough(request)
         ));
         refusal
+    }
+
+    /// Redacts the values that are known as secrets in all texts.
+    #[must_use]
+    pub(super) fn redact(mut self, view: &RedactionView) -> Self {
+        let redact = |text: &mut String| view.redact_in(text);
+        redact(&mut self.request);
+        redact(&mut self.explanation);
+        self.hint.iter_mut().for_each(redact);
+        self.near.iter_mut().for_each(|near| near.redact(view));
+        self.more.values_mut().for_each(|value| redact_json(value, view));
+        self
     }
 
     fn member(&mut self, name: &str, value: impl Into<Value>) {
@@ -211,6 +225,16 @@ impl Refusal {
     }
 }
 
+/// Redacts the values that are known as secrets in the strings of a JSON value.
+fn redact_json(value: &mut Value, view: &RedactionView) {
+    match value {
+        Value::String(text) => view.redact_in(text),
+        Value::Array(items) => items.iter_mut().for_each(|item| redact_json(item, view)),
+        Value::Object(members) => members.values_mut().for_each(|value| redact_json(value, view)),
+        _ => {}
+    }
+}
+
 /// Returns the option with which an entry of another origin answers a request out of scope, by method and URL.
 pub type SameHostHint = Box<dyn Fn(&str, &NormalUrl) -> Option<String> + Send + Sync>;
 
@@ -244,6 +268,7 @@ impl RefusingSource {
         let same_host = (self.same_host)(request.method.as_str(), request.url);
         let is_loopback = request.url.parts().is_loopback();
         let refusal = Refusal::out_of_scope(&request, &self.scope, is_loopback, same_host.as_deref());
+        let refusal = refusal.redact(request.redaction.view());
         // A subresource is the page's concern; what the code of a page requests is the test's.
         let is_listed = request.is_subresource();
         let severity = |check: &CheckId| if is_listed { Severity::Warning } else { self.fail_on.severity(check) };
@@ -268,15 +293,14 @@ const FAVICON: &str = "/favicon.ico";
 
 /// Returns the advice to send a request to its server. Excluding it from the scope would fail the run.
 fn passthrough(request: &RequestView<'_>) -> String {
-    let glob = exact_glob(request.url);
+    let glob = exact_glob(&request.redaction.redact_url(request.headers, request.url.as_str()));
     format!("pass it on to its server with `--passthrough {}`", harproxy_support::shell_quote::word(&glob))
 }
 
 /// Returns the glob of this URL with any query.
-fn exact_glob(url: &NormalUrl) -> String {
-    let parts = url.parts();
-    let query = if parts.query.is_some() { "?**" } else { "" };
-    harproxy_glob::escaped(&url.as_str()[..parts.origin.len() + parts.path.len()]) + query
+fn exact_glob(url: &str) -> String {
+    let (whole, query) = url.split_once('?').map_or((url, ""), |(whole, _)| (whole, "?**"));
+    harproxy_glob::escaped(whole) + query
 }
 
 #[cfg(test)]

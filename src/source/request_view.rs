@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use ::http::{HeaderMap, Method, Version};
 
-use crate::pipeline::{Exchange, LogRedaction, Outcome};
+use crate::pipeline::{Exchange, Outcome, RunRedaction};
 use harproxy_http::NormalUrl;
 use harproxy_matching::asks_for_websocket;
 
@@ -19,17 +19,19 @@ pub(super) struct RequestView<'a> {
     pub(super) version: Version,
     /// The present: when the request came, or what `--now` says.
     pub(super) now: SystemTime,
-    pub(super) redaction: &'a dyn LogRedaction,
+    pub(super) redaction: &'a RunRedaction,
+    /// False if no source may forward the request.
+    pub(super) may_forward: bool,
 }
 
 impl<'a> RequestView<'a> {
     /// Returns the head of a request, and its outcome. `None` if the URL is invalid.
     pub(super) fn of(exchange: &'a mut Exchange<'_>, now: Option<SystemTime>) -> Option<(Self, &'a mut Outcome)> {
-        let (id, now) = (exchange.id(), now.unwrap_or(exchange.started));
+        let (id, now, may_forward) = (exchange.id(), now.unwrap_or(exchange.started), exchange.may_forward);
         let (url, request, redaction, outcome) = exchange.split();
         let url = url.as_ref().ok()?;
         let (method, headers, version) = (request.method(), request.headers(), request.version());
-        Some((RequestView { id, method, url, headers, version, now, redaction }, outcome))
+        Some((RequestView { id, method, url, headers, version, now, redaction, may_forward }, outcome))
     }
 
     /// Returns `METHOD URL` without secrets.
@@ -69,9 +71,11 @@ mod tests {
     impl<'a> RequestView<'a> {
         /// A GET over HTTP/1.1, for tests.
         pub(in crate::source) fn get(url: &'a NormalUrl, headers: &'a HeaderMap) -> Self {
-            static POLICY: std::sync::LazyLock<harproxy_redact::Policy> = std::sync::LazyLock::new(Default::default);
+            static REDACTION: std::sync::LazyLock<RunRedaction> =
+                std::sync::LazyLock::new(|| RunRedaction::new(std::sync::Arc::default()));
             let (version, now) = (Version::HTTP_11, SystemTime::UNIX_EPOCH);
-            RequestView { id: 1, method: &Method::GET, url, headers, version, now, redaction: &*POLICY }
+            let (id, method, redaction) = (1, &Method::GET, &*REDACTION);
+            RequestView { id, method, url, headers, version, now, redaction, may_forward: true }
         }
     }
 

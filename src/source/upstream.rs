@@ -53,7 +53,7 @@ impl UpstreamSource {
         outcome.source = if result == ResultKind::Local { SourceKind::Local } else { self.kind };
         let mut request = std::mem::take(&mut exchange.request);
         let client = hyper::upgrade::on(&mut request);
-        match self.upstream.send(&exchange.connection.pool, &exchange.origin, request).await {
+        match self.upstream.send(&exchange.connection.pool, &exchange.connect_to, request).await {
             Ok(mut answer) => {
                 if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS {
                     tokio::spawn(splice(client, hyper::upgrade::on(&mut answer.response)));
@@ -62,7 +62,7 @@ impl UpstreamSource {
             }
             Err(SendError::Stale) => Err(Answer::Close),
             Err(SendError::Upstream(error)) => {
-                let response = self.problem(&exchange.origin, &error);
+                let response = self.problem(&exchange.connect_to, &error);
                 exchange.outcome().upstream_error = Some(error);
                 Err(Answer::Response(response))
             }

@@ -9,10 +9,11 @@ use rustls::pki_types::CertificateDer;
 use serde::Serialize;
 
 use super::store::{self, Ca, CommandError, CommandRunner, Listing, Obstacle, Store, StoreEntry, run, run_checked};
+use harproxy_support::printable::Shown as _;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
-    #[error("reading {}", path.display())]
+    #[error("reading {}", path.shown())]
     Read { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Command(#[from] CommandError),

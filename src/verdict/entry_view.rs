@@ -8,7 +8,7 @@ use bytes::Bytes;
 use harproxy_har::model::Body;
 use harproxy_har::{Fixture, Payload};
 use harproxy_http::Headers;
-use harproxy_redact::{PayloadRedaction, Policy, display};
+use harproxy_redact::{PayloadRedaction, RedactionView};
 
 #[derive(Clone, Debug)]
 pub struct EntryView {
@@ -27,11 +27,11 @@ impl EntryView {
     /// Reads an entry; `None` if it can't be read. A payload that can't be read, or that the budget has no room for, is
     /// left out. Secrets are redacted, since fixtures of other tools may contain some.
     #[must_use]
-    pub fn of(fixture: &Fixture, entry: usize, policy: &Policy, budget: &mut ExcerptBudget) -> Option<Self> {
+    pub fn of(fixture: &Fixture, entry: usize, view: &RedactionView, budget: &mut ExcerptBudget) -> Option<Self> {
         let line = fixture.heads().get(entry).map(|head| head.line);
         let recorded = fixture.entry(entry).ok()?;
         let (request, response) = (&recorded.request, &recorded.response);
-        let mut redactor = display::redactor(policy);
+        let mut redactor = view.redactor();
         let (mut request_headers, mut response_headers) = (request.headers.clone(), response.headers.clone());
         redactor.redact_headers(&mut request_headers);
         redactor.redact_headers(&mut response_headers);

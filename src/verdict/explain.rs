@@ -7,8 +7,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use harproxy_compare::{excerpt, excerpt_pair};
-use harproxy_http::escape::one_line;
 use harproxy_matching::{Difference, EntryRef, Guess, Miss, MissKind, RequestPart};
+use harproxy_redact::RedactionView;
+use harproxy_support::printable::{Shown as _, one_line};
 
 /// The number of differences of an entry that are listed.
 pub const MAX_DIFFERENCES: usize = 5;
@@ -34,7 +35,7 @@ pub struct EntryPlace {
 /// `hars/api.har#12 (line 345)`.
 impl std::fmt::Display for EntryPlace {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}#{}", self.fixture, self.entry)?;
+        write!(f, "{}#{}", self.fixture.shown(), self.entry)?;
         self.line.map_or(Ok(()), |line| write!(f, " (line {line})"))
     }
 }
@@ -48,6 +49,17 @@ pub struct NearEntry {
     pub operation: Option<String>,
     /// The differences, most important first.
     pub differences: Vec<Difference>,
+}
+
+impl NearEntry {
+    /// Redacts the values that are known as secrets.
+    pub fn redact(&mut self, view: &RedactionView) {
+        self.operation.iter_mut().for_each(|name| view.redact_in(name));
+        for difference in &mut self.differences {
+            let Difference { name, request, recorded, .. } = difference;
+            [name].into_iter().chain(request).chain(recorded).for_each(|text| view.redact_in(text));
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,7 +168,7 @@ impl Explanation {
                 // The error may begin with the place, too.
                 let at = place(*at).to_string();
                 let why = why.strip_prefix(&at).map_or(why.as_str(), |why| why.trim_start_matches([':', ' ']));
-                ("unreadable", format!("{at} answers it, but can't be read: {why}"))
+                ("unreadable", format!("{at} answers it, but can't be read: {}", why.shown()))
             }
         };
         Explanation {
@@ -175,25 +187,32 @@ impl Explanation {
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = match &self.operation {
-            Some(operation) => format!("GraphQL operation `{operation}`: {}", self.summary),
+            Some(operation) => format!("GraphQL operation `{}`: {}", operation.shown(), self.summary),
             None => self.summary.clone(),
         };
         if self.same_path > 0 {
             let entries = many(self.same_path as u64, "entry shares", "entries share");
             let _ = write!(text, "; {entries} its host and path");
         }
-        for (n, near) in self.near.iter().enumerate() {
-            let lead = LEADS[usize::from(n > 0)];
-            let mut listed: Vec<String> = near.differences.iter().take(MAX_DIFFERENCES).map(difference).collect();
-            if near.differences.len() > MAX_DIFFERENCES {
-                listed.push(format!("and {} more differences", near.differences.len() - MAX_DIFFERENCES));
-            }
-            let operation = near.operation.as_ref().map_or_else(String::new, |name| format!(" `{name}`"));
-            let listed = if listed.is_empty() { String::new() } else { format!(": {}", listed.join("; ")) };
-            let _ = write!(text, "\n{lead}: {}{operation}{listed}", near.place);
-        }
-        text
+        text + &near_lines(&self.near)
     }
+}
+
+/// Returns a line for each near entry, each after a line end.
+#[must_use]
+pub fn near_lines(near: &[NearEntry]) -> String {
+    let mut text = String::new();
+    for (n, near) in near.iter().enumerate() {
+        let lead = LEADS[usize::from(n > 0)];
+        let mut listed: Vec<String> = near.differences.iter().take(MAX_DIFFERENCES).map(difference).collect();
+        if near.differences.len() > MAX_DIFFERENCES {
+            listed.push(format!("and {} more differences", near.differences.len() - MAX_DIFFERENCES));
+        }
+        let operation = near.operation.as_ref().map_or_else(String::new, |name| format!(" `{}`", name.shown()));
+        let listed = if listed.is_empty() { String::new() } else { format!(": {}", listed.join("; ")) };
+        let _ = write!(text, "\n{lead}: {}{operation}{listed}", near.place);
+    }
+    text
 }
 
 /// Describes a response that was served by guess, in one sentence, and returns a hint how the client or the
@@ -211,7 +230,7 @@ pub fn describe_guess(guess: &Guess, place: impl Fn(EntryRef) -> EntryPlace) -> 
         among.push(format!("{more} more"));
     }
     if !guess.headers.is_empty() {
-        let names: Vec<String> = guess.headers.iter().map(|name| format!("`{name}`")).collect();
+        let names: Vec<String> = guess.headers.iter().map(|name| format!("`{}`", name.shown())).collect();
         let text = format!(
             "served by guess: {among} differ in the header {names} and in their responses, and no value of {names} in \
              them is that of the request",
@@ -221,7 +240,7 @@ pub fn describe_guess(guess: &Guess, place: impl Fn(EntryRef) -> EntryPlace) -> 
         return (text, "record the request, or send the recorded value".to_owned());
     }
     if !guess.ignored.is_empty() {
-        let ignored = list(&guess.ignored);
+        let ignored = one_line(&list(&guess.ignored)).into_owned();
         let text = format!(
             "served by guess: {among} differ in {ignored} and in their responses; the options ignore {ignored}, and no \
              value in these entries is that of the request",

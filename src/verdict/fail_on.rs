@@ -59,6 +59,10 @@ impl CheckId {
     pub const UNREADABLE: CheckId = CheckId::new("unreadable");
     /// An exchange that could not be written to the journal or the fixture.
     pub const LOST: CheckId = CheckId::new("lost");
+    /// A recorded payload decodes beyond `--max-decoded`, and is stored as received.
+    pub const UNDECODED: CheckId = CheckId::new("undecoded");
+    /// Exchanges are lost because another program changed the journal.
+    pub const JOURNAL_DAMAGED: CheckId = CheckId::new("journal-damaged");
     /// Upstream sent no response while recording; the exchange is stored as a failure.
     pub const UPSTREAM_FAILED: CheckId = CheckId::new("upstream-failed");
 
@@ -83,7 +87,9 @@ impl CheckId {
         (CheckId::TLS_REFUSED, "TLS handshake refused by the client", "TLS handshakes refused by the client"),
         (CheckId::UNREADABLE, "unreadable request", "unreadable requests"),
         (CheckId::LOST, "the recording could not be written", ""),
+        (CheckId::JOURNAL_DAMAGED, "the journal was damaged", ""),
         (CheckId::UPSTREAM_FAILED, "failure of upstream", "failures of upstream"),
+        (CheckId::UNDECODED, "payload stored as received", "payloads stored as received"),
     ];
 
     /// Creates an id that is known at compile time.
@@ -169,7 +175,7 @@ const STANDARD: [CheckId; 9] = [
 ];
 
 /// The checks that fail a run whatever the options are: the recording is incomplete.
-const ALWAYS: [CheckId; 2] = [CheckId::NOTHING_RECORDED, CheckId::LOST];
+const ALWAYS: [CheckId; 3] = [CheckId::NOTHING_RECORDED, CheckId::LOST, CheckId::JOURNAL_DAMAGED];
 
 /// The checks whose findings fail a run. Findings of other checks are warnings.
 ///
@@ -404,6 +410,7 @@ mod tests {
         let none = FailOn::parse("none", true).unwrap();
         assert_eq!(none.severity(&CheckId::NOTHING_RECORDED), Severity::Error);
         assert_eq!(none.severity(&CheckId::LOST), Severity::Error);
+        assert_eq!(none.severity(&CheckId::JOURNAL_DAMAGED), Severity::Error);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use harproxy::record::journal::frame::{FrameHeader, HEADER, MAGIC, TRAILER};
-use harproxy::record::journal::{Frame, JournalReader};
+use harproxy::record::journal::{Frame, FrameMark, JournalReader};
 use harproxy::record::{OnFailure, RecordPlan, UpdateMode, Volatile, recover};
 use harproxy_glob::Globs;
 use harproxy_har::write::{ContentMode, JsonLayout};
@@ -14,16 +14,19 @@ use harproxy_redact::Policy;
 
 use super::support::{check_message, open, read_all};
 
+/// The mark of the journals that are made from the input.
+const MARK: FrameMark = FrameMark(*b"thismark");
+
 /// The first byte is the position, in 256ths, at which the journal of the other bytes is cut.
 pub fn check(data: &[u8]) {
     let Some((&cut, data)) = data.split_first() else { return };
     let dir = tempfile::tempdir().unwrap();
     read(dir.path(), data);
     let frames = frames(data);
-    let mut whole = MAGIC.to_vec();
+    let mut whole = MARK.journal_head();
     let mut ends = vec![];
     for frame in &frames {
-        frame.write(&mut whole).unwrap();
+        frame.write(MARK, &mut whole).unwrap();
         ends.push(whole.len());
     }
     let cut = whole.len() * (usize::from(cut) + 1) / 256;
@@ -38,7 +41,7 @@ pub fn check(data: &[u8]) {
 fn read(dir: &Path, bytes: &[u8]) -> Vec<(u64, Vec<u8>)> {
     let path = dir.join("journal");
     fs::write(&path, bytes).unwrap();
-    let mut reader = match JournalReader::open(File::open(&path).unwrap()) {
+    let mut reader = match JournalReader::open(File::open(&path).unwrap(), None) {
         Ok(Some(reader)) => reader,
         Ok(None) => return Vec::new(),
         Err(error) => {
@@ -58,10 +61,12 @@ fn read(dir: &Path, bytes: &[u8]) -> Vec<(u64, Vec<u8>)> {
 /// Splits the bytes into frames without verification of lengths and checksums, so that the payloads of invalid frames
 /// are read, too.
 fn frames(data: &[u8]) -> Vec<Frame> {
-    let mut rest = data.strip_prefix(&MAGIC).unwrap_or(data);
+    let mut rest = data.strip_prefix(&MAGIC).map_or(data, |rest| rest.get(FrameMark::LEN..).unwrap_or_default());
     let mut frames = Vec::new();
     while let Some(header) = rest.first_chunk::<HEADER>() {
-        let Some(header) = FrameHeader::from_bytes(header) else { break };
+        let mut header = *header;
+        header[..FrameMark::LEN].copy_from_slice(&MARK.0);
+        let Some(header) = FrameHeader::from_bytes(MARK, &header) else { break };
         rest = &rest[HEADER..];
         let payload = &rest[..rest.len().min(header.len as usize)];
         let (kind, exchange) = (header.kind, header.exchange);
@@ -100,6 +105,7 @@ fn plan(output: &Path) -> RecordPlan {
         content: ContentMode::Attach,
         update: UpdateMode::Merge,
         max_body: None,
+        max_decoded: harproxy_http::DecodeLimit::default(),
         json_layout: JsonLayout::Indent,
         policy: Arc::new(Policy::default()),
         values: Vec::new(),

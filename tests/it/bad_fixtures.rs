@@ -81,15 +81,15 @@ fn malformed_entries_of_an_own_fixture_fail_the_run_and_the_others_are_served() 
 fn payload_files_outside_the_folder_of_the_fixture_are_not_read() {
     let sandbox = Sandbox::new();
     sandbox.write("secret.txt", "secret");
-    sandbox.write("hars/api/good.txt", "good");
+    sandbox.write("hars/api/900d900d900d900d.txt", "good");
     let absolute = sandbox.join("secret.txt").display().to_string();
     let file = |path: &str, file: &str| with_content(path, json!({"size": 6, "mimeType": "text/plain", "_file": file}));
     let mut entries = vec![
-        file("/api/good", "api/good.txt"),
+        file("/api/good", "api/900d900d900d900d.txt"),
         file("/api/outside", "../secret.txt"),
         file("/api/roundabout", "api/../../secret.txt"),
         file("/api/absolute", &absolute),
-        file("/api/missing", "api/none.txt"),
+        file("/api/missing", "api/0000000000000000.txt"),
         file("/api/folder", "api"),
         file("/api/nul", "api/\0.txt"),
         file("/api/windows", "..\\secret.txt"),
@@ -97,9 +97,13 @@ fn payload_files_outside_the_folder_of_the_fixture_are_not_read() {
     let mut links = vec![];
     #[cfg(unix)]
     {
-        std::os::unix::fs::symlink(sandbox.join("secret.txt"), sandbox.join("hars/api/link.txt")).unwrap();
-        std::os::unix::fs::symlink(sandbox.path(), sandbox.join("hars/linked")).unwrap();
-        entries.extend([file("/api/link", "api/link.txt"), file("/api/linked", "linked/secret.txt")]);
+        std::os::unix::fs::symlink(sandbox.join("secret.txt"), sandbox.join("hars/api/1111111111111111.txt")).unwrap();
+        sandbox.write("folder/2222222222222222.txt", "secret");
+        std::os::unix::fs::symlink(sandbox.join("folder"), sandbox.join("hars/linked")).unwrap();
+        entries.extend([
+            file("/api/link", "api/1111111111111111.txt"),
+            file("/api/linked", "linked/2222222222222222.txt"),
+        ]);
         links.extend([("/api/link", "link"), ("/api/linked", "link")]);
     }
     let upload = json!({"mimeType": "text/plain", "_file": "../secret.txt"});
@@ -112,8 +116,8 @@ fn payload_files_outside_the_folder_of_the_fixture_are_not_read() {
         ("/api/outside", "leaves the folder"),
         ("/api/roundabout", "leaves the folder"),
         ("/api/absolute", "absolute"),
-        ("/api/missing", "none.txt"),
-        ("/api/folder", "api"),
+        ("/api/missing", "does not exist"),
+        ("/api/folder", "`api` is refused"),
         ("/api/nul", "hars/api.har#6"),
         ("/api/windows", "secret.txt"),
     ]

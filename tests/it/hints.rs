@@ -120,7 +120,7 @@ fn script_of_several_lines_is_one_line_in_the_hint() {
     let (sandbox, _origin) = recorded(&[&["http://api.test/a"]]);
     let args = ["replay", "hars/api.har", "--", "sh", "-c", "curl -s http://api.test/b\nexit 0"];
     let output = sandbox.run(args).expect(1);
-    output.says(r"--on-miss record -- sh -c 'curl -s http://api.test/b'$'\012''exit 0'`");
+    output.says(r"--on-miss record -- sh -c $'curl -s http://api.test/b\nexit 0'`");
 }
 
 #[test]

@@ -366,7 +366,7 @@ fn journal_has_the_exchange_before_the_client_sees_its_end() {
     let rig = setup(&sandbox).to(&origin).start(&sandbox).unwrap();
     let ends = || {
         let journal = std::fs::File::open(sandbox.join("hars/.api.har.journal")).unwrap();
-        let mut reader = JournalReader::open(journal).unwrap().unwrap();
+        let mut reader = JournalReader::open(journal, None).unwrap().unwrap();
         let kinds = std::iter::from_fn(|| reader.next_frame().unwrap().map(|frame| frame.kind));
         kinds.filter(|kind| *kind == FrameKind::End).count()
     };

@@ -8,7 +8,7 @@ use std::iter::Sum;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use harproxy_json::text::unquote;
-use harproxy_redact::{Placeholder, Secret, placeholder};
+use harproxy_redact::{Placeholder, Secret, ValueFormat, placeholder};
 use memchr::memmem;
 use percent_encoding::percent_decode;
 
@@ -112,8 +112,18 @@ pub struct Template {
     is_decoded: bool,
     /// The text before the first placeholder.
     before: Box<[u8]>,
-    /// Each placeholder with the literal text that follows it.
-    holes: Box<[(Placeholder, Box<[u8]>)]>,
+    holes: Box<[Hole]>,
+}
+
+/// A place in a text where any value fits.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Hole {
+    /// The placeholder; the first one in base64 of a text.
+    placeholder: Placeholder,
+    /// The text that is here in base64. Only its placeholders fit any value.
+    inside: Option<Box<Template>>,
+    /// The literal text that follows.
+    literal: Box<[u8]>,
 }
 
 impl Template {
@@ -132,25 +142,31 @@ impl Template {
             if found.range.start >= end {
                 end = found.range.end;
                 ranges.push(found.range.clone());
-                holes.push(found.placeholder);
+                let decoded = (found.format == ValueFormat::Base64)
+                    .then(|| placeholder::decode_base64(&text[found.range.clone()]))
+                    .flatten()
+                    .filter(|decoded| *decoded != found.placeholder.to_string().into_bytes());
+                let inside = decoded.and_then(|decoded| Template::find(&decoded, Encoding::Plain, false));
+                holes.push((found.placeholder, inside.map(Box::new)));
             }
         }
         let before = text[..ranges.first()?.start].into();
         let nexts = ranges.iter().skip(1).map(|range| range.start).chain([text.len()]);
         let literals = ranges.iter().zip(nexts).map(|(range, next)| text[range.end..next].into());
-        Some(Template { encoding, is_decoded, before, holes: holes.into_iter().zip(literals).collect() })
+        let hole = |((placeholder, inside), literal)| Hole { placeholder, inside, literal };
+        Some(Template { encoding, is_decoded, before, holes: holes.into_iter().zip(literals).map(hole).collect() })
     }
 
     /// Returns the template with the text around the placeholders in lower case, for values that compare without case.
     #[must_use]
     pub fn to_lowercase(mut self) -> Self {
         self.before.make_ascii_lowercase();
-        self.holes.iter_mut().for_each(|(_, literal)| literal.make_ascii_lowercase());
+        self.holes.iter_mut().for_each(|hole| hole.literal.make_ascii_lowercase());
         self
     }
 
     pub fn placeholders(&self) -> impl Iterator<Item = &Placeholder> {
-        self.holes.iter().map(|(placeholder, _)| placeholder)
+        self.holes.iter().map(|hole| &hole.placeholder)
     }
 
     /// Scores a text. Returns `None` if it differs in more than placeholders.
@@ -172,14 +188,19 @@ impl Template {
 
     fn score_part(&self, encoded: &[u8], values: &PlaceholderValues, is_whole: bool) -> Option<PlaceholderScore> {
         let mut score = PlaceholderScore::default();
-        self.capture(encoded, is_whole, |placeholder, sent| {
-            match self.compare_value(placeholder, sent, values) {
+        let mut fits = true;
+        self.capture(encoded, is_whole, |hole, sent| match &hole.inside {
+            None => match self.compare_value(&hole.placeholder, sent, values) {
                 Some(true) => score.confirmed += 1,
                 Some(false) => score.contradicted += 1,
                 None => score.unknown += 1,
-            };
+            },
+            Some(inside) => match placeholder::decode_base64(sent).and_then(|sent| inside.score(&sent, values)) {
+                Some(more) => score.add(more),
+                None => fits = false,
+            },
         })?;
-        Some(score)
+        fits.then_some(score)
     }
 
     /// Returns the texts that the placeholders match, in order. `None` if the text differs in more than placeholders.
@@ -190,25 +211,21 @@ impl Template {
         Some(found)
     }
 
-    /// Calls `each` with the text that each placeholder matches. Returns `None` if the text does not match.
+    /// Calls `each` with the text in each hole. Returns `None` if the text does not match.
     ///
     /// Each value but the last is as short as possible. This finds a match whenever there is one.
-    fn capture<'t>(
-        &'t self,
-        encoded: &[u8],
-        is_whole: bool,
-        mut each: impl FnMut(&'t Placeholder, &[u8]),
-    ) -> Option<()> {
+    fn capture<'t>(&'t self, encoded: &[u8], is_whole: bool, mut each: impl FnMut(&'t Hole, &[u8])) -> Option<()> {
         let decoded = if self.is_decoded { self.encoding.decode(encoded) } else { Cow::Borrowed(encoded) };
         let mut rest = decoded.strip_prefix(&*self.before)?;
-        let ((last, end), holes) = self.holes.split_last()?;
-        for (placeholder, literal) in holes {
-            let at = memmem::find(rest, literal)?;
-            each(placeholder, &rest[..at]);
-            rest = &rest[at + literal.len()..];
+        let (last, holes) = self.holes.split_last()?;
+        for hole in holes {
+            let at = memmem::find(rest, &hole.literal)?;
+            each(hole, &rest[..at]);
+            rest = &rest[at + hole.literal.len()..];
         }
+        let end = &*last.literal;
         let value = match is_whole || end.is_empty() {
-            true => rest.strip_suffix(&**end)?,
+            true => rest.strip_suffix(end)?,
             false => &rest[..memmem::find(rest, end)?],
         };
         each(last, value);
@@ -314,6 +331,28 @@ mod tests {
         assert_eq!(score(then, Encoding::Plain, "eyJhbGciOiJub25lIn0.eyJleHAiOjE1MDB9.c2lnbmVk"), Some((0, 0, 1)));
         let parse = |text: &str| Template::parse(text.as_bytes(), Encoding::Plain);
         assert_eq!(parse(then), parse(now));
+    }
+
+    #[test]
+    fn text_in_base64_fits_if_it_differs_only_in_placeholders() {
+        let base64 = |token: &str, n: u64| BASE64_STANDARD.encode(format!(r#"{{"token":"{token}","n":{n}}}"#));
+        let recorded = base64("REDACTED-token-1", 1);
+        for (before, after) in [("", ""), ("a=", "&b"), ("\"", "\"")] {
+            let around = |base64: &str| format!("{before}{base64}{after}");
+            for (sent, expected) in [
+                (recorded.clone(), Some((1, 0, 0))),
+                (base64("live, of any length", 1), Some((0, 0, 1))),
+                (base64("x", 1).trim_end_matches('=').to_owned(), Some((0, 0, 1))),
+                (base64("x", 2), None),
+                ("x".to_owned(), None),
+            ] {
+                assert_eq!(score(&around(&recorded), Encoding::Plain, &around(&sent)), expected, "{sent}");
+            }
+        }
+        let whole = BASE64_STANDARD.encode("REDACTED-token-1");
+        assert_eq!(score(&whole, Encoding::Plain, "any value"), Some((0, 0, 1)));
+        let escaped = |base64: &str| base64.replace('=', "%3D");
+        assert_eq!(score(&escaped(&recorded), Encoding::Form, &escaped(&base64("xy", 1))), Some((0, 0, 1)));
     }
 
     #[test]

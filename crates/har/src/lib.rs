@@ -17,13 +17,14 @@ pub use store::{digest, payload, payload_path};
 pub use write::{ContentMode, FixtureWriter, JsonLayout, PayloadSource, WriteSummary};
 pub use write::{format, held, pack, pieces, rewrite, scope};
 
+use harproxy_support::printable::Shown as _;
 use std::path::{Path, PathBuf};
 
 /// An error about a fixture, with its path, and entry and line if known.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A system call failed.
-    #[error("{doing} {}", path.display())]
+    #[error("{doing} {}", path.shown())]
     Io {
         /// The operation: "reading", "creating" …
         doing: &'static str,
@@ -34,10 +35,10 @@ pub enum Error {
     #[error("{doing}")]
     Payload { doing: &'static str, source: std::io::Error },
     /// A folder without fixtures.
-    #[error("no fixture in {}", path.display())]
+    #[error("no fixture in {}", path.shown())]
     NoFixture { path: PathBuf },
     /// The file is not a usable HAR.
-    #[error("{}{}: {reason}", path.display(), line.map(|l| format!(":{l}")).unwrap_or_default())]
+    #[error("{}{}: {}", path.shown(), line.map(|l| format!(":{l}")).unwrap_or_default(), reason.shown())]
     Malformed {
         path: PathBuf,
         /// The line of the problem, from 1, if known.
@@ -46,14 +47,19 @@ pub enum Error {
         reason: String,
     },
     /// The file has conflict markers of git.
-    #[error("{}:{line}: unresolved git conflict", path.display())]
+    #[error("{}:{line}: unresolved git conflict", path.shown())]
     Conflict {
         path: PathBuf,
         /// The line of the first marker, from 1.
         line: usize,
     },
     /// One entry is not usable. The others are.
-    #[error("{}#{entry}{}: {reason}", path.display(), line.map(|l| format!(" (line {l})")).unwrap_or_default())]
+    #[error(
+        "{}#{entry}{}: {}",
+        path.shown(),
+        line.map(|l| format!(" (line {l})")).unwrap_or_default(),
+        reason.shown()
+    )]
     Entry {
         path: PathBuf,
         /// The entry, from 0.

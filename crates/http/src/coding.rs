@@ -55,14 +55,19 @@ impl Coding {
     }
 }
 
+/// The most codings of a payload that are decoded. Each needs buffers, and servers apply one.
+const MAX_CODINGS: usize = 8;
+
 /// The codings in values of `Content-Encoding`, in the order of their application, without `identity`. `None` if one
-/// is unknown.
+/// is unknown, or if there are more than eight.
 ///
 /// ```
 /// use harproxy_http::coding::{Coding, codings};
 /// assert_eq!(codings([&b"gzip, BR"[..]]), Some(vec![Coding::Gzip, Coding::Brotli]));
 /// assert_eq!(codings([&b"identity"[..]]), Some(vec![]));
 /// assert_eq!(codings([&b"aws-chunked"[..]]), None);
+/// assert_eq!(codings([&b"gzip"[..]; 8]).map(|codings| codings.len()), Some(8));
+/// assert_eq!(codings([&b"gzip"[..]; 9]), None);
 /// ```
 #[must_use]
 pub fn codings<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Option<Vec<Coding>> {
@@ -70,7 +75,7 @@ pub fn codings<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Option<Vec<Cod
     for value in values {
         for token in std::str::from_utf8(value).ok()?.split(',').map(str::trim) {
             if !token.is_empty() && !token.eq_ignore_ascii_case("identity") {
-                found.push(Coding::from_token(token)?);
+                found.push(Coding::from_token(token).filter(|_| found.len() < MAX_CODINGS)?);
             }
         }
     }

@@ -14,11 +14,37 @@ use super::headers::to_chars;
 /// assert_eq!(pairs(b"a=1; b").collect::<Vec<_>>(), [(Some(&b"a"[..]), &b"1"[..]), (None, b"b")]);
 /// ```
 pub fn optional_pairs(header: &[u8]) -> impl Iterator<Item = (Option<&[u8]>, &[u8])> {
-    let pairs = header.split(|byte| *byte == b';').map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty());
-    pairs.map(|pair| match memchr::memchr(b'=', pair) {
+    let mut rest = header;
+    let pairs = std::iter::from_fn(move || {
+        let pair = Some(first_pair(rest)).filter(|_| !rest.is_empty())?;
+        rest = rest.get(pair.len() + 1..).unwrap_or_default();
+        Some(pair.trim_ascii())
+    });
+    pairs.filter(|pair| !pair.is_empty()).map(|pair| match memchr::memchr(b'=', pair) {
         Some(equals) => (Some(&pair[..equals]), &pair[equals + 1..]),
         None => (None, pair),
     })
+}
+
+/// Returns the text of a `Cookie` or `Set-Cookie` header up to the `;` behind its first pair. A quoted value may contain
+/// a `;`, as Java and Python write it (RFC 2109 section 4.1).
+///
+/// ```
+/// use harproxy_http::cookies::first_pair;
+/// assert_eq!(first_pair(b"a=\"x; y\"; b=2"), b"a=\"x; y\"");
+/// assert_eq!(first_pair(b"a=\"x; b=2"), b"a=\"x");
+/// ```
+#[must_use]
+pub fn first_pair(header: &[u8]) -> &[u8] {
+    let Some(end) = memchr::memchr(b';', header) else { return header };
+    let quoted =
+        header[..end].split(|byte| *byte == b'=').nth(1).filter(|value| value.trim_ascii_start().starts_with(b"\""));
+    let Some(open) = quoted.and_then(|_| memchr::memchr(b'"', header)) else { return &header[..end] };
+    // The text between the quote and the next `;` is empty if the quote closes the value.
+    let close = memchr::memchr(b'"', &header[open + 1..]).map_or(0, |close| open + 1 + close);
+    let rest = &header[close + 1..];
+    let next = memchr::memchr(b';', rest).unwrap_or(rest.len());
+    if close < end || !rest[..next].trim_ascii().is_empty() { &header[..end] } else { &header[..close + 1 + next] }
 }
 
 /// `request.cookies`: the pairs of all `Cookie` headers in order.

@@ -5,6 +5,7 @@
 
 pub mod coding;
 pub mod cookies;
+mod decode_limit;
 pub mod escape;
 pub mod events;
 pub mod headers;
@@ -15,6 +16,7 @@ pub mod problem;
 pub mod url;
 pub mod volatile;
 
+pub use decode_limit::DecodeLimit;
 pub use events::StreamFormat;
 pub use headers::{Header, Headers};
 pub use media::MediaType;

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use harproxy_support::printable;
 use serde_json::{Map, Value};
 
 /// A problem document. `extra` has the members beyond RFC 9457.
@@ -16,7 +17,7 @@ pub struct Problem {
     pub extra: Map<String, Value>,
 }
 
-/// An error with all its causes on one line.
+/// An error with all its causes on one line, for people.
 ///
 /// ```
 /// use harproxy_http::problem::in_words;
@@ -35,7 +36,7 @@ pub fn in_words(error: &dyn Error) -> String {
         }
         cause = error.source();
     }
-    text
+    printable::one_line(&text).into_owned()
 }
 
 impl Problem {
@@ -52,7 +53,7 @@ impl Problem {
         self
     }
 
-    /// The document as indented JSON with a final newline.
+    /// The document as indented JSON with a final newline. Clients print it, so it has no invisible characters.
     #[must_use]
     pub fn to_json(&self) -> String {
         let mut map = Map::new();
@@ -60,8 +61,7 @@ impl Problem {
         map.insert("status".into(), self.status.into());
         map.insert("detail".into(), self.detail.clone().into());
         map.extend(self.extra.clone());
-        let mut json = format!("{:#}", Value::Object(map));
-        json.push('\n');
-        json
+        let json = format!("{:#}\n", Value::Object(map));
+        printable::json(&json).into_owned()
     }
 }

@@ -25,6 +25,37 @@ pub struct PathError {
     pub suggestion: Option<String>,
 }
 
+/// The deepest nesting of brackets in a path. The parser is recursive, and so is dropping a parsed path.
+const MAX_NESTING: usize = 16;
+
+/// The part of an invalid path that errors show, in characters.
+const SHOWN: usize = 80;
+
+/// Returns true if the brackets outside of strings are nested deeper than [`MAX_NESTING`].
+fn is_too_deep(path: &str) -> bool {
+    let (mut depth, mut quote, mut escaped) = (0_usize, None, false);
+    path.bytes().any(|byte| {
+        match (quote, byte) {
+            (Some(_), _) if escaped => escaped = false,
+            (Some(_), b'\\') => escaped = true,
+            (Some(open), _) if open == byte => quote = None,
+            (Some(_), _) => {}
+            (None, b'\'' | b'"') => quote = Some(byte),
+            (None, b'[' | b'(') => depth += 1,
+            (None, b']' | b')') => depth = depth.saturating_sub(1),
+            (None, _) => {}
+        }
+        depth > MAX_NESTING
+    })
+}
+
+fn shorten(path: &str) -> String {
+    match path.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &path[..end]),
+        None => path.to_owned(),
+    }
+}
+
 fn did_you_mean(suggestion: Option<&str>) -> String {
     suggestion.map(|path| format!("; did you mean `{path}`?")).unwrap_or_default()
 }
@@ -39,11 +70,15 @@ impl JsonPath {
     /// assert_eq!(error.to_string(), "`items` is not a valid JSON path: parser error; did you mean `$.items`?");
     /// ```
     pub fn parse(path: &str) -> Result<Self, PathError> {
+        if is_too_deep(path) {
+            let reason = format!("brackets are nested deeper than {MAX_NESTING} levels; write a flatter path");
+            return Err(PathError { path: shorten(path), reason, suggestion: None });
+        }
         let parse = |path: &str| serde_json_path::JsonPath::parse(path);
         parse(path).map(JsonPath).map_err(|error| {
             let candidates = ["$", "$."].map(|start| format!("{start}{path}"));
             PathError {
-                path: path.to_owned(),
+                path: shorten(path),
                 reason: error.message().to_owned(),
                 suggestion: candidates.into_iter().find(|path| parse(path).is_ok()),
             }
@@ -370,6 +405,26 @@ mod tests {
         ] {
             assert_eq!(JsonPath::last_name(path).as_deref(), name, "{path}");
         }
+    }
+
+    #[test]
+    fn deeply_nested_brackets_are_an_error() {
+        for (open, close) in [("[?@", "]"), ("[?(", ")]"), ("[", "]"), ("[?length(", ")]"), ("[?!(", ")]")] {
+            for depth in [MAX_NESTING + 1, 20_000] {
+                let path = format!("${}a{}", open.repeat(depth), close.repeat(depth));
+                let error = JsonPath::parse(&path).unwrap_err().to_string();
+                assert!(error.contains("nested deeper than 16 levels") && error.len() < 300, "{error}");
+            }
+        }
+        assert!(JsonPath::parse(&format!("${}{}", "[?@".repeat(16), "]".repeat(16))).is_ok());
+    }
+
+    #[test]
+    fn brackets_in_strings_do_not_count() {
+        for path in [format!("$['{}']", "[".repeat(100)), format!(r#"$["\"{}"]"#, "(".repeat(100))] {
+            assert!(JsonPath::parse(&path).is_ok(), "{path}");
+        }
+        assert!(JsonPath::parse(&format!("${}", "[0]".repeat(20_000))).is_ok(), "a long path");
     }
 
     #[test]

@@ -16,6 +16,17 @@ pub fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
+/// Returns true for bytes that JSON has between strings: white space, brackets, numbers, and the letters of its three
+/// words.
+#[must_use]
+pub fn is_between_strings(byte: u8) -> bool {
+    matches!(
+        byte,
+        b' ' | b'\t' | b'\n' | b'\r' | b'{' | b'}' | b'[' | b']' | b',' | b':' | b'+' | b'-' | b'.' | b'E' | b'0'
+            ..=b'9' | b't' | b'r' | b'u' | b'e' | b'f' | b'a' | b'l' | b's' | b'n'
+    )
+}
+
 /// Returns the position of the first byte from `at` on that is not white space.
 #[must_use]
 pub fn skip_space(text: &[u8], at: usize) -> usize {

@@ -38,7 +38,7 @@ impl Matcher {
         payload: &SentPayload<'_>,
         session: Option<&str>,
     ) -> Result<Outcome, MissKind> {
-        let headers = LiveHeaders::new(payload.headers(), &self.redaction);
+        let headers = LiveHeaders::new(payload.headers(), self.redaction.policy());
         let request = LiveRequest { url: None, headers: &headers, payload };
         let sequence = self.sequence(session);
         let choice = self.choose(lookup, &request, &sequence, &[])?;

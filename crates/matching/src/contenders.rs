@@ -62,7 +62,7 @@ impl Matcher {
     pub fn contenders(&self, query: &Query<'_>, session: Option<&str>) -> Vec<Contender> {
         let groups = self.load(&self.find(query.method, query.url));
         let url = self.open_url_view(query.url, &groups);
-        let headers = LiveHeaders::new(query.payload.headers(), &self.redaction);
+        let headers = LiveHeaders::new(query.payload.headers(), self.redaction.policy());
         let request = LiveRequest { url: url.as_ref(), headers: &headers, payload: &query.payload };
         let sequence = self.sequence(session).dry_run();
         let candidates = || groups.iter().flat_map(|group| group.candidates.iter().map(move |one| (one, *group)));

@@ -64,6 +64,7 @@ pub use scope::{includes, may_include_origin};
 
 use harproxy_glob::GlobError;
 use harproxy_http::NormalUrl;
+use harproxy_support::printable::Shown as _;
 
 /// A live request.
 #[derive(Debug)]
@@ -96,7 +97,7 @@ pub enum Error {
         reason: String,
     },
     /// The scope of a fixture contains an invalid glob.
-    #[error("reading the scope of {}", path.display())]
+    #[error("reading the scope of {}", path.shown())]
     Scope {
         /// The fixture.
         path: std::path::PathBuf,

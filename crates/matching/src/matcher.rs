@@ -19,6 +19,7 @@ use harproxy_glob::Globs;
 use harproxy_har::{EntryHead, Fixture};
 use harproxy_http::NormalUrl;
 use harproxy_http::url::{Parts, normal};
+use harproxy_redact::RedactionView;
 
 /// The fixtures of a run, indexed, and the position of each session in its sequences.
 ///
@@ -38,8 +39,8 @@ pub struct Matcher {
     pub(super) sessions: Sessions,
     pub(super) used: EntrySet,
     pub(super) neighbours: LazyNeighbours,
-    /// The redaction policy for the requests in explanations.
-    pub(super) redaction: Arc<harproxy_redact::Policy>,
+    /// The redaction of the requests in explanations.
+    pub(super) redaction: Arc<RedactionView>,
 }
 
 impl Matcher {
@@ -65,18 +66,18 @@ impl Matcher {
         })
     }
 
-    /// Sets the redaction policy, for the requests in explanations and for the headers that hold credentials.
+    /// Sets the redaction of the requests in explanations. Its policy names the headers that hold credentials.
     #[must_use]
-    pub fn redact_with(self, policy: Arc<harproxy_redact::Policy>) -> Self {
-        let mut matcher = Matcher { redaction: policy.clone(), ..self };
-        matcher.form.redaction = policy;
-        matcher
+    pub fn redact_with(mut self, view: Arc<RedactionView>) -> Self {
+        self.form.redaction = view.policy().clone();
+        self.redaction = view;
+        self
     }
 
     /// Returns a URL without its secrets, for messages.
     #[must_use]
     pub fn redact_url<'u>(&self, url: &'u NormalUrl) -> Cow<'u, str> {
-        let redacted = harproxy_redact::display::redactor(&self.redaction).redact_url(url.as_str());
+        let redacted = self.redaction.redactor().redact_url(url.as_str());
         redacted.map_or(Cow::Borrowed(url.as_str()), Cow::Owned)
     }
 

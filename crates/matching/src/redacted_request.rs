@@ -9,7 +9,7 @@ use harproxy_compare::payload_diff::EXPLAINED_BYTES;
 
 use super::{Difference, Query};
 use harproxy_http::{Headers, NormalUrl};
-use harproxy_redact::{PayloadRedaction, Policy, Redactor, display};
+use harproxy_redact::{PayloadRedaction, RedactionView, Redactor};
 
 /// A request whose secrets are replaced.
 pub(super) struct RedactedRequest<'p> {
@@ -24,9 +24,9 @@ const REDACTED: &str = "REDACTED";
 
 impl<'p> RedactedRequest<'p> {
     /// Replaces the secrets of a request. Returns `None` if it has none.
-    pub(super) fn new(query: &Query<'_>, policy: &'p Policy) -> Option<Self> {
+    pub(super) fn new(query: &Query<'_>, view: &'p RedactionView) -> Option<Self> {
         let payload = &query.payload;
-        let mut redactor = display::redactor(policy);
+        let mut redactor = view.redactor();
         // The redactor learns the secrets of headers and payload first, and finds them everywhere else.
         redactor.redact_headers(&mut Headers::from(payload.headers()));
         let is_shown = payload.decoded().len() <= EXPLAINED_BYTES;

@@ -38,8 +38,10 @@ impl Connection {
 /// A request as it was received. Its payload is still to be read.
 #[derive(Debug)]
 pub struct Exchange {
-    /// The origin that the request is for.
+    /// The origin that the request is for: that of its URL.
     pub origin: Origin,
+    /// The origin to connect to: the target of the CONNECT, else `origin`. No Host header changes it.
+    pub connect_to: Origin,
     /// The request. Its URI is absolute: the origin with path and query as sent. Headers are as received, hop-by-hop
     /// ones included; the HTTP version is the client's. Extensions are hyper's: header case, upgrade.
     pub request: Request<Incoming>,

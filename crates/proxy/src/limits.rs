@@ -1,20 +1,26 @@
-//! Size and time limits. Sizes are the same towards clients and towards upstream, so that an accepted message can be
-//! forwarded.
+//! Size and time limits. What is accepted from one side can be forwarded to the other.
 
 use std::time::Duration;
 
 /// Maximum size of an HTTP/1.1 head, and of hyper's read buffer.
 pub const MAX_HEAD: usize = 512 * 1024;
 
-/// Maximum size of an HTTP/2 head (SETTINGS_MAX_HEADER_LIST_SIZE).
-pub const H2_MAX_HEAD: u32 = 512 * 1024;
+/// Maximum size of an HTTP/2 request head (SETTINGS_MAX_HEADER_LIST_SIZE): names, values, and 32 bytes for each field.
+/// A client may keep one head on each of its [`H2_MAX_STREAMS`] streams, which takes a few bytes on the wire.
+pub const H2_MAX_HEAD: u32 = 128 * 1024;
+
+/// Maximum number of fields of an HTTP/2 request. A field of one byte takes about 180 bytes of memory.
+pub const H2_MAX_FIELDS: usize = 1024;
+
+/// Maximum size of an HTTP/2 response head. An upstream connection has at most 32 streams.
+pub const H2_MAX_RESPONSE_HEAD: u32 = 512 * 1024;
 
 /// Maximum number of header lines. hyper allocates two tables of 32 bytes per line with every message: with twice as
 /// many lines the allocation would be mapped anew each time, which takes longer than the request.
 pub const MAX_HEADERS: usize = 2048;
 
 /// Concurrent requests on one HTTP/2 client connection (SETTINGS_MAX_CONCURRENT_STREAMS).
-pub const H2_MAX_STREAMS: u32 = 256;
+pub const H2_MAX_STREAMS: u32 = 128;
 
 /// Flow-control window of an HTTP/2 stream in bytes: what a slow reader makes the proxy hold
 /// (SETTINGS_INITIAL_WINDOW_SIZE).

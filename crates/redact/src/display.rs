@@ -1,64 +1,146 @@
-//! Redaction for people: log lines, explanations and reports.
+//! Redaction for people: log lines, explanations, refusals and reports.
 //!
 //! A secret becomes `REDACTED-` and its name. Two secrets with one name can't be told apart.
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
+use std::fmt;
 use std::ops::Range;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use ::http::HeaderMap;
-use memchr::memmem;
 
-use crate::find::can_begin_token;
-use crate::find::known::spellings;
 use crate::policy::Policy;
 use crate::redactor::{PayloadRedaction, Redactor};
-use crate::replace::Replacer;
 use crate::replace::placeholder::{self, Placeholder, PlaceholderName, ValueFormat};
-use crate::splice::remove_overlaps;
+use crate::replace::{Replacer, RunId, Secret, SecretStore};
 use harproxy_http::{Headers, coding};
-
-/// The length of the shortest secret that is replaced in other places of a request, too.
-const MIN_KNOWN: usize = 8;
 
 /// The length of the longest payload that is displayed, bytes decoded.
 const MAX_PAYLOAD: u64 = 4 << 20;
 
-/// Creates the redactor of one request.
+/// The redaction of everything that a run shows: by the policy, and by the values that are known as secrets.
+///
+/// A value that was found at a named place is known from then on in any text: in logs and refusals at once, in reports
+/// for the whole run, since they are written at its end. Known are also `[redact.values]` and the secrets of recordings.
+pub struct RedactionView {
+    policy: Arc<Policy>,
+    /// The values that were found at named places of requests and responses, and `[redact.values]`.
+    learned: SecretStore,
+    recorded: RwLock<Vec<Arc<SecretStore>>>,
+}
+
+impl RedactionView {
+    #[must_use]
+    pub fn new(policy: Arc<Policy>, configured: &[(Placeholder, Secret)]) -> Self {
+        RedactionView { policy, learned: SecretStore::new(RunId::random(), configured), recorded: RwLock::default() }
+    }
+
+    #[must_use]
+    pub fn policy(&self) -> &Arc<Policy> {
+        &self.policy
+    }
+
+    /// Adds the secrets that a recording finds.
+    pub fn add_recorded(&self, secrets: Arc<SecretStore>) {
+        self.recorded.write().unwrap_or_else(PoisonError::into_inner).push(secrets);
+    }
+
+    /// Creates a redactor that knows the values found so far, and remembers those that it finds.
+    #[must_use]
+    pub fn redactor(&self) -> Redactor<'_> {
+        Redactor::new(&self.policy, DisplayReplacer(&self.learned))
+    }
+
+    /// Replaces the values that are known as secrets.
+    #[must_use]
+    pub fn redact_known<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        match self.redact_known_bytes(text.as_bytes()) {
+            Cow::Borrowed(_) => text.into(),
+            Cow::Owned(redacted) => String::from_utf8_lossy(&redacted).into_owned().into(),
+        }
+    }
+
+    /// Replaces the values that are known as secrets in place.
+    pub fn redact_in(&self, text: &mut String) {
+        if let Cow::Owned(redacted) = self.redact_known(text) {
+            *text = redacted;
+        }
+    }
+
+    /// Replaces the values that are known as secrets.
+    #[must_use]
+    pub fn redact_known_bytes<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
+        if self.policy.is_off() {
+            return text.into();
+        }
+        let mut redacted = self.learned.redact_for_display(text);
+        for secrets in &*self.recorded.read().unwrap_or_else(PoisonError::into_inner) {
+            if let Cow::Owned(more) = secrets.redact_for_display(&redacted) {
+                redacted = Cow::Owned(more);
+            }
+        }
+        redacted
+    }
+
+    /// Redacts the URL of a request. Secrets of its headers are replaced in the URL, too.
+    #[must_use]
+    pub fn redact_url<'u>(&self, headers: &HeaderMap, url: &'u str) -> Cow<'u, str> {
+        let mut redactor = self.redactor();
+        redactor.redact_headers(&mut Headers::from(headers));
+        match redactor.redact_url(url) {
+            Some(redacted) => self.redact_known(&redacted).into_owned().into(),
+            None => self.redact_known(url),
+        }
+    }
+
+    #[must_use]
+    pub fn redact_headers(&self, headers: &HeaderMap) -> Headers {
+        let mut headers = Headers::from(headers);
+        self.redactor().redact_headers(&mut headers);
+        headers
+    }
+
+    /// Remembers the secrets of a payload that is not coded.
+    pub fn learn_payload(&self, headers: &HeaderMap, payload: &[u8]) {
+        let content_type = headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        self.redactor().redact_payload(content_type, payload);
+    }
+
+    /// Decodes and redacts the payload of a request. `None` if it is longer than 4 MiB or can't be searched.
+    #[must_use]
+    pub fn redact_payload(&self, headers: &HeaderMap, payload: &[u8]) -> Option<Vec<u8>> {
+        let mut headers = Headers::from(headers);
+        let codings = coding::codings(headers.get_all("content-encoding"))?;
+        let decoded = coding::decode(&codings, payload, MAX_PAYLOAD)?;
+        let content_type = headers.get_str("content-type").unwrap_or_default().to_owned();
+        let mut redactor = self.redactor();
+        redactor.redact_headers(&mut headers);
+        let redacted = match redactor.redact_payload(&content_type, &decoded) {
+            PayloadRedaction::Redacted(redacted) => Some(redacted),
+            PayloadRedaction::Clean => None,
+            PayloadRedaction::Opaque => return None,
+        };
+        redactor.redact_undeclared_text(redacted, &decoded).or(Some(decoded))
+    }
+}
+
+impl Default for RedactionView {
+    fn default() -> Self {
+        RedactionView::new(Arc::default(), &[])
+    }
+}
+
+/// Prints no secrets.
+impl fmt::Debug for RedactionView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedactionView").field("policy", &self.policy).finish_non_exhaustive()
+    }
+}
+
+/// Creates a redactor for messages of a command that sees no requests. It knows the values that it finds itself.
 #[must_use]
 pub fn redactor(policy: &Policy) -> Redactor<'_> {
-    Redactor::new(policy, DisplayReplacer::default())
-}
-
-/// Redacts the URL of a request. Secrets of its headers are replaced in the URL, too.
-#[must_use]
-pub fn redact_url<'u>(policy: &Policy, headers: &HeaderMap, url: &'u str) -> Cow<'u, str> {
-    let mut redactor = redactor(policy);
-    redactor.redact_headers(&mut Headers::from(headers));
-    redactor.redact_url(url).map_or(Cow::Borrowed(url), Cow::Owned)
-}
-
-#[must_use]
-pub fn redact_headers(policy: &Policy, headers: &HeaderMap) -> Headers {
-    let mut headers = Headers::from(headers);
-    redactor(policy).redact_headers(&mut headers);
-    headers
-}
-
-/// Decodes and redacts the payload of a request. `None` if it is longer than 4 MiB or can't be searched.
-#[must_use]
-pub fn redact_payload(policy: &Policy, headers: &HeaderMap, payload: &[u8]) -> Option<Vec<u8>> {
-    let mut headers = Headers::from(headers);
-    let codings = coding::codings(headers.get_all("content-encoding"))?;
-    let decoded = coding::decode(&codings, payload, MAX_PAYLOAD)?;
-    let content_type = headers.get_str("content-type").unwrap_or_default().to_owned();
-    let mut redactor = redactor(policy);
-    redactor.redact_headers(&mut headers);
-    let redacted = match redactor.redact_payload(&content_type, &decoded) {
-        PayloadRedaction::Redacted(redacted) => Some(redacted),
-        PayloadRedaction::Clean => None,
-        PayloadRedaction::Opaque => return None,
-    };
-    redactor.redact_undeclared_text(redacted, &decoded).or(Some(decoded))
+    Redactor::new(policy, DisplayReplacer(SecretStore::new(RunId::random(), &[])))
 }
 
 impl Redactor<'_> {
@@ -73,41 +155,28 @@ impl Redactor<'_> {
     }
 }
 
-/// Replaces secrets by their names, and remembers those of one request in all spellings, with their replacements.
-#[derive(Default)]
-struct DisplayReplacer(Vec<(Vec<u8>, String)>);
+/// Replaces secrets by their names, and remembers them.
+struct DisplayReplacer<S>(S);
 
-impl Replacer for DisplayReplacer {
+impl<S: Borrow<SecretStore>> Replacer for DisplayReplacer<S> {
     fn replace(&mut self, secret: &[u8], name: &PlaceholderName, format: ValueFormat) -> String {
         // A placeholder from a fixture is not secret, and its number is useful.
         if let Some(found) = placeholder::find(secret).next().filter(|found| found.range == (0..secret.len())) {
             return found.format.write(&found.placeholder);
         }
-        let replacement = match format.shared_name() {
+        self.0.borrow().learn(secret, name, format);
+        match format.shared_name() {
             None => format!("{}{name}", placeholder::PREFIX),
             Some(name) => format.write(&Placeholder { name, number: 0 }),
-        };
-        if secret.len() >= MIN_KNOWN && !self.0.iter().any(|(known, _)| known == secret) {
-            let all = spellings(secret).into_iter();
-            self.0.extend(all.map(|spelling| (spelling.into_vec(), replacement.clone())));
         }
-        replacement
     }
 
     fn find_known(&mut self, text: &[u8]) -> Vec<Range<usize>> {
-        let mut found: Vec<Range<usize>> = Vec::new();
-        for (known, _) in &self.0 {
-            let ends_word = |at: usize| text.get(at).is_none_or(|byte| !byte.is_ascii_alphanumeric());
-            let is_word = |range: &Range<usize>| can_begin_token(text, range.start) && ends_word(range.end);
-            found.extend(memmem::find_iter(text, known).map(|start| start..start + known.len()).filter(is_word));
-        }
-        remove_overlaps(&mut found, |range| range.clone());
-        found
+        self.0.borrow().find(text)
     }
 
     fn replace_known(&mut self, secret: &[u8]) -> String {
-        let known = self.0.iter().find(|(known, _)| known == secret);
-        known.map(|(_, replacement)| replacement.clone()).unwrap_or_default()
+        self.0.borrow().display_name(secret)
     }
 }
 
@@ -129,7 +198,7 @@ mod tests {
     #[test]
     fn secrets_of_headers_are_replaced_in_the_url() {
         let headers = HeaderMap::from_iter([(::http::header::AUTHORIZATION, "Bearer a/b+c-12345".parse().unwrap())]);
-        let redacted = |url| redact_url(&Policy::default(), &headers, url).into_owned();
+        let redacted = |url| RedactionView::default().redact_url(&headers, url).into_owned();
         assert_eq!(redacted("https://a.test/x/a%2Fb%2Bc-12345?y=1"), "https://a.test/x/REDACTED-authorization?y=1");
         let nested = redacted("https://a.test/x?next=%2Fa%2Fb%2Bc-12345");
         assert_eq!(nested, "https://a.test/x?next=%2FREDACTED-authorization");
@@ -141,5 +210,27 @@ mod tests {
         let policy = Policy::default();
         let url = "https://a.test/x?token=REDACTED-token-1";
         assert_eq!(redactor(&policy).redact_url(url).unwrap_or_else(|| url.to_owned()), url);
+    }
+
+    #[test]
+    fn view_knows_values_of_other_requests_and_configured_ones() {
+        let configured = Placeholder { name: PlaceholderName::new("password"), number: 1 };
+        let view = RedactionView::new(Arc::default(), &[(configured, "g1ven-value".into())]);
+        let text = "https://a.test/x/a/b+c-12345?v=g1ven-value";
+        assert_eq!(view.redact_known(text), "https://a.test/x/a/b+c-12345?v=REDACTED-password");
+        let headers = HeaderMap::from_iter([(::http::header::AUTHORIZATION, "Bearer b+c-12345".parse().unwrap())]);
+        assert_eq!(view.redact_url(&headers, "https://a.test/"), "https://a.test/");
+        assert_eq!(view.redact_known(text), "https://a.test/x/a/REDACTED-authorization?v=REDACTED-password");
+        let url = view.redact_url(&HeaderMap::new(), text).into_owned();
+        assert_eq!(url, "https://a.test/x/a/REDACTED-authorization?v=REDACTED-password");
+    }
+
+    #[test]
+    fn view_knows_the_secrets_of_a_recording() {
+        let (view, secrets) = (RedactionView::default(), Arc::new(SecretStore::new(RunId::random(), &[])));
+        view.add_recorded(secrets.clone());
+        assert_eq!(view.redact_known("is abcdefgh1234"), "is abcdefgh1234");
+        (&mut &*secrets).replace(b"abcdefgh1234", &PlaceholderName::new("token"), ValueFormat::Text);
+        assert_eq!(view.redact_known("is abcdefgh1234"), "is REDACTED-token");
     }
 }

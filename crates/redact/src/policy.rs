@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use regex::bytes::Regex;
 
 use super::find::shapes::{self, EnabledShapes};
+use super::names::{self, NameClass, NameLocation};
 use harproxy_json::{JsonPath, PathError};
 
 /// `[redact]` of harproxy.toml, as written.
@@ -38,13 +39,13 @@ pub enum Error {
 }
 
 /// Which values of an HTTP exchange are secret.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Policy {
     off: bool,
-    pub(super) headers: NameSet,
-    pub(super) query: NameSet,
-    pub(super) form: NameSet,
-    pub(super) members: NameSet,
+    /// Names that the project adds, whose values are always secret.
+    added: LocatedNames,
+    /// Names that are not secret.
+    excepted: LocatedNames,
     /// Cookies that are not secret.
     pub(super) plain_cookies: NameSet,
     pub(super) paths: Vec<JsonPath>,
@@ -62,10 +63,10 @@ impl Policy {
     /// [`Error`] for the first invalid rule.
     pub fn new(rules: &Rules) -> Result<Self, Error> {
         let mut policy = Policy::default();
-        rules.headers.iter().for_each(|name| policy.headers.insert(name));
+        rules.headers.iter().for_each(|name| policy.added.insert(NameLocation::Header, name));
         for name in &rules.query {
-            policy.query.insert(name);
-            policy.form.insert(name);
+            policy.added.insert(NameLocation::Query, name);
+            policy.added.insert(NameLocation::Form, name);
         }
         if rules.personal {
             policy.shapes.enable_personal();
@@ -73,8 +74,8 @@ impl Policy {
         let full = policy.clone();
         for name in &rules.except {
             let is_rule = rules.json.contains(name) || rules.text.contains(name);
-            policy.remove(name);
-            if !full.clone().remove(name) && !is_rule {
+            policy.except(name);
+            if !full.clone().except(name) && !is_rule {
                 return Err(Error::Except { name: name.clone() });
             }
         }
@@ -101,109 +102,88 @@ impl Policy {
         self.off
     }
 
-    /// Returns true if the value of a header with this name is secret.
+    /// Returns which values under a decoded name are replaced.
+    #[must_use]
+    pub fn classify(&self, location: NameLocation, name: &[u8]) -> NameClass {
+        if self.off || self.excepted.contains(location, name) {
+            return NameClass::Public;
+        }
+        if self.added.contains(location, name) {
+            return NameClass::Secret;
+        }
+        names::classify(location, name)
+    }
+
+    /// Returns true if values of a header with this name can be secret because of it.
     #[must_use]
     pub fn is_secret_header(&self, name: &str) -> bool {
-        !self.off && self.headers.contains(name.as_bytes())
+        self.classify(NameLocation::Header, name.as_bytes()).is_secret()
     }
 
-    /// Returns true if the value of a query parameter with this decoded name is secret.
+    /// Returns true if a name resembles those of secrets, although its values are not redacted: `token_data`.
     #[must_use]
-    pub fn is_secret_parameter(&self, name: &str) -> bool {
-        !self.off && self.query.contains(name.as_bytes())
+    pub fn is_suspicious_name(&self, location: NameLocation, name: &str) -> bool {
+        let is_listed =
+            self.excepted.contains(location, name.as_bytes()) || self.added.contains(location, name.as_bytes());
+        !self.off && !is_listed && names::is_suspicious(location, name.as_bytes())
     }
 
-    /// Returns true if the value of a JSON member with this name is secret, wherever the member is.
-    #[must_use]
-    pub fn is_secret_member(&self, name: &str) -> bool {
-        !self.off && self.members.contains(name.as_bytes())
-    }
-
-    /// Applies one exception. Returns true if it removed anything.
-    fn remove(&mut self, exception: &str) -> bool {
+    /// Applies one exception. Returns true if it changes what is redacted.
+    fn except(&mut self, exception: &str) -> bool {
+        let located = |policy: &mut Self, locations: &[NameLocation], name: &str| {
+            let is_secret = |&location: &NameLocation| policy.classify(location, name.as_bytes()) != NameClass::Public;
+            let secret: Vec<NameLocation> = locations.iter().copied().filter(is_secret).collect();
+            secret.iter().for_each(|&location| policy.excepted.insert(location, name));
+            !secret.is_empty()
+        };
         match exception.split_once(':') {
-            Some(("header", name)) => self.headers.remove(name),
-            Some(("query", name)) => self.query.remove(name),
-            Some(("form", name)) => self.form.remove(name),
-            Some(("json", name)) => self.members.remove(name),
+            Some(("header", name)) => located(self, &[NameLocation::Header], name),
+            Some(("query", name)) => located(self, &[NameLocation::Query], name),
+            Some(("form", name)) => located(self, &[NameLocation::Form], name),
+            Some(("json", name)) => located(self, &[NameLocation::Member], name),
             Some(("shape", name)) => self.shapes.disable(name),
             Some(("cookie", name)) => {
                 self.plain_cookies.insert(name);
                 !name.is_empty()
             }
-            _ => {
-                let sets = [&mut self.headers, &mut self.query, &mut self.form, &mut self.members];
-                sets.map(|names| names.remove(exception)).contains(&true)
-            }
+            Some(_) => false,
+            None => located(self, &NameLocation::ALL, exception),
         }
     }
 }
 
-/// The built-in table without changes.
-impl Default for Policy {
-    fn default() -> Self {
-        let parameters: NameSet = PARAMETERS.into_iter().collect();
-        Policy {
-            off: false,
-            headers: HEADERS.into_iter().collect(),
-            query: parameters.clone(),
-            form: parameters,
-            members: members().collect(),
-            plain_cookies: NameSet::default(),
-            paths: Vec::new(),
-            path_names: NameSet::default(),
-            patterns: Vec::new(),
-            shapes: EnabledShapes::default(),
-        }
-    }
-}
-
-/// Returns all exceptions that the built-in table allows: `state`, `header:cookie`, `shape:jwt`.
+/// Returns valid exceptions that resemble an invalid one: the name with each last word of the table, and all shapes.
 #[must_use]
-pub fn exceptions() -> Vec<String> {
-    let members: Vec<_> = members().collect();
-    let shapes = shapes::names();
-    let kinds: [(&str, &[&str]); 5] =
-        [("header", &HEADERS), ("query", &PARAMETERS), ("form", &PARAMETERS), ("json", &members), ("shape", &shapes)];
-    let bare = kinds[..4].iter().flat_map(|(_, names)| names.iter().map(|name| (*name).to_owned()));
-    let of_kind = kinds.iter().flat_map(|(kind, names)| names.iter().map(move |name| format!("{kind}:{name}")));
-    bare.chain(of_kind).collect()
+pub fn similar_exceptions(exception: &str) -> Vec<String> {
+    const PREFIXES: [&str; 5] = ["", "header:", "query:", "form:", "json:"];
+    let name = exception.split_once(':').map_or(exception, |(_, name)| name);
+    let stem = &name[..name.rfind(['-', '_', '.']).map_or(0, |at| at + 1)];
+    let words = names::last_words().map(|word| format!("{stem}{word}"));
+    let names = words.chain([name.to_owned()]).flat_map(|name| PREFIXES.map(|prefix| format!("{prefix}{name}")));
+    let mut known: Vec<String> = names.filter(|name| Policy::default().except(name)).collect();
+    known.extend(shapes::names().iter().map(|name| format!("shape:{name}")));
+    known.sort_unstable();
+    known
 }
 
 pub fn parse_pattern(pattern: &str) -> Result<Regex, Error> {
     Regex::new(pattern).map_err(|error| Error::Pattern { pattern: pattern.to_owned(), reason: error.to_string() })
 }
 
-/// Headers with a secret value. In `cookie` and `set-cookie`, the values of the cookies are secret.
-#[rustfmt::skip]
-pub(crate) const HEADERS: [&str; 19] = [
-    "authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "api-key", "apikey", "x-auth-token",
-    "x-access-token", "x-csrf-token", "x-xsrf-token", "x-amz-security-token", "x-goog-api-key", "x-vault-token",
-    "private-token", "x-gitlab-token", "x-shopify-access-token", "x-functions-key", "ocp-apim-subscription-key",
-];
+/// Names in each location.
+#[derive(Clone, Debug, Default)]
+struct LocatedNames([NameSet; NameLocation::ALL.len()]);
 
-/// Parameters of queries and fields of forms with a secret value.
-#[rustfmt::skip]
-pub(crate) const PARAMETERS: [&str; 33] = [
-    "access_token", "refresh_token", "id_token", "token", "auth", "api_key", "apikey", "key", "client_secret",
-    "secret", "password", "passwd", "pwd", "code", "code_verifier", "state", "nonce", "sig", "signature", "hmac",
-    "x-amz-signature", "x-amz-credential", "x-amz-security-token", "x-goog-signature", "x-goog-credential", "session",
-    "sid", "csrf", "csrf_token", "samlresponse", "samlrequest", "assertion", "client_assertion",
-];
+impl LocatedNames {
+    fn insert(&mut self, location: NameLocation, name: &str) {
+        self.0[location as usize].insert(name);
+    }
 
-/// Parameters that are not secret as members of JSON, where these names often have another meaning.
-pub(crate) const ONLY_PARAMETERS: [&str; 8] = ["key", "code", "state", "nonce", "sid", "session", "auth", "hmac"];
-
-/// Members of JSON with a secret value, in addition to the other parameters.
-#[rustfmt::skip]
-pub(crate) const ONLY_MEMBERS: [&str; 9] = [
-    "secret_key", "private_key", "access_key", "secret_access_key", "session_token", "bearer_token", "authorization",
-    "otp", "pin",
-];
-
-/// Returns the names of all members of JSON with a secret value.
-pub(crate) fn members() -> impl Iterator<Item = &'static str> {
-    PARAMETERS.into_iter().filter(|name| !ONLY_PARAMETERS.contains(name)).chain(ONLY_MEMBERS)
+    /// Returns true if it contains a name, or the last part of a name that is a path, such as `user[password]`.
+    fn contains(&self, location: NameLocation, name: &[u8]) -> bool {
+        let names = &self.0[location as usize];
+        !names.is_empty() && (names.contains(name) || names.contains(names::last_part(name)))
+    }
 }
 
 /// A set of names that are compared as a whole, ignoring case and the difference between `-` and `_`.
@@ -217,25 +197,15 @@ impl NameSet {
         self.0.insert(fold(name.as_bytes(), false));
     }
 
-    pub(crate) fn remove(&mut self, name: &str) -> bool {
-        self.find(name.as_bytes()).is_some_and(|folded| self.0.remove(&folded))
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
+    /// Compares both spellings of a name, without and with camel case.
     pub(crate) fn contains(&self, name: &[u8]) -> bool {
-        !name.is_empty() && self.find(name).is_some()
-    }
-
-    /// Returns the name in the set that equals a name. The spelling without camel case takes precedence.
-    fn find(&self, name: &[u8]) -> Option<Vec<u8>> {
-        [false, true].into_iter().map(|is_camel| fold(name, is_camel)).find(|folded| self.0.contains(folded))
-    }
-}
-
-impl<'a> FromIterator<&'a str> for NameSet {
-    fn from_iter<I: IntoIterator<Item = &'a str>>(names: I) -> Self {
-        let mut set = NameSet::default();
-        names.into_iter().for_each(|name| set.insert(name));
-        set
+        !name.is_empty()
+            && !self.is_empty()
+            && [false, true].into_iter().any(|is_camel| self.0.contains(&fold(name, is_camel)))
     }
 }
 
@@ -259,8 +229,10 @@ mod tests {
 
     #[test]
     fn name_set_contains_whole_names_in_every_spelling() {
-        let names: NameSet =
-            ["access_token", "x-amz-signature", "samlresponse", "apikey", "_csrf_"].into_iter().collect();
+        let mut names = NameSet::default();
+        for name in ["access_token", "x-amz-signature", "samlresponse", "apikey", "_csrf_"] {
+            names.insert(name);
+        }
         for name in [
             "access_token",
             "Access-Token",
@@ -280,12 +252,5 @@ mod tests {
         for name in ["", "token", "access_tokens", "my_access_token", "accesstoken", "access token", "next_token"] {
             assert!(!names.contains(name.as_bytes()), "{name}");
         }
-    }
-
-    #[test]
-    fn name_set_removes_one_name_and_prefers_the_exact_spelling() {
-        let mut names: NameSet = ["api_key", "apikey"].into_iter().collect();
-        assert!(names.remove("apiKey") && names.contains(b"api_key") && !names.contains(b"apikey"));
-        assert!(names.remove("apiKey") && !names.remove("apiKey"));
     }
 }

@@ -5,49 +5,33 @@ use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::path::Path;
 
+use crate::printable::is_invisible;
+
 /// Quotes one word if a shell would change it. Between single quotes everything but a single quote is literal (POSIX
-/// 2.2.2), bash's `!` included.
+/// 2.2.2), bash's `!` included. Control and other invisible characters become the escapes of POSIX 2.2.4, so that the
+/// word stays on one line.
 ///
 /// ```
 /// use harproxy_support::shell_quote::word;
 /// assert_eq!(word("https://a.test/x"), "https://a.test/x");
 /// assert_eq!(word("it's"), r"'it'\''s'");
+/// assert_eq!(word("a\nb"), r"$'a\nb'");
 /// ```
 #[must_use]
 pub fn word(word: &str) -> Cow<'_, str> {
+    if word.contains(is_invisible) { escaped(word.as_bytes()).into() } else { literal(word) }
+}
+
+/// Quotes one word for any POSIX shell, without escapes: it may have several lines.
+#[must_use]
+pub fn literal(word: &str) -> Cow<'_, str> {
     if is_plain(word) { word.into() } else { format!("'{}'", word.replace('\'', r"'\''")).into() }
 }
 
-/// Quotes several words and joins them with spaces. Bytes that are not UTF-8 become the escapes of POSIX 2.2.4
-/// (`$'\377'`).
+/// Quotes several words and joins them with spaces. Bytes that are not UTF-8 become escapes (`$'\377'`).
 #[must_use]
 pub fn words<S: AsRef<OsStr>>(words: impl IntoIterator<Item = S>) -> String {
     words.into_iter().map(|word| os(word.as_ref()).into_owned()).collect::<Vec<_>>().join(" ")
-}
-
-/// Quotes several words for one line of text: control characters, such as the line ends of a script, become escapes
-/// (`$'\012'`). `words` are quoted already.
-///
-/// ```
-/// use harproxy_support::shell_quote::{on_one_line, words};
-/// assert_eq!(on_one_line(&words(["sh", "-c", "a\nb"])), r"sh -c 'a'$'\012''b'");
-/// ```
-#[must_use]
-pub fn on_one_line(words: &str) -> String {
-    let mut line = String::with_capacity(words.len());
-    for c in words.chars() {
-        if !c.is_control() {
-            line.push(c);
-            continue;
-        }
-        // A word with a control character is quoted, so that the quotes end before its escape.
-        line.push_str("'$'");
-        for byte in c.encode_utf8(&mut [0; 4]).bytes() {
-            let _ = write!(line, "\\{byte:03o}");
-        }
-        line.push_str("''");
-    }
-    line
 }
 
 /// Quotes a path. A leading dash is preceded by `./`, so that no program takes the path for an option.
@@ -76,16 +60,23 @@ fn os(text: &OsStr) -> Cow<'_, str> {
 /// Uses octal escapes: they have three digits at most, while the length of hexadecimal ones is unspecified.
 fn escaped(bytes: &[u8]) -> String {
     let mut text = String::from("$'");
-    for chunk in bytes.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            if matches!(c, '\'' | '\\') {
-                text.push('\\');
-            }
-            text.push(c);
-        }
-        for byte in chunk.invalid() {
+    let push_octal = |text: &mut String, bytes: &[u8]| {
+        for byte in bytes {
+            // Writing into a string cannot fail.
             let _ = write!(text, "\\{byte:03o}");
         }
+    };
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '\'' | '\\' => text.extend(['\\', c]),
+                '\n' => text.push_str("\\n"),
+                '\t' => text.push_str("\\t"),
+                c if is_invisible(c) => push_octal(&mut text, c.encode_utf8(&mut [0; 4]).as_bytes()),
+                c => text.push(c),
+            }
+        }
+        push_octal(&mut text, chunk.invalid());
     }
     text.push('\'');
     text
@@ -111,6 +102,7 @@ mod tests {
         "-n",
         "--",
         "ü ‘’",
+        "rtl \u{202e}c1 \u{9b}2J \u{2028}",
     ];
 
     #[test]
@@ -146,13 +138,15 @@ mod tests {
 
         #[test]
         fn real_shells_read_every_word_back() {
-            for shell in ["sh", "bash", "zsh"] {
-                let Some(read) = split(shell, &words(HOSTILE)) else {
+            let literals = HOSTILE.iter().map(|word| literal(word)).collect::<Vec<_>>().join(" ");
+            for (shell, line) in [("sh", literals), ("bash", words(HOSTILE)), ("zsh", words(HOSTILE))] {
+                let Some(read) = split(shell, &line) else {
                     eprintln!("skipped: {shell} is not installed");
                     continue;
                 };
                 assert_eq!(read, HOSTILE, "{shell}");
             }
+            assert!(!words(HOSTILE).contains(is_invisible));
         }
 
         #[test]

@@ -16,6 +16,7 @@ use rustls::pki_types::pem::{self, PemObject};
 use super::jvm;
 use super::roots::{MARKER, Reader, Root, Roots};
 use harproxy_support::atomic_file::Readers;
+use harproxy_support::printable::Shown as _;
 
 pub use super::roots::BundleWarning;
 
@@ -52,7 +53,7 @@ pub enum BundleError {
     #[error("reading the CA certificate")]
     Ca(#[source] pem::Error),
     /// The operating system refused.
-    #[error("writing {}", path.display())]
+    #[error("writing {}", path.shown())]
     Write { path: PathBuf, source: io::Error },
 }
 

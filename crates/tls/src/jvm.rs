@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use harproxy_support::printable::Shown as _;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 use yasna::models::ObjectIdentifier;
@@ -23,7 +24,7 @@ pub enum TrustStoreError {
     #[error("opening it")]
     Open(#[source] io::Error),
     /// No JDK on this machine.
-    #[error("starting {}; install a JDK, or name the certificates with SSL_CERT_FILE instead", program.display())]
+    #[error("starting {}; install a JDK, or name the certificates with SSL_CERT_FILE instead", program.shown())]
     Start {
         /// `keytool`, or its path under `JAVA_HOME`.
         program: PathBuf,

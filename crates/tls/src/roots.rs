@@ -15,6 +15,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 
 use super::jvm::{self, TrustStoreError};
+use harproxy_support::printable::Shown as _;
 
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";
@@ -28,7 +29,7 @@ pub(super) const MARKER: &str = "# harproxy bundle: the user's roots, the system
 #[derive(Debug, thiserror::Error)]
 pub enum BundleWarning {
     /// A file or folder can't be read, or a block of it is malformed.
-    #[error("reading the roots in {}, which {variable} names", path.display())]
+    #[error("reading the roots in {}, which {variable} names", path.shown())]
     Unreadable {
         /// The user's variable.
         variable: String,
@@ -37,7 +38,7 @@ pub enum BundleWarning {
         source: pem::Error,
     },
     /// The file has no certificate.
-    #[error("no PEM certificate in {}, which {variable} names", path.display())]
+    #[error("no PEM certificate in {}, which {variable} names", path.shown())]
     Empty {
         /// The user's variable.
         variable: String,
@@ -45,7 +46,7 @@ pub enum BundleWarning {
         path: PathBuf,
     },
     /// A JVM's trust store can't be read.
-    #[error("reading the trust store {}, which {variable} names", path.display())]
+    #[error("reading the trust store {}, which {variable} names", path.shown())]
     TrustStore {
         /// The user's variable.
         variable: String,

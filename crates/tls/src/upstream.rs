@@ -19,21 +19,22 @@ use rustls::{
 };
 
 use super::provider::provider;
+use harproxy_support::printable::Shown as _;
 
 /// Error of reading a certificate file.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
     /// The file can't be read, or is not PEM.
-    #[error("reading {}", path.display())]
+    #[error("reading {}", path.shown())]
     Pem { path: PathBuf, source: pem::Error },
     /// The file has no certificate.
-    #[error("{} has no certificate", path.display())]
+    #[error("{} has no certificate", path.shown())]
     Empty { path: PathBuf },
     /// The file has a client certificate without its key.
-    #[error("{} has a certificate but no private key", path.display())]
+    #[error("{} has a certificate but no private key", path.shown())]
     Keyless { path: PathBuf },
     /// A certificate is malformed or does not match the key.
-    #[error("using the certificate in {}", path.display())]
+    #[error("using the certificate in {}", path.shown())]
     Certificate { path: PathBuf, source: TlsError },
 }
 

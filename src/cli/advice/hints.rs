@@ -12,6 +12,7 @@ use crate::isolate::IsolateError;
 use crate::{record, replay};
 use harproxy_har::Error as HarError;
 use harproxy_proxy::BindError;
+use harproxy_support::printable::Shown as _;
 use harproxy_support::shell_quote::path as quote;
 use harproxy_tls::authority::{Authority, AuthorityError};
 
@@ -38,6 +39,10 @@ pub fn of(failure: &Failure) -> String {
         Failure::Prune(error) => of_prune(error),
         Failure::Bind(error) => of_bind(error),
         Failure::Write { source, .. } | Failure::System { source, .. } => io_hint(source),
+        Failure::Clock => {
+            "set the clock; to change the time for CMD alone, change it inside CMD: `harproxy replay -- faketime … CMD`"
+                .into()
+        }
         Failure::Spawn(error) => of_spawn(error),
         Failure::Bundle(_) | Failure::Files(_) => {
             "check that the folder for temporary files (TMPDIR) can be written".into()
@@ -83,6 +88,10 @@ fn of_config(error: &config::Error) -> String {
             "use the option names of the command line without dashes: `harproxy record --help` and `harproxy replay --help` list them"
                 .into()
         }
+        config::Error::Outside { option, given, .. } => {
+            let given = harproxy_support::shell_quote::word(given);
+            format!("name a file inside that folder, or pass `--{option} {given}` on the command line")
+        }
         config::Error::Value { .. } => "use the same values as on the command line, and put lists in brackets".into(),
     }
 }
@@ -104,7 +113,7 @@ fn of_authority(error: &AuthorityError) -> String {
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
                 "pass another folder for the certificate authority with `--ca-dir DIR`".into()
             }
-            _ => format!("fix {}, or pass another folder with `--ca-dir DIR`", path.display()),
+            _ => format!("fix {}, or pass another folder with `--ca-dir DIR`", path.shown()),
         },
         AuthorityError::Exposed { path, .. } => format!("only you may read it: `chmod 600 {}`", quote(path)),
         AuthorityError::Incomplete { dir, .. } => format!("restore the file, or create a new CA: {}", ca_new(dir)),
@@ -304,6 +313,7 @@ pub fn io_hint(source: &io::Error) -> String {
         ErrorKind::PermissionDenied => "check its permissions and those of its folder, or pass another path",
         ErrorKind::ReadOnlyFilesystem => "the file system is read-only: pass another path",
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free disk space, then run this again",
+        ErrorKind::FileTooLarge => "raise the limit of file sizes (`ulimit -f`), then run this again",
         ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
             "a file has the path of the folder: move it, or pass another path"
         }

@@ -11,7 +11,7 @@ use super::values::{
     parse_auth, parse_bypass, parse_client_cert, parse_duration, parse_listen, parse_map, parse_report, parse_reverse,
     parse_upstream_proxy,
 };
-use crate::cli::config::Config;
+use crate::cli::config::{Config, Setting};
 use crate::isolate::{Isolation, Service};
 use harproxy_proxy::upstream::{Mapping, Timeouts, UpstreamProxy};
 use harproxy_proxy::{Credentials, ReversePlan};
@@ -140,6 +140,9 @@ pub struct ConfigArgs {
     /// The loaded configuration.
     #[arg(skip)]
     pub loaded: Arc<Config>,
+    /// The options of the command that turn a protection off or send requests elsewhere, and that a file sets.
+    #[arg(skip)]
+    pub risky: Vec<Setting>,
 }
 
 /// Option of the folder of the certificate authority.

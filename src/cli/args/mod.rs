@@ -158,6 +158,13 @@ impl Command {
         }
     }
 
+    /// Returns true if the command makes certificates or serves requests.
+    #[must_use]
+    pub fn needs_clock(&self) -> bool {
+        use Command::{Ca, Demo, Doctor, Env, Record, Replay};
+        matches!(self, Record(_) | Replay(_) | Demo(_) | Doctor(_) | Env(_) | Ca(_))
+    }
+
     /// Returns true if the command is a proxy without CMD.
     #[must_use]
     pub fn serves_alone(&self) -> bool {
@@ -252,7 +259,10 @@ impl Cli {
             (Command::Replay(args), Some((_, matches))) => args.rerun_options = replay::rerun_options(matches),
             _ => {}
         }
-        if let Some((_, args)) = cli.command.configured() {
+        if let Some((section, args)) = cli.command.configured() {
+            if let (Some(section), Some((command, matches))) = (section, matches.subcommand()) {
+                args.risky = config.risky_options(section, command, &Cli::command(), matches);
+            }
             args.loaded = Arc::new(config);
         }
         Ok(cli)

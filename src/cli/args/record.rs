@@ -55,6 +55,9 @@ pub struct RecordArgs {
     /// Truncate longer payloads (10MB, 512KiB)
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub max_body: Option<u64>,
+    /// Store a compressed payload as received if it expands beyond this and 100 times its length
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_size)]
+    pub max_decoded: u64,
     /// Store secrets unchanged: tokens, passwords, cookies
     #[arg(long)]
     pub no_redact: bool,

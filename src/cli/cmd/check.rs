@@ -12,10 +12,11 @@ use crate::cli::advice::Failure;
 use crate::cli::args::fixtures::CheckArgs;
 use crate::cli::event::Event;
 use crate::cli::fixtures;
-use crate::cli::ui::{Ui, bad, caution, counted, faint, harmless};
+use crate::cli::ui::{Ui, bad, caution, counted, faint};
 use crate::fixtures::check::{self, CheckFinding, CheckOptions, CheckReport, CheckSeverity, FindingKind};
 use crate::record::fixtures_with_leftovers;
 use crate::verdict::exit;
+use harproxy_support::printable::{Shown as _, one_line};
 
 /// Runs the command: prints a line per finding, and a summary line per fixture.
 /// Fails if the output cannot be written. An unreadable fixture is reported, and the others are checked.
@@ -30,9 +31,16 @@ pub fn run(args: CheckArgs, ui: &Ui) -> Result<u8, Failure> {
         let mut report = check::check(path, &check)?;
         let least = if ui.verbose { CheckSeverity::Note } else { CheckSeverity::Warning };
         report.findings.retain(|finding| finding.severity >= least);
-        has_leaks |= report.findings.iter().any(|finding| finding.kind == FindingKind::Secret);
-        let text = if args.json { lines(path, &report) } else { described(path, &report, ui.quiet) };
-        ui.data(&text).map_err(Failure::Output)?;
+        let is_leak = |finding: &CheckFinding| match finding.kind {
+            FindingKind::Secret => true,
+            kind => kind == FindingKind::Entropy && finding.severity == CheckSeverity::Problem,
+        };
+        has_leaks |= report.findings.iter().any(is_leak);
+        let written = match args.json {
+            true => ui.json(&lines(path, &report)),
+            false => ui.data(&described(path, &report, ui.quiet)),
+        };
+        written.map_err(Failure::Output)?;
         Ok(if report.count(CheckSeverity::Problem) > 0 { exit::FAILED } else { exit::SUCCESS })
     });
     if has_leaks && !args.json {
@@ -67,7 +75,7 @@ fn lines(path: &Path, report: &CheckReport) -> String {
 /// Formats the findings of a fixture and a line with their number. `quiet`: only problems.
 pub(super) fn described(path: &Path, report: &CheckReport, quiet: bool) -> String {
     let mut text = String::new();
-    let name = path.display();
+    let name = path.shown();
     for finding in report.findings.iter().filter(|finding| !quiet || finding.severity == CheckSeverity::Problem) {
         let place = match (finding.entry, finding.line) {
             (Some(entry), Some(line)) => format!("{name}#{entry} (line {line})"),
@@ -80,7 +88,7 @@ pub(super) fn described(path: &Path, report: &CheckReport, quiet: bool) -> Strin
             CheckSeverity::Warning => caution("warning"),
             CheckSeverity::Note => faint("note"),
         };
-        let message = harmless(&finding.message).replace('\n', " ");
+        let message = one_line(&finding.message);
         let _ = writeln!(text, "{place}: {severity}: {message}");
     }
     if !quiet {

@@ -13,9 +13,8 @@ use crate::cli::args::about::SettingsArgs;
 use crate::cli::config::{Config, Origin, Setting};
 use crate::cli::ui::{self, Ui};
 use crate::verdict::exit;
+use harproxy_support::printable::one_line;
 
-/// Maximum width of the value column. A longer value moves only its own origin to the right.
-const MAX_VALUE_WIDTH: usize = 40;
 /// Minimum width of the origin column.
 const ORIGIN_WIDTH: usize = "default".len();
 
@@ -38,11 +37,11 @@ pub fn run(mut args: SettingsArgs, ui: &Ui) -> Result<u8, Failure> {
     if args.changed {
         settings.retain(|setting| setting.source != Origin::Default);
     }
-    let text = match args.json {
-        true => settings.iter().map(|setting| format!("{}\n", json!(setting))).collect(),
-        false => tables(&settings, ui::data_width().map(usize::from)),
+    let written = match args.json {
+        true => ui.json(&settings.iter().map(|setting| format!("{}\n", json!(setting))).collect::<String>()),
+        false => ui.data(&tables(&settings, ui::data_width().map(usize::from))),
     };
-    ui.data(&text).map_err(Failure::Output)?;
+    written.map_err(Failure::Output)?;
     Ok(exit::SUCCESS)
 }
 
@@ -74,10 +73,9 @@ struct SettingRow {
 /// Formats the tables, wrapped to `columns` if given.
 fn tables(settings: &[Setting], columns: Option<usize>) -> String {
     let rows: Vec<SettingRow> = settings.iter().flat_map(rows).collect();
-    let width = |of: fn(&SettingRow) -> &str| rows.iter().map(|row| of(row).chars().count()).max().unwrap_or(0);
-    let key = width(|row| &row.key);
-    let room = columns.map_or(MAX_VALUE_WIDTH, |columns| columns.saturating_sub(key + ORIGIN_WIDTH + 6));
-    let value = width(|row| &row.value).min(room).min(MAX_VALUE_WIDTH);
+    let key = ui::column_width(rows.iter().map(|row| row.key.chars().count()));
+    let room = columns.map_or(ui::MAX_COLUMN, |columns| columns.saturating_sub(key + ORIGIN_WIDTH + 6));
+    let value = ui::column_width(rows.iter().map(|row| row.value.chars().count())).min(room);
     let mut text = String::new();
     let mut heading = "";
     for row in &rows {
@@ -108,9 +106,9 @@ fn within(columns: Option<usize>, line: String, row: &SettingRow) -> Vec<String>
 fn rows(setting: &Setting) -> Vec<SettingRow> {
     let row = |heading: String, key: &str, value: String| SettingRow {
         heading,
-        key: key.to_owned(),
-        value,
-        source: setting.source.to_string(),
+        key: one_line(key).into_owned(),
+        value: one_line(&value).into_owned(),
+        source: one_line(&setting.source.to_string()).into_owned(),
         is_default: setting.source == Origin::Default,
     };
     match &setting.value {

@@ -13,18 +13,19 @@ use crate::fixtures::diff::diff;
 use crate::record::entry_diff::{DiffKind, EntryDiff};
 use crate::verdict::exit;
 use harproxy_har::Fixture;
-use harproxy_http::escape::one_line;
+use harproxy_support::printable::Shown as _;
+use harproxy_support::printable::one_line;
 
 /// Runs the command. The status is 1 if the fixtures differ.
 pub fn run(args: &DiffArgs, ui: &Ui) -> Result<u8, Failure> {
     let found = diff(&Fixture::open(&args.old)?, &Fixture::open(&args.new)?)?;
-    let text: String = match args.json {
-        true => found.iter().map(|entry| format!("{}\n", json!(entry))).collect(),
-        false => found.iter().map(text_of).collect(),
+    let written = match args.json {
+        true => ui.json(&found.iter().map(|entry| format!("{}\n", json!(entry))).collect::<String>()),
+        false => ui.data(&found.iter().map(text_of).collect::<String>()),
     };
-    ui.data(&text).map_err(Failure::Output)?;
+    written.map_err(Failure::Output)?;
     if found.is_empty() {
-        ui.note(Event::Summary, &format!("{} and {} have the same entries", args.old.display(), args.new.display()));
+        ui.note(Event::Summary, &format!("{} and {} have the same entries", args.old.shown(), args.new.shown()));
         return Ok(exit::SUCCESS);
     }
     let count = |kind| found.iter().filter(|entry| entry.change == kind).count();

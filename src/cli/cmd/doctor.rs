@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::cli::advice::Failure;
 use crate::cli::args::common::{ProxyArgs, RunArgs};
 use crate::cli::args::diagnose::DoctorArgs;
+use crate::cli::file_notice;
 use crate::cli::plan::{RunPlan, upstream_plan};
 use crate::cli::run::{About, End, Run};
 use crate::cli::ui::{self, Ui};
@@ -21,11 +22,13 @@ use harproxy_tls::authority::Authority;
 
 /// Runs the command. Fails if there is no diagnosis.
 pub async fn run(args: DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
-    let json = args.json;
+    let (json, risky) = (args.json, args.config.risky.clone());
     let (upstream, plan) = plan(args)?;
+    file_notice::print(&risky, ui);
     let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
     let doctor = Doctor::new(upstream)?;
     let mut run = Run::new(&plan, ui)?;
+    run.redact_with(doctor.view.clone());
     let everything = |_: &str| true;
     let about = About {
         mode: RunMode::RECORD,
@@ -46,7 +49,7 @@ pub async fn run(args: DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
     let isolation = can_isolate().err().map(|error| error.to_string());
     let diagnosis = Diagnosis { isolation, ..Diagnosis::of(&doctor, run.evidence()) };
     if json {
-        ui.data(&format!("{}\n", diagnosis.json())).map_err(Failure::Output)?;
+        ui.json(&format!("{}\n", diagnosis.json())).map_err(Failure::Output)?;
     } else if !ui.quiet || !diagnosis.is_well() {
         ui.say(Event::Diagnosis, &report(&diagnosis), json!({ "diagnosis": diagnosis.json() }));
     }
@@ -64,7 +67,7 @@ fn plan(args: DoctorArgs) -> Result<(UpstreamPlan, RunPlan), Failure> {
     let policy = &args.config.loaded.policy;
     let run = RunPlan::new(proxy, &args.upstream, options, &args.authority, args.cmd, policy.clone())?;
     let run = RunPlan { quiet_output: args.json, ..run };
-    Ok((upstream_plan(&args.upstream, None)?, run))
+    Ok((upstream_plan(&args.upstream, &args.config.risky, None)?, run))
 }
 
 /// Formats a diagnosis for the terminal.

@@ -16,6 +16,7 @@ use crate::cli::usage_error::UsageError;
 use crate::diagnose::PLAYWRIGHT;
 use crate::verdict::{RunMode, exit};
 use harproxy_support::atomic_file::Readers;
+use harproxy_support::printable::Shown as _;
 use harproxy_tls::authority::Authority;
 
 /// Runs the command. The files that the variables name stay in the authority's folder, because their users have no
@@ -120,7 +121,7 @@ fn browsers(comment: &str, proxy: &ProxyAddress, bypass: &[String], authority: &
          {comment} Firefox, in its about:config: network.proxy.type=1 network.proxy.http={host} network.proxy.http_port={port} \
          network.proxy.ssl={host} network.proxy.ssl_port={port} network.proxy.allow_hijacking_localhost=true; it imports {}\n",
         arguments.join(" "),
-        ca.display()
+        ca.shown()
     )
 }
 

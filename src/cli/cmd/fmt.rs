@@ -11,6 +11,7 @@ use crate::fixtures::fmt::{self, FormatResult};
 use crate::record;
 use crate::verdict::exit;
 use harproxy_har::format::Changes;
+use harproxy_support::printable::Shown as _;
 
 /// Runs the command: prints a line per changed fixture.
 /// Fails if the output cannot be written. An unreadable fixture is reported, and the others are processed.
@@ -30,11 +31,11 @@ pub fn run(args: FmtArgs, ui: &Ui) -> Result<u8, Failure> {
         match formatted {
             FormatResult::Canonical => return Ok(exit::SUCCESS),
             FormatResult::Compressed => {
-                ui.note(Event::Compressed, &format!("{} is compressed and was left unchanged", path.display()));
+                ui.note(Event::Compressed, &format!("{} is compressed and was left unchanged", path.shown()));
                 return Ok(exit::SUCCESS);
             }
             FormatResult::Changed(changes) if args.check && changes.is_only_migration() => {
-                let note = format!("{} has layout 1, which is accepted: `harproxy fmt` migrates it", path.display());
+                let note = format!("{} has layout 1, which is accepted: `harproxy fmt` migrates it", path.shown());
                 ui.note(Event::Layout, &note);
                 return Ok(exit::SUCCESS);
             }
@@ -59,7 +60,7 @@ pub fn run(args: FmtArgs, ui: &Ui) -> Result<u8, Failure> {
 }
 
 fn print(path: &Path, changes: &Changes, check: bool, ui: &Ui) -> Result<(), Failure> {
-    let path = path.display();
+    let path = path.shown();
     let line = match changes.line.filter(|_| check) {
         Some(line) => format!("{path}:{line}\n"),
         None => format!("{path}\n"),
@@ -70,7 +71,7 @@ fn print(path: &Path, changes: &Changes, check: bool, ui: &Ui) -> Result<(), Fai
     }
     for (from, to) in &changes.renamed {
         let becomes = if check { "would be" } else { "is now" };
-        ui.note(Event::Renamed, &format!("{path}: the payload {from} was edited and {becomes} {to}"));
+        ui.note(Event::Renamed, &format!("{path}: the payload {} was edited and {becomes} {to}", from.shown()));
     }
     Ok(())
 }

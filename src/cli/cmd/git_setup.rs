@@ -15,6 +15,7 @@ use crate::cli::ui::{self, Ui};
 use crate::cli::usage_error::UsageError;
 use crate::verdict::exit;
 use harproxy_har::Fixture;
+use harproxy_support::printable::Shown as _;
 
 const ATTRIBUTES: &str = ".gitattributes";
 /// Attributes of payload files. git must neither convert their line ends nor merge them, because the result would be a
@@ -78,10 +79,8 @@ impl<'l> GitFile<'l> {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             Err(source) => {
-                let error = UsageError::new(
-                    format!("reading {}", path.display()),
-                    "check its permissions, and that it is UTF-8",
-                );
+                let error =
+                    UsageError::new(format!("reading {}", path.shown()), "check its permissions, and that it is UTF-8");
                 return Err(error.because(source));
             }
         };
@@ -169,7 +168,7 @@ fn lines(git: &Git, named: &[PathBuf]) -> Result<[Vec<String>; 2], UsageError> {
             (true, _) if !path.is_dir() => fixtures.insert(within),
             (_, false) => folders.insert(within),
             (_, true) => {
-                let message = format!("{} is neither a folder nor a fixture", path.display());
+                let message = format!("{} is neither a folder nor a fixture", path.shown());
                 return Err(UsageError::new(message, "pass fixtures (.har, .zip), or folders of them"));
             }
         };
@@ -274,7 +273,7 @@ impl Git {
     /// Returns a path relative to the work tree. For a path that does not exist yet, its folder is resolved.
     fn within(&self, path: &Path) -> Result<PathBuf, UsageError> {
         let outside = || {
-            let message = format!("{} is not in the repository at {}", path.display(), self.root.display());
+            let message = format!("{} is not in the repository at {}", path.shown(), self.root.shown());
             UsageError::new(message, "run this in the repository that contains it")
         };
         let whole = std::path::absolute(path).map_err(git_error)?;

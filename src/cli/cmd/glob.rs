@@ -11,7 +11,7 @@ use crate::cli::usage_error::UsageError;
 use crate::verdict::exit;
 use harproxy_glob::Globs;
 
-/// Runs the command: prints a line per input line, unchanged except for its line end.
+/// Runs the command: prints a line per input line.
 pub fn run(args: &GlobArgs, ui: &Ui) -> Result<u8, Failure> {
     let globs = Globs::new(&args.globs).map_err(UsageError::from)?;
     let mut input = std::io::stdin().lock();
@@ -20,12 +20,12 @@ pub fn run(args: &GlobArgs, ui: &Ui) -> Result<u8, Failure> {
         let url = String::from_utf8_lossy(line.strip_suffix(b"\n").unwrap_or(&line));
         let url = url.strip_suffix('\r').unwrap_or(&url);
         let matches = globs.matches(url);
-        let answer = match (args.json, matches) {
-            (true, _) => json!({"url": url, "match": matches}).to_string(),
-            (false, true) => format!("match\t{url}"),
-            (false, false) => format!("-\t{url}"),
+        let written = match (args.json, matches) {
+            (true, _) => ui.json(&format!("{}\n", json!({"url": url, "match": matches}))),
+            (false, true) => ui.data(&format!("match\t{url}\n")),
+            (false, false) => ui.data(&format!("-\t{url}\n")),
         };
-        ui.data(&format!("{answer}\n")).map_err(Failure::Output)?;
+        written.map_err(Failure::Output)?;
         line.clear();
     }
     Ok(exit::SUCCESS)

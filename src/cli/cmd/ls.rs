@@ -6,10 +6,11 @@ use crate::cli::advice::Failure;
 use crate::cli::args::fixtures::LsArgs;
 use crate::cli::event::Event;
 use crate::cli::fixtures;
-use crate::cli::ui::{self, Ui, flat, harmless};
+use crate::cli::ui::{self, Ui};
 use crate::fixtures::ls::{self, EntryLine};
 use crate::verdict::exit;
 use harproxy_har::Fixture;
+use harproxy_support::printable::{Shown as _, one_line};
 
 /// Runs the command: prints a table or JSON lines per fixture.
 /// Fails if the output cannot be written. An unreadable fixture is reported, and the others are listed.
@@ -17,22 +18,28 @@ pub fn run(args: LsArgs, ui: &Ui) -> Result<u8, Failure> {
     Ok(fixtures::for_each(args.files.fixtures, ui, |path| {
         let fixture = Fixture::open(path)?;
         let mut status = exit::SUCCESS;
-        let mut lines = Vec::new();
-        for line in ls::lines(&fixture) {
-            match line {
-                Ok(line) => lines.push(line),
-                Err(error) => status = Failure::from(error).print(ui),
+        let mut lines = ls::lines(&fixture).peekable();
+        while lines.peek().is_some() {
+            let mut batch = Vec::new();
+            for line in lines.by_ref().take(BATCH) {
+                match line {
+                    Ok(line) => batch.push(line),
+                    Err(error) => status = Failure::from(error).print(ui),
+                }
             }
+            let written = if args.json { ui.json(&json(&batch)) } else { ui.data(&table(&batch)) };
+            written.map_err(Failure::Output)?;
         }
-        let text = if args.json { json(&lines) } else { table(&lines) };
-        ui.data(&text).map_err(Failure::Output)?;
         for warning in fixture.warnings().iter().filter(|warning| warning.entry.is_some()) {
             let entry = warning.entry.unwrap_or_default();
-            ui.note(Event::Warning, &format!("{}#{entry}: {}", path.display(), warning.text));
+            ui.note(Event::Warning, &format!("{}#{entry}: {}", path.shown(), warning.text.shown()));
         }
         Ok(status)
     }))
 }
+
+/// Lines that are held in memory. Their columns have a common width.
+const BATCH: usize = 1000;
 
 fn json(lines: &[EntryLine]) -> String {
     lines.iter().map(|line| format!("{}\n", serde_json::json!(line))).collect()
@@ -54,12 +61,12 @@ fn table(lines: &[EntryLine]) -> String {
     };
     for line in lines {
         let mut row = Row::from([
-            format!("{}#{}", line.fixture, line.entry),
-            harmless(&line.method).into_owned(),
+            format!("{}#{}", line.fixture.shown(), line.entry),
+            one_line(&line.method).into_owned(),
             line.status.to_string(),
-            harmless(line.mime_type.split(';').next().unwrap_or_default().trim()).into_owned(),
+            one_line(line.mime_type.split(';').next().unwrap_or_default().trim()).into_owned(),
             line.size.map_or_else(|| "-".to_owned(), |size| size.to_string()),
-            flat(&line.url),
+            one_line(&line.url).into_owned(),
         ]);
         row.max_height(1);
         table.add_row(row);

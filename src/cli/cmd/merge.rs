@@ -17,6 +17,7 @@ use crate::fixtures::merge::{
     merge_branches, merge_files,
 };
 use crate::verdict::exit;
+use harproxy_support::printable::Shown as _;
 use harproxy_support::shell_quote;
 
 pub fn run(args: &MergeArgs, ui: &Ui) -> Result<u8, Failure> {
@@ -31,7 +32,7 @@ pub fn run(args: &MergeArgs, ui: &Ui) -> Result<u8, Failure> {
         _ => return Err(only_one(args.files.first().map_or(Path::new(""), PathBuf::as_path)).into()),
     };
     if output.is_dir() {
-        let message = format!("{} is a folder", output.display());
+        let message = format!("{} is a folder", output.shown());
         return Err(UsageError::new(message, "pass the output file with `-o FILE`").into());
     }
     let merged = fixtures::with_lock(output, || merge_files(&files, output, args.adopt).map_err(failure))?;
@@ -42,7 +43,7 @@ pub fn run(args: &MergeArgs, ui: &Ui) -> Result<u8, Failure> {
 fn only_one(file: &Path) -> UsageError {
     let copy = shell_quote::path(file);
     UsageError::new(
-        format!("only {} is given: merging needs at least two fixtures", file.display()),
+        format!("only {} is given: merging needs at least two fixtures", file.shown()),
         format!("pass another fixture, or the path of a copy: `harproxy merge -o FILE {copy}`"),
     )
 }
@@ -62,7 +63,7 @@ fn describe(merged: &FileMerge, files: &[PathBuf], output: &Path) -> String {
     let mut text = String::new();
     for (file, contribution) in files.iter().zip(&merged.contributions) {
         let Contribution { added, had, unusable, renamed } = *contribution;
-        let _ = write!(text, "  {}: {added} added", file.display());
+        let _ = write!(text, "  {}: {added} added", file.shown());
         for (n, result) in [
             (had, "already there"),
             (unusable, "left out because they cannot be read"),
@@ -75,7 +76,7 @@ fn describe(merged: &FileMerge, files: &[PathBuf], output: &Path) -> String {
         text.push('\n');
     }
     let migrated = if merged.migrated { format!("; {}", summary::MIGRATED) } else { String::new() };
-    format!("{}: {}{migrated}\n{text}", output.display(), counted(merged.written.entries, "entry", "entries"))
+    format!("{}: {}{migrated}\n{text}", output.shown(), counted(merged.written.entries, "entry", "entries"))
 }
 
 /// Runs as the git merge driver: writes the result to `ours` and returns 1 for a conflict.
@@ -91,7 +92,7 @@ fn run_driver(versions: &Versions<'_>, path: &Path, ui: &Ui) -> Result<u8, Failu
 }
 
 fn print(merged: &BranchMerge, path: &Path, ui: &Ui) {
-    let shown = path.display();
+    let shown = path.shown();
     let counts = merged.counts;
     let parts = [(counts.added, "added"), (counts.changed, "changed"), (counts.removed, "removed")];
     let parts: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, result)| format!("{n} {result}")).collect();
@@ -120,7 +121,7 @@ fn print(merged: &BranchMerge, path: &Path, ui: &Ui) {
             "{}: {shown}: {side} removed {}, but an entry of the other side needs it: `git checkout {from} -- {}`{}, then `git \
              add {}`",
             ui::bad("conflict"),
-            file.display(),
+            file.shown(),
             shell_quote::path(&file),
             if *ours_has_it { "" } else { " (during a rebase or cherry-pick: REBASE_HEAD or CHERRY_PICK_HEAD)" },
             shell_quote::path(path)
@@ -144,7 +145,7 @@ fn described(conflict: &Conflict) -> String {
         ConflictKind::RemovedByUs => "removed here, changed by the other side",
         ConflictKind::RemovedByThem => "changed here, removed by the other side",
     };
-    format!("{method} {url}{entry}: {change}")
+    format!("{} {}{entry}: {change}", method.shown(), url.shown())
 }
 
 fn resolution(archive: bool, path: &Path) -> String {
@@ -169,7 +170,7 @@ fn is_text(path: &Path) -> bool {
 
 /// Merges a file that is not a readable HAR (for example, with conflict markers) as text, like git.
 fn merge_as_text(versions: &Versions<'_>, path: &Path, reason: &harproxy_har::Error, ui: &Ui) -> Result<u8, Failure> {
-    ui.warn(Event::Text, &format!("{}: merged as text, because {reason}", path.display()));
+    ui.warn(Event::Text, &format!("{}: merged as text, because {}", path.shown(), reason.to_string().shown()));
     let mut git = Command::new("git");
     git.args(["merge-file", "-L", "ours", "-L", "base", "-L", "theirs"]);
     git.arg(format!("--marker-size={}", versions.marker_size)).args([versions.ours, versions.base, versions.theirs]);

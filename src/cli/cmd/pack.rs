@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use harproxy_har::pack::PackSummary;
+use harproxy_support::printable::Shown as _;
 
 use crate::cli::advice::Failure;
 use crate::cli::args::fixtures::{PackArgs, UnpackArgs};
@@ -31,8 +32,8 @@ pub fn unpack(args: &UnpackArgs, ui: &Ui) -> Result<u8, Failure> {
 fn print(path: &Path, moved: &PackSummary, event: Event, ui: &Ui) {
     let entries = counted(moved.entries, "entry", "entries");
     let payloads = counted(moved.payloads, "payload file", "payload files");
-    ui.note(event, &format!("{}: {entries}, {payloads}", path.display()));
+    ui.note(event, &format!("{}: {entries}, {payloads}", path.shown()));
     for member in &moved.left {
-        ui.note(Event::Left, &format!("{member} was left in the archive: no entry refers to it"));
+        ui.note(Event::Left, &format!("{} was left in the archive: no entry refers to it", member.shown()));
     }
 }

@@ -17,12 +17,13 @@ use crate::verdict::report::Report;
 use crate::verdict::{FixtureUse, RunMode, StatusSource, exit};
 use harproxy_har::{Fixture, digest};
 use harproxy_redact::Policy;
+use harproxy_support::printable::Shown as _;
 
 /// Runs the command. Fails without a change if the report is not one of a passed replay of these fixtures.
 pub fn run(args: PruneArgs, ui: &Ui) -> Result<u8, Failure> {
     let report = report::read(&args.by)?;
     if let Some(reason) = refusal(&report) {
-        let text = format!("{} prunes nothing: {reason}", args.by.display());
+        let text = format!("{} prunes nothing: {reason}", args.by.shown());
         return Err(UsageError::new(text, "pass the report of a `replay` that passed").into());
     }
     let mut used = report.verdict.fixtures;
@@ -70,7 +71,7 @@ fn use_of(path: &Path, used: &[FixtureUse], by: &Path) -> Result<FixtureUse, Usa
     used.iter().find(|used| same(&used.fixture)).cloned().ok_or_else(|| {
         let names: BTreeSet<&str> = used.iter().map(|used| used.fixture.as_str()).collect();
         let names: Vec<&str> = names.into_iter().collect();
-        let text = format!("{} was not replayed by the run of {}", path.display(), by.display());
+        let text = format!("{} was not replayed by the run of {}", path.shown(), by.shown());
         UsageError::new(text, format!("fixtures of the run: {}", names.join(", ")))
     })
 }

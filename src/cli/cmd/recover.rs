@@ -9,14 +9,15 @@ use crate::cli::ui::{self, Ui};
 use crate::cli::{plan, summary};
 use crate::fixtures::check::{CheckOptions, CheckReport, CheckSeverity, FindingKind, check as check_fixture};
 use crate::record::{self, Leftover, RecordPlan, Recovery};
-use crate::verdict::exit;
+use crate::verdict::{Finding, exit};
+use harproxy_support::printable::Shown as _;
 
-/// Runs the command. The status is 1 if the recovered entries may contain secrets. Without a recording it is 0 if the
+/// Runs the command. The status is 1 if a journal was damaged, or the recovered entries may contain secrets. Without a recording it is 0 if the
 /// fixture exists.
 pub fn run(args: RecoverArgs, ui: &Ui) -> Result<u8, Failure> {
     let (discard, config) = (args.discard, args.config.loaded.clone());
     let plan = plan::recover_plan(args);
-    let output = plan.output.display();
+    let output = plan.output.shown();
     let (dropped, recovered) = match discard {
         true => (record::discard(&plan.output)?, Vec::new()),
         false => (Vec::new(), record::recover(&plan)?),
@@ -31,10 +32,17 @@ pub fn run(args: RecoverArgs, ui: &Ui) -> Result<u8, Failure> {
         return Ok(exit::SUCCESS);
     }
     let lines: Vec<String> = recovered.iter().map(describe_accepted).collect();
-    let next = summary::next(&plan.output, plan.content, &[], &[]);
+    let next = summary::next(&plan.output, plan.content, "", "");
     ui.note(Event::Recovered, &format!("{}\n{next}", lines.join("\n")));
+    let damage: Vec<_> = recovered.iter().filter_map(Recovery::finding).collect();
+    for finding in &damage {
+        let Finding { check, text, hint, .. } = finding;
+        let hint = hint.as_deref().unwrap_or_default();
+        ui.say(Event::Finding, &format!("{} {check}: {text}\n{}: {hint}", ui::bad("✗"), ui::help("hint")), finding);
+    }
+    let status = if damage.is_empty() { exit::SUCCESS } else { exit::FAILED };
     let entries: Vec<usize> = recovered.into_iter().flat_map(|recovery| recovery.unchecked).collect();
-    let Some(leaks) = find_leaks(&plan, &config, &entries)? else { return Ok(exit::SUCCESS) };
+    let Some(leaks) = find_leaks(&plan, &config, &entries)? else { return Ok(status) };
     ui.alert(Event::Leaked, &leaks);
     Ok(exit::FAILED)
 }

@@ -10,6 +10,7 @@ use crate::cli::{fixtures, next_steps, summary as summaries};
 use crate::fixtures::redact::{self, RedactSummary};
 use crate::record;
 use crate::verdict::exit;
+use harproxy_support::printable::Shown as _;
 
 /// Runs the command: prints a line per fixture.
 /// Fails if the output cannot be written. An unreadable fixture is reported, and the others are processed.
@@ -30,8 +31,8 @@ pub fn run(args: RedactArgs, ui: &Ui) -> Result<u8, Failure> {
             renamed.extend(next_steps::files_of(path, true));
         }
         for (file, other) in &done.left {
-            let (path, other) = (path.display(), other.display());
-            let text = format!("{file} still has the removed secrets of {path}, because {other} uses it");
+            let (path, other) = (path.shown(), other.shown());
+            let text = format!("{} still has the removed secrets of {path}, because {other} uses it", file.shown());
             ui.warn(Event::Left, &text);
         }
         Ok(exit::SUCCESS)
@@ -43,11 +44,11 @@ pub fn run(args: RedactArgs, ui: &Ui) -> Result<u8, Failure> {
 }
 
 fn summary(path: &Path, done: &RedactSummary, dry: bool) -> String {
-    let mut text = format!("{}: nothing to redact", path.display());
+    let mut text = format!("{}: nothing to redact", path.shown());
     if done.values > 0 {
         let (values, entries) = (counted(done.values, "value", "values"), counted(done.entries, "entry", "entries"));
         let would = if dry { "would be " } else { "" };
-        text = format!("{}: {values} {would}redacted, in {} of {entries}", path.display(), done.changed);
+        text = format!("{}: {values} {would}redacted, in {} of {entries}", path.shown(), done.changed);
     }
     if done.migrated {
         text += &format!("; {}", summaries::MIGRATED);

@@ -9,6 +9,7 @@ use super::record;
 use crate::cli::advice::Failure;
 use crate::cli::args::replay::ReplayArgs;
 use crate::cli::event::Event;
+use crate::cli::file_notice;
 use crate::cli::files;
 use crate::cli::next_steps;
 use crate::cli::plan::ReplayJob;
@@ -24,11 +25,16 @@ use crate::replay::{Reloader, Replayer};
 use crate::verdict::request::{EntryChange, RecordedEntry};
 use crate::verdict::{CheckId, Finding, RunMode, Severity, Verdict};
 use harproxy_har::Fixture;
+use harproxy_support::printable::Shown as _;
 use harproxy_tls::authority::Authority;
 
 /// Runs the command. Fails if there is no verdict.
 pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
+    let risky = args.config.risky.clone();
     let ReplayJob { replay, record, prune, run: plan } = ReplayJob::new(args)?;
+    if replay.network.is_some() || record.is_some() || plan.proxy.allow_remote {
+        file_notice::print(&risky, ui);
+    }
     plan.options.ready_file.iter().for_each(|path| files::remove_ready_file(path));
     let output = record.as_ref().map(|(record, _)| record.output.clone());
     let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
@@ -39,7 +45,7 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
 
     let may_match = |host: &str| replayer.may_match_domain(host);
     let may_match_origin = |origin: &str| replayer.may_match_origin(origin);
-    let names: Vec<_> = replayer.fixtures().iter().map(|fixture| fixture.path().display().to_string()).collect();
+    let names: Vec<_> = replayer.fixtures().iter().map(|fixture| fixture.path().shown().to_string()).collect();
     let about = About {
         mode: RunMode::REPLAY,
         task: format!("replaying {}", names.join(", ")),
@@ -53,6 +59,7 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
     if let Some(listener) = run.finding_listener() {
         replayer.set_listener(listener);
     }
+    run.redact_with(replayer.view().clone());
     run.recorder = recorder.clone();
     // Fixtures must not change while CMD runs.
     let stop_reloads = plan.cmd.is_empty().then(|| reload::watch(Reloader::new(replayer.clone()), *ui));
@@ -92,6 +99,7 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
         Err(failure) => return Ok(run.unfinished(&end, &failure, with_recorded(verdict, &recorder.verdict()))),
     };
     let verdict = with_recorded(verdict, &outcome.verdict);
+    recorded.lost.clone_from(&outcome.lost);
     if let Some(added) = added(&outcome, &output, &recorded) {
         recorded = added;
     }
@@ -117,7 +125,8 @@ fn added(outcome: &RecordingResult, output: &Path, before: &Recorded) -> Option<
         return None;
     }
     let fixture = Arc::new(Fixture::open(output).ok()?);
-    Some(Recorded { fixtures: vec![fixture], entries: outcome.entries.clone(), entry_views: None })
+    let (entries, lost) = (outcome.entries.clone(), outcome.lost.clone());
+    Some(Recorded { fixtures: vec![fixture], entries, lost, entry_views: None })
 }
 
 /// Adds the counts and findings of recorded misses to the verdict of a replay. A miss that upstream did not answer

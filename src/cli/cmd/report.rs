@@ -13,6 +13,7 @@ use crate::cli::usage_error::UsageError;
 use crate::verdict::report::Report;
 use crate::verdict::report::combine::combine;
 use crate::verdict::report::json::{self, ReadError};
+use harproxy_support::printable::Shown as _;
 
 /// Runs the command. Fails if there is no verdict.
 pub fn run(args: ReportArgs, ui: &Ui) -> Result<u8, Failure> {
@@ -22,7 +23,7 @@ pub fn run(args: ReportArgs, ui: &Ui) -> Result<u8, Failure> {
     paths.retain(|path| {
         let is_new = known.insert(path.canonicalize().unwrap_or_else(|_| path.clone()));
         if !is_new {
-            ui.warn(Event::Warning, &format!("{} was passed twice and counts once", path.display()));
+            ui.warn(Event::Warning, &format!("{} was passed twice and counts once", path.shown()));
         }
         is_new
     });
@@ -38,7 +39,7 @@ pub fn run(args: ReportArgs, ui: &Ui) -> Result<u8, Failure> {
 
 /// Reads a JSON report.
 pub(super) fn read(path: &Path) -> Result<Report, UsageError> {
-    let error = |hint: String| UsageError::new(format!("reading the report {}", path.display()), hint);
+    let error = |hint: String| UsageError::new(format!("reading the report {}", path.shown()), hint);
     let text = fs::read(path).map_err(|source| error(unreadable(path, &source)).because(source))?;
     json::read(&text).map_err(|source| {
         let hint = match source {

@@ -7,11 +7,12 @@ use std::path::Path;
 use crate::cli::advice::Failure;
 use crate::cli::args::fixtures::ShowArgs;
 use crate::cli::pager::Pager;
-use crate::cli::ui::{self, Ui, harmless};
+use crate::cli::ui::{self, Ui};
 use crate::cli::usage_error::UsageError;
 use crate::fixtures::show::{self, FileAccess, ShownEntry, ShownMessage, ShownPayload};
 use crate::verdict::exit;
 use harproxy_har::{Entry, Fixture, format};
+use harproxy_support::printable::{self, Shown as _, one_line};
 use harproxy_support::shell_quote;
 
 pub fn run(args: &ShowArgs, ui: &Ui) -> Result<u8, Failure> {
@@ -42,17 +43,17 @@ fn show(fixture: &Path, entry: Option<usize>, args: &ShowArgs, pager: &mut Pager
         (true, true) => FileAccess::NamesOnly,
     };
     for entry in entries {
-        let text = if args.json {
-            format::inlined(&fixture, entry)? + "\n"
+        let is_open = if args.json {
+            pager.write_json(&(format::inlined(&fixture, entry)? + "\n"))
         } else {
-            match show::show(&fixture, entry, files) {
+            pager.write(&match show::show(&fixture, entry, files) {
                 Ok(shown) => text_of(&shown, (!args.all).then_some((&fixture, entry))),
                 // In a diff, an invalid entry must not hide the others.
                 Err(error) if args.all => format!("{}\n\n", plain(&error)),
                 Err(error) => return Err(error.into()),
-            }
+            })
         };
-        if !pager.write(&text).map_err(Failure::Output)? {
+        if !is_open.map_err(Failure::Output)? {
             break;
         }
     }
@@ -62,7 +63,7 @@ fn show(fixture: &Path, entry: Option<usize>, args: &ShowArgs, pager: &mut Pager
 /// Formats the error of an entry without the file name, which differs in each diff.
 fn plain(error: &harproxy_har::Error) -> String {
     match error {
-        harproxy_har::Error::Entry { reason, .. } => format!("an entry that cannot be shown: {reason}"),
+        harproxy_har::Error::Entry { reason, .. } => format!("an entry that cannot be shown: {}", reason.shown()),
         error => error.to_string(),
     }
 }
@@ -89,7 +90,7 @@ fn not_an_entry(argument: &str) -> UsageError {
     let file = argument.rsplit_once('#').map_or(argument, |(file, _)| file);
     let file = if file.is_empty() { "FILE".to_owned() } else { shell_quote::path(Path::new(file)) };
     UsageError::new(
-        format!("`{argument}` is not an entry name"),
+        format!("`{}` is not an entry name", argument.shown()),
         format!("use FILE#N, as `harproxy ls {file}` prints it; `harproxy show --all {file}` shows all entries"),
     )
 }
@@ -99,7 +100,7 @@ fn text_of(shown: &ShownEntry, place: Option<(&Fixture, usize)>) -> String {
     let mut out = String::new();
     if let Some((fixture, entry)) = place {
         let line = fixture.heads().get(entry).map_or_else(String::new, |head| format!(" (line {})", head.line));
-        let _ = writeln!(out, "{}", ui::faint(format!("{}#{entry}{line}", fixture.path().display())));
+        let _ = writeln!(out, "{}", ui::faint(format!("{}#{entry}{line}", fixture.path().shown())));
     }
     message(&shown.request, ui::strong, &mut out);
     let paint = match shown.entry.response.status {
@@ -109,13 +110,13 @@ fn text_of(shown: &ShownEntry, place: Option<(&Fixture, usize)>) -> String {
     };
     message(&shown.response, paint, &mut out);
     if place.is_some() {
-        let _ = writeln!(out, "{}\n", ui::faint(harmless(&recorded(&shown.entry))));
+        let _ = writeln!(out, "{}\n", ui::faint(one_line(&recorded(&shown.entry))));
     }
     out
 }
 
 fn message(message: &ShownMessage, paint: fn(String) -> String, out: &mut String) {
-    let _ = writeln!(out, "{}", paint(one_line(&message.start)));
+    let _ = writeln!(out, "{}", paint(one_line(&message.start).into_owned()));
     fields(&message.headers, out);
     out.push('\n');
     if let Some(about) = &message.about {
@@ -141,22 +142,22 @@ fn shape(payload: &ShownPayload, out: &mut String) {
     match payload {
         ShownPayload::Nothing => {}
         ShownPayload::Json(json) => json.lines().for_each(|line| {
-            let _ = writeln!(out, "{}", member(&harmless(line)));
+            let _ = writeln!(out, "{}", member(&printable::lines(line)));
         }),
         ShownPayload::Form(pairs) => {
-            let width = pairs.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
+            let width = ui::column_width(pairs.iter().map(|(name, _)| name.chars().count()));
             for (name, value) in pairs {
                 let _ = writeln!(out, "{} = {}", ui::help(format!("{:width$}", one_line(name))), one_line(value));
             }
         }
         ShownPayload::Parts(parts) => {
             for (head, content) in parts {
-                let _ = writeln!(out, "{}", ui::help(harmless(head)));
+                let _ = writeln!(out, "{}", ui::help(printable::lines(head)));
                 shape(content, out);
             }
         }
         ShownPayload::Text(text) => {
-            let _ = writeln!(out, "{}", harmless(text).trim_end_matches('\n'));
+            let _ = writeln!(out, "{}", printable::lines(text).trim_end_matches('\n'));
         }
         ShownPayload::Bytes { first, len, sha256 } => {
             let hex: Vec<String> = first.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -182,10 +183,6 @@ fn member(line: &str) -> String {
         Some(end) => format!("{}{}{}", &line[..line.len() - bare.len()], ui::help(&bare[..end]), &bare[end..]),
         None => line.to_owned(),
     }
-}
-
-fn one_line(text: &str) -> String {
-    harmless(text).replace('\n', "\\n").replace('\t', " ")
 }
 
 /// Formats the time, the timings and the server of an entry.

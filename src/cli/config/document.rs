@@ -3,8 +3,10 @@
 use std::fmt;
 use std::io;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
+use harproxy_support::link::is_inside;
+use harproxy_support::printable::Shown as _;
 use serde::Serialize;
 use serde_json::Value as Json;
 use toml::Spanned;
@@ -12,7 +14,7 @@ use toml::de::{DeTable, DeValue};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("reading the configuration {}", path.display())]
+    #[error("reading the configuration {}", path.shown())]
     Read { path: PathBuf, source: io::Error },
     #[error("{at}: {reason}")]
     Syntax { at: FilePosition, reason: String },
@@ -27,6 +29,15 @@ pub enum Error {
     },
     #[error("{at}: `{name}`: {reason}")]
     Value { at: FilePosition, name: String, reason: String },
+    /// A pull request could make harproxy overwrite any file.
+    #[error("{at}: `{option}`: `{given}` is outside the folder of this file, links followed")]
+    Outside {
+        at: FilePosition,
+        /// The long name of the option.
+        option: String,
+        /// The path as given.
+        given: String,
+    },
 }
 
 /// A position such as `harproxy.toml:3:1`.
@@ -61,9 +72,17 @@ pub(super) struct TomlItem<'t> {
 pub(super) struct ConfigFile<'t> {
     pub(super) path: &'t Path,
     pub(super) text: &'t str,
+    /// The project's file, which others can change in a pull request. False for the user's own file.
+    pub(super) is_project: bool,
+    /// The positions of the line breaks.
+    breaks: Vec<usize>,
 }
 
 impl<'t> ConfigFile<'t> {
+    pub(super) fn new(path: &'t Path, text: &'t str, is_project: bool) -> Self {
+        ConfigFile { path, text, is_project, breaks: text.match_indices('\n').map(|(at, _)| at).collect() }
+    }
+
     /// Parses the file and returns the top-level items in file order.
     pub(super) fn root(&self) -> Result<Vec<TomlItem<'t>>, Error> {
         match DeTable::parse(self.text) {
@@ -179,12 +198,24 @@ impl<'t> ConfigFile<'t> {
         folder.join(path).to_str().map_or_else(|| path.to_owned(), str::to_owned)
     }
 
+    /// Checks that a file which harproxy writes is inside the folder of the project's file: a change of that file must
+    /// not overwrite anything else.
+    pub(super) fn check_inside(&self, option: &str, given: &str, span: &Range<usize>) -> Result<(), Error> {
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let has_parent = Path::new(given).components().any(|part| part == Component::ParentDir);
+        if !self.is_project || (!has_parent && is_inside(&folder.join(given), folder)) {
+            return Ok(());
+        }
+        Err(Error::Outside { at: self.at(span), option: option.to_owned(), given: given.to_owned() })
+    }
+
     /// Returns the position of the start of a span.
     pub(super) fn at(&self, span: &Range<usize>) -> FilePosition {
         let before = self.text.get(..span.start).unwrap_or(self.text);
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        FilePosition { file: self.path.to_string_lossy().into(), line, column }
+        let lines_before = self.breaks.partition_point(|at| *at < before.len());
+        let start = lines_before.checked_sub(1).map_or(0, |last| self.breaks[last] + 1);
+        let column = before[start..].chars().count() + 1;
+        FilePosition { file: self.path.to_string_lossy().into(), line: lines_before + 1, column }
     }
 }
 

@@ -65,12 +65,12 @@ impl Config {
     /// the clap grammar. It is called only if there is a file, because it is slower than the search.
     pub fn load(named: Option<&Path>, grammar: impl FnOnce() -> Command) -> Result<Self, Error> {
         let mut config = Config::default();
-        let users = users_file().filter(|path| path.is_file());
-        let projects = named.map(Path::to_owned).or_else(projects_file);
-        let files: Vec<PathBuf> = users.into_iter().chain(projects).collect();
+        let users = users_file().filter(|path| path.is_file()).map(|path| (path, false));
+        let projects = named.map(Path::to_owned).or_else(projects_file).map(|path| (path, true));
+        let files: Vec<(PathBuf, bool)> = users.into_iter().chain(projects).collect();
         if !files.is_empty() {
             let grammar = grammar();
-            files.iter().try_for_each(|path| config.read(path, &grammar))?;
+            files.iter().try_for_each(|(path, is_project)| config.read(path, *is_project, &grammar))?;
         }
         config.finish()
     }
@@ -116,9 +116,9 @@ impl Config {
     }
 
     /// Reads a file, which takes precedence over the files before.
-    fn read(&mut self, path: &Path, grammar: &Command) -> Result<(), Error> {
+    fn read(&mut self, path: &Path, is_project: bool, grammar: &Command) -> Result<(), Error> {
         let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
-        let document = ConfigFile { path, text: &text };
+        let document = ConfigFile::new(path, &text, is_project);
         for TomlItem { name, at, value } in document.root()? {
             if !COMMANDS.contains(&&*name) {
                 settings::merge(&mut self.other_settings, settings::of_section(&document, &name, &value));

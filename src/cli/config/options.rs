@@ -12,6 +12,9 @@ use super::{COMMANDS, OptionValue, Values};
 /// Ids of arguments that are not settings of a file.
 const NOT_IN_FILES: [&str; 4] = ["config", "help", "version", "cmd"];
 
+/// Ids of options with files of any name that harproxy overwrites or removes.
+const WRITTEN: [&str; 2] = ["report", "ready_file"];
+
 pub(super) fn section(
     document: &ConfigFile<'_>,
     table: Table<'_>,
@@ -119,6 +122,10 @@ fn word(document: &ConfigFile<'_>, name: &str, arg: &Arg, value: &Value<'_>) -> 
     let names = arg.get_value_names().unwrap_or_default();
     let is_path = names.iter().any(|name| name.ends_with("FILE") || name.ends_with("DIR"));
     let has_key = names.iter().any(|name| name.contains('='));
+    if WRITTEN.contains(&arg.get_id().as_str()) {
+        let option = arg.get_long().unwrap_or_default();
+        document.check_inside(option, &word, &value.span())?;
+    }
     Ok(match (is_path, has_key.then(|| word.split_once('=')).flatten()) {
         (true, Some((key, path))) => format!("{key}={}", document.path(path)),
         (true, None) if !has_key => document.path(&word),

@@ -63,7 +63,7 @@ impl Secrets {
         let alone = |name: &String| Rules { except: vec![name.clone()], ..self.rules.clone() };
         for (name, at) in self.rules.except.iter().zip(&self.excepted) {
             Policy::new(&alone(name)).map_err(|error| {
-                let known = harproxy_redact::exceptions();
+                let known = harproxy_redact::similar_exceptions(name);
                 let meant = nearest(name, &known).map(|meant| format!("; did you mean `{meant}`?"));
                 wrong(at, "except", format!("{error}{}", meant.unwrap_or_default()))
             })?;

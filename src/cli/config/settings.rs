@@ -14,6 +14,9 @@ use crate::cli::args::variables;
 
 const REDACTED: &str = "(redacted)";
 
+/// Ids of options that turn a protection off, or send requests elsewhere.
+const RISKY: [&str; 6] = ["no_redact", "insecure", "upstream_ca", "map", "upstream_proxy", "allow_remote"];
+
 #[derive(Clone, Debug, Serialize)]
 pub struct Setting {
     /// The name with its section: `record.output`, `redact.headers`. Rules of `[[match]]` are `match`.
@@ -57,17 +60,27 @@ impl Config {
     /// [`Config::defaults`].
     #[must_use]
     pub fn options(&self, command: &str, grammar: &Command, matches: &ArgMatches) -> Vec<Setting> {
-        let setting = |arg: &Arg| {
-            let value = masked(arg, value(arg, matches));
-            let nothing = value.is_null() || value.as_array().is_some_and(Vec::is_empty);
-            Setting {
-                name: format!("{command}.{}", options::key(arg)),
-                meaning: meaning(arg).filter(|_| nothing),
-                value,
-                source: self.source(command, arg, matches),
-            }
-        };
-        options::known(grammar, command).map(setting).collect()
+        options::known(grammar, command).map(|arg| self.option(command, arg, matches)).collect()
+    }
+
+    /// Returns the options of a command that turn a protection off or send requests elsewhere, and that a file sets in
+    /// this section. `matches` is the result of a parse with [`Config::defaults`].
+    #[must_use]
+    pub fn risky_options(&self, section: &str, command: &str, grammar: &Command, matches: &ArgMatches) -> Vec<Setting> {
+        let risky = options::known(grammar, command).filter(|arg| RISKY.contains(&arg.get_id().as_str()));
+        let settings = risky.map(|arg| self.option(section, arg, matches));
+        settings.filter(|setting| matches!(setting.source, Origin::File(_)) && setting.is_set()).collect()
+    }
+
+    fn option(&self, section: &str, arg: &Arg, matches: &ArgMatches) -> Setting {
+        let value = masked(arg, value(arg, matches));
+        let nothing = value.is_null() || value.as_array().is_some_and(Vec::is_empty);
+        Setting {
+            name: format!("{section}.{}", options::key(arg)),
+            meaning: meaning(arg).filter(|_| nothing),
+            value,
+            source: self.source(section, arg, matches),
+        }
     }
 
     /// Returns the settings that are not options of a command.
@@ -125,6 +138,19 @@ impl Setting {
     #[must_use]
     pub fn key(&self) -> &str {
         self.name.rsplit_once('.').map_or(&self.name, |(_, key)| key)
+    }
+
+    fn is_set(&self) -> bool {
+        match &self.value {
+            Json::Null | Json::Bool(false) => false,
+            Json::Array(items) => !items.is_empty(),
+            _ => true,
+        }
+    }
+
+    /// Returns the words of a list, or the one of a text.
+    pub fn words(&self) -> impl Iterator<Item = &str> {
+        self.value.as_array().map_or(std::slice::from_ref(&self.value), Vec::as_slice).iter().filter_map(Json::as_str)
     }
 }
 

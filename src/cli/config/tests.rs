@@ -8,7 +8,7 @@ fn read(texts: &[&str]) -> Result<Config, Error> {
     let mut config = Config::default();
     for text in texts {
         std::fs::write(&path, text).unwrap();
-        config.read(&path, &Cli::command())?;
+        config.read(&path, true, &Cli::command())?;
     }
     config.finish()
 }
@@ -151,7 +151,7 @@ fn only_paths_are_relative_to_the_configuration_file() {
     let grammar = Cli::command();
     let path = Path::new("conf").join(NAME);
     let text = "[record]\noutput = 'hars/x.har'\nupstream-ca = ['/abs.pem', 'rel.pem']\nclient-cert = 'h=c.pem'\nglobs = ['**/x']\n";
-    let document = ConfigFile { path: &path, text };
+    let document = ConfigFile::new(&path, text, true);
     let item = document.root().unwrap().remove(0);
     let values =
         options::section(&document, document.table("record", item.value).unwrap(), "record", &grammar).unwrap();

@@ -5,9 +5,10 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use super::{LiveEvent, LiveOutput};
-use crate::cli::ui::{self, flat, write_line};
+use crate::cli::ui::{self, write_line};
 use crate::verdict::request::{RequestRow, ResultKind};
 use crate::verdict::{CheckId, Severity, name_in_reports};
+use harproxy_support::printable::one_line;
 
 /// Maximum number of remembered explanations, which are shown only once.
 const REMEMBERED: usize = 10_000;
@@ -114,7 +115,7 @@ fn is_again(last: &RequestRow, row: &RequestRow) -> bool {
 
 fn headline(severity: Severity, check: &CheckId, about: &str) -> String {
     let room = width().map_or(usize::MAX, |width| width.saturating_sub(check.as_str().len() + 4).max(8));
-    format!("{}: {}", ui::finding_mark(severity, check), ui::cut_at(&flat(about), room))
+    format!("{}: {}", ui::finding_mark(severity, check), ui::cut_at(&one_line(about), room))
 }
 
 /// Formats the first line of a hint. The verdict shows all of them.
@@ -132,7 +133,7 @@ fn width() -> Option<usize> {
 /// without it nothing is truncated. `times` is the number of equal requests.
 fn request(row: &RequestRow, running: bool, times: u64, width: Option<usize>) -> String {
     let status = row.status.map_or_else(|| "---".to_owned(), |status| status.to_string());
-    let method = flat(&row.method);
+    let method = one_line(&row.method);
     let failed = matches!(row.outcome, ResultKind::Miss | ResultKind::OutOfScope | ResultKind::Failed);
     let mut lead = format!("{method:<4} {}", if failed { ui::bad(&status) } else { status.clone() });
     let mut used = method.chars().count().max(4) + 1 + status.len();
@@ -141,13 +142,13 @@ fn request(row: &RequestRow, running: bool, times: u64, width: Option<usize>) ->
         let _ = write!(lead, " {}", ui::faint(format!("{took:>7}")));
         used += 8;
     }
-    let mut tail = flat(&origin_of(row));
+    let mut tail = one_line(&origin_of(row)).into_owned();
     if !running && !row.complete && row.status.is_some() {
         tail.push_str(", broken off");
     }
     let times = if times > 1 { format!(" ×{times}") } else { String::new() };
     let painted_times = if times.is_empty() { String::new() } else { ui::faint(&times) };
-    let url = flat(&row.url);
+    let url = one_line(&row.url);
     let Some(width) = width else { return format!("{lead} {url}  {}{}", painted(row, &tail), painted_times) };
     let tail = if row.outcome == ResultKind::Served { cut_begin(&tail, (width / 4).max(LEAST + 2)) } else { tail };
     let room = width.saturating_sub(used + 1 + 2 + tail.chars().count() + times.chars().count()).max(LEAST);
@@ -159,7 +160,7 @@ fn request(row: &RequestRow, running: bool, times: u64, width: Option<usize>) ->
 /// Formats an indented sentence under a request, in at most two lines.
 fn below(text: &str, width: Option<usize>) -> Vec<String> {
     const SPACE: usize = 5;
-    let text = flat(text);
+    let text = one_line(text).into_owned();
     let room = width.map_or(usize::MAX, |width| width.saturating_sub(SPACE).max(LEAST));
     let lines = match text.char_indices().nth(room) {
         None => vec![text],

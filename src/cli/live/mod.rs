@@ -225,7 +225,7 @@ struct JsonLines;
 
 impl LiveOutput for JsonLines {
     fn write(&mut self, event: &LiveEvent) {
-        ui::write_line(&match event {
+        ui::write_event(&match event {
             LiveEvent::Running(row) => json_line(Event::Answered, ExplainedRow::of(row)),
             LiveEvent::Ended(row) if row.outcome == ResultKind::Tunnel => {
                 json_line(Event::Tunnel, ExplainedRow::of(row))

@@ -24,10 +24,13 @@ use crate::verdict::FailOn;
 use crate::verdict::explain::RerunCommand;
 use harproxy_glob::Globs;
 use harproxy_har::{ContentMode, Fixture, JsonLayout};
+use harproxy_http::DecodeLimit;
 use harproxy_matching::{Options, OriginPattern, Repeat};
 use harproxy_proxy::upstream::UpstreamPlan;
-use harproxy_redact::Policy;
+use harproxy_redact::{Policy, RedactionView};
+use harproxy_support::printable::Shown as _;
 use harproxy_support::shell_quote;
+use run::in_ci;
 pub use run::{DEFAULT_ADDRESS, RunPlan, ca_dir, listen_address, upstream_plan};
 
 /// Variable with the time that replay uses as the present (RFC 3339). Tests set it to control the age of a fixture.
@@ -57,7 +60,7 @@ impl RecordJob {
             return Err(UsageError::new(
                 format!(
                     "{} ends neither in .har nor in .zip, by which `harproxy replay` finds fixtures",
-                    args.output.display()
+                    args.output.shown()
                 ),
                 format!(
                     "`-o {har}` has its payloads in a folder beside it, `.zip` is one archive; `.har.gz` is read, not written"
@@ -68,11 +71,13 @@ impl RecordJob {
             let file = args.config.config.clone().or_else(config::projects_file).unwrap_or_else(|| config::NAME.into());
             Learning { file, write: args.write_policy }
         });
+        let allow = args.config.loaded.allow.clone();
         let mut record = RecordPlan {
             scope: Globs::new(&args.glob)?,
             content: args.content,
             update: args.update,
             max_body: args.max_body,
+            max_decoded: DecodeLimit::new(args.max_decoded),
             json_layout: args.json_layout,
             record_failures: args.record_failures,
             on_failure: args.on_failure,
@@ -82,12 +87,12 @@ impl RecordJob {
             (record.policy, record.values) = (Arc::new(Policy::off()), Vec::new());
         }
         let isolation = args.isolate.isolation;
-        let upstream = upstream_plan(&args.upstream, isolation.as_ref())?;
+        let upstream = upstream_plan(&args.upstream, &args.config.risky, isolation.as_ref())?;
         let policy = record.policy.clone();
         let run = RunPlan::new(args.proxy, &args.upstream, args.run, &args.authority, args.cmd, policy)?;
         record.named = reverse_origins(&run)?;
         record.named.extend(record.rules.iter().flat_map(|rule| rule.same_host.clone()));
-        let run = RunPlan { replay_options: args.replay_options, isolation, ..run };
+        let run = RunPlan { replay_options: args.replay_options, allow, isolation, ..run };
         Ok(RecordJob { record, upstream, run, learning })
     }
 }
@@ -121,6 +126,7 @@ pub fn record_plan(output: PathBuf, config: &Config) -> RecordPlan {
         content: ContentMode::default(),
         update: UpdateMode::default(),
         max_body: None,
+        max_decoded: DecodeLimit::default(),
         json_layout: JsonLayout::default(),
         policy: config.policy.clone(),
         values: config.redact_values(),
@@ -164,8 +170,8 @@ impl ReplayJob {
             Some((record, _)) if !record.output.exists() => (Vec::new(), Some(Globs::new(["**"])?)),
             _ => (fixtures_or_default(args.fixtures), None),
         };
-        let policy = &args.config.loaded.policy;
-        let quoted = |words: &[OsString]| shell_quote::on_one_line(&command_line::redact(policy, words));
+        let view = RedactionView::new(args.config.loaded.policy.clone(), &args.config.loaded.redact_values());
+        let quoted = |words: &[OsString]| command_line::redact(&view, words);
         let mut replay = ReplayPlan {
             fixtures,
             matching: matching_options(args.matching, &args.config.loaded),
@@ -218,12 +224,7 @@ fn record_misses(args: &ReplayArgs) -> Result<(RecordPlan, UpstreamPlan), UsageE
         update: UpdateMode::Missing,
         ..record_plan(output.clone(), &args.config.loaded)
     };
-    Ok((record, upstream_plan(&args.upstream, args.isolate.isolation.as_ref())?))
-}
-
-/// Returns true in CI, where fixtures must not change.
-fn in_ci() -> bool {
-    std::env::var("CI").is_ok_and(|ci| ["1", "true"].contains(&&*ci.to_ascii_lowercase()))
+    Ok((record, upstream_plan(&args.upstream, &args.config.risky, args.isolate.isolation.as_ref())?))
 }
 
 /// Returns the globs that the fixture was recorded with. An unreadable fixture is reported when the replay opens it.
@@ -243,7 +244,10 @@ fn network(args: &ReplayArgs) -> Result<Option<NetworkPlan>, UsageError> {
     if args.passthrough.is_empty() && args.on_miss != OnMiss::Passthrough {
         return Ok(None);
     }
-    Ok(Some(NetworkPlan { named: scope(&args.passthrough)?, upstream: upstream_plan(&args.upstream, args.isolate.isolation.as_ref())? }))
+    Ok(Some(NetworkPlan {
+        named: scope(&args.passthrough)?,
+        upstream: upstream_plan(&args.upstream, &args.config.risky, args.isolate.isolation.as_ref())?,
+    }))
 }
 
 fn test_now() -> Result<Option<SystemTime>, UsageError> {

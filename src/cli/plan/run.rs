@@ -8,12 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cli::args::common::{AuthorityArgs, ListenArgs, ProxyArgs, RunArgs, UpstreamArgs};
+use crate::cli::config::Setting;
 use crate::cli::usage_error::UsageError;
 use crate::isolate::Isolation;
 use harproxy_glob::Globs;
 use harproxy_proxy::upstream::{Mapping, UpstreamPlan};
 use harproxy_proxy::{ProxyPlan, ReversePlan};
 use harproxy_redact::Policy;
+use harproxy_support::shell_quote;
 use harproxy_tls::authority::Authority;
 
 const DEFAULT_PORT: u16 = 8899;
@@ -41,6 +43,8 @@ pub struct RunPlan {
     pub isolation: Option<Arc<Isolation>>,
     /// Command-line words of the options that a replay of the same CMD also needs. Empty except for a recording.
     pub replay_options: Vec<OsString>,
+    /// Hashes of values that are not secret (`[check] allow`). Empty except for a recording.
+    pub allow: Vec<String>,
 }
 
 impl RunPlan {
@@ -83,6 +87,7 @@ impl RunPlan {
             quiet_output: false,
             isolation: None,
             replay_options: Vec::new(),
+            allow: Vec::new(),
         })
     }
 
@@ -119,11 +124,23 @@ pub fn ca_dir(args: &AuthorityArgs) -> Result<PathBuf, UsageError> {
     Ok(std::path::absolute(&dir).unwrap_or(dir))
 }
 
-/// Returns the plan of upstream connections.
+/// Returns the plan of upstream connections. In CI, where a pull request may have changed the file, `risky` must not
+/// contain `insecure`.
 pub fn upstream_plan(
     args: &UpstreamArgs,
+    risky: &[Setting],
     isolation: Option<&Arc<Isolation>>,
 ) -> Result<UpstreamPlan, UsageError> {
+    if let Some(insecure) = risky.iter().find(|setting| setting.key() == "insecure").filter(|_| in_ci()) {
+        let options = insecure.words().map(|glob| format!("--insecure={glob}"));
+        return Err(UsageError::new(
+            format!("{}: `insecure` in a file turns the verification of certificates off in CI", insecure.source),
+            format!(
+                "pass `{}` on the command line, or trust the issuer with `--upstream-ca FILE`",
+                shell_quote::words(options)
+            ),
+        ));
+    }
     Ok(UpstreamPlan {
         proxy: args.upstream_proxy.clone().unwrap_or_default(),
         extra_roots: args.upstream_ca.clone(),
@@ -133,6 +150,11 @@ pub fn upstream_plan(
         timeouts: args.timeouts(),
         dialler: isolation.map(Isolation::dialler),
     })
+}
+
+/// Returns true in CI, where fixtures must not change.
+pub(super) fn in_ci() -> bool {
+    std::env::var("CI").is_ok_and(|ci| ["1", "true"].contains(&&*ci.to_ascii_lowercase()))
 }
 
 fn check_reverse_is_unique(reverse: &[ReversePlan]) -> Result<(), UsageError> {

@@ -18,6 +18,7 @@ use super::environment::is_cleared;
 use super::pause::Pause;
 use super::tables::{self, SocketKind};
 use super::{ClosedWhile, DirectConnection, ProcessReport, Program, WatchPlan, is_this_machine, version};
+use harproxy_support::printable::one_line;
 
 /// Maximum number of programs, and of connections, in a report.
 const MAX_REPORTED: usize = 500;
@@ -355,12 +356,12 @@ fn socket_kind(pid: i32, fd: i32) -> rustix::io::Result<Option<SocketKind>> {
 
 fn file_name(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_string_lossy().into_owned();
-    Some(name.trim_end_matches(" (deleted)").to_owned())
+    Some(one_line(name.trim_end_matches(" (deleted)")).into_owned())
 }
 
 /// Returns the first word of a process title, which may contain arguments.
 fn first_word(comm: &str) -> String {
-    comm.split_whitespace().next().unwrap_or_default().to_owned()
+    one_line(comm.split_whitespace().next().unwrap_or_default()).into_owned()
 }
 
 /// Returns the script of an interpreter, if the kernel named the process after it (`#!`).

@@ -7,7 +7,7 @@ use super::har_error;
 use super::index::{ExchangeHeads, IndexedExchange};
 use super::payload::JournalledPayload;
 use crate::record::journal::JournalReader;
-use crate::record::journal::heads::{EndReason, ExchangeEnd, HeaderFields, RequestHead, ResponseHead};
+use crate::record::journal::heads::{EndReason, ExchangeEnd, HeaderFields, JournalMeta, RequestHead, ResponseHead};
 use harproxy_har::Entry;
 use harproxy_har::model::{Body, Request, Response, Timings, chunks_text};
 use harproxy_har::write::FixtureWriter;
@@ -18,15 +18,15 @@ pub fn build(
     exchange: &IndexedExchange,
     reader: &mut JournalReader,
     writer: &mut FixtureWriter,
-    max_body: Option<u64>,
+    meta: &JournalMeta,
 ) -> Result<Entry, harproxy_har::Error> {
     let heads = &exchange.heads(reader).map_err(har_error)?;
-    let sent = JournalledPayload::of_request(exchange, heads, max_body);
+    let sent = JournalledPayload::of_request(exchange, heads, meta);
     let post_data = match sent.is_none() {
         true => None,
         false => Some(sent.store(reader, |source| writer.post_data(source))?),
     };
-    let received = JournalledPayload::of_response(exchange, heads, max_body);
+    let received = JournalledPayload::of_response(exchange, heads, meta);
     let content = received.store(reader, |source| writer.content(source))?;
     Ok(with_payloads(heads, post_data, content))
 }
@@ -83,10 +83,11 @@ fn response(heads: &ExchangeHeads, content: Body) -> Response {
     }
 }
 
-/// Returns the `_harproxy` member: the error of a failed request, the informational responses, and the properties of a
-/// stream.
+/// Returns the `_harproxy` member: the CONNECT target if it has another host, the error of a failed request, the
+/// informational responses, and the properties of a stream.
 fn own_member(heads: &ExchangeHeads) -> Option<Map<String, Value>> {
     let mut own = Map::new();
+    own.extend(heads.request.authority.as_ref().map(|authority| ("authority".to_owned(), authority.clone().into())));
     if let Some(ExchangeEnd { reason: EndReason::Failed { kind, message }, .. }) = &heads.end {
         own.insert("error".into(), json!({ "kind": kind, "message": message }));
     }

@@ -1,13 +1,15 @@
 //! The index of a journal: the positions of the frames of each exchange. The memory for it depends on the number of
 //! frames, not on their bytes.
 
-use std::collections::HashMap;
+use std::cell::Cell;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::record::damage::{Damage, KnownJournal};
 use crate::record::journal::heads::{
     EndReason, ExchangeEnd, HeaderFields, JournalMeta, RequestEnd, RequestHead, ResponseHead, UNCONNECTED_TIMEOUT,
     decode,
@@ -30,6 +32,8 @@ pub struct IndexedExchange {
     pub failure: Option<String>,
     /// False if no connection to upstream was made.
     is_connected: bool,
+    /// The frames without ends: those that the journal has, and those that it had at the end of the exchange.
+    frames: (u64, u64),
     pub sent: PayloadPieces,
     pub received: PayloadPieces,
 }
@@ -41,12 +45,20 @@ pub struct PayloadPieces {
     pub spans: Vec<PayloadSpan>,
     /// True if the recorder removed the content coding before it journalled the payload.
     pub decoded: bool,
+    /// Set when the payload was read: it decodes beyond `--max-decoded`, and is stored as received.
+    pub exceeds_limit: Cell<bool>,
 }
 
 impl PayloadPieces {
     fn add(&mut self, span: PayloadSpan, decoded: bool) {
         self.spans.push(span);
         self.decoded |= decoded;
+    }
+
+    /// Returns the journalled length, bytes.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.spans.iter().map(|piece| u64::from(piece.len)).sum()
     }
 
     /// Names the secrets of a decoded payload, so that they come before the secrets of later frames.
@@ -82,6 +94,8 @@ pub struct JournalIndex {
     pub unanswered: usize,
     /// Exchanges that harproxy could not make, by start time. They are not stored.
     pub failed: Vec<IndexedExchange>,
+    /// Set if the journal is damaged. Then only complete exchanges are stored.
+    pub damage: Option<Damage>,
 }
 
 /// The kinds of failures before a connection to upstream ([`EndReason::Failed`]).
@@ -89,20 +103,23 @@ const UNCONNECTED: [&str; 8] =
     ["dns", "refused", "connect", UNCONNECTED_TIMEOUT, "proxy", "tls", "forbidden", "request"];
 
 impl JournalIndex {
-    /// Reads a journal up to its last complete frame. Returns `None` for an empty journal.
+    /// Reads the whole frames of a journal. Returns `None` for an empty journal.
     ///
     /// # Errors
-    /// The file cannot be read, or is not a journal of this version.
-    pub fn read(file: File) -> io::Result<Option<(JournalReader, JournalIndex)>> {
-        let Some(mut reader) = JournalReader::open(file)? else { return Ok(None) };
-        let mut meta = None;
+    /// The file cannot be read, is not a journal of this version, or its settings are damaged and not `known`.
+    pub fn read(file: File, known: Option<&KnownJournal>) -> io::Result<Option<(JournalReader, JournalIndex)>> {
+        let Some(mut reader) = JournalReader::open(file, known.map(|known| known.mark))? else { return Ok(None) };
+        let mut meta = known.map(|known| known.meta.clone());
         let mut open: HashMap<u64, IndexedExchange> = HashMap::new();
         let mut index = JournalIndex::default();
+        let (mut frames, mut last, mut dropped) = (0, 0, Vec::new());
         while let Some(frame) = reader.next_frame()? {
             if frame.kind == FrameKind::Meta {
                 meta = Some(decode(frame.payload)?);
                 continue;
             }
+            frames += 1;
+            last = last.max(frame.exchange);
             if frame.kind == FrameKind::Request {
                 let StartTimes { started, since } = decode(frame.payload)?;
                 let exchange = IndexedExchange {
@@ -114,6 +131,7 @@ impl JournalIndex {
                     end: None,
                     failure: None,
                     is_connected: true,
+                    frames: (1, 0),
                     sent: PayloadPieces::default(),
                     received: PayloadPieces::default(),
                 };
@@ -121,6 +139,7 @@ impl JournalIndex {
                 continue;
             }
             let Some(exchange) = open.get_mut(&frame.exchange) else { continue };
+            exchange.frames.0 += u64::from(frame.kind != FrameKind::End);
             match frame.kind {
                 FrameKind::RequestData => exchange.sent.add(frame.span, false),
                 FrameKind::RequestDecoded => exchange.sent.add(frame.span, true),
@@ -130,16 +149,17 @@ impl JournalIndex {
                 FrameKind::ResponseDecoded => exchange.received.add(frame.span, true),
                 // Pieces of the request payload may follow the end. Only the first end counts.
                 FrameKind::End if exchange.end.is_none() => {
-                    let FirstOfEnd { reason } = decode(frame.payload)?;
+                    let end: ExchangeEnd = decode(frame.payload)?;
                     exchange.end = Some(frame.span);
-                    match reason {
+                    exchange.frames.1 = end.frames;
+                    match end.reason {
                         EndReason::Failed { kind, message } => {
                             exchange.is_connected = !UNCONNECTED.contains(&&*kind);
                             exchange.failure = Some(message);
                         }
                         EndReason::Dropped => {
                             open.remove(&frame.exchange);
-                            index.unanswered += 1;
+                            dropped.push(frame.exchange);
                         }
                         _ => {}
                     }
@@ -147,8 +167,23 @@ impl JournalIndex {
                 FrameKind::End | FrameKind::Meta | FrameKind::Request => {}
             }
         }
-        let Some(meta) = meta else { return Ok(None) };
+        let damaged = reader.damaged;
+        let Some(meta) = meta else {
+            return match damaged.bytes {
+                0 => Ok(None),
+                _ => Err(io::Error::new(io::ErrorKind::InvalidData, "its first frame is damaged")),
+            };
+        };
         index.meta = meta;
+        index.unanswered = dropped.len();
+        let is_damaged = known.map_or(damaged.bytes > 0, |known| frames < known.written.frames);
+        if is_damaged {
+            let last = known.map_or(last, |known| known.written.last_exchange);
+            open.retain(|_, exchange| exchange.is_whole());
+            let is_lost = |number: &u64| !open.contains_key(number) && !dropped.contains(number);
+            let lost: BTreeSet<u64> = (1..=last).filter(is_lost).collect();
+            index.damage = Some(Damage { at: (damaged.bytes > 0).then_some(damaged.at), lost, last });
+        }
         for exchange in open.into_values() {
             if exchange.end.is_none() && exchange.response.is_none() {
                 index.unanswered += 1;
@@ -170,6 +205,16 @@ impl JournalIndex {
 }
 
 impl IndexedExchange {
+    /// Returns true if the exchange has ended and the journal has all its frames.
+    fn is_whole(&self) -> bool {
+        self.end.is_some() && self.frames.0 >= self.frames.1
+    }
+
+    /// Reads the URL as journalled: with markers.
+    pub fn url(&self, reader: &mut JournalReader) -> io::Result<String> {
+        Ok(decode::<RequestHead>(&reader.read(self.request)?)?.url)
+    }
+
     /// Reads the heads. Secrets get placeholders in the order of the exchange, payloads included.
     pub fn heads(&self, reader: &mut JournalReader) -> io::Result<ExchangeHeads> {
         let mut request: RequestHead = decode(&reader.read(self.request)?)?;
@@ -188,6 +233,7 @@ impl IndexedExchange {
             self.sent.assign_names(reader, &mut names)?;
             if let Some(response) = &mut response {
                 response.informational.iter_mut().for_each(|info| redact_fields(&mut info.headers, &mut names));
+                response.reason = names.redact_text(std::mem::take(&mut response.reason));
                 redact_fields(&mut response.headers, &mut names);
             }
             if let Some(end) = &mut end {
@@ -215,12 +261,6 @@ fn redact_fields(fields: &mut HeaderFields, names: &mut SecretNames) {
 struct StartTimes {
     started: i64,
     since: Option<i64>,
-}
-
-/// The first member of an [`ExchangeEnd`], which suffices to count failures.
-#[derive(Deserialize)]
-struct FirstOfEnd {
-    reason: EndReason,
 }
 
 fn read<T: DeserializeOwned>(reader: &mut JournalReader, span: Option<PayloadSpan>) -> io::Result<Option<T>> {

@@ -7,6 +7,7 @@ mod index;
 mod names;
 mod payload;
 mod sequences;
+pub mod undecoded;
 mod updated_entry;
 
 #[cfg(test)]
@@ -21,6 +22,7 @@ pub use index::{IndexedExchange, JournalIndex};
 use payload::JournalledPayload;
 use sequences::ComparisonRules;
 
+use super::damage::KnownJournal;
 use super::entry_diff::{ComparableEntry, EntryDiff};
 use super::held::{self, RecordingSummary};
 use super::journal::{JournalPaths, JournalReader, LockedJournal, SecretNames};
@@ -76,10 +78,14 @@ fn existing(plan: &RecordPlan) -> Result<Option<Fixture>, Error> {
     }
 }
 
-/// Indexes a journal. Secrets have provisional names. Returns `None` for an empty journal.
-pub fn open(journal: &LockedJournal) -> Result<Option<(JournalReader, JournalIndex)>, Error> {
+/// Indexes a journal. Secrets have provisional names. Returns `None` for an empty journal. `known` is what its recorder
+/// knows of it.
+pub fn open(
+    journal: &LockedJournal,
+    known: Option<&KnownJournal>,
+) -> Result<Option<(JournalReader, JournalIndex)>, Error> {
     let failed = |source| Error::journal("reading the journal", &journal.paths.journal, source);
-    let mut read = JournalIndex::read(journal.file.try_clone().map_err(failed)?).map_err(failed)?;
+    let mut read = JournalIndex::read(journal.file.try_clone().map_err(failed)?, known).map_err(failed)?;
     if let Some((reader, index)) = &mut read {
         reader.names = index.meta.run.map(|run| SecretNames::new(PlaceholderAllocator::provisional(run)));
     }
@@ -103,7 +109,7 @@ pub fn write(
         choose_names(plan, None, index, reader)?;
         let mut writer = create(plan, &recorded)?;
         for exchange in &index.exchanges {
-            let entry = entry::build(exchange, reader, &mut writer, index.meta.max_body)?;
+            let entry = entry::build(exchange, reader, &mut writer, &index.meta)?;
             writer.entry(&entry)?;
         }
         destination.finish(writer, index, &arrangement)?;
@@ -127,7 +133,7 @@ pub fn write(
                     replace(volatile, &old, (at, new, keeps_payload), index, reader, &mut writer)?;
                 }
                 EntrySource::Add(new) => {
-                    let entry = entry::build(&index.exchanges[new], reader, &mut writer, index.meta.max_body)?;
+                    let entry = entry::build(&index.exchanges[new], reader, &mut writer, &index.meta)?;
                     writer.entry(&entry)?;
                 }
             }
@@ -199,7 +205,7 @@ fn replace(
 ) -> Result<(), Error> {
     let exchange = &index.exchanges[new];
     let heads = exchange.heads(reader).map_err(har_error)?;
-    let payload = JournalledPayload::of_response(exchange, &heads, index.meta.max_body);
+    let payload = JournalledPayload::of_response(exchange, &heads, &index.meta);
     let store = |source: PayloadSource<'_>| updated_entry::store_content(volatile, fixture, old, source, writer);
     let content = if keeps_payload { None } else { Some(payload.store(reader, store)?) };
     let entry = entry::with_payloads(&heads, None, content.clone().unwrap_or_default());

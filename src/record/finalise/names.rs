@@ -39,10 +39,10 @@ pub fn choose(
         let exchange = &index.exchanges[new];
         let heads = exchange.heads(reader).map_err(har_error)?;
         align_heads(&heads, &old, &mut naming);
-        let max_body = index.meta.max_body;
+        let meta = &index.meta;
         for (payload, body) in [
-            (JournalledPayload::of_request(exchange, &heads, max_body), old.request.post_data.as_ref()),
-            (JournalledPayload::of_response(exchange, &heads, max_body), Some(&old.response.content)),
+            (JournalledPayload::of_request(exchange, &heads, meta), old.request.post_data.as_ref()),
+            (JournalledPayload::of_response(exchange, &heads, meta), Some(&old.response.content)),
         ] {
             let Some(body) = body else { continue };
             let new = new_text(&payload, reader)?;
@@ -114,6 +114,12 @@ impl Places {
 
 fn align_heads(new: &ExchangeHeads, old: &Entry, naming: &mut PlaceholderAllocator) {
     align(&url_places(&new.request.url), &url_places(&old.request.url), naming);
+    if let Some(response) = &new.response {
+        let [mut new, mut kept] = [Places::default(), Places::default()];
+        new.add("", response.reason.as_bytes());
+        kept.add("", old.response.status_text.as_bytes());
+        align(&new, &kept, naming);
+    }
     let response = new.response.as_ref().map(|response| (&response.headers.0, &old.response.headers));
     let trailers = new.end.as_ref().map(|end| (&end.trailers.0, &old.response.trailers));
     let request = (&new.request.headers.0, &old.request.headers);

@@ -3,13 +3,13 @@
 use std::io::{self, Read};
 
 use super::index::{ExchangeHeads, IndexedExchange, PayloadPieces};
-use crate::record::journal::heads::{DecodedPayload, EndReason};
-use crate::record::journal::{JournalReader, PayloadSpan};
+use crate::record::journal::JournalReader;
+use crate::record::journal::heads::{DecodedPayload, EndReason, JournalMeta};
 use harproxy_har::model::{Body, Truncated};
 use harproxy_har::write::PayloadSource;
-use harproxy_http::Headers;
 use harproxy_http::coding::{self, Coding};
 use harproxy_http::headers::to_chars;
+use harproxy_http::{DecodeLimit, Headers};
 
 /// The rest of the payload did not decode, and the payload was too long to be stored as received.
 const UNDECODABLE: &str = "undecodable";
@@ -20,7 +20,7 @@ const MAX_COUNTED: u64 = 1 << 30;
 /// A payload in the journal, its coding, and the reason why it is truncated.
 #[derive(Debug)]
 pub struct JournalledPayload<'a> {
-    pieces: &'a [PayloadSpan],
+    pieces: &'a PayloadPieces,
     /// Set if the recorder decoded the payload before it journalled it.
     decoded: Option<DecodedPayload>,
     mime_type: String,
@@ -31,24 +31,25 @@ pub struct JournalledPayload<'a> {
     /// The encoded length: received, or declared for an incomplete payload.
     total: Option<u64>,
     max_body: Option<u64>,
+    max_decoded: DecodeLimit,
 }
 
 impl<'a> JournalledPayload<'a> {
     /// Returns the payload of a request.
     #[must_use]
-    pub fn of_request(exchange: &'a IndexedExchange, heads: &ExchangeHeads, max_body: Option<u64>) -> Self {
+    pub fn of_request(exchange: &'a IndexedExchange, heads: &ExchangeHeads, meta: &JournalMeta) -> Self {
         let end = heads.request_end.as_ref();
         // A request without a payload has neither pieces nor an end.
         let is_whole = end.map_or(exchange.sent.spans.is_empty(), |end| end.complete);
         let is_answered = matches!(&heads.end, Some(end) if end.reason == EndReason::Complete);
         let cut = (!is_whole).then_some(if is_answered { Truncated::ANSWERED_EARLY } else { Truncated::CLIENT_LEFT });
         let end = end.map(|end| (end.seen, end.decoded.clone()));
-        JournalledPayload::new(&exchange.sent, &heads.request.headers.0, cut, end, max_body)
+        JournalledPayload::new(&exchange.sent, &heads.request.headers.0, cut, end, meta)
     }
 
     /// Returns the payload of a response.
     #[must_use]
-    pub fn of_response(exchange: &'a IndexedExchange, heads: &ExchangeHeads, max_body: Option<u64>) -> Self {
+    pub fn of_response(exchange: &'a IndexedExchange, heads: &ExchangeHeads, meta: &JournalMeta) -> Self {
         let cut = match heads.end.as_ref().map(|end| &end.reason) {
             Some(EndReason::Complete | EndReason::Failed { .. } | EndReason::Dropped) => None,
             Some(EndReason::ClientLeft) => Some(Truncated::CLIENT_LEFT),
@@ -58,7 +59,7 @@ impl<'a> JournalledPayload<'a> {
         let none = Headers::default();
         let headers = heads.response.as_ref().map_or(&none, |head| &head.headers.0);
         let end = heads.end.as_ref().map(|end| (end.seen, end.decoded.clone()));
-        JournalledPayload::new(&exchange.received, headers, cut, end, max_body)
+        JournalledPayload::new(&exchange.received, headers, cut, end, meta)
     }
 
     /// Creates a payload. `end` has the number of received bytes, and the state of a payload that was decoded early.
@@ -67,26 +68,27 @@ impl<'a> JournalledPayload<'a> {
         headers: &Headers,
         cut: Option<&'static str>,
         end: Option<(u64, Option<DecodedPayload>)>,
-        max_body: Option<u64>,
+        meta: &JournalMeta,
     ) -> Self {
         let declared = || headers.get_str("content-length").and_then(|length| length.trim().parse().ok());
         let (seen, decoded) = end.map_or((None, None), |(seen, decoded)| (Some(seen), decoded));
         JournalledPayload {
-            pieces: &pieces.spans,
+            pieces,
             // The journal of a killed recording has no end frame.
             decoded: pieces.decoded.then(|| decoded.unwrap_or_default()),
             mime_type: headers.get("content-type").map(|mime| to_chars(mime).into_owned()).unwrap_or_default(),
             codings: coding::codings(headers.get_all("content-encoding")),
             cut,
             total: if cut.is_some() { declared() } else { seen },
-            max_body,
+            max_body: meta.max_body,
+            max_decoded: meta.max_decoded.map(DecodeLimit::new).unwrap_or_default(),
         }
     }
 
     /// Returns true for a message without a payload. A truncated payload may be empty.
     #[must_use]
     pub fn is_none(&self) -> bool {
-        self.cut.is_none() && self.pieces.iter().all(|piece| piece.len == 0)
+        self.cut.is_none() && self.pieces.spans.iter().all(|piece| piece.len == 0)
     }
 
     /// Passes the decoded bytes to `store`. Of a truncated payload, these are the bytes that decode. If decoding fails,
@@ -111,29 +113,30 @@ impl<'a> JournalledPayload<'a> {
     {
         let codings = match &self.codings {
             _ if self.decoded.is_some() => None,
-            Some(codings) if self.pieces.is_empty() || codings.is_empty() => None,
+            Some(codings) if self.pieces.spans.is_empty() || codings.is_empty() => None,
             Some(codings) => Some(&codings[..]),
             None => Some(&[][..]),
         };
         if let Some(codings) = codings.filter(|codings| !codings.is_empty()) {
-            let pieces = Box::new(reader.stream(self.pieces));
-            let mut decoded = LimitedReader::new(coding::decoder(codings, pieces), self.max_body, self.is_partial());
+            let pieces = Box::new(reader.stream(&self.pieces.spans));
+            let decoder = self.max_decoded.decoder(codings, pieces, self.pieces.len());
+            let mut decoded = LimitedReader::new(decoder, self.max_body, self.is_partial());
             let stored = store(self.source(&mut decoded, false));
             if !decoded.is_broken() {
                 return stored.map(|body| self.mark_truncated(body, decoded, None));
             }
+            self.pieces.exceeds_limit.set(decoded.exceeds_limit);
         }
         // The recorder applied `--max-body` to a decoded payload. Placeholders have another length than the secrets.
         let max_body = self.max_body.filter(|_| self.decoded.is_none());
-        let mut raw = LimitedReader::new(Box::new(reader.stream(self.pieces)), max_body, false);
+        let mut raw = LimitedReader::new(Box::new(reader.stream(&self.pieces.spans)), max_body, false);
         let body = store(self.source(&mut raw, codings.is_some()))?;
         Ok(self.mark_truncated(body, raw, self.total))
     }
 
     /// Returns true if the journal has only the beginning of the payload.
     fn is_partial(&self) -> bool {
-        let kept: u64 = self.pieces.iter().map(|piece| u64::from(piece.len)).sum();
-        self.cut.is_some() || self.total.is_some_and(|total| total > kept)
+        self.cut.is_some() || self.total.is_some_and(|total| total > self.pieces.len())
     }
 
     fn source<'r>(&'r self, read: &'r mut dyn Read, encoded: bool) -> PayloadSource<'r> {
@@ -178,16 +181,19 @@ struct LimitedReader<'a> {
     /// If set, an error after the first byte is the end of the payload.
     is_partial: bool,
     has_failed: bool,
+    /// The payload decodes beyond `--max-decoded`.
+    exceeds_limit: bool,
 }
 
 impl<'a> LimitedReader<'a> {
     fn new(inner: Box<dyn Read + Send + 'a>, limit: Option<u64>, is_partial: bool) -> Self {
-        LimitedReader { inner, left: limit.unwrap_or(u64::MAX), kept: 0, beyond: 0, is_partial, has_failed: false }
+        let (left, exceeds_limit) = (limit.unwrap_or(u64::MAX), false);
+        LimitedReader { inner, left, kept: 0, beyond: 0, is_partial, has_failed: false, exceeds_limit }
     }
 
     /// Returns true if decoding failed, and not only because the payload is partial.
     fn is_broken(&self) -> bool {
-        self.has_failed && !(self.is_partial && self.kept > 0)
+        self.has_failed && (self.exceeds_limit || !(self.is_partial && self.kept > 0))
     }
 
     /// Returns true if the payload is longer than the limit.
@@ -219,6 +225,7 @@ impl Read for LimitedReader<'_> {
             }
             Err(error) => {
                 self.has_failed = true;
+                self.exceeds_limit = DecodeLimit::is_exceeded(&error);
                 if self.is_broken() { Err(error) } else { Ok(0) }
             }
         }

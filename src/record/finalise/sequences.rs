@@ -89,7 +89,7 @@ impl ComparisonRules {
             }
             let url = &heads.request.url;
             let Some(entries) = by_url.get(&(heads.request.method.clone(), self.url_key(url))) else { continue };
-            let sent = JournalledPayload::of_request(exchange, &heads, index.meta.max_body);
+            let sent = JournalledPayload::of_request(exchange, &heads, &index.meta);
             let content = self.kept(self.requests.content_key(url, || journalled_body(&sent, reader))?);
             let sent = (self.requests.header_key(url, &heads.request.headers.0), content);
             let by_message = by_message.entry(entries[0]).or_insert_with(|| self.by_message(old, entries));
@@ -98,7 +98,7 @@ impl ComparisonRules {
                 failed.extend(entries);
                 continue;
             };
-            let received = JournalledPayload::of_response(exchange, &heads, index.meta.max_body);
+            let received = JournalledPayload::of_response(exchange, &heads, &index.meta);
             let mut body = journalled_body(&received, reader)?;
             if self.omits_payloads && body.content != Content::Empty {
                 body.content = Content::NotKept;

@@ -44,6 +44,8 @@ pub struct JournalMeta {
     pub run: Option<RunId>,
     /// The process that records.
     pub pid: Option<u32>,
+    /// `--max-decoded`, bytes.
+    pub max_decoded: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +64,8 @@ pub struct RequestHead {
     pub headers: HeaderFields,
     /// Bytes of the head as HTTP/1.1 writes it; -1 over HTTP/2.
     pub head_size: i64,
+    /// The target of the CONNECT, if the URL has another host or port.
+    pub authority: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,6 +149,8 @@ pub struct ExchangeEnd {
     pub chunks: Vec<Chunk>,
     /// Client and server answered each other while the request was still being sent.
     pub is_duplex: bool,
+    /// The frames of the exchange that were journalled before this one. If a damaged journal has fewer, it has a hole.
+    pub frames: u64,
 }
 
 /// The kind of a timeout before there was a connection, in [`EndReason::Failed`].

@@ -8,8 +8,8 @@ pub mod paths;
 pub mod reader;
 pub mod writer;
 
-pub use frame::{Frame, FrameKind};
+pub use frame::{Frame, FrameKind, FrameMark};
 pub use names::SecretNames;
 pub use paths::{JournalPaths, LockedJournal};
-pub use reader::{JournalReader, PayloadSpan};
-pub use writer::{Ack, Flush, Journal};
+pub use reader::{DamagedBytes, JournalReader, PayloadSpan};
+pub use writer::{Ack, Flush, Journal, WrittenFrames};

@@ -13,6 +13,8 @@ use crate::record::Error;
 const JOURNAL: &str = ".journal";
 /// The end of the name of a held recording.
 const HELD: &str = ".held";
+/// The end of the name of a damaged journal.
+const DAMAGED: &str = ".damaged.journal";
 
 /// The files of one fixture's recording.
 #[derive(Clone, Debug)]
@@ -23,6 +25,8 @@ pub struct JournalPaths {
     pub journal: PathBuf,
     /// `.api.har.held`, the folder of a held recording.
     pub held: PathBuf,
+    /// `.api.har.damaged.journal`, a damaged journal whose complete exchanges are in the fixture.
+    pub damaged: PathBuf,
 }
 
 /// The journal of a fixture, open and locked as long as this, or a clone of its file, lives.
@@ -52,13 +56,14 @@ impl JournalPaths {
             hidden.push(ending);
             output.with_file_name(hidden)
         };
-        Ok(JournalPaths { output: output.to_owned(), journal: sibling(JOURNAL), held: sibling(HELD) })
+        let (journal, held, damaged) = (sibling(JOURNAL), sibling(HELD), sibling(DAMAGED));
+        Ok(JournalPaths { output: output.to_owned(), journal, held, damaged })
     }
 
     /// The name of the fixture whose journal or held recording has this name.
     #[must_use]
     pub fn fixture_of(name: &OsStr) -> Option<&str> {
-        let name = name.to_str()?.strip_prefix('.')?;
+        let name = name.to_str()?.strip_prefix('.').filter(|name| !name.ends_with(DAMAGED))?;
         name.strip_suffix(JOURNAL).or_else(|| name.strip_suffix(HELD)).filter(|name| !name.is_empty())
     }
 
@@ -124,7 +129,21 @@ impl LockedJournal {
         Ok(())
     }
 
-    /// Copies the journal back to its path if it was removed while it was open. `None` if it is in place.
+    /// Copies the journal to [`JournalPaths::damaged`], for a look at the damage.
+    ///
+    /// # Errors
+    /// [`Error::Journal`] if the copy can't be written.
+    pub fn keep_damaged(&self) -> Result<(), Error> {
+        let failed = |source| Error::journal("keeping the damaged journal in", &self.paths.damaged, source);
+        let mut options = OpenOptions::new();
+        make_private(options.write(true).create(true).truncate(true));
+        let mut kept = options.open(&self.paths.damaged).map_err(failed)?;
+        let mut ours = &self.file;
+        ours.rewind().and_then(|()| io::copy(&mut ours, &mut kept)).map_err(failed)?;
+        Ok(())
+    }
+
+    /// Copies the journal back to its path if it was removed or replaced while it was open. `None` if it is in place.
     ///
     /// # Errors
     /// [`Error::Journal`] if it can't be written; [`Error::Locked`] if another recorder has one there.
@@ -134,17 +153,19 @@ impl LockedJournal {
             return Ok(None);
         }
         let restored = self.paths.clone().lock()?;
-        if restored.file.metadata().map_err(failed)?.len() == 0 {
-            let mut ours = &self.file;
-            ours.rewind().and_then(|()| io::copy(&mut ours, &mut &restored.file)).map_err(failed)?;
+        if restored.file.metadata().map_err(failed)?.len() > 0 {
+            restored.keep_damaged()?;
+            restored.truncate()?;
         }
+        let mut ours = &self.file;
+        ours.rewind().and_then(|()| io::copy(&mut ours, &mut &restored.file)).map_err(failed)?;
         Ok(Some(restored))
     }
 }
 
 /// The process that a journal names as its recorder. `None` if the journal is only a lock.
 fn recording_process(journal: &File) -> Option<u32> {
-    let mut reader = JournalReader::open(journal.try_clone().ok()?).ok()??;
+    let mut reader = JournalReader::open(journal.try_clone().ok()?, None).ok()??;
     let first = reader.next_frame().ok()??;
     (first.kind == FrameKind::Meta).then(|| heads::decode::<JournalMeta>(first.payload).ok()?.pid)?
 }
@@ -191,10 +212,12 @@ mod tests {
         let paths = JournalPaths::beside(Path::new("hars/api.har")).unwrap();
         assert_eq!(paths.journal, Path::new("hars/.api.har.journal"));
         assert_eq!(paths.held, Path::new("hars/.api.har.held"));
+        assert_eq!(paths.damaged, Path::new("hars/.api.har.damaged.journal"));
         assert_eq!(JournalPaths::beside(Path::new("api.zip")).unwrap().journal, Path::new(".api.zip.journal"));
         for (name, fixture) in [
             (".api.har.held", Some("api.har")),
             (".a.zip.journal", Some("a.zip")),
+            (".a.har.damaged.journal", None),
             ("api.har.held", None),
             (".held", None),
             ("api.har", None),

@@ -1,9 +1,12 @@
-//! Reads a journal: first all frames up to the last complete one, then payloads on demand.
+//! Reads a journal: first all whole frames, then payloads on demand.
+//!
+//! A crash leaves the beginning of a frame at the end of the file, which is ignored. Anything else that is no frame is
+//! damage: it is counted, and reading goes on with the next whole frame.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 
-use super::frame::{FrameHeader, FrameKind, HEADER, MAGIC, TRAILER};
+use super::frame::{FrameHeader, FrameKind, FrameMark, HEADER, MAGIC, TRAILER};
 use super::names::SecretNames;
 
 /// The position of a payload in the journal.
@@ -27,42 +30,143 @@ pub struct ReadFrame<'a> {
     pub payload: &'a [u8],
 }
 
+/// The bytes of a journal that are no frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DamagedBytes {
+    /// The position of the first one.
+    pub at: u64,
+    /// Their number; 0 if there are none.
+    pub bytes: u64,
+}
+
+impl DamagedBytes {
+    fn add(&mut self, from: u64, to: u64) {
+        if self.bytes == 0 {
+            self.at = from;
+        }
+        self.bytes += to - from;
+    }
+}
+
 /// A journal that is being read.
 #[derive(Debug)]
 pub struct JournalReader {
     file: BufReader<File>,
+    mark: FrameMark,
     /// The position in the file.
     at: u64,
     payload: Vec<u8>,
+    /// The damage before the current position.
+    pub damaged: DamagedBytes,
     /// Replaces the markers in heads and payloads; `None` keeps them.
     pub names: Option<SecretNames>,
 }
 
 impl JournalReader {
-    /// Starts at the first frame. `None` if the file is empty or ends within its first line.
+    /// Starts at the first frame. `None` if the file is empty or ends within its head. With the mark that its recorder
+    /// `knows`, the head may be damaged.
     ///
     /// # Errors
     /// When the file cannot be read; [`io::ErrorKind::InvalidData`] when it is not a journal of this version.
-    pub fn open(mut file: File) -> io::Result<Option<Self>> {
+    pub fn open(mut file: File, known: Option<FrameMark>) -> io::Result<Option<Self>> {
         file.seek(SeekFrom::Start(0))?;
         let mut file = BufReader::with_capacity(128 << 10, file);
-        let mut magic = [0; MAGIC.len()];
-        if !fill(&mut file, &mut magic)? {
-            return Ok(None);
-        }
-        if magic != MAGIC {
-            let reason = "it is not a journal that this version of harproxy can read";
-            return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
-        }
-        Ok(Some(JournalReader { file, at: MAGIC.len() as u64, payload: Vec::new(), names: None }))
+        let mut head = Vec::new();
+        file.by_ref().take((MAGIC.len() + FrameMark::LEN) as u64).read_to_end(&mut head)?;
+        let written = head.strip_prefix(&MAGIC).map(|mark| mark.first_chunk().map(|mark| FrameMark(*mark)));
+        let (mark, at) = match (known, written) {
+            (Some(known), Some(Some(mark))) if known == mark => (mark, head.len()),
+            (None, Some(Some(mark))) => (mark, head.len()),
+            (Some(known), _) => (known, 0),
+            (None, Some(None)) => return Ok(None),
+            (None, None) if MAGIC.starts_with(&head) => return Ok(None),
+            (None, None) => {
+                let reason = "it is not a journal that this version of harproxy can read";
+                return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+            }
+        };
+        let mut reader = JournalReader {
+            file,
+            mark,
+            at: head.len() as u64,
+            payload: Vec::new(),
+            damaged: DamagedBytes::default(),
+            names: None,
+        };
+        reader.seek(at as u64)?;
+        Ok(Some(reader))
     }
 
-    /// Reads the next frame. `None` at the end of the file, and if the next bytes are not a complete frame.
+    /// Reads the next whole frame. `None` at the end of the file.
     pub fn next_frame(&mut self) -> io::Result<Option<ReadFrame<'_>>> {
         let start = self.at;
-        let Some(header) = self.read_frame()? else { return Ok(None) };
-        let span = PayloadSpan { at: start + HEADER as u64, len: header.len };
+        let mut at = start;
+        let header = loop {
+            if let Some(header) = self.read_frame()? {
+                break header;
+            }
+            let Some(next) = self.find_mark(at + 1)? else {
+                self.end(start)?;
+                return Ok(None);
+            };
+            at = next;
+            self.seek(at)?;
+        };
+        if at > start {
+            self.damaged.add(start, at);
+        }
+        let span = PayloadSpan { at: at + HEADER as u64, len: header.len };
         Ok(Some(ReadFrame { kind: header.kind, exchange: header.exchange, span, payload: &self.payload }))
+    }
+
+    /// Finds the next mark from a position on.
+    fn find_mark(&mut self, from: u64) -> io::Result<Option<u64>> {
+        self.seek(from)?;
+        let mut window = Vec::new();
+        loop {
+            let begin = self.at - window.len() as u64;
+            let piece = self.file.fill_buf()?;
+            if piece.is_empty() {
+                return Ok(None);
+            }
+            window.extend_from_slice(piece);
+            let read = piece.len();
+            self.file.consume(read);
+            self.at += read as u64;
+            if let Some(found) = memchr::memmem::find(&window, &self.mark.0) {
+                return Ok(Some(begin + found as u64));
+            }
+            // A mark may begin at the end of the piece.
+            window.drain(..window.len().saturating_sub(FrameMark::LEN - 1));
+        }
+    }
+
+    /// Ends the journal after the last whole frame. The bytes behind it are damage, unless a crash can have left them:
+    /// the beginning of a frame, or zeros that a file system did not replace before the power failed.
+    fn end(&mut self, last: u64) -> io::Result<()> {
+        let end = self.file.seek(SeekFrom::End(0))?;
+        self.at = end;
+        self.seek(last)?;
+        let mut rest = Vec::new();
+        self.file.by_ref().take(HEADER as u64).read_to_end(&mut rest)?;
+        self.at += rest.len() as u64;
+        let is_torn = match rest.first_chunk() {
+            None => rest.starts_with(&self.mark.0) || self.mark.0.starts_with(&rest),
+            Some(header) => FrameHeader::from_bytes(self.mark, header)
+                .is_some_and(|header| last + (HEADER + TRAILER) as u64 + u64::from(header.len) > end),
+        };
+        let mut is_zero = rest.iter().all(|byte| *byte == 0);
+        while is_zero && self.at < end {
+            let piece = self.file.fill_buf()?;
+            is_zero = !piece.is_empty() && piece.iter().all(|byte| *byte == 0);
+            let read = piece.len();
+            self.file.consume(read);
+            self.at += read as u64;
+        }
+        if !is_torn && !is_zero {
+            self.damaged.add(last, end);
+        }
+        self.seek(end)
     }
 
     /// Reads one payload.
@@ -88,8 +192,8 @@ impl JournalReader {
         if !self.fill(&mut header)? {
             return Ok(None);
         }
-        let Some(header) = FrameHeader::from_bytes(&header) else { return Ok(None) };
-        let mut crc = header.start_checksum();
+        let Some(header) = FrameHeader::from_bytes(self.mark, &header) else { return Ok(None) };
+        let mut crc = header.start_checksum(self.mark);
         self.payload.clear();
         let mut left = header.len as usize;
         while left > 0 {
@@ -170,101 +274,4 @@ impl Read for SpanReader<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Write;
-
-    use bytes::Bytes;
-
-    use super::super::frame::Frame;
-    use super::*;
-
-    fn frames() -> Vec<Frame> {
-        let frame = |kind, exchange, payload: &'static str| Frame {
-            kind,
-            exchange,
-            payload: Bytes::from_static(payload.as_bytes()),
-        };
-        vec![
-            frame(FrameKind::Meta, 0, "{}"),
-            frame(FrameKind::Request, 1, r#"{"a":1}"#),
-            frame(FrameKind::Request, 2, r#"{"b":2}"#),
-            frame(FrameKind::ResponseData, 2, "hello "),
-            frame(FrameKind::ResponseData, 1, "other"),
-            frame(FrameKind::ResponseData, 2, ""),
-            frame(FrameKind::ResponseData, 2, "world"),
-            frame(FrameKind::End, 2, "{}"),
-        ]
-    }
-
-    fn bytes(frames: &[Frame]) -> (Vec<u8>, Vec<usize>) {
-        let mut bytes = MAGIC.to_vec();
-        let mut ends = vec![bytes.len()];
-        for frame in frames {
-            frame.write(&mut bytes).unwrap();
-            ends.push(bytes.len());
-        }
-        (bytes, ends)
-    }
-
-    fn file(bytes: &[u8]) -> File {
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(bytes).unwrap();
-        file
-    }
-
-    fn read(bytes: &[u8]) -> Option<Vec<(FrameKind, u64, Vec<u8>)>> {
-        let mut reader = JournalReader::open(file(bytes)).unwrap()?;
-        let mut seen = Vec::new();
-        while let Some(frame) = reader.next_frame().unwrap() {
-            seen.push((frame.kind, frame.exchange, frame.payload.to_vec()));
-        }
-        Some(seen)
-    }
-
-    #[test]
-    fn tail_torn_at_any_byte_costs_the_last_frame_only() {
-        let (bytes, ends) = bytes(&frames());
-        for cut in 0..=bytes.len() {
-            let whole = ends.iter().filter(|end| **end <= cut).count();
-            match read(&bytes[..cut]) {
-                None => assert_eq!(whole, 0, "cut at {cut}"),
-                Some(seen) => assert_eq!(seen.len() + 1, whole, "cut at {cut}"),
-            }
-        }
-    }
-
-    #[test]
-    fn damaged_byte_ends_the_journal_before_its_frame() {
-        let (bytes, ends) = bytes(&frames());
-        for at in MAGIC.len()..bytes.len() {
-            let mut damaged = bytes.clone();
-            damaged[at] ^= 0x40;
-            let whole_before = ends.iter().filter(|end| **end <= at).count() - 1;
-            let seen = read(&damaged).unwrap();
-            assert_eq!(seen.len(), whole_before, "byte {at}");
-        }
-    }
-
-    #[test]
-    fn pieces_of_interleaved_bodies_are_one_stream() {
-        let (bytes, _) = bytes(&frames());
-        let mut reader = JournalReader::open(file(&bytes)).unwrap().unwrap();
-        let mut spans = Vec::new();
-        while let Some(frame) = reader.next_frame().unwrap() {
-            if frame.kind == FrameKind::ResponseData && frame.exchange == 2 {
-                spans.push(frame.span);
-            }
-        }
-        let mut text = String::new();
-        reader.stream(&spans).read_to_string(&mut text).unwrap();
-        assert_eq!(text, "hello world");
-        assert_eq!(reader.read(spans[0]).unwrap(), b"hello ", "and again, backwards");
-    }
-
-    #[test]
-    fn file_is_rejected_when_it_is_not_a_journal() {
-        assert!(read(b"").is_none());
-        let other = JournalReader::open(file(b"harproxy journal 0\n....................")).unwrap_err();
-        assert_eq!(other.kind(), io::ErrorKind::InvalidData);
-    }
-}
+mod tests;

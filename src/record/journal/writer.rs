@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::frame::Frame;
+use super::frame::{Frame, FrameMark};
 use harproxy_support::sync::lock;
 
 /// Queued bytes from which the senders of payloads wait.
@@ -44,6 +44,22 @@ pub struct Journal {
     opened: Instant,
 }
 
+/// The frames that a journal must have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WrittenFrames {
+    /// Their number, without the settings of the recording.
+    pub frames: u64,
+    /// The greatest number of an exchange.
+    pub last_exchange: u64,
+}
+
+impl WrittenFrames {
+    fn add(&mut self, frame: &Frame) {
+        self.frames += 1;
+        self.last_exchange = self.last_exchange.max(frame.exchange);
+    }
+}
+
 #[derive(Debug, Default)]
 struct Shared {
     queue: Mutex<Queue>,
@@ -60,6 +76,7 @@ struct Queue {
     due: bool,
     closed: bool,
     failure: Option<Arc<io::Error>>,
+    written: WrittenFrames,
     /// The senders of payloads that wait for room.
     waiting: Vec<Waker>,
 }
@@ -84,12 +101,12 @@ impl Future for Ack {
 }
 
 impl Journal {
-    /// Starts the writer thread, which appends to `file`.
-    pub fn start(file: impl Write + Send + 'static) -> io::Result<Self> {
+    /// Starts the writer thread, which appends frames with this mark to `file`.
+    pub fn start(file: impl Write + Send + 'static, mark: FrameMark) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let thread = std::thread::Builder::new().name("journal".into()).spawn({
             let shared = shared.clone();
-            move || shared.run(file)
+            move || shared.run(file, mark)
         })?;
         Ok(Journal { shared, thread: Mutex::new(Some(thread)), opened: Instant::now() })
     }
@@ -128,6 +145,12 @@ impl Journal {
     #[must_use]
     pub fn failure(&self) -> Option<Arc<io::Error>> {
         self.shared.lock().failure.clone()
+    }
+
+    /// The frames that were written. Complete when the journal is closed.
+    #[must_use]
+    pub fn written(&self) -> WrittenFrames {
+        self.shared.lock().written
     }
 
     /// Writes the queued frames and stops the thread. Later frames are dropped. Blocks.
@@ -170,14 +193,16 @@ impl Shared {
     }
 
     /// The writer thread: writes batch after batch until the journal is closed or a write fails.
-    fn run(&self, file: impl Write) {
+    fn run(&self, file: impl Write, mark: FrameMark) {
         let mut out = BufWriter::with_capacity(BUFFER, file);
         while let Some(Batch { frames, acks }) = self.next_batch() {
             let size: usize = frames.iter().map(Frame::size).sum();
-            let written = catch_unwind(AssertUnwindSafe(|| write_frames(frames, &mut out)));
-            let written =
-                written.unwrap_or_else(|_| Err(io::Error::other("the writer thread of the journal panicked")));
-            if let Err(error) = written {
+            let mut written = WrittenFrames::default();
+            frames.iter().for_each(|frame| written.add(frame));
+            let done = catch_unwind(AssertUnwindSafe(|| write_frames(frames, mark, &mut out)));
+            if let Err(error) =
+                done.unwrap_or_else(|_| Err(io::Error::other("the writer thread of the journal panicked")))
+            {
                 // The failure is set before the acknowledgements of this batch are dropped, and so completed.
                 return self.fail(error);
             }
@@ -185,7 +210,7 @@ impl Shared {
                 // The client may be gone.
                 let _ = ack.send(());
             }
-            self.release(size);
+            self.release(size, written);
         }
     }
 
@@ -205,9 +230,11 @@ impl Shared {
     }
 
     /// Counts `size` bytes as written, and wakes the senders of payloads if there is room.
-    fn release(&self, size: usize) {
+    fn release(&self, size: usize, written: WrittenFrames) {
         let mut queue = self.lock();
         queue.backlog -= size;
+        queue.written.frames += written.frames;
+        queue.written.last_exchange = queue.written.last_exchange.max(written.last_exchange);
         if queue.backlog < ROOM {
             let waiting = std::mem::take(&mut queue.waiting);
             drop(queue);
@@ -224,9 +251,9 @@ impl Shared {
     }
 }
 
-fn write_frames(frames: Vec<Frame>, out: &mut impl Write) -> io::Result<()> {
+fn write_frames(frames: Vec<Frame>, mark: FrameMark, out: &mut impl Write) -> io::Result<()> {
     for frame in frames {
-        frame.write(out)?;
+        frame.write(mark, out)?;
     }
     out.flush()
 }

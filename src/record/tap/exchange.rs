@@ -1,11 +1,11 @@
 //! One exchange and its frames in the journal.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use ::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
+use ::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version, header};
 use bytes::Bytes;
 use hyper::ext::ReasonPhrase;
 use serde::Serialize;
@@ -23,12 +23,12 @@ use crate::record::journal::{Ack, Flush, Frame, FrameKind, Journal};
 use crate::record::redaction::RecordingRedactor;
 use crate::source::advice;
 use crate::verdict::{CheckId, Finding, Severity};
-use harproxy_http::NormalUrl;
 use harproxy_http::headers::to_chars;
 use harproxy_http::problem::in_words;
+use harproxy_http::{DecodeLimit, NormalUrl};
 use harproxy_proxy::Origin;
 use harproxy_proxy::background;
-use harproxy_proxy::upstream::{Answer, Step, UpstreamError};
+use harproxy_proxy::upstream::{Answer, Step, UpstreamError, host_header};
 use harproxy_support::sync::lock;
 
 /// The parts of a recording that an exchange needs.
@@ -43,6 +43,8 @@ pub struct TapContext {
     pub number: u64,
     /// `--max-body`.
     pub max_body: Option<u64>,
+    /// `--max-decoded`.
+    pub max_decoded: DecodeLimit,
 }
 
 /// Journals one exchange.
@@ -51,7 +53,8 @@ pub struct ExchangeTap {
     pub context: TapContext,
     /// When the head of the request had been read. Times in the journal count from here.
     at: Instant,
-    origin: Origin,
+    /// The origin that upstream's connection is to.
+    connect_to: Origin,
     method: Method,
     /// Redacted.
     url: String,
@@ -61,6 +64,8 @@ pub struct ExchangeTap {
     upload: Mutex<Option<watch::Receiver<bool>>>,
     /// The end of the exchange is queued.
     has_ended: AtomicBool,
+    /// The frames that were queued, without ends of the exchange.
+    frames: AtomicU64,
     /// Whether client and server answer each other.
     pub(super) duplex: DuplexDetector,
 }
@@ -71,22 +76,25 @@ impl ExchangeTap {
         let redactor = &context.redactor;
         let request = &exchange.request;
         let version = WireVersion::from(request.version());
-        let headers = request_fields(&exchange.origin, request.headers(), request.version());
+        let headers = request_fields(request);
         let target = url.as_str().len() - url.parts().origin.len();
         let head_size = match version {
             WireVersion::Http2 => -1,
             _ => to_i64(request.method().as_str().len() + target + "  HTTP/1.1\r\n\r\n".len() + headers.wire_size()),
         };
         let headers = redactor.redact_fields(headers);
+        let is_elsewhere = exchange.connect_to != exchange.origin;
+        let authority = is_elsewhere.then(|| redactor.redact_text(&exchange.connect_to.host_and_port()));
         let tap = ExchangeTap {
             at: exchange.at,
-            origin: exchange.origin.clone(),
+            connect_to: exchange.connect_to.clone(),
             method: request.method().clone(),
             url: redactor.redact_url(url),
             request_id: exchange.id(),
             context,
             upload: Mutex::new(None),
             has_ended: AtomicBool::new(false),
+            frames: AtomicU64::new(0),
             duplex: DuplexDetector::default(),
         };
         let head = RequestHead {
@@ -97,6 +105,7 @@ impl ExchangeTap {
             version,
             headers,
             head_size,
+            authority,
         };
         tap.push(FrameKind::Request, encode(&head), Flush::Lazy);
         Arc::new(tap)
@@ -112,16 +121,18 @@ impl ExchangeTap {
             redactor: Arc::new(RecordingRedactor::new(Arc::default(), SecretStore::new(RunId::random(), &[]))),
             number: 1,
             max_body: None,
+            max_decoded: DecodeLimit::default(),
         };
         Arc::new(ExchangeTap {
             context,
             at: Instant::now(),
-            origin: Origin { scheme: harproxy_proxy::Scheme::Https, host: "api.test".into(), port: 443 },
+            connect_to: Origin { scheme: harproxy_proxy::Scheme::Https, host: "api.test".into(), port: 443 },
             method: Method::GET,
             url: String::new(),
             request_id: 1,
             upload: Mutex::new(None),
             has_ended: AtomicBool::new(false),
+            frames: AtomicU64::new(0),
             duplex: DuplexDetector::default(),
         })
     }
@@ -146,6 +157,9 @@ impl ExchangeTap {
                 to_i64("HTTP/1.1 200 \r\n\r\n".len() + reason.len() + fields.sum::<usize>())
             }
         };
+        // Some servers explain errors in the reason phrase, with values of the request.
+        let is_canonical = response.status().canonical_reason() == Some(&reason);
+        let reason = if is_canonical { reason } else { self.context.redactor.redact_text(&reason) };
         let redacted = |headers, hop| self.context.redactor.redact_fields(HeaderFields::of(headers, hop));
         let others = answer.informational.iter().filter(|(status, _)| *status != StatusCode::CONTINUE);
         let informational = others.map(|(status, headers)| InformationalResponse {
@@ -183,7 +197,7 @@ impl ExchangeTap {
         let message = self.context.redactor.redact_text(&in_words(error));
         // Failures with the same message are one finding. The end of the recording adds whether they are stored.
         let finding = Finding::new(CheckId::UPSTREAM_FAILED, Severity::Warning, message.clone());
-        self.add_finding(finding.with_hint(advice(&self.origin, error)));
+        self.add_finding(finding.with_hint(advice(&self.connect_to, error)));
         let kind = match error {
             UpstreamError::Timeout { step: Step::Connect | Step::Tls, .. } => UNCONNECTED_TIMEOUT,
             _ => error.kind(),
@@ -199,6 +213,7 @@ impl ExchangeTap {
 
     /// Journals a frame of the exchange. The payload must be redacted.
     pub fn push(&self, kind: FrameKind, payload: Bytes, flush: Flush) {
+        self.frames.fetch_add(1, Ordering::Relaxed);
         self.context.journal.push(self.frame(kind, payload), flush);
     }
 
@@ -276,7 +291,8 @@ impl ExchangeTap {
             self.push_request_end(&RequestEnd { seen: 0, at, complete: false, decoded: None });
         }
         let (at, trailers) = (self.micros_at(Instant::now()), self.context.redactor.redact_fields(trailers));
-        let end = ExchangeEnd { reason, seen, at, trailers, decoded, chunks, is_duplex };
+        let frames = self.frames.load(Ordering::Relaxed);
+        let end = ExchangeEnd { reason, seen, at, trailers, decoded, chunks, is_duplex, frames };
         self.context.journal.commit(self.frame(FrameKind::End, encode(&end)))
     }
 
@@ -313,15 +329,19 @@ fn asks_upgrade(headers: &HeaderMap, version: Version) -> bool {
         && headers.get(header::UPGRADE).is_some_and(|to| !to.as_bytes().to_ascii_lowercase().starts_with(b"h2c"))
 }
 
-/// The recorded fields of a request: `host` first, whether it came as `Host`, as `:authority` or in the request target.
-fn request_fields(origin: &Origin, headers: &HeaderMap, version: Version) -> HeaderFields {
+/// The recorded fields of a request: `host` first, as it goes upstream, whether it came as `Host`, as `:authority` or in
+/// the request target.
+fn request_fields<B>(request: &Request<B>) -> HeaderFields {
+    let (headers, version) = (request.headers(), request.version());
     let hop = if asks_upgrade(headers, version) { HopFields::KeepUpgrade } else { HopFields::Drop };
     let mut fields = match joined_cookies(headers, version) {
         Some(joined) => HeaderFields::of(&joined, hop),
         None => HeaderFields::of(headers, hop),
     };
     fields.0.retain(|field| field.name != header::HOST.as_str());
-    fields.0.push_front("host", origin.authority());
+    // The engine's URIs are absolute.
+    let host = host_header(version, request.uri(), headers, request.extensions());
+    fields.0.push_front("host", host.map(|host| host.as_bytes().to_vec()).unwrap_or_default());
     fields
 }
 

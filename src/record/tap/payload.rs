@@ -79,7 +79,8 @@ impl PayloadTap {
             Some(codings) if codings.is_empty() && harproxy_redact::is_lines(content_type) => {
                 PayloadMode::Immediate(Some(StreamRedactor::new(content_type)))
             }
-            _ if kept.is_some_and(|kept| kept > MAX_WHOLE as u64) => {
+            // A coded payload is collected first: its beginning shows its ratio.
+            Some(codings) if codings.is_empty() && kept.is_some_and(|kept| kept > MAX_WHOLE as u64) => {
                 PayloadMode::Streamed(StreamedPayload::start(&redactor, Bytes::new()))
             }
             _ => PayloadMode::Collected(CollectedPayload::default()),

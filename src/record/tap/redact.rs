@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ::http::{HeaderMap, HeaderValue, header};
 use bytes::{Buf, Bytes};
 
-use super::exchange::ExchangeTap;
+use super::exchange::{ExchangeTap, TapContext};
 use crate::record::journal::heads::DecodedPayload;
 use crate::record::journal::{Flush, FrameKind};
 use crate::record::redaction::{MAX_WHOLE, MemoryReservation};
@@ -111,7 +111,14 @@ impl PayloadRedactor {
             return self.push_redacted(self.redact(bytes, is_whole), bytes);
         }
         let max = self.frames.tap.context.max_body.and_then(|max| usize::try_from(max).ok()).unwrap_or(usize::MAX);
-        match self.decode(bytes, reservation) {
+        let decoding = self.decode(bytes, reservation);
+        if self.exceeds_limit(&decoding, bytes) {
+            // Finalising stores it as received, like one with an unknown coding.
+            self.frames.tap.context.redactor.count_opaque();
+            self.frames.push_wire(bytes.clone());
+            return None;
+        }
+        match decoding {
             Decoding::TooLong => self.redact_stream(&mut std::iter::once(bytes.clone())),
             Decoding::Complete(plain) if plain.len() > max => {
                 self.push_decoded(&plain[..max]);
@@ -148,13 +155,27 @@ impl PayloadRedactor {
         // Reading from memory can't fail.
         let _ = (&mut wire).take(BEGINNING).read_to_end(&mut beginning);
         if coding::decoder(codings, Box::new(&beginning[..])).read(&mut [0]).is_ok() {
-            let decoder = coding::decoder(codings, Box::new(Read::chain(io::Cursor::new(beginning), wire)));
+            let (limit, received) = (self.frames.tap.context.max_decoded, beginning.len() + wire.piece.len());
+            let wire = Box::new(Read::chain(io::Cursor::new(beginning), wire));
+            let decoder = limit.decoder(codings, wire, received as u64);
             return Some(self.redact_pieces(&mut ReadPieces { read: decoder, failed: None }, max_body, &push_decoded));
         }
         // The payload is not coded as its headers say. It is redacted and stored as it came.
         let all = [Bytes::from(beginning), wire.piece].into_iter().chain(wire.pieces);
         self.redact_pieces(&mut all.map(Ok), None, &|bytes| self.frames.push_wire(bytes));
         None
+    }
+
+    /// Returns true if a collected payload decodes beyond `--max-decoded`, and is not cut before by `--max-body`.
+    fn exceeds_limit(&self, decoding: &Decoding, bytes: &Bytes) -> bool {
+        let TapContext { max_body, max_decoded, .. } = &self.frames.tap.context;
+        let most = max_decoded.of(bytes.len() as u64);
+        let codings = self.headers.codings.as_deref().unwrap_or_default();
+        !max_body.is_some_and(|max| max <= most)
+            && match decoding {
+                Decoding::Complete(plain) | Decoding::Broken(plain) => plain.len() as u64 > most,
+                Decoding::TooLong => max_decoded.is_exceeded_by(codings, bytes),
+            }
     }
 
     /// Decodes a payload in memory.

@@ -8,21 +8,22 @@ use futures_util::FutureExt;
 use super::payload::{PayloadEnd, PayloadTap};
 use super::*;
 use crate::record::journal::heads::DecodedPayload;
-use crate::record::journal::{Flush, FrameKind, Journal, JournalReader, frame::MAGIC};
+use crate::record::journal::{Flush, FrameKind, FrameMark, Journal, JournalReader};
 use harproxy_proxy::background;
 
 /// An exchange, and its journal.
 fn exchange() -> (Arc<ExchangeTap>, File) {
     let mut journal = tempfile::tempfile().unwrap();
-    journal.write_all(&MAGIC).unwrap();
-    (ExchangeTap::unrequested(Journal::start(journal.try_clone().unwrap()).unwrap()), journal)
+    let mark = FrameMark::random();
+    journal.write_all(&mark.journal_head()).unwrap();
+    (ExchangeTap::unrequested(Journal::start(journal.try_clone().unwrap(), mark).unwrap()), journal)
 }
 
 /// The frames of a journal whose exchange is over.
 fn frames(tap: Arc<ExchangeTap>, mut journal: File) -> Vec<(FrameKind, Vec<u8>)> {
     drop(Arc::into_inner(tap).unwrap());
     journal.rewind().unwrap();
-    let mut reader = JournalReader::open(journal).unwrap().unwrap();
+    let mut reader = JournalReader::open(journal, None).unwrap().unwrap();
     let mut found = Vec::new();
     while let Some(frame) = reader.next_frame().unwrap() {
         found.push((frame.kind, frame.span));
@@ -69,7 +70,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 /// JSON of this length with a secret at its end.
 fn json(len: usize) -> Vec<u8> {
     let members = "{\"id\":1,\"name\":\"Ada\"},".repeat(len / 23);
-    format!("[{members}{{\"token\":\"s3cr3t\"}}]").into_bytes()
+    format!("[{members}{{\"secret\":\"s3cr3t\"}}]").into_bytes()
 }
 
 fn holds_secret(journal: &[u8]) -> bool {

@@ -2,14 +2,13 @@
 //!
 //! <https://docs.github.com/actions/reference/workflow-commands-for-github-actions>
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use super::group::{FindingGroup, group_findings};
 use super::{Report, headline, unused_entries, without_unused};
 use crate::verdict::{CheckId, Finding, Location, Severity};
 use harproxy_compare::excerpt;
-use harproxy_http::escape::harmless;
+use harproxy_support::printable;
 
 /// GitHub shows this many annotations of each severity of a step.
 const SHOWN: usize = 10;
@@ -65,7 +64,7 @@ fn annotation(out: &mut String, command: &str, group: &FindingGroup<'_>, place: 
 fn line(out: &mut String, command: &str, properties: &[(&str, &str)], message: &str) {
     let properties: Vec<String> =
         properties.iter().map(|(name, value)| format!("{name}={}", escaped(value, &[':', ',']))).collect();
-    let message = escaped(&excerpt(&harmless(message), LONGEST), &[]);
+    let message = escaped(&excerpt(&printable::lines(message), LONGEST), &[]);
     // Writing to a String never fails.
     let _ = writeln!(out, "::{command} {}::{message}", properties.join(","));
 }
@@ -84,17 +83,6 @@ fn escaped(text: &str, more: &[char]) -> String {
     out
 }
 
-/// Returns a text without workflow commands. The runner finds them behind white space, in the whole output of a step.
-#[must_use]
-pub fn inert(text: &str) -> Cow<'_, str> {
-    let is_command = |line: &str| line.trim_start().starts_with("::") || line.trim_start().starts_with("##[");
-    if !text.lines().any(is_command) {
-        return text.into();
-    }
-    let line = |line: &str| format!("{}{line}\n", if is_command(line) { "|" } else { "" });
-    text.lines().map(line).collect::<String>().into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,12 +92,5 @@ mod tests {
         let mut out = String::new();
         line(&mut out, "error", &[("file", "a,b:c%.har"), ("line", "3")], "100 %: a,\r\nb");
         assert_eq!(out, "::error file=a%2Cb%3Ac%25.har,line=3::100 %25: a,%0Ab\n");
-    }
-
-    #[test]
-    fn recorded_text_contains_no_workflow_command() {
-        let text = "✗ miss: x\n  ::add-mask::x\n##[error]y\n a::b\n";
-        assert_eq!(inert(text), "✗ miss: x\n|  ::add-mask::x\n|##[error]y\n a::b\n");
-        assert!(matches!(inert("a\n"), Cow::Borrowed(_)));
     }
 }

@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::{Report, unused_last};
 use crate::verdict::{CheckId, Finding, Severity};
 use harproxy_compare::excerpt;
+use harproxy_support::printable;
 
 /// Maximum length of a description, characters.
 const LONGEST: usize = 1_000;
@@ -17,7 +18,8 @@ const LONGEST: usize = 1_000;
 const DEFAULT_PATH: &str = "harproxy.toml";
 
 /// Checks of the run as a whole: if one of them fails, no other result counts.
-const BLOCKERS: [CheckId; 3] = [CheckId::NO_TRAFFIC, CheckId::NOTHING_RECORDED, CheckId::LOST];
+const BLOCKERS: [CheckId; 4] =
+    [CheckId::NO_TRAFFIC, CheckId::NOTHING_RECORDED, CheckId::LOST, CheckId::JOURNAL_DAMAGED];
 /// The checks of `harproxy check`.
 const NOTES: [CheckId; 2] = [CheckId::UNUSED, CheckId::STALE];
 
@@ -39,9 +41,8 @@ pub fn render(report: &Report, place: &dyn Fn(&str) -> String) -> String {
     };
     let issues: Vec<Value> = unused_last(verdict).into_iter().map(issue).collect();
     // Serialising plain data never fails.
-    let mut json = serde_json::to_string_pretty(&issues).unwrap_or_default();
-    json.push('\n');
-    json
+    let json = serde_json::to_string_pretty(&issues).unwrap_or_default() + "\n";
+    printable::json(&json).into_owned()
 }
 
 fn description(finding: &Finding) -> String {

@@ -5,8 +5,8 @@ use indexmap::IndexMap;
 
 use crate::verdict::{CheckId, Finding, Severity};
 use harproxy_compare::{excerpt, looks_volatile};
-use harproxy_http::escape::one_line;
 use harproxy_http::url::Parts;
+use harproxy_support::printable::one_line;
 
 /// Maximum number of further requests of a group that are named.
 const NAMED: usize = 3;

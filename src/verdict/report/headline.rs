@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use super::{Report, Shard};
 use crate::verdict::explain::many;
 use crate::verdict::{CheckId, ConnectionObservation, RunMode, Severity, StatusSource, Verdict};
+use harproxy_support::printable::Shown as _;
 
 /// Returns the first line of a report in two parts: the result, and its reasons or numbers.
 #[must_use]
@@ -14,16 +15,19 @@ pub fn of(verdict: &Verdict) -> (Cow<'static, str>, String) {
     let counts = &verdict.counts;
     match (verdict.mode.as_str(), verdict.passed()) {
         ("record", false) => ("recording failed".into(), format!(": {}", reasons(verdict))),
-        (mode, false) => (format!("{mode} failed").into(), format!(": {}", reasons(verdict))),
+        (mode, false) => (format!("{} failed", mode.shown()).into(), format!(": {}", reasons(verdict))),
         ("record", true) => ("recorded".into(), format!(" {}", many(counts.recorded, "exchange", "exchanges"))),
         (mode, true) => {
             let of: Vec<&str> = verdict.fixtures.iter().map(|fixture| fixture.fixture.as_str()).collect();
             let of = match of[..] {
                 [] => String::new(),
-                [one] => format!(" from {one}"),
+                [one] => format!(" from {}", one.shown()),
                 _ => format!(" from {} fixtures", of.len()),
             };
-            (format!("{mode} passed").into(), format!(": {} served{of}", many(counts.served, "request", "requests")))
+            (
+                format!("{} passed", mode.shown()).into(),
+                format!(": {} served{of}", many(counts.served, "request", "requests")),
+            )
         }
     }
 }
@@ -46,7 +50,7 @@ pub fn endings(report: &Report) -> Vec<String> {
     if report.shards.is_empty() {
         return ending(report.status, report.source).into_iter().collect();
     }
-    let of = |shard: &Shard| Some(format!("{}: {}", shard.shard, ending(shard.status, shard.source)?));
+    let of = |shard: &Shard| Some(format!("{}: {}", shard.shard.shown(), ending(shard.status, shard.source)?));
     report.shards.iter().filter_map(of).collect()
 }
 
@@ -64,7 +68,7 @@ fn counted(check: &CheckId, times: u64) -> String {
     match check.words() {
         Some((sentence, "")) => sentence.to_owned(),
         Some((one, more)) => many(times, one, more),
-        None => format!("{times} × {check}"),
+        None => format!("{times} × {}", check.as_str().shown()),
     }
 }
 

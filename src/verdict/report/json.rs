@@ -12,6 +12,7 @@ use time::format_description::well_known::Rfc3339;
 use super::{Report, Shard};
 use crate::verdict::request::RequestRow;
 use crate::verdict::{ConnectionObservation, Counts, Finding, FixtureUse, RunMode, StatusSource, Verdict};
+use harproxy_support::printable;
 
 /// The name and version of the schema.
 pub const SCHEMA: &str = "harproxy.report/1";
@@ -98,9 +99,8 @@ pub fn render(report: &Report) -> String {
         more_requests: *more_requests,
     };
     // Serialising plain data with string keys never fails.
-    let mut json = serde_json::to_string_pretty(&document).unwrap_or_default();
-    json.push('\n');
-    json
+    let json = serde_json::to_string_pretty(&document).unwrap_or_default() + "\n";
+    printable::json(&json).into_owned()
 }
 
 /// Reads a report that [`render`] wrote. Unknown members are ignored, as the schema requires. [`Report::entries`] is

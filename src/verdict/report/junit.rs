@@ -13,11 +13,11 @@ use super::{Report, escape_markup, headline};
 use crate::verdict::explain::EntryPlace;
 use crate::verdict::request::ResultKind;
 use crate::verdict::{CheckId, Finding, Location, Severity, StatusSource, name_in_reports};
-use harproxy_http::escape::one_line;
+use harproxy_support::printable::{self, one_line};
 
 #[must_use]
 pub fn render(report: &Report) -> String {
-    let mode = escaped(report.verdict.mode.as_str());
+    let mode = escaped(&one_line(report.verdict.mode.as_str()));
     let cases = cases(report).into_iter().map(|(name, case)| (name, case.status(), case));
     let cases: Vec<(String, Option<Status>, Case<'_>)> = cases.collect();
     let count = |tag| cases.iter().filter(|(_, status, _)| status.as_ref().is_some_and(|s| s.tag == tag)).count();
@@ -55,7 +55,7 @@ fn case_content(status: Option<&Status>, case: &Case<'_>) -> String {
         let head = format!(r#"            <{tag} message="{}""#, escaped(&one_line(message)));
         match detail {
             Some((kind, text)) => {
-                line(&mut xml, format_args!(r#"{head} type="{}">{}</{tag}>"#, escaped(kind), escaped(text)));
+                line(&mut xml, format_args!(r#"{head} type="{}">{}</{tag}>"#, escaped(&one_line(kind)), escaped(text)));
             }
             None => line(&mut xml, format_args!("{head}/>")),
         }
@@ -149,15 +149,15 @@ fn cases(report: &Report) -> IndexMap<String, Case<'_>> {
     // The command as it was typed, so that readers with a history recognise the test case of the run.
     let mode = report.verdict.mode.as_str();
     let run = match &*report.command {
-        "" => format!("harproxy {mode}"),
-        command => format!("harproxy {mode} -- {}", one_line(command)),
+        "" => format!("harproxy {}", one_line(mode)),
+        command => format!("harproxy {} -- {}", one_line(mode), one_line(command)),
     };
     let broke =
         |status, source: StatusSource| headline::ending(status, source).map(|result| (name_in_reports(source), result));
     let mut insert = |name, broke| cases.insert(name, Case { is_requested: true, broke, ..Case::default() });
     insert(run.clone(), broke(report.status, report.source).filter(|_| report.shards.is_empty()));
     for shard in &report.shards {
-        insert(format!("{run}: {}", shard.shard), broke(shard.status, shard.source));
+        insert(format!("{run}: {}", one_line(&shard.shard)), broke(shard.status, shard.source));
     }
     for seen in report.requests.iter().filter(|seen| seen.outcome != ResultKind::Noise) {
         let case = cases.entry(endpoint(&seen.method, &seen.url)).or_default();
@@ -176,7 +176,7 @@ fn cases(report: &Report) -> IndexMap<String, Case<'_>> {
 /// Returns the method and the URL without its query, which often differs between runs.
 fn endpoint(method: &str, url: &str) -> String {
     let end = url.find(['?', '#']).unwrap_or(url.len());
-    format!("{method} {}", &url[..end]).trim_start().to_owned()
+    one_line(format!("{method} {}", &url[..end]).trim_start()).into_owned()
 }
 
 fn properties(report: &Report) -> Vec<(&'static str, String)> {
@@ -199,11 +199,12 @@ fn properties(report: &Report) -> Vec<(&'static str, String)> {
     properties
 }
 
-/// Escapes markup, and replaces control characters and characters that XML 1.0 can't represent (production 2, `Char`).
+/// Escapes markup and invisible characters, and replaces those that XML 1.0 can't represent (production 2, `Char`).
 fn escaped(text: &str) -> String {
     escape_markup(text, |out, c| match c {
         '\'' => out.push_str("&apos;"),
-        '\t' | '\n' | '\r' | ' '..='~' | '\u{a0}'..='\u{fffd}' | '\u{10000}'.. => out.push(c),
-        _ => out.push(char::REPLACEMENT_CHARACTER),
+        '\t' | '\n' => out.push(c),
+        '\u{fffe}' | '\u{ffff}' => out.push(char::REPLACEMENT_CHARACTER),
+        c => printable::push_char(out, c, printable::is_invisible(c)),
     })
 }

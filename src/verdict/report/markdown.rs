@@ -12,7 +12,7 @@ use crate::verdict::explain::{MAX_DIFFERENCES, is_near_line, many};
 use crate::verdict::explain::{subject, values};
 use crate::verdict::{CheckId, NearEntry, Severity, Verdict};
 use harproxy_compare::excerpt;
-use harproxy_http::escape::{harmless, one_line};
+use harproxy_support::printable::{self, one_line};
 
 /// Maximum length of the report, bytes. GitHub limits a comment to 65,536 characters and a step summary to 1 MiB.
 pub const LONGEST: usize = 64_000;
@@ -127,7 +127,7 @@ fn folded(group: &FindingGroup<'_>, open: bool) -> String {
         Some(request) => format!("<code>{}</code>", html(&excerpt(request, SENTENCE))),
         None => html(&excerpt(lines.next().unwrap_or_default(), SENTENCE)),
     };
-    let (open, kind) = (if open { " open" } else { "" }, finding.check.as_str());
+    let (open, kind) = (if open { " open" } else { "" }, html(finding.check.as_str()));
     let mut out = format!("<details{open}><summary>{mark} <b>{kind}</b>: {about}{times}</summary>\n\n");
     let is_told = |line: &&str| finding.near.is_empty() || !is_near_line(line);
     for line in lines.filter(is_told).take(SENTENCES) {
@@ -152,7 +152,7 @@ fn folded(group: &FindingGroup<'_>, open: bool) -> String {
             let _ = writeln!(out, "{lead}{}\n", prose(&excerpt(text, SENTENCE)));
         }
         if !snippet.is_empty() {
-            out.push_str(&block("text", &format!("{}\n", harmless(&excerpt(snippet, SNIPPET)))));
+            out.push_str(&block("text", &format!("{}\n", printable::lines(&excerpt(snippet, SNIPPET)))));
         }
     }
     out.push_str("</details>\n\n");

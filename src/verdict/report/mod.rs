@@ -9,6 +9,7 @@ pub mod html;
 pub mod json;
 pub mod junit;
 pub mod markdown;
+mod redact;
 pub mod text;
 
 use std::path::{Component, Path, PathBuf};

@@ -13,8 +13,8 @@ use crate::verdict::explain::{LEADS, MAX_DIFFERENCES, is_near_line};
 use crate::verdict::explain::{Phrase, ValueSide, subject, values};
 use crate::verdict::findings::MAX_FINDINGS;
 use crate::verdict::{CheckId, Finding, NearEntry, Severity, Verdict};
-use harproxy_http::escape::{harmless, one_line};
 use harproxy_matching::Difference;
+use harproxy_support::printable::{self, Shown as _, one_line};
 
 /// Maximum number of findings printed; `--report` has the rest.
 const SHOWN: usize = 20;
@@ -72,7 +72,7 @@ pub fn render(verdict: &Verdict, palette: &Palette) -> String {
     let mut out = String::new();
     let (comes_to, of) = headline::of(verdict);
     let (mark, style) = if verdict.passed() { ('✓', palette.good) } else { ('✗', palette.bad) };
-    line(&mut out, format_args!("{style}{mark} {comes_to}{style:#}{}", harmless(&of)));
+    line(&mut out, format_args!("{style}{mark} {comes_to}{style:#}{}", printable::lines(&of)));
     let dim = palette.dim;
     line(&mut out, format_args!("  {dim}{}{dim:#}", headline::tally(verdict)));
     let groups = group_findings(&without_unused(verdict));
@@ -96,7 +96,7 @@ pub fn endings(report: &Report, palette: &Palette) -> String {
     let bad = palette.bad;
     let mut out = String::new();
     for ending in headline::endings(report) {
-        line(&mut out, format_args!("{bad}✗{bad:#} {}", harmless(&ending)));
+        line(&mut out, format_args!("{bad}✗{bad:#} {}", printable::lines(&ending)));
     }
     wrapped(&out, palette)
 }
@@ -133,7 +133,7 @@ fn write_finding(
     // A stale finding counts entries, and its explanation has that number.
     let again = finding.times > 1 && finding.check != CheckId::STALE;
     let times = if again { format!(" ({} times)", finding.times) } else { String::new() };
-    let kind = finding.check.as_str();
+    let kind = finding.check.as_str().shown();
     let mut rest = finding.text.lines();
     // Without a request the explanation itself is the first line.
     let about = finding.at.request.as_deref().or_else(|| rest.next()).unwrap_or_default();
@@ -141,7 +141,7 @@ fn write_finding(
     // Near entries are rendered from their data below.
     let is_kept = |text: &&str| finding.near.is_empty() || !is_near_line(text);
     for text in rest.filter(is_kept) {
-        line(out, format_args!("  {}", harmless(text)));
+        line(out, format_args!("  {}", printable::lines(text)));
     }
     for (n, near) in finding.near.iter().enumerate() {
         write_near(out, LEADS[usize::from(n > 0)], near, palette);
@@ -151,7 +151,7 @@ fn write_finding(
     }
     if let Some(remedy) = &finding.hint {
         let hint = palette.hint;
-        let remedy = harmless(remedy);
+        let remedy = printable::lines(remedy);
         let is_repeated = recorded_by.is_some() && recorded_by == record_line(finding);
         for (n, text) in remedy.lines().skip(usize::from(is_repeated)).enumerate() {
             match n {
@@ -165,7 +165,7 @@ fn write_finding(
 /// Writes a near entry of a miss: values of the request and recorded values, cut to the width of the terminal.
 fn write_near(out: &mut String, lead: &str, near: &NearEntry, palette: &Palette) {
     let columns = palette.columns.unwrap_or(COLUMNS).max(FEWEST_COMPARED);
-    let operation = near.operation.as_ref().map_or_else(String::new, |name| format!(" `{name}`"));
+    let operation = near.operation.as_ref().map_or_else(String::new, |name| format!(" `{}`", name.shown()));
     let place = format!("  {lead}: {}{operation}", near.place);
     if let [only] = &near.differences[..] {
         let phrase = Phrase::of(only, columns);

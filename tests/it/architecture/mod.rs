@@ -13,7 +13,7 @@ use sources::{crate_roots, sources};
 /// The crates that each crate may depend on.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("support", &[]),
-    ("http", &["json"]),
+    ("http", &["json", "support"]),
     ("json", &[]),
     ("glob", &[]),
     ("har", &["http", "json", "support"]),

@@ -4,6 +4,7 @@ mod commands;
 mod config;
 mod demo;
 mod explain;
+mod file_options;
 pub mod help;
 mod manual;
 mod mistakes;

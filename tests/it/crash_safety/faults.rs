@@ -14,7 +14,7 @@ use crate::support::sandbox::{Output, Sandbox, Server, finish};
 const FILE: &str = "hars/a.har";
 
 /// An origin whose `/api/long` answers `len` bytes without repetition.
-fn long(len: usize) -> Origin {
+pub(super) fn long(len: usize) -> Origin {
     Origin::answering(move |request| {
         let body = request.path.starts_with("/api/long").then(|| {
             let line = format!("a line of {}\n", request.path);
@@ -29,14 +29,14 @@ fn long(len: usize) -> Origin {
     })
 }
 
-fn urls(sandbox: &Sandbox) -> Vec<String> {
+pub(super) fn urls(sandbox: &Sandbox) -> Vec<String> {
     let har = sandbox.har(FILE);
     let entries = har["log"]["entries"].as_array().unwrap();
     entries.iter().map(|entry| entry["request"]["url"].as_str().unwrap().replace("http://api.test", "")).collect()
 }
 
 /// Runs a shell script with `$HARPROXY` and `$TO_ORIGIN`.
-fn script(sandbox: &Sandbox, before: &[&str], script: &str, origin: &Origin) -> Output {
+pub(super) fn script(sandbox: &Sandbox, before: &[&str], script: &str, origin: &Origin) -> Output {
     let harproxy = sandbox.command(["--version"]);
     let mut words = before.iter().copied().chain(["sh", "-euc", script]);
     let mut command = Command::new(words.next().unwrap());

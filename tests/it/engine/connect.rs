@@ -38,12 +38,52 @@ fn http_in_a_tunnel_is_served_over_http1_and_http2() {
     let mut raw = stage.tunnel("api.test:80");
     raw.send("GET /x HTTP/1.1\r\nHost: front.test\r\n\r\n");
     let echo = raw.echo();
-    assert_eq!(echo["uri"], "http://api.test/x", "the target is that of the CONNECT, not the Host header");
-    assert_eq!((&echo["headers"][0][1], &echo["hostStays"]), (&"front.test".into(), &true.into()));
+    assert_eq!(echo["uri"], "http://front.test/x", "the Host header names the origin");
+    assert_eq!(echo["connectTo"], "http://api.test", "and never the server to connect to");
+    assert_eq!((&echo["headers"][0][1], &echo["origin"]), (&"front.test".into(), &"http://front.test".into()));
     raw.send("GET http://elsewhere.test/y HTTP/1.1\r\n\r\n");
-    assert_eq!(raw.echo()["uri"], "http://api.test/y");
+    let echo = raw.echo();
+    assert_eq!((&echo["uri"], &echo["connectTo"]), (&"http://elsewhere.test/y".into(), &"http://api.test".into()));
     raw.send("CONNECT other.test:443 HTTP/1.1\r\n\r\n");
     assert!(raw.answer().0.starts_with("HTTP/1.1 400 "));
+}
+
+#[test]
+fn host_without_the_port_of_the_tunnel_names_its_origin() {
+    let stage = TestEngine::start();
+    let mut raw = stage.tunnel("api.test:8080");
+    for (host, origin) in [
+        ("api.test:8080", "http://api.test:8080"),
+        ("API.test", "http://api.test:8080"),
+        ("api.test:80", "http://api.test"),
+        ("b.test", "http://b.test"),
+        ("b.test:8080", "http://b.test:8080"),
+    ] {
+        raw.send(format!("GET /x HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        let echo = raw.echo();
+        assert_eq!((&echo["origin"], &echo["headers"][0][1]), (&origin.into(), &host.into()));
+        assert_eq!(echo["connectTo"], "http://api.test:8080");
+    }
+}
+
+#[test]
+fn ambiguous_host_in_a_tunnel_is_refused_and_is_an_event() {
+    let stage = TestEngine::start();
+    let mut raw = stage.tunnel("api.test:80");
+    let hosts = ["a@localhost", "localhost, evil.test", "[::1", "evil.test/x", "", "api.test\r\nHost: evil.test"];
+    for host in hosts {
+        raw.send(format!("GET /x HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        let (head, body) = raw.answer();
+        assert!(head.starts_with("HTTP/1.1 400 ") && body.contains("Host"), "{host:?}: {head}{body}");
+        match stage.next_event() {
+            ConnectionEvent::MalformedHead { reason, is_too_long: false } => {
+                assert!(reason.contains("Host"), "{reason}")
+            }
+            other => panic!("{host:?}: {other:?}"),
+        }
+    }
+    raw.send("GET /x HTTP/1.1\r\nHost: api.test\r\nHost: api.test\r\n\r\n");
+    assert_eq!(raw.echo()["uri"], "http://api.test/x");
 }
 
 #[test]
@@ -91,7 +131,8 @@ fn certificate_is_for_the_name_in_the_client_hello() {
         tls.read_to_string(&mut answer).await.unwrap();
         answer
     });
-    assert!(answer.contains("\"uri\":\"https://10.0.0.1/\""), "{answer}");
+    assert!(answer.contains("\"uri\":\"https://named.test/\""), "{answer}");
+    assert!(answer.contains("\"connectTo\":\"https://10.0.0.1\""), "{answer}");
 }
 
 #[test]

@@ -187,8 +187,10 @@ fn long_heads_are_accepted_up_to_a_limit() {
     assert!(raw.rest_text().starts_with("HTTP/1.1 414 "));
 
     let stage = TestEngine::with(EngineSettings { alpn: Alpn::Http2, ..EngineSettings::default() });
-    let got = stage.client(Proto::H2).send(TestRequest::new("GET", "https://a.test/").header("x-long", &long));
-    assert!(got.text().contains(&long));
+    let get =
+        |long: &str| stage.client(Proto::H2).send(TestRequest::new("GET", "https://a.test/").header("x-long", long));
+    assert!(get(&long[..100 * 1024]).text().contains(&long[..100 * 1024]));
+    assert_eq!(get(&long).status, 431);
 }
 
 #[test]
@@ -266,6 +268,30 @@ async fn h2(stage: &TestEngine) -> hyper::client::conn::http2::SendRequest<Strin
     let (send, connection) = hyper::client::conn::http2::handshake(executor, io).await.unwrap();
     tokio::spawn(connection);
     send
+}
+
+/// A client may send requests for other hosts of the same server on one connection (RFC 9113 section 9.1.1).
+#[test]
+fn http2_connection_serves_several_authorities() {
+    let stage = TestEngine::with(EngineSettings { alpn: Alpn::Http2, ..EngineSettings::default() });
+    crate::support::block_on(async {
+        let mut send = h2(&stage).await;
+        for (authority, origin) in
+            [("a.test", "https://a.test"), ("B.test", "https://b.test"), ("a.test:443", "https://a.test")]
+        {
+            let request = http::Request::get(format!("https://{authority}/x")).body(String::new()).unwrap();
+            let answer = send.send_request(request).await.unwrap().into_body();
+            let body = http_body_util::BodyExt::collect(answer).await.unwrap().to_bytes();
+            let echo: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(
+                (&echo["origin"], &echo["connectTo"]),
+                (&origin.into(), &"https://a.test".into()),
+                "{authority}"
+            );
+        }
+        let two = http::Request::get("https://a.test/x").header("host", "b.test").body(String::new()).unwrap();
+        assert_eq!(send.send_request(two).await.unwrap().status(), 400);
+    });
 }
 
 #[test]

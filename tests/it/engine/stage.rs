@@ -157,6 +157,7 @@ async fn echo(connection: &Connection, exchange: Exchange) -> Response<Body> {
         "uri": parts.uri.to_string(),
         "version": format!("{:?}", parts.version),
         "origin": exchange.origin.to_string(),
+        "connectTo": exchange.connect_to.to_string(),
         "session": connection.session().0.as_deref(),
         "connection": connection.id,
         "hostStays": parts.extensions.get::<HostStays>().is_some(),

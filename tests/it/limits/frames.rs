@@ -38,6 +38,36 @@ pub fn get(path: &str) -> Vec<u8> {
     [vec![0x82, 0x86], literal(0x04, path), literal(0x01, "api.test")].concat()
 }
 
+/// A header field that is not indexed (RFC 7541 section 6.2.2), with a name of up to 126 bytes.
+pub fn field(name: &str, value: &str) -> Vec<u8> {
+    [&[0, u8::try_from(name.len()).unwrap()], name.as_bytes(), &length(value.len()), value.as_bytes()].concat()
+}
+
+/// An integer with a prefix of seven bits (RFC 7541 section 5.1).
+fn length(length: usize) -> Vec<u8> {
+    let Some(mut rest) = length.checked_sub(127) else { return vec![u8::try_from(length).unwrap()] };
+    let mut bytes = vec![127];
+    while rest >= 128 {
+        bytes.push(u8::try_from(rest % 128).unwrap() | 128);
+        rest /= 128;
+    }
+    bytes.push(u8::try_from(rest).unwrap());
+    bytes
+}
+
+/// The HEADERS and CONTINUATION frames of a header block.
+pub fn head(flags: u8, stream: u32, block: &[u8]) -> Vec<u8> {
+    let pieces: Vec<_> = block.chunks(16_000).collect();
+    let frames = pieces.iter().enumerate().map(|(n, piece)| {
+        let last = if n + 1 == pieces.len() { END_HEADERS } else { 0 };
+        match n {
+            0 => frame(HEADERS, flags | last, stream, piece),
+            _ => frame(CONTINUATION, last, stream, piece),
+        }
+    });
+    frames.collect::<Vec<_>>().concat()
+}
+
 /// The data received on a stream.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StreamReceived {

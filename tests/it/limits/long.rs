@@ -71,12 +71,12 @@ fn payload_of_four_gigabytes_is_served_from_its_file() {
     let sandbox = &replay.sandbox;
     let long = entry(
         "GET http://api.test/api/long",
-        json!({"content": {"size": LONG, "mimeType": "application/octet-stream", "_file": "long/x.bin"}}),
+        json!({"content": {"size": LONG, "mimeType": "application/octet-stream", "_file": "long/0123456789abcdef.bin"}}),
     );
     let entries = [text("GET http://api.test/api/good", "good"), long];
     sandbox.write("hars/long.har", own(&["**/api/**"], &entries).to_string());
     // A sparse file.
-    std::fs::File::create(sandbox.write("hars/long/x.bin", "")).unwrap().set_len(LONG).unwrap();
+    std::fs::File::create(sandbox.write("hars/long/0123456789abcdef.bin", "")).unwrap().set_len(LONG).unwrap();
     let server = sandbox.start(["replay", "hars/long.har"]);
     assert_served(&server, "http://api.test/api/good");
     let before = peak(&server);

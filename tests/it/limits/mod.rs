@@ -1,10 +1,15 @@
 //! Limits of the real binary: too many, too slow and too long messages are refused, memory stays bounded, and other
 //! clients are served meanwhile.
 
+mod codings;
 mod connecting;
 mod crowds;
+mod embedded;
+mod expansion;
+mod fixtures;
 mod floods;
 mod frames;
+mod header_lists;
 mod long;
 mod readers;
 mod slow;

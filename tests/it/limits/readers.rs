@@ -163,13 +163,13 @@ fn unread_payloads_are_not_read_into_memory_at_replay() {
         text("GET http://api.test/api/good", "good"),
         long(
             "GET http://api.test/api/file",
-            json!({"size": LONG, "mimeType": "application/octet-stream", "_file": "api/x.bin"}),
+            json!({"size": LONG, "mimeType": "application/octet-stream", "_file": "api/0123456789abcdef.bin"}),
         ),
         text("GET http://api.test/api/text", &"x".repeat(200_000)),
     ];
     sandbox.write("hars/api.har", own(&["http://api.test/**"], &entries).to_string());
     // A sparse file.
-    std::fs::File::create(sandbox.write("hars/api/x.bin", "")).unwrap().set_len(LONG).unwrap();
+    std::fs::File::create(sandbox.write("hars/api/0123456789abcdef.bin", "")).unwrap().set_len(LONG).unwrap();
     let server = sandbox.start(["replay", "hars/api.har"]);
     assert_others_are_served(&server);
     let (before, open) = (peak(&server), descriptors(&server));

@@ -73,13 +73,13 @@ fn invalid_edit_keeps_the_loaded_fixture_and_is_logged_once() {
     let conflict = whole.replacen("  \"log\"", "<<<<<<< ours\n  \"log\"\n=======\n  \"log\"\n>>>>>>> theirs\n", 1);
     let missing = edited(&sandbox, |har| {
         let content = &mut har["log"]["entries"][0]["response"]["content"];
-        *content = json!({"size": 3, "mimeType": "text/plain", "_file": "api/none.txt"});
+        *content = json!({"size": 3, "mimeType": "text/plain", "_file": "api/0000000000000000.txt"});
     });
     let unusable = edited(&sandbox, |har| har["log"]["entries"][1]["request"] = Value::Null);
     for (broken, why) in [
         (half, "EOF while"),
         (&conflict, "unresolved git conflict"),
-        (&missing, "api/none.txt"),
+        (&missing, "api/0000000000000000.txt"),
         (&unusable, "api.har#1"),
         ("", "empty"),
     ] {

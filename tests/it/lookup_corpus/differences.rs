@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use harproxy_har::model::Storage;
 use harproxy_har::{Entry, Fixture};
 use harproxy_http::NormalUrl;
 
@@ -97,6 +98,11 @@ pub const DIFFERENCES: &[(&str, Explains)] = &[
     ("one malformed entry, or a missing payload file, is an error for itself", |d| {
         d.request.expect.error_kind.is_some() && d.request.expect.answer() == Answer::Nothing && !d.ours_is_miss()
             || d.theirs_has(|entry| entry.request.headers.iter().any(|header| header.value.is_empty()))
+    }),
+    ("a hidden payload file is refused", |d| {
+        let is_hidden =
+            |entry: &Entry| matches!(&entry.response.content.stored, Storage::File(name) if name.starts_with('.'));
+        d.ours_is_miss() && d.theirs_has(is_hidden)
     }),
     ("headers that select a representation rank before the score", |d| {
         d.ranks_before(|ours, theirs| d.contradictions(ours) < d.contradictions(theirs))

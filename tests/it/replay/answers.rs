@@ -162,12 +162,12 @@ fn long_payload_file_is_streamed_completely() {
     let folder = tempfile::tempdir().unwrap();
     let payload: Vec<u8> = (0..9 * 1024 * 1024_u32).map(|n| (n % 251) as u8).collect();
     std::fs::create_dir(folder.path().join("api")).unwrap();
-    std::fs::write(folder.path().join("api/big.bin"), &payload).unwrap();
+    std::fs::write(folder.path().join("api/0123456789abcdef.bin"), &payload).unwrap();
     let attached = |coding: Option<&str>| {
         let headers: Vec<_> = coding.iter().map(|c| json!({"name": "content-encoding", "value": c})).collect();
         json!({
             "headers": headers,
-            "content": {"size": payload.len(), "mimeType": "application/octet-stream", "_file": "api/big.bin"},
+            "content": {"size": payload.len(), "mimeType": "application/octet-stream", "_file": "api/0123456789abcdef.bin"},
         })
     };
     let har = own(

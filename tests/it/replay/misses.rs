@@ -85,14 +85,17 @@ fn entry_without_its_payload_is_a_miss_and_not_an_empty_response() {
         &["**"],
         &[
             entry("GET https://api.test/evicted", json!({"content": {"size": 10, "mimeType": "text/plain"}})),
-            entry("GET https://api.test/gone", json!({"content": {"size": 1, "mimeType": "", "_file": "api/0.bin"}})),
+            entry(
+                "GET https://api.test/gone",
+                json!({"content": {"size": 1, "mimeType": "", "_file": "api/0123456789abcdef.bin"}}),
+            ),
         ],
     ));
     let problem = stage.h1().get("https://api.test/evicted").json();
     assert_eq!((&problem["kind"], &problem["status"]), (&json!("body-not-recorded"), &json!(501)));
     let problem = stage.h1().get("https://api.test/gone").json();
     assert_eq!((&problem["kind"], &problem["status"]), (&json!("unreadable"), &json!(501)));
-    assert!(problem["detail"].as_str().unwrap().contains("0.bin"), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("0123456789abcdef.bin` does not exist"), "{problem}");
 }
 
 fn preflight(url: &str) -> TestRequest {

@@ -1,5 +1,9 @@
 //! Secrets are written to no fixture, journal, log or report. Different secrets in the next recording change no byte.
 
+mod flows;
+mod formats;
+mod known;
+mod names;
 mod outputs;
 mod own;
 mod payloads;

@@ -1,7 +1,10 @@
 //! Requests of the client.
 
-use super::wire::{ByteLog, Message, send_and_read};
+use std::net::SocketAddr;
+
+use super::wire::{ByteLog, Message, answer, send_and_read};
 use crate::replay::stage::{foreign, posted, text};
+use crate::support::raw::Raw;
 use crate::support::sandbox::Sandbox;
 
 /// The smuggled request.
@@ -81,19 +84,42 @@ const STARTS: &[(&str, &str)] = &[
     ("a method with a colon", "GE:T http://api.test/api/start HTTP/1.1"),
 ];
 
-fn bytes(n: usize, rest: &str) -> Vec<u8> {
-    format!("POST http://api.test/api/{n} HTTP/1.1\r\nHost: api.test\r\n{}", rest.replace("{hidden}", HIDDEN)).into()
+/// A request of the corpus to a proxy, or inside a tunnel.
+fn bytes(n: usize, rest: &str, is_tunnel: bool) -> Vec<u8> {
+    let origin = if is_tunnel { "" } else { "http://api.test" };
+    format!("POST {origin}/api/{n} HTTP/1.1\r\nHost: api.test\r\n{}", rest.replace("{hidden}", HIDDEN)).into()
+}
+
+/// Sends a request to a proxy, or inside a tunnel to `api.test:80`, and reads the first answer.
+fn send(proxy: SocketAddr, request: &[u8], is_tunnel: bool) -> (u16, Vec<u8>) {
+    if !is_tunnel {
+        return send_and_read(proxy, request);
+    }
+    let mut raw = Raw::to(proxy);
+    raw.send("CONNECT api.test:80 HTTP/1.1\r\nHost: api.test:80\r\n\r\n");
+    assert!(raw.head().starts_with("HTTP/1.1 200 "));
+    raw.send(request);
+    answer(&mut raw.0, request)
 }
 
 #[test]
 fn origin_gets_one_unambiguous_request_or_none() {
+    record_corpus(false);
+}
+
+#[test]
+fn origin_gets_one_unambiguous_request_or_none_from_a_tunnel() {
+    record_corpus(true);
+}
+
+fn record_corpus(is_tunnel: bool) {
     let origin = ByteLog::start();
     let sandbox = Sandbox::new();
     let begin = ["record", "-o", "hars/api.har"].map(String::from);
     let recorder = sandbox.start(begin.into_iter().chain(origin.args()));
     let mut passed = Vec::new();
     for (n, (what, rest)) in CORPUS.iter().enumerate() {
-        match send_and_read(recorder.proxy(), &bytes(n, rest)) {
+        match send(recorder.proxy(), &bytes(n, rest, is_tunnel), is_tunnel) {
             (200, body) if body == b"ok" => passed.push(n),
             // A connection with an incomplete body may be closed without an answer.
             (0 | 400 | 431 | 501 | 502, _) => {}
@@ -101,7 +127,8 @@ fn origin_gets_one_unambiguous_request_or_none() {
         }
     }
     let mut starts = Vec::new();
-    for (what, start) in STARTS {
+    // Inside a tunnel, bytes that do not begin as HTTP pass through untouched.
+    for (what, start) in STARTS.iter().filter(|_| !is_tunnel) {
         let (status, _) =
             send_and_read(recorder.proxy(), format!("{start}\r\nHost: evil.test\r\nX-Case: {what}\r\n\r\n").as_bytes());
         assert!([0, 200, 400, 502, 505].contains(&status), "{what}: {status}");
@@ -147,9 +174,11 @@ fn replay_answers_one_unambiguous_request_or_none() {
     sandbox.write("hars/api.har", foreign(&entries).to_string());
     let server = sandbox.start(["replay", "hars/api.har", "--match-body", "exact"]);
     for (n, (what, rest)) in CORPUS.iter().enumerate() {
-        let (status, body) = send_and_read(server.proxy(), &bytes(n, rest));
-        assert!([0, 200, 400, 408, 431, 501].contains(&status), "{what}: {status}");
-        assert!(status != 200 || body == b"ok", "{what}: {}", String::from_utf8_lossy(&body));
+        for is_tunnel in [false, true] {
+            let (status, body) = send(server.proxy(), &bytes(n, rest, is_tunnel), is_tunnel);
+            assert!([0, 200, 400, 408, 431, 501].contains(&status), "{what}: {status}");
+            assert!(status != 200 || body == b"ok", "{what}: {}", String::from_utf8_lossy(&body));
+        }
     }
     for (what, start) in STARTS {
         let (status, _) = send_and_read(server.proxy(), format!("{start}\r\nHost: evil.test\r\n\r\n").as_bytes());

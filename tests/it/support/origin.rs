@@ -31,6 +31,8 @@ pub struct OriginRequest {
     pub method: String,
     /// Path and query.
     pub path: String,
+    /// `:authority`, or the Host header.
+    pub host: String,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
 }
@@ -178,7 +180,9 @@ async fn answer(mut request: Request<Incoming>, extra: Extra) -> Result<Reply, E
     };
     let path = request.uri().path_and_query().map_or("/", |p| p.as_str()).to_owned();
     let (method, headers) = (request.method().to_string(), request.headers().clone());
-    let asked = OriginRequest { method, path, headers, body };
+    let host = headers.get("host").map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned());
+    let host = host.or_else(|| request.uri().authority().map(ToString::to_string)).unwrap_or_default();
+    let asked = OriginRequest { method, path, host, headers, body };
     match extra(&asked) {
         Some(page) => Ok(page.reply()),
         None => route(&asked).await,

@@ -47,6 +47,7 @@ pub fn setup(sandbox: &Sandbox) -> Setup {
             noise: true,
             update: UpdateMode::Merge,
             max_body: None,
+            max_decoded: harproxy_http::DecodeLimit::default(),
             json_layout: JsonLayout::Indent,
             policy: Arc::default(),
             values: Vec::new(),

@@ -1,7 +1,6 @@
 //! The payloads of a fixture's entries, in files, archive members or the HAR itself.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 
@@ -18,6 +17,7 @@ use crate::store::payload::{self, Payload};
 use crate::store::payload_path;
 use crate::store::stamp::Stamp;
 use crate::store::text_store::TextStore;
+use harproxy_support::regular_file;
 
 impl Fixture {
     /// Reads the payload of a `content` or `postData` from where it is stored.
@@ -96,7 +96,7 @@ impl Fixture {
         let bad = |reason| self.bad_entry(entry, reason);
         let failed = |error: io::Error| bad(format!("`_file` `{name}` can't be read: {error}"));
         let opened: io::Result<Box<dyn Read>> = match self.locate(name).map_err(bad)? {
-            PayloadLocation::Path(path) => File::open(path).map(|file| Box::new(file) as Box<dyn Read>),
+            PayloadLocation::Path(path) => regular_file::open(&path).map(|file| Box::new(file) as Box<dyn Read>),
             PayloadLocation::Member(archive, index) => archive.open_member(index).map(|member| member as Box<dyn Read>),
         };
         opened.map_err(failed)
@@ -105,8 +105,13 @@ impl Fixture {
     fn locate(&self, name: &str) -> Result<PayloadLocation<'_>, String> {
         match self.archive() {
             Some(archive) => Ok(PayloadLocation::Member(archive, archive.find(name)?)),
-            None => payload_path::resolve(self.folder(), name).map(PayloadLocation::Path),
+            None => self.find_file(name).map(PayloadLocation::Path),
         }
+    }
+
+    fn find_file(&self, name: &str) -> Result<PathBuf, String> {
+        let parts = payload_path::file_parts(self.path(), self.is_own(), name)?;
+        payload_path::resolve(self.folder(), name, &parts)
     }
 
     /// Opens a payload of an archive with random access, to copy it into another archive.
@@ -120,7 +125,7 @@ impl Fixture {
 
     /// The path of a payload file of a HAR.
     pub(crate) fn payload_path(&self, entry: usize, name: &str) -> Result<PathBuf, Error> {
-        payload_path::resolve(self.folder(), name).map_err(|reason| self.bad_entry(entry, reason))
+        self.find_file(name).map_err(|reason| self.bad_entry(entry, reason))
     }
 
     /// The values of all `_file` members, each with the first entry that has it. Reads the whole fixture.
@@ -138,10 +143,10 @@ impl Fixture {
         names
     }
 
-    /// The path of a payload file, whether it exists or not. `None` for archives and for names outside the fixture.
+    /// The path of a payload file, whether it exists or not. `None` for archives and for names that are refused.
     #[must_use]
     pub fn expected_payload_path(&self, name: &str) -> Option<PathBuf> {
-        let parts = payload_path::parts(name).ok().filter(|_| !self.is_archive())?;
+        let parts = payload_path::file_parts(self.path(), self.is_own(), name).ok().filter(|_| !self.is_archive())?;
         Some(parts.into_iter().fold(self.folder().to_owned(), |path, part| path.join(part)))
     }
 

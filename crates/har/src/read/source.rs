@@ -1,6 +1,5 @@
 //! The text of a HAR file of any form: plain, gzip, archive, UTF-16, with a byte order mark or wrapped as JSONP.
 
-use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
 
@@ -11,6 +10,7 @@ use crate::store::archive::{Archive, MAX_EXPANDED, SizeLimitedReader, check_expa
 use crate::store::lfs;
 use crate::store::stamp::Stamp;
 use crate::store::text_store::TextStore;
+use harproxy_support::regular_file;
 
 /// The text of a HAR and the form of its file.
 pub(crate) struct HarSource {
@@ -33,22 +33,27 @@ const IN_MEMORY: usize = 8 << 20;
 /// Opens a HAR. Its form is detected from its first bytes, not from its name.
 pub(crate) fn open(path: &Path) -> Result<HarSource, Error> {
     let io = Error::at(path, "opening");
-    let file = File::open(path).map_err(io)?;
-    let metadata = file.metadata().map_err(io)?;
-    if metadata.is_dir() {
+    if path.is_dir() {
         return Err(unreadable(path, "it is a folder; pass the path of the HAR in it".to_owned()));
     }
+    let open = || {
+        regular_file::open(path).map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidInput => unreadable(path, error.to_string()),
+            _ => io(error),
+        })
+    };
+    let file = open()?;
+    let metadata = file.metadata().map_err(io)?;
     let mut archive = None;
     let mut compressed = false;
-    // A pipe can be read only once.
-    let mut store = if metadata.is_file() { TextStore::File(file) } else { unpack(file, None).map_err(io)? };
+    let mut store = TextStore::File(file);
     match magic(&store).map_err(io)? {
         [0x1f, 0x8b, ..] => {
             store = gunzip(path, &store)?;
             compressed = true;
         }
         [b'P', b'K', 3 | 5, 4 | 6] => {
-            let opened = Archive::open(File::open(path).map_err(io)?).map_err(|why| unreadable(path, why))?;
+            let opened = Archive::open(open()?).map_err(|why| unreadable(path, why))?;
             store = har_of(path, &opened)?;
             archive = Some(opened);
         }

@@ -1,11 +1,13 @@
 //! Checks of byte streams: SHA-256, validity in a charset, and equality.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 
 use encoding_rs::{DecoderResult, Encoding};
 use sha2::{Digest, Sha256};
+
+use harproxy_support::regular_file;
 
 /// True if a stream is valid text in a charset.
 pub(crate) fn is_valid_in(charset: &'static Encoding, read: impl Read) -> io::Result<bool> {
@@ -44,7 +46,7 @@ fn decodes(charset: &'static Encoding, mut read: impl Read, accepts: impl Fn(&[u
 
 /// True if the path is a plain file with exactly these bytes.
 pub(crate) fn has_content(path: &Path, bytes: impl Read, len: u64) -> bool {
-    let Ok(file) = File::open(path) else { return false };
+    let Ok(file) = regular_file::open(path) else { return false };
     let is_candidate = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() == len);
     is_candidate && is_same(BufReader::new(file), BufReader::new(bytes)).unwrap_or(false)
 }

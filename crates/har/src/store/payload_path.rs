@@ -1,5 +1,5 @@
 //! Names and paths of payload files. Fixtures are untrusted: a payload must be a plain file inside the folder of the
-//! HAR.
+//! HAR, and it must not be a file that was not meant as a payload, such as `.env`.
 
 use std::fs;
 use std::io;
@@ -8,13 +8,48 @@ use std::path::{Component, Path, PathBuf};
 use super::lfs;
 use crate::Error;
 
-/// The path of the payload file `name` in `folder`, the folder of the HAR.
+/// The name of the configuration file, which can hold secrets.
+const CONFIGURATION: &str = "harproxy.toml";
+
+/// The components of the payload file `name` of the HAR at `har`. All readers of payload files go through it.
 ///
-/// Refuses absolute names, a `..` that leaves the folder, links, and anything but plain files. The error is a reason
-/// for the user.
-pub(crate) fn resolve(folder: &Path, name: &str) -> Result<PathBuf, String> {
+/// A fixture of harproxy has them in a folder, under the names that harproxy gives. The folder may have another name
+/// than the HAR, which may have been renamed, linked or compressed. Another tool's HAR may name any file that is not
+/// hidden. The error is a reason for the user.
+pub(crate) fn file_parts<'n>(har: &Path, is_own: bool, name: &'n str) -> Result<Vec<&'n str>, String> {
+    let parts = parts(name)?;
+    let folder = payload_folder(har).unwrap_or_default();
+    if is_own {
+        let is_payload = matches!(parts[..], [inside, file]
+            if is_own_name(file) && (inside == folder || !inside.starts_with('.')));
+        return if is_payload { Ok(parts) } else { Err(not_a_payload(&folder, name)) };
+    }
+    let refused = |what: &str| {
+        Err(format!("`_file` `{name}` is refused, because {what}; rename the payload, or remove the entry"))
+    };
+    // Windows ignores dots and spaces at the end of a name.
+    let is_configuration = |part: &&str| part.trim_end_matches(['.', ' ']).eq_ignore_ascii_case(CONFIGURATION);
+    match parts.iter().find(|part| part.starts_with('.')) {
+        Some(hidden) => refused(&format!("`{hidden}` is hidden and may hold secrets")),
+        None if parts.iter().any(is_configuration) => refused("it is harproxy's configuration"),
+        None => Ok(parts),
+    }
+}
+
+fn not_a_payload(folder: &str, name: &str) -> String {
+    let expected = format!("{folder}/0123456789abcdef.{}", extension(name));
+    format!(
+        "`_file` `{name}` is refused, because it is not named as a payload of harproxy; name it as `{expected}` and run \
+         `harproxy fmt`, or remove the entry"
+    )
+}
+
+/// The path of the payload file `name`, with these components, in `folder`, the folder of the HAR.
+///
+/// Refuses links, and anything but plain files. The error is a reason for the user.
+pub(crate) fn resolve(folder: &Path, name: &str, parts: &[&str]) -> Result<PathBuf, String> {
     let mut path = folder.to_owned();
-    for part in parts(name)? {
+    for part in parts {
         path.push(part);
         let kind = fs::symlink_metadata(&path).map_err(|error| missing(name, &error))?.file_type();
         if kind.is_symlink() {
@@ -117,6 +152,55 @@ mod tests {
         }
         assert_eq!(parts("api/0a.txt").unwrap(), ["api", "0a.txt"]);
         assert_eq!(parts("./a//b/../c").unwrap(), ["a", "c"]);
+    }
+
+    #[test]
+    fn payloads_of_an_own_fixture_have_the_names_that_harproxy_gives() {
+        let is_allowed = |har: &str, name| file_parts(Path::new(har), true, name).is_ok();
+        for name in ["api/0123456789abcdef.txt", "./api/0123456789abcdef.txt", "renamed/0123456789abcdef.png"] {
+            assert!(is_allowed("hars/api.har", name), "{name}");
+        }
+        assert!(is_allowed(".api.har", ".api/0123456789abcdef.txt"));
+        for name in [
+            ".env",
+            ".git/config",
+            ".ssh/id_rsa",
+            ".git/0123456789abcdef.txt",
+            "harproxy.toml",
+            "0123456789abcdef.txt",
+            "api/by-hand.txt",
+            "api/.env",
+            "api/0123456789abcdef",
+            "api/sub/0123456789abcdef.txt",
+            "../api/0123456789abcdef.txt",
+        ] {
+            assert!(!is_allowed("api.har", name), "{name}");
+        }
+        assert!(!is_allowed(".git.har", ".git/config"));
+        let reason = file_parts(Path::new("hars/api.har"), true, "notes/secret.json").unwrap_err();
+        assert!(reason.contains("`api/0123456789abcdef.json`"), "{reason}");
+    }
+
+    #[test]
+    fn payloads_of_another_tool_are_not_hidden_files() {
+        let check = |name| file_parts(Path::new("a.har"), false, name);
+        for name in ["4d5d4da6.html", "pages/b.html", "a/../b.html", "har.proxy.toml", "..a/../x.txt"] {
+            assert!(check(name).is_ok(), "{name}");
+        }
+        for name in [
+            ".env",
+            ".git/config",
+            "sub/.ssh/id_rsa",
+            "a/../.env",
+            "./.npmrc",
+            "..env",
+            "harproxy.toml",
+            "x/HarProxy.TOML",
+            "harproxy.toml. ",
+            "harproxy.toml/x",
+        ] {
+            assert!(check(name).unwrap_err().contains("refused"), "{name}");
+        }
     }
 
     #[test]

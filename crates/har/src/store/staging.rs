@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use harproxy_support::printable::Shown as _;
 use tempfile::{Builder, NamedTempFile, TempDir};
 
 /// The extension of temporary files and folders.
@@ -59,7 +60,7 @@ pub(crate) fn sweep(fixture: &Path) {
     for entry in entries.flatten().filter(|entry| is_temporary(&entry.file_name(), &prefix)) {
         let path = entry.path();
         let Some(_lock) = lock(&path) else { continue };
-        tracing::debug!(path = %path.display(), "removing temporary files of a killed writer");
+        tracing::debug!(path = %path.shown(), "removing temporary files of a killed writer");
         let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
         let _ = if is_folder { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
     }

@@ -13,6 +13,7 @@ use crate::store::staging::{self, Staging};
 use crate::store::{digest, payload_path};
 use harproxy_json::text::{is_name, quote, unquote};
 use harproxy_json::text_value::members;
+use harproxy_support::printable::Shown as _;
 
 /// The number of packed or unpacked entries and payloads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,10 +74,10 @@ pub fn unpack(fixture: &Fixture, target: &Path, replace: bool) -> Result<PackSum
         let has_own_name = fixture.is_own() && payload_path::is_own_name(name);
         let file = if has_own_name { format!("{folder}/{name}") } else { name.to_owned() };
         let bad = |reason| fixture.bad_entry(entry, reason);
-        let path = home.join(safe_path(home, target, &file).map_err(bad)?);
+        let path = home.join(safe_path(fixture.is_own(), target, &file).map_err(bad)?);
         files.claim(fixture, entry, &file, name.to_owned())?;
         if !(has_own_name && replace) && path.exists() && !is_same(fixture, entry, name, &path)? {
-            return Err(bad(format!("{} is there already, with other bytes; move it away", path.display())));
+            return Err(bad(format!("{} is there already, with other bytes; move it away", path.shown())));
         }
         Ok(file)
     })?;
@@ -198,18 +199,15 @@ fn files(json: &str) -> Result<Vec<&str>, String> {
     Ok(files)
 }
 
-/// The relative path at which a payload of an untrusted archive is unpacked. Refuses paths outside the folder of the
-/// HAR, links, and hidden files and folders, which may contain configuration that programs run.
-fn safe_path(home: &Path, target: &Path, file: &str) -> Result<PathBuf, String> {
-    let parts = payload_path::parts(file)?;
-    if let Some(hidden) = parts.iter().find(|part| part.starts_with('.')) {
-        return Err(format!("its `_file` `{file}` is hidden (`{hidden}`), so it is not unpacked"));
-    }
+/// The relative path at which a payload of an untrusted archive is unpacked. Refuses files that the HAR at `target` could
+/// not have, such as hidden ones, which may contain configuration that programs run. Refuses links, too.
+fn safe_path(is_own: bool, target: &Path, file: &str) -> Result<PathBuf, String> {
+    let home = target.parent().unwrap_or(Path::new(""));
     let mut path = PathBuf::new();
-    for part in parts {
+    for part in payload_path::file_parts(target, is_own, file)? {
         path.push(part);
         if home.join(&path).is_symlink() {
-            return Err(format!("`{}` is a link; nothing is unpacked through links", home.join(&path).display()));
+            return Err(format!("`{}` is a link; nothing is unpacked through links", home.join(&path).shown()));
         }
     }
     let har = target.file_name().unwrap_or_default();

@@ -2,6 +2,7 @@
 //! is tried before it is reported.
 
 use std::cell::Cell;
+use std::fmt::Write as _;
 
 use harproxy_compare::path_diff::PathStep;
 use harproxy_compare::{MatchBody, PathDiff, PayloadDiffKind, looks_volatile};
@@ -9,6 +10,7 @@ use harproxy_glob::Globs;
 use harproxy_http::url::{Parts, normal};
 use harproxy_http::{Headers, NormalUrl};
 use harproxy_json::{JsonPath, Pointer, PointerStep};
+use harproxy_support::printable;
 
 use super::super::candidate::Candidate;
 use super::super::choice;
@@ -185,7 +187,7 @@ impl Matcher {
             return false;
         }
         let candidate = Candidate::new(ordinal, at, fixture, &entry, &rules, &form, true);
-        let headers = LiveHeaders::new(query.payload.headers(), &self.redaction);
+        let headers = LiveHeaders::new(query.payload.headers(), self.redaction.policy());
         // Computed values depend on the rules of the run.
         let payload = query.payload.fresh();
         let request = LiveRequest { url: Some(&asked), headers: &headers, payload: &payload };
@@ -312,19 +314,18 @@ impl Remedy {
             let names = self.unmatched_headers.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
             return Some(format!("leave {names} out of `--match-header` (`match-header` in harproxy.toml)"));
         }
-        let quoted = |value: &str| toml::Value::from(value).to_string();
         let list = |name: &str, values: &[String]| {
-            let values: Vec<_> = values.iter().map(|value| quoted(value)).collect();
+            let values: Vec<_> = values.iter().map(|value| toml_string(value)).collect();
             (!values.is_empty()).then(|| format!("{name} = [{}]", values.join(", ")))
         };
         let lines = [
-            self.path.as_ref().map(|path| format!("path = {}", quoted(path))),
+            self.path.as_ref().map(|path| format!("path = {}", toml_string(path))),
             list("ignore-query", &self.ignore_query),
-            self.body.map(|mode| format!("body = {}", quoted(mode_word(mode)))),
+            self.body.map(|mode| format!("body = {}", toml_string(mode_word(mode)))),
             list("ignore-body", &self.ignore_body),
         ];
         let lines: Vec<String> = lines.into_iter().flatten().collect();
-        let rule = format!("in harproxy.toml:\n[[match]]\nglob = {}", quoted(&self.glob));
+        let rule = format!("in harproxy.toml:\n[[match]]\nglob = {}", toml_string(&self.glob));
         (!lines.is_empty()).then(|| format!("{rule}\n{}", lines.join("\n")))
     }
 }
@@ -336,5 +337,37 @@ fn mode_word(mode: MatchBody) -> &'static str {
         MatchBody::Json => "json",
         MatchBody::Form => "form",
         MatchBody::Ignore => "ignore",
+    }
+}
+
+/// Returns a TOML string on one line. Invisible characters become escapes.
+fn toml_string(value: &str) -> String {
+    if !value.contains(printable::is_invisible) {
+        return toml::Value::from(value).to_string();
+    }
+    let mut quoted = String::from('"');
+    for c in value.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            // Writing into a string cannot fail.
+            c if printable::is_invisible(c) => _ = write!(quoted, "\\U{:08x}", u32::from(c)),
+            c => quoted.push(c),
+        }
+    }
+    quoted + "\""
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn toml_strings_stay_on_one_line_and_keep_their_value() {
+        for value in ["plain", r"https://a.test/\*", "it's \"x\"", "a\nb\u{9b}\u{202e}\u{1b}\\\""] {
+            let quoted = toml_string(value);
+            assert!(!quoted.contains(printable::is_invisible), "{quoted}");
+            let read: toml::Table = format!("a = {quoted}").parse().unwrap();
+            assert_eq!(read["a"].as_str(), Some(value));
+        }
     }
 }

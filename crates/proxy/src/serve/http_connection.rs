@@ -13,11 +13,12 @@ use super::idle::IdleTracker;
 use super::refusal::Refusal;
 use super::response::{self, ResponseBody};
 use super::reverse::{ReverseOrigins, UrlRewriter};
-use super::target::{absolute_origin, connect_origin, uri};
+use super::target::{absolute_origin, connect_origin, named_origin, uri};
 use super::{auth, own_pages};
 use crate::body::Body;
 use crate::engine::{ClientConnection, OwnPort};
 use crate::handler::{Close, Connection, ConnectionEvent, Exchange, Tunnel};
+use crate::limits::H2_MAX_FIELDS;
 use crate::origin::{Origin, Session};
 use crate::upstream::{Dialled, HostStays};
 use harproxy_support::sync::lock;
@@ -84,6 +85,8 @@ impl HttpConnection {
         let busy = self.idle.clone().begin(request.body().size_hint().exact());
         let (method, version) = (request.method().clone(), request.version());
         let answered = match &self.kind {
+            // hyper limits the lines of HTTP/1.
+            _ if version == Version::HTTP_2 && request.headers().len() > H2_MAX_FIELDS => Err(Refusal::TooManyFields),
             ConnectionKind::Proxy => self.answer_as_proxy(request).await,
             ConnectionKind::Tunnel(origin) => self.answer_as_origin(origin, request).await,
             ConnectionKind::Reverse(origins) => self.answer_as_reverse(origins, request, &self.connection).await,
@@ -92,12 +95,17 @@ impl HttpConnection {
         let has_unclear_end = matches!(answered, Err(Refusal::TransferCoding));
         let malformed = match &answered {
             Err(Refusal::TransferCoding) => Some("its Transfer-Encoding is not `chunked` alone"),
+            Err(Refusal::TooManyFields) => Some("it has too many header fields"),
             // The reason may quote secrets of the URL.
             Err(Refusal::InvalidTarget(_)) => Some("its target is not an http or https URL with a host"),
+            Err(Refusal::InvalidHost(_)) => Some("its Host is not one host with an optional port"),
             _ => None,
         };
         if let Some(reason) = malformed.map(str::to_owned) {
-            self.client.event(ConnectionEvent::MalformedHead { reason, is_too_long: false });
+            self.client.event(ConnectionEvent::MalformedHead {
+                reason,
+                is_too_long: matches!(answered, Err(Refusal::TooManyFields)),
+            });
         }
         if matches!(answered, Err(Refusal::Unauthorized)) {
             self.client.event(ConnectionEvent::Unauthorized);
@@ -129,7 +137,7 @@ impl HttpConnection {
         }
         let origin = absolute_origin(request.uri())?;
         match self.client.engine.own_port(self.client.local, &origin.host, origin.port) {
-            None => self.forward(&origin, path(request.uri()), request, &connection).await,
+            None => self.forward(&origin, &origin, path(request.uri()), request, &connection).await,
             Some(OwnPort::Reverse(origins)) => self.answer_as_reverse(origins, request, &connection).await,
             Some(OwnPort::Proxy) if matches!(*request.method(), Method::GET | Method::HEAD) => {
                 // In absolute form the Host header is ignored (RFC 9112 section 3.2.2): the URI has the host.
@@ -163,12 +171,14 @@ impl HttpConnection {
         Ok(Ok(Response::default()))
     }
 
-    async fn answer_as_origin(&self, origin: &Origin, mut request: Request<Incoming>) -> Answered {
+    /// Answers a request inside a CONNECT to `connect_to`. The request may be for another host of the same server.
+    async fn answer_as_origin(&self, connect_to: &Origin, mut request: Request<Incoming>) -> Answered {
         refuse_connect(&request)?;
-        // Over HTTP/2 the client names the host in `:authority` alone.
+        let origin = named_origin(&request, connect_to)?;
+        // Over HTTP/2 the client names the host in `:authority` alone. Its spelling is kept.
         let origin_authority = origin.authority();
         if let Some(authority) = request.uri().authority()
-            && *authority != *origin_authority
+            && authority.as_str() != origin_authority
             && !request.headers().contains_key(HOST)
             && let Ok(host) = HeaderValue::from_str(authority.as_str())
         {
@@ -179,7 +189,7 @@ impl HttpConnection {
             request.extensions_mut().insert(HostStays);
         }
         let path = path(request.uri());
-        self.forward(origin, path, request, &self.connection).await
+        self.forward(&origin, connect_to, path, request, &self.connection).await
     }
 
     async fn answer_as_reverse(
@@ -192,17 +202,18 @@ impl HttpConnection {
         let (origin, path) = origins.find(&path(request.uri()))?;
         let uri = uri(&origin.origin, path.clone())?;
         let rewriter = UrlRewriter::new(&self.client.engine.reverse, (origins, origin), &request, &uri);
-        let mut answered = self.forward(&origin.origin, path, request, connection).await?;
+        let mut answered = self.forward(&origin.origin, &origin.origin, path, request, connection).await?;
         if let (Ok(response), Some(rewriter)) = (&mut answered, rewriter) {
             rewriter.rewrite(response.headers_mut());
         }
         Ok(answered)
     }
 
-    /// Passes a request to the handler.
+    /// Passes a request for `origin` to the handler.
     async fn forward(
         &self,
         origin: &Origin,
+        connect_to: &Origin,
         path: PathAndQuery,
         mut request: Request<Incoming>,
         connection: &Connection,
@@ -216,7 +227,7 @@ impl HttpConnection {
         *request.uri_mut() = uri(origin, path)?;
         request.headers_mut().remove(PROXY_AUTHORIZATION);
         let (started, at) = (SystemTime::now(), Instant::now());
-        let exchange = Exchange { origin: origin.clone(), request, started, at };
+        let exchange = Exchange { origin: origin.clone(), connect_to: connect_to.clone(), request, started, at };
         Ok(self.client.engine.handler.handle(connection, exchange).await)
     }
 }

@@ -6,6 +6,7 @@ use ::http::header::{ALLOW, PROXY_AUTHENTICATE};
 use ::http::{HeaderValue, Response};
 
 use crate::body::Body;
+use crate::limits::H2_MAX_FIELDS;
 use crate::respond::problem;
 use harproxy_http::problem::Problem;
 
@@ -16,6 +17,8 @@ pub(crate) enum Refusal {
     Unauthorized,
     /// The request target is not usable; the reason.
     InvalidTarget(String),
+    /// The Host inside a CONNECT is not one host with an optional port; the reason.
+    InvalidHost(&'static str),
     /// A request in origin form with another Host than the proxy's: a client that does not use the proxy as a proxy, or
     /// a site whose name was rebound to this address.
     Misdirected(SocketAddr),
@@ -29,6 +32,8 @@ pub(crate) enum Refusal {
     Loop(SocketAddr),
     /// A transfer coding other than `chunked`.
     TransferCoding,
+    /// An HTTP/2 request has more fields than [`H2_MAX_FIELDS`].
+    TooManyFields,
     /// CONNECT where no tunnel is possible; the reason.
     NoTunnel(&'static str),
 }
@@ -43,6 +48,7 @@ impl Refusal {
                  http://USER:PASS@host:port. A session is named as USER+SESSION.",
             ),
             Refusal::InvalidTarget(reason) => Problem::new(400, "The request target is not usable", reason),
+            Refusal::InvalidHost(reason) => Problem::new(400, "The Host of the request is not usable", *reason),
             Refusal::Misdirected(proxy) => Problem::new(
                 421,
                 "This is a proxy, not a web server",
@@ -71,6 +77,11 @@ impl Refusal {
                 501,
                 "Transfer coding not implemented",
                 "Only one `Transfer-Encoding: chunked` can be forwarded; compress with Content-Encoding instead.",
+            ),
+            Refusal::TooManyFields => Problem::new(
+                431,
+                "Request header fields too large",
+                format!("A request over HTTP/2 may have {H2_MAX_FIELDS} header fields."),
             ),
             Refusal::NoTunnel(reason) => Problem::new(400, "No tunnel can be made here", *reason),
         }

@@ -6,16 +6,16 @@ use ::http::header::{
 };
 use ::http::request::Parts;
 use ::http::uri::{Authority, PathAndQuery};
-use ::http::{Error, HeaderMap, HeaderName, HeaderValue, Request, Uri, Version};
+use ::http::{Error, Extensions, HeaderMap, HeaderName, HeaderValue, Request, Uri, Version};
 
 use super::connection::TargetForm;
 use crate::origin::Origin;
 use harproxy_http::headers::{connection_options, is_hop_by_hop};
 
-/// Request extension: the Host header goes upstream unchanged, although it names another authority than the URI.
+/// Request extension: the Host header goes upstream as the client spelled it.
 ///
-/// The engine sets it on requests in origin form inside a CONNECT. Without it, such a Host header is replaced (absolute
-/// form: RFC 9112 section 3.2.2; `--reverse`).
+/// The engine sets it on requests inside a CONNECT, whose Host gave the URI its authority. Without it, a Host header
+/// that names another authority is replaced (absolute form: RFC 9112 section 3.2.2; `--reverse`).
 #[derive(Clone, Copy, Debug)]
 pub struct HostStays;
 
@@ -37,7 +37,7 @@ pub(super) fn make(
 ) -> Result<Request<()>, Error> {
     let is_http1 = form.is_some();
     let path = parts.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
-    let host = host(parts, to)?;
+    let host = host_header(parts.version, &parts.uri, &parts.headers, &parts.extensions)?;
     let uri = match form {
         Some(TargetForm::Origin) => Uri::from(path),
         Some(TargetForm::Absolute(_)) => absolute(to, &to.authority(), path)?,
@@ -110,23 +110,32 @@ fn absolute(to: &Origin, authority: &str, path: PathAndQuery) -> Result<Uri, Err
     Uri::builder().scheme(to.scheme.as_str()).authority(authority).path_and_query(path).build()
 }
 
-/// The Host header for upstream: the client's if it names the origin, or with [`HostStays`].
-fn host(parts: &Parts, to: &Origin) -> Result<HeaderValue, Error> {
-    let stays = parts.extensions.get::<HostStays>().is_some();
-    match parts.headers.get(HOST) {
-        Some(host) if stays || (parts.version != Version::HTTP_2 && names_origin(host, to)) => Ok(host.clone()),
-        _ => Ok(HeaderValue::try_from(to.authority())?),
+/// The Host header of a request that goes upstream: the client's if it names the authority of the URI, or with
+/// [`HostStays`]; else that authority.
+///
+/// # Errors
+/// If the URI is not absolute.
+pub fn host_header(
+    version: Version,
+    uri: &Uri,
+    headers: &HeaderMap,
+    extensions: &Extensions,
+) -> Result<HeaderValue, Error> {
+    let stays = extensions.get::<HostStays>().is_some();
+    match headers.get(HOST) {
+        Some(host) if stays || (version != Version::HTTP_2 && names_authority(host, uri)) => Ok(host.clone()),
+        _ => Ok(HeaderValue::try_from(uri.authority().map_or("", Authority::as_str))?),
     }
 }
 
-fn names_origin(host: &HeaderValue, to: &Origin) -> bool {
-    let Some(authority) = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok()) else {
+fn names_authority(host: &HeaderValue, uri: &Uri) -> bool {
+    let Some(named) = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok()) else {
         return false;
     };
-    let name = authority.host().trim_start_matches('[').trim_end_matches(']');
-    !authority.as_str().contains('@')
-        && name.eq_ignore_ascii_case(&to.host)
-        && authority.port_u16().unwrap_or(to.scheme.default_port()) == to.port
+    let default_port = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+    !named.as_str().contains('@')
+        && uri.host().is_some_and(|host| named.host().eq_ignore_ascii_case(host))
+        && named.port_u16().unwrap_or(default_port) == uri.port_u16().unwrap_or(default_port)
 }
 
 fn wants_trailers(headers: &HeaderMap) -> bool {

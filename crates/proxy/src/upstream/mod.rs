@@ -29,7 +29,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub use answer::{Answer, AnswerBody};
 pub use connection::{ConnectTimings, Dialled};
 pub use error::{OwnProxy, PlanError, SendError, UpstreamError};
-pub use head::HostStays;
+pub use head::{HostStays, host_header};
 pub use plan::{Mapping, Step, Timeouts, UpstreamPlan, UpstreamProxy};
 pub use pool::ClientPool;
 pub(crate) use reserve::{H2, HTTP1};

@@ -155,7 +155,7 @@ impl Upstream {
             let (send, connection) = http2::Builder::new(TokioExecutor::new())
                 .initial_stream_window_size(limits::H2_STREAM_WINDOW)
                 .initial_connection_window_size(limits::H2_UPSTREAM_WINDOW)
-                .max_header_list_size(limits::H2_MAX_HEAD)
+                .max_header_list_size(limits::H2_MAX_RESPONSE_HEAD)
                 .handshake(io)
                 .await
                 .map_err(broken)?;

@@ -24,7 +24,8 @@ impl Upstream {
     /// Sends a request and waits for the head of the answer. Dropping the future closes the connection, or resets the
     /// stream.
     ///
-    /// The request's URI is absolute and `to` is its origin. Hop-by-hop headers are removed and generated anew, except
+    /// The request's URI is absolute. `to` is the origin to connect to: its own, or that of the server that serves it.
+    /// Hop-by-hop headers are removed and generated anew, except
     /// `TE: trailers` and, over HTTP/1.1, an Upgrade. A 101 answer then carries the connection: use
     /// `hyper::upgrade::on` on the answer, and on the request before it is sent. Other headers keep their order and,
     /// between two HTTP/1.1 connections, their case. Nothing is added. The request goes upstream in its own HTTP
@@ -48,7 +49,9 @@ impl Upstream {
             None => BodyLength::Unknown,
         };
         let http2 = parts.version == Version::HTTP_2;
-        let to_origin = head::upgrades(&parts.headers);
+        // A proxy that forwards requests would send them to the origin of the URI.
+        let is_other_host = parts.uri.authority().is_some_and(|authority| *authority != *to.authority());
+        let to_origin = head::upgrades(&parts.headers) || is_other_host;
         let body = (length != BodyLength::Empty).then_some(body);
         let mut outgoing = Outgoing { parts, body, length };
         loop {

@@ -1,15 +1,18 @@
 //! Finding values that are known to be secret wherever they occur, as whole words and in all spellings.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write;
-use std::ops::Range;
+use std::ops::{Bound, Range};
 
 use aho_corasick::{AhoCorasick, Input};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode};
 
-use super::shapes::{MAX_NEEDLES, automaton};
+use super::automaton::{MAX_NEEDLES, automaton};
 use super::{can_begin_token, token_rest};
+use crate::replace::placeholder::ValueFormat;
 
 /// The length of the shortest value that is searched for, bytes. A shorter value is too likely to occur by chance.
 pub(crate) const MIN_LEN: usize = 8;
@@ -29,7 +32,8 @@ type Prefix = [u8; MIN_LEN];
 
 #[derive(Default)]
 pub(crate) struct KnownValues {
-    by_prefix: HashMap<Prefix, Vec<Box<[u8]>>>,
+    /// The values by their beginning. Many tokens begin alike, so they are in order.
+    by_prefix: HashMap<Prefix, BTreeSet<Box<[u8]>>>,
     /// Searches for all prefixes. `None` if there are too many for a fast search: then each word is looked up.
     automaton: Option<AhoCorasick>,
     pub(crate) longest: usize,
@@ -39,10 +43,11 @@ impl KnownValues {
     /// Adds a value. Short, long and common values are ignored.
     pub(crate) fn insert(&mut self, value: &[u8]) {
         let is_word = || WORDS.iter().any(|word| value.eq_ignore_ascii_case(word.as_bytes()));
-        let Some(prefix) = value.first_chunk().filter(|_| value.len() <= MAX_LEN && !is_word()) else { return };
+        let is_common = || is_word() || is_time(value);
+        let Some(prefix) = value.first_chunk().filter(|_| value.len() <= MAX_LEN && !is_common()) else { return };
         self.longest = self.longest.max(value.len());
         let values = self.by_prefix.entry(*prefix).or_default();
-        values.push(value.into());
+        values.insert(value.into());
         if values.len() == 1 {
             let is_few = self.by_prefix.len() < MAX_NEEDLES;
             self.automaton = is_few.then(|| automaton(&self.by_prefix.keys().chain([&REDACTED]).collect::<Vec<_>>()));
@@ -87,9 +92,33 @@ impl KnownValues {
     /// Returns the length of the longest value that a text begins with and that ends a word.
     fn value_at(&self, text: &[u8]) -> Option<usize> {
         let ends_word = |len: usize| text.get(len).is_none_or(|byte| !byte.is_ascii_alphanumeric());
-        let values = self.by_prefix.get(text.first_chunk()?)?.iter();
-        values.filter(|value| text.starts_with(value) && ends_word(value.len())).map(|value| value.len()).max()
+        let values = self.by_prefix.get(text.first_chunk()?)?;
+        let mut beginning = text;
+        loop {
+            // In order, a value stands before the texts that begin with it. So every value that `beginning` begins with
+            // is a beginning of `last`, too.
+            let last = values.range::<[u8], _>((Bound::Unbounded, Bound::Included(beginning))).next_back()?;
+            let common = last.iter().zip(beginning).take_while(|(a, b)| a == b).count();
+            if common < last.len() {
+                beginning = &beginning[..common];
+            } else if ends_word(common) {
+                return Some(common);
+            } else {
+                beginning = &beginning[..common - 1];
+            }
+        }
     }
+}
+
+/// Returns true for times, which occur beside those of signatures by chance: Unix time in seconds or milliseconds, and
+/// ISO 8601.
+fn is_time(value: &[u8]) -> bool {
+    let digits = value.iter().filter(|byte| byte.is_ascii_digit()).count();
+    let is_unix = digits == value.len() && matches!(digits, 10 | 13) && value[0] == b'1';
+    let is_iso = value.starts_with(b"20")
+        && value.contains(&b'T')
+        && value.iter().all(|byte| byte.is_ascii_digit() || b"TZ-:.+".contains(byte));
+    is_unix || is_iso
 }
 
 /// All but the unreserved characters of RFC 3986 section 2.3.
@@ -99,15 +128,22 @@ const COMPONENT: &AsciiSet = &UNRESERVED.remove(b'!').remove(b'\'').remove(b'(')
 /// Characters that `quote` of Python escapes.
 const QUOTED: &AsciiSet = &UNRESERVED.remove(b'/');
 
-/// Returns a value as it was found, and its spellings in queries, forms and JSON, without duplicates.
-pub(crate) fn spellings(value: &[u8]) -> Vec<Box<[u8]>> {
-    let mut all: Vec<Box<[u8]>> = vec![value.into()];
+/// The length of the longest value that is also searched for in base64, bytes.
+const MAX_BASE64: usize = 512;
+
+/// A spelling of a known value, and the format of what replaces it.
+pub(crate) type Spelling = (Box<[u8]>, ValueFormat);
+
+/// Returns a value as it was found, and its spellings in queries, forms, JSON, HTML and base64, without duplicates.
+pub(crate) fn spellings(value: &[u8], format: ValueFormat) -> Vec<Spelling> {
+    let mut all: Vec<Spelling> = vec![(value.into(), format)];
     let decoded: Cow<'_, [u8]> = percent_decode(value).into();
-    let mut add = |spelling: Vec<u8>| {
-        if !all.iter().any(|known| **known == *spelling) {
-            all.push(spelling.into());
+    let mut add_as = |spelling: Vec<u8>, format: ValueFormat| {
+        if !all.iter().any(|(known, _)| **known == *spelling) {
+            all.push((spelling.into(), format));
         }
     };
+    let mut add = |spelling: Vec<u8>| add_as(spelling, format);
     add(decoded.to_vec());
     for set in [UNRESERVED, COMPONENT, QUOTED] {
         let percent = percent_encode(&decoded, set).to_string();
@@ -117,6 +153,12 @@ pub(crate) fn spellings(value: &[u8]) -> Vec<Box<[u8]>> {
     add(url::form_urlencoded::byte_serialize(&decoded).collect::<String>().into_bytes());
     if let Ok(text) = std::str::from_utf8(&decoded) {
         json_spellings(text).into_iter().for_each(|spelling| add(spelling.into_bytes()));
+        html_spellings(text).into_iter().for_each(|spelling| add(spelling.into_bytes()));
+    }
+    if (MIN_LEN..=MAX_BASE64).contains(&decoded.len()) {
+        for engine in [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD] {
+            add_as(engine.encode(&decoded).into_bytes(), ValueFormat::Base64);
+        }
     }
     all
 }
@@ -147,6 +189,23 @@ fn json_spellings(text: &str) -> Vec<String> {
         escape(&plain.replace("\\\"", "\""), net, true),
         plain.to_owned(),
     ]
+}
+
+/// Returns a text as different languages escape it for HTML: PHP, Python, Go, and libraries for JavaScript.
+fn html_spellings(text: &str) -> Vec<String> {
+    if !text.contains(['&', '<', '>', '"', '\'']) {
+        return Vec::new();
+    }
+    let markup = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let quotes = [
+        ("\"", "'"),
+        ("&quot;", "'"),
+        ("&quot;", "&#039;"),
+        ("&quot;", "&#39;"),
+        ("&quot;", "&#x27;"),
+        ("&#34;", "&#39;"),
+    ];
+    quotes.map(|(double, single)| markup.replace('"', double).replace('\'', single)).into()
 }
 
 /// Replaces the chosen characters by `\u` escapes, with hexadecimal digits in upper or lower case.
@@ -184,6 +243,22 @@ mod tests {
     }
 
     #[test]
+    fn longest_value_is_found_among_values_that_begin_alike() {
+        let values = ["abcdefgh", "abcdefgh-1", "abcdefgh-1-x", "abcdefgh-2", "abcdefgh-11", "abcdefgh-b-c"];
+        for (text, expected) in [
+            ("abcdefgh-1-x", Some("abcdefgh-1-x")),
+            ("abcdefgh-1-y", Some("abcdefgh-1")),
+            ("abcdefgh-12", Some("abcdefgh")),
+            ("abcdefgh-b-d", Some("abcdefgh")),
+            ("abcdefgh-zzz", Some("abcdefgh")),
+            ("abcdefghi", None),
+            ("abcdefg", None),
+        ] {
+            assert_eq!(found(&values, text).first().copied(), expected, "{text}");
+        }
+    }
+
+    #[test]
     fn short_values_and_common_words_are_not_found() {
         assert!(found(&["short", "password", "Localhost"], "short password localhost Localhost").is_empty());
     }
@@ -205,7 +280,7 @@ mod tests {
 
     #[test]
     fn spellings_include_those_of_each_language() {
-        let all = spellings("a\"b/c é😀&<>'+".as_bytes());
+        let all = spellings("a\"b/c é😀&<>'+".as_bytes(), ValueFormat::Text);
         for (who, spelling) in [
             ("JavaScript", "a\\\"b/c é😀&<>'+"),
             ("Python", r#"a\"b/c \u00e9\ud83d\ude00&<>'+"#),
@@ -214,10 +289,18 @@ mod tests {
             (".NET", r"a\u0022b/c \u00E9\uD83D\uDE00\u0026\u003C\u003E\u0027\u002B"),
             ("encodeURIComponent", "a%22b%2Fc%20%C3%A9%F0%9F%98%80%26%3C%3E'%2B"),
             ("a form", "a%22b%2Fc+%C3%A9%F0%9F%98%80%26%3C%3E%27%2B"),
+            ("PHP's htmlspecialchars", "a&quot;b/c é😀&amp;&lt;&gt;&#039;+"),
+            ("Python's html.escape", "a&quot;b/c é😀&amp;&lt;&gt;&#x27;+"),
+            ("Go's html/template", "a&#34;b/c é😀&amp;&lt;&gt;&#39;+"),
+            ("base64", "YSJiL2Mgw6nwn5iAJjw+Jys="),
+            ("base64url", "YSJiL2Mgw6nwn5iAJjw-Jys"),
             ("Python's quote", "a%22b/c%20%C3%A9%F0%9F%98%80%26%3C%3E%27%2B"),
         ] {
-            assert!(all.iter().any(|known| **known == *spelling.as_bytes()), "{who}: {spelling}");
+            assert!(all.iter().any(|(known, _)| **known == *spelling.as_bytes()), "{who}: {spelling}");
         }
-        assert_eq!(spellings(b"plain-token").len(), 1);
+        let plain = spellings(b"plain-token", ValueFormat::Text);
+        let texts: Vec<&[u8]> = plain.iter().map(|(text, _)| &**text).collect();
+        assert_eq!(texts, [&b"plain-token"[..], b"cGxhaW4tdG9rZW4=", b"cGxhaW4tdG9rZW4"]);
+        assert_eq!(plain[1].1, ValueFormat::Base64);
     }
 }

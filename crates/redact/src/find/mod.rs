@@ -1,8 +1,10 @@
 //! Finding secrets in text: by their shape, by the names around them, and by their value once it is known.
 
+pub(crate) mod automaton;
 pub(crate) mod known;
 mod personal;
 pub(crate) mod prefilter;
+mod shape_table;
 pub(crate) mod shapes;
 
 use std::borrow::Cow;
@@ -11,6 +13,7 @@ use std::ops::Range;
 use memchr::memmem;
 use regex::bytes::Regex;
 
+use crate::base64_text;
 use crate::replace::placeholder::ValueFormat;
 use crate::replace::{marker, placeholder};
 use harproxy_http::{escape, jwt};
@@ -18,13 +21,15 @@ use harproxy_http::{escape, jwt};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SecretMatch {
     pub(crate) range: Range<usize>,
+    /// The start of the text that makes the value secret, such as its name. A window is not divided behind it.
+    pub(crate) from: usize,
     pub(crate) name: Cow<'static, str>,
     pub(crate) format: ValueFormat,
 }
 
 impl SecretMatch {
     pub(crate) fn text(range: Range<usize>, name: impl Into<Cow<'static, str>>) -> Self {
-        SecretMatch { range, name: name.into(), format: ValueFormat::Text }
+        SecretMatch { from: range.start, range, name: name.into(), format: ValueFormat::Text }
     }
 }
 
@@ -59,6 +64,7 @@ pub(crate) fn find_redacted(text: &[u8]) -> Vec<Range<usize>> {
         end = start + token_rest(text, start);
         Some(jwt::redacted_around(text, start).unwrap_or(start..end))
     }));
+    found.extend(base64_text::find_markers(text).into_iter().map(|(range, _)| range));
     found.sort_unstable_by_key(|range| range.start);
     found
 }

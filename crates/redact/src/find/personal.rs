@@ -34,7 +34,7 @@ pub(super) fn find(name: &'static str, text: &[u8], encoded: bool, matches: &mut
         let range = found.range();
         let format = format_of(name, found.as_bytes(), encoded)?;
         let is_alone = can_begin(text, range.start) && can_end(text, range.end);
-        is_alone.then_some(SecretMatch { range, name: name.into(), format })
+        is_alone.then_some(SecretMatch { from: range.start, range, name: name.into(), format })
     }));
 }
 

@@ -4,84 +4,15 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use aho_corasick::{AhoCorasick, Input};
 use memchr::memmem;
 use regex::bytes::Regex;
 
+use super::automaton::{MAX_NEEDLES, automaton};
 use super::personal;
+pub(crate) use super::shape_table::is_userinfo;
+use super::shape_table::{Shape, TABLE};
 use super::{SecretMatch, can_begin_token, compile_regex, is_token_byte};
-use crate::replace::jwt;
-
-struct Shape {
-    /// The name for placeholders and for exceptions.
-    name: &'static str,
-    /// Every match contains one of these texts.
-    prefixes: &'static [&'static str],
-    /// The secret is the first group; the whole match if there is no group.
-    pattern: &'static str,
-    check: fn(&[u8]) -> bool,
-}
-
-const fn shape(name: &'static str, prefixes: &'static [&'static str], pattern: &'static str) -> Shape {
-    Shape { name, prefixes, pattern, check: |_| true }
-}
-
-/// All shapes. If several match in the same place, the first one names the secret.
-const TABLE: [Shape; 23] = [
-    Shape { name: "jwt", prefixes: &["eyJ"], pattern: r"eyJ[\w-]+(?:\.[\w-]*){2,4}(?:~[\w.-]*)*", check: is_jose },
-    shape("aws-access-key-id", &["AKIA", "ASIA", "ABIA", "ACCA"], r"(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{16}"),
-    shape(
-        "aws-secret-access-key",
-        &["SECRET_ACCESS_KEY", "secret_access_key", "SecretAccessKey", "secretAccessKey"],
-        r#"(?i:secret_?access_?key)(?:["'\\\s:=>]|%3D|&quot;){1,8}([0-9A-Za-z/+]{40})"#,
-    ),
-    shape(
-        "aws-session-token",
-        &["SESSION_TOKEN", "session_token", "SessionToken", "sessionToken"],
-        r#"(?i:session_?token)(?:["'\\\s:=>]|%3D|&quot;){1,8}([0-9A-Za-z/+=]{100,})"#,
-    ),
-    shape("google-api-key", &["AIza"], r"AIza[0-9A-Za-z_-]{35}"),
-    shape("google-access-token", &["ya29."], r"ya29\.[0-9A-Za-z_.-]*[0-9A-Za-z_-]{20,}"),
-    shape("google-refresh-token", &["1//0"], r"1//0[0-9A-Za-z_-]{20,}"),
-    shape("google-client-secret", &["GOCSPX-"], r"GOCSPX-[0-9A-Za-z_-]{20,}"),
-    shape("azure-account-key", &["AccountKey=", "AccessKey="], r"Acc(?:ount|ess)Key=([0-9A-Za-z+/]{30,}={0,2})"),
-    shape("azure-client-secret", &["8Q~"], r"[0-9A-Za-z_~.-]{3}[0-9]Q~[0-9A-Za-z_~.-]{31,34}"),
-    shape("github-token", &["ghp_", "gho_", "ghu_", "ghs_", "ghr_"], r"gh[pousr]_[0-9A-Za-z]{20,}"),
-    shape("github-token", &["github_pat_"], r"github_pat_[0-9A-Za-z_]{20,}"),
-    shape(
-        "gitlab-token",
-        &["glpat-", "gldt-", "glrt", "glft-", "gloas-", "glptt-", "glsoat-", "glimt-", "glcbt-", "glagent-"],
-        r"gl(?:pat|dt|rt|rtr|ft|oas|ptt|soat|imt|cbt|agent)-[0-9A-Za-z_-]{16,}(?:\.[0-9a-z]+)*",
-    ),
-    shape("slack-token", &["xox", "xapp-"], r"(?:xox[abeoprs]|xapp)-[0-9A-Za-z.-]*[0-9A-Za-z-]{10,}"),
-    shape(
-        "slack-webhook",
-        &["hooks.slack.com"],
-        r"hooks\.slack\.com/(?:services|workflows|triggers)/([0-9A-Za-z_/+-]+)",
-    ),
-    shape("stripe-key", &["k_live_", "k_test_"], r"[sr]k_(?:live|test)_[0-9A-Za-z]{10,}"),
-    shape("stripe-webhook-secret", &["whsec_"], r"whsec_[0-9A-Za-z+/]{20,}={0,2}"),
-    shape("npm-token", &["npm_"], r"npm_[0-9A-Za-z]{30,}"),
-    shape("pypi-token", &["pypi-AgE"], r"pypi-AgE[0-9A-Za-z_-]{20,}"),
-    shape("anthropic-key", &["sk-ant-"], r"sk-ant-[0-9A-Za-z_-]{20,}"),
-    Shape {
-        name: "openai-key",
-        prefixes: &["sk-"],
-        pattern: r"sk-(?:(?:proj|svcacct|admin|None|or-v1)-[0-9A-Za-z_-]{16,}|[0-9A-Za-z]{20,})",
-        check: |key| key.iter().any(u8::is_ascii_digit) || key.starts_with(b"sk-proj-"),
-    },
-    shape(
-        "private-key",
-        &["PRIVATE KEY"],
-        r#"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----(?:[0-9A-Za-z+/=\s:,.()\\]|-[^-])+(?:-----END (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----)?"#,
-    ),
-    Shape {
-        name: "userinfo",
-        prefixes: &["://"],
-        pattern: r#"[A-Za-z][A-Za-z0-9+.-]*://([^\s/?#"'<>\\`{}|^\[\]]+)@[^\s/?#@]"#,
-        check: is_userinfo,
-    },
-];
 
 static PATTERNS: LazyLock<Vec<Regex>> =
     LazyLock::new(|| TABLE.iter().map(|shape| compile_regex(shape.pattern)).collect());
@@ -89,76 +20,110 @@ static PATTERNS: LazyLock<Vec<Regex>> =
 /// The prefix of user information, which most texts with a URL contain. An `@` in the text must confirm it.
 pub(crate) const URL_PREFIX: &str = "://";
 
-/// Returns the prefixes of all shapes but `userinfo`.
+/// The prefix of tokens of Airtable, which is a part of many words. A full stop in the right place must confirm it.
+const AIRTABLE_PREFIX: &str = "pat";
+
+/// Finds the prefixes of what may be tokens of Airtable.
+pub(crate) fn find_airtable(text: &[u8]) -> impl Iterator<Item = Range<usize>> + '_ {
+    let prefixes = memmem::find_iter(text, AIRTABLE_PREFIX).map(|start| start..start + AIRTABLE_PREFIX.len());
+    prefixes.filter(|prefix| text.get(prefix.end + 14) == Some(&b'.'))
+}
+
+/// Returns the prefixes of all shapes but those that need a confirmation.
 pub(crate) fn prefixes() -> impl Iterator<Item = &'static str> {
-    TABLE.iter().flat_map(|shape| shape.prefixes).copied().filter(|prefix| *prefix != URL_PREFIX)
+    let all = TABLE.iter().flat_map(|shape| shape.prefixes).copied();
+    all.filter(|prefix| ![URL_PREFIX, AIRTABLE_PREFIX].contains(prefix))
 }
 
-static PREFIXES: LazyLock<AhoCorasick> = LazyLock::new(|| automaton(&prefixes().collect::<Vec<_>>()));
-
-/// The number of needles up to which an automaton searches with SIMD instructions.
-pub(crate) const MAX_NEEDLES: usize = 64;
-
-/// Builds an automaton that searches for all needles at once.
-#[expect(clippy::expect_used, reason = "only more needles than fit into memory make it fail")]
-pub(crate) fn automaton<N: AsRef<[u8]>>(needles: &[N]) -> AhoCorasick {
-    let mut builder = AhoCorasick::builder();
-    builder.match_kind(MatchKind::LeftmostFirst).kind(Some(AhoCorasickKind::ContiguousNFA));
-    builder.build(needles).expect("few needles")
+/// Some prefixes, longest first, for one search.
+struct PrefixGroup {
+    automaton: AhoCorasick,
+    /// For each prefix, the shapes that it and its own beginnings belong to.
+    shapes: Vec<Vec<usize>>,
 }
 
-/// Returns false if the text certainly contains no shape of the table.
-fn may_contain_shape(text: &[u8]) -> bool {
-    let has_userinfo = || memchr::memchr(b'@', text).is_some() && memmem::find(text, URL_PREFIX.as_bytes()).is_some();
-    PREFIXES.is_match(text) || has_userinfo()
+static PREFIXES: LazyLock<Vec<PrefixGroup>> = LazyLock::new(|| {
+    let mut all: Vec<&str> = prefixes().collect();
+    all.sort_by_key(|prefix| std::cmp::Reverse(prefix.len()));
+    let shapes_of = |found: &&str| {
+        let belongs = |shape: &Shape| shape.prefixes.iter().any(|prefix| found.starts_with(prefix));
+        (0..TABLE.len()).filter(|n| belongs(&TABLE[*n])).collect()
+    };
+    let group =
+        |chunk: &[&str]| PrefixGroup { automaton: automaton(chunk), shapes: chunk.iter().map(shapes_of).collect() };
+    all.chunks(MAX_NEEDLES).map(group).collect()
+});
+
+/// Returns for each shape of the table whether a prefix of it is in the text. `None` if none is.
+fn shapes_with_prefix(text: &[u8]) -> Option<[bool; TABLE.len()]> {
+    let (mut found, mut any) = ([false; TABLE.len()], false);
+    for PrefixGroup { automaton, shapes } in PREFIXES.iter() {
+        let mut at = 0;
+        while let Some(prefix) = automaton.find(Input::new(text).range(at..)) {
+            shapes[prefix.pattern().as_usize()].iter().for_each(|shape| found[*shape] = true);
+            any = true;
+            at = prefix.start() + 1;
+        }
+    }
+    let has_userinfo = memchr::memchr(b'@', text).is_some() && memmem::find(text, URL_PREFIX.as_bytes()).is_some();
+    let has_airtable = find_airtable(text).next().is_some();
+    for (prefix, is_found) in [(URL_PREFIX, has_userinfo), (AIRTABLE_PREFIX, has_airtable)] {
+        if is_found {
+            any = true;
+            let shapes = TABLE.iter().zip(&mut found);
+            shapes.filter(|(shape, _)| shape.prefixes.contains(&prefix)).for_each(|(_, found)| *found = true);
+        }
+    }
+    any.then_some(found)
 }
 
 /// The names of the shapes that a policy searches for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct EnabledShapes(BTreeSet<&'static str>);
+pub(crate) struct EnabledShapes {
+    names: BTreeSet<&'static str>,
+    has_personal: bool,
+}
 
 impl Default for EnabledShapes {
     fn default() -> Self {
-        EnabledShapes(TABLE.iter().map(|shape| shape.name).collect())
+        EnabledShapes { names: TABLE.iter().map(|shape| shape.name).collect(), has_personal: false }
     }
 }
 
 impl EnabledShapes {
     pub(crate) fn enable_personal(&mut self) {
-        self.0.extend(personal::NAMES);
+        self.names.extend(personal::NAMES);
+        self.has_personal = true;
     }
 
     /// Disables a shape, or a family of shapes: `aws` means all names that begin with `aws-`. Returns true if any was
     /// enabled.
     pub(crate) fn disable(&mut self, name: &str) -> bool {
-        let enabled = self.0.len();
+        let enabled = self.names.len();
         let is_meant = |rest: &str| !name.is_empty() && (rest.is_empty() || rest.starts_with('-'));
-        self.0.retain(|shape| !shape.strip_prefix(name).is_some_and(is_meant));
-        self.0.len() < enabled
+        self.names.retain(|shape| !shape.strip_prefix(name).is_some_and(is_meant));
+        self.has_personal = personal::NAMES.iter().any(|name| self.names.contains(name));
+        self.names.len() < enabled
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.0.contains(name)
+        self.names.contains(name)
     }
 
     /// Returns true if personal data is searched for, which may be shorter than any other shape.
     pub(crate) fn has_personal(&self) -> bool {
-        personal::NAMES.iter().any(|name| self.has(name))
+        self.has_personal
     }
 
     /// Adds all shapes in a text to `matches`, in no order. `encoded`: the text was percent-encoded, so that numbers
     /// are replaced by digits without separators, which need no encoding.
     pub(crate) fn find(&self, text: &[u8], encoded: bool, matches: &mut Vec<SecretMatch>) {
-        for name in personal::NAMES.into_iter().filter(|name| self.has(name)) {
+        for name in personal::NAMES.into_iter().filter(|name| self.has_personal && self.has(name)) {
             personal::find(name, text, encoded, matches);
         }
-        if !may_contain_shape(text) {
-            return;
-        }
-        for (shape, pattern) in TABLE.iter().zip(PATTERNS.iter()).filter(|(shape, _)| self.has(shape.name)) {
-            if !shape.prefixes.iter().any(|prefix| memmem::find(text, prefix.as_bytes()).is_some()) {
-                continue;
-            }
+        let Some(has_prefix) = shapes_with_prefix(text) else { return };
+        let shapes = TABLE.iter().zip(PATTERNS.iter()).zip(has_prefix).filter(|(_, has_prefix)| *has_prefix);
+        for (shape, pattern) in shapes.map(|(shape, _)| shape).filter(|(shape, _)| self.has(shape.name)) {
             let found = pattern.captures_iter(text).filter_map(|found| found.get(1).or_else(|| found.get(0)));
             matches.extend(found.filter_map(|found| {
                 let range = whole_token(text, found.range())?;
@@ -184,20 +149,13 @@ fn whole_token(text: &[u8], mut found: Range<usize>) -> Option<Range<usize>> {
     (can_begin_token(text, found.start) && !goes_on && !found.is_empty()).then_some(found)
 }
 
-/// Returns true if the text before the `@` of a URL is a credential. `git@` in URLs of repositories is none.
-pub(crate) fn is_userinfo(userinfo: &[u8]) -> bool {
-    userinfo != b"git"
-}
-
-/// Returns true if the first part of a token is a JOSE header (RFC 7515, RFC 7516).
-fn is_jose(token: &[u8]) -> bool {
-    let header = token.split(|&byte| byte == b'.').next().and_then(|header| std::str::from_utf8(header).ok());
-    header.and_then(jwt::parse_part).is_some_and(|header| header.contains_key("alg"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn may_contain_shape(text: &[u8]) -> bool {
+        shapes_with_prefix(text).is_some()
+    }
 
     fn found(text: &str) -> Vec<(&'static str, &str)> {
         let mut matches = Vec::new();
@@ -210,8 +168,9 @@ mod tests {
     fn prefixes_are_found_in_short_and_in_long_texts() {
         for prefix in TABLE.iter().flat_map(|shape| shape.prefixes) {
             assert!(prefix.len() >= 3, "{prefix}");
-            assert!(may_contain_shape(format!("x {prefix}@").as_bytes()), "{prefix}");
-            assert!(may_contain_shape(format!("{}{prefix}@", " ".repeat(256)).as_bytes()), "{prefix}");
+            let confirmed = format!("{prefix}@             .");
+            assert!(may_contain_shape(format!("x {confirmed}").as_bytes()), "{prefix}");
+            assert!(may_contain_shape(format!("{}{confirmed}", " ".repeat(256)).as_bytes()), "{prefix}");
         }
         assert!(!may_contain_shape(b"Ada Lovelace") && !may_contain_shape(b""));
     }
@@ -287,6 +246,77 @@ mod tests {
     }
 
     #[test]
+    fn tokens_of_vendors_are_found_where_they_are_used() {
+        for (text, name, token) in vendor_samples() {
+            let all = found(&text);
+            assert!(all.contains(&(name, &*token)), "{text}: {all:?}");
+            let other: String = text.replace(&token, "short");
+            assert!(found(&other).iter().all(|(found, _)| *found != name), "{other}");
+        }
+        let tested: BTreeSet<_> = vendor_samples().into_iter().map(|(_, name, _)| name).collect();
+        assert_eq!(tested.len(), 38, "{tested:?}");
+    }
+
+    /// Texts with tokens of further vendors, with the name of the shape and the token.
+    fn vendor_samples() -> Vec<(String, &'static str, String)> {
+        let random = "0aZ9bY8cX7dW6eV5fU4gT3hS2iR1jQ0kP9lO8mN7nM6oL5pK4qJ3rI2sH1tG0uF9vE8wD7xC6yB5zA4bC8dE";
+        let hex = "0a9b8c7d6e5f4a3b2c1d0e9f8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c3d2e1f0a9b8c7d";
+        let upper = random.to_uppercase();
+        let (alone, bearer) = ("{}", "Authorization: Bearer {}");
+        [
+            ("huggingface-token", bearer, format!("hf_{}", &random[..34])),
+            ("huggingface-token", alone, format!("api_org_{}", &random[..34])),
+            ("groq-key", alone, format!("gsk_{}", &random[..52])),
+            ("perplexity-key", alone, format!("pplx-{}", &random[..48])),
+            ("replicate-token", "Token {}", format!("r8_{}", &random[..37])),
+            ("xai-key", alone, format!("xai-{}", &random[..80])),
+            ("sendgrid-key", bearer, format!("SG.{}.{}", &random[..22], &random[22..65])),
+            ("twilio-key", "sid={}", format!("SK{}", &hex[..32])),
+            ("mailgun-key", "api:{} ", format!("key-{}", &hex[..32])),
+            ("discord-token", "Authorization: Bot {}", format!("MTAx{}.Gx1y2z.{}", &random[..20], &random[..38])),
+            ("discord-token", alone, format!("mfa.{}{}", &random[..60], &random[..24])),
+            ("discord-webhook", "https://discord.com/api/webhooks/123456789012345678/{}", random[..68].to_owned()),
+            ("telegram-token", "https://api.telegram.org/bot123456789:{}/getMe", format!("AA{}", &random[..33])),
+            ("digitalocean-token", alone, format!("dop_v1_{}", &hex[..64])),
+            ("heroku-key", alone, format!("HRKU-AA{}", &random[..58])),
+            ("netlify-token", alone, format!("nfp_{}", &random[..36])),
+            ("shopify-token", "X-Shopify-Access-Token: {}", format!("shpat_{}", &hex[..32])),
+            ("square-token", alone, format!("sq0csp-{}", &random[..43])),
+            ("square-token", alone, format!("EAAA{}", &random[..60])),
+            ("linear-key", alone, format!("lin_api_{}", &random[..40])),
+            ("notion-token", alone, format!("ntn_{}", &random[..46])),
+            ("notion-token", alone, format!("secret_{}", &random[..43])),
+            ("airtable-token", alone, format!("pat{}.{}", &random[..14], &hex[..64])),
+            ("figma-token", alone, format!("figd_{}", &random[..40])),
+            ("postman-key", alone, format!("PMAK-{}-{}", &hex[..24], &hex[24..58])),
+            ("databricks-token", alone, format!("dapi{}-2", &hex[..32])),
+            ("doppler-token", alone, format!("dp.st.dev_ci.{}", &random[..43])),
+            ("planetscale-token", alone, format!("pscale_tkn_{}", &random[..43])),
+            ("supabase-key", alone, format!("sbp_{}", &hex[..40])),
+            ("supabase-key", alone, format!("sb_secret_{}", &random[..31])),
+            ("pulumi-token", "token {}", format!("pul-{}", &hex[..40])),
+            ("vault-token", alone, format!("hvs.CAES{}{}", &random[..60], &random[..31])),
+            ("terraform-token", alone, format!("{}.atlasv1.{}", &random[..14], &random[..67])),
+            ("new-relic-key", alone, format!("NRAK-{}", &upper[..27])),
+            ("new-relic-key", alone, format!("{}NRAL", &hex[..36])),
+            ("grafana-token", alone, format!("glsa_{}_{}", &random[..32], &hex[..8])),
+            ("grafana-token", alone, format!("glc_eyJv{}==", &random[..60])),
+            ("dynatrace-token", "Api-Token {}", format!("dt0c01.{}.{}", &upper[..24], &upper[..64])),
+            ("sentry-token", alone, format!("sntrys_eyJp{}=_{}", &random[..60], &random[..43])),
+            ("sentry-token", alone, format!("sntryu_{}", &hex[..64])),
+            ("atlassian-token", alone, format!("ATATT3xFfGF0{}={}", &random[..70], &upper[..8])),
+            ("docker-token", alone, format!("dckr_pat_{}", &random[..27])),
+            ("rubygems-key", alone, format!("rubygems_{}", &hex[..48])),
+            ("age-key", alone, format!("AGE-SECRET-KEY-1{}", &upper[..58])),
+            ("credentials", bearer, random[..20].to_owned()),
+            ("session-id", "/a;jsessionid={}?b", upper[..32].to_owned()),
+        ]
+        .into_iter()
+        .map(|(name, text, token)| (text.replace("{}", &token), name, token))
+        .collect()
+    }
+
+    #[test]
     fn similar_texts_are_not_shapes() {
         for text in [
             "eyJhbGciOiJIUzI1NiJ9",
@@ -301,6 +331,15 @@ mod tests {
             "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----",
             "AKIAIOSFODNN7EXAMPL",
             "AKIAIOSFODNN7EXAMPLEX",
+            "Authorization: Bearer YOUR_ACCESS_TOKEN",
+            "authorization: Basic authentication",
+            "SKU-1234",
+            "hf_hub_download",
+            "secret_access_key",
+            "key-value-pairs",
+            "pattern.0123",
+            "12:AAPL",
+            "data:image/gif;base64,EAAAOw==",
         ] {
             assert_eq!(found(text), [], "{text}");
         }
@@ -328,7 +367,21 @@ mod tests {
     /// The search takes linear time even if every byte begins an incomplete shape.
     #[test]
     fn search_is_linear_in_near_misses() {
-        for unit in ["eyJ", "eyJ.", "-----BEGIN PRIVATE KEY-----", "https://", "a://b", "sk-", "ya29.", "xoxb-."] {
+        for unit in [
+            "eyJ",
+            "eyJ.",
+            "-----BEGIN PRIVATE KEY-----",
+            "https://",
+            "a://b",
+            "sk-",
+            "ya29.",
+            "xoxb-.",
+            "pat",
+            "1234567:AA",
+            "SG.a.",
+            "secret_",
+            "authorization: ",
+        ] {
             let _ = found(&unit.repeat(20_000));
         }
     }

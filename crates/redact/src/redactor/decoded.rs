@@ -20,6 +20,8 @@ pub(super) enum TextEncoding {
     Percent,
     /// Percent-encoding with `+` for a space (URL Standard, application/x-www-form-urlencoded).
     Form,
+    /// Character references of HTML and XML: the five that escape markup, and numeric ones.
+    Markup,
 }
 
 /// A decoded text with the raw position of each byte.
@@ -37,6 +39,7 @@ impl<'t> DecodedText<'t> {
             TextEncoding::Json => memchr::memchr(b'\\', raw).is_none(),
             TextEncoding::Percent => memchr::memchr(b'%', raw).is_none(),
             TextEncoding::Form => memchr::memchr2(b'%', b'+', raw).is_none(),
+            TextEncoding::Markup => memchr::memchr(b'&', raw).is_none(),
         };
         if is_plain {
             return DecodedText { text: Cow::Borrowed(raw), encoding, positions: Vec::new() };
@@ -71,6 +74,7 @@ impl<'t> DecodedText<'t> {
 fn decode_unit(raw: &[u8], encoding: TextEncoding, out: &mut Vec<u8>) -> usize {
     let escape = match (encoding, raw[0]) {
         (TextEncoding::Json, b'\\') => decode_json_escape(raw, out),
+        (TextEncoding::Markup, b'&') => decode_reference(raw, out),
         (TextEncoding::Form | TextEncoding::Percent, b'%') => raw.get(1..3).and_then(parse_hex).map(|byte| {
             out.push(byte as u8);
             3
@@ -109,6 +113,21 @@ fn decode_json_escape(raw: &[u8], out: &mut Vec<u8>) -> Option<usize> {
     Some(2)
 }
 
+/// The named character references that escape markup.
+const REFERENCES: [(&[u8], char); 5] = [(b"amp", '&'), (b"quot", '"'), (b"lt", '<'), (b"gt", '>'), (b"apos", '\'')];
+
+/// Decodes a character reference: `&amp;`, `&#38;`, `&#x26;`.
+fn decode_reference(raw: &[u8], out: &mut Vec<u8>) -> Option<usize> {
+    let len = raw.iter().take(10).position(|byte| *byte == b';')?;
+    let c = match &raw[1..len] {
+        [b'#', b'x' | b'X', digits @ ..] => char::from_u32(parse_hex(digits)?)?,
+        [b'#', digits @ ..] => char::from_u32(std::str::from_utf8(digits).ok()?.parse().ok()?)?,
+        name => REFERENCES.iter().find(|(known, _)| *known == name)?.1,
+    };
+    out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+    Some(len + 1)
+}
+
 fn parse_hex(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |value, &digit| Some(value * 16 + char::from(digit).to_digit(16)?))
 }
@@ -120,6 +139,7 @@ fn encode(with: &str, encoding: TextEncoding) -> String {
             quoted[1..quoted.len() - 1].to_owned()
         }
         TextEncoding::Percent | TextEncoding::Form => utf8_percent_encode(with, ESCAPED).to_string(),
+        TextEncoding::Markup => with.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;"),
     }
 }
 
@@ -145,6 +165,10 @@ mod tests {
         assert_eq!(decoded(r#"a\"\\\/\n\u00e9\ud83d\ude00"#, TextEncoding::Json), "a\"\\/\n\u{e9}\u{1f600}");
         assert_eq!(decoded(r"\ud83d\u0041\udc00\u00", TextEncoding::Json), "\u{fffd}A\u{fffd}\\u00");
         assert_eq!(decoded("a%20b+c%", TextEncoding::Percent), "a b+c%");
+        assert_eq!(
+            decoded("&quot;a&#39;&#x2F;&amp;lt;&b &#; &#xd800;", TextEncoding::Markup),
+            "\"a'/&lt;&b &#; &#xd800;"
+        );
         assert_eq!(decoded("a%20b+c%zz%e2%82%ac", TextEncoding::Form), "a b c%zz\u{20ac}");
     }
 
@@ -154,5 +178,9 @@ mod tests {
         assert_eq!(replaced(r#"{\"a\":true}"#, TextEncoding::Json, "true", "\"X\""), r#"{\"a\":\"X\"}"#);
         assert_eq!(replaced("%61%20k%65y+%7e", TextEncoding::Form, "key", "X y@z"), "%61%20X%20y@z+%7e");
         assert_eq!(replaced("key", TextEncoding::Percent, "key", "X"), "X");
+        assert_eq!(
+            replaced("{&#34;a&quot;:true}", TextEncoding::Markup, "true", "\"X\""),
+            "{&#34;a&quot;:&quot;X&quot;}"
+        );
     }
 }

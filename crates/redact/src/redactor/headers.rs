@@ -1,19 +1,25 @@
 //! Redaction of header fields and trailers. Their other bytes do not change.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 
 use super::Redactor;
-use super::url::is_url;
+use super::url::{is_url, split_at_first};
+use crate::find::{find_redacted, known};
+use crate::names::NameLocation;
 use crate::replace::placeholder::PlaceholderName;
-use crate::splice::{Splice, apply_splices, of_part};
+use crate::splice::{Splice, apply_splices, of_part, remove_overlaps};
 use harproxy_http::{Header, Headers, cookies};
 
 /// Fields with a URL, absolute or relative.
 const URLS: [&str; 3] = ["location", "content-location", "referer"];
-/// Fields with a scheme and credentials (RFC 9110 section 11.4).
-const CREDENTIALS: [&str; 2] = ["authorization", "proxy-authorization"];
+/// The last word of fields with a scheme and credentials (RFC 9110 section 11.4).
+const CREDENTIALS: &str = "authorization";
 /// Fields with a host and a port.
 const AUTHORITIES: [&str; 3] = ["host", ":authority", "x-forwarded-host"];
+/// The length of the shortest password of letters alone that is searched for elsewhere, bytes. Shorter ones are words.
+const MAX_WORD: usize = 16;
 /// Schemes that also occur in fields for credentials without a scheme.
 const SCHEMES: [&str; 2] = ["bearer", "basic"];
 
@@ -35,11 +41,38 @@ impl Redactor<'_> {
     }
 
     pub(super) fn header_splices(&mut self, name: &str, value: &[u8]) -> Vec<Splice> {
-        match &*name.to_ascii_lowercase() {
-            name if !self.policy.headers.contains(name.as_bytes()) => self.plain_header_splices(name, value),
+        let secret = self.secret_name(NameLocation::Header, name.as_bytes());
+        let name = &*name.to_ascii_lowercase();
+        let Some(secret) = secret.filter(|secret| secret.applies_to(value)) else {
+            return self.plain_header_splices(name, value);
+        };
+        match name {
             "cookie" => self.cookies_splices(value),
             "set-cookie" => self.set_cookies_splices(value),
-            name => self.value_splice(value, after_scheme(value, has_scheme(name)), &PlaceholderName::new(name)),
+            name => {
+                let from = after_scheme(value, has_scheme(name));
+                self.credentials_splice(value, from, &secret.placeholder)
+            }
+        }
+    }
+
+    /// Returns a splice for credentials, whose scheme ends at `from`. The password in Basic credentials becomes known.
+    pub(super) fn credentials_splice(&mut self, value: &[u8], from: usize, name: &PlaceholderName) -> Vec<Splice> {
+        if value[..from].trim_ascii_end().eq_ignore_ascii_case(b"basic")
+            && let Ok(pair) = BASE64_STANDARD.decode(value[from..].trim_ascii())
+        {
+            self.learn_password(&pair);
+        }
+        self.value_splice(value, from, name)
+    }
+
+    /// Makes the password of `user:password` known, or the user name if it is the only secret (RFC 7617 section 2).
+    pub(super) fn learn_password(&mut self, pair: &[u8]) {
+        let (user, password) = split_at_first(pair, b':');
+        let password = password.filter(|password| !password.is_empty()).unwrap_or(user);
+        let is_word = password.len() < MAX_WORD && password.iter().all(u8::is_ascii_alphabetic);
+        if password.len() >= known::MIN_LEN && !is_word && find_redacted(password).is_empty() {
+            self.replacer.learn(password, &PlaceholderName::new("password"));
         }
     }
 
@@ -51,7 +84,7 @@ impl Redactor<'_> {
             return self.authority_splices(value);
         }
         if name != "link" {
-            return self.text_splices(value, false);
+            return self.field_splices(value);
         }
         // RFC 8288: `<target>; rel=next, <target>; rel=last`. Only the targets can contain secrets.
         let targets = value.split(|&byte| byte == b'>').map(|part| match memchr::memrchr(b'<', part) {
@@ -59,6 +92,16 @@ impl Redactor<'_> {
             None => &part[part.len()..],
         });
         targets.flat_map(|target| of_part(value, target, self.url_splices(target, 0))).collect()
+    }
+
+    /// Finds the secrets in a value of any format, which may be percent-encoded.
+    fn field_splices(&mut self, value: &[u8]) -> Vec<Splice> {
+        let mut splices = self.text_splices(value, false);
+        if memchr::memchr(b'%', value).is_some() {
+            splices.extend(self.percent_encoded_splices(value));
+            remove_overlaps(&mut splices, |splice| splice.range.clone());
+        }
+        splices
     }
 
     /// Finds the secrets in `a=1; b=2` (RFC 6265 section 4.2.1).
@@ -75,7 +118,7 @@ impl Redactor<'_> {
     fn set_cookies_splices(&mut self, value: &[u8]) -> Vec<Splice> {
         let mut splices = Vec::new();
         for line in value.split(|&byte| byte == b'\n') {
-            let (pair, attributes) = line.split_at(memchr::memchr(b';', line).unwrap_or(line.len()));
+            let (pair, attributes) = line.split_at(cookies::first_pair(line).len());
             splices.extend(of_part(value, pair, self.cookies_splices(pair)));
             splices.extend(of_part(value, attributes, self.text_splices(attributes, false)));
         }
@@ -97,7 +140,7 @@ impl Redactor<'_> {
 
 /// Returns true if a field, or a member with its name, has a scheme before its credentials.
 pub(super) fn has_scheme(name: &str) -> bool {
-    CREDENTIALS.contains(&name)
+    name.ends_with(CREDENTIALS)
 }
 
 /// Returns the position of the credentials behind their scheme. `any`: each first word is a scheme, not only a

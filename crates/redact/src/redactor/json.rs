@@ -4,6 +4,7 @@
 //! needs no valid document, so it also serves documents that are cut off, windows of a stream, and lines of events. It
 //! has no recursion, and it handles members with equal names one by one.
 
+use std::borrow::Cow;
 use std::iter::Peekable;
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -17,17 +18,25 @@ use super::decoded::{DecodedText, TextEncoding};
 use super::headers::{after_scheme, has_scheme};
 use super::text::find_members;
 use super::url::is_url;
-use super::{MAX_DEPTH, Redactor};
+use super::{MAX_DEPTH, Redactor, SecretName};
 use crate::find::prefilter::{Candidates, last_item};
 use crate::find::{SecretMatch, compile_regex, is_redacted};
+use crate::names::{NameClass, NameLocation, RecentNames};
 use crate::replace::placeholder::{PlaceholderName, ValueFormat};
 use crate::splice::Splice;
-use harproxy_json::scan::{BYTE_ORDER_MARK, StringSpan, is_space, scalar_end, skip_space};
+use harproxy_json::scan::{BYTE_ORDER_MARK, StringSpan, is_between_strings, is_space, scalar_end, skip_space};
 use harproxy_json::{LocatedScalar, locate};
 
 /// A member with a string value, found without regard to the quotes before it.
 static MEMBER: LazyLock<Regex> =
     LazyLock::new(|| compile_regex(r#""([^"\\\s]{1,64})"\s{0,64}:\s{0,64}"((?:[^"\\]|\\[\x00-\xff])+)"#));
+
+impl<'p> Redactor<'p> {
+    fn candidates<'t>(&mut self, text: &'t [u8]) -> Candidates<'p, 't> {
+        let known = self.replacer.find_known(text);
+        Candidates::find(self.policy, text, known)
+    }
+}
 
 impl Redactor<'_> {
     pub(super) fn json_splices(&mut self, text: &[u8], depth: u8) -> Vec<Splice> {
@@ -51,7 +60,7 @@ impl Redactor<'_> {
         &mut self,
         text: &[u8],
         limit: Option<usize>,
-        array: &mut Option<PlaceholderName>,
+        array: &mut Option<SecretName>,
     ) -> (Vec<Splice>, usize) {
         let mut candidates = self.candidates(text);
         if candidates.is_empty()
@@ -67,16 +76,19 @@ impl Redactor<'_> {
         (walk.splices, complete)
     }
 
-    /// Returns the name for the placeholder if the value of a member with this name is secret. `by_path`: a path that
-    /// can't be followed ends with this name.
-    pub(super) fn secret_member_name(&self, name: &[u8], by_path: bool) -> Option<PlaceholderName> {
-        (by_path || self.policy.members.contains(name)).then(|| PlaceholderName::from_bytes(name))
+    /// Returns the name of a member whose values can be secret. `by_path`: a path that can't be followed ends with this
+    /// name.
+    pub(super) fn secret_member_name(&self, name: &[u8], by_path: bool) -> Option<SecretName> {
+        if by_path {
+            return Some(SecretName { class: NameClass::Secret, placeholder: PlaceholderName::from_bytes(name) });
+        }
+        self.secret_name(NameLocation::Member, name)
     }
 
     /// Returns a splice for the value of a secret member. A scheme before credentials is kept.
     pub(super) fn member_splice(&mut self, value: &[u8], name: &PlaceholderName) -> Vec<Splice> {
         let from = if has_scheme(name.as_str()) { after_scheme(value, true) } else { 0 };
-        self.value_splice(value, from, name)
+        self.credentials_splice(value, from, name)
     }
 
     /// Finds members with a secret name in any text.
@@ -84,13 +96,8 @@ impl Redactor<'_> {
         find_members(self.policy, &MEMBER, text)
     }
 
-    fn candidates<'t>(&mut self, text: &'t [u8]) -> Candidates<'t> {
-        let known = self.replacer.find_known(text);
-        Candidates::find(self.policy, text, known)
-    }
-
     /// Finds the secrets of a text. Returns the length of the part that is complete.
-    fn walk(&mut self, walk: &mut JsonWalk<'_>) -> usize {
+    fn walk(&mut self, walk: &mut JsonWalk<'_, '_>) -> usize {
         while let Some(string) = walk.next_string() {
             let quote = string.inside.start - 1;
             walk.leave_array(quote);
@@ -98,7 +105,10 @@ impl Redactor<'_> {
                 return self.stop(walk, quote);
             }
             let colon = skip_space(walk.text, string.end);
-            if walk.array.is_some() || walk.text.get(colon) != Some(&b':') {
+            if let Some((name, value)) = self.header_in_list(walk, &string) {
+                self.walk_string(walk, &string, None);
+                self.walk_string(walk, &value, Some(&name));
+            } else if walk.array.is_some() || walk.text.get(colon) != Some(&b':') {
                 let array = walk.array.clone();
                 self.walk_string(walk, &string, array.as_ref());
             } else if !self.walk_member(walk, &string, skip_space(walk.text, colon + 1)) {
@@ -108,7 +118,7 @@ impl Redactor<'_> {
         let end = walk.text.len();
         walk.leave_array(end);
         let rest = &walk.text[walk.checked.min(end)..];
-        let Some(limit) = walk.limit.filter(|_| !rest.iter().all(is_between_strings)) else {
+        let Some(limit) = walk.limit.filter(|_| !rest.iter().all(|byte| is_between_strings(*byte))) else {
             return self.stop(walk, end);
         };
         // The text is not JSON, and no string shows where it can be divided.
@@ -121,29 +131,35 @@ impl Redactor<'_> {
     }
 
     /// Ends the walk before `at`, and returns this position.
-    fn stop(&mut self, walk: &mut JsonWalk<'_>, at: usize) -> usize {
+    fn stop(&mut self, walk: &mut JsonWalk<'_, '_>, at: usize) -> usize {
         self.walk_between(walk, at);
         walk.splices.sort_by_key(|splice| splice.range.start);
         at
     }
 
     /// Handles a member whose value begins at `at`. Returns false if the value may go on behind the text.
-    fn walk_member(&mut self, walk: &mut JsonWalk<'_>, name: &StringSpan, at: usize) -> bool {
+    fn walk_member(&mut self, walk: &mut JsonWalk<'_, '_>, name: &StringSpan, at: usize) -> bool {
         let mut by_path = false;
         let secret_name = walk.is_candidate(name).then(|| {
-            let decoded = DecodedText::new(&walk.text[name.inside.clone()], TextEncoding::Json);
+            let raw = &walk.text[name.inside.clone()];
+            let decoded = DecodedText::new(raw, TextEncoding::Json);
             by_path = walk.located.is_none() && self.policy.path_names.contains(&decoded.text);
-            self.secret_member_name(&decoded.text, by_path)
+            match decoded.text {
+                Cow::Borrowed(_) if !by_path => SecretName::new(walk.names.classify(self.policy, raw), raw),
+                text => self.secret_member_name(&text, by_path),
+            }
         });
-        let secret_name = secret_name.flatten();
+        let mut secret_name = secret_name.flatten();
         match walk.text.get(at) {
             Some(b'"') => {
                 let value = StringSpan::at(walk.text, at);
                 if walk.may_go_on(&value) {
                     return false;
                 }
+                let earlier = self.walk_named_value(walk, name, &value, &mut secret_name);
                 self.walk_string(walk, name, None);
                 self.walk_string(walk, &value, secret_name.as_ref());
+                walk.splices.extend(earlier);
             }
             Some(b'[') if secret_name.is_some() => {
                 self.walk_string(walk, name, None);
@@ -155,15 +171,16 @@ impl Redactor<'_> {
                 self.walk_string(walk, name, None);
                 walk.advance(at);
                 if by_path {
-                    self.replace_scalar(walk, at..scalar_end(walk.text, at), secret_name.as_ref());
+                    let name = secret_name.map(|name| name.placeholder);
+                    self.replace_scalar(walk, at..scalar_end(walk.text, at), name.as_ref());
                 }
             }
         }
         true
     }
 
-    /// Handles a string. `name`: it is secret as the value of this member.
-    fn walk_string(&mut self, walk: &mut JsonWalk<'_>, string: &StringSpan, name: Option<&PlaceholderName>) {
+    /// Handles a string. `name`: it can be secret as a value of this member.
+    fn walk_string(&mut self, walk: &mut JsonWalk<'_, '_>, string: &StringSpan, name: Option<&SecretName>) {
         let quote = string.inside.start - 1;
         self.walk_between(walk, quote);
         walk.advance(string.end);
@@ -181,15 +198,15 @@ impl Redactor<'_> {
             }
             return;
         }
-        let splices = match name {
-            Some(name) => self.member_splice(&decoded.text, name),
+        let splices = match name.filter(|name| name.applies_to(&decoded.text)) {
+            Some(name) => self.member_splice(&decoded.text, &name.placeholder),
             None => self.nested_splices(&decoded.text, false, walk.depth + 1),
         };
         walk.splices.extend(decoded.encode_splices(splices, string.inside.start));
     }
 
     /// Replaces a number, a boolean or null that a path selects.
-    fn replace_scalar(&mut self, walk: &mut JsonWalk<'_>, range: Range<usize>, name: Option<&PlaceholderName>) {
+    fn replace_scalar(&mut self, walk: &mut JsonWalk<'_, '_>, range: Range<usize>, name: Option<&PlaceholderName>) {
         let value = &walk.text[range.clone()];
         let Some(name) = name.filter(|_| !value.is_empty() && !is_redacted(value)) else { return };
         let with = if value.iter().any(u8::is_ascii_digit) {
@@ -201,13 +218,13 @@ impl Redactor<'_> {
     }
 
     /// Handles the text between strings up to `end`: scalars that paths select, and any text if it is not JSON.
-    fn walk_between(&mut self, walk: &mut JsonWalk<'_>, end: usize) {
+    fn walk_between(&mut self, walk: &mut JsonWalk<'_, '_>, end: usize) {
         while let Some(LocatedScalar { range, name }) = walk.next_located(|start| start < end) {
             self.replace_scalar(walk, range, Some(&PlaceholderName::new(&name)));
         }
         let at = walk.checked;
         let between = &walk.text[at.min(end)..end];
-        if !between.iter().all(is_between_strings) {
+        if !between.iter().all(|byte| is_between_strings(*byte)) {
             walk.is_malformed = true;
             let splices = self.text_splices(between, false);
             walk.splices.extend(splices.into_iter().map(|splice| splice.shifted(at)));
@@ -251,10 +268,19 @@ fn format_of(value: &[u8]) -> ValueFormat {
     }
 }
 
-struct JsonWalk<'t> {
-    text: &'t [u8],
+/// The first of the two members that name a value.
+pub(super) struct NamedValue {
+    /// The name, if it can be secret and comes first.
+    pub(super) name: Option<SecretName>,
+    /// The value, if it comes first.
+    pub(super) value: StringSpan,
+    pub(super) end: usize,
+}
+
+pub(super) struct JsonWalk<'p, 't> {
+    pub(super) text: &'t [u8],
     /// The strings that can hold a secret although they are not values of secret members.
-    candidates: Candidates<'t>,
+    candidates: Candidates<'p, 't>,
     at: usize,
     /// The position up to which the text between strings was checked.
     checked: usize,
@@ -263,15 +289,18 @@ struct JsonWalk<'t> {
     limit: Option<usize>,
     /// The scalars that paths select, in order. `None` if the paths can't be followed.
     located: Option<Peekable<IntoIter<LocatedScalar>>>,
-    splices: Vec<Splice>,
+    pub(super) splices: Vec<Splice>,
     /// The name of the array of secrets at the current position.
-    array: Option<PlaceholderName>,
+    array: Option<SecretName>,
+    /// The last member with a secret name as its value, or with a value without a name.
+    pub(super) named: Option<NamedValue>,
     /// The text is not JSON.
     is_malformed: bool,
+    names: RecentNames<'t>,
 }
 
-impl<'t> JsonWalk<'t> {
-    fn new(text: &'t [u8], candidates: Candidates<'t>, limit: Option<usize>) -> Self {
+impl<'p, 't> JsonWalk<'p, 't> {
+    fn new(text: &'t [u8], candidates: Candidates<'p, 't>, limit: Option<usize>) -> Self {
         JsonWalk {
             text,
             candidates,
@@ -282,7 +311,9 @@ impl<'t> JsonWalk<'t> {
             located: None,
             splices: Vec::new(),
             array: None,
+            named: None,
             is_malformed: false,
+            names: RecentNames::default(),
         }
     }
 
@@ -303,7 +334,7 @@ impl<'t> JsonWalk<'t> {
     }
 
     /// Returns true if a string can hold a secret. Each secret that was found before can occur again.
-    fn is_candidate(&mut self, string: &StringSpan) -> bool {
+    pub(super) fn is_candidate(&mut self, string: &StringSpan) -> bool {
         !self.splices.is_empty() || self.candidates.contain(&(string.inside.start - 1..string.end))
     }
 
@@ -316,16 +347,6 @@ impl<'t> JsonWalk<'t> {
     fn next_located(&mut self, is_wanted: impl Fn(usize) -> bool) -> Option<LocatedScalar> {
         self.located.as_mut()?.next_if(|located| is_wanted(located.range.start))
     }
-}
-
-/// Returns true for bytes that JSON has between strings: white space, brackets, numbers, and the letters of its three
-/// words.
-fn is_between_strings(byte: &u8) -> bool {
-    matches!(
-        byte,
-        b' ' | b'\t' | b'\n' | b'\r' | b'{' | b'}' | b'[' | b']' | b',' | b':' | b'+' | b'-' | b'.' | b'E' | b'0'
-            ..=b'9' | b't' | b'r' | b'u' | b'e' | b'f' | b'a' | b'l' | b's' | b'n'
-    )
 }
 
 /// Returns true if a text is a JSON object or array, whatever its `Content-Type`.

@@ -4,13 +4,17 @@
 //! in a JSON string. Each level is decoded for the search, and replacements are written into the text as it was
 //! spelled.
 
+mod controls;
 mod decoded;
 mod headers;
 mod json;
+mod links;
+mod named_values;
 mod payload;
 mod stream;
 mod text;
 mod url;
+mod views;
 
 use std::fmt;
 
@@ -18,8 +22,10 @@ pub use payload::{PayloadRedaction, is_lines, is_opaque};
 pub use stream::StreamRedactor;
 
 use self::decoded::{DecodedText, TextEncoding};
-use crate::policy::{NameSet, Policy};
+use crate::names::{NameClass, NameLocation};
+use crate::policy::Policy;
 use crate::replace::Replacer;
+use crate::replace::placeholder::PlaceholderName;
 use crate::splice::Splice;
 
 /// The depth up to which nested texts are decoded. Deeper texts are searched as they are.
@@ -29,6 +35,8 @@ const MAX_DEPTH: u8 = 4;
 pub struct Redactor<'a> {
     pub(crate) policy: &'a Policy,
     pub(crate) replacer: Box<dyn Replacer + 'a>,
+    /// The number of views around the text that is searched.
+    depth: u8,
 }
 
 /// Prints no secrets: the replacer may hold some.
@@ -40,7 +48,7 @@ impl fmt::Debug for Redactor<'_> {
 
 impl<'a> Redactor<'a> {
     pub fn new(policy: &'a Policy, replacer: impl Replacer + 'a) -> Self {
-        Redactor { policy, replacer: Box::new(replacer) }
+        Redactor { policy, replacer: Box::new(replacer), depth: 0 }
     }
 }
 
@@ -80,12 +88,14 @@ impl Redactor<'_> {
                 self.text_splices(text, false)
             }
             TextLocation::Cookie { name, .. } => self.cookie_value_splices(name.as_bytes(), text),
-            TextLocation::Parameter(name) => self.pair_value_splices(name, text, &self.policy.query),
-            TextLocation::Field(name) => self.pair_value_splices(name, text, &self.policy.form),
-            TextLocation::Member(name) => match self.secret_member_name(name.as_bytes(), false) {
-                Some(name) => self.member_splice(text, &name),
-                None => self.nested_splices(text, false, 0),
-            },
+            TextLocation::Parameter(name) => self.pair_value_splices(name, text, NameLocation::Query),
+            TextLocation::Field(name) => self.pair_value_splices(name, text, NameLocation::Form),
+            TextLocation::Member(name) => {
+                match self.secret_name(NameLocation::Member, name.as_bytes()).filter(|name| name.applies_to(text)) {
+                    Some(name) => self.member_splice(text, &name.placeholder),
+                    None => self.nested_splices(text, false, 0),
+                }
+            }
             TextLocation::Payload(content_type) => return self.payload_splices(content_type, text),
         })
     }
@@ -97,10 +107,35 @@ impl Redactor<'_> {
         Some(decoded.encode_splices(splices, 0).collect())
     }
 
-    fn pair_value_splices(&mut self, name: &str, value: &[u8], names: &NameSet) -> Vec<Splice> {
-        match self.secret_pair_name(name.as_bytes(), names) {
-            Some(name) => self.value_splice(value, 0, &name),
+    fn pair_value_splices(&mut self, name: &str, value: &[u8], location: NameLocation) -> Vec<Splice> {
+        match self.secret_name(location, name.as_bytes()).filter(|name| name.applies_to(value)) {
+            Some(name) => self.value_splice(value, 0, &name.placeholder),
             None => self.nested_splices(value, true, 1),
         }
+    }
+
+    /// Returns a name whose values can be secret. `None` for other names.
+    pub(super) fn secret_name(&self, location: NameLocation, name: &[u8]) -> Option<SecretName> {
+        SecretName::new(self.policy.classify(location, name), name)
+    }
+}
+
+/// A name under which values can be secret.
+#[derive(Clone, Debug)]
+pub(super) struct SecretName {
+    pub(super) class: NameClass,
+    /// The name of the placeholder.
+    pub(super) placeholder: PlaceholderName,
+}
+
+impl SecretName {
+    /// Returns `None` for a public name.
+    fn new(class: NameClass, name: &[u8]) -> Option<Self> {
+        (class != NameClass::Public).then(|| SecretName { class, placeholder: PlaceholderName::from_bytes(name) })
+    }
+
+    /// Returns true if a decoded value under the name is secret.
+    pub(super) fn applies_to(&self, value: &[u8]) -> bool {
+        self.class.is_secret_value(value)
     }
 }

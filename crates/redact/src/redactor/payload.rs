@@ -9,7 +9,9 @@ use regex::bytes::{Captures, Regex};
 
 use super::Redactor;
 use super::json::is_document;
+use super::url::is_form;
 use crate::find::{SecretMatch, compile_regex};
+use crate::names::NameLocation;
 use crate::splice::{Splice, apply_splices, of_part};
 use harproxy_http::{MediaType, multipart};
 
@@ -109,12 +111,14 @@ impl Redactor<'_> {
         match PayloadFormat::of(media) {
             PayloadFormat::Lines => Some(self.lines_splices(payload)),
             PayloadFormat::Json => Some(self.json_splices(payload, 0)),
-            PayloadFormat::Form if media.is_form_of(payload) => Some(self.pairs_splices(payload, &self.policy.form, 0)),
+            PayloadFormat::Form if media.is_form_of(payload) => {
+                Some(self.pairs_splices(payload, NameLocation::Form, 0))
+            }
             PayloadFormat::Form => Some(self.json_splices(payload, 0)),
             PayloadFormat::Multipart => self.parts_splices(media, payload, depth),
             PayloadFormat::Text => Some(self.text_or_json_splices(payload)),
             PayloadFormat::Undeclared if !is_text(payload) => None,
-            PayloadFormat::Undeclared if is_form(payload) => Some(self.pairs_splices(payload, &self.policy.form, 0)),
+            PayloadFormat::Undeclared if is_form(payload) => Some(self.pairs_splices(payload, NameLocation::Form, 0)),
             PayloadFormat::Undeclared => Some(self.text_or_json_splices(payload)),
             PayloadFormat::Opaque => None,
         }
@@ -151,18 +155,6 @@ pub(super) fn is_text(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).err().is_none_or(is_cut_off) && !bytes.iter().any(is_control)
 }
 
-/// Returns true if text without a declared type is a form: pairs without white space, with usual characters in their
-/// names.
-pub(super) fn is_form(text: &[u8]) -> bool {
-    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~%+*[]$:@".contains(byte);
-    let is_pair = |pair: &[u8]| match memchr::memchr(b'=', pair) {
-        Some(at) => at > 0 && pair[..at].iter().all(is_name),
-        None => pair.iter().all(is_name),
-    };
-    let is_excluded = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'<' | b'"' | b'{');
-    text.contains(&b'=') && !text.iter().any(is_excluded) && text.split(|&byte| byte == b'&').all(is_pair)
-}
-
 /// The head of a form field, found without the boundary.
 static FIELD: LazyLock<Regex> =
     LazyLock::new(|| compile_regex(r"(?i:content-disposition):([^\r\n]{1,512})\r?\n(?:[^\r\n]{1,512}\r?\n){0,4}\r?\n"));
@@ -194,9 +186,10 @@ impl Redactor<'_> {
         let media = MediaType::parse(part.header("content-type").unwrap_or(if is_file { "" } else { "text/plain" }));
         if !is_file
             && media.essence() == "text/plain"
-            && let Some(name) = part.name().and_then(|name| self.secret_pair_name(name.as_bytes(), &self.policy.form))
+            && let Some(name) = part.name().and_then(|name| self.secret_name(NameLocation::Form, name.as_bytes()))
+            && name.applies_to(part.body)
         {
-            return self.value_splice(part.body, 0, &name);
+            return self.value_splice(part.body, 0, &name.placeholder);
         }
         self.media_splices(&media, part.body, depth + 1).unwrap_or_default()
     }
@@ -207,11 +200,13 @@ impl Redactor<'_> {
             let (head, disposition) = (found.get(0)?, found.get(1)?);
             let disposition = MediaType::parse(std::str::from_utf8(disposition.as_bytes()).ok()?);
             let name = disposition.parameter("name").filter(|_| !has_file_name(&disposition))?;
-            let name = self.secret_pair_name(name.as_bytes(), &self.policy.form)?;
+            let name = self.secret_name(NameLocation::Form, name.as_bytes())?;
             let len = memmem::find(&text[head.end()..], b"\n--").unwrap_or(text.len() - head.end());
             let value = text[head.end()..head.end() + len].trim_ascii_end();
             let range = head.end()..head.end() + value.len();
-            (!range.is_empty()).then(|| SecretMatch::text(range, name.as_str().to_owned()))
+            let (from, is_secret) = (head.start(), !range.is_empty() && name.applies_to(value));
+            let name = name.placeholder.as_str().to_owned();
+            is_secret.then(|| SecretMatch { from, ..SecretMatch::text(range, name) })
         };
         FIELD.captures_iter(text).filter_map(field).chain(self.find_members(text)).collect()
     }

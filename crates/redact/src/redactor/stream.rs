@@ -5,10 +5,11 @@
 
 use std::fmt;
 
-use super::Redactor;
 use super::decoded::{DecodedText, TextEncoding};
-use super::payload::{PayloadFormat, is_form, is_text};
-use super::url::split_at_first;
+use super::payload::{PayloadFormat, is_text};
+use super::url::{is_form, split_at_first};
+use super::{Redactor, SecretName};
+use crate::names::NameLocation;
 use crate::replace::placeholder::{PlaceholderName, ValueFormat};
 use crate::splice::{Splice, of_part, write_spliced};
 use harproxy_http::MediaType;
@@ -110,8 +111,9 @@ impl Redactor<'_> {
     }
 }
 
-/// Returns a line without the name of an event field or the separator of a JSON text sequence.
+/// Returns a line without a byte order mark and the name of an event field, or the separator of a JSON text sequence.
 fn line_content(line: &[u8]) -> &[u8] {
+    let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
     let content = line.strip_prefix(b"data:").or_else(|| line.strip_prefix(b"\x1e")).unwrap_or(line);
     content.trim_ascii_start()
 }
@@ -130,7 +132,7 @@ struct WindowRedactor {
     /// The item that is longer than a window and goes on in this one.
     long_item: LongItem,
     /// The name of the array of secrets in which the window begins.
-    array: Option<PlaceholderName>,
+    array: Option<SecretName>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -224,12 +226,13 @@ impl WindowRedactor {
             return text.len();
         };
         out.extend_from_slice(&text[..start]);
-        let Some(name) = name.or_else(|| self.array.clone()) else {
+        let name = name.or_else(|| self.array.clone()).filter(|name| name.applies_to(&text[start..]));
+        let Some(name) = name else {
             self.long_item = LongItem::Plain;
             return start;
         };
         self.long_item = LongItem::Secret;
-        replace_long_value(redactor, &text[start..], &name, out);
+        replace_long_value(redactor, &text[start..], &name.placeholder, out);
         text.len()
     }
 
@@ -296,19 +299,19 @@ fn form_window_splices(redactor: &mut Redactor<'_>, text: &[u8], limit: Option<u
     let last_pair = |limit: usize| memchr::memrchr(b'&', &text[..text.len().min(limit)]);
     let complete = limit
         .map_or(text.len(), |limit| last_pair(limit).or_else(|| memchr::memchr(b'&', text)).map_or(0, |at| at + 1));
-    (redactor.pairs_splices(&text[..complete], &redactor.policy.form, 0), complete)
+    (redactor.pairs_splices(&text[..complete], NameLocation::Form, 0), complete)
 }
 
-/// Finds the value of a pair without an end. Returns its name if it is secret, too.
-fn find_long_form_value(redactor: &Redactor<'_>, text: &[u8]) -> (usize, Option<PlaceholderName>) {
+/// Finds the value of a pair without an end. Returns its name if its values can be secret, too.
+fn find_long_form_value(redactor: &Redactor<'_>, text: &[u8]) -> (usize, Option<SecretName>) {
     let (name, Some(_)) = split_at_first(text, b'=') else { return (0, None) };
     let decoded = DecodedText::new(name, TextEncoding::Form);
-    (name.len() + 1, redactor.secret_pair_name(&decoded.text, &redactor.policy.form))
+    (name.len() + 1, redactor.secret_name(NameLocation::Form, &decoded.text))
 }
 
-/// Finds the string without an end, of a member or by itself. Returns its name if it is secret, too. `None` if there is
+/// Finds the string without an end, of a member or by itself. Returns its name if its values can be secret, too. `None` if there is
 /// no such string.
-fn find_long_json_value(redactor: &Redactor<'_>, text: &[u8]) -> Option<(usize, Option<PlaceholderName>)> {
+fn find_long_json_value(redactor: &Redactor<'_>, text: &[u8]) -> Option<(usize, Option<SecretName>)> {
     let first = memchr::memchr(b'"', text)?;
     let Some(end) = string_end(text, first + 1) else { return Some((first + 1, None)) };
     let colon = skip_space(text, end + 1);

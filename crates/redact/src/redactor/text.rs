@@ -7,7 +7,9 @@ use std::sync::LazyLock;
 use regex::bytes::{Captures, Regex};
 
 use super::Redactor;
+use super::views::merge_views;
 use crate::find::{SecretMatch, compile_regex, find_redacted, is_redacted, token_rest};
+use crate::names::NameLocation;
 use crate::policy::Policy;
 use crate::replace::jwt;
 use crate::replace::placeholder::{PlaceholderName, ValueFormat};
@@ -16,9 +18,11 @@ use crate::splice::{Splice, spliced};
 /// The length of the shortest shape of the table and of the shortest known secret, bytes.
 const MIN_LEN: usize = 8;
 
-/// `password: "…"`, an argument or an input field in GraphQL (GraphQL specification, section 2).
+/// `password: "…"` or `password: """…"""`, an argument or an input field in GraphQL (GraphQL specification, section 2).
 static ARGUMENT: LazyLock<Regex> = LazyLock::new(|| {
-    compile_regex(r#"([A-Za-z_][A-Za-z0-9_]{0,63})\s{0,64}:\s{0,64}"((?:[^"\\\r\n]|\\[\x00-\xff])+)""#)
+    compile_regex(
+        r#"([A-Za-z_][A-Za-z0-9_]{0,63})\s{0,64}:\s{0,64}(?:"""((?:[^"\\]|\\[\x00-\xff]|"{1,2}[^"\\])+)"""|"((?:[^"\\\r\n]|\\[\x00-\xff])+)")"#,
+    )
 });
 
 /// The first words of a GraphQL document.
@@ -67,9 +71,10 @@ impl Redactor<'_> {
         limit: Option<usize>,
         mut matches: Vec<SecretMatch>,
     ) -> (Vec<Splice>, usize) {
+        let views = self.view_splices(text);
         find_matches(self.policy, text, encoded, &mut matches);
         let known = if text.len() < MIN_LEN { Vec::new() } else { self.replacer.find_known(text) };
-        if matches.is_empty() && known.is_empty() && limit.is_none() {
+        if matches.is_empty() && known.is_empty() && views.is_empty() && limit.is_none() {
             return (Vec::new(), text.len());
         }
         let mut known: Vec<(Range<usize>, String)> =
@@ -79,13 +84,19 @@ impl Redactor<'_> {
         matches.retain(|found| !overlaps(&redacted, &found.range));
         matches.sort_by_key(|found| found.range.start);
         known.retain(|(range, _)| !overlaps(&redacted, range));
-        let in_text = matches.iter().map(|found| &found.range).chain(known.iter().map(|(range, _)| range));
-        let end = limit.map_or(text.len(), |limit| complete_end(text, limit, redacted.iter().chain(in_text)));
-        let mut splices: Vec<Splice> = Vec::with_capacity(matches.len() + known.len());
-        for SecretMatch { range, name, format } in merge_overlapping(matches, end) {
+        // A view that goes on behind the text is not kept together.
+        let whole_views = views.iter().map(|view| view.range.clone()).filter(|range| range.end < text.len());
+        let in_text = matches.iter().map(|found| found.from..found.range.end).chain(whole_views);
+        let in_text = in_text.chain(known.iter().map(|(range, _)| range.clone()));
+        let end = limit.map_or(text.len(), |limit| complete_end(text, limit, redacted.iter().cloned().chain(in_text)));
+        let mut splices = merge_views(views);
+        settle_overlaps(&mut splices, &mut matches);
+        splices.retain(|splice| splice.range.end <= end);
+        for SecretMatch { range, name, format, .. } in merge_overlapping(matches, end) {
             let with = self.replace_secret(&text[range.clone()], &PlaceholderName::new(&name), format);
             splices.push(Splice { range, with });
         }
+        splices.sort_by_key(|splice| splice.range.start);
         let matched: Vec<Range<usize>> = splices.iter().map(|splice| splice.range.clone()).collect();
         let mut free_from = 0;
         for (Range { start, end: known_end }, with) in known {
@@ -119,6 +130,28 @@ fn merge_overlapping(matches: Vec<SecretMatch>, end: usize) -> Vec<SecretMatch> 
     merged
 }
 
+/// Keeps one of a match and the splices of views that overlap it: the splice that contains it, else the match, which
+/// then covers the splices.
+fn settle_overlaps(splices: &mut Vec<Splice>, matches: &mut Vec<SecretMatch>) {
+    let mut covered = vec![false; splices.len()];
+    matches.retain_mut(|found| {
+        let Range { start, end } = found.range;
+        let first = splices.partition_point(|splice| splice.range.end <= start);
+        let overlapping = first..splices.partition_point(|splice| splice.range.start < end);
+        let ranges = splices.get(overlapping.clone()).unwrap_or_default().iter().map(|splice| &splice.range);
+        if ranges.clone().any(|range| range.start <= start && end <= range.end) {
+            return false;
+        }
+        for range in ranges {
+            found.range = found.range.start.min(range.start)..found.range.end.max(range.end);
+        }
+        covered[overlapping].fill(true);
+        true
+    });
+    let mut covered = covered.into_iter();
+    splices.retain(|_| covered.next() == Some(false));
+}
+
 /// Adds shapes, GraphQL arguments and patterns in a text to `matches`, in no order.
 fn find_matches(policy: &Policy, text: &[u8], encoded: bool, matches: &mut Vec<SecretMatch>) {
     if text.len() >= MIN_LEN || policy.shapes.has_personal() {
@@ -143,7 +176,7 @@ fn overlaps(ranges: &[Range<usize>], range: &Range<usize>) -> bool {
 
 /// Returns the end of the complete part of a text that goes on: behind the last separator before `limit`, and not
 /// within one of `parts`. A part that ends with the text may go on, too.
-fn complete_end<'r>(text: &[u8], limit: usize, parts: impl Iterator<Item = &'r Range<usize>>) -> usize {
+fn complete_end(text: &[u8], limit: usize, parts: impl Iterator<Item = Range<usize>>) -> usize {
     let limit = limit.min(text.len());
     let ends_token = |byte: &u8| byte.is_ascii_whitespace() || b"\"'<>,;{}()".contains(byte);
     let mut end = text[..limit].iter().rposition(ends_token).map_or(limit, |at| at + 1);
@@ -175,9 +208,13 @@ pub(super) fn is_graphql(text: &[u8]) -> bool {
 /// Finds the values of a pattern with a name and a value, if the name is secret as a member of JSON.
 pub(super) fn find_members(policy: &Policy, pattern: &Regex, text: &[u8]) -> Vec<SecretMatch> {
     let member = |found: Captures<'_>| {
-        let (name, value) = (found.get(1)?.as_bytes(), found.get(2)?);
-        let is_secret = policy.members.contains(name);
-        is_secret.then(|| SecretMatch::text(value.range(), String::from_utf8_lossy(name).into_owned()))
+        let (name, value) = (found.get(1)?.as_bytes(), found.get(2).or_else(|| found.get(3))?);
+        let class = policy.classify(NameLocation::Member, name);
+        let from = found.get(0)?.start();
+        class.is_secret_value(value.as_bytes()).then(|| SecretMatch {
+            from,
+            ..SecretMatch::text(value.range(), String::from_utf8_lossy(name).into_owned())
+        })
     };
     pattern.captures_iter(text).filter_map(member).collect()
 }

@@ -7,7 +7,7 @@ use super::decoded::{DecodedText, TextEncoding};
 use super::text::is_graphql;
 use super::{MAX_DEPTH, Redactor};
 use crate::find::shapes::is_userinfo;
-use crate::policy::NameSet;
+use crate::names::{self, NameLocation};
 use crate::replace::placeholder::PlaceholderName;
 use crate::splice::{Splice, apply_splices, of_part};
 
@@ -31,7 +31,7 @@ impl Redactor<'_> {
         let (path, query) = split_at_first(rest, b'?');
         let mut splices = self.path_splices(path);
         if let Some(query) = query {
-            splices.extend(of_part(url, query, self.pairs_splices(query, &self.policy.query, depth)));
+            splices.extend(of_part(url, query, self.pairs_splices(query, NameLocation::Query, depth)));
         }
         if let Some(fragment) = fragment {
             splices.extend(of_part(url, fragment, self.fragment_splices(fragment, depth)));
@@ -45,6 +45,7 @@ impl Redactor<'_> {
         let mut rest = text;
         if let Some(userinfo) = find_userinfo(text).filter(|_| self.policy.shapes.has(USERINFO)) {
             let decoded = DecodedText::new(&text[userinfo.clone()], TextEncoding::Percent);
+            self.learn_password(&decoded.text);
             let with = self.replace_value(&decoded.text, &PlaceholderName::new(USERINFO));
             rest = &text[userinfo.end..];
             splices.extend(with.map(|with| Splice { range: userinfo, with }));
@@ -70,15 +71,15 @@ impl Redactor<'_> {
         match split_at_first(text, b'?') {
             (route, Some(query)) => {
                 let mut splices = self.percent_encoded_splices(route);
-                splices.extend(of_part(text, query, self.pairs_splices(query, &self.policy.query, depth)));
+                splices.extend(of_part(text, query, self.pairs_splices(query, NameLocation::Query, depth)));
                 splices
             }
-            (_, None) if text.contains(&b'=') => self.pairs_splices(text, &self.policy.query, depth),
+            (_, None) if text.contains(&b'=') => self.pairs_splices(text, NameLocation::Query, depth),
             (_, None) => self.percent_encoded_splices(text),
         }
     }
 
-    fn percent_encoded_splices(&mut self, text: &[u8]) -> Vec<Splice> {
+    pub(super) fn percent_encoded_splices(&mut self, text: &[u8]) -> Vec<Splice> {
         let decoded = DecodedText::new(text, TextEncoding::Percent);
         let splices = self.text_splices(&decoded.text, true);
         decoded.encode_splices(splices, 0).collect()
@@ -103,37 +104,56 @@ pub(super) fn split_at_first(text: &[u8], byte: u8) -> (&[u8], Option<&[u8]>) {
 }
 
 impl Redactor<'_> {
-    pub(super) fn pairs_splices(&mut self, text: &[u8], names: &NameSet, depth: u8) -> Vec<Splice> {
-        let pairs = text.split(|&byte| byte == b'&');
-        pairs.flat_map(|pair| of_part(text, pair, self.pair_splices(pair, names, depth))).collect()
+    pub(super) fn pairs_splices(&mut self, text: &[u8], location: NameLocation, depth: u8) -> Vec<Splice> {
+        let pairs = || text.split(|&byte| byte == b'&');
+        let name = |pair| DecodedText::new(split_at_first(pair, b'=').0, TextEncoding::Form);
+        let is_signed = pairs().any(|pair| names::is_signed(&name(pair).text))
+            && pairs().any(|pair| names::is_signature(&name(pair).text));
+        pairs().flat_map(|pair| of_part(text, pair, self.pair_splices(pair, location, is_signed, depth))).collect()
     }
 
-    fn pair_splices(&mut self, pair: &[u8], names: &NameSet, depth: u8) -> Vec<Splice> {
+    /// `is_signed`: there is a signature beside the pair.
+    fn pair_splices(&mut self, pair: &[u8], location: NameLocation, is_signed: bool, depth: u8) -> Vec<Splice> {
         let (name, value) = split_at_first(pair, b'=');
         let at = name.len() + 1;
+        // The name may follow a pair that `;` separates, and `&amp;` is an `&` that was escaped once too often.
+        let own_name = memchr::memrchr(b';', name).map_or(name, |at| &name[at + 1..]);
+        let own_name = DecodedText::new(own_name, TextEncoding::Form);
         let name = DecodedText::new(name, TextEncoding::Form);
         let Some(raw) = value else {
             let splices = self.text_splices(&name.text, true);
             return name.encode_splices(splices, 0).collect();
         };
         let value = DecodedText::new(raw, TextEncoding::Form);
-        if let Some(secret_name) = self.secret_pair_name(&name.text, names) {
-            let with = self.replace_value(&value.text, &secret_name);
+        let own_name = own_name.text.trim_ascii();
+        let secret = self.secret_name(location, own_name).filter(|secret| secret.applies_to(&value.text));
+        let placeholder = match secret {
+            Some(secret) => Some(secret.placeholder),
+            None => (is_signed && names::is_signed(own_name)).then(|| PlaceholderName::from_bytes(own_name)),
+        };
+        if let Some(placeholder) = placeholder {
+            let with = self.replace_value(&value.text, &placeholder);
             return with.map(|with| Splice { range: at..at + raw.len(), with }).into_iter().collect();
         }
         let in_name = self.text_splices(&name.text, true);
+        let mut splices: Vec<Splice> = name.encode_splices(in_name, 0).collect();
+        if let (first, Some(rest)) = split_at_first(raw, b';')
+            && rest.contains(&b'=')
+            && depth < MAX_DEPTH
+        {
+            // `a=1;b=2`, as some servers separate pairs.
+            let value = DecodedText::new(first, TextEncoding::Form);
+            let in_value = self.nested_splices(&value.text, true, depth + 1);
+            splices.extend(value.encode_splices(in_value, at));
+            splices.extend(of_part(pair, rest, self.pair_splices(rest, location, is_signed, depth + 1)));
+            return splices;
+        }
         let in_value = self.nested_splices(&value.text, true, depth + 1);
-        name.encode_splices(in_name, 0).chain(value.encode_splices(in_value, at)).collect()
+        splices.extend(value.encode_splices(in_value, at));
+        splices
     }
 
-    /// Returns the name for the placeholder if the value of a pair with this name is secret. `names`: the secret names
-    /// of the policy for queries or for forms.
-    pub(super) fn secret_pair_name(&self, name: &[u8], names: &NameSet) -> Option<PlaceholderName> {
-        let is_secret = names.contains(name) || ends_with_member(name, &self.policy.members);
-        is_secret.then(|| PlaceholderName::from_bytes(name))
-    }
-
-    /// Finds the secrets in a decoded value that may be a URL or JSON.
+    /// Finds the secrets in a decoded value that may be a URL, JSON or a form.
     pub(super) fn nested_splices(&mut self, text: &[u8], encoded: bool, depth: u8) -> Vec<Splice> {
         if depth < MAX_DEPTH {
             if is_url(text) {
@@ -142,15 +162,12 @@ impl Redactor<'_> {
             if is_json(text) && !is_graphql(text) {
                 return self.json_splices(text, depth);
             }
+            if text.contains(&b'&') && is_form(text) {
+                return self.pairs_splices(text, NameLocation::Form, depth);
+            }
         }
         self.text_splices(text, encoded)
     }
-}
-
-/// Returns true if a name is a path to a secret member, such as `user[password]`.
-fn ends_with_member(name: &[u8], members: &NameSet) -> bool {
-    let last = name.strip_suffix(b"]").and_then(|inside| inside.rsplit(|&byte| byte == b'[').next());
-    last.is_some_and(|last| last.len() + 2 < name.len() && members.contains(last))
 }
 
 /// Returns true if the whole text is a URL with the scheme `http` or `https`.
@@ -159,6 +176,18 @@ pub(super) fn is_url(text: &[u8]) -> bool {
         .get(..8)
         .is_some_and(|start| start.eq_ignore_ascii_case(b"https://") || start[..7].eq_ignore_ascii_case(b"http://"));
     has_scheme && !text.iter().any(u8::is_ascii_whitespace)
+}
+
+/// Returns true if text without a declared type is a form: pairs without white space, with usual characters in their
+/// names.
+pub(super) fn is_form(text: &[u8]) -> bool {
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~%+*[]$:@".contains(byte);
+    let is_pair = |pair: &[u8]| match memchr::memchr(b'=', pair) {
+        Some(at) => at > 0 && pair[..at].iter().all(is_name),
+        None => pair.iter().all(is_name),
+    };
+    let is_excluded = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'<' | b'"' | b'{');
+    text.contains(&b'=') && !text.iter().any(is_excluded) && text.split(|&byte| byte == b'&').all(is_pair)
 }
 
 /// Returns true if a text looks like a JSON object or array with strings.

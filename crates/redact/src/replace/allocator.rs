@@ -9,7 +9,8 @@ use super::Replacer;
 use super::marker::{self, Marker, RunId};
 use super::placeholder::{self, Placeholder, PlaceholderName, ValueFormat};
 use super::store::{Secret, SecretStore};
-use crate::splice::{Splice, WindowReader, spliced};
+use crate::base64_text;
+use crate::splice::{Splice, WindowReader, remove_overlaps, spliced};
 
 /// The number of a provisional placeholder is the number of its secret plus this. No fixture has such numbers, and JSON
 /// numbers with it fit into 64 bits.
@@ -109,13 +110,24 @@ impl PlaceholderAllocator {
     }
 
     pub fn replace_markers_in<R: Read>(&mut self, read: R) -> impl Read {
-        WindowReader::new(read, marker::MAX_LEN - 1, |text, range| self.marker_splices(text, range))
+        let lookahead = marker::MAX_LEN.max(base64_text::MAX_LEN);
+        WindowReader::new(read, lookahead, |text, range| self.marker_splices(text, range))
     }
 
     /// Replaces the markers that begin in a range of a text.
     fn marker_splices(&mut self, text: &[u8], range: Range<usize>) -> Vec<Splice> {
         let found = marker::find(text, self.run).filter(|(found, _)| range.contains(&found.start));
-        found.map(|(range, marker)| Splice { range, with: marker.format.write(&self.allocate(&marker)) }).collect()
+        let plain = found.map(|(range, marker)| Splice { range, with: marker.format.write(&self.allocate(&marker)) });
+        let mut splices: Vec<Splice> = plain.collect();
+        for (found, base64) in base64_text::find_markers(text) {
+            if range.contains(&found.start)
+                && let Cow::Owned(replaced) = self.replace_markers(&base64.text)
+            {
+                splices.push(Splice { range: found, with: base64.encode(&replaced) });
+            }
+        }
+        remove_overlaps(&mut splices, |splice| splice.range.clone());
+        splices
     }
 
     fn allocate(&mut self, marker: &Marker) -> Placeholder {
@@ -196,6 +208,10 @@ impl Replacer for &mut FixtureReplacer {
     fn replace_known(&mut self, secret: &[u8]) -> String {
         let marker = (&mut &self.store).replace_known(secret);
         self.allocator.replace_markers_in_string(marker)
+    }
+
+    fn learn(&mut self, secret: &[u8], name: &PlaceholderName) {
+        (&mut &self.store).learn(secret, name);
     }
 }
 

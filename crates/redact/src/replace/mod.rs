@@ -27,4 +27,9 @@ pub trait Replacer {
 
     /// Returns the replacement of a value that [`Replacer::find_known`] found.
     fn replace_known(&mut self, secret: &[u8]) -> String;
+
+    /// Makes a secret known that has no place of its own, such as the password in Basic credentials.
+    fn learn(&mut self, secret: &[u8], name: &PlaceholderName) {
+        self.replace(secret, name, ValueFormat::Text);
+    }
 }

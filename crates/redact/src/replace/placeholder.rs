@@ -11,16 +11,15 @@ use memchr::memmem;
 use regex::bytes::Regex;
 
 use super::digit_groups::{self, DigitGroups, NUMBER_PREFIX, read_digits};
+use crate::base64_text::{self, Base64Text};
 use crate::find::{compile_regex, is_token_byte};
-use crate::splice::{Splice, remove_overlaps, spliced};
+use crate::splice::{Splice, apply_splices, remove_overlaps, spliced};
 use harproxy_http::jwt;
 
 /// The beginning of each placeholder that is plain text.
 pub const PREFIX: &str = "REDACTED-";
 /// The beginning of a placeholder for a UUID. Twelve digits follow: its number.
 const UUID_PREFIX: &str = "0edac7ed-0000-4000-8000-";
-/// The beginning of a placeholder in base64.
-const BASE64_PREFIX: &str = "UkVEQUNURUQt";
 /// The parts of a placeholder for an e-mail address, before and behind its number.
 const EMAIL_PREFIX: &str = "redacted-";
 const EMAIL_SUFFIX: &str = "@example.invalid";
@@ -32,7 +31,8 @@ static PREFIXES: LazyLock<Regex> = LazyLock::new(|| {
     // Separators may stand between digits, and they may be percent-encoded.
     let digits: Vec<String> = NUMBER_PREFIX.chars().map(String::from).collect();
     let number = digits.join("(?:[ +./()-]|%[0-9A-Fa-f]{2}){0,2}");
-    let prefixes = [PREFIX, UUID_PREFIX, BASE64_PREFIX, EMAIL_PREFIX].map(regex::escape);
+    let prefixes = [PREFIX, UUID_PREFIX, EMAIL_PREFIX].into_iter().chain(base64_text::PLACEHOLDERS);
+    let prefixes: Vec<String> = prefixes.map(regex::escape).collect();
     compile_regex(&format!("{}|{number}", prefixes.join("|")))
 });
 
@@ -141,7 +141,7 @@ impl fmt::Display for Placeholder {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlaceholderMatch {
-    /// The position. In a redacted JWT, that of the whole token.
+    /// The position. In a redacted JWT, and in base64 of a text, that of the whole token.
     pub range: Range<usize>,
     pub placeholder: Placeholder,
     /// The format in which it is written.
@@ -167,10 +167,11 @@ pub fn find(text: &[u8]) -> impl Iterator<Item = PlaceholderMatch> + '_ {
     let uuids = find_runs(text, UUID_PREFIX, |byte| byte.is_ascii_hexdigit())
         .filter(|run| run.len() == UUID_PREFIX.len() + 12)
         .filter_map(|run| unnamed(text, ValueFormat::Uuid, run.start + UUID_PREFIX.len()..run.end, run));
-    let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
-    let base64 = find_runs(text, BASE64_PREFIX, is_base64).filter_map(|run| {
-        let placeholder = parse(&BASE64_STANDARD.decode(&text[run.clone()]).ok()?)?;
-        Some(PlaceholderMatch { range: run, placeholder, format: ValueFormat::Base64 })
+    // Base64 of a text with several placeholders is one match, since any value of it has another length.
+    let base64 = base64_text::find_placeholders(text).into_iter().filter_map(|(range, decoded)| {
+        let mut inside = find_runs(&decoded.text, PREFIX, is_token_byte);
+        let placeholder = inside.find_map(|run| parse(&decoded.text[run]))?;
+        Some(PlaceholderMatch { range, placeholder, format: ValueFormat::Base64 })
     });
     let emails = find_runs(text, EMAIL_PREFIX, |byte| byte.is_ascii_digit())
         .filter(|run| text[run.end..].starts_with(EMAIL_SUFFIX.as_bytes()))
@@ -182,6 +183,30 @@ pub fn find(text: &[u8]) -> impl Iterator<Item = PlaceholderMatch> + '_ {
     // A match within another one belongs to it.
     remove_overlaps(&mut found, |found| found.range.clone());
     found.into_iter()
+}
+
+/// Decodes base64 of text, in either alphabet, padded or not. `None` if it is not that.
+#[must_use]
+pub fn decode_base64(base64: &[u8]) -> Option<Vec<u8>> {
+    Base64Text::decode(base64).map(|decoded| decoded.text)
+}
+
+/// Renames the placeholders for which `rename_one` returns another one. `None` if there are none.
+#[must_use]
+pub fn rename<'p>(text: &[u8], rename_one: &dyn Fn(&Placeholder) -> Option<&'p Placeholder>) -> Option<Vec<u8>> {
+    let splice = |PlaceholderMatch { range, placeholder, format }: PlaceholderMatch| {
+        let whole = &text[range.clone()];
+        if format == ValueFormat::Base64 {
+            let decoded = Base64Text::decode(whole)?;
+            let with = decoded.encode(&rename(&decoded.text, rename_one)?);
+            return Some(Splice { range, with });
+        }
+        let old = format.write(&placeholder);
+        // The placeholder of a redacted JWT is its last part.
+        let start = range.start + memmem::rfind(whole, old.as_bytes())?;
+        Some(Splice { range: start..start + old.len(), with: format.write(rename_one(&placeholder)?) })
+    };
+    apply_splices(text, &find(text).filter_map(splice).collect::<Vec<_>>())
 }
 
 /// Replaces each placeholder by the same byte, so that texts that differ only in placeholders are equal.

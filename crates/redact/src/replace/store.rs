@@ -12,7 +12,8 @@ use super::marker::{self, Marker, RunId};
 use super::placeholder::{self, Placeholder, PlaceholderName, ValueFormat};
 use crate::find::known::spellings;
 use crate::find::known::{KnownValues, MAX_LEN};
-use crate::splice::{Splice, WindowReader, apply_splices, spliced};
+use crate::names::is_known_elsewhere;
+use crate::splice::{Splice, WindowReader, spliced};
 
 /// The secrets of one recording, shared by its connections. `&SecretStore` is the [`Replacer`] that writes markers.
 ///
@@ -31,7 +32,14 @@ struct Inner {
     last: u64,
     /// The number of secrets that `[redact.values]` defines.
     configured: u64,
+    /// The approximate memory of the learned secrets, bytes.
+    learned_bytes: usize,
 }
+
+/// The memory of the secrets that [`SecretStore::learn`] keeps, bytes. Further ones are not kept.
+const MAX_LEARNED: usize = 64 << 20;
+/// The approximate memory of a secret beside its bytes.
+const SECRET_OVERHEAD: usize = 256;
 
 #[derive(Clone)]
 struct StoredSecret {
@@ -74,16 +82,35 @@ impl SecretStore {
         self.read().secrets.get(secret).map(|known| (known.name.clone(), known.format))
     }
 
-    /// Replaces known secrets by `REDACTED-` and their name, for log lines.
-    pub fn redact_for_display<'t>(&self, text: &'t str) -> Cow<'t, str> {
+    /// Remembers a secret for [`SecretStore::redact_for_display`], unless too many are remembered.
+    pub(crate) fn learn(&self, secret: &[u8], name: &PlaceholderName, format: ValueFormat) {
+        let is_known = |inner: &Inner| inner.secrets.contains_key(secret) || inner.learned_bytes >= MAX_LEARNED;
+        if is_known(&self.read()) {
+            return;
+        }
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        // Another connection may have added it meanwhile.
+        if !is_known(&inner) {
+            inner.learned_bytes += SECRET_OVERHEAD + 4 * secret.len();
+            inner.insert(secret, name.clone(), format, None);
+        }
+    }
+
+    /// Replaces known secrets by `REDACTED-` and their name, for people.
+    pub fn redact_for_display<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
         let inner = self.read();
-        let known = inner.known.find(text.as_bytes(), 0..text.len()).into_iter();
-        let by_name = |range: Range<usize>| {
-            let name = &inner.secrets.get(&text.as_bytes()[range.clone()])?.name;
-            Some(Splice { range, with: format!("{}{name}", placeholder::PREFIX) })
-        };
-        let redacted = apply_splices(text.as_bytes(), &known.filter_map(by_name).collect::<Vec<_>>());
-        redacted.map_or(text.into(), |redacted| String::from_utf8_lossy(&redacted).into_owned().into())
+        let known = inner.known.find(text, 0..text.len()).into_iter();
+        let by_name = |range: Range<usize>| Splice { with: inner.display_name(&text[range.clone()]), range };
+        spliced(text, &known.map(by_name).collect::<Vec<_>>())
+    }
+
+    /// Returns the text that stands for a known secret when it is shown.
+    pub(crate) fn display_name(&self, secret: &[u8]) -> String {
+        self.read().display_name(secret)
+    }
+
+    pub(crate) fn find(&self, text: &[u8]) -> Vec<Range<usize>> {
+        self.read().known.find(text, 0..text.len())
     }
 
     /// Replaces known secrets in a text that was journalled before they were known.
@@ -123,7 +150,7 @@ impl Replacer for &SecretStore {
     }
 
     fn find_known(&mut self, text: &[u8]) -> Vec<Range<usize>> {
-        self.read().known.find(text, 0..text.len())
+        self.find(text)
     }
 
     fn replace_known(&mut self, secret: &[u8]) -> String {
@@ -149,14 +176,22 @@ impl Inner {
     ) -> StoredSecret {
         self.last += 1;
         let secret = StoredSecret { number: self.last, name, format, configured };
-        let all = if value.len() > MAX_LEN { vec![value.into()] } else { spellings(value) };
-        for spelling in all {
+        let all = if value.len() > MAX_LEN { vec![(value.into(), format)] } else { spellings(value, format) };
+        let is_known = is_known_elsewhere(secret.name.as_str(), value);
+        for (spelling, format) in all {
             if !self.secrets.contains_key(&spelling) {
-                self.known.insert(&spelling);
-                self.secrets.insert(spelling, secret.clone());
+                if is_known {
+                    self.known.insert(&spelling);
+                }
+                self.secrets.insert(spelling, StoredSecret { format, ..secret.clone() });
             }
         }
         secret
+    }
+
+    fn display_name(&self, secret: &[u8]) -> String {
+        let name = self.secrets.get(secret).map(|known| known.name.to_string()).unwrap_or_default();
+        format!("{}{name}", placeholder::PREFIX)
     }
 
     fn write_known(&self, secret: &[u8], run: RunId) -> String {
@@ -267,9 +302,19 @@ mod tests {
     fn known_secrets_are_displayed_by_name() {
         let store = store();
         token(&store, SECRET);
-        let display = |text| store.redact_for_display(text).into_owned();
+        let display = |text: &str| String::from_utf8(store.redact_for_display(text.as_bytes()).into_owned()).unwrap();
         assert_eq!(display("https://a.test/é/s3cr3t-value%2F1/x"), "https://a.test/é/REDACTED-token/x");
         assert_eq!(display("https://a.test/x"), "https://a.test/x");
+    }
+
+    #[test]
+    fn learned_secrets_are_bounded() {
+        let store = store();
+        store.learn(SECRET, &PlaceholderName::new("token"), ValueFormat::Text);
+        store.inner.write().unwrap().learned_bytes = MAX_LEARNED;
+        store.learn(b"another-value", &PlaceholderName::new("token"), ValueFormat::Text);
+        let shown = store.redact_for_display(b"s3cr3t-value/1 another-value").into_owned();
+        assert_eq!(String::from_utf8(shown).unwrap(), "REDACTED-token another-value");
     }
 
     #[test]

@@ -2,23 +2,26 @@
 
 use super::*;
 use crate::find::shapes;
-use crate::policy::{HEADERS, ONLY_MEMBERS, ONLY_PARAMETERS, PARAMETERS};
+use crate::names::table::{CLASSES, PUBLIC, SUFFIXES};
 
 const REFERENCE: &str = include_str!("../../../../docs/reference/redaction.md");
 
-/// Returns the words in backticks between two texts of the reference.
-fn listed(from: &str, to: &str) -> Vec<&'static str> {
-    let (_, rest) = REFERENCE.split_once(from).unwrap();
-    let (list, _) = rest.split_once(to).unwrap();
-    list.split('`').skip(1).step_by(2).collect()
+/// Returns the words in backticks in the last column of a table's rows.
+fn rows(heading: &str) -> Vec<Vec<&'static str>> {
+    let (_, rest) = REFERENCE.split_once(heading).unwrap();
+    let rows = rest.split("\n\n").next().unwrap().lines().skip(1);
+    rows.map(|row| row.rsplit('|').nth(1).unwrap().split('`').skip(1).step_by(2).collect()).collect()
 }
 
 #[test]
 fn reference_lists_all_names_of_the_table() {
-    assert_eq!(listed("| headers | ", " |\n"), HEADERS);
-    assert_eq!(listed("| parameters of queries, forms and multipart fields | ", " |\n"), PARAMETERS);
-    assert_eq!(listed("| of these parameters, not secret as JSON members | ", " |\n"), ONLY_PARAMETERS);
-    assert_eq!(listed("| JSON members, in addition to the parameters | ", " |\n"), ONLY_MEMBERS);
+    let names = |list: &'static str| list.split_ascii_whitespace().map(|name| name.trim_start_matches('='));
+    let classes: Vec<Vec<&str>> = CLASSES.iter().map(|row| names(row.names).collect()).collect();
+    assert_eq!(rows("| secret | places | names |\n"), classes);
+    let public: Vec<Vec<&str>> = PUBLIC.iter().map(|row| names(row.before).collect()).collect();
+    assert_eq!(rows("| before | words that make it public |\n"), public);
+    let suffixes: Vec<String> = names(SUFFIXES).map(|suffix| format!("`{suffix}`")).collect();
+    assert!(REFERENCE.contains(&suffixes.join(", ")), "{suffixes:?}");
 }
 
 #[test]

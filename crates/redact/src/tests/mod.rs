@@ -1,10 +1,12 @@
 //! Tests of the redactor with all formats together.
 
+mod corpus;
 mod documented;
 mod names;
 mod payloads;
 mod properties;
 mod streams;
+mod views;
 
 use std::collections::HashMap;
 use std::ops::Range;

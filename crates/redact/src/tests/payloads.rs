@@ -7,28 +7,28 @@ fn json_keeps_every_other_byte() {
     let policy = Policy::default();
     for (text, left) in [
         (
-            "\u{feff}{ \"token\" :\t\"a\" , \"n\":1.0e5}\r\n",
-            "\u{feff}{ \"token\" :\t\"REDACTED-token-1\" , \"n\":1.0e5}\r\n",
+            "\u{feff}{ \"passwd\" :\t\"a\" , \"n\":1.0e5}\r\n",
+            "\u{feff}{ \"passwd\" :\t\"REDACTED-passwd-1\" , \"n\":1.0e5}\r\n",
         ),
-        (r#"{"token":"a\"b","x":"\u00e9\/"}"#, r#"{"token":"REDACTED-token-1","x":"\u00e9\/"}"#),
-        (r#"{"tok\u0065n":"a"}"#, r#"{"tok\u0065n":"REDACTED-token-1"}"#),
+        (r#"{"passwd":"a\"b","x":"\u00e9\/"}"#, r#"{"passwd":"REDACTED-passwd-1","x":"\u00e9\/"}"#),
+        (r#"{"passw\u0064":"a"}"#, r#"{"passw\u0064":"REDACTED-passwd-1"}"#),
         (
-            r#"{"token":"a","token":"b","token":"a"}"#,
-            r#"{"token":"REDACTED-token-1","token":"REDACTED-token-2","token":"REDACTED-token-1"}"#,
+            r#"{"passwd":"a","passwd":"b","passwd":"a"}"#,
+            r#"{"passwd":"REDACTED-passwd-1","passwd":"REDACTED-passwd-2","passwd":"REDACTED-passwd-1"}"#,
         ),
         (
-            r#"{"token":1,"secret":null,"pin":true,"otp":"","pwd":{"a":"b"}}"#,
-            r#"{"token":1,"secret":null,"pin":true,"otp":"","pwd":{"a":"b"}}"#,
+            r#"{"passwd":1,"secret":null,"pin":true,"otp":"","pwd":{"a":"b"}}"#,
+            r#"{"passwd":1,"secret":null,"pin":true,"otp":"","pwd":{"a":"b"}}"#,
         ),
         (
             r#"{"password":["a",1,"b",{"c":"d"}],"x":["e"]}"#,
             r#"{"password":["REDACTED-password-1",1,"REDACTED-password-2",{"c":"d"}],"x":["e"]}"#,
         ),
-        (r#""token""#, r#""token""#),
-        (r#"{"u":"https://h/?sig=a&b=1"}"#, r#"{"u":"https://h/?sig=REDACTED-sig-1&b=1"}"#),
+        (r#""passwd""#, r#""passwd""#),
+        (r#"{"u":"https://h/?pwd=a&b=1"}"#, r#"{"u":"https://h/?pwd=REDACTED-pwd-1&b=1"}"#),
         (
-            r#"{"u":"{\"token\":\"a\",\"n\":\"{\\\"pin\\\":\\\"1\\\"}\"}"}"#,
-            r#"{"u":"{\"token\":\"REDACTED-token-1\",\"n\":\"{\\\"pin\\\":\\\"REDACTED-pin-1\\\"}\"}"}"#,
+            r#"{"u":"{\"passwd\":\"a\",\"n\":\"{\\\"pin\\\":\\\"1\\\"}\"}"}"#,
+            r#"{"u":"{\"passwd\":\"REDACTED-passwd-1\",\"n\":\"{\\\"pin\\\":\\\"REDACTED-pin-1\\\"}\"}"}"#,
         ),
         (r#"[]"#, "[]"),
         ("7", "7"),
@@ -42,8 +42,8 @@ fn arguments_in_graphql_documents_are_redacted() {
     let policy = Policy::default();
     for (text, left) in [
         (
-            r#"{"query":"mutation { login(user: \"ada\", password: \"h\\\"x y\") { token } }"}"#,
-            r#"{"query":"mutation { login(user: \"ada\", password: \"REDACTED-password-1\") { token } }"}"#,
+            r#"{"query":"mutation { login(user: \"ada\", password: \"h\\\"x y\") { passwd } }"}"#,
+            r#"{"query":"mutation { login(user: \"ada\", password: \"REDACTED-password-1\") { passwd } }"}"#,
         ),
         (
             r#"{"query":"{ a(in: {Secret:\"s\", pin : \"1\"}) b: c }"}"#,
@@ -57,7 +57,7 @@ fn arguments_in_graphql_documents_are_redacted() {
         assert_eq!(json(&policy, text), left);
         assert_eq!(json(&policy, left), left);
     }
-    let document = r#"mutation { login(password: "h") { token } }"#;
+    let document = r#"mutation { login(password: "h") { passwd } }"#;
     let left = document.replace("\"h\"", "\"REDACTED-password-1\"");
     assert_eq!(payload(&policy, "application/graphql", document), left);
 }
@@ -96,16 +96,16 @@ fn malformed_json_is_redacted() {
     let policy = Policy::default();
     for (text, left) in [
         (
-            r#"{"a":{"token":"x","password":"hunt"#,
-            r#"{"a":{"token":"REDACTED-token-1","password":"REDACTED-password-1"#,
+            r#"{"a":{"passwd":"x","password":"hunt"#,
+            r#"{"a":{"passwd":"REDACTED-passwd-1","password":"REDACTED-password-1"#,
         ),
         (r#"{"a"b": "x", "password": "hunter2"}"#, r#"{"a"b": "x", "password": "REDACTED-password-1"}"#),
         ("{\"password\"\x0c:\"hunter2\"}", "{\"password\"\x0c:\"REDACTED-password-1\"}"),
         ("{\"password\":\x0b\"hunter2\"}", "{\"password\":\x0b\"REDACTED-password-1\"}"),
-        (")]}',\n{\"token\":\"x\"}", ")]}',\n{\"token\":\"REDACTED-token-1\"}"),
-        (r#"{token: ghp_0123456789012345678901234567}"#, r#"{token: REDACTED-github-token-1}"#),
-        (r#"{"token":"#, r#"{"token":"#),
-        (r#"{"token"#, r#"{"token"#),
+        (")]}',\n{\"passwd\":\"x\"}", ")]}',\n{\"passwd\":\"REDACTED-passwd-1\"}"),
+        (r#"{passwd: ghp_0123456789012345678901234567}"#, r#"{passwd: REDACTED-github-token-1}"#),
+        (r#"{"passwd":"#, r#"{"passwd":"#),
+        (r#"{"passwd"#, r#"{"passwd"#),
         (r#"{"a":"\"#, r#"{"a":"\"#),
     ] {
         assert_eq!(json(&policy, text), left);
@@ -113,8 +113,8 @@ fn malformed_json_is_redacted() {
     let deep = |inside: &str| format!("{}{inside}{}", "[".repeat(100_000), "]".repeat(100_000));
     let policy = rules(|rules| rules.json = list(&["$..ssn"]));
     assert_eq!(
-        json(&policy, &deep(r#"{"token":"x","ssn":1}"#)),
-        deep(r#"{"token":"REDACTED-token-1","ssn":73322833001}"#)
+        json(&policy, &deep(r#"{"passwd":"x","ssn":1}"#)),
+        deep(r#"{"passwd":"REDACTED-passwd-1","ssn":73322833001}"#)
     );
     let _ = url(&policy, &"https://h/?u=".repeat(10_000));
 }
@@ -156,9 +156,12 @@ fn forms_keep_every_other_byte() {
     let form = "application/x-www-form-urlencoded; charset=utf-8";
     for (text, left) in [
         ("a=%zz+%20&pass%77ord=p%26w&b", "a=%zz+%20&pass%77ord=REDACTED-password-1&b"),
-        ("payload=%7B%22token%22%3A%22a%22%7D&x=1", "payload=%7B%22token%22%3A%22REDACTED-token-1%22%7D&x=1"),
-        ("redirect_uri=https%3A%2F%2Fh%2F%3Fcode%3Dabc", "redirect_uri=https%3A%2F%2Fh%2F%3Fcode%3DREDACTED-code-1"),
-        ("SAMLResponse=PHNhbWw%2B", "SAMLResponse=REDACTED-samlresponse-1"),
+        ("payload=%7B%22passwd%22%3A%22a%22%7D&x=1", "payload=%7B%22passwd%22%3A%22REDACTED-passwd-1%22%7D&x=1"),
+        (
+            "redirect_uri=https%3A%2F%2Fh%2F%3Fsecret%3Dabc",
+            "redirect_uri=https%3A%2F%2Fh%2F%3Fsecret%3DREDACTED-secret-1",
+        ),
+        ("SAMLResponse=PHNhbWw6UmVzcG9uc2U%2B", "SAMLResponse=REDACTED-samlresponse-1"),
     ] {
         assert_eq!(payload(&policy, form, text), left);
         assert_eq!(payload(&policy, "", text), left, "without a type");
@@ -167,8 +170,8 @@ fn forms_keep_every_other_byte() {
 
 const MULTIPART: &str = "--x\r\nContent-Disposition: form-data; name=\"password\"\r\n\r\nhunter2\r\n\
     --x\r\nContent-Disposition: form-data; name=\"note\"\r\n\r\npassword=1\r\n\
-    --x\r\nContent-Disposition: form-data; name=\"meta\"\r\nContent-Type: application/json\r\n\r\n{\"token\":\"a\"}\r\n\
-    --x\r\nContent-Disposition: form-data; name=\"token\"; filename=\"t.txt\"\r\n\r\nghp_0123456789012345678901234567\r\n\
+    --x\r\nContent-Disposition: form-data; name=\"meta\"\r\nContent-Type: application/json\r\n\r\n{\"passwd\":\"a\"}\r\n\
+    --x\r\nContent-Disposition: form-data; name=\"passwd\"; filename=\"t.txt\"\r\n\r\nghp_0123456789012345678901234567\r\n\
     --x\r\nContent-Disposition: form-data; name=\"key\"; filename=\"t.png\"\r\nContent-Type: image/png\r\n\r\n\u{1}PNG\r\n\
     --x--\r\n";
 
@@ -178,7 +181,7 @@ fn parts_are_redacted_by_name_and_type() {
     let multipart = "multipart/form-data; boundary=x";
     let left = MULTIPART
         .replace("hunter2", "REDACTED-password-1")
-        .replace("\"a\"", "\"REDACTED-token-1\"")
+        .replace("\"a\"", "\"REDACTED-passwd-1\"")
         .replace("ghp_0123456789012345678901234567", "REDACTED-github-token-1");
     assert_eq!(payload(&policy, multipart, MULTIPART), left);
     let cut = MULTIPART.find("ter2").unwrap();
@@ -210,8 +213,8 @@ fn other_text_is_redacted_by_shapes() {
         ["text/plain", "", "application/x-amz-json-1.1", "application/vnd.api+json", "application/json; charset=x"]
     {
         assert_eq!(
-            payload(&policy, content_type, r#"{"token":"a"}"#),
-            r#"{"token":"REDACTED-token-1"}"#,
+            payload(&policy, content_type, r#"{"passwd":"a"}"#),
+            r#"{"passwd":"REDACTED-passwd-1"}"#,
             "{content_type}"
         );
     }
@@ -230,7 +233,7 @@ fn binary_payloads_are_opaque() {
         "application/zip",
     ] {
         assert!(is_opaque(content_type), "{content_type}");
-        assert_eq!(bytes(&policy, content_type, br#"{"token":"a"}"#), None, "{content_type}");
+        assert_eq!(bytes(&policy, content_type, br#"{"passwd":"a"}"#), None, "{content_type}");
     }
     assert_eq!(bytes(&policy, "", b"\x00\x01\x02"), None);
     assert_eq!(bytes(&policy, "", b"\xff\xff"), None);
@@ -245,14 +248,14 @@ fn binary_payloads_are_opaque() {
 fn utf16_and_single_byte_charsets_are_redacted() {
     let policy = Policy::default();
     assert_eq!(
-        bytes(&policy, "application/json; charset=latin1", b"{\"n\":\"\xe9\",\"token\":\"\xe8\"}").unwrap(),
-        b"{\"n\":\"\xe9\",\"token\":\"REDACTED-token-1\"}"
+        bytes(&policy, "application/json; charset=latin1", b"{\"n\":\"\xe9\",\"passwd\":\"\xe8\"}").unwrap(),
+        b"{\"n\":\"\xe9\",\"passwd\":\"REDACTED-passwd-1\"}"
     );
     let utf16 = |text: &str, big: bool| -> Vec<u8> {
         text.encode_utf16().flat_map(|unit| if big { unit.to_be_bytes() } else { unit.to_le_bytes() }).collect()
     };
     let (text, left) =
-        ("{\"n\":\"\u{1f600}\",\"token\":\"a\"}", "{\"n\":\"\u{1f600}\",\"token\":\"REDACTED-token-1\"}");
+        ("{\"n\":\"\u{1f600}\",\"passwd\":\"a\"}", "{\"n\":\"\u{1f600}\",\"passwd\":\"REDACTED-passwd-1\"}");
     assert_eq!(bytes(&policy, "application/json; charset=utf-16le", &utf16(text, false)), Some(utf16(left, false)));
     let marked = |text: &str| format!("\u{feff}{text}");
     assert_eq!(bytes(&policy, "application/json", &utf16(&marked(text), true)), Some(utf16(&marked(left), true)));

@@ -7,21 +7,12 @@ use super::*;
 use crate::placeholder;
 
 /// Names that are secret in some place, and similar names.
-const NAMES: [&str; 14] = [
-    "token",
-    "accessToken",
-    "password",
-    "key",
-    "state",
-    "Authorization",
-    "pin",
-    "x-mine",
-    "a",
-    "next_token",
-    "tokens",
-    "card",
-    "ssn",
-    "",
+#[rustfmt::skip]
+const NAMES: [&str; 32] = [
+    "token", "accessToken", "password", "key", "state", "Authorization", "pin", "x-mine", "a", "next_token", "tokens",
+    "card", "ssn", "", "password_confirmation", "new-password[]", "user.pin", "sessionId", "session_id", "sessionid",
+    "DDApiKey", "apikey", "PHPSESSID", "token2", "secretString", "SAMLResponse", "country_code", "code", "publicKey",
+    "idempotencyKey", "client_secret_expires_at", "\u{e9}token",
 ];
 
 fn policy() -> impl Strategy<Value = Policy> {
@@ -52,6 +43,7 @@ fn without_prefilter() -> Policy {
 fn value() -> impl Strategy<Value = String> {
     prop_oneof![
         "[ -~]{0,20}",
+        "[0-9a-zA-Z_-]{8,24}",
         any::<String>(),
         Just(JWT.to_owned()),
         Just(format!("Bearer {JWT}")),
@@ -62,6 +54,11 @@ fn value() -> impl Strategy<Value = String> {
         r#"[{\[]("token"|"a"):"[a-z\\]{0,6}"[}\]]"#,
         "([+]49 170 1234567|DE89370400440532013000|4111 1111 1111 1111|ann@example[.]com)[ .,]?",
         "(a=1; )?[a-z]{1,3}=[a-z\"]{0,5};? ?[a-z;=]{0,8}",
+        "(0;url=|\"|see )?[./]{0,2}/?[a-z]?[?#](amp;|a=1&amp;|a=1;|[+])?(token|sig|a)=[a-z%&;=:/\"]{0,12}[.)\" ]?",
+        "[a-z =]{0,4}[{](\"|&quot;|&#34;|\\\\\"|%22)(token|a)(\"|&quot;|&#34;|\\\\\"|%22):(\"|&quot;|&#34;|\\\\\"|%22)[a-z&;\\\\]{0,6}(\"|&quot;|&#34;|\\\\\"|%22)[}]?[a-z;)]{0,3}",
+        "<(input|meta) (type=hidden )?name=['\"]?(token|a)['\"]? (value|content)=['\"]?[a-z&;=]{0,9}['\"]?/?>?",
+        r#"[/.= ]?(eyJ0b2tlbiI6InMzY3JldCJ9|eyJwaW4iOiIxIiwiYSI6Ij8-In0|WyJhIl0)[=.a-z/]{0,3}"#,
+        r#"[{\[]{1,2}"(name|key|value|authorization)"[:,]"(password|x-api-key|[a-z]{1,5})"(,"(value|name)":"[a-z]{1,9}")?[}\]]{0,2}"#,
     ]
 }
 
@@ -136,7 +133,7 @@ proptest! {
     #[test]
     fn prefilter_and_walk_find_the_same_in_every_window(
         unit in "[a-z]{1,30}",
-        secret in "(|,\"token\":\"[a-z]{12}\"|,\"at\":\"https://h/[?]a\")",
+        secret in "(|,\"token\":\"[a-z]{20}\"|,\"at\":\"https://h/[?]a\")",
         space in "[ \n]{0,3}",
         cut in 1usize..70_000,
     ) {
@@ -201,7 +198,7 @@ proptest! {
         prop_assert!(is_one(left.strip_prefix("password=").unwrap()), "{}", left);
         let left = url(&policy, &format!("https://h/?{pair}&a=b"));
         prop_assert_eq!(left, "https://h/?password=REDACTED-password-1&a=b");
-        prop_assert!(is_one(&header(&policy, "x-api-key", secret)));
+        prop_assert!(is_one(&header(&policy, "x-api-secret", secret)));
         let left = header(&policy, "authorization", &format!("Bearer {secret}"));
         prop_assert!(is_one(left.strip_prefix("Bearer ").unwrap()), "{}", left);
     }

@@ -83,8 +83,8 @@ fn secrets_are_found_at_every_end_of_a_piece() {
             format!(r#"{{"note":"see {REDACTED_JWT}REDACTED-jwt-1 there"}},"#),
         ),
         (
-            r#"{"tokens":{"to\u006ben":"a\"b"}},"#.to_owned(),
-            r#"{"tokens":{"to\u006ben":"REDACTED-token-1"}},"#.to_owned(),
+            r#"{"tokens":{"pass\u0077d":"a\"b"}},"#.to_owned(),
+            r#"{"tokens":{"pass\u0077d":"REDACTED-passwd-1"}},"#.to_owned(),
         ),
         (r#"{"at":"https://me:s3cret@h/"},"#.to_owned(), r#"{"at":"https://REDACTED-userinfo-1@h/"},"#.to_owned()),
         (r#"{"otp":["1","2"]},"#.to_owned(), r#"{"otp":["REDACTED-otp-1","REDACTED-otp-2"]},"#.to_owned()),
@@ -110,9 +110,9 @@ fn lines_are_passed_on_when_they_are_complete() {
         stream.push(&mut redactor, piece.as_bytes(), &mut out);
         String::from_utf8(std::mem::take(&mut out)).unwrap()
     };
-    assert_eq!(push("event: x\ndata: {\"tok"), "event: x\n");
-    assert_eq!(push("en\":\"a\"}"), "");
-    assert_eq!(push("\n"), "data: {\"token\":\"REDACTED-token-1\"}\n");
+    assert_eq!(push("event: x\ndata: {\"pas"), "event: x\n");
+    assert_eq!(push("swd\":\"a\"}"), "");
+    assert_eq!(push("\n"), "data: {\"passwd\":\"REDACTED-passwd-1\"}\n");
     assert_eq!(push("data:{\"n\":5}\r\n\r\n: "), "data:{\"n\":73322833001}\r\n\r\n");
     assert_eq!(push(&format!("{JWT}\ndata: [DONE]\n")), format!(": {REDACTED_JWT}REDACTED-jwt-1\ndata: [DONE]\n"));
     assert_eq!(push("data: end"), "");
@@ -126,8 +126,8 @@ fn lines_of_json_are_redacted_by_member() {
     let policy = Policy::default();
     for content_type in ["application/x-ndjson", "application/json-seq", "application/jsonl"] {
         let mark = if content_type.ends_with("seq") { "\u{1e}" } else { "" };
-        let text = format!("{mark}{{\"token\":\"a\"}}\n{mark}[{{\"pin\":\"1\"}}]\n{mark}{{\"token\":\"a\"}}");
-        let left = text.replace("\"a\"", "\"REDACTED-token-1\"").replace("\"1\"", "\"REDACTED-pin-1\"");
+        let text = format!("{mark}{{\"passwd\":\"a\"}}\n{mark}[{{\"pin\":\"1\"}}]\n{mark}{{\"passwd\":\"a\"}}");
+        let left = text.replace("\"a\"", "\"REDACTED-passwd-1\"").replace("\"1\"", "\"REDACTED-pin-1\"");
         assert_eq!(stream(&policy, content_type, &text), left);
     }
 }
@@ -135,11 +135,11 @@ fn lines_of_json_are_redacted_by_member() {
 #[test]
 fn long_line_is_redacted_through_the_window() {
     let policy = Policy::default();
-    let line = |token: &str| format!("data: {{\"fill\":\"{}\",\"token\":\"{token}\"}}\n", "x ".repeat(FILL / 2));
-    let text = format!("data: {{\"token\":\"a\"}}\n{}data: {{\"token\":\"a\"}}\n", line("b"));
+    let line = |passwd: &str| format!("data: {{\"fill\":\"{}\",\"passwd\":\"{passwd}\"}}\n", "x ".repeat(FILL / 2));
+    let text = format!("data: {{\"passwd\":\"a\"}}\n{}data: {{\"passwd\":\"a\"}}\n", line("b"));
     let left = format!(
-        "data: {{\"token\":\"REDACTED-token-1\"}}\n{}data: {{\"token\":\"REDACTED-token-1\"}}\n",
-        line("REDACTED-token-2")
+        "data: {{\"passwd\":\"REDACTED-passwd-1\"}}\n{}data: {{\"passwd\":\"REDACTED-passwd-1\"}}\n",
+        line("REDACTED-passwd-2")
     );
     assert!(stream(&policy, "text/event-stream", &text) == left);
 }
@@ -148,9 +148,9 @@ fn long_line_is_redacted_through_the_window() {
 fn members_are_found_at_every_end_of_the_window() {
     let policy = rules(|rules| rules.json = list(&["$..ssn"]));
     let member =
-        "{\"token\" : \"abc\\\"d\", \"n\": [1, 2.5], \"ssn\":123, \"u\": \"https://h/?sig=x\", \"t\":\"token\"},\n";
-    let left = "{\"token\" : \"REDACTED-token-1\", \"n\": [1, 2.5], \"ssn\":73322833001, \
-                \"u\": \"https://h/?sig=REDACTED-sig-1\", \"t\":\"token\"},\n";
+        "{\"passwd\" : \"abc\\\"d\", \"n\": [1, 2.5], \"ssn\":123, \"u\": \"https://h/?pwd=x\", \"t\":\"passwd\"},\n";
+    let left = "{\"passwd\" : \"REDACTED-passwd-1\", \"n\": [1, 2.5], \"ssn\":73322833001, \
+                \"u\": \"https://h/?pwd=REDACTED-pwd-1\", \"t\":\"passwd\"},\n";
     for before in [0, 1, 6, 14, 27, 33] {
         let fill = " ".repeat(before);
         let text = format!("{fill}[{}null]", member.repeat(1500));
@@ -165,12 +165,12 @@ fn strings_longer_than_the_window_are_redacted() {
     let policy = Policy::default();
     let long = "0123456789abcdef".repeat(FILL / 16);
     let text = format!(
-        "{{\"image\":\"{long}\",\"token\":\"{long}\",\"note\":\"{}{JWT}\",\"pin\":\"1\"}}",
+        "{{\"image\":\"{long}\",\"passwd\":\"{long}\",\"note\":\"{}{JWT}\",\"pin\":\"1\"}}",
         "a ".repeat(FILL / 2)
     );
     let left = stream(&policy, "application/json", &text);
     let expected = format!(
-        "{{\"image\":\"{long}\",\"token\":\"REDACTED-token-1\",\"note\":\"{}{REDACTED_JWT}REDACTED-jwt-1\",\"pin\":\"REDACTED-pin-1\"}}",
+        "{{\"image\":\"{long}\",\"passwd\":\"REDACTED-passwd-1\",\"note\":\"{}{REDACTED_JWT}REDACTED-jwt-1\",\"pin\":\"REDACTED-pin-1\"}}",
         "a ".repeat(FILL / 2)
     );
     assert!(left == expected, "{}", left.replace(&long, "…").replace("a a ", ""));
@@ -191,12 +191,15 @@ fn forms_are_redacted_in_pieces() {
     let policy = Policy::default();
     let form = "application/x-www-form-urlencoded";
     let long = "x".repeat(FILL);
-    let text =
-        format!("{}password={long}&b={long}&code=c&d={}{JWT}&pin", "a=1&sid=2&".repeat(20_000), "y+".repeat(FILL / 2));
+    let text = format!(
+        "{}password={long}&b={long}&secret=c&d={}{JWT}&pin",
+        "a=1&pwd=2&".repeat(20_000),
+        "y+".repeat(FILL / 2)
+    );
     let left = stream(&policy, form, &text);
     let expected = format!(
-        "{}password=REDACTED-password-1&b={long}&code=REDACTED-code-1&d={}{REDACTED_JWT}REDACTED-jwt-1&pin",
-        "a=1&sid=REDACTED-sid-1&".repeat(20_000),
+        "{}password=REDACTED-password-1&b={long}&secret=REDACTED-secret-1&d={}{REDACTED_JWT}REDACTED-jwt-1&pin",
+        "a=1&pwd=REDACTED-pwd-1&".repeat(20_000),
         "y+".repeat(FILL / 2)
     );
     assert!(left == expected);
@@ -215,8 +218,8 @@ fn text_is_redacted_in_pieces() {
             assert!(streamed(&policy, content_type, text.as_bytes(), &[5001]) == left.as_bytes(), "{fill}");
         }
     }
-    let token = format!("sk-proj-{}", "a1B2".repeat(FILL / 4));
-    assert_eq!(stream(&policy, "text/plain", &format!("a {token} b")), "a REDACTED-token-1 b");
+    let passwd = format!("sk-proj-{}", "a1B2".repeat(FILL / 4));
+    assert_eq!(stream(&policy, "text/plain", &format!("a {passwd} b")), "a REDACTED-token-1 b");
     let blob = "a1B2".repeat(FILL / 4);
     assert!(stream(&policy, "text/plain", &blob) == blob);
 }
@@ -224,11 +227,11 @@ fn text_is_redacted_in_pieces() {
 #[test]
 fn undeclared_format_is_detected_in_the_first_window() {
     let policy = Policy::default();
-    assert_eq!(stream(&policy, "", "{\"token\":\"a\"}"), "{\"token\":\"REDACTED-token-1\"}");
-    assert_eq!(stream(&policy, "text/plain", " [{\"token\":\"a\"}"), " [{\"token\":\"REDACTED-token-1\"}");
-    assert_eq!(stream(&policy, "", "a=b&token=a"), "a=b&token=REDACTED-token-1");
+    assert_eq!(stream(&policy, "", "{\"passwd\":\"a\"}"), "{\"passwd\":\"REDACTED-passwd-1\"}");
+    assert_eq!(stream(&policy, "text/plain", " [{\"passwd\":\"a\"}"), " [{\"passwd\":\"REDACTED-passwd-1\"}");
+    assert_eq!(stream(&policy, "", "a=b&passwd=a"), "a=b&passwd=REDACTED-passwd-1");
     assert_eq!(stream(&policy, "", &format!("\u{0}{JWT}")), format!("\u{0}{JWT}"));
-    assert_eq!(stream(&Policy::off(), "", "token=a"), "token=a");
+    assert_eq!(stream(&Policy::off(), "", "passwd=a"), "passwd=a");
 }
 
 #[test]
@@ -241,7 +244,7 @@ fn form_fields_of_a_long_upload_are_redacted() {
             "{}{}{}--b--\r\n",
             part("password", password),
             part("file", &"x ".repeat(FILL)),
-            part("token", password)
+            part("passwd", password)
         )
     };
     let left = stream(&policy, "multipart/form-data; boundary=b", &text("hunter2"));
@@ -250,7 +253,7 @@ fn form_fields_of_a_long_upload_are_redacted() {
             "{}{}{}--b--\r\n",
             part("password", "REDACTED-password-1"),
             part("file", &"x ".repeat(FILL)),
-            part("token", "REDACTED-password-1")
+            part("passwd", "REDACTED-password-1")
         )
     );
 }
@@ -261,7 +264,7 @@ proptest! {
     #[test]
     fn result_does_not_depend_on_the_pieces(
         unit in r#"[ -~\n]{1,40}"#,
-        secret in r#"(|"token":"[a-z]{4}"|&sid=[a-z]{4}&|ghp_[0-9a-z]{30})"#,
+        secret in r#"(|"passwd":"[a-z]{4}"|&pwd=[a-z]{4}&|ghp_[0-9a-z]{30})"#,
         pieces in prop::collection::vec(1usize..70_000, 1..6),
         kind in 0usize..5,
         personal in any::<bool>(),

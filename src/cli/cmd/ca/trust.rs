@@ -16,6 +16,7 @@ use crate::trust::{
     TrustState, stores,
 };
 use crate::verdict::exit;
+use harproxy_support::printable::Shown as _;
 use harproxy_tls::authority::Authority;
 
 /// Runs the command. The failure of a single store is reported and sets the exit status.
@@ -37,11 +38,12 @@ pub fn run(args: &TrustArgs, authority: &Authority, ui: &Ui) -> Result<u8, Failu
         return output.act(&plan, args, &mut runner);
     }
     let looked: Vec<_> = plan.stores.iter().map(|store| (store, store.list(&mut runner))).collect();
-    let text = match args.json {
-        true => looked.iter().map(|(store, found)| format!("{}\n", output.json(store, found))).collect(),
-        false => output.page(&looked, &plan.notes),
+    let line = |(store, found): &(&Store, Looked)| format!("{}\n", output.json(store, found));
+    let written = match args.json {
+        true => ui.json(&looked.iter().map(line).collect::<String>()),
+        false => ui.data(&output.page(&looked, &plan.notes)),
     };
-    ui.data(&text).map_err(Failure::Output)?;
+    written.map_err(Failure::Output)?;
     Ok(exit::SUCCESS)
 }
 
@@ -60,7 +62,7 @@ impl StoreOutput<'_> {
         let text = format!(
             "this is the view of root: {} belongs to the CA in {}, and the browsers are those of root. Run it without sudo as {user}: it marks the commands that need root and uses sudo only for these",
             self.ca.name,
-            self.authority.dir().display()
+            self.authority.dir().shown()
         );
         self.ui.warn(Event::Warning, &text);
     }
@@ -86,7 +88,7 @@ impl StoreOutput<'_> {
                 object["ran"] = done.as_ref().map_or(json!(null), |ran| commands(ran, self.rights));
                 object["error"] = done.as_ref().err().map_or(json!(null), |error| advice::one_line(error).into());
                 object["left"] = done.as_ref().err().map_or(json!([]), |error| commands(left(error), self.rights));
-                self.ui.data(&format!("{object}\n")).map_err(Failure::Output)?;
+                self.ui.json(&format!("{object}\n")).map_err(Failure::Output)?;
             }
             match done {
                 Ok(ran) => self.ui.note(Event::Store, &self.success(store, &ran, args.install)),
@@ -129,7 +131,7 @@ impl StoreOutput<'_> {
             ChangeError::Listing(_) => "fix that, then run this again".into(),
             ChangeError::NoEffect { .. } => {
                 let purpose = if args.uninstall { "for another source of the certificate" } else { "for the reason" };
-                format!("look in the store {purpose}: {}", store.place.display())
+                format!("look in the store {purpose}: {}", store.place.shown())
             }
         };
         let _ = writeln!(text, "  {} {hint}", ui::help("hint:"));
@@ -148,7 +150,7 @@ impl StoreOutput<'_> {
         format!(
             "{}: anyone with the key in {} can pose as any site to all programs that use the store.\n      {limits}",
             ui::caution("risk"),
-            self.authority.dir().display()
+            self.authority.dir().shown()
         )
     }
 
@@ -272,7 +274,7 @@ fn uninstall(store: &Store, own: &[StoreEntry]) -> Vec<StoreCommand> {
 }
 
 fn named(store: &Store) -> String {
-    format!("{} ({})", ui::strong(&store.name), store.place.display())
+    format!("{} ({})", ui::strong(&store.name), store.place.shown())
 }
 
 /// Returns the commands that were not run because of a failure.

@@ -30,6 +30,7 @@ use harproxy_glob::Globs;
 use harproxy_matching::Options;
 use harproxy_proxy::upstream::{Mapping, Timeouts, Upstream, UpstreamPlan, UpstreamProxy};
 use harproxy_proxy::{Handler, Proxy, ProxyPlan, Running};
+use harproxy_support::printable::Shown as _;
 use harproxy_tls::authority::Authority;
 use visit::{DemoRequest, DemoResponse, OUTSIDE, UNRECORDED, VISIT, Visitor};
 
@@ -47,10 +48,10 @@ pub async fn run(args: &DemoArgs, ui: &Ui) -> Result<u8, Failure> {
 
     printer.print(&ui::strong("An HTTPS API, a client, and a recording between them"))?;
     printer.step(1, &format!("The API listens on {}, as https://{HOST}", api.addr))?;
-    printer.step(2, &format!("harproxy records {GLOB} into {}", output.display()))?;
+    printer.step(2, &format!("harproxy records {GLOB} into {}", output.shown()))?;
     let live = record(&printer, &api, &authority, &output).await?;
     api.stop().await;
-    printer.step(3, &format!("The API is stopped; harproxy replays {}", output.display()))?;
+    printer.step(3, &format!("The API is stopped; harproxy replays {}", output.shown()))?;
     let (differing, verdict) = replay(&printer, &live, &authority, &output).await?;
 
     printer.print(&format!("\n{}", text::render(&verdict, &text::Palette::colour())))?;
@@ -189,7 +190,7 @@ fn closing(held: bool, kept: Option<&Path>) -> String {
         return format!("\n{}: the demo failed; please report it", ui::bad("error"));
     }
     let recording = match kept {
-        Some(path) => format!("The recording is in {}", path.display()),
+        Some(path) => format!("The recording is in {}", path.shown()),
         None => "The recording was temporary; `harproxy demo --keep DIR` keeps it".to_owned(),
     };
     format!(

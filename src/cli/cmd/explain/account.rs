@@ -4,6 +4,7 @@ use crate::cli::ui;
 use crate::verdict::explain::difference;
 use crate::verdict::explain::{EntryPlace, Explanation, RerunOptions, describe_guess};
 use harproxy_matching::{Chosen, Contender, ContenderState, EntryRef, Matcher, Miss, MissKind, Outcome, Query};
+use harproxy_support::printable::{Shown as _, one_line};
 
 use super::AnswerBody;
 
@@ -33,7 +34,7 @@ impl Account<'_> {
             }
             Outcome::Redirect(chosen) => {
                 let to = super::location(chosen).unwrap_or_default();
-                self.chosen(chosen, &format!("{} to {to}", chosen.status), &mut lines);
+                self.chosen(chosen, &format!("{} to {}", chosen.status, to.shown()), &mut lines);
                 ui::good("redirect")
             }
             Outcome::Abort(chosen) => {
@@ -48,14 +49,14 @@ impl Account<'_> {
         if !self.matcher.in_scope(self.query.url) {
             lines.push(format!("{}: replay answers it only with a `-g` that includes it", ui::caution("out of scope")));
         }
-        let head = format!("{word}: {} {}", self.query.method, self.matcher.redact_url(self.query.url));
+        let head = format!("{word}: {} {}", self.query.method.shown(), self.matcher.redact_url(self.query.url));
         std::iter::once(head).chain(lines.into_iter().map(|line| format!("  {line}"))).collect::<Vec<_>>().join("\n")
     }
 
     fn content(&self, chosen: &Chosen, body: Option<&AnswerBody>) -> String {
         let Some(AnswerBody { entry, len, .. }) = body else { return chosen.status.to_string() };
         let recorded = &entry.response;
-        let mut content = format!("{} {}", chosen.status, recorded.status_text).trim_end().to_owned();
+        let mut content = format!("{} {}", chosen.status, recorded.status_text.shown()).trim_end().to_owned();
         if i32::from(chosen.status) != recorded.status {
             content = format!("{} with the cached body of a {}", chosen.status, recorded.status);
         }
@@ -135,7 +136,7 @@ impl Account<'_> {
                     }
                     shown.join("; ")
                 }
-                ContenderState::Unreadable(why) => format!("cannot be read: {why}"),
+                ContenderState::Unreadable(why) => format!("cannot be read: {}", why.shown()),
             };
             lines.push(format!("{} {}: {reason}", ui::faint("not"), self.place(contender.at)));
         }
@@ -176,7 +177,7 @@ fn place(matcher: &Matcher, at: EntryRef) -> EntryPlace {
 /// Formats names behind a heading; empty without names.
 fn listed(heading: &str, names: &[impl AsRef<str>]) -> String {
     let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
-    if names.is_empty() { String::new() } else { format!("{heading}{}", names.join(", ")) }
+    if names.is_empty() { String::new() } else { format!("{heading}{}", one_line(&names.join(", "))) }
 }
 
 /// Formats "2 of 3 placeholders sent back".

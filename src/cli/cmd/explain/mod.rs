@@ -19,6 +19,7 @@ use account::Account;
 use harproxy_har::{Entry, Payload};
 use harproxy_http::problem::in_words;
 use harproxy_matching::{Chosen, Difference, EntryRef, Matcher, Miss, MissKind, Outcome, Query};
+use harproxy_redact::RedactionView;
 
 /// Runs the command: answers the requests in order, so that sequences advance.
 /// A miss is not an error.
@@ -28,13 +29,14 @@ pub fn run(mut args: ExplainArgs, ui: &Ui) -> Result<u8, Failure> {
     let config = &args.config.loaded;
     let (scope, matching) = (plan::scope(&args.glob)?, plan::matching_options(args.matching, config));
     let matcher = replay::open(&plan::fixtures_or_default(args.fixtures), scope, matching)?;
-    let matcher = matcher.redact_with(config.policy.clone());
+    let view = Arc::new(RedactionView::new(config.policy.clone(), &config.redact_values()));
+    let matcher = matcher.redact_with(view);
     for (n, request) in requests.enumerate() {
         let request = request?;
         let query = request.query();
-        let text = if json {
+        let written = if json {
             let (outcome, body) = answer(&matcher, &query);
-            serde_json::json!(JsonAnswer::of(&matcher, &args.glob, &outcome, body)).to_string()
+            ui.json(&format!("{}\n", serde_json::json!(JsonAnswer::of(&matcher, &args.glob, &outcome, body))))
         } else {
             // The candidates before the answer advances the sequence.
             let contenders = matcher.contenders(&query, None);
@@ -46,9 +48,9 @@ pub fn run(mut args: ExplainArgs, ui: &Ui) -> Result<u8, Failure> {
                 outcome: &outcome,
                 contenders: &contenders,
             };
-            format!("{}{}", if n == 0 { "" } else { "\n" }, account.text(body.as_ref()))
+            ui.data(&format!("{}{}\n", if n == 0 { "" } else { "\n" }, account.text(body.as_ref())))
         };
-        ui.data(&format!("{text}\n")).map_err(Failure::Output)?;
+        written.map_err(Failure::Output)?;
     }
     Ok(exit::SUCCESS)
 }

@@ -17,13 +17,14 @@ use harproxy_http::NormalUrl;
 use harproxy_http::headers::from_chars;
 use harproxy_json::text::replace_lone_surrogates;
 use harproxy_matching::Query;
+use harproxy_support::printable::Shown as _;
 
 /// An example of a line.
 const EXAMPLE: &str =
     r#"a line is one such as `{"url":"https://api.example.com/users","method":"GET","headers":[],"bodyBase64":null}`"#;
 
 fn name(path: &Path) -> String {
-    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
+    if path == Path::new("-") { "standard input".to_owned() } else { path.shown().to_string() }
 }
 
 fn read_error(path: &Path, source: io::Error) -> UsageError {

@@ -2,11 +2,14 @@
 
 mod twice;
 
+use std::ffi::OsString;
 use std::sync::Arc;
 
 use crate::cli::advice::Failure;
 use crate::cli::args::record::RecordArgs;
+use crate::cli::command_line;
 use crate::cli::event::Event;
+use crate::cli::file_notice;
 use crate::cli::files;
 use crate::cli::plan::{RecordJob, RunPlan};
 use crate::cli::reports::Recorded;
@@ -18,11 +21,14 @@ use crate::record::{CmdEnd, RecordPlan, Recorder, RecordingResult, Volatile};
 use crate::verdict::{RunMode, Severity};
 use harproxy_matching::MatchRule;
 use harproxy_proxy::upstream::{Upstream, UpstreamPlan};
+use harproxy_support::printable::{Shown as _, one_line};
 use harproxy_tls::authority::Authority;
 
 /// Runs the command. Fails if there is no verdict.
 pub async fn run(args: RecordArgs, ui: &Ui) -> Result<u8, Failure> {
+    let risky = args.config.risky.clone();
     let RecordJob { record, upstream, run: plan, learning } = RecordJob::new(args)?;
+    file_notice::print(&risky, ui);
     plan.options.ready_file.iter().for_each(|path| files::remove_ready_file(path));
     let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
     let mut run = Run::new(&plan, ui)?;
@@ -30,6 +36,7 @@ pub async fn run(args: RecordArgs, ui: &Ui) -> Result<u8, Failure> {
     if let Some(listener) = run.finding_listener() {
         recorder.set_listener(listener);
     }
+    run.redact_with(recorder.view().clone());
     run.recorder = Some(recorder.clone());
     let end = serve(&mut run, &recorder, authority.clone()).await?;
     let (end, learned) = match &learning {
@@ -62,12 +69,11 @@ async fn serve(run: &mut Run<'_>, recorder: &Arc<Recorder>, authority: Arc<Autho
     let may_match = |host: &str| recorder.plan().scope.may_match_domain(host);
     let may_match_origin = |origin: &str| recorder.plan().may_include_origin(origin);
     let plan = recorder.plan();
-    let scope = if plan.scope.sources().is_empty() {
-        "all URLs but those of this machine"
-    } else {
-        &plan.scope.sources().join(", ")
+    let scope = match plan.scope.sources() {
+        [] => "all URLs but those of this machine".to_owned(),
+        globs => one_line(&globs.join(", ")).into_owned(),
     };
-    let task = format!("recording {scope} into {}", plan.output.display());
+    let task = format!("recording {scope} into {}", plan.output.shown());
     let about = About {
         mode: RunMode::RECORD,
         task,
@@ -98,10 +104,11 @@ async fn conclude(
         Ok(outcome) => {
             let written = outcome.written.then(|| harproxy_har::Fixture::open(&recorder.plan().output).ok()).flatten();
             let fixtures = written.map(Arc::new).into_iter().collect();
-            let recorded = Recorded { fixtures, entries: outcome.entries.clone(), entry_views: None };
+            let (entries, lost) = (outcome.entries.clone(), outcome.lost.clone());
+            let recorded = Recorded { fixtures, entries, lost, entry_views: None };
             let has_findings = !run.advised(outcome.verdict.clone()).findings.is_empty();
             let status = run.conclude(end, outcome.verdict.clone(), &recorded);
-            let summary = summary(&outcome, recorder.plan(), end, plan, has_findings);
+            let summary = summary(&outcome, &recorder, end, plan, has_findings);
             match end {
                 End::NotStarted(_) if !outcome.written && outcome.held.is_none() => {}
                 // The user must decide on a held recording, so `--quiet` does not hide it.
@@ -140,7 +147,8 @@ pub(super) async fn finalise(
 }
 
 /// Returns the table of hosts, the changes of the fixture and the next commands.
-fn summary(outcome: &RecordingResult, record: &RecordPlan, end: &End, plan: &RunPlan, after_findings: bool) -> String {
+fn summary(outcome: &RecordingResult, recorder: &Recorder, end: &End, plan: &RunPlan, after_findings: bool) -> String {
+    let (record, view) = (recorder.plan(), recorder.view());
     let mut text = summary::table(&outcome.hosts, after_findings);
     text += &format!("\n{}\n", summary::change(outcome, &record.output, end.failed_status()));
     text += &summary::local(outcome);
@@ -148,7 +156,10 @@ fn summary(outcome: &RecordingResult, record: &RecordPlan, end: &End, plan: &Run
         text += &format!("{secrets}\n");
     }
     if outcome.written {
-        let next = summary::next(&record.output, record.content, &plan.replay_options, &plan.cmd);
+        text += &summary::suspicious(&record.output, &record.policy, &plan.allow);
+        let redacted = |words: &[OsString]| command_line::redact(view, words);
+        let (options, cmd) = (redacted(&plan.replay_options), redacted(&plan.cmd));
+        let next = summary::next(&record.output, record.content, &options, &cmd);
         text += &next;
     } else if outcome.held.is_some() {
         text += &summary::choice(&record.output);

@@ -43,6 +43,7 @@ pub(super) async fn run_again(
     let (update, content) = (UpdateMode::Merge, ContentMode::Attach);
     let plan = RecordPlan { output: measure, update, content, ..first.plan().clone() };
     let second = start(plan, upstream, ui)?;
+    first.view().add_recorded(second.secrets().clone());
     let end = serve(run, &second, authority).await?;
     if !end.is_clean() {
         ui.alert(Event::Again, "CMD failed in its second run: nothing can be learned");

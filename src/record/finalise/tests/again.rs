@@ -153,7 +153,7 @@ fn killed_recording_is_recovered_without_removing_entries() {
         [Talk::get("/b", "2b").frames(1, 0), Talk { reason: None, ..Talk::get("/c", "3") }.frames(2, 1)].concat();
     let locked = desk.journal(&frames);
     // Torn in the middle of a frame.
-    (&locked.file).write_all(&[9, 0, 0]).unwrap();
+    (&locked.file).write_all(&MARK.0[..3]).unwrap();
     let recovered = recover_killed(&desk.plan, &locked).unwrap().unwrap();
     assert_eq!((recovered.summary.exchanges, recovered.summary.cut), (2, 1));
     assert_eq!(desk.story(), ["/a 1", "/b 2b", "/c 3"]);
@@ -165,7 +165,8 @@ fn killed_recording_is_recovered_without_removing_entries() {
 fn journal_torn_before_its_first_exchange_is_empty() {
     let desk = Desk::new("api.har");
     let locked = JournalPaths::beside(&desk.plan.output).unwrap().lock().unwrap();
-    for rest in [&b""[..], b"harprox", b"harproxy journal 4\n", b"harproxy journal 4\n\x05\0\0"] {
+    let (head, torn) = (MARK.journal_head(), [MARK.journal_head(), MARK.0.into()].concat());
+    for rest in [&b""[..], b"harprox", b"harproxy journal 5\n", &head, &torn] {
         locked.truncate().unwrap();
         (&locked.file).write_all(rest).unwrap();
         assert!(recover_killed(&desk.plan, &locked).unwrap().is_none());

@@ -13,12 +13,11 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::super::journal::frame::MAGIC;
 use super::super::journal::heads::{
     ConnectPhases, EndReason, ExchangeEnd, HeaderFields, InformationalResponse, JournalMeta, RequestEnd, RequestHead,
     ResponseHead, WireVersion, encode,
 };
-use super::super::journal::{Frame, FrameKind, JournalPaths};
+use super::super::journal::{Frame, FrameKind, FrameMark, JournalPaths};
 use super::*;
 use crate::record::OnFailure;
 use harproxy_glob::Globs;
@@ -49,6 +48,8 @@ struct Talk {
     chunks: Vec<Chunk>,
     is_duplex: bool,
 }
+
+const MARK: FrameMark = FrameMark(*b"thismark");
 
 /// 2026-11-20T10:00:00Z.
 const START: i64 = 1_795_168_800_000_000;
@@ -101,6 +102,7 @@ impl Talk {
                 version: WireVersion::Http11,
                 headers: fields(&self.request_headers),
                 head_size: 99,
+                authority: None,
             }),
         );
         for piece in &self.sent {
@@ -137,9 +139,11 @@ impl Talk {
         }
         if let Some(reason) = self.reason.clone() {
             let seen = self.seen.unwrap_or_else(|| self.received.iter().map(|piece| piece.len() as u64).sum());
-            say(
-                FrameKind::End,
-                encoded(&ExchangeEnd {
+            let before = frames.len() as u64;
+            frames.push(Frame {
+                kind: FrameKind::End,
+                exchange,
+                payload: encoded(&ExchangeEnd {
                     reason,
                     seen,
                     at: 2300,
@@ -147,8 +151,9 @@ impl Talk {
                     decoded: None,
                     chunks: self.chunks.clone(),
                     is_duplex: self.is_duplex,
+                    frames: before,
                 }),
-            );
+            });
         }
         frames
     }
@@ -183,6 +188,7 @@ impl Desk {
             noise: true,
             update: UpdateMode::Merge,
             max_body: None,
+            max_decoded: harproxy_http::DecodeLimit::default(),
             json_layout: harproxy_har::write::JsonLayout::Indent,
             policy: std::sync::Arc::default(),
             values: Vec::new(),
@@ -201,9 +207,9 @@ impl Desk {
             max_body: self.plan.max_body,
             ..JournalMeta::default()
         };
-        let mut bytes = MAGIC.to_vec();
-        Frame { kind: FrameKind::Meta, exchange: 0, payload: encoded(&meta) }.write(&mut bytes).unwrap();
-        frames.iter().for_each(|frame| frame.write(&mut bytes).unwrap());
+        let mut bytes = MARK.journal_head();
+        Frame { kind: FrameKind::Meta, exchange: 0, payload: encoded(&meta) }.write(MARK, &mut bytes).unwrap();
+        frames.iter().for_each(|frame| frame.write(MARK, &mut bytes).unwrap());
         (&locked.file).write_all(&bytes).unwrap();
         locked
     }
@@ -220,7 +226,7 @@ impl Desk {
 
     fn record_frames(&self, frames: &[Frame]) -> Arrangement {
         let locked = self.journal(frames);
-        let (mut reader, index) = open(&locked).unwrap().unwrap();
+        let (mut reader, index) = open(&locked, None).unwrap().unwrap();
         let arrangement = write(&self.plan, self.plan.update, &index, &mut reader, Destination::Fixture).unwrap();
         locked.remove().unwrap();
         arrangement
@@ -414,7 +420,7 @@ fn failure_becomes_an_entry_and_dropped_request_does_not() {
         Talk { reason: None, ..none() }.frames(3, 2),
     ];
     let locked = desk.journal(&frames.concat());
-    let (mut reader, index) = open(&locked).unwrap().unwrap();
+    let (mut reader, index) = open(&locked, None).unwrap().unwrap();
     assert_eq!((index.exchanges.len(), index.unanswered, index.cut), (1, 2, 0));
     write(&desk.plan, UpdateMode::Merge, &index, &mut reader, Destination::Fixture).unwrap();
     let entry = &desk.entries()[0];

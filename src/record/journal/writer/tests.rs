@@ -2,8 +2,10 @@ use std::sync::mpsc;
 
 use bytes::Bytes;
 
-use super::super::frame::FrameKind;
+use super::super::frame::{FrameKind, FrameMark};
 use super::*;
+
+const MARK: FrameMark = FrameMark(*b"thismark");
 
 fn frame(exchange: u64, payload: &[u8]) -> Frame {
     Frame { kind: FrameKind::ResponseData, exchange, payload: Bytes::copy_from_slice(payload) }
@@ -46,13 +48,13 @@ fn wait<F: Future>(future: F) -> F::Output {
 #[test]
 fn ack_completes_after_its_frame_is_written() {
     let (disk, written) = disk(usize::MAX);
-    let journal = Journal::start(disk).unwrap();
+    let journal = Journal::start(disk, MARK).unwrap();
     journal.push(frame(1, b"first"), Flush::Lazy);
     let mut expected = Vec::new();
-    frame(1, b"first").write(&mut expected).unwrap();
+    frame(1, b"first").write(MARK, &mut expected).unwrap();
     for n in 2..50 {
         wait(journal.commit(frame(n, b"more")));
-        frame(n, b"more").write(&mut expected).unwrap();
+        frame(n, b"more").write(MARK, &mut expected).unwrap();
         assert_eq!(*written.lock().unwrap(), expected, "{n}");
     }
     assert!(journal.failure().is_none());
@@ -85,11 +87,11 @@ impl Write for Slow {
 fn short_and_long_payloads_are_written_in_order() {
     let slow = Slow::default();
     let (written, mut expected) = (slow.written.clone(), Vec::new());
-    let journal = Journal::start(slow).unwrap();
+    let journal = Journal::start(slow, MARK).unwrap();
     let len = |n: u64| if n.is_multiple_of(3) { BUFFER as u64 + n } else { n * 7 };
     for n in 0..400 {
         let frame = frame(n, &vec![n as u8; len(n) as usize]);
-        frame.write(&mut expected).unwrap();
+        frame.write(MARK, &mut expected).unwrap();
         journal.push(frame, Flush::Lazy);
     }
     journal.close();
@@ -116,7 +118,7 @@ fn frames_that_are_queued_during_a_write_are_one_batch() {
     let (open, gate) = mpsc::channel();
     let (disk, written) = disk(usize::MAX);
     let writes = Arc::new(Mutex::new(0));
-    let journal = Journal::start(Counted(Disk { gate: Some(gate), ..disk }, writes.clone())).unwrap();
+    let journal = Journal::start(Counted(Disk { gate: Some(gate), ..disk }, writes.clone()), MARK).unwrap();
     let first = journal.commit(frame(1, b"first"));
     while *writes.lock().unwrap() == 0 {
         std::thread::yield_now();
@@ -132,7 +134,7 @@ fn frames_that_are_queued_during_a_write_are_one_batch() {
 #[test]
 fn close_writes_lazy_frames() {
     let (disk, written) = disk(usize::MAX);
-    let journal = Journal::start(disk).unwrap();
+    let journal = Journal::start(disk, MARK).unwrap();
     journal.push(frame(1, b"lazy"), Flush::Lazy);
     journal.close();
     assert_eq!(written.lock().unwrap().len(), frame(1, b"lazy").size());
@@ -143,7 +145,7 @@ fn close_writes_lazy_frames() {
 #[test]
 fn lazy_frames_are_written_when_nothing_follows() {
     let (disk, written) = disk(usize::MAX);
-    let journal = Journal::start(disk).unwrap();
+    let journal = Journal::start(disk, MARK).unwrap();
     journal.push(frame(1, b"slow"), Flush::Lazy);
     while written.lock().unwrap().is_empty() {
         std::thread::yield_now();
@@ -154,7 +156,7 @@ fn lazy_frames_are_written_when_nothing_follows() {
 #[test]
 fn full_disk_completes_all_acks_and_is_remembered() {
     let (disk, written) = disk(100);
-    let journal = Journal::start(disk).unwrap();
+    let journal = Journal::start(disk, MARK).unwrap();
     wait(journal.commit(frame(1, b"fits")));
     wait(journal.commit(frame(2, &[7; 200])));
     assert_eq!(journal.failure().unwrap().kind(), io::ErrorKind::StorageFull);
@@ -169,7 +171,7 @@ fn payloads_wait_while_the_disk_is_slow() {
     let (open, gate) = mpsc::channel();
     let (mut disk, _) = disk(usize::MAX);
     disk.gate = Some(gate);
-    let journal = Journal::start(disk).unwrap();
+    let journal = Journal::start(disk, MARK).unwrap();
     journal.push(frame(1, &vec![0; ROOM]), Flush::Prompt);
     let waker = Waker::noop();
     assert!(journal.poll_room(&mut Context::from_waker(waker)).is_pending());

@@ -13,6 +13,7 @@ use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 
 use super::{Report, escape_markup, text};
+use harproxy_support::printable;
 
 const PAGE: &str = include_str!("page/page.html");
 const STYLE: &str =
@@ -96,23 +97,21 @@ fn with_lf(text: &'static str) -> Cow<'static, str> {
 /// 4.12.1.3), and it is a JavaScript literal too.
 fn escape_json(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len() + json.len() / 16);
-    for c in json.chars() {
+    for c in printable::json(json).chars() {
         match c {
             // All of these occur only in strings.
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => escaped.push_str(&format!("\\u{:04x}", u32::from(c))),
+            '<' | '>' | '&' => escaped.push_str(&format!("\\u{:04x}", u32::from(c))),
             c => escaped.push(c),
         }
     }
     escaped
 }
 
-/// Escapes text for the content of an element or for quotes. Control characters, which HTML can't represent, become
-/// replacement characters.
+/// Escapes text for the content of an element or for quotes.
 fn escape_text(text: &str) -> String {
     escape_markup(text, |escaped, c| match c {
         '\'' => escaped.push_str("&#39;"),
         '\n' | '\t' => escaped.push(c),
-        c if c.is_control() => escaped.push('\u{fffd}'),
-        c => escaped.push(c),
+        c => printable::push_char(escaped, c, printable::is_invisible(c)),
     })
 }

@@ -26,6 +26,7 @@ const KINDS = {
   stream: 'Stream', 'entry-left-out': 'Entry left out', 'credentials-missing': 'Credentials missing',
   'nothing-recorded': 'Nothing recorded', 'failed-served': 'Recorded failure', 'tls-refused': 'Certificate refused',
   unreadable: 'Unreadable', lost: 'Lost', 'upstream-failed': 'Upstream failed',
+  undecoded: 'Not decoded',
 };
 const kindName = (kind) => KINDS[kind] || kind;
 
