@@ -39,7 +39,8 @@ use advice::Failure;
 use args::{Cli, Command};
 use ui::Ui;
 
-use crate::isolate::{self, IsolateError, Isolation};
+use crate::isolate::{self, IsolateError};
+use crate::verdict::exit;
 
 use harproxy_support::runtime::Runtime;
 
@@ -52,8 +53,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn parse_and_run(args: Vec<OsString>) -> u8 {
-    if let Some(status) = args.get(1).and_then(|command| isolate::run_helper(command)) {
-        return status;
+    if let Some(done) = args.get(1).and_then(|command| isolate::run_helper(command)) {
+        return done.map_or_else(|error| Failure::from(error).print(&Ui::default()), |()| exit::SUCCESS);
     }
     let cli = Cli::parse_configured(&args).and_then(enter_network);
     let ui = match &cli {
@@ -79,7 +80,7 @@ fn enter_network(mut cli: Cli) -> Result<Cli, Failure> {
         if cmd.is_empty() {
             return Err(IsolateError::NoCommand.into());
         }
-        options.isolation = Some(Isolation::enter(options.isolate_allow.clone())?);
+        options.isolation = Some(isolate::enter(options.isolate_allow.clone())?);
     }
     Ok(cli)
 }

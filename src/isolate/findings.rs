@@ -1,6 +1,6 @@
 //! The findings about refused connections.
 
-use super::{RefusedTarget, Refusal};
+use super::{Refusal, RefusedTarget};
 use crate::verdict::{CheckId, Finding, Severity};
 
 /// Returns a finding for each refusal. They fail the run: without `--isolate`, CMD would have reached the address.

@@ -8,16 +8,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use futures_util::future::join_all;
+use futures_util::future::{LocalBoxFuture, join_all};
 use procfs::process::Process;
-use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
 
 use super::netlink::{LOOPBACK, Netlink};
 use super::refusals::Refusals;
 use super::relay::{self, Reached, Relay};
 use super::resolver::{self, Names, Resolver};
-use super::{CHECK_COMMAND, IsolateError, RELAY_COMMAND, Refusal, Service, namespace, services};
+use super::{CHECK_COMMAND, IsolateError, Isolation, Opening, RELAY_COMMAND, Refusal, Service, namespace, services};
 use harproxy_http::url::is_localhost;
 use harproxy_proxy::BoxFuture;
 use harproxy_proxy::upstream::{Dial, DialError, DialledTcp, dial_tcp, resolve_tcp};
@@ -26,9 +25,8 @@ use harproxy_proxy::upstream::{Dial, DialError, DialledTcp, dial_tcp, resolve_tc
 const OWN_IPV4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 0, 8));
 const OWN_IPV6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 8));
 
-/// The network that this process and CMD are in.
 #[derive(Debug)]
-pub struct Isolation {
+struct Network {
     relay: Arc<Relay>,
     /// The services of `--isolate-allow`, with their addresses outside.
     services: Vec<(Service, Vec<IpAddr>)>,
@@ -39,82 +37,63 @@ pub struct Isolation {
     refusals: Refusals,
 }
 
-impl Isolation {
-    /// Moves this process into an isolated network. It must not have a second thread yet.
-    ///
-    /// # Errors
-    /// [`IsolateError`]. The process may be in the new network then, and must end.
-    pub fn enter(allow: Vec<Service>) -> Result<Arc<Self>, IsolateError> {
-        let addresses = |service: Service| services::addresses(&service).map(|addresses| (service, addresses));
-        let services = allow.into_iter().map(addresses).collect::<Result<_, _>>()?;
-        let relay = Relay::start().map_err(setup("starting the relay process"))?;
-        namespace::enter()?;
-        let netlink = Netlink::open().map_err(setup("talking to the kernel"))?;
-        let outside = connect_interfaces(&netlink)?;
-        let servers = resolver::servers();
-        for server in servers.iter().filter(|server| !server.is_loopback()) {
-            netlink.add_address(LOOPBACK, *server).map_err(setup("adding the address of the name server"))?;
-        }
-        let names = Arc::<Names>::default();
-        // From here on, there are threads.
-        let refusals = Refusals::start(outside, names.clone()).map_err(setup("reading packets"))?;
-        let relay = Arc::new(Relay::new(relay).map_err(setup("starting a thread"))?);
-        Ok(Arc::new(Isolation { relay, services, netlink, servers, names, refusals }))
+/// Moves this process into an isolated network. It must not have a second thread yet.
+///
+/// # Errors
+/// [`IsolateError`]. The process may be in the new network then, and must end.
+pub fn enter(allow: Vec<Service>) -> Result<Arc<dyn Isolation>, IsolateError> {
+    let addresses = |service: Service| services::addresses(&service).map(|addresses| (service, addresses));
+    let services = allow.into_iter().map(addresses).collect::<Result<_, _>>()?;
+    let relay = Relay::start().map_err(setup("starting the relay process"))?;
+    namespace::enter()?;
+    let netlink = Netlink::open().map_err(setup("talking to the kernel"))?;
+    let outside = connect_interfaces(&netlink)?;
+    let servers = resolver::servers();
+    for server in servers.iter().filter(|server| !server.is_loopback()) {
+        netlink.add_address(LOOPBACK, *server).map_err(setup("adding the address of the name server"))?;
+    }
+    let names = Arc::<Names>::default();
+    // From here on, there are threads.
+    let refusals = Refusals::start(outside, names.clone()).map_err(setup("reading packets"))?;
+    let relay = Arc::new(Relay::new(relay).map_err(setup("starting a thread"))?);
+    Ok(Arc::new(Network { relay, services, netlink, servers, names, refusals }))
+}
+
+impl Isolation for Network {
+    fn dialler(self: Arc<Self>) -> Arc<dyn Dial> {
+        self
     }
 
-    /// Returns the dialler for connections of harproxy itself.
-    #[must_use]
-    pub fn dialler(self: &Arc<Self>) -> Arc<dyn Dial> {
-        self.clone()
-    }
-
-    /// Opens the servers inside: the resolver and the services.
-    ///
-    /// # Errors
-    /// If a service of `--isolate-allow` cannot be offered, or an address of the resolver is taken.
-    pub async fn open(&self) -> Result<Inside<'_>, IsolateError> {
-        let mut allowed: HashMap<String, Vec<IpAddr>> = HashMap::new();
-        let mut tasks = JoinSet::new();
-        for (service, addresses) in &self.services {
-            for offer in services::offer(service, addresses, &self.netlink).await? {
-                let relay = self.relay.clone();
-                tasks.spawn(async move { offer.serve(&relay).await });
+    fn open<'a>(&'a self, is_reachable: &'a dyn Fn(&str) -> bool) -> Opening<'a> {
+        Box::pin(async move {
+            let mut allowed: HashMap<String, Vec<IpAddr>> = HashMap::new();
+            let mut tasks = JoinSet::new();
+            for (service, addresses) in &self.services {
+                for offer in services::offer(service, addresses, &self.netlink).await? {
+                    let relay = self.relay.clone();
+                    tasks.spawn(async move { offer.serve(&relay).await });
+                }
+                allowed.entry(service.host.clone()).or_default().extend(addresses);
             }
-            allowed.entry(service.host.clone()).or_default().extend(addresses);
-        }
-        let sockets = resolver::bind(&self.servers).await.map_err(setup("opening the name server"))?;
-        Ok(Inside { isolation: self, allowed, sockets, _tasks: tasks })
+            let sockets = resolver::bind(&self.servers).await.map_err(setup("opening the name server"))?;
+            let serving = async move {
+                let _tasks = tasks;
+                let resolver = Resolver { allowed: &allowed, is_reachable, names: &self.names };
+                join_all(sockets.iter().map(|socket| resolver.serve(socket))).await;
+                std::future::pending().await
+            };
+            Ok(Box::pin(serving) as LocalBoxFuture<'a, Infallible>)
+        })
     }
 
-    /// Returns the refusals of CMD, which has ended.
-    #[must_use]
-    pub fn refusals(&self) -> Vec<Refusal> {
+    fn refusals(&self) -> Vec<Refusal> {
         let mut refusals = self.refusals.finish(&self.relay);
         refusals.extend(self.names.refused());
         refusals.into_iter().collect()
     }
 }
 
-/// The servers inside, while CMD runs.
-#[derive(Debug)]
-pub struct Inside<'a> {
-    isolation: &'a Isolation,
-    allowed: HashMap<String, Vec<IpAddr>>,
-    sockets: Vec<UdpSocket>,
-    _tasks: JoinSet<()>,
-}
-
-impl Inside<'_> {
-    /// Answers look-ups until the future is dropped. `is_reachable` returns true for hosts that harproxy may reach.
-    pub async fn answer_names(self, is_reachable: &dyn Fn(&str) -> bool) -> Infallible {
-        let Inside { isolation, allowed, sockets, .. } = &self;
-        let resolver = Resolver { allowed, is_reachable, names: &isolation.names };
-        join_all(sockets.iter().map(|socket| resolver.serve(socket))).await;
-        std::future::pending().await
-    }
-}
-
-impl Dial for Isolation {
+impl Dial for Network {
     /// Connects inside to addresses of this machine, then outside: CMD's servers come first.
     fn dial<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, Result<DialledTcp, DialError>> {
         Box::pin(async move {
@@ -157,43 +136,27 @@ fn connect_interfaces(netlink: &Netlink) -> Result<u32, IsolateError> {
     Ok(outside)
 }
 
-/// Makes an isolated network in a process of its own, and says why that is not possible.
+/// Makes an isolated network in a process of its own. Returns the message of harproxy if that is not possible.
 ///
 /// # Errors
-/// [`IsolateError`].
-pub fn can_isolate() -> Result<(), IsolateError> {
+/// The message.
+pub fn can_isolate() -> Result<(), String> {
     let mut check = Command::new("/proc/self/exe");
-    let output = check.arg(CHECK_COMMAND).stdin(Stdio::null()).output().map_err(setup("starting a process"))?;
-    match output.status.success() {
-        true => Ok(()),
-        false => {
-            let text = String::from_utf8_lossy(&output.stdout);
-            let (reason, hint) = text.trim_end().split_once('\n').unwrap_or((text.trim_end(), ""));
-            Err(IsolateError::Denied { reason: reason.to_owned(), hint: hint.to_owned() })
-        }
-    }
+    let output = check.arg(CHECK_COMMAND).env("NO_COLOR", "1").stdin(Stdio::null()).output();
+    let output = output.map_err(|error| error.to_string())?;
+    let message = String::from_utf8_lossy(&output.stderr).trim().trim_start_matches("error: ").to_owned();
+    if output.status.success() { Ok(()) } else { Err(message) }
 }
 
-/// Runs a process of [`can_isolate`] or the relay. Returns its exit status; `None` for another command.
+/// Runs the relay, or a process of [`can_isolate`]. `None` for another command.
 #[must_use]
-pub fn run_helper(command: &OsStr) -> Option<u8> {
+pub fn run_helper(command: &OsStr) -> Option<Result<(), IsolateError>> {
     if command == RELAY_COMMAND {
-        return Some(relay::run().is_err().into());
+        return Some(relay::run().map_err(setup("opening connections outside")));
     }
-    if command != CHECK_COMMAND {
-        return None;
-    }
-    let entered = namespace::enter().and_then(|()| {
-        let netlink = Netlink::open().map_err(setup("talking to the kernel"))?;
-        connect_interfaces(&netlink)
-    });
-    Some(entered.is_err_and(|error| {
-        let (reason, hint) = match error {
-            IsolateError::Denied { reason, hint } => (reason, hint),
-            IsolateError::Setup { doing, source } => (format!("{doing}: {source}"), String::new()),
-            error => (error.to_string(), String::new()),
-        };
-        println!("{reason}\n{hint}");
-        true
-    }).into())
+    let enter = || {
+        namespace::enter()?;
+        connect_interfaces(&Netlink::open().map_err(setup("talking to the kernel"))?)
+    };
+    (command == CHECK_COMMAND).then(|| enter().map(drop))
 }

@@ -30,18 +30,64 @@ mod relay;
 mod resolver;
 #[cfg(target_os = "linux")]
 mod services;
-#[cfg(not(target_os = "linux"))]
-mod unsupported;
 
+use std::convert::Infallible;
+#[cfg(not(target_os = "linux"))]
+use std::ffi::OsStr;
 use std::fmt;
 use std::io;
 use std::str::FromStr;
+use std::sync::Arc;
+
+use futures_util::future::LocalBoxFuture;
+
+use harproxy_proxy::upstream::Dial;
 
 pub use findings::findings;
 #[cfg(target_os = "linux")]
-pub use linux::{Inside, Isolation, can_isolate, run_helper};
+pub use linux::{can_isolate, enter, run_helper};
+
+/// The network that this process and CMD are in.
+pub trait Isolation: fmt::Debug + Send + Sync {
+    /// Returns the dialler for connections of harproxy itself.
+    fn dialler(self: Arc<Self>) -> Arc<dyn Dial>;
+
+    /// Opens the servers inside: the resolver and the services. They work until the inner future is dropped.
+    /// `is_reachable` returns true for hosts that harproxy may reach.
+    ///
+    /// Fails if a service of `--isolate-allow` cannot be offered, or an address of the resolver is taken.
+    fn open<'a>(&'a self, is_reachable: &'a dyn Fn(&str) -> bool) -> Opening<'a>;
+
+    /// Returns the refusals of CMD, which has ended.
+    fn refusals(&self) -> Vec<Refusal>;
+}
+
+type Opening<'a> = LocalBoxFuture<'a, Result<LocalBoxFuture<'a, Infallible>, IsolateError>>;
+
+/// Fails: this system has no network namespaces.
+///
+/// # Errors
+/// Always [`IsolateError::Unsupported`].
 #[cfg(not(target_os = "linux"))]
-pub use unsupported::{Inside, Isolation, can_isolate, run_helper};
+pub fn enter(_allow: Vec<Service>) -> Result<Arc<dyn Isolation>, IsolateError> {
+    Err(IsolateError::Unsupported)
+}
+
+/// Returns why `--isolate` does not work.
+///
+/// # Errors
+/// Always.
+#[cfg(not(target_os = "linux"))]
+pub fn can_isolate() -> Result<(), String> {
+    Err(IsolateError::Unsupported.to_string())
+}
+
+/// There are no helper processes on this system.
+#[cfg(not(target_os = "linux"))]
+#[must_use]
+pub fn run_helper(_command: &OsStr) -> Option<Result<(), IsolateError>> {
+    None
+}
 
 /// The first argument of the relay process.
 #[cfg(target_os = "linux")]

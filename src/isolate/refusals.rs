@@ -12,11 +12,11 @@ use std::time::Duration;
 use nix::sys::socket::{AddressFamily, LinkAddr, MsgFlags, SockFlag, SockProtocol, SockType, recvfrom, sendto, socket};
 use procfs::process::{FDTarget, Process};
 
+use super::Refusal;
 use super::netlink::LOOPBACK;
 use super::packets::{Content, Packet};
 use super::relay::Relay;
 use super::resolver::Names;
-use super::Refusal;
 use crate::diagnose::processes::tables::{self, SocketKind};
 use harproxy_support::sync::lock;
 
@@ -44,8 +44,7 @@ struct State {
 impl Refusals {
     /// Refuses the packets that arrive at the interface `outside`, on a thread.
     pub(super) fn start(outside: u32, names: Arc<Names>) -> io::Result<Self> {
-        let packets =
-            socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::EthAll)?;
+        let packets = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::EthAll)?;
         let (mark, marks) = channel();
         let state = Arc::<Mutex<State>>::default();
         let watch = Watch { packets, outside, names, state: state.clone(), mark };

@@ -35,10 +35,16 @@ const MAX_MESSAGE: usize = 4096;
 /// The reply to a host and a port. The socket comes with the message.
 #[derive(Debug, Serialize, Deserialize)]
 enum Reply {
-    Connected { lookup: Option<Duration> },
+    Connected {
+        lookup: Option<Duration>,
+    },
     /// The name is of this machine, which has its servers inside: nothing was dialled.
     ThisMachine(IpAddr),
-    Failed { is_lookup: bool, code: Option<i32>, text: String },
+    Failed {
+        is_lookup: bool,
+        code: Option<i32>,
+        text: String,
+    },
 }
 
 /// The result of a dial outside.

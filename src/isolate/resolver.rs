@@ -30,8 +30,10 @@ pub(super) fn servers() -> Vec<IpAddr> {
 /// Parses the addresses of servers. Those of a link (`fe80::1%eth0`) do not exist inside.
 fn parse_servers(file: &str) -> Vec<IpAddr> {
     let words = file.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let found: Vec<IpAddr> =
-        words.filter(|words| words.first() == Some(&"nameserver")).filter_map(|words| words.get(1)?.parse().ok()).collect();
+    let found: Vec<IpAddr> = words
+        .filter(|words| words.first() == Some(&"nameserver"))
+        .filter_map(|words| words.get(1)?.parse().ok())
+        .collect();
     if found.is_empty() { vec![Ipv4Addr::LOCALHOST.into()] } else { found }
 }
 
@@ -77,7 +79,8 @@ impl Names {
     /// Remembers a refused name. Resolvers append domains to a refused name and ask again.
     fn refuse(&self, name: &str) {
         let mut refused = lock(&self.refused);
-        let is_again = refused.iter().any(|known| name.strip_prefix(known.as_str()).is_some_and(|end| end.starts_with('.')));
+        let is_again =
+            refused.iter().any(|known| name.strip_prefix(known.as_str()).is_some_and(|end| end.starts_with('.')));
         if refused.len() < MAX_NAMES && !is_again {
             refused.insert(name.to_owned());
         }
@@ -168,9 +171,9 @@ mod tests {
         let servers = parse_servers("# made\nnameserver 10.0.0.2\nnameserver fe80::1%eth0\nsearch corp.test lan\n");
         assert_eq!(servers, ["10.0.0.2".parse::<IpAddr>().unwrap()]);
         let names = Names::default();
-        let allowed: HashMap<_, _> = [("db.test".to_owned(), vec!["10.0.0.5".parse().unwrap(), "fd00::5".parse().unwrap()])].into();
-        let resolver =
-            Resolver { allowed: &allowed, is_reachable: &|host| host.starts_with("api."), names: &names };
+        let allowed: HashMap<_, _> =
+            [("db.test".to_owned(), vec!["10.0.0.5".parse().unwrap(), "fd00::5".parse().unwrap()])].into();
+        let resolver = Resolver { allowed: &allowed, is_reachable: &|host| host.starts_with("api."), names: &names };
         for (name, kind, code, addresses) in [
             ("DB.test", TYPE::A, RCODE::NoError, &["10.0.0.5"][..]),
             ("db.test", TYPE::AAAA, RCODE::NoError, &["fd00::5"]),
@@ -183,7 +186,11 @@ mod tests {
             ("machine", TYPE::A, RCODE::NameError, &[]),
             ("7.0.0.10.in-addr.arpa", TYPE::PTR, RCODE::NameError, &[]),
         ] {
-            assert_eq!(ask(&resolver, name, kind), (code, addresses.iter().map(ToString::to_string).collect()), "{name}");
+            assert_eq!(
+                ask(&resolver, name, kind),
+                (code, addresses.iter().map(ToString::to_string).collect()),
+                "{name}"
+            );
         }
         assert_eq!(names.name_of("198.18.0.2".parse().unwrap()).as_deref(), Some("api.example"));
         let refused: Vec<_> = names.refused().into_iter().map(|refusal| refusal.target).collect();

@@ -1,6 +1,6 @@
 //! `--isolate`: clients that ignore the proxy reach nothing, and the run fails. Without it, CMD behaves the same.
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ fn sandbox() -> Option<CliSandbox> {
     stage.record(&["-o", "hars/a.har"], CURL).expect(0);
     let output = stage.replay(&["--isolate", "hars/a.har"], CURL);
     if output.status == 3 {
-        println!("skipped: {}", output.stderr);
+        let _ = writeln!(std::io::stderr(), "skipped: {}", output.stderr);
         return None;
     }
     output.expect(0).says("; isolated: nothing else could be reached");
@@ -31,7 +31,7 @@ fn counting_origin() -> (SocketAddr, Arc<AtomicUsize>) {
     let counted = count.clone();
     let origin = RawOrigin::start(move |_, stream| {
         counted.fetch_add(1, Ordering::Relaxed);
-        let _ = std::io::Write::write_all(stream, ANSWER.as_bytes());
+        let _ = stream.write_all(ANSWER.as_bytes());
     });
     (origin.addr, count)
 }
@@ -54,7 +54,8 @@ fn connections_past_the_proxy_are_refused_and_fail_the_run() {
         origin.port()
     );
     stage.sandbox.write("client.py", python);
-    let script = format!("curl -s --noproxy '*' http://{origin}/; curl -s --noproxy '*' http://203.0.113.9/; python3 client.py");
+    let script =
+        format!("curl -s --noproxy '*' http://{origin}/; curl -s --noproxy '*' http://203.0.113.9/; python3 client.py");
     let output = isolated(&stage, &["--fail-on", "-no-traffic"], &script).expect(1);
     assert_eq!(connections.load(Ordering::Relaxed), 0);
     assert_eq!(output.stdout.matches("ConnectionRefusedError").count(), 3, "{}", output.stdout);
@@ -69,14 +70,18 @@ fn connections_past_the_proxy_are_refused_and_fail_the_run() {
         assert!(output.stderr.contains(text), "{text}:\n{}", output.stderr);
     }
     // The same connections to the origin, without the option.
-    stage.replay(&["hars/a.har", "--fail-on", "-no-traffic"], &["curl", "-s", "--noproxy", "*", &format!("http://{origin}/")]);
+    stage.replay(
+        &["hars/a.har", "--fail-on", "-no-traffic"],
+        &["curl", "-s", "--noproxy", "*", &format!("http://{origin}/")],
+    );
     assert_eq!(connections.load(Ordering::Relaxed), 1);
 }
 
 #[test]
 fn repeated_refusals_are_one_finding_and_a_recording_fails_too() {
     let Some(stage) = sandbox() else { return };
-    let script = "for n in 1 2 3; do curl -s --noproxy '*' http://203.0.113.9/; done; curl -sS https://api.test/api/json";
+    let script =
+        "for n in 1 2 3; do curl -s --noproxy '*' http://203.0.113.9/; done; curl -sS https://api.test/api/json";
     let output = isolated(&stage, &[], script).expect(1);
     assert_eq!(output.stderr.matches("203.0.113.9:80 without").count(), 1, "{}", output.stderr);
     let options = ["--isolate", "-o", "hars/b.har", "-g", "https://api.test/**"];
@@ -107,7 +112,8 @@ fn allowed_service_of_the_machine_is_at_its_own_address() {
     output.says("isolated: nothing else could be reached");
     assert_eq!(connections.load(Ordering::Relaxed), 1);
     // `localhost` leads to both of its addresses.
-    let script = format!("curl -sS --noproxy '*' http://localhost:{}/; curl -sS https://api.test/api/json", origin.port());
+    let script =
+        format!("curl -sS --noproxy '*' http://localhost:{}/; curl -sS https://api.test/api/json", origin.port());
     isolated(&stage, &["--isolate-allow", &format!("localhost:{}", origin.port())], &script).expect(0);
     assert_eq!(connections.load(Ordering::Relaxed), 2);
     // From the configuration.
@@ -147,7 +153,8 @@ fn cmd_keeps_its_status_user_folder_descriptors_and_reverse_port() {
 #[test]
 fn nothing_is_left_behind_when_harproxy_is_killed() {
     let Some(stage) = sandbox() else { return };
-    let mut command = stage.sandbox.command(["replay", "--isolate", "hars/a.har", "--", "sh", "-c", "echo started; read -r line"]);
+    let mut command =
+        stage.sandbox.command(["replay", "--isolate", "hars/a.har", "--", "sh", "-c", "echo started; read -r line"]);
     let mut running = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut started = [0; 8];
     running.stdout.as_mut().unwrap().read_exact(&mut started).unwrap();
@@ -187,7 +194,11 @@ fn bad_input_ends_the_run_before_cmd() {
     refused(&["--isolate-allow", "no-such-name.invalid:1"], 3, "the service `no-such-name.invalid:1`");
     refused(&["--isolate-allow", "127.0.0.1"], 2, "it needs a port");
     let taken = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    refused(&["--listen", &taken, "--isolate-allow", &taken], 3, &format!("`{taken}` of `--isolate-allow` cannot be offered"));
+    refused(
+        &["--listen", &taken, "--isolate-allow", &taken],
+        3,
+        &format!("`{taken}` of `--isolate-allow` cannot be offered"),
+    );
     stage.replay(&["--isolate", "hars/a.har"], &[]).expect(2).says("needs a program");
 }
 

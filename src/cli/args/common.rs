@@ -119,7 +119,7 @@ pub struct IsolateArgs {
     pub isolate_allow: Vec<Service>,
     /// The network, which harproxy entered before it started a thread.
     #[arg(skip)]
-    pub isolation: Option<Arc<Isolation>>,
+    pub isolation: Option<Arc<dyn Isolation>>,
 }
 
 /// The fixtures of a maintenance command.

@@ -46,7 +46,7 @@ pub async fn run(args: DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
         End::Cmd(status) => status,
         End::NoCmd => exit::SUCCESS,
     };
-    let isolation = can_isolate().err().map(|error| error.to_string());
+    let isolation = can_isolate().err();
     let diagnosis = Diagnosis { isolation, ..Diagnosis::of(&doctor, run.evidence()) };
     if json {
         ui.json(&format!("{}\n", diagnosis.json())).map_err(Failure::Output)?;
@@ -93,7 +93,7 @@ fn report(diagnosis: &Diagnosis) -> String {
     }
     match &diagnosis.isolation {
         None => text += "  `--isolate` works here\n",
-        Some(reason) => text += &format!("  `--isolate` does not work here: {reason}\n"),
+        Some(reason) => text += &format!("  `--isolate` does not work here: {}\n", reason.replace('\n', "\n  ")),
     }
     let hint_mark = ui::help("hint:");
     if !cleared.is_empty() {

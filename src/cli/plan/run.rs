@@ -40,7 +40,7 @@ pub struct RunPlan {
     /// Whether CMD's standard output goes to standard error, because that of harproxy is for data.
     pub quiet_output: bool,
     /// The network of CMD, which harproxy is in.
-    pub isolation: Option<Arc<Isolation>>,
+    pub isolation: Option<Arc<dyn Isolation>>,
     /// Command-line words of the options that a replay of the same CMD also needs. Empty except for a recording.
     pub replay_options: Vec<OsString>,
     /// Hashes of values that are not secret (`[check] allow`). Empty except for a recording.
@@ -129,7 +129,7 @@ pub fn ca_dir(args: &AuthorityArgs) -> Result<PathBuf, UsageError> {
 pub fn upstream_plan(
     args: &UpstreamArgs,
     risky: &[Setting],
-    isolation: Option<&Arc<Isolation>>,
+    isolation: Option<&Arc<dyn Isolation>>,
 ) -> Result<UpstreamPlan, UsageError> {
     if let Some(insecure) = risky.iter().find(|setting| setting.key() == "insecure").filter(|_| in_ci()) {
         let options = insecure.words().map(|glob| format!("--insecure={glob}"));
@@ -148,7 +148,7 @@ pub fn upstream_plan(
         insecure: if args.insecure.is_empty() { None } else { Some(Globs::new(&args.insecure)?) },
         map: args.map.clone(),
         timeouts: args.timeouts(),
-        dialler: isolation.map(Isolation::dialler),
+        dialler: isolation.cloned().map(Isolation::dialler),
     })
 }
 
