@@ -23,7 +23,7 @@ use crate::child::env::{self, Facts, ProxyAddress};
 use crate::child::{CommandPlan, Ended, RunFolder, Signals};
 use crate::diagnose::processes::{ProcessWatch, WatchPlan};
 use crate::diagnose::{BypassRules, Bypasses, Evidence, ScopeHosts, no_proxy_entries, unset_url};
-use crate::isolate::Refusal;
+use crate::isolate::RefusedAttempt;
 use crate::pipeline::{AccessLog, EventBus, RequestLog, Subscriber};
 use crate::record::Recorder;
 use crate::verdict::{FindingListener, RunMode, Severity, exit};
@@ -97,7 +97,7 @@ pub struct Run<'a> {
     /// The observations of CMD, after its end.
     evidence: Option<Evidence>,
     /// Connections of CMD that its isolated network refused.
-    refusals: Vec<Refusal>,
+    refusals: Vec<RefusedAttempt>,
     /// The live list. `None` if it is off.
     live: Option<Live>,
     /// The recorder of this run. If the run is interrupted, its recording is left for `harproxy recover`.

@@ -1,15 +1,15 @@
 //! The findings about refused connections.
 
-use super::{Refusal, RefusedTarget};
+use super::{RefusedAttempt, RefusedTarget};
 use crate::verdict::{CheckId, Finding, Severity};
 
 /// Returns a finding for each refusal. They fail the run: without `--isolate`, CMD would have reached the address.
 #[must_use]
-pub fn findings(refusals: &[Refusal]) -> Vec<Finding> {
+pub fn findings(refusals: &[RefusedAttempt]) -> Vec<Finding> {
     refusals.iter().map(finding).collect()
 }
 
-fn finding(Refusal { program, target }: &Refusal) -> Finding {
+fn finding(RefusedAttempt { program, target }: &RefusedAttempt) -> Finding {
     let program = program.as_deref().unwrap_or("a program of CMD");
     let (text, service) = match target {
         RefusedTarget::Connection { address, is_udp: false } => {

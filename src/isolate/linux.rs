@@ -13,10 +13,12 @@ use procfs::process::Process;
 use tokio::task::JoinSet;
 
 use super::netlink::{LOOPBACK, Netlink};
-use super::refusals::Refusals;
+use super::refusals::PacketRefuser;
 use super::relay::{self, Reached, Relay};
 use super::resolver::{self, Names, Resolver};
-use super::{CHECK_COMMAND, IsolateError, Isolation, Opening, RELAY_COMMAND, Refusal, Service, namespace, services};
+use super::{
+    CHECK_COMMAND, IsolateError, Isolation, Opening, RELAY_COMMAND, RefusedAttempt, Service, namespace, services,
+};
 use harproxy_http::url::is_localhost;
 use harproxy_proxy::BoxFuture;
 use harproxy_proxy::upstream::{Dial, DialError, DialledTcp, dial_tcp, resolve_tcp};
@@ -34,7 +36,7 @@ struct Network {
     /// The addresses of name servers.
     servers: Vec<IpAddr>,
     names: Arc<Names>,
-    refusals: Refusals,
+    refusals: PacketRefuser,
 }
 
 /// Moves this process into an isolated network. It must not have a second thread yet.
@@ -54,7 +56,7 @@ pub fn enter(allow: Vec<Service>) -> Result<Arc<dyn Isolation>, IsolateError> {
     }
     let names = Arc::<Names>::default();
     // From here on, there are threads.
-    let refusals = Refusals::start(outside, names.clone()).map_err(setup("reading packets"))?;
+    let refusals = PacketRefuser::start(outside, names.clone()).map_err(setup("reading packets"))?;
     let relay = Arc::new(Relay::new(relay).map_err(setup("starting a thread"))?);
     Ok(Arc::new(Network { relay, services, netlink, servers, names, refusals }))
 }
@@ -86,7 +88,7 @@ impl Isolation for Network {
         })
     }
 
-    fn refusals(&self) -> Vec<Refusal> {
+    fn refusals(&self) -> Vec<RefusedAttempt> {
         let mut refusals = self.refusals.finish(&self.relay);
         refusals.extend(self.names.refused());
         refusals.into_iter().collect()
@@ -121,7 +123,7 @@ fn setup(doing: &'static str) -> impl Fn(io::Error) -> IsolateError {
     move |source| IsolateError::Setup { doing, source }
 }
 
-/// Leads all packets for other machines to an interface at which [`Refusals`] reads them. Returns its index.
+/// Leads all packets for other machines to an interface at which [`PacketRefuser`] reads them. Returns its index.
 fn connect_interfaces(netlink: &Netlink) -> Result<u32, IsolateError> {
     netlink.set_up(LOOPBACK, false).map_err(setup("enabling the loopback interface"))?;
     let [inside, outside] =

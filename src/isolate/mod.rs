@@ -7,7 +7,7 @@
 //! ```text
 //! outside   relay ─────── socket pair ──────┐         network_namespaces(7), user_namespaces(7)
 //! inside    CMD ─► harproxy ─► Relay::dial ─┘         a connection that the plan allows
-//!           CMD ─► veth ─► Refusals                   any other address: refused and reported
+//!           CMD ─► veth ─► PacketRefuser                   any other address: refused and reported
 //!           CMD ─► Resolver                           names that harproxy may reach
 //! ```
 //!
@@ -59,7 +59,7 @@ pub trait Isolation: fmt::Debug + Send + Sync {
     fn open<'a>(&'a self, is_reachable: &'a dyn Fn(&str) -> bool) -> Opening<'a>;
 
     /// Returns the refusals of CMD, which has ended.
-    fn refusals(&self) -> Vec<Refusal>;
+    fn refusals(&self) -> Vec<RefusedAttempt>;
 }
 
 type Opening<'a> = LocalBoxFuture<'a, Result<LocalBoxFuture<'a, Infallible>, IsolateError>>;
@@ -132,15 +132,15 @@ impl fmt::Display for Service {
 
 /// A connection or a look-up of CMD that the isolated network refused.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Refusal {
+pub struct RefusedAttempt {
     /// The program; `None` if it closed its socket too soon.
     pub program: Option<String>,
     pub target: RefusedTarget,
 }
 
-impl Refusal {
+impl RefusedAttempt {
     fn connection(program: Option<String>, address: String, is_udp: bool) -> Self {
-        Refusal { program, target: RefusedTarget::Connection { address, is_udp } }
+        RefusedAttempt { program, target: RefusedTarget::Connection { address, is_udp } }
     }
 }
 

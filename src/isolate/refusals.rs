@@ -12,7 +12,7 @@ use std::time::Duration;
 use nix::sys::socket::{AddressFamily, LinkAddr, MsgFlags, SockFlag, SockProtocol, SockType, recvfrom, sendto, socket};
 use procfs::process::{FDTarget, Process};
 
-use super::Refusal;
+use super::RefusedAttempt;
 use super::netlink::LOOPBACK;
 use super::packets::{Content, Packet};
 use super::relay::Relay;
@@ -28,20 +28,20 @@ const MAX_REMEMBERED: usize = 1000;
 const MAX_FLUSH: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
-pub(super) struct Refusals {
+pub(super) struct PacketRefuser {
     state: Arc<Mutex<State>>,
     marks: Mutex<Receiver<()>>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    found: BTreeSet<Refusal>,
+    found: BTreeSet<RefusedAttempt>,
     /// Addresses of this machine at which a connection was refused, or accepted.
     refused_here: HashSet<SocketAddr>,
     accepted_here: HashSet<SocketAddr>,
 }
 
-impl Refusals {
+impl PacketRefuser {
     /// Refuses the packets that arrive at the interface `outside`, on a thread.
     pub(super) fn start(outside: u32, names: Arc<Names>) -> io::Result<Self> {
         let packets = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::EthAll)?;
@@ -49,16 +49,16 @@ impl Refusals {
         let state = Arc::<Mutex<State>>::default();
         let watch = Watch { packets, outside, names, state: state.clone(), mark };
         thread::Builder::new().name("refusals".to_owned()).spawn(move || watch.run())?;
-        Ok(Refusals { state, marks: Mutex::new(marks) })
+        Ok(PacketRefuser { state, marks: Mutex::new(marks) })
     }
 
     /// Returns all refusals of CMD, which has ended. A refusal at an address of this machine counts if a server outside
     /// listens there and none inside does.
-    pub(super) fn finish(&self, relay: &Relay) -> BTreeSet<Refusal> {
+    pub(super) fn finish(&self, relay: &Relay) -> BTreeSet<RefusedAttempt> {
         self.flush();
         let state = lock(&self.state);
         let here = state.refused_here.difference(&state.accepted_here).filter(|at| relay.has_listener(**at));
-        let here = here.map(|at| Refusal::connection(None, at.to_string(), false));
+        let here = here.map(|at| RefusedAttempt::connection(None, at.to_string(), false));
         state.found.iter().cloned().chain(here).collect()
     }
 
@@ -126,7 +126,7 @@ impl Watch {
         {
             let mut state = lock(&self.state);
             if state.found.len() < MAX_REMEMBERED {
-                state.found.insert(Refusal::connection(program, address, is_udp));
+                state.found.insert(RefusedAttempt::connection(program, address, is_udp));
             }
         }
         if let Ok(answer) = packet.refusal(frame) {

@@ -14,7 +14,7 @@ use simple_dns::rdata::{A, AAAA, RData};
 use simple_dns::{CLASS, Name, Packet, QTYPE, RCODE, ResourceRecord, TYPE};
 use tokio::net::UdpSocket;
 
-use super::{Refusal, RefusedTarget};
+use super::{RefusedAttempt, RefusedTarget};
 use harproxy_support::sync::lock;
 
 const PORT: u16 = 53;
@@ -62,8 +62,8 @@ impl Names {
     }
 
     /// Returns the names that were refused.
-    pub(super) fn refused(&self) -> Vec<Refusal> {
-        let refusal = |name: &String| Refusal { program: None, target: RefusedTarget::Name(name.clone()) };
+    pub(super) fn refused(&self) -> Vec<RefusedAttempt> {
+        let refusal = |name: &String| RefusedAttempt { program: None, target: RefusedTarget::Name(name.clone()) };
         lock(&self.refused).iter().map(refusal).collect()
     }
 
