@@ -8,6 +8,7 @@ pub mod child;
 pub mod cli;
 pub mod diagnose;
 pub mod fixtures;
+pub mod isolate;
 pub mod pipeline;
 pub mod record;
 pub mod replay;

@@ -17,6 +17,7 @@ use super::usage_error::UsageError;
 use crate::child::SpawnError;
 use crate::child::files::FilesError;
 use crate::fixtures::{pack, prune};
+use crate::isolate::IsolateError;
 use crate::verdict::{CheckId, Finding, Severity, exit};
 use crate::{record, replay};
 use harproxy_proxy::BindError;
@@ -84,6 +85,9 @@ pub enum Failure {
     },
     #[error("adding the learned lines to {}", path.shown())]
     Learn { path: PathBuf, source: record::twice::WriteError },
+    /// CMD cannot have an isolated network.
+    #[error(transparent)]
+    Isolate(#[from] IsolateError),
     #[error("{doing}")]
     Demo {
         /// The action, such as "requesting GET /health".
@@ -112,6 +116,7 @@ impl Failure {
             | Failure::Upstream(_)
             | Failure::OwnProxy(_)
             | Failure::Replay(_)
+            | Failure::Isolate(IsolateError::NoCommand)
             | Failure::Pack(_) => exit::USAGE,
             Failure::Bind(BindError::Reverse { .. }) => exit::USAGE,
             Failure::Record(

@@ -39,6 +39,9 @@ use advice::Failure;
 use args::{Cli, Command};
 use ui::Ui;
 
+use crate::isolate::{self, IsolateError};
+use crate::verdict::exit;
+
 use harproxy_support::runtime::Runtime;
 
 /// Runs harproxy with these arguments (the program's name first).
@@ -50,7 +53,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn parse_and_run(args: Vec<OsString>) -> u8 {
-    let cli = Cli::parse_configured(&args);
+    if let Some(done) = args.get(1).and_then(|command| isolate::run_helper(command)) {
+        return done.map_or_else(|error| Failure::from(error).print(&Ui::default()), |()| exit::SUCCESS);
+    }
+    let cli = Cli::parse_configured(&args).and_then(enter_network);
     let ui = match &cli {
         Ok(cli) => cli.output.ui(),
         Err(_) => Cli::output_options_of(&args).map_or_else(Ui::default, |output| output.ui()),
@@ -61,6 +67,22 @@ fn parse_and_run(args: Vec<OsString>) -> u8 {
         run(command, &ui)
     });
     done.unwrap_or_else(|failure| failure.print(&ui))
+}
+
+/// Moves this process into the isolated network of its CMD, before a thread is started.
+fn enter_network(mut cli: Cli) -> Result<Cli, Failure> {
+    let (options, cmd) = match &mut cli.command {
+        Command::Record(args) => (&mut args.isolate, &args.cmd),
+        Command::Replay(args) => (&mut args.isolate, &args.cmd),
+        _ => return Ok(cli),
+    };
+    if options.isolate {
+        if cmd.is_empty() {
+            return Err(IsolateError::NoCommand.into());
+        }
+        options.isolation = Some(isolate::enter(options.isolate_allow.clone())?);
+    }
+    Ok(cli)
 }
 
 fn run(command: Command, ui: &Ui) -> Result<u8, Failure> {

@@ -1,11 +1,13 @@
 //! The run around a recording or a replay: opens the ports, announces them, runs CMD or waits for a signal, and
 //! drains. The handler serves the requests.
 
-use std::ffi::OsString;
+mod conclude;
+
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use indexmap::IndexMap;
+use futures_util::future::LocalBoxFuture;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use tokio::task::spawn_blocking;
@@ -15,19 +17,16 @@ use super::event::Event;
 use super::live::Live;
 use super::plan::RunPlan;
 use super::ready::Ready;
-use super::reports::{self, Recorded};
-use super::ui::{LiveFormat, Ui};
-use super::{command_line, files, logging, observation, process, roots};
+use super::ui::Ui;
+use super::{files, logging, observation, process, roots};
 use crate::child::env::{self, Facts, ProxyAddress};
 use crate::child::{CommandPlan, Ended, RunFolder, Signals};
 use crate::diagnose::processes::{ProcessWatch, WatchPlan};
-use crate::diagnose::{BypassRules, Evidence, ScopeHosts, advise, no_proxy_entries, unset_url};
+use crate::diagnose::{BypassRules, Bypasses, Evidence, ScopeHosts, no_proxy_entries, unset_url};
+use crate::isolate::RefusedAttempt;
 use crate::pipeline::{AccessLog, EventBus, RequestLog, Subscriber};
 use crate::record::Recorder;
-use crate::verdict::EntryView;
-use crate::verdict::report::{Format, Report};
-use crate::verdict::request::RequestRow;
-use crate::verdict::{FindingListener, RunMode, Severity, StatusSource, Verdict, exit, exit_status};
+use crate::verdict::{FindingListener, RunMode, Severity, exit};
 use harproxy_proxy::{Handler, Proxy};
 use harproxy_redact::RedactionView;
 use harproxy_tls::authority::Authority;
@@ -97,6 +96,8 @@ pub struct Run<'a> {
     log: Option<Arc<RequestLog>>,
     /// The observations of CMD, after its end.
     evidence: Option<Evidence>,
+    /// Connections of CMD that its isolated network refused.
+    refusals: Vec<RefusedAttempt>,
     /// The live list. `None` if it is off.
     live: Option<Live>,
     /// The recorder of this run. If the run is interrupted, its recording is left for `harproxy recover`.
@@ -128,6 +129,7 @@ impl<'a> Run<'a> {
             bus,
             log,
             evidence: None,
+            refusals: Vec::new(),
             live,
             recorder: None,
             has_failed: false,
@@ -195,7 +197,11 @@ impl<'a> Run<'a> {
         }
         let proxy_addr = proxy.addr();
         let running = proxy.serve(handler);
-        let end = if let [program, args @ ..] = &self.plan.cmd[..] {
+        let end = if !self.plan.cmd.is_empty() {
+            let inside = match &self.plan.isolation {
+                Some(isolation) => Some(isolation.open(about.may_match).await?),
+                None => None,
+            };
             let facts = Facts {
                 proxy: &address,
                 ca: &authority.cert_path(),
@@ -207,7 +213,7 @@ impl<'a> Run<'a> {
                 mode: about.mode.clone(),
                 recorded_at: about.recorded_at.as_deref(),
             };
-            self.run_cmd(program, args, &facts, watch, &ours, about).await
+            self.run_cmd(&facts, watch, inside, &ours, about).await
         } else {
             ready.announce(self.plan, proxy_addr, &about.task, self.ui).map_err(Failure::Output)?;
             let signal = self.signals.next().await;
@@ -227,13 +233,13 @@ impl<'a> Run<'a> {
 
     async fn run_cmd(
         &mut self,
-        program: &OsString,
-        args: &[OsString],
         facts: &Facts<'_>,
         watch: Option<ProcessWatch>,
+        inside: Option<LocalBoxFuture<'_, Infallible>>,
         ours: &[SocketAddr],
         about: &About<'_>,
     ) -> End {
+        let Some((program, args)) = self.plan.cmd.split_first() else { return End::NoCmd };
         let env = env::changes(facts, &env::own());
         let no_proxy =
             env.iter().find(|change| change.variable == "NO_PROXY").map(|change| change.value.to_string_lossy());
@@ -244,7 +250,18 @@ impl<'a> Run<'a> {
         let watch_plan = WatchPlan { proxy: facts.proxy.to_string(), own_addresses: ours.to_vec() };
         let quiet_output = self.plan.quiet_output;
         let plan = CommandPlan { program: program.clone(), args: args.to_vec(), env, watch: watch_plan, quiet_output };
-        let ended = match crate::child::run(&plan, watch, &mut self.signals).await {
+        let running = crate::child::run(&plan, watch, &mut self.signals);
+        let ended = match inside {
+            None => running.await,
+            Some(inside) => tokio::select! {
+                ended = running => ended,
+                never = inside => match never {},
+            },
+        };
+        if let Some(isolation) = &self.plan.isolation {
+            self.refusals = isolation.refusals();
+        }
+        let ended = match ended {
             // harproxy killed CMD because of this signal, which determines the exit status.
             Ok(Ended { at_once: Some(signal), .. }) => return End::Cut(signal.exit_code()),
             Ok(ended) => ended,
@@ -258,7 +275,9 @@ impl<'a> Run<'a> {
                 map: &self.plan.map,
             };
             let evidence = observation::collect(&self.plan.cmd, self.command(), &ended.processes, rules).await;
-            self.evidence = Some(Evidence { unset_url, severity: Some(about.bypass_severity), ..evidence });
+            // Whatever was seen was refused, and is among the refusals.
+            let bypasses = if self.plan.isolation.is_some() { Bypasses::default() } else { evidence.bypasses.clone() };
+            self.evidence = Some(Evidence { unset_url, bypasses, severity: Some(about.bypass_severity), ..evidence });
         }
         End::Cmd(ended.status)
     }
@@ -286,111 +305,5 @@ impl<'a> Run<'a> {
             done = work => Ok(done),
             signal = self.signals.next() => Err(Failure::cut(signal.exit_code())),
         }
-    }
-}
-
-impl Run<'_> {
-    /// Prints the verdict, writes the reports, and returns the exit status.
-    #[must_use]
-    pub fn conclude(&self, end: &End, verdict: Verdict, fixtures: &Recorded) -> u8 {
-        self.catch_up();
-        let verdict = self.advised(verdict);
-        let status = match end {
-            End::NotStarted(failure) => (failure.status(), StatusSource::Harproxy),
-            End::Cut(status) => (*status, StatusSource::Harproxy),
-            End::NoCmd => exit_status(&verdict, None),
-            End::Cmd(status) => exit_status(&verdict, Some(*status)),
-        };
-        let status = match status {
-            (exit::SUCCESS, _) if self.has_failed => (exit::INTERNAL_ERROR, StatusSource::Harproxy),
-            status => status,
-        };
-        let report = self.report(verdict, status, fixtures);
-        match end {
-            End::NotStarted(failure) => _ = failure.print(self.ui),
-            End::Cut(status) => {
-                let recorder = self.recorder.as_ref().filter(|recorder| !recorder.is_idle());
-                let left = recorder.map(|recorder| recorder.plan().output.clone());
-                Failure::Cut { status: *status, left }.print(self.ui);
-            }
-            End::NoCmd | End::Cmd(_) => {
-                let has_list = self.ui.live_format(!self.plan.cmd.is_empty()) == LiveFormat::List;
-                reports::print_verdict(&report, self.ui, has_list)
-            }
-        }
-        reports::hand_out(&self.plan.options.report, report, self.ui)
-    }
-
-    /// Like [`Run::conclude`] for a run whose work could not be finished. The status is that of CMD if it is not 0.
-    #[must_use]
-    pub fn unfinished(&self, end: &End, failure: &Failure, verdict: Verdict) -> u8 {
-        if let End::NotStarted(cause) = end {
-            cause.print(self.ui);
-        }
-        failure.print(self.ui);
-        self.catch_up();
-        let mut verdict = self.advised(verdict);
-        verdict.findings.push(failure.finding());
-        let status = match end {
-            End::Cmd(status) if *status != exit::SUCCESS => (*status, StatusSource::Cmd),
-            End::NotStarted(cause) => (cause.status(), StatusSource::Harproxy),
-            End::NoCmd | End::Cmd(_) | End::Cut(_) => (failure.status(), StatusSource::Harproxy),
-        };
-        let report = self.report(verdict, status, &Recorded::default());
-        reports::hand_out(&self.plan.options.report, report, self.ui)
-    }
-
-    /// Returns the verdict with the findings about CMD.
-    pub fn advised(&self, mut verdict: Verdict) -> Verdict {
-        if let Some(evidence) = &self.evidence {
-            verdict.observation = Some(evidence.observation());
-            advise(&mut verdict, evidence);
-        }
-        verdict
-    }
-
-    fn report(&self, mut verdict: Verdict, (status, source): (u8, StatusSource), recorded: &Recorded) -> Report {
-        if self.plan.options.report.iter().any(|path| Format::of(path) == Some(Format::Json)) {
-            recorded.add_versions(&mut verdict);
-        }
-        let (requests, more_requests) = self.requests(recorded);
-        let entries = match &recorded.entry_views {
-            Some(views) => views.clone(),
-            None => self.entry_views(&verdict, recorded),
-        };
-        let mut report = Report {
-            verdict,
-            status,
-            source,
-            started: self.started,
-            command: self.command(),
-            shards: Vec::new(),
-            requests,
-            more_requests,
-            entries,
-        };
-        report.redact(&self.view);
-        report
-    }
-
-    /// Returns the current content of the entries that the verdict refers to, for reports.
-    #[must_use]
-    pub fn entry_views(&self, verdict: &Verdict, recorded: &Recorded) -> IndexMap<(String, usize), EntryView> {
-        match self.plan.options.report[..] {
-            [] => IndexMap::new(),
-            _ => recorded.entry_views(verdict, &self.requests(recorded).0, &self.view),
-        }
-    }
-
-    fn requests(&self, recorded: &Recorded) -> (Vec<RequestRow>, u64) {
-        let mut rows = self.log.as_ref().map(|log| log.rows()).unwrap_or_default();
-        let more = self.log.as_ref().map_or(0, |_| self.bus.requests().saturating_sub(rows.len() as u64));
-        recorded.locate(&mut rows);
-        (rows, more)
-    }
-
-    /// Returns the command line of CMD without secrets.
-    fn command(&self) -> String {
-        command_line::redact(&self.view, &self.plan.cmd)
     }
 }

@@ -84,6 +84,8 @@ pub struct Diagnosis {
     pub tunnels: u64,
     /// Direct connections that bypassed the proxy.
     pub past: Vec<DirectConnection>,
+    /// The reason why `--isolate` does not work on this machine; `None` if it works.
+    pub isolation: Option<String>,
     pub findings: Vec<Finding>,
 }
 
@@ -121,7 +123,7 @@ impl Diagnosis {
         let evidence = Evidence { bypasses: evidence.bypasses.with_possible(), is_doctor: true, ..evidence };
         advise(&mut verdict, &evidence);
         let past = evidence.bypasses.likely;
-        Diagnosis { programs: evidence.programs, hosts, tunnels, past, findings: verdict.findings }
+        Diagnosis { programs: evidence.programs, hosts, tunnels, past, isolation: None, findings: verdict.findings }
     }
 
     /// Returns true if no finding is for bypassed connections, refused TLS or missing traffic.
@@ -152,6 +154,7 @@ impl Diagnosis {
             "hosts": self.hosts,
             "tunnels": self.tunnels,
             "past": past.collect::<Vec<_>>(),
+            "isolation": self.isolation,
             "findings": self.findings,
         })
     }

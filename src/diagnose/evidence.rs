@@ -60,6 +60,7 @@ impl Evidence {
         ConnectionObservation {
             sampled: self.programs.is_some() && !ended_too_soon,
             ended_too_soon,
+            is_isolated: false,
             other_connections: self.bypasses.other_connections(),
         }
     }

@@ -7,6 +7,7 @@ use super::journal::heads::JournalMeta;
 use super::journal::{FrameMark, WrittenFrames};
 use crate::verdict::explain::many;
 use crate::verdict::{CheckId, Finding, Location, Severity};
+use harproxy_support::printable::Shown as _;
 use harproxy_support::shell_quote;
 
 /// What the recorder knows of its journal.
@@ -52,7 +53,7 @@ impl Damage {
         };
         let place = self.at.map_or_else(|| "a part of it is missing".to_owned(), |at| format!("at byte {at}"));
         let (Kept::Beside(journal) | Kept::Unused(journal)) = kept;
-        let (journal, others) = (journal.display(), many(saved as u64, "other", "others"));
+        let (journal, others) = (journal.shown(), many(saved as u64, "other", "others"));
         let recover = format!("harproxy recover {}", shell_quote::path(fixture));
         let (text, hint) = match kept {
             Kept::Beside(_) => (

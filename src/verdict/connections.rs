@@ -79,6 +79,9 @@ pub struct ConnectionObservation {
     /// True if CMD ended before a program could be observed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ended_too_soon: bool,
+    /// True if CMD ran in a network of its own (`--isolate`), in which only harproxy and named services exist.
+    #[serde(default, rename = "isolated", skip_serializing_if = "std::ops::Not::not")]
+    pub is_isolated: bool,
     /// Connections past the proxy that are no bypass, such as those to a database.
     pub other_connections: Vec<ObservedConnection>,
 }
@@ -98,6 +101,7 @@ impl ConnectionObservation {
     pub fn extend(&mut self, other: &ConnectionObservation) {
         self.sampled &= other.sampled;
         self.ended_too_soon |= other.ended_too_soon;
+        self.is_isolated &= other.is_isolated;
         for connection in &other.other_connections {
             if !self.other_connections.contains(connection) {
                 self.other_connections.push(connection.clone());

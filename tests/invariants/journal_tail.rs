@@ -77,7 +77,7 @@ fn frames(data: &[u8]) -> Vec<Frame> {
 }
 
 /// The next recording recovers the journal, or reports the reason and keeps the journal.
-fn check_recovery(dir: &Path, bytes: &[u8]) {
+pub fn check_recovery(dir: &Path, bytes: &[u8]) {
     let (output, journal) = (dir.join("a.har"), dir.join(".a.har.journal"));
     fs::write(&journal, bytes).unwrap();
     match recover(&plan(&output)) {

@@ -3,10 +3,13 @@
 //! (`scripts/fuzz`). Both use this code.
 
 pub mod chunked;
+pub mod coding;
 pub mod glob;
 pub mod har;
+pub mod journal_damage;
 pub mod journal_tail;
 pub mod json_path;
+pub mod lookup;
 pub mod multipart;
 pub mod pieces;
 pub mod policy;

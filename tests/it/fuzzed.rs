@@ -126,10 +126,13 @@ macro_rules! targets {
 
 targets! {
     chunked 500
+    coding 2000
     glob 4000
     har 600
+    journal_damage 400
     journal_tail 300
     json_path 2000
+    lookup 400
     multipart 4000
     pieces 1500
     policy 400

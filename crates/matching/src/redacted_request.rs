@@ -39,7 +39,7 @@ impl<'p> RedactedRequest<'p> {
         redactor.redact_headers(&mut headers);
         let redacted = is_shown.then(|| redactor.redact_payload(&payload.content_type(), payload.decoded()));
         let body = if let Some(PayloadRedaction::Redacted(body)) = redacted { Some(body) } else { None };
-        let body = redactor.redact_undeclared_text(body, payload.decoded());
+        let body = if is_shown { redactor.redact_undeclared_text(body, payload.decoded()) } else { None };
         if url.is_none() && sent == headers && body.is_none() {
             return None;
         }

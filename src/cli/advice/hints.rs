@@ -8,6 +8,7 @@ use crate::child::SpawnError;
 use crate::cli::args::replay::DEFAULT_FIXTURES;
 use crate::cli::config;
 use crate::fixtures::{pack, prune};
+use crate::isolate::IsolateError;
 use crate::{record, replay};
 use harproxy_har::Error as HarError;
 use harproxy_proxy::BindError;
@@ -54,10 +55,22 @@ pub fn of(failure: &Failure) -> String {
         Failure::Cut { left: None, .. } => {
             "send one signal only: the run then ends normally and prints its verdict".into()
         }
+        Failure::Isolate(error) => of_isolation(error),
         Failure::Input(_) => "pass the lines through a pipe or a file".into(),
         Failure::Output(_) => "send the output to a file, or to a program that reads it".into(),
         Failure::Learn { .. } => "fix the file, or add the lines by hand".into(),
         Failure::Demo { .. } => "the demo needs loopback and a folder that it can write to".into(),
+    }
+}
+
+fn of_isolation(error: &IsolateError) -> String {
+    match error {
+        IsolateError::Denied { hint, .. } => hint.clone(),
+        IsolateError::Unsupported => "run it in a Linux container, or without `--isolate`".into(),
+        IsolateError::NoCommand => "name the program: `harproxy replay --isolate -- CMD`".into(),
+        IsolateError::Setup { .. } => "run it where these operations are allowed, or without `--isolate`".into(),
+        IsolateError::Unresolved { .. } => "check the name, or pass an address".into(),
+        IsolateError::Taken { .. } => "stop the option that takes this address, or leave the service out".into(),
     }
 }
 

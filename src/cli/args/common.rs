@@ -12,6 +12,7 @@ use super::values::{
     parse_upstream_proxy,
 };
 use crate::cli::config::{Config, Setting};
+use crate::isolate::{Isolation, Service};
 use harproxy_proxy::upstream::{Mapping, Timeouts, UpstreamProxy};
 use harproxy_proxy::{Credentials, ReversePlan};
 
@@ -103,6 +104,22 @@ pub struct RunArgs {
     /// Time limit for requests in progress at the end
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
     pub grace: Duration,
+}
+
+/// Options of the isolated network.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Isolation")]
+pub struct IsolateArgs {
+    /// Run CMD in a network in which it reaches only harproxy and its own servers (Linux). Any other connection is
+    /// refused, reported, and fails the run
+    #[arg(long)]
+    pub isolate: bool,
+    /// Offer a service of this machine or of another one to CMD, at its own address; repeatable
+    #[arg(long, value_name = "HOST:PORT", value_delimiter = '\n')]
+    pub isolate_allow: Vec<Service>,
+    /// The network, which harproxy entered before it started a thread.
+    #[arg(skip)]
+    pub isolation: Option<Arc<dyn Isolation>>,
 }
 
 /// The fixtures of a maintenance command.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 
-use super::common::{AuthorityArgs, ConfigArgs, ProxyArgs, RunArgs, UpstreamArgs};
+use super::common::{AuthorityArgs, ConfigArgs, IsolateArgs, ProxyArgs, RunArgs, UpstreamArgs};
 use super::values::{choices, parse_glob, parse_size};
 use crate::cli::config::Config;
 use crate::record::{OnFailure, UpdateMode};
@@ -74,6 +74,8 @@ pub struct RecordArgs {
     #[command(flatten)]
     pub run: RunArgs,
     #[command(flatten)]
+    pub isolate: IsolateArgs,
+    #[command(flatten)]
     pub authority: AuthorityArgs,
     #[command(flatten)]
     pub config: ConfigArgs,
@@ -83,8 +85,8 @@ pub struct RecordArgs {
 }
 
 /// Ids of the options that make CMD find harproxy. `replay` has them too.
-pub(super) const REPLAY_OPTIONS: [&str; 8] =
-    ["config", "ca_dir", "listen", "allow_remote", "auth", "bypass", "reverse", "tls"];
+pub(super) const REPLAY_OPTIONS: [&str; 10] =
+    ["config", "ca_dir", "listen", "allow_remote", "auth", "bypass", "reverse", "tls", "isolate", "isolate_allow"];
 
 /// Returns the options of a recording that a replay of the same CMD needs to be reachable, as command-line words. They
 /// come from the command line or from `[record]` alone. Variables are left out: they are still set for the replay.
@@ -111,8 +113,8 @@ pub(super) fn option_words(
         let Some(values) = matches.get_raw(id).filter(|_| is_said) else { continue };
         let option = format!("--{}", id.replace('_', "-"));
         match id {
-            "tls" | "allow_remote" if !matches.get_flag(id) => {}
-            "tls" | "allow_remote" => words.push(option.into()),
+            "tls" | "allow_remote" | "isolate" if !matches.get_flag(id) => {}
+            "tls" | "allow_remote" | "isolate" => words.push(option.into()),
             // The password is replaced by a placeholder to keep it out of logs. CMD receives the real one in its
             // variables.
             "auth" => words.extend(values.flat_map(|value| {

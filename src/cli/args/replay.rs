@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 
-use super::common::{AuthorityArgs, ConfigArgs, ProxyArgs, RunArgs, UpstreamArgs};
+use super::common::{AuthorityArgs, ConfigArgs, IsolateArgs, ProxyArgs, RunArgs, UpstreamArgs};
 use super::record::{REPLAY_OPTIONS, option_words};
 use super::values::{
     Words, choices, parse_age, parse_fail_on, parse_glob, parse_header_name, parse_json_path, parse_latency,
@@ -82,6 +82,8 @@ pub struct ReplayArgs {
     pub upstream: UpstreamArgs,
     #[command(flatten)]
     pub run: RunArgs,
+    #[command(flatten)]
+    pub isolate: IsolateArgs,
     #[command(flatten)]
     pub authority: AuthorityArgs,
     #[command(flatten)]

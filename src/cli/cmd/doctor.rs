@@ -15,6 +15,7 @@ use crate::cli::run::{About, End, Run};
 use crate::cli::ui::{self, Ui};
 use crate::diagnose::doctor::{Diagnosis, Doctor};
 use crate::diagnose::{Program, ScopeHosts};
+use crate::isolate::can_isolate;
 use crate::verdict::{RunMode, Severity, exit};
 use harproxy_proxy::upstream::UpstreamPlan;
 use harproxy_tls::authority::Authority;
@@ -45,7 +46,8 @@ pub async fn run(args: DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
         End::Cmd(status) => status,
         End::NoCmd => exit::SUCCESS,
     };
-    let diagnosis = Diagnosis::of(&doctor, run.evidence());
+    let isolation = can_isolate().err();
+    let diagnosis = Diagnosis { isolation, ..Diagnosis::of(&doctor, run.evidence()) };
     if json {
         ui.json(&format!("{}\n", diagnosis.json())).map_err(Failure::Output)?;
     } else if !ui.quiet || !diagnosis.is_well() {
@@ -65,7 +67,7 @@ fn plan(args: DoctorArgs) -> Result<(UpstreamPlan, RunPlan), Failure> {
     let policy = &args.config.loaded.policy;
     let run = RunPlan::new(proxy, &args.upstream, options, &args.authority, args.cmd, policy.clone())?;
     let run = RunPlan { quiet_output: args.json, ..run };
-    Ok((upstream_plan(&args.upstream, &args.config.risky)?, run))
+    Ok((upstream_plan(&args.upstream, &args.config.risky, None)?, run))
 }
 
 /// Formats a diagnosis for the terminal.
@@ -88,6 +90,10 @@ fn report(diagnosis: &Diagnosis) -> String {
             let named: Vec<String> = programs.iter().map(named).collect();
             text += &format!("  ran: {}\n", named.join(", "));
         }
+    }
+    match &diagnosis.isolation {
+        None => text += "  `--isolate` works here\n",
+        Some(reason) => text += &format!("  `--isolate` does not work here: {}\n", reason.replace('\n', "\n  ")),
     }
     let hint_mark = ui::help("hint:");
     if !cleared.is_empty() {

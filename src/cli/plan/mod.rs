@@ -86,12 +86,13 @@ impl RecordJob {
         if args.no_redact {
             (record.policy, record.values) = (Arc::new(Policy::off()), Vec::new());
         }
-        let upstream = upstream_plan(&args.upstream, &args.config.risky)?;
+        let isolation = args.isolate.isolation;
+        let upstream = upstream_plan(&args.upstream, &args.config.risky, isolation.as_ref())?;
         let policy = record.policy.clone();
         let run = RunPlan::new(args.proxy, &args.upstream, args.run, &args.authority, args.cmd, policy)?;
         record.named = reverse_origins(&run)?;
         record.named.extend(record.rules.iter().flat_map(|rule| rule.same_host.clone()));
-        let run = RunPlan { replay_options: args.replay_options, allow, ..run };
+        let run = RunPlan { replay_options: args.replay_options, allow, isolation, ..run };
         Ok(RecordJob { record, upstream, run, learning })
     }
 }
@@ -196,6 +197,7 @@ impl ReplayJob {
         let policy = replay.answers.policy.clone();
         let run = RunPlan::new(args.proxy, &args.upstream, args.run, &args.authority, args.cmd, policy)?;
         replay.matching.reverse = reverse_origins(&run)?;
+        let run = RunPlan { isolation: args.isolate.isolation, ..run };
         Ok(ReplayJob { replay, record, prune: args.prune, run })
     }
 }
@@ -222,7 +224,7 @@ fn record_misses(args: &ReplayArgs) -> Result<(RecordPlan, UpstreamPlan), UsageE
         update: UpdateMode::Missing,
         ..record_plan(output.clone(), &args.config.loaded)
     };
-    Ok((record, upstream_plan(&args.upstream, &args.config.risky)?))
+    Ok((record, upstream_plan(&args.upstream, &args.config.risky, args.isolate.isolation.as_ref())?))
 }
 
 /// Returns the globs that the fixture was recorded with. An unreadable fixture is reported when the replay opens it.
@@ -244,7 +246,7 @@ fn network(args: &ReplayArgs) -> Result<Option<NetworkPlan>, UsageError> {
     }
     Ok(Some(NetworkPlan {
         named: scope(&args.passthrough)?,
-        upstream: upstream_plan(&args.upstream, &args.config.risky)?,
+        upstream: upstream_plan(&args.upstream, &args.config.risky, args.isolate.isolation.as_ref())?,
     }))
 }
 

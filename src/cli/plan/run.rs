@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::cli::args::common::{AuthorityArgs, ListenArgs, ProxyArgs, RunArgs, UpstreamArgs};
 use crate::cli::config::Setting;
 use crate::cli::usage_error::UsageError;
+use crate::isolate::Isolation;
 use harproxy_glob::Globs;
 use harproxy_proxy::upstream::{Mapping, UpstreamPlan};
 use harproxy_proxy::{ProxyPlan, ReversePlan};
@@ -38,6 +39,8 @@ pub struct RunPlan {
     pub map: Vec<Mapping>,
     /// Whether CMD's standard output goes to standard error, because that of harproxy is for data.
     pub quiet_output: bool,
+    /// The network of CMD, which harproxy is in.
+    pub isolation: Option<Arc<dyn Isolation>>,
     /// Command-line words of the options that a replay of the same CMD also needs. Empty except for a recording.
     pub replay_options: Vec<OsString>,
     /// Hashes of values that are not secret (`[check] allow`). Empty except for a recording.
@@ -82,6 +85,7 @@ impl RunPlan {
             policy,
             map: upstream.map.clone(),
             quiet_output: false,
+            isolation: None,
             replay_options: Vec::new(),
             allow: Vec::new(),
         })
@@ -122,7 +126,11 @@ pub fn ca_dir(args: &AuthorityArgs) -> Result<PathBuf, UsageError> {
 
 /// Returns the plan of upstream connections. In CI, where a pull request may have changed the file, `risky` must not
 /// contain `insecure`.
-pub fn upstream_plan(args: &UpstreamArgs, risky: &[Setting]) -> Result<UpstreamPlan, UsageError> {
+pub fn upstream_plan(
+    args: &UpstreamArgs,
+    risky: &[Setting],
+    isolation: Option<&Arc<dyn Isolation>>,
+) -> Result<UpstreamPlan, UsageError> {
     if let Some(insecure) = risky.iter().find(|setting| setting.key() == "insecure").filter(|_| in_ci()) {
         let options = insecure.words().map(|glob| format!("--insecure={glob}"));
         return Err(UsageError::new(
@@ -140,6 +148,7 @@ pub fn upstream_plan(args: &UpstreamArgs, risky: &[Setting]) -> Result<UpstreamP
         insecure: if args.insecure.is_empty() { None } else { Some(Globs::new(&args.insecure)?) },
         map: args.map.clone(),
         timeouts: args.timeouts(),
+        dialler: isolation.cloned().map(Isolation::dialler),
     })
 }
 

@@ -13,7 +13,7 @@ mod environment;
 #[cfg(target_os = "linux")]
 mod pause;
 #[cfg(target_os = "linux")]
-mod tables;
+pub mod tables;
 #[cfg(target_os = "linux")]
 mod tree;
 #[cfg(target_os = "linux")]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use procfs::process::Process;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum SocketKind {
+pub enum SocketKind {
     Tcp,
     Tcp6,
     Udp,
@@ -15,7 +15,7 @@ pub(super) enum SocketKind {
 }
 
 impl SocketKind {
-    pub(super) fn is_udp(self) -> bool {
+    pub fn is_udp(self) -> bool {
         matches!(self, SocketKind::Udp | SocketKind::Udp6)
     }
 
@@ -30,19 +30,19 @@ impl SocketKind {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct TableRow {
+pub struct TableRow {
     /// 0 for a connection that no program has any more.
-    pub(super) inode: u64,
-    pub(super) local: SocketAddr,
-    pub(super) remote: SocketAddr,
-    pub(super) listens: bool,
+    pub inode: u64,
+    pub local: SocketAddr,
+    pub remote: SocketAddr,
+    pub listens: bool,
     /// The time since both sides closed the connection (`TIME_WAIT`).
-    pub(super) closed_for: Option<Duration>,
+    pub closed_for: Option<Duration>,
 }
 
 /// Reads a connection table in the network namespace of a process. Connections that a listener has not accepted yet are
 /// left out.
-pub(super) fn read(process: &Process, kind: SocketKind) -> Vec<TableRow> {
+pub fn read(process: &Process, kind: SocketKind) -> Vec<TableRow> {
     let mut table = String::new();
     let read = process.open_relative(kind.path()).map(|mut file| file.read_to_string(&mut table));
     if !matches!(read, Ok(Ok(_))) {

@@ -117,6 +117,7 @@ pub(super) fn tally(verdict: &Verdict) -> String {
     match &verdict.observation {
         Some(observation) if !has_bypass => {
             tally += match observation {
+                ConnectionObservation { is_isolated: true, .. } => "; isolated: nothing else could be reached",
                 ConnectionObservation { sampled: true, .. } => "; no connection past the proxy was seen (sampled)",
                 ConnectionObservation { ended_too_soon: true, .. } => {
                     "; connections past the proxy: not observed (CMD ended too soon)"

@@ -12,7 +12,7 @@ const LONGEST: u64 = 9000;
 
 pub fn seeds(target: &str) -> Vec<Vec<u8>> {
     match target {
-        "har" => hars().into_iter().map(|path| fs::read(path).unwrap()).collect(),
+        "har" | "lookup" => hars().into_iter().map(|path| fs::read(path).unwrap()).collect(),
         "zip" => {
             let made = [
                 "har.har={\"log\":{\"version\":\"1.2\",\"creator\":{\"name\":\"a\",\"version\":\"1\"},\"entries\":[{\"request\":{\"method\":\"GET\",\"url\":\"http://a.test/\"},\"response\":{\"status\":200,\"content\":{\"size\":1,\"mimeType\":\"text/plain\",\"_file\":\"a/b.txt\"}}}]}}\na/b.txt=1",
@@ -33,8 +33,25 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
         "chunked" => chunks(),
         // The recorded journal is stored with the results of fuzzing.
         "journal_tail" => Vec::new(),
+        "journal_damage" => {
+            [&b"\x40\0\x01x"[..], b"\x80\0\x20", b"\xc0\0\x05\0\0\0\0\0", b"\xff\0\xff"].map(<[u8]>::to_vec).into()
+        }
+        "coding" => codings(),
         _ => panic!("no seeds for {target}"),
     }
+}
+
+/// A payload under each coding, under two, and under very many.
+fn codings() -> Vec<Vec<u8>> {
+    let fields =
+        ["gzip", "deflate", "br", "zstd", "identity", "gzip, br", "x-gzip, deflate, zstd", &"gzip,".repeat(100)];
+    let coded = fields.map(|field| {
+        let mut coded = Vec::new();
+        let codings = harproxy_http::coding::codings([field.as_bytes()]).unwrap_or_default();
+        harproxy_http::coding::encode(&codings, &mut &b"a payload, a payload"[..], &mut coded).unwrap();
+        [field.as_bytes(), b"\n", &coded].concat()
+    });
+    coded.into()
 }
 
 fn corpus(path: &str) -> PathBuf {

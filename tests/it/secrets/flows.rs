@@ -65,6 +65,9 @@ fn flows() -> Vec<Flow> {
     flows
 }
 
+/// A step's name, its request for a proxy, and its response.
+type Messages = (String, Vec<u8>, Vec<u8>);
+
 /// A generator of values. The same seed gives the same values.
 struct Random(u64);
 
@@ -133,7 +136,7 @@ fn fill(text: &str, flow: usize, random: &mut Random, values: &mut Values) -> St
 }
 
 /// The messages of a step as bytes: the request for a proxy, and the response, which names the step.
-fn messages(flows: &[Flow], seed: u64) -> (Vec<(String, Vec<u8>, Vec<u8>)>, Values) {
+fn messages(flows: &[Flow], seed: u64) -> (Vec<Messages>, Values) {
     let (mut random, mut values, mut all) = (Random(seed), Values::new(), Vec::new());
     for (number, flow) in flows.iter().enumerate() {
         for (at, step) in flow.steps.iter().enumerate() {

@@ -33,7 +33,7 @@ pub use head::{HostStays, host_header};
 pub use plan::{Mapping, Step, Timeouts, UpstreamPlan, UpstreamProxy};
 pub use pool::ClientPool;
 pub(crate) use reserve::{H2, HTTP1};
-pub use tcp::is_own_port;
+pub use tcp::{Dial, DialError, DialledTcp, OwnNetwork, connect_tcp, dial_tcp, is_own_port, resolve_tcp};
 
 use crate::origin::Origin;
 use harproxy_tls::authority::Alpn;

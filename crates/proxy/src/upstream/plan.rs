@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::tcp::Dial;
 use harproxy_glob::Globs;
 
 /// The configuration of an upstream.
@@ -20,6 +22,8 @@ pub struct UpstreamPlan {
     /// `--map HOST[:PORT]=ADDR[:PORT]`.
     pub map: Vec<Mapping>,
     pub timeouts: Timeouts,
+    /// Opens the connections; `None` for the network of this process.
+    pub dialler: Option<Arc<dyn Dial>>,
 }
 
 /// The choice of an upstream proxy. Prints without the URL, which may contain credentials.

@@ -1,15 +1,15 @@
 //! Opens connections. A [`Route::Loopback`] has no code that reaches beyond this machine.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ClientConfig;
+use tokio::net::TcpStream;
 
 use super::connection::{ConnectTimings, Dialled, TargetForm};
 use super::error::{PlanError, UpstreamError};
 use super::plan::{Mapping, UpstreamPlan};
-use super::tcp;
+use super::tcp::{self, Dial, DialError, DialledTcp, OwnNetwork};
 use super::via::Proxies;
 use crate::origin::Origin;
 use crate::stream::ByteStream;
@@ -40,7 +40,9 @@ impl Route {
             Route::Loopback(_) => {
                 let addrs = tcp::loopback_addrs(&to.host, to.port);
                 let addrs = addrs.ok_or_else(|| UpstreamError::NotLoopback { to: to.clone() })?;
-                connect(to, addrs, None).await
+                let stream = tcp::connect_tcp(addrs).await;
+                let stream = stream.map_err(|source| UpstreamError::Connect { to: to.clone(), source })?;
+                Ok(dialled(stream, None))
             }
         }
     }
@@ -71,6 +73,7 @@ pub(super) struct Anywhere {
     map: Vec<Mapping>,
     trust: Trust,
     insecure: Option<Globs>,
+    dialler: Arc<dyn Dial>,
 }
 
 impl Anywhere {
@@ -87,6 +90,7 @@ impl Anywhere {
             map: plan.map.clone(),
             trust,
             insecure: plan.insecure.clone(),
+            dialler: plan.dialler.clone().unwrap_or_else(|| Arc::new(OwnNetwork)),
         })
     }
 
@@ -97,7 +101,7 @@ impl Anywhere {
         let Some(proxy) = self.proxies.find(to) else {
             return self.direct(to, &to.host, to.port).await;
         };
-        let io = proxy.connect(to, &self.trust, self.verifies(&proxy.url())).await?;
+        let io = proxy.connect(to, &*self.dialler, &self.trust, self.verifies(&proxy.url())).await?;
         let (stream, form) = if purpose == Purpose::Requests && proxy.forwards_requests() {
             (ByteStream::new(io), TargetForm::Absolute(proxy.authorization()))
         } else {
@@ -107,8 +111,11 @@ impl Anywhere {
     }
 
     async fn direct(&self, to: &Origin, host: &str, port: u16) -> Result<Dialled, UpstreamError> {
-        let (addrs, dns) = tcp::resolve(host, port).await?;
-        connect(to, addrs, dns).await
+        let DialledTcp { stream, lookup } = self.dialler.dial(host, port).await.map_err(|error| match error {
+            DialError::Resolve(source) => UpstreamError::Resolve { host: host.to_owned(), source },
+            DialError::Connect(source) => UpstreamError::Connect { to: to.clone(), source },
+        })?;
+        Ok(dialled(stream, lookup))
     }
 
     /// The first mapping for `to`. A mapped host is not reached through a proxy.
@@ -124,10 +131,8 @@ impl Anywhere {
     }
 }
 
-async fn connect(to: &Origin, addrs: Vec<SocketAddr>, dns: Option<Duration>) -> Result<Dialled, UpstreamError> {
-    let opened = tcp::connect(addrs).await;
-    let stream = opened.map_err(|source| UpstreamError::Connect { to: to.clone(), source })?;
+fn dialled(stream: TcpStream, dns: Option<Duration>) -> Dialled {
     let timings = ConnectTimings { dns, ..ConnectTimings::default() };
     let remote = stream.peer_addr().ok();
-    Ok(Dialled { stream: ByteStream::new(stream), id: 0, remote, timings, form: TargetForm::Origin })
+    Dialled { stream: ByteStream::new(stream), id: 0, remote, timings, form: TargetForm::Origin }
 }

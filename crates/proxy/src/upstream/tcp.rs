@@ -1,5 +1,6 @@
 //! Name resolution and TCP connections.
 
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::error::UpstreamError;
+use crate::BoxFuture;
 use harproxy_http::url::is_localhost;
 
 /// Head start of an address before the next one is tried too (RFC 8305 section 5).
@@ -29,25 +30,75 @@ pub fn is_own_port(port: u16) -> bool {
     OWN_PORTS[usize::from(port / 64)].load(Ordering::Relaxed) & port_bit(port) != 0
 }
 
+/// A TCP connection, and the duration of the lookup before it if there was one.
+#[derive(Debug)]
+pub struct DialledTcp {
+    pub stream: TcpStream,
+    pub lookup: Option<Duration>,
+}
+
+/// No TCP connection.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    #[error("resolving the name")]
+    Resolve(#[source] io::Error),
+    #[error("connecting")]
+    Connect(#[source] io::Error),
+}
+
+/// Opens TCP connections in place of this process, which may be in another network.
+pub trait Dial: fmt::Debug + Send + Sync {
+    /// Looks up a host and connects to it.
+    ///
+    /// # Errors
+    /// [`DialError`].
+    fn dial<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, Result<DialledTcp, DialError>>;
+}
+
+/// Dials in the network of this process.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OwnNetwork;
+
+impl Dial for OwnNetwork {
+    fn dial<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, Result<DialledTcp, DialError>> {
+        Box::pin(dial_tcp(host, port))
+    }
+}
+
+/// Looks up a host and connects to it.
+///
+/// # Errors
+/// [`DialError`].
+pub async fn dial_tcp(host: &str, port: u16) -> Result<DialledTcp, DialError> {
+    let (addrs, lookup) = resolve_tcp(host, port).await.map_err(DialError::Resolve)?;
+    let stream = connect_tcp(addrs).await.map_err(DialError::Connect)?;
+    Ok(DialledTcp { stream, lookup })
+}
+
 /// The addresses of `host`, and the duration of the lookup if there was one.
-pub(super) async fn resolve(host: &str, port: u16) -> Result<(Vec<SocketAddr>, Option<Duration>), UpstreamError> {
+///
+/// # Errors
+/// If the name has no address.
+pub async fn resolve_tcp(host: &str, port: u16) -> io::Result<(Vec<SocketAddr>, Option<Duration>)> {
     if let Some(addrs) = loopback_addrs(host, port) {
         return Ok((addrs, None));
     }
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Ok((vec![SocketAddr::new(ip, port)], None));
     }
-    let failed = |source| UpstreamError::Resolve { host: host.to_owned(), source };
     let began = Instant::now();
-    let addrs: Vec<_> = tokio::net::lookup_host((host, port)).await.map_err(failed)?.collect();
+    let addrs: Vec<_> = tokio::net::lookup_host((host, port)).await?.collect();
     if addrs.is_empty() {
-        return Err(failed(io::Error::new(io::ErrorKind::NotFound, "the name has no address")));
+        return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
     }
     Ok((addrs, Some(began.elapsed())))
 }
 
 /// Connects to the first of `addrs` that accepts. They are tried in order, with a head start of [`STAGGER`].
-pub(super) async fn connect(addrs: Vec<SocketAddr>) -> io::Result<TcpStream> {
+///
+/// # Errors
+/// That of the preferred address.
+pub async fn connect_tcp(addrs: Vec<SocketAddr>) -> io::Result<TcpStream> {
     let mut untried = addrs.into_iter();
     let mut attempts = JoinSet::new();
     let mut failed = None;
@@ -133,8 +184,8 @@ mod tests {
             let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
             closed.local_addr().unwrap()
         };
-        let stream = connect(vec![refused, listener.local_addr().unwrap()]).await.unwrap();
+        let stream = connect_tcp(vec![refused, listener.local_addr().unwrap()]).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), listener.local_addr().unwrap());
-        assert_eq!(connect(vec![refused]).await.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        assert_eq!(connect_tcp(vec![refused]).await.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
     }
 }

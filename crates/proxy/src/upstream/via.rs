@@ -18,7 +18,7 @@ use tower_service::Service;
 
 use super::error::{OwnProxy, PlanError, UpstreamError};
 use super::plan::UpstreamProxy;
-use super::tcp;
+use super::tcp::Dial;
 
 use crate::body::BoxError;
 use crate::origin::{Origin, Scheme, is_own_host, with_port};
@@ -160,12 +160,15 @@ impl ProxyServer {
     }
 
     /// Connects to the proxy itself.
-    pub(super) async fn connect(&self, to: &Origin, trust: &Trust, verify: bool) -> Result<Box<dyn Io>, UpstreamError> {
-        let addrs = match tcp::resolve(&self.host, self.port).await {
-            Ok((addrs, _)) => addrs,
-            Err(error) => return Err(self.failed(to, error)),
-        };
-        let stream = tcp::connect(addrs).await.map_err(|error| self.failed(to, error))?;
+    pub(super) async fn connect(
+        &self,
+        to: &Origin,
+        dialler: &dyn Dial,
+        trust: &Trust,
+        verify: bool,
+    ) -> Result<Box<dyn Io>, UpstreamError> {
+        let dialled = dialler.dial(&self.host, self.port).await;
+        let stream = dialled.map_err(|error| self.failed(to, error))?.stream;
         if self.scheme() != "https" {
             return Ok(Box::new(stream));
         }

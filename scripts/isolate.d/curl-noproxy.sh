@@ -1,0 +1,3 @@
+# name: curl --noproxy
+# needs: apt:curl
+exec curl -sS --noproxy '*' "$BASE/orders"
