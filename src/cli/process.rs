@@ -33,8 +33,9 @@ fn message(defect: &PanicHookInfo<'_>) -> String {
     )
 }
 
-/// Blocks the signal of a file that grows beyond `ulimit -f`, so that writing it is an error like a full disk and not the
-/// end of the process. Threads that start later inherit this. CMD does not: std starts programs with no signal blocked.
+/// Blocks the signal of a file that grows beyond `ulimit -f`, so that writing it is an error like a full disk and not
+/// the end of the process. Threads that start later inherit this. CMD does not: std starts programs with no signal
+/// blocked.
 #[cfg(unix)]
 pub fn block_file_size_signal() {
     use nix::sys::signal::{SigSet, Signal};

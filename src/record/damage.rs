@@ -10,7 +10,7 @@ use crate::verdict::{CheckId, Finding, Location, Severity};
 use harproxy_support::printable::Shown as _;
 use harproxy_support::shell_quote;
 
-/// What the recorder knows of its journal.
+/// The knowledge of the recorder about its journal.
 #[derive(Clone, Debug)]
 pub struct KnownJournal {
     pub mark: FrameMark,
@@ -32,7 +32,7 @@ pub struct Damage {
 
 /// The place of a damaged journal, and the state of its fixture.
 #[derive(Clone, Copy, Debug)]
-pub enum Kept<'a> {
+pub enum DamagedJournal<'a> {
     /// The fixture has the other exchanges. This is the journal.
     Beside(&'a Path),
     /// The fixture stays as it is.
@@ -42,7 +42,7 @@ pub enum Kept<'a> {
 impl Damage {
     /// Returns the finding. `saved` is the number of complete exchanges.
     #[must_use]
-    pub fn finding(&self, fixture: &Path, saved: usize, kept: Kept<'_>) -> Finding {
+    pub fn finding(&self, fixture: &Path, saved: usize, kept: DamagedJournal<'_>) -> Finding {
         let lost = match self.lost.len() as u64 {
             0 => "an unknown number of exchanges is".to_owned(),
             lost => format!(
@@ -52,15 +52,15 @@ impl Damage {
             ),
         };
         let place = self.at.map_or_else(|| "a part of it is missing".to_owned(), |at| format!("at byte {at}"));
-        let (Kept::Beside(journal) | Kept::Unused(journal)) = kept;
+        let (DamagedJournal::Beside(journal) | DamagedJournal::Unused(journal)) = kept;
         let (journal, others) = (journal.shown(), many(saved as u64, "other", "others"));
         let recover = format!("harproxy recover {}", shell_quote::path(fixture));
         let (text, hint) = match kept {
-            Kept::Beside(_) => (
+            DamagedJournal::Beside(_) => (
                 format!("another program damaged the journal ({place}): {lost} lost; the fixture gets the {others}"),
                 format!("record again; the damaged journal is kept in {journal}: `{recover} --discard` drops it"),
             ),
-            Kept::Unused(_) => {
+            DamagedJournal::Unused(_) => {
                 let add = match saved {
                     0 => String::new(),
                     _ => format!("`{recover}` adds the {others} from {journal}, "),

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use indexmap::IndexMap;
 
-use super::damage::Kept;
+use super::damage::DamagedJournal;
 use super::finalise::{self, Arrangement, Destination, IndexedExchange, JournalIndex};
 use super::journal::JournalReader;
 use super::{
@@ -125,7 +125,7 @@ impl Recorder {
         if let Some(damage) = &index.damage
             && (plan.output.exists() || index.exchanges.is_empty())
         {
-            let kept = Kept::Unused(&locked.paths.journal);
+            let kept = DamagedJournal::Unused(&locked.paths.journal);
             let finding = damage.finding(&plan.output, index.exchanges.len(), kept);
             let outcome =
                 RecordingResult { held: Some(locked.paths.journal.clone()), ..self.unwritten_outcome(Some(finding)) };
@@ -155,7 +155,7 @@ impl Recorder {
         let outcome = RecordingResult { written: true, replaced_held, ..self.outcome(&index, &arrangement) };
         let mut outcome = outcome.count_saved(&index, &mut reader);
         if let Some(damage) = &index.damage {
-            let kept = Kept::Beside(&locked.paths.damaged);
+            let kept = DamagedJournal::Beside(&locked.paths.damaged);
             outcome.verdict.findings.push(damage.finding(&plan.output, index.exchanges.len(), kept));
         }
         let findings = &mut outcome.verdict.findings;

@@ -147,7 +147,7 @@ impl Recorder {
         lock(&self.local).iter().map(|glob| format!("-g {}", shell_quote::word(glob))).collect()
     }
 
-    /// What the recorder knows of its journal, which must be closed.
+    /// Returns the knowledge of the recorder about its journal, which must be closed.
     pub(super) fn known_journal(&self) -> KnownJournal {
         KnownJournal { mark: self.mark, meta: self.meta.clone(), written: self.journal.written() }
     }

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::damage::{Damage, Kept};
+use super::damage::{Damage, DamagedJournal};
 use super::finalise::{self, Arrangement, Destination, JournalIndex};
 use super::held::{self, RecordingSummary};
 use super::journal::{JournalPaths, LockedJournal};
@@ -56,7 +56,7 @@ impl Recovery {
     #[must_use]
     pub fn finding(&self) -> Option<Finding> {
         let (damage, kept) = self.damage.as_ref()?;
-        Some(damage.finding(&self.output, self.summary.exchanges, Kept::Beside(kept)))
+        Some(damage.finding(&self.output, self.summary.exchanges, DamagedJournal::Beside(kept)))
     }
 }
 

@@ -26,8 +26,8 @@ pub fn optional_pairs(header: &[u8]) -> impl Iterator<Item = (Option<&[u8]>, &[u
     })
 }
 
-/// Returns the text of a `Cookie` or `Set-Cookie` header up to the `;` behind its first pair. A quoted value may contain
-/// a `;`, as Java and Python write it (RFC 2109 section 4.1).
+/// Returns the text of a `Cookie` or `Set-Cookie` header up to the `;` behind its first pair. A quoted value may
+/// contain a `;`, as Java and Python write it (RFC 2109 section 4.1).
 ///
 /// ```
 /// use harproxy_http::cookies::first_pair;

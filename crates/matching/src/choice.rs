@@ -115,7 +115,8 @@ pub(super) fn choose<'a>(
     Ok(Choice { guess, ..chosen })
 }
 
-/// Finds out whether the choice is a guess. `first` is one of the `best` classes, which rank equally among all `ranked`.
+/// Finds out whether the choice is a guess. `first` is one of the `best` classes, which rank equally among all
+/// `ranked`.
 fn guess_of(
     chosen: &Choice<'_>,
     first: &RankedClass<'_>,

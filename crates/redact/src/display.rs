@@ -21,7 +21,8 @@ const MAX_PAYLOAD: u64 = 4 << 20;
 /// The redaction of everything that a run shows: by the policy, and by the values that are known as secrets.
 ///
 /// A value that was found at a named place is known from then on in any text: in logs and refusals at once, in reports
-/// for the whole run, since they are written at its end. Known are also `[redact.values]` and the secrets of recordings.
+/// for the whole run, since they are written at its end. Known are also `[redact.values]` and the secrets of
+/// recordings.
 pub struct RedactionView {
     policy: Arc<Policy>,
     /// The values that were found at named places of requests and responses, and `[redact.values]`.

@@ -1,5 +1,5 @@
-//! Small utilities that several crates share: atomic and regular files, temporary folders, printing of outside text, shell
-//! quoting, locks and runtimes.
+//! Small utilities that several crates share: atomic and regular files, temporary folders, printing of outside text,
+//! shell quoting, locks and runtimes.
 
 #![forbid(unsafe_code)]
 

@@ -1,7 +1,7 @@
 //! Outside text for terminals, logs and reports: names of files, values of requests and fixtures, messages of parsers.
 //!
-//! One rule decides for all outputs ([`is_invisible`]). Such characters are shown as escapes, so that outside text can't
-//! command a terminal, hide or reorder what is shown, or begin a line.
+//! One rule decides for all outputs ([`is_invisible`]). Such characters are shown as escapes, so that outside text
+//! can't command a terminal, hide or reorder what is shown, or begin a line.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -94,7 +94,8 @@ fn is_bracketed_command(before: &str) -> bool {
 }
 
 /// Returns a text of a program without anything that a terminal or a CI system obeys: the last guard of an output.
-/// Line ends, tabs and styles (SGR) stay. A line that begins as a command of GitHub's runner (`::`) gets a `|` before it.
+/// Line ends, tabs and styles (SGR) stay. A line that begins as a command of GitHub's runner (`::`) gets a `|` before
+/// it.
 ///
 /// ```
 /// use harproxy_support::printable::output;
@@ -149,8 +150,8 @@ fn begins_command(line: &str) -> bool {
     rest.starts_with("::")
 }
 
-/// Returns the length of the style code (SGR, ECMA-48 8.3.117) that a text begins with, or 0. Codes that hide text, such
-/// as 8, are not among them.
+/// Returns the length of the style code (SGR, ECMA-48 8.3.117) that a text begins with, or 0. Codes that hide text,
+/// such as 8, are not among them.
 fn style_len(text: &str) -> usize {
     let Some(rest) = text.strip_prefix("\u{1b}[") else { return 0 };
     let Some(end) = rest.find(|c: char| !c.is_ascii_digit() && c != ';') else { return 0 };

@@ -12,8 +12,8 @@ use crate::record::{self, Leftover, RecordPlan, Recovery};
 use crate::verdict::{Finding, exit};
 use harproxy_support::printable::Shown as _;
 
-/// Runs the command. The status is 1 if a journal was damaged, or the recovered entries may contain secrets. Without a recording it is 0 if the
-/// fixture exists.
+/// Runs the command. The status is 1 if a journal was damaged, or the recovered entries may contain secrets. Without a
+/// recording it is 0 if the fixture exists.
 pub fn run(args: RecoverArgs, ui: &Ui) -> Result<u8, Failure> {
     let (discard, config) = (args.discard, args.config.loaded.clone());
     let plan = plan::recover_plan(args);

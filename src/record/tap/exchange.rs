@@ -329,8 +329,8 @@ fn asks_upgrade(headers: &HeaderMap, version: Version) -> bool {
         && headers.get(header::UPGRADE).is_some_and(|to| !to.as_bytes().to_ascii_lowercase().starts_with(b"h2c"))
 }
 
-/// The recorded fields of a request: `host` first, as it goes upstream, whether it came as `Host`, as `:authority` or in
-/// the request target.
+/// The recorded fields of a request: `host` first, as it goes upstream, whether it came as `Host`, as `:authority` or
+/// in the request target.
 fn request_fields<B>(request: &Request<B>) -> HeaderFields {
     let (headers, version) = (request.headers(), request.version());
     let hop = if asks_upgrade(headers, version) { HopFields::KeepUpgrade } else { HopFields::Drop };

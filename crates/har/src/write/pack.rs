@@ -199,8 +199,8 @@ fn files(json: &str) -> Result<Vec<&str>, String> {
     Ok(files)
 }
 
-/// The relative path at which a payload of an untrusted archive is unpacked. Refuses files that the HAR at `target` could
-/// not have, such as hidden ones, which may contain configuration that programs run. Refuses links, too.
+/// The relative path at which a payload of an untrusted archive is unpacked. Refuses files that the HAR at `target`
+/// could not have, such as hidden ones, which may contain configuration that programs run. Refuses links, too.
 fn safe_path(is_own: bool, target: &Path, file: &str) -> Result<PathBuf, String> {
     let home = target.parent().unwrap_or(Path::new(""));
     let mut path = PathBuf::new();

@@ -1,8 +1,8 @@
 //! Prefilter of the JSON redaction: finds the strings that can hold a secret, so that all others are skipped.
 //!
-//! A string without escapes can hold a secret only if it is the name of a secret member, or if it contains the prefix of
-//! a shape, `://`, or the beginning of a view. One Aho-Corasick automaton searches for these texts and for the words that
-//! secret names contain.
+//! A string without escapes can hold a secret only if it is the name of a secret member, or if it contains the prefix
+//! of a shape, `://`, or the beginning of a view. One Aho-Corasick automaton searches for these texts and for the words
+//! that secret names contain.
 
 use std::iter::Peekable;
 use std::ops::Range;
@@ -17,7 +17,8 @@ use crate::base64_text;
 use crate::names::{self, NameClass, NameLocation, RecentNames};
 use crate::policy::Policy;
 
-/// Texts of which a string with a view contains one, unless it contains an escape: parameters, character references, HTML.
+/// Texts of which a string with a view contains one, unless it contains an escape: parameters, character references,
+/// HTML.
 const VIEWS: [&str; 5] = ["?", "#", "&", "<input", "<meta"];
 
 /// All needles of the built-in tables, first the words of names. A policy can only remove some of them.

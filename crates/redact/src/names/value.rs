@@ -50,7 +50,8 @@ fn is_readable(text: &[u8]) -> bool {
     words(text).all(is_readable_part)
 }
 
-/// Returns true for words, a number, a word with a short number before or behind it, and the middle of an ISO 8601 time.
+/// Returns true for words, a number, a word with a short number before or behind it, and the middle of an ISO 8601
+/// time.
 fn is_readable_part(part: &[u8]) -> bool {
     let digits = |part: &[u8]| part.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let before = digits(part);

@@ -7,7 +7,8 @@ const MAX_PATH: usize = 2 << 10;
 /// The length of the longest name of a parameter, bytes.
 const MAX_NAME: usize = 128;
 
-/// Finds the queries and fragments of URLs, with their `?` or `#`. What only looks like a query, such as `a?b=c:d` in a script, is left out.
+/// Finds the queries and fragments of URLs, with their `?` or `#`. What only looks like a query, such as `a?b=c:d` in a
+/// script, is left out.
 pub(super) fn find_links(text: &[u8]) -> Vec<Range<usize>> {
     let (mut found, mut done) = (Vec::new(), 0);
     while let Some(mark) = memchr::memchr2(b'?', b'#', &text[done..]).map(|found| done + found) {

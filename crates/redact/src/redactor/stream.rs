@@ -309,8 +309,8 @@ fn find_long_form_value(redactor: &Redactor<'_>, text: &[u8]) -> (usize, Option<
     (name.len() + 1, redactor.secret_name(NameLocation::Form, &decoded.text))
 }
 
-/// Finds the string without an end, of a member or by itself. Returns its name if its values can be secret, too. `None` if there is
-/// no such string.
+/// Finds the string without an end, of a member or by itself. Returns its name if its values can be secret, too. `None`
+/// if there is no such string.
 fn find_long_json_value(redactor: &Redactor<'_>, text: &[u8]) -> Option<(usize, Option<SecretName>)> {
     let first = memchr::memchr(b'"', text)?;
     let Some(end) = string_end(text, first + 1) else { return Some((first + 1, None)) };

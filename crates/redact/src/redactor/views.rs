@@ -20,7 +20,7 @@ use harproxy_json::scan::{is_between_strings, is_space};
 /// The length of the shortest view with a secret, bytes: `?pin=1`.
 const MIN_LEN: usize = 6;
 
-/// What a text with JSON contains: a quote with a colon behind it, or a quote in an escape.
+/// Matches texts with JSON: they contain a quote with a colon behind it, or a quote in an escape.
 const JSON_HINTS: [&str; 8] = ["\":", "\" :", "\\\"", "\\u0022", "&quot;", "&#34;", "&#x22;", "%22"];
 static FIND_JSON_HINTS: LazyLock<AhoCorasick> = LazyLock::new(|| automaton(&JSON_HINTS));
 
