@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use regex::{Captures, Regex};
 
 use harproxy_redact::{
-    NameLocation, PayloadRedaction, PlaceholderName, Policy, RedactionView, Redactor, Splice, apply_splices,
+    NameClass, NameLocation, PayloadRedaction, PlaceholderName, Policy, RedactionView, Redactor, Splice, apply_splices,
 };
 use harproxy_support::shell_quote;
 
@@ -197,7 +197,10 @@ impl CommandRedactor<'_> {
         for (range, name) in values {
             if range.start >= free_from {
                 free_from = range.end;
-                let with = self.redact_value(&name, &text[range.clone()]);
+                let with = match self.is_ambiguous_parameter(&text[..range.start], &name) {
+                    true => self.redact_parameter(&name, &text[range.clone()]),
+                    false => self.redact_value(&name, &text[range.clone()]),
+                };
                 splices.extend(with.map(|with| Splice { range, with }));
             }
         }
@@ -212,6 +215,25 @@ impl CommandRedactor<'_> {
         let is_behind_option = before.ends_with('-') && !before.ends_with("--");
         let names = [Some(name.as_str()), is_behind_option.then(|| &name.as_str()[1..])].into_iter().flatten();
         names.into_iter().find(|name| is_secret(self.policy, name)).map(str::to_owned)
+    }
+
+    /// Returns true if a text ends with `?name=` or `&name=`, and the name often has another meaning: `code`, `state`.
+    fn is_ambiguous_parameter(&self, before: &str, name: &str) -> bool {
+        let before = before.strip_suffix('=').and_then(|before| before.strip_suffix(name));
+        let is_ambiguous = self.policy.classify(NameLocation::Member, name.as_bytes()) == NameClass::SecretIfOpaque;
+        is_ambiguous && before.is_some_and(|before| before.ends_with(['?', '&']))
+    }
+
+    /// Redacts the value of a parameter by its name and by its form, as in a recorded URL: `?code=FR` is data. `None` if
+    /// it is not secret.
+    fn redact_parameter(&mut self, name: &str, value: &str) -> Option<String> {
+        let pair = format!("{name}={value}");
+        match self.redactor.redact_payload("application/x-www-form-urlencoded", pair.as_bytes()) {
+            PayloadRedaction::Redacted(pair) => {
+                String::from_utf8_lossy(&pair).split_once('=').map(|(_, v)| v.to_owned())
+            }
+            PayloadRedaction::Clean | PayloadRedaction::Opaque => None,
+        }
     }
 
     /// Redacts the value of a secret name, whether it looks random or not. `None` if it is empty or already redacted.
@@ -368,6 +390,14 @@ mod tests {
         assert_eq!(redacted(&["sh", "-c", "npm test -- --x=1"]), "sh -c 'npm test -- --x=1'");
         assert_eq!(redacted(&["npm", "test", "--", "--grep", "pages: all"]), "npm test -- --grep 'pages: all'");
         assert_eq!(redacted(&["curl", "https://api.test?page=2&x=%20"]), "curl 'https://api.test?page=2&x=%20'");
+        assert_eq!(
+            redacted(&["curl", "https://api.test?code=FR&state=NY"]),
+            "curl 'https://api.test?code=FR&state=NY'"
+        );
+        assert_eq!(
+            redacted(&["sh", "-c", "curl https://a.test/?code=FR&token=x&code=Zx81kdPq77LmA0Bc"]),
+            "sh -c 'curl https://a.test/?code=FR&token=REDACTED-token&code=REDACTED-code'"
+        );
         assert_eq!(redacted(&["pytest", "-k", "größe=ü", "-x", ""]), "pytest -k 'größe=ü' -x ''");
         assert_eq!(redacted(&["tool", "--token", "--verbose", "x"]), "tool --token --verbose x");
         assert_eq!(
