@@ -275,7 +275,7 @@ impl<'a> Run<'a> {
                 map: &self.plan.map,
             };
             let evidence = observation::collect(&self.plan.cmd, self.command(), &ended.processes, rules).await;
-            // Whatever was seen was refused, and is among the refusals.
+            // The network refused these connections, and reports them itself.
             let bypasses = if self.plan.isolation.is_some() { Bypasses::default() } else { evidence.bypasses.clone() };
             self.evidence = Some(Evidence { unset_url, bypasses, severity: Some(about.bypass_severity), ..evidence });
         }

@@ -52,7 +52,8 @@ pub fn enter(allow: Vec<Service>) -> Result<Arc<dyn Isolation>, IsolateError> {
     let outside = connect_interfaces(&netlink)?;
     let servers = resolver::servers();
     for server in servers.iter().filter(|server| !server.is_loopback()) {
-        netlink.add_address(LOOPBACK, *server).map_err(setup("adding the address of the name server"))?;
+        // An address that can't be added can't be bound later, which fails if there is no other.
+        let _ = netlink.add_address(LOOPBACK, *server);
     }
     let names = Arc::<Names>::default();
     // From here on, there are threads.

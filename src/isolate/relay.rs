@@ -23,14 +23,18 @@ use rustix::net::{
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::RELAY_COMMAND;
 use crate::diagnose::processes::tables::{self, SocketKind};
 use harproxy_proxy::upstream::{DialError, DialledTcp, connect_tcp, resolve_tcp};
 use harproxy_support::sync::lock;
 
-/// Maximum length of a message: a host name has at most 253 characters.
+/// Maximum length of a host name (RFC 1035 section 2.3.4), and of a message.
+const MAX_HOST: usize = 253;
 const MAX_MESSAGE: usize = 4096;
+/// Time limit of the relay. harproxy has a shorter one of its own.
+const MAX_DIAL: Duration = Duration::from_secs(60);
 
 /// The reply to a host and a port. The socket comes with the message.
 #[derive(Debug, Serialize, Deserialize)]
@@ -86,7 +90,7 @@ impl Relay {
                 let asker = lock(&asked).remove(&number);
                 let _ = asker.map(|asker| asker.send((reply, socket)));
             }
-            // Wakes all who still wait.
+            // Ends the dials in progress with an error.
             lock(&asked).clear();
         })?;
         Ok(Relay { socket, outside, next: AtomicU64::new(0), waiting })
@@ -94,10 +98,16 @@ impl Relay {
 
     /// Connects to a host outside.
     pub(super) async fn dial(&self, host: &str, port: u16) -> Result<Reached, DialError> {
+        if host.len() > MAX_HOST {
+            return Err(DialError::Resolve(io::Error::new(io::ErrorKind::InvalidInput, "the host name is too long")));
+        }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let (tell, told) = oneshot::channel();
         lock(&self.waiting).insert(number, tell);
-        send(&self.socket, number, &(host, port), None).map_err(DialError::Connect)?;
+        if let Err(error) = send(&self.socket, number, &(host, port), None) {
+            lock(&self.waiting).remove(&number);
+            return Err(DialError::Connect(error));
+        }
         let ended = |_| DialError::Connect(io::Error::other("the relay process of `--isolate` has ended"));
         match told.await.map_err(ended)? {
             (Reply::ThisMachine(ip), _) => Ok(Reached::ThisMachine(ip)),
@@ -137,7 +147,9 @@ pub(super) fn run() -> io::Result<()> {
             let failed = |is_lookup, error: io::Error| {
                 (Reply::Failed { is_lookup, code: error.raw_os_error(), text: error.to_string() }, None)
             };
-            let (reply, passed) = dial(&host, port).await.unwrap_or_else(|error| match error {
+            let timed_out = |_| Err(DialError::Connect(io::ErrorKind::TimedOut.into()));
+            let dialled = timeout(MAX_DIAL, dial(&host, port)).await.unwrap_or_else(timed_out);
+            let (reply, passed) = dialled.unwrap_or_else(|error| match error {
                 DialError::Resolve(error) => failed(true, error),
                 DialError::Connect(error) => failed(false, error),
             });

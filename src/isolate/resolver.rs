@@ -32,20 +32,26 @@ pub(super) fn servers() -> Vec<IpAddr> {
 /// Parses the addresses of servers. Those of a link (`fe80::1%eth0`) do not exist inside.
 fn parse_servers(file: &str) -> Vec<IpAddr> {
     let words = file.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let found: Vec<IpAddr> = words
+    let found: IndexSet<IpAddr> = words
         .filter(|words| words.first() == Some(&"nameserver"))
         .filter_map(|words| words.get(1)?.parse().ok())
         .collect();
-    if found.is_empty() { vec![Ipv4Addr::LOCALHOST.into()] } else { found }
+    if found.is_empty() { vec![Ipv4Addr::LOCALHOST.into()] } else { found.into_iter().collect() }
 }
 
-/// Opens a socket at each server.
+/// Opens a socket at each server whose address exists inside. IPv6 may be off, for example.
+///
+/// # Errors
+/// If there is none.
 pub(super) async fn bind(servers: &[IpAddr]) -> io::Result<Vec<UdpSocket>> {
-    let mut sockets = Vec::new();
+    let (mut sockets, mut failed) = (Vec::new(), None);
     for server in servers {
-        sockets.push(UdpSocket::bind(SocketAddr::new(*server, PORT)).await?);
+        match UdpSocket::bind(SocketAddr::new(*server, PORT)).await {
+            Ok(socket) => sockets.push(socket),
+            Err(error) => failed = Some(error),
+        }
     }
-    Ok(sockets)
+    failed.filter(|_| sockets.is_empty()).map_or(Ok(sockets), Err)
 }
 
 /// The names that CMD looked up: those that got an address, in the order of the addresses, and the refused ones.
@@ -128,7 +134,7 @@ impl Resolver<'_> {
                 reply.answers = data.map(record).collect();
             }
             None => {
-                // The machine's own name, and that of its network, are no services.
+                // The machine's own name, and that of its network, are not services.
                 let is_own = !name.contains('.') || [".local", ".localdomain"].iter().any(|end| name.ends_with(end));
                 if !is_own && matches!(question.qtype, QTYPE::TYPE(TYPE::A | TYPE::AAAA)) {
                     self.names.refuse(&name);
@@ -170,7 +176,9 @@ mod tests {
 
     #[test]
     fn names_in_scope_and_allowed_names_are_answered() {
-        let servers = parse_servers("# made\nnameserver 10.0.0.2\nnameserver fe80::1%eth0\nsearch corp.test lan\n");
+        let servers = parse_servers(
+            "# made\nnameserver 10.0.0.2\nnameserver fe80::1%eth0\nnameserver 10.0.0.2\nsearch corp.test lan\n",
+        );
         assert_eq!(servers, ["10.0.0.2".parse::<IpAddr>().unwrap()]);
         let names = Names::default();
         let allowed: HashMap<_, _> =

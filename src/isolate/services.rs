@@ -1,14 +1,21 @@
 //! Services of `--isolate-allow`: they are offered inside at their own addresses, and each connection leads outside.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::copy_bidirectional;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use super::netlink::{LOOPBACK, Netlink};
 use super::relay::{Reached, Relay};
 use super::{IsolateError, Service};
 use harproxy_http::url::is_localhost;
+
+/// The pause after a failed accept.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A listener inside for an address of a service.
 #[derive(Debug)]
@@ -56,17 +63,27 @@ pub(super) async fn offer(
 
 impl Offer {
     /// Serves connections until the task is dropped. A service that refuses them outside closes them inside.
-    pub(super) async fn serve(self, relay: &Relay) {
-        let mut connections = tokio::task::JoinSet::new();
+    pub(super) async fn serve(self, relay: &Arc<Relay>) {
+        let mut connections = JoinSet::new();
         loop {
-            let Ok((mut inside, _)) = self.listener.accept().await else { continue };
-            match relay.dial(&self.address.ip().to_string(), self.address.port()).await {
-                Ok(Reached::Connected(mut outside)) => {
-                    connections.spawn(async move { copy_bidirectional(&mut inside, &mut outside.stream).await });
+            while connections.try_join_next().is_some() {}
+            match self.listener.accept().await {
+                Ok((inside, _)) => _ = connections.spawn(connect(inside, self.address, relay.clone())),
+                // No descriptors are left.
+                Err(error) => {
+                    tracing::warn!(%error, address = %self.address, "a service of --isolate-allow");
+                    sleep(ACCEPT_PAUSE).await;
                 }
-                Ok(Reached::ThisMachine(_)) => tracing::debug!("an address was looked up"),
-                Err(error) => tracing::warn!(%error, address = %self.address, "a service of --isolate-allow"),
             }
         }
+    }
+}
+
+/// Connects a client inside to a service outside.
+async fn connect(mut inside: TcpStream, to: SocketAddr, relay: Arc<Relay>) {
+    match relay.dial(&to.ip().to_string(), to.port()).await {
+        Ok(Reached::Connected(mut outside)) => _ = copy_bidirectional(&mut inside, &mut outside.stream).await,
+        Ok(Reached::ThisMachine(_)) => tracing::debug!("an address was looked up"),
+        Err(error) => tracing::warn!(%error, address = %to, "a service of --isolate-allow"),
     }
 }

@@ -1,4 +1,4 @@
-//! Damage of a journal: bytes that somebody else changed, removed or added. The complete exchanges are kept.
+//! Damage of a journal: bytes that another program changed, removed or added. The complete exchanges are kept.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Size and time limits. What is accepted from one side can be forwarded to the other.
+//! Size and time limits for clients and upstream.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Opens the files of a repository, which strangers may have written: regular files only.
+//! Opens regular files. Other files of a repository may come from a stranger.
 
 use std::fs::{self, File, Metadata};
 use std::io;

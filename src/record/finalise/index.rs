@@ -102,6 +102,9 @@ pub struct JournalIndex {
 const UNCONNECTED: [&str; 8] =
     ["dns", "refused", "connect", UNCONNECTED_TIMEOUT, "proxy", "tls", "forbidden", "request"];
 
+/// Maximum number of lost exchanges that are counted. The journal of a stranger can have any number as its last one.
+const MAX_LOST: usize = 100_000;
+
 impl JournalIndex {
     /// Reads the whole frames of a journal. Returns `None` for an empty journal.
     ///
@@ -181,7 +184,7 @@ impl JournalIndex {
             let last = known.map_or(last, |known| known.written.last_exchange);
             open.retain(|_, exchange| exchange.is_whole());
             let is_lost = |number: &u64| !open.contains_key(number) && !dropped.contains(number);
-            let lost: BTreeSet<u64> = (1..=last).filter(is_lost).collect();
+            let lost: BTreeSet<u64> = (1..=last).filter(is_lost).take(MAX_LOST).collect();
             index.damage = Some(Damage { at: (damaged.bytes > 0).then_some(damaged.at), lost, last });
         }
         for exchange in open.into_values() {

@@ -1,7 +1,7 @@
 //! Reads a journal: first all whole frames, then payloads on demand.
 //!
-//! A crash leaves the beginning of a frame at the end of the file, which is ignored. Anything else that is no frame is
-//! damage: it is counted, and reading goes on with the next whole frame.
+//! A crash leaves the beginning of a frame at the end of the file, which is ignored. Other bytes that are not a frame
+//! are damage: they are counted, and reading goes on with the next whole frame.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};

@@ -37,7 +37,7 @@ pub struct DialledTcp {
     pub lookup: Option<Duration>,
 }
 
-/// No TCP connection.
+/// The error of a dial.
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
     #[error("resolving the name")]

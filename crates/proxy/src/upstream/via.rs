@@ -18,7 +18,7 @@ use tower_service::Service;
 
 use super::error::{OwnProxy, PlanError, UpstreamError};
 use super::plan::UpstreamProxy;
-use super::tcp::Dial;
+use super::tcp::{Dial, DialError, DialledTcp};
 
 use crate::body::BoxError;
 use crate::origin::{Origin, Scheme, is_own_host, with_port};
@@ -168,7 +168,10 @@ impl ProxyServer {
         verify: bool,
     ) -> Result<Box<dyn Io>, UpstreamError> {
         let dialled = dialler.dial(&self.host, self.port).await;
-        let stream = dialled.map_err(|error| self.failed(to, error))?.stream;
+        let DialledTcp { stream, .. } = dialled.map_err(|error| match error {
+            DialError::Resolve(source) => self.failed(to, UpstreamError::Resolve { host: self.host.clone(), source }),
+            DialError::Connect(source) => self.failed(to, source),
+        })?;
         if self.scheme() != "https" {
             return Ok(Box::new(stream));
         }
