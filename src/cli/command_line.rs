@@ -42,7 +42,8 @@ pub(super) fn redact<S: AsRef<OsStr>>(view: &RedactionView, words: &[S]) -> Stri
     if policy.is_off() {
         return shell_quote::words(words);
     }
-    let mut redactor = CommandRedactor { policy, redactor: view.redactor() };
+    let has_curl = words.iter().any(|word| word.as_ref().to_string_lossy().contains("curl"));
+    let mut redactor = CommandRedactor { policy, redactor: view.redactor(), has_curl };
     let mut argument = None;
     let mut redacted = Vec::with_capacity(words.len());
     for word in words {
@@ -99,6 +100,8 @@ fn is_secret(policy: &Policy, name: &str) -> bool {
 struct CommandRedactor<'p> {
     policy: &'p Policy,
     redactor: Redactor<'p>,
+    /// False for commands without curl, in which `-b` does not begin cookies: `go test -bench=Parse`.
+    has_curl: bool,
 }
 
 impl CommandRedactor<'_> {
@@ -127,7 +130,7 @@ impl CommandRedactor<'_> {
 
     /// Redacts a word that is not the argument of an option.
     fn redact_word(&mut self, word: &str) -> String {
-        if let Some(cookies) = word.strip_prefix("-b").filter(|cookies| cookies.contains('=')) {
+        if let Some(cookies) = word.strip_prefix("-b").filter(|cookies| self.has_curl && cookies.contains('=')) {
             return self
                 .redact_value(COOKIE, cookies)
                 .map_or_else(|| word.to_owned(), |cookies| format!("-b{cookies}"));
@@ -188,7 +191,7 @@ impl CommandRedactor<'_> {
             );
             values.push((range, PASSWORD.to_owned()));
         }
-        for found in COOKIES.iter().flat_map(|regex| regex.find_iter(text)) {
+        for found in COOKIES.iter().filter(|_| self.has_curl).flat_map(|regex| regex.find_iter(text)) {
             let range = value_at(text, found.end());
             values.extend(text[range.clone()].contains('=').then(|| (range, COOKIE.to_owned())));
         }
@@ -398,6 +401,8 @@ mod tests {
             redacted(&["sh", "-c", "curl https://a.test/?code=FR&token=x&code=Zx81kdPq77LmA0Bc"]),
             "sh -c 'curl https://a.test/?code=FR&token=REDACTED-token&code=REDACTED-code'"
         );
+        assert_eq!(redacted(&["go", "test", "-bench=Parse", "./..."]), "go test -bench=Parse ./...");
+        assert_eq!(redacted(&["sh", "-c", "go test -bench=Parse"]), "sh -c 'go test -bench=Parse'");
         assert_eq!(redacted(&["pytest", "-k", "größe=ü", "-x", ""]), "pytest -k 'größe=ü' -x ''");
         assert_eq!(redacted(&["tool", "--token", "--verbose", "x"]), "tool --token --verbose x");
         assert_eq!(

@@ -19,7 +19,7 @@ use crate::policy::Policy;
 
 /// Texts of which a string with a view contains one, unless it contains an escape: parameters, character references,
 /// HTML.
-const VIEWS: [&str; 5] = ["?", "#", "&", "<input", "<meta"];
+const VIEWS: [&str; 6] = ["?", "#", "&", "<input", "<meta", "%22"];
 
 /// All needles of the built-in tables, first the words of names. A policy can only remove some of them.
 #[expect(clippy::expect_used, reason = "only more needles than fit into memory make it fail")]
@@ -96,14 +96,16 @@ impl Needles<'_, '_> {
     fn names_another_value(&self, string: Range<usize>) -> bool {
         let before = self.text.get(..string.start.saturating_sub(1)).unwrap_or_default().trim_ascii_end();
         let member = before.strip_suffix(b":").map(<[u8]>::trim_ascii_end);
-        let is_named = member.is_some_and(|member| NAME_MEMBERS.iter().any(|name| member.ends_with(name)));
+        let inside = member.and_then(|member| member.strip_suffix(b"\""));
+        let is_whole = |name: &&[u8]| inside?.strip_suffix(*name)?.ends_with(b"\"").then_some(());
+        let is_named = NAME_MEMBERS.iter().any(|name| is_whole(name).is_some());
         let is_secret = |location| self.policy.classify(location, &self.text[string.clone()]) != NameClass::Public;
         (is_named || before.ends_with(b"[")) && (is_secret(NameLocation::Member) || is_secret(NameLocation::Header))
     }
 }
 
-/// The ends of members whose value names the value of another member.
-const NAME_MEMBERS: [&[u8]; 3] = [b"\"name\"", b"\"key\"", b"\"field\""];
+/// The members whose value names the value of another member.
+pub(crate) const NAME_MEMBERS: [&[u8]; 3] = [b"name", b"key", b"field"];
 
 /// Skips the white space of JSON, and other white space that lenient writers put between tokens.
 fn skip_any_space(text: &[u8], at: usize) -> usize {

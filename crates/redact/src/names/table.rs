@@ -77,7 +77,7 @@ pub(crate) const PUBLIC: [PublicRow; 5] = [
                  map object bucket path file folder prefix image photo media asset blob attachment document \
                  message routing ordering shard dedup deduplication translation locale lookup search site issue \
                  project product item record resource entity event reference external tracking correlation trace \
-                 socket host start end first last next previous evaluated",
+                 websocket socket host start end first last next previous evaluated",
     },
     PublicRow { word: "pass", before: "boarding season day event first second single two" },
     PublicRow { word: "auth", before: "no" },

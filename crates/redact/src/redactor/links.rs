@@ -7,25 +7,29 @@ const MAX_PATH: usize = 2 << 10;
 /// The length of the longest name of a parameter, bytes.
 const MAX_NAME: usize = 128;
 
-/// Finds the queries and fragments of URLs, with their `?` or `#`. What only looks like a query, such as `a?b=c:d` in a
-/// script, is left out.
+/// Finds the queries and fragments of URLs, with their `?` or `#`. Texts that only look like a query, such as `a?b=c:d` in
+/// a script, are left out.
 pub(super) fn find_links(text: &[u8]) -> Vec<Range<usize>> {
-    let (mut found, mut done) = (Vec::new(), 0);
-    while let Some(mark) = memchr::memchr2(b'?', b'#', &text[done..]).map(|found| done + found) {
-        if !begins_pair(&text[mark + 1..]) {
-            done = mark + 1;
+    // `done` is the end of the last URL: none begins before it.
+    let (mut found, mut at, mut done) = (Vec::new(), 0, 0);
+    while let Some(mark) = memchr::memchr2(b'?', b'#', &text[at..]).map(|found| at + found) {
+        at = mark + 1;
+        if !begins_pair(&text[at..]) {
             continue;
         }
         let floor = done.max(mark.saturating_sub(MAX_PATH));
         let start = text[floor..mark].iter().rposition(|byte| is_delimiter(*byte)).map_or(floor, |at| floor + at + 1);
-        let len =
-            text[mark..].iter().position(|byte| is_delimiter(*byte) || *byte == b')').unwrap_or(text.len() - mark);
+        // `(/path?…)`, as in a script, CSS or Markdown.
+        let is_in_parentheses = text[start..mark].contains(&b'(');
+        let ends = |byte: &u8| is_delimiter(*byte) || is_in_parentheses && *byte == b')';
+        let len = text[mark..].iter().position(ends).unwrap_or(text.len() - mark);
         let end = mark + text[mark..mark + len].trim_ascii_end().len();
         let before = start.checked_sub(1).map(|at| text[at]);
         if is_url(before, &text[start..mark], text[mark], text.get(end).copied()) {
             found.push(mark..end);
+            done = end;
         }
-        done = end.max(mark + 1);
+        at = at.max(end);
     }
     found
 }

@@ -3,12 +3,12 @@
 use super::decoded::{DecodedText, TextEncoding};
 use super::json::{JsonWalk, NamedValue};
 use super::{Redactor, SecretName};
-use crate::names::NameLocation;
+use crate::find::prefilter::NAME_MEMBERS;
+use crate::names::{NameClass, NameLocation};
 use crate::splice::Splice;
 use harproxy_json::scan::{StringSpan, skip_space};
 
-/// The members of an object that has a name and a value, such as a header or a form field.
-const NAME_MEMBERS: [&[u8]; 3] = [b"name", b"key", b"field"];
+/// The members with the value of an object that has a name and a value, such as a header or a form field.
 const VALUE_MEMBERS: [&[u8]; 1] = [b"value"];
 
 impl Redactor<'_> {
@@ -41,7 +41,7 @@ impl Redactor<'_> {
             if !name.applies_to(&decoded.text) {
                 return Vec::new();
             }
-            walk.splices.retain(|splice| splice.range.end <= earlier.inside.start);
+            while walk.splices.pop_if(|last| last.range.end > earlier.inside.start).is_some() {}
             let splices = self.member_splice(&decoded.text, &name.placeholder);
             return decoded.encode_splices(splices, earlier.inside.start).collect();
         }
@@ -50,7 +50,9 @@ impl Redactor<'_> {
 
     /// Returns the name if a value beside it can be secret, as that of a member or a header.
     fn secret_named_value(&self, name: &[u8]) -> Option<SecretName> {
-        self.secret_name(NameLocation::Member, name).or_else(|| self.secret_name(NameLocation::Header, name))
+        let header = self.secret_name(NameLocation::Header, name);
+        let is_strict = header.as_ref().is_some_and(|header| header.class == NameClass::Secret);
+        if is_strict { header } else { self.secret_name(NameLocation::Member, name).or(header) }
     }
 
     /// Returns name and value of `["Authorization", "…"]` in a list of such pairs.

@@ -112,8 +112,25 @@ impl Redactor<'_> {
         pairs().flat_map(|pair| of_part(text, pair, self.pair_splices(pair, location, is_signed, depth))).collect()
     }
 
-    /// `is_signed`: there is a signature beside the pair.
-    fn pair_splices(&mut self, pair: &[u8], location: NameLocation, is_signed: bool, depth: u8) -> Vec<Splice> {
+    /// `is_signed`: there is a signature beside the pair. Some servers separate pairs by `;`: `a=1;b=2`.
+    fn pair_splices(&mut self, pairs: &[u8], location: NameLocation, is_signed: bool, depth: u8) -> Vec<Splice> {
+        let (mut splices, mut rest) = (Vec::new(), Some(pairs));
+        while let Some(pair) = rest {
+            let found;
+            (found, rest) = self.first_pair_splices(pair, location, is_signed, depth);
+            splices.extend(of_part(pairs, pair, found));
+        }
+        splices
+    }
+
+    /// Finds the secrets in the first pair. Returns the pairs behind a `;`, too.
+    fn first_pair_splices<'t>(
+        &mut self,
+        pair: &'t [u8],
+        location: NameLocation,
+        is_signed: bool,
+        depth: u8,
+    ) -> (Vec<Splice>, Option<&'t [u8]>) {
         let (name, value) = split_at_first(pair, b'=');
         let at = name.len() + 1;
         // The name may follow a pair that `;` separates, and `&amp;` is an `&` that was escaped once too often.
@@ -122,7 +139,7 @@ impl Redactor<'_> {
         let name = DecodedText::new(name, TextEncoding::Form);
         let Some(raw) = value else {
             let splices = self.text_splices(&name.text, true);
-            return name.encode_splices(splices, 0).collect();
+            return (name.encode_splices(splices, 0).collect(), None);
         };
         let value = DecodedText::new(raw, TextEncoding::Form);
         let own_name = own_name.text.trim_ascii();
@@ -133,24 +150,18 @@ impl Redactor<'_> {
         };
         if let Some(placeholder) = placeholder {
             let with = self.replace_value(&value.text, &placeholder);
-            return with.map(|with| Splice { range: at..at + raw.len(), with }).into_iter().collect();
+            return (with.map(|with| Splice { range: at..at + raw.len(), with }).into_iter().collect(), None);
         }
         let in_name = self.text_splices(&name.text, true);
         let mut splices: Vec<Splice> = name.encode_splices(in_name, 0).collect();
-        if let (first, Some(rest)) = split_at_first(raw, b';')
-            && rest.contains(&b'=')
-            && depth < MAX_DEPTH
-        {
-            // `a=1;b=2`, as some servers separate pairs.
-            let value = DecodedText::new(first, TextEncoding::Form);
-            let in_value = self.nested_splices(&value.text, true, depth + 1);
-            splices.extend(value.encode_splices(in_value, at));
-            splices.extend(of_part(pair, rest, self.pair_splices(rest, location, is_signed, depth + 1)));
-            return splices;
-        }
+        let (first, rest) = match split_at_first(raw, b';') {
+            (first, Some(rest)) if rest.contains(&b'=') => (first, Some(rest)),
+            _ => (raw, None),
+        };
+        let value = DecodedText::new(first, TextEncoding::Form);
         let in_value = self.nested_splices(&value.text, true, depth + 1);
         splices.extend(value.encode_splices(in_value, at));
-        splices
+        (splices, rest)
     }
 
     /// Finds the secrets in a decoded value that may be a URL, JSON or a form.

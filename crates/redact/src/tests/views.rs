@@ -99,6 +99,14 @@ fn urls_in_markup_and_text_are_redacted() {
             "<form action=\"/login;jsessionid=0A1B2C3D4E5F?x=1\">",
             "<form action=\"/login;jsessionid=REDACTED-session-id-1?x=1\">",
         ),
+        (
+            "see https://h/cb?v2#access_token=q7Lx0PzR4vTn8KcW and https://h/#route?token=q7Lx0PzR4vTn8KcW",
+            "see https://h/cb?v2#access_token=REDACTED-access_token-1 and https://h/#route?token=REDACTED-access_token-1",
+        ),
+        (
+            "https://h/x?q=f(a)&token=a1b2c3d4 (/y?token=a1b2c3d4)",
+            "https://h/x?q=f(a)&token=REDACTED-token-1 (/y?token=REDACTED-token-1)",
+        ),
         ("f = a?token=b:c; /a/.test(d)?password=e:f", "f = a?token=b:c; /a/.test(d)?password=e:f"),
     ] {
         assert_eq!(text(HTML, html), left);
@@ -108,6 +116,10 @@ fn urls_in_markup_and_text_are_redacted() {
         ("https://h/x?a=1&amp;token=a1b2c3d4", "https://h/x?a=1&amp;token=REDACTED-token-1"),
         ("https://h/x?a=1;token=a1b2c3d4;c", "https://h/x?a=1;token=REDACTED-token-1"),
         ("https://h/x?a=https://i/?sig=a1b2c3d4;b=2", "https://h/x?a=https://i/?sig=REDACTED-sig-1;b=2"),
+        (
+            "https://h/x?a=1;b=2;c=3;d=4;e=5;password=hunter2;f=6",
+            "https://h/x?a=1;b=2;c=3;d=4;e=5;password=REDACTED-password-1",
+        ),
         ("https://h/x?+token=a1b2c3d4&x", "https://h/x?+token=REDACTED-token-1&x"),
         ("https://h/x;jsessionid=0A1B2C3D4E5F.n1/y?z", "https://h/x;jsessionid=REDACTED-session-id-1/y?z"),
         ("https://h/x?next=%2Fy%3Ftoken%3Da1b2c3d4%26c", "https://h/x?next=%2Fy%3Ftoken%3DREDACTED-token-1%26c"),
@@ -292,6 +304,11 @@ fn values_with_a_name_beside_them_are_redacted() {
             r#"{"headers":[["Accept","*/*"],["Authorization","Bearer a1b2c3d4"], [ "x-api-key" , "k3y4k3y5" ]]}"#,
             r#"{"headers":[["Accept","*/*"],["Authorization","Bearer REDACTED-authorization-1"], [ "x-api-key" , "REDACTED-x-api-key-1" ]]}"#,
         ),
+        (
+            r#"[{"name":"Cookie","value":"sid=s3cr3t99; lang=en"},{"value":"Basic YTpi","name":"authorization"}]"#,
+            r#"[{"name":"Cookie","value":"REDACTED-cookie-1"},{"value":"Basic REDACTED-authorization-1","name":"authorization"}]"#,
+        ),
+        (r#"{"c":"{%22password%22:%22hunter2%22}"}"#, r#"{"c":"{%22password%22:%22REDACTED-password-1%22}"}"#),
         (r#"{"name":"password","x":{"value":"v"}}"#, r#"{"name":"password","x":{"value":"v"}}"#),
         (r#"{"required":["authorization","value"]}"#, r#"{"required":["authorization","value"]}"#),
         (r#"[["authorization","x","y"]]"#, r#"[["authorization","x","y"]]"#),

@@ -78,6 +78,7 @@ pub(super) const HARMLESS: &[CorpusRow] = &[
     (&[Member], "RowKey", "#"),
     (&[Header], "Surrogate-Key", "product-1 product-2-0123456789abcdef"),
     (&[Header], "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    (&[Header], "sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
     (&[Member], "objectKey", "uploads/0123456789abcdef.png"),
     (&[Member], "routing_key", "orders.created.0123456789"),
     (&[Member], "projectKey", "@"),
