@@ -38,14 +38,13 @@ impl RunRedaction {
     /// Returns the URL without its secrets, those of the headers, and values that are known from other requests.
     #[must_use]
     pub fn redact_url<'u>(&self, headers: &HeaderMap, url: &'u str) -> Cow<'u, str> {
-        match self.cached_url(headers, url) {
+        match self.cached_url(key(headers, url), headers, url) {
             Some(redacted) => self.view.redact_known(&redacted).into_owned().into(),
             None => self.view.redact_known(url),
         }
     }
 
-    fn cached_url(&self, headers: &HeaderMap, url: &str) -> Option<String> {
-        let key = key(headers, url);
+    fn cached_url(&self, key: Vec<u8>, headers: &HeaderMap, url: &str) -> Option<String> {
         if let Some(redacted) = self.urls.get(&key) {
             return redacted;
         }
@@ -61,12 +60,13 @@ impl RunRedaction {
     #[must_use]
     pub fn redact_headers(&self, headers: &HeaderMap) -> Headers {
         let key = key(headers, "");
-        if let Some(redacted) = self.headers.get(&key) {
-            return redacted;
-        }
+        self.headers.get(&key).unwrap_or_else(|| self.cache_headers(&key, headers))
+    }
+
+    fn cache_headers(&self, key: &[u8], headers: &HeaderMap) -> Headers {
         let redacted = self.view.redact_headers(headers);
         if key.len() <= MAX_KEY {
-            self.headers.insert(key, redacted.clone());
+            self.headers.insert(key.to_vec(), redacted.clone());
         }
         redacted
     }
@@ -77,11 +77,14 @@ impl RunRedaction {
         if self.view.policy().is_off() {
             return;
         }
-        if !self.headers.contains_key(&key(headers, "")) {
-            let _ = self.redact_headers(headers);
+        let mut key = key(headers, "");
+        if !self.headers.contains_key(&key) {
+            self.cache_headers(&key, headers);
         }
         if url.query().is_some() || url.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-            self.cached_url(headers, &url.to_string());
+            let url = url.to_string();
+            key.extend_from_slice(url.as_bytes());
+            self.cached_url(key, headers, &url);
         }
     }
 }

@@ -1,10 +1,11 @@
 //! Damage of a journal: bytes that another program changed, removed or added. The complete exchanges are kept.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::Path;
 
-use super::journal::heads::JournalMeta;
-use super::journal::{FrameMark, WrittenFrames};
+use super::journal::heads::{self, JournalMeta};
+use super::journal::{Frame, FrameKind, FrameMark, WrittenFrames};
 use crate::verdict::explain::many;
 use crate::verdict::{CheckId, Finding, Location, Severity};
 use harproxy_support::printable::Shown as _;
@@ -16,6 +17,19 @@ pub struct KnownJournal {
     pub mark: FrameMark,
     pub meta: JournalMeta,
     pub written: WrittenFrames,
+}
+
+impl KnownJournal {
+    /// Returns the beginning of the journal: its head, and the frame of its settings.
+    ///
+    /// # Errors
+    /// The settings are too long for a frame.
+    pub fn beginning(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = self.mark.journal_head();
+        Frame { kind: FrameKind::Meta, exchange: 0, payload: heads::encode(&self.meta)? }
+            .write(self.mark, &mut bytes)?;
+        Ok(bytes)
+    }
 }
 
 /// The exchanges that a damaged journal has lost.

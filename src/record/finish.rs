@@ -125,6 +125,10 @@ impl Recorder {
         if let Some(damage) = &index.damage
             && (plan.output.exists() || index.exchanges.is_empty())
         {
+            if !index.exchanges.is_empty() && !matches!(finalise::open(locked, None), Ok(Some(_))) {
+                let failed = |source| Error::journal("repairing the journal", &locked.paths.journal, source);
+                locked.rewrite_beginning(&self.known_journal().beginning().map_err(failed)?)?;
+            }
             let kept = DamagedJournal::Unused(&locked.paths.journal);
             let finding = damage.finding(&plan.output, index.exchanges.len(), kept);
             let outcome =

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use indexmap::IndexSet;
 
 use super::damage::KnownJournal;
-use super::journal::heads::{self, JournalMeta};
-use super::journal::{Frame, FrameKind, FrameMark, Journal, JournalPaths, LockedJournal};
+use super::journal::heads::JournalMeta;
+use super::journal::{FrameMark, Journal, JournalPaths, LockedJournal, WrittenFrames};
 use super::redaction::RecordingRedactor;
 use super::tap::TapContext;
 use super::{Error, RecordPlan, Recovery, finalise, recover};
@@ -34,8 +34,7 @@ pub struct Recorder {
     pub(super) live: Arc<UpstreamSource>,
     pub(super) locked: LockedJournal,
     pub(super) journal: Arc<Journal>,
-    mark: FrameMark,
-    meta: JournalMeta,
+    known: KnownJournal,
     pub(super) collector: Arc<Collector>,
     pub(super) redactor: Arc<RecordingRedactor>,
     /// The redaction of logs and reports.
@@ -59,19 +58,19 @@ impl Recorder {
         let recovery = recover::recover_killed(&plan, &locked)?;
         let redactor = RecordingRedactor::new(plan.policy.clone(), SecretStore::new(RunId::random(), &plan.values));
         let (mark, meta) = (FrameMark::random(), meta(&plan, &redactor));
-        let journal = start_journal(mark, &meta, &locked)?;
+        let known = KnownJournal { mark, meta, written: WrittenFrames::default() };
+        let journal = start_journal(&known, &locked)?;
         let view = RedactionView::new(plan.policy.clone(), &plan.values);
         view.add_recorded(redactor.secrets().clone());
         let collector = Arc::new(Collector::new(true));
         // The entries of a recording before this one are incomplete.
-        recovery.iter().filter_map(Recovery::finding).for_each(|finding| collector.add_finding(finding));
+        recovery.iter().flat_map(Recovery::findings).for_each(|finding| collector.add_finding(finding));
         Ok(Recorder {
             plan,
             live: Arc::new(UpstreamSource::live(upstream)),
             locked,
             journal: Arc::new(journal),
-            mark,
-            meta,
+            known,
             collector,
             redactor: Arc::new(redactor),
             view: Arc::new(view),
@@ -149,7 +148,7 @@ impl Recorder {
 
     /// Returns the knowledge of the recorder about its journal, which must be closed.
     pub(super) fn known_journal(&self) -> KnownJournal {
-        KnownJournal { mark: self.mark, meta: self.meta.clone(), written: self.journal.written() }
+        KnownJournal { written: self.journal.written(), ..self.known.clone() }
     }
 
     /// The killed recording that was recovered at the start, if there was one.
@@ -213,12 +212,10 @@ fn meta(plan: &RecordPlan, redactor: &RecordingRedactor) -> JournalMeta {
 }
 
 /// Writes the head and the first frame of a journal and opens it for exchanges.
-fn start_journal(mark: FrameMark, meta: &JournalMeta, locked: &LockedJournal) -> Result<Journal, Error> {
+fn start_journal(known: &KnownJournal, locked: &LockedJournal) -> Result<Journal, Error> {
     let start = || {
-        let mut bytes = mark.journal_head();
-        Frame { kind: FrameKind::Meta, exchange: 0, payload: heads::encode(meta)? }.write(mark, &mut bytes)?;
-        (&locked.file).write_all(&bytes)?;
-        Journal::start(locked.file.try_clone()?, mark)
+        (&locked.file).write_all(&known.beginning()?)?;
+        Journal::start(locked.file.try_clone()?, known.mark)
     };
     start().map_err(|source| Error::journal("writing the journal", &locked.paths.journal, source))
 }

@@ -49,14 +49,18 @@ pub struct Recovery {
     pub unchecked: Vec<usize>,
     /// The damage of the journal, and the place where it is kept.
     pub damage: Option<(Damage, PathBuf)>,
+    /// The findings about payloads that are stored as received.
+    pub undecoded: Vec<Finding>,
 }
 
 impl Recovery {
-    /// Returns the finding of a damaged journal.
+    /// Returns the findings about a damaged journal, and about payloads that are stored as received.
     #[must_use]
-    pub fn finding(&self) -> Option<Finding> {
-        let (damage, kept) = self.damage.as_ref()?;
-        Some(damage.finding(&self.output, self.summary.exchanges, DamagedJournal::Beside(kept)))
+    pub fn findings(&self) -> Vec<Finding> {
+        let damage = self.damage.iter();
+        let damage = damage
+            .map(|(damage, kept)| damage.finding(&self.output, self.summary.exchanges, DamagedJournal::Beside(kept)));
+        damage.chain(self.undecoded.iter().cloned()).collect()
     }
 }
 
@@ -170,6 +174,7 @@ pub fn recover_killed(plan: &RecordPlan, journal: &LockedJournal) -> Result<Opti
         true => Arrangement::default(),
         false => finalise::write(plan, update, &index, &mut reader, Destination::Fixture)?,
     };
+    let undecoded = finalise::undecoded::find(&index, &mut reader)?;
     if index.damage.is_some() {
         journal.keep_damaged()?;
     }
@@ -180,6 +185,7 @@ pub fn recover_killed(plan: &RecordPlan, journal: &LockedJournal) -> Result<Opti
         summary: RecordingSummary::new(&index, &arrangement),
         unchecked: arrangement.recorded_entries().filter(is_unchecked).map(|entry| entry.entry).collect(),
         damage: index.damage.map(|damage| (damage, journal.paths.damaged.clone())),
+        undecoded,
     };
     journal.truncate()?;
     Ok(Some(recovery))
@@ -195,5 +201,6 @@ fn accept_held(journal: &LockedJournal) -> Result<Option<Recovery>, Error> {
         summary: recording.summary,
         unchecked: Vec::new(),
         damage: None,
+        undecoded: Vec::new(),
     }))
 }

@@ -140,6 +140,27 @@ targets! {
     zip 400
 }
 
+/// The invariants build with the dependencies of `fuzz/Cargo.toml`, too.
+#[test]
+fn fuzz_manifest_has_all_crates_that_the_invariants_use() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest: toml::Table = fs::read_to_string(root.join("fuzz/Cargo.toml")).unwrap().parse().unwrap();
+    let dependencies = manifest["dependencies"].as_table().unwrap();
+    let mut used = 0;
+    for file in fs::read_dir(root.join("tests/invariants")).unwrap() {
+        let source = fs::read_to_string(file.unwrap().path()).unwrap();
+        for line in source.lines().filter_map(|line| line.trim_start().strip_prefix("use ")) {
+            let name = line.trim_start_matches("::").split([':', ' ', ';']).next().unwrap();
+            if !["std", "super", "crate"].contains(&name) {
+                let has = [name.to_owned(), name.replace('_', "-")].iter().any(|name| dependencies.contains_key(name));
+                assert!(has, "{name}");
+                used += 1;
+            }
+        }
+    }
+    assert!(used > 20, "{used}");
+}
+
 /// `fuzz/Cargo.toml` and `scripts/fuzz` have the same targets.
 #[test]
 fn fuzz_targets_are_those_of_the_tests() {

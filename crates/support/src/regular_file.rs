@@ -1,6 +1,6 @@
 //! Opens regular files. Other files of a repository may come from a stranger.
 
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::path::Path;
 
@@ -11,11 +11,25 @@ use std::path::Path;
 /// socket: a device may have no end, and opening a pipe waits for its writer.
 pub fn open(path: &Path) -> io::Result<File> {
     expect_regular(&fs::metadata(path)?)?;
-    let file = File::open(path)?;
+    let mut options = OpenOptions::new();
+    options.read(true);
+    never_wait(&mut options);
+    let file = options.open(path)?;
     // The path may lead to another file by now.
     expect_regular(&file.metadata()?)?;
     Ok(file)
 }
+
+/// Opens a pipe without its writer, in case it replaced the file.
+#[cfg(unix)]
+fn never_wait(options: &mut OpenOptions) {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    options.custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits());
+}
+
+/// Paths of files do not lead to pipes here.
+#[cfg(not(unix))]
+fn never_wait(_: &mut OpenOptions) {}
 
 fn expect_regular(metadata: &Metadata) -> io::Result<()> {
     if metadata.is_file() {

@@ -9,7 +9,7 @@ use crate::cli::ui::{self, Ui};
 use crate::cli::{plan, summary};
 use crate::fixtures::check::{CheckOptions, CheckReport, CheckSeverity, FindingKind, check as check_fixture};
 use crate::record::{self, Leftover, RecordPlan, Recovery};
-use crate::verdict::{Finding, exit};
+use crate::verdict::{Finding, Severity, exit};
 use harproxy_support::printable::Shown as _;
 
 /// Runs the command. The status is 1 if a journal was damaged, or the recovered entries may contain secrets. Without a
@@ -34,13 +34,14 @@ pub fn run(args: RecoverArgs, ui: &Ui) -> Result<u8, Failure> {
     let lines: Vec<String> = recovered.iter().map(describe_accepted).collect();
     let next = summary::next(&plan.output, plan.content, "", "");
     ui.note(Event::Recovered, &format!("{}\n{next}", lines.join("\n")));
-    let damage: Vec<_> = recovered.iter().filter_map(Recovery::finding).collect();
-    for finding in &damage {
-        let Finding { check, text, hint, .. } = finding;
-        let hint = hint.as_deref().unwrap_or_default();
-        ui.say(Event::Finding, &format!("{} {check}: {text}\n{}: {hint}", ui::bad("✗"), ui::help("hint")), finding);
+    let findings: Vec<_> = recovered.iter().flat_map(Recovery::findings).collect();
+    for finding in &findings {
+        let Finding { check, severity, text, hint, .. } = finding;
+        let (mark, hint) = (ui::finding_mark(*severity, check), hint.as_deref().unwrap_or_default());
+        ui.say(Event::Finding, &format!("{mark}: {text}\n{}: {hint}", ui::help("hint")), finding);
     }
-    let status = if damage.is_empty() { exit::SUCCESS } else { exit::FAILED };
+    let has_failed = findings.iter().any(|finding| finding.severity == Severity::Error);
+    let status = if has_failed { exit::FAILED } else { exit::SUCCESS };
     let entries: Vec<usize> = recovered.into_iter().flat_map(|recovery| recovery.unchecked).collect();
     let Some(leaks) = find_leaks(&plan, &config, &entries)? else { return Ok(status) };
     ui.alert(Event::Leaked, &leaks);

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Seek as _};
+use std::io::{self, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::heads::{self, JournalMeta};
@@ -134,13 +134,29 @@ impl LockedJournal {
     /// # Errors
     /// [`Error::Journal`] if the copy can't be written.
     pub fn keep_damaged(&self) -> Result<(), Error> {
+        self.copy_damaged(&[])
+    }
+
+    /// Writes a new beginning before the journal, whose own one is damaged. A process without the knowledge of its
+    /// recorder can read it then. The lock stays on the old file.
+    ///
+    /// # Errors
+    /// [`Error::Journal`] if it can't be written.
+    pub fn rewrite_beginning(&self, beginning: &[u8]) -> Result<(), Error> {
+        self.copy_damaged(beginning)?;
+        let failed = |source| self.paths.failed("repairing the journal", source);
+        fs::rename(&self.paths.damaged, &self.paths.journal).map_err(failed)
+    }
+
+    fn copy_damaged(&self, beginning: &[u8]) -> Result<(), Error> {
         let failed = |source| Error::journal("keeping the damaged journal in", &self.paths.damaged, source);
         let mut options = OpenOptions::new();
         make_private(options.write(true).create(true).truncate(true));
         let mut kept = options.open(&self.paths.damaged).map_err(failed)?;
         let mut ours = &self.file;
-        ours.rewind().and_then(|()| io::copy(&mut ours, &mut kept)).map_err(failed)?;
-        Ok(())
+        let copied =
+            kept.write_all(beginning).and_then(|()| ours.rewind()).and_then(|()| io::copy(&mut ours, &mut kept));
+        copied.map(drop).map_err(failed)
     }
 
     /// Copies the journal back to its path if it was removed or replaced while it was open. `None` if it is in place.

@@ -26,7 +26,7 @@ const DAMAGES: [(&str, Damaging, usize); 4] = [
     ("a flipped bit", |bytes| flip(bytes), 1),
     ("200 zeros", |bytes| zero(bytes), 3),
     ("five foreign bytes", |bytes| insert(bytes), 1),
-    ("a cut", |bytes| bytes.truncate(bytes.len() / 2), BEFORE / 2 + 2),
+    ("a cut", cut, BEFORE / 2 + 2),
 ];
 
 fn flip(bytes: &mut [u8]) {
@@ -42,6 +42,13 @@ fn zero(bytes: &mut [u8]) {
 fn insert(bytes: &mut Vec<u8>) {
     let middle = bytes.len() / 2;
     bytes.splice(middle..middle, *b"\x02\0\0\0\x04");
+}
+
+/// Cuts off the second half, within a frame: `recover` cannot see a cut between two frames.
+fn cut(bytes: &mut Vec<u8>) {
+    let (middle, mark) = (bytes.len() / 2, bytes[19..27].to_vec());
+    let next = bytes[middle..].windows(mark.len()).position(|window| window == mark).unwrap();
+    bytes.truncate(middle + next + 3);
 }
 
 fn damage(journal: &Path, with: Damaging) {
@@ -132,12 +139,49 @@ fn fixture_keeps_all_entries_when_its_next_journal_is_damaged() {
             assert!(sandbox.join(JOURNAL).exists(), "{update}, {name}");
 
             // It adds the complete exchanges, and keeps the journal again.
-            sandbox.run(["recover", FILE]).expect(1).says("journal-damaged").says(KEPT);
+            let recovered = sandbox.run(["recover", FILE]);
+            assert_eq!(recovered.status, 1, "{update}, {name}: {}", recovered.stderr);
+            recovered.says("journal-damaged").says(KEPT);
             assert_eq!(entries(&sandbox), BEFORE + AFTER, "{update}, {name}");
             assert!(!sandbox.join(JOURNAL).exists() && sandbox.join(KEPT).exists(), "{update}, {name}");
             sandbox.run(["recover", FILE, "--discard"]).expect(0);
             sandbox.run(["recover", FILE]).expect(0).says("no unfinished recording");
         }
+    }
+}
+
+#[test]
+fn journal_with_a_damaged_beginning_is_kept_so_that_it_can_be_recovered() {
+    let origin = Origin::start();
+    let damages: [(&str, Damaging, usize); 4] = [
+        ("head", |bytes| bytes[3] ^= 1, 0),
+        ("settings", |bytes| bytes[50] ^= 1, 0),
+        (
+            "head and a frame",
+            |bytes| {
+                bytes[3] ^= 1;
+                flip(bytes);
+            },
+            1,
+        ),
+        ("everything before", Vec::clear, BEFORE),
+    ];
+    for (name, with, lost) in damages {
+        let sandbox = Sandbox::new();
+        let server = start(&sandbox, &origin, &[]);
+        visit(&server, 0, 1);
+        server.stop().expect(0);
+        let output = record_damaged(&sandbox, &origin, &["--update", "missing"], with);
+        if lost == 0 {
+            output.expect(0);
+        } else {
+            let whole = BEFORE + AFTER - lost;
+            output.expect(1).says(&format!("adds the {whole} others from {JOURNAL}"));
+            sandbox.run(["recover", FILE]).says(&format!("recovered {whole} exchanges"));
+        }
+        // The first recording has an entry of an exchange that is lost with everything before.
+        let kept = usize::from(lost == BEFORE);
+        assert_eq!(entries(&sandbox), BEFORE + AFTER - lost + kept, "{name}");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::support::client::{Proto, TestRequest};
@@ -75,6 +76,22 @@ fn payload_that_expands_beyond_the_limit_is_stored_and_served_as_received() {
         assert!(got.body == packed, "{media} {len}");
         replay.stop().expect(0);
     }
+}
+
+#[test]
+fn recovered_payload_that_expands_beyond_the_limit_is_told() {
+    let sandbox = Sandbox::new();
+    let packed = gzip(&plain(2 * MIB));
+    let recorder = record(&sandbox, &["--max-decoded", "1MiB"], "text/plain", &packed);
+    recorder.signal(Signal::SIGKILL);
+    recorder.wait();
+    sandbox
+        .run(["recover", "hars/api.har"])
+        .expect(0)
+        .says("recovered 1 exchange")
+        .says("! undecoded")
+        .says("--max-decoded");
+    assert_eq!(payloads(&sandbox)[1]["_encoded"], json!(true));
 }
 
 #[test]

@@ -67,13 +67,13 @@ impl Needles<'_, '_> {
     /// member can be secret. Only the end of a long name decides.
     fn is_in_secret_name(&mut self, word: &Match) -> bool {
         let text = self.text;
-        let behind = &text[word.end()..text.len().min(word.end() + names::JUDGED)];
+        let behind = &text[word.end()..text.len().min(word.end() + names::MAX_NAME)];
         let Some(close) = memchr(b'"', behind).map(|len| word.end() + len) else {
-            return word.end() + names::JUDGED > text.len();
+            return word.end() + names::MAX_NAME > text.len();
         };
         let colon = skip_any_space(text, close + 1);
         let value = skip_any_space(text, colon + 1);
-        let from = close.saturating_sub(names::JUDGED);
+        let from = close.saturating_sub(names::MAX_NAME);
         let Some(before) = text.get(from..word.start()) else { return false };
         let start = memrchr(b'"', before).map_or(from, |quote| from + quote + 1);
         let is_string = match (text.get(colon), text.get(value)) {

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use crate::find::find_redacted;
 use crate::policy::Policy;
-use table::{CLASSES, FREQUENT, OTHER_WORDS, PUBLIC, SUFFIXES};
+use table::{CLASSES, FLAGS, FREQUENT, OTHER_WORDS, PUBLIC, SUFFIXES};
 
 /// The location of a name in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +55,11 @@ impl NameClass {
         is_random && find_redacted(value).is_empty()
     }
 
+    /// Returns the class of a name that seems to be that of a setting: `accept_token`.
+    fn of_flag(self) -> Self {
+        if self.is_secret() { NameClass::SecretIfOpaque } else { self }
+    }
+
     /// Returns true if values under the name can be secret.
     #[must_use]
     pub fn is_secret(self) -> bool {
@@ -62,8 +67,8 @@ impl NameClass {
     }
 }
 
-/// The length of the part of a name that is judged, its end, bytes.
-pub(crate) const JUDGED: usize = 96;
+/// The length of the end of a name that is judged, bytes.
+pub(crate) const MAX_NAME: usize = 96;
 /// The largest number of words of a name in the table.
 const MAX_WORDS: usize = 3;
 /// The first word of non-standard headers, which has no meaning.
@@ -86,6 +91,8 @@ struct NameTable {
     names: HashMap<Vec<u8>, Vec<TableName>>,
     /// Pairs of [`PUBLIC`]: the word before, and the word.
     public: HashSet<(&'static [u8], &'static [u8])>,
+    /// The words of [`FLAGS`].
+    flags: HashSet<&'static [u8]>,
     suffixes: HashSet<&'static [u8]>,
     /// All words, by which names without separators are split.
     words: HashSet<&'static [u8]>,
@@ -122,6 +129,8 @@ impl NameTable {
         let public = PUBLIC.iter().flat_map(|row| split(row.before).map(|before| (before, row.word.as_bytes())));
         let public: HashSet<_> = public.collect();
         words.extend(public.iter().map(|(before, _)| before));
+        let flags: HashSet<&[u8]> = split(FLAGS).collect();
+        words.extend(&flags);
         all_needles.sort_by_key(|needle: &&[u8]| needle.len());
         let mut needles: Vec<&[u8]> = Vec::new();
         for needle in all_needles {
@@ -129,7 +138,7 @@ impl NameTable {
                 needles.push(needle);
             }
         }
-        NameTable { names, public, suffixes: split(SUFFIXES).collect(), words, last, needles }
+        NameTable { names, public, flags, suffixes: split(SUFFIXES).collect(), words, last, needles }
     }
 
     /// Finds the class of the longest name of the table that the words end with. `None` if there is none.
@@ -146,8 +155,11 @@ impl NameTable {
                 };
                 let tail = words.concat(first..end);
                 if let Some(name) = self.names.get(&*tail).and_then(|names| names.iter().find(applies)) {
-                    let is_public = first > 0 && self.is_public(words.word(first - 1), &tail);
-                    return Some(if is_public { NameClass::Public } else { name.class });
+                    return Some(match first.checked_sub(1).map(|before| words.word(before)) {
+                        Some(before) if self.is_public(before, &tail) => NameClass::Public,
+                        Some(before) if self.flags.contains(before) => name.class.of_flag(),
+                        _ => name.class,
+                    });
                 }
             }
             if end == 0 || !self.suffixes.contains(last) {
@@ -215,9 +227,12 @@ pub(crate) fn last_part(name: &[u8]) -> &[u8] {
 }
 
 /// Returns true if a value that was found under a name is secret in other places, too. Idempotency keys can be
-/// identifiers of data.
+/// identifiers of data, and credentials can be a setting of `fetch` (`same-origin`).
 pub(crate) fn is_known_elsewhere(name: &str, value: &[u8]) -> bool {
-    classify(NameLocation::Query, name.as_bytes()) != NameClass::Replaced || value::looks_random(value)
+    match classify(NameLocation::Query, name.as_bytes()) {
+        NameClass::Replaced => value::looks_random(value),
+        _ => name != "credentials" || value::looks_random(value),
+    }
 }
 
 /// Returns true if a name is that of a signature.
@@ -257,7 +272,7 @@ impl NameWords {
     /// Splits a name at separators, before capitals (`accessToken`, `DDApiKey`) and between the words of the table
     /// (`accesstoken`). Leaves out digits behind a word.
     fn split(name: &[u8]) -> Self {
-        let name = &name[name.len().saturating_sub(JUDGED)..];
+        let name = &name[name.len().saturating_sub(MAX_NAME)..];
         let mut words = NameWords { text: name.to_ascii_lowercase(), ranges: Vec::with_capacity(8), last_part: 0 };
         let mut is_new_part = true;
         // The first byte and the first word since the last separator.

@@ -11,7 +11,7 @@ pub(crate) struct ClassRow {
     pub(crate) names: &'static str,
 }
 
-/// Words that make a name public if they stand directly before `word`; before any word of the table if it is empty.
+/// Words that make a name public if they stand directly before `word`; before any name of the table if it is empty.
 pub(crate) struct PublicRow {
     pub(crate) word: &'static str,
     pub(crate) before: &'static str,
@@ -60,12 +60,7 @@ pub(crate) const CLASSES: [ClassRow; 9] = [
 
 /// Words before a secret word that make a name public.
 pub(crate) const PUBLIC: [PublicRow; 5] = [
-    PublicRow {
-        word: "",
-        before: "has is allow allows allowed show hide require requires required use uses enable enabled disable \
-                 disabled forgot with without include includes need needs support supports accept accepts \
-                 public publishable",
-    },
+    PublicRow { word: "", before: "public publishable" },
     PublicRow {
         word: "token",
         before: "next previous prev page paging pagination continuation continue cursor sync delta skip start \
@@ -82,6 +77,10 @@ pub(crate) const PUBLIC: [PublicRow; 5] = [
     PublicRow { word: "pass", before: "boarding season day event first second single two" },
     PublicRow { word: "auth", before: "no" },
 ];
+
+/// Words before a secret name that make it that of a setting, whose values are secret only if they are opaque.
+pub(crate) const FLAGS: &str = "has is allow allows allowed show hide require requires required use uses enable \
+    enabled disable disabled forgot with without include includes need needs support supports accept accepts";
 
 /// Last words that are too frequent to be searched for in JSON. The word before them is searched for.
 pub(crate) const FREQUENT: &str = "id sha ed hint hash digest string binary text data response request art";

@@ -8,8 +8,8 @@ const SHORT: usize = 8;
 const MAX_WORD: usize = 14;
 /// The number of digits that may stand beside letters in a readable text, as in `PGRST116`.
 const MAX_SUFFIX: usize = 5;
-/// The length of the part of a value that is judged, bytes.
-const JUDGED: usize = 4096;
+/// The length of the beginning of a value that is judged, bytes.
+const MAX_VALUE: usize = 4096;
 /// Authentication schemes that may stand before a value.
 const SCHEMES: [&str; 6] = ["bearer", "basic", "token", "digest", "apikey", "key"];
 
@@ -17,7 +17,7 @@ const SCHEMES: [&str; 6] = ["bearer", "basic", "token", "digest", "apikey", "key
 /// (not `next-page-2`). A text with white space looks random if it contains a word that is long and not readable, as a
 /// list of signatures does.
 pub(crate) fn looks_random(value: &[u8]) -> bool {
-    let value = without_scheme(value[..value.len().min(JUDGED)].trim_ascii());
+    let value = without_scheme(value[..value.len().min(MAX_VALUE)].trim_ascii());
     if value.iter().any(u8::is_ascii_whitespace) {
         let mut words = value.split(u8::is_ascii_whitespace);
         return words.any(|word| word.len() >= LONG && !is_readable(word));
@@ -29,7 +29,7 @@ pub(crate) fn looks_random(value: &[u8]) -> bool {
 /// Returns true if a value looks random and consists of more than words, numbers and separators:
 /// `requires_payment_method` and `PROJ-1234` do not look like a key. Neither do paths and URLs with a dot.
 pub(crate) fn looks_opaque(value: &[u8]) -> bool {
-    let judged = without_scheme(&value[..value.len().min(JUDGED)]);
+    let judged = without_scheme(&value[..value.len().min(MAX_VALUE)]);
     let is_path = || judged.contains(&b'/') && judged.contains(&b'.');
     looks_random(value) && !is_readable(judged) && !is_path()
 }

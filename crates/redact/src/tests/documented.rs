@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::find::shapes;
-use crate::names::table::{CLASSES, PUBLIC, SUFFIXES};
+use crate::names::table::{CLASSES, FLAGS, PUBLIC, SUFFIXES};
 
 const REFERENCE: &str = include_str!("../../../../docs/reference/redaction.md");
 
@@ -20,8 +20,10 @@ fn reference_lists_all_names_of_the_table() {
     assert_eq!(rows("| secret | places | names |\n"), classes);
     let public: Vec<Vec<&str>> = PUBLIC.iter().map(|row| names(row.before).collect()).collect();
     assert_eq!(rows("| before | words that make it public |\n"), public);
-    let suffixes: Vec<String> = names(SUFFIXES).map(|suffix| format!("`{suffix}`")).collect();
-    assert!(REFERENCE.contains(&suffixes.join(", ")), "{suffixes:?}");
+    for list in [SUFFIXES, FLAGS] {
+        let words: Vec<String> = names(list).map(|word| format!("`{word}`")).collect();
+        assert!(REFERENCE.contains(&words.join(", ")), "{words:?}");
+    }
 }
 
 #[test]

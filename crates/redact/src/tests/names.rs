@@ -150,6 +150,18 @@ fn rules_add_to_the_table_and_exceptions_remove() {
 }
 
 #[test]
+fn settings_are_data_unless_their_values_are_opaque() {
+    let policy = Policy::default();
+    let settings = r#"{"show_password":"never","acceptToken":"in the header","use_key":"https://a.test/key.pem"}"#;
+    assert_eq!(json(&policy, settings), settings);
+    assert_eq!(header(&policy, "Access-Control-Allow-Credentials", "true"), "true");
+    assert_eq!(json(&policy, r#"{"accept_token":"6rbAz1cG"}"#), r#"{"accept_token":"REDACTED-accept_token-1"}"#);
+    assert_eq!(url(&policy, "https://h/?use_token=6rbAz1cG&v=1"), "https://h/?use_token=REDACTED-use_token-1&v=1");
+    let public = r#"{"publishable_key":"6rbAz1cGq0vXk2mN","publicKey":"6rbAz1cGq0vXk2mN"}"#;
+    assert_eq!(json(&policy, public), public);
+}
+
+#[test]
 fn exception_applies_to_the_last_part_of_a_path() {
     let form = "application/x-www-form-urlencoded";
     let policy = rules(|rules| rules.except = list(&["form:pin"]));
@@ -226,6 +238,20 @@ fn each_secret_is_replaced_once_and_placeholders_never() {
     let replaced: Vec<_> = replacer.replaced.iter().map(|(secret, name)| (&**secret, &**name)).collect();
     assert_eq!(replaced, [("a b", "passwd"), ("a b", "passwd"), (JWT, "id_token")]);
     assert!(!format!("{:?}", Redactor::new(&policy, &mut replacer)).contains("a b"));
+}
+
+#[test]
+fn credentials_of_fetch_are_no_secret_of_other_places() {
+    let policy = Policy::default();
+    let store = SecretStore::new(RunId::random(), &[]);
+    let mut redactor = Redactor::new(&policy, &store);
+    let _ = redactor.redact_payload("application/json", br#"{"credentials":"same-origin","password":"one-two-three"}"#);
+    let mut headers = Headers::default();
+    headers.push("sec-fetch-site", "same-origin");
+    headers.push("x-echo", "one-two-three");
+    redactor.redact_headers(&mut headers);
+    assert_eq!(headers.get_str("sec-fetch-site"), Some("same-origin"));
+    assert_ne!(headers.get_str("x-echo"), Some("one-two-three"));
 }
 
 #[test]
