@@ -49,6 +49,12 @@ fn is_too_deep(path: &str) -> bool {
     })
 }
 
+/// Returns true if a path ends within a Unicode escape, at which the parser panics. No valid path ends with `\u` and at
+/// most one character.
+fn ends_in_escape(path: &str) -> bool {
+    path.rfind("\\u").is_some_and(|at| path[at + 2..].chars().count() <= 1)
+}
+
 fn shorten(path: &str) -> String {
     match path.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}…", &path[..end]),
@@ -72,6 +78,10 @@ impl JsonPath {
     pub fn parse(path: &str) -> Result<Self, PathError> {
         if is_too_deep(path) {
             let reason = format!("brackets are nested deeper than {MAX_NESTING} levels; write a flatter path");
+            return Err(PathError { path: shorten(path), reason, suggestion: None });
+        }
+        if ends_in_escape(path) {
+            let reason = r"it ends within `\u`, which four hexadecimal digits follow".to_owned();
             return Err(PathError { path: shorten(path), reason, suggestion: None });
         }
         let parse = |path: &str| serde_json_path::JsonPath::parse(path);
@@ -417,6 +427,16 @@ mod tests {
             }
         }
         assert!(JsonPath::parse(&format!("${}{}", "[?@".repeat(16), "]".repeat(16))).is_ok());
+    }
+
+    #[test]
+    fn unfinished_unicode_escapes_are_errors() {
+        for path in [r"$['\u", r"$['\uD", r"$['\ud", r"$['\ué", r"$['\uD83D\u", r"$['\uD83D\uD", r"$[?$['a\u", r"\u"] {
+            assert!(JsonPath::parse(path).is_err(), "{path}");
+        }
+        for path in [r"$['\\u']", r"$['\u00e9']", r"$['\uD83D\uDE00']"] {
+            assert!(JsonPath::parse(path).is_ok(), "{path}");
+        }
     }
 
     #[test]

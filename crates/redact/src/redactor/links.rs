@@ -21,10 +21,15 @@ pub(super) fn find_links(text: &[u8]) -> Vec<Range<usize>> {
         let start = text[floor..mark].iter().rposition(|byte| is_delimiter(*byte)).map_or(floor, |at| floor + at + 1);
         // `(/path?…)`, as in a script, CSS or Markdown.
         let is_in_parentheses = text[start..mark].contains(&b'(');
-        let ends = |byte: &u8| is_delimiter(*byte) || is_in_parentheses && *byte == b')';
+        let before = start.checked_sub(1).map(|at| text[at]);
+        // `'` is a byte of URLs (RFC 3986 section 2.2), and ends those that begin with it.
+        let ends = |byte: &u8| match byte {
+            b'\'' => before == Some(b'\''),
+            b')' => is_in_parentheses,
+            byte => is_delimiter(*byte),
+        };
         let len = text[mark..].iter().position(ends).unwrap_or(text.len() - mark);
         let end = mark + text[mark..mark + len].trim_ascii_end().len();
-        let before = start.checked_sub(1).map(|at| text[at]);
         if is_url(before, &text[start..mark], text[mark], text.get(end).copied()) {
             found.push(mark..end);
             done = end;
@@ -87,6 +92,8 @@ mod tests {
             ("<a href=\"page.php?token=b\">", "?token=b"),
             ("<a href=\"#access_token=b&c=d\">", "#access_token=b&c=d"),
             ("see https://h/x#access_token=b.", "#access_token=b."),
+            ("see https://h/x?q=it's&token=b now", "?q=it's&token=b"),
+            ("curl 'https://h/x?token=b'", "?token=b"),
             ("[x](https://h/?token=a) b", "?token=a"),
             ("jdbc:postgresql://h/db?user=a&password=b", "?user=a&password=b"),
             ("body { background: url(/x.png?sig=a) }", "?sig=a"),
