@@ -6,6 +6,7 @@
 
 pub mod child;
 pub mod cli;
+pub mod control;
 pub mod diagnose;
 pub mod fixtures;
 pub mod isolate;

@@ -81,6 +81,8 @@ pub struct Facts<'a> {
     pub mode: RunMode,
     /// Recording time of the fixture (RFC 3339); replay only.
     pub recorded_at: Option<&'a str>,
+    /// The control socket.
+    pub control: Option<&'a Path>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -194,6 +196,11 @@ const TABLE: &[Row] = &[
         &["HARPROXY_RUN_MODE"],
         |facts, _, _| Some(facts.mode.as_str().into()),
         "for programs: `record` or `replay`",
+    ),
+    always(
+        &["HARPROXY_RUN_CONTROL"],
+        |facts, _, _| facts.control.map(Into::into),
+        "a test framework: the unix socket on which it names its tests",
     ),
     always(
         &["HARPROXY_RUN_RECORDED_AT"],

@@ -32,12 +32,21 @@ struct Run {
     bypass: Vec<String>,
     urls: Vec<(String, String)>,
     recorded_at: Option<&'static str>,
+    control: Option<&'static Path>,
 }
 
 impl Run {
     fn new() -> Self {
         let proxy = ProxyAddress::local("127.0.0.1:8899".parse().unwrap(), None);
-        Run { proxy, files: files(), ca: "/data/ca.pem".into(), bypass: vec![], urls: vec![], recorded_at: None }
+        Run {
+            proxy,
+            files: files(),
+            ca: "/data/ca.pem".into(),
+            bypass: vec![],
+            urls: vec![],
+            recorded_at: None,
+            control: None,
+        }
     }
 
     fn changes(&self, user: &Environment) -> Vec<VariableChange> {
@@ -51,6 +60,7 @@ impl Run {
             urls: &self.urls,
             mode: RunMode::REPLAY,
             recorded_at: self.recorded_at,
+            control: self.control,
         };
         changes(&facts, user)
     }

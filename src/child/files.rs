@@ -109,6 +109,10 @@ impl RunFolder {
         Ok(RunFolder { dir, bundle, bundle_file })
     }
 
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
     pub fn bundle(&self) -> &Path {
         &self.bundle_file
     }

@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{LocalBoxFuture, OptionFuture};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use tokio::task::spawn_blocking;
@@ -21,6 +21,7 @@ use super::ui::Ui;
 use super::{files, logging, observation, process, roots};
 use crate::child::env::{self, Facts, ProxyAddress};
 use crate::child::{CommandPlan, Ended, RunFolder, Signals};
+use crate::control::ControlSocket;
 use crate::diagnose::processes::{ProcessWatch, WatchPlan};
 use crate::diagnose::{BypassRules, Bypasses, Evidence, ScopeHosts, no_proxy_entries, unset_url};
 use crate::isolate::RefusedAttempt;
@@ -202,6 +203,7 @@ impl<'a> Run<'a> {
                 Some(isolation) => Some(isolation.open(about.may_match).await?),
                 None => None,
             };
+            let control = self.open_control(&folder);
             let facts = Facts {
                 proxy: &address,
                 ca: &authority.cert_path(),
@@ -212,8 +214,14 @@ impl<'a> Run<'a> {
                 urls: &urls,
                 mode: about.mode.clone(),
                 recorded_at: about.recorded_at.as_deref(),
+                control: control.as_ref().map(ControlSocket::path),
             };
-            self.run_cmd(&facts, watch, inside, &ours, about).await
+            let control = control.as_ref().map(|control| control.serve(self.bus.sessions.clone()));
+            let servers = Box::pin(async move {
+                tokio::join!(OptionFuture::from(inside), OptionFuture::from(control));
+                std::future::pending().await
+            });
+            self.run_cmd(&facts, watch, servers, &ours, about).await
         } else {
             ready.announce(self.plan, proxy_addr, &about.task, self.ui).map_err(Failure::Output)?;
             let signal = self.signals.next().await;
@@ -231,11 +239,18 @@ impl<'a> Run<'a> {
         Ok(end)
     }
 
+    /// Opens the control socket. Without it, clients have sessions by their user names alone.
+    fn open_control(&self, folder: &RunFolder) -> Option<ControlSocket> {
+        let user = self.plan.proxy.listen.auth.as_ref().map(|auth| auth.user.clone());
+        let opened = ControlSocket::open(folder.path(), user);
+        opened.inspect_err(|error| tracing::warn!(%error, "there is no control socket")).ok()
+    }
+
     async fn run_cmd(
         &mut self,
         facts: &Facts<'_>,
         watch: Option<ProcessWatch>,
-        inside: Option<LocalBoxFuture<'_, Infallible>>,
+        servers: LocalBoxFuture<'_, Infallible>,
         ours: &[SocketAddr],
         about: &About<'_>,
     ) -> End {
@@ -251,12 +266,9 @@ impl<'a> Run<'a> {
         let quiet_output = self.plan.quiet_output;
         let plan = CommandPlan { program: program.clone(), args: args.to_vec(), env, watch: watch_plan, quiet_output };
         let running = crate::child::run(&plan, watch, &mut self.signals);
-        let ended = match inside {
-            None => running.await,
-            Some(inside) => tokio::select! {
-                ended = running => ended,
-                never = inside => match never {},
-            },
+        let ended = tokio::select! {
+            ended = running => ended,
+            never = servers => match never {},
         };
         if let Some(isolation) = &self.plan.isolation {
             self.refusals = isolation.refusals();

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use ::http::{HeaderMap, StatusCode};
 
 use super::outcome::Outcome;
+use super::sessions::Sessions;
 use crate::verdict::Finding;
 use crate::verdict::request::RequestRow;
 use harproxy_proxy::{ConnectionEvent, Origin};
@@ -49,9 +50,18 @@ pub trait Subscriber: Send + Sync {
     }
 }
 
-/// The subscribers of a run, and the ids of its requests.
+impl Subscriber for Sessions {
+    fn notify(&self, event: &RunEvent<'_>) {
+        if let RunEvent::Found(finding) = event {
+            self.keep(finding);
+        }
+    }
+}
+
+/// The subscribers of a run, the ids of its requests, and the sessions that they belong to.
 #[derive(Clone)]
 pub struct EventBus {
+    pub sessions: Arc<Sessions>,
     started: Instant,
     requests: Arc<AtomicU64>,
     subscribers: Vec<Arc<dyn Subscriber>>,
@@ -60,8 +70,10 @@ pub struct EventBus {
 impl EventBus {
     /// A bus of a run that begins now.
     #[must_use]
-    pub fn new(subscribers: Vec<Arc<dyn Subscriber>>) -> Self {
-        EventBus { started: Instant::now(), requests: Arc::default(), subscribers }
+    pub fn new(mut subscribers: Vec<Arc<dyn Subscriber>>) -> Self {
+        let sessions = Arc::<Sessions>::default();
+        subscribers.push(sessions.clone());
+        EventBus { sessions, started: Instant::now(), requests: Arc::default(), subscribers }
     }
 
     /// The same bus with one more subscriber, which is notified first.

@@ -9,6 +9,7 @@ use hyper::body::{Body as _, Incoming};
 use super::observe::{Observation, Observer};
 use super::outcome::Outcome;
 use super::redaction::RunRedaction;
+use super::sessions::ExchangeSession;
 use harproxy_http::NormalUrl;
 use harproxy_http::url::UrlError;
 use harproxy_proxy::{Body, Connection, Exchange as Received, Origin};
@@ -16,6 +17,7 @@ use harproxy_proxy::{Body, Connection, Exchange as Received, Origin};
 /// A request on its way through the pipeline. Stages and sources read it, and write its outcome.
 pub struct Exchange<'c> {
     pub connection: &'c Connection,
+    pub session: ExchangeSession,
     /// The origin that the request is for.
     pub origin: Origin,
     /// The origin to connect to: the target of the CONNECT, else `origin`.
@@ -39,10 +41,11 @@ impl<'c> Exchange<'c> {
     pub fn identify(observer: Arc<Observer>, connection: &'c Connection, received: Received) -> Self {
         let url = NormalUrl::of(received.url());
         let Received { origin, connect_to, request, started, at } = received;
-        let observation = Observation::begin(observer, connection, &origin, &request, at);
+        let session = observer.bus.sessions.of(connection.session().0.as_ref());
+        let observation = Observation::begin(observer, connection, &session, &origin, &request, at);
         let body = |incoming: Incoming| if incoming.is_end_stream() { Body::default() } else { Body::boxed(incoming) };
         let (request, may_forward) = (request.map(body), true);
-        Exchange { connection, origin, connect_to, may_forward, url, request, started, at, observation }
+        Exchange { connection, session, origin, connect_to, may_forward, url, request, started, at, observation }
     }
 
     /// The parts of the exchange that a source reads while it writes the outcome.

@@ -18,6 +18,7 @@ mod observe;
 pub mod outcome;
 mod redaction;
 pub mod scope;
+mod sessions;
 mod tunnel;
 
 pub use collector::{Collector, HostCounts};
@@ -28,6 +29,7 @@ pub use observe::ends_with_head;
 pub use outcome::Outcome;
 pub use redaction::RunRedaction;
 pub use scope::{Router, SourceList, TlsRefusal, TunnelRoute};
+pub use sessions::{ExchangeSession, NameError, Sessions};
 
 use std::sync::Arc;
 

@@ -13,6 +13,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use super::event::{EventBus, RequestEvent, RunEvent, millis};
 use super::outcome::Outcome;
 use super::redaction::RunRedaction;
+use super::sessions::ExchangeSession;
 use crate::verdict::request::{RequestRow, ResultKind, SourceKind};
 use crate::verdict::{Finding, PayloadExcerpt};
 use harproxy_proxy::body::BoxError;
@@ -35,6 +36,8 @@ pub struct Observation {
     at: Instant,
     origin: Origin,
     method: Method,
+    /// The name of its test.
+    test: Option<String>,
     row: Option<Box<RequestRow>>,
     was_answered: bool,
     has_ended: bool,
@@ -46,6 +49,7 @@ impl Observation {
     pub fn begin<B>(
         observer: Arc<Observer>,
         connection: &Connection,
+        session: &ExchangeSession,
         origin: &Origin,
         request: &Request<B>,
         at: Instant,
@@ -61,7 +65,7 @@ impl Observation {
                 id,
                 started_ms,
                 connection: connection.id,
-                session: connection.session().0.as_deref().map(str::to_owned),
+                session: session.name().map(str::to_owned),
                 protocol: protocol(request.version()).into(),
                 method: request.method().as_str().to_owned(),
                 url: observer.redaction.redact_url(headers, &request.uri().to_string()).into_owned(),
@@ -76,6 +80,7 @@ impl Observation {
             at,
             origin: origin.clone(),
             method: request.method().clone(),
+            test: session.test().map(str::to_owned),
             row,
             was_answered: false,
             has_ended: false,
@@ -119,6 +124,7 @@ impl Observation {
         }
         for finding in &mut self.outcome.findings {
             finding.requests = vec![self.id];
+            finding.session.clone_from(&self.test);
             self.observer.publish_finding(finding);
         }
     }

@@ -225,6 +225,12 @@ impl Replayer {
             || self.passthrough.as_ref().is_some_and(|globs| globs.may_match_domain(domain))
     }
 
+    /// Returns the findings that may explain why CMD failed: answers from an earlier part of the recording.
+    #[must_use]
+    pub fn out_of_sequence(&self) -> Vec<Finding> {
+        self.routes.load().fixtures.guesses.out_of_sequence()
+    }
+
     /// Returns the severity that `--fail-on` gives to findings of this check.
     #[must_use]
     pub fn severity(&self, check: &CheckId) -> Severity {

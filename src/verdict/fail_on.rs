@@ -47,6 +47,10 @@ impl CheckId {
     pub const ENTRY_LEFT_OUT: CheckId = CheckId::new("entry-left-out");
     /// The recorded request had credentials, and the live one has none.
     pub const CREDENTIALS_MISSING: CheckId = CheckId::new("credentials-missing");
+    /// An entry of another test answered.
+    pub const SESSION_FALLBACK: CheckId = CheckId::new("session-fallback");
+    /// Answers of a failed run came from an earlier part of the recording than the answers before them.
+    pub const OUT_OF_SEQUENCE: CheckId = CheckId::new("out-of-sequence");
     /// CMD opened connections that bypass the proxy.
     pub const BYPASS: CheckId = CheckId::new("bypass");
     /// A recording in which nothing was recorded.
@@ -81,6 +85,8 @@ impl CheckId {
         (CheckId::STREAM, "stream refused", "streams refused"),
         (CheckId::ENTRY_LEFT_OUT, "entry left out", "entries left out"),
         (CheckId::CREDENTIALS_MISSING, "request without its credentials", "requests without their credentials"),
+        (CheckId::SESSION_FALLBACK, "answer of another test", "answers of other tests"),
+        (CheckId::OUT_OF_SEQUENCE, "answer out of sequence", "answers out of sequence"),
         (CheckId::BYPASS, "CMD went past the proxy", ""),
         (CheckId::NOTHING_RECORDED, "nothing was recorded", ""),
         (CheckId::FAILED_SERVED, "recorded failure served", "recorded failures served"),
@@ -157,6 +163,7 @@ const SELECTABLE: &[CheckId] = &[
     CheckId::STREAM,
     CheckId::ENTRY_LEFT_OUT,
     CheckId::CREDENTIALS_MISSING,
+    CheckId::SESSION_FALLBACK,
     CheckId::BYPASS,
     CheckId::UNREADABLE,
 ];

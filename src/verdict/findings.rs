@@ -21,8 +21,8 @@ pub const LOG: &str = "harproxy::finding";
 /// Receives each finding when it is first added. It is called while the findings are locked.
 pub type FindingListener = Box<dyn Fn(&Finding) + Send + Sync>;
 
-/// Findings with an equal key are one finding: check, request and text.
-type Key = (CheckId, Option<String>, String);
+/// Findings with an equal key are one finding: check, request, text and session.
+type Key = (CheckId, Option<String>, String, Option<String>);
 
 #[derive(Default)]
 pub struct Findings {
@@ -48,7 +48,7 @@ impl Findings {
     /// Adds a finding, or counts it with an equal one.
     pub fn add(&mut self, finding: Finding) {
         let Findings { kept, more, listener } = self;
-        let key = (finding.check.clone(), finding.at.request.clone(), finding.text.clone());
+        let key = (finding.check.clone(), finding.at.request.clone(), finding.text.clone(), finding.session.clone());
         let is_full = kept.len() >= MAX_FINDINGS;
         match kept.entry(key) {
             Entry::Occupied(mut equal) => {
@@ -124,6 +124,9 @@ pub struct Finding {
     /// The explanation: one sentence, or a few lines.
     #[serde(rename = "explanation")]
     pub text: String,
+    /// The test whose request it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
     /// The option, configuration line or command that helps.
     #[serde(rename = "remedy")]
     pub hint: Option<String>,
@@ -143,12 +146,13 @@ pub struct Finding {
 impl Finding {
     /// Creates a finding that occurred once, without a location and a hint.
     pub fn new(check: CheckId, severity: Severity, text: impl Into<String>) -> Self {
-        let (at, near, requests) = Default::default();
+        let (at, session, near, requests) = Default::default();
         Finding {
             check,
             severity,
             at,
             text: text.into(),
+            session,
             hint: None,
             near,
             times: 1,

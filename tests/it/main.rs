@@ -62,6 +62,8 @@ mod rerecording;
 mod reverse;
 mod round_trip;
 mod secrets;
+#[cfg(unix)]
+mod sessions;
 mod smuggling;
 mod spelling;
 mod streams;

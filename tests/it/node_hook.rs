@@ -116,6 +116,7 @@ impl NodeSetup {
             urls: &[],
             mode: RunMode::REPLAY,
             recorded_at: None,
+            control: None,
         };
         let set = changes(&facts, &Environment::new());
         Command::new("node")

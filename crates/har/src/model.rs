@@ -67,6 +67,12 @@ pub fn chunks_text(chunks: &[Chunk]) -> String {
 }
 
 impl Entry {
+    /// Returns the name of the test that recorded the entry (`_harproxy.session`).
+    #[must_use]
+    pub fn session(&self) -> Option<&str> {
+        self.harproxy.as_ref()?.get("session")?.as_str()
+    }
+
     /// Returns true if client and server answered each other while the request was still being sent.
     #[must_use]
     pub fn is_duplex(&self) -> bool {

@@ -17,14 +17,17 @@ use super::echo::EchoSource;
 use super::index::Ordinal;
 use super::live_request::{LiveHeaders, LiveRequest};
 use super::matcher::{Lookup, Matcher};
-use super::session::SequenceState;
-use super::{Chosen, EchoedValue, EntryRef, Guess, Miss, MissKind, Outcome, Query, Redirects, SameHost, redirects};
+use super::session::{SequenceState, SessionRank};
+use super::{
+    Chosen, EchoedValue, EntryRef, Guess, Miss, MissKind, Outcome, Query, Redirects, RequestSession, SameHost,
+    redirects,
+};
 
 impl Matcher {
     /// Answers a request, and advances the sequence of `session`.
-    pub fn answer(&self, query: &Query<'_>, session: Option<&str>) -> Outcome {
+    pub fn answer<'s>(&self, query: &Query<'_>, session: impl Into<RequestSession<'s>>) -> Outcome {
         let lookup = self.find(query.method, query.url);
-        let outcome = self.choose_found(&lookup, &query.payload, session);
+        let outcome = self.choose_found(&lookup, &query.payload, session.into());
         outcome.unwrap_or_else(|kind| Outcome::Miss(Box::new(self.explain(query, kind))))
     }
 
@@ -36,11 +39,11 @@ impl Matcher {
         &self,
         lookup: &Lookup<'_>,
         payload: &SentPayload<'_>,
-        session: Option<&str>,
+        session: RequestSession<'_>,
     ) -> Result<Outcome, MissKind> {
         let headers = LiveHeaders::new(payload.headers(), self.redaction.policy());
-        let request = LiveRequest { url: None, headers: &headers, payload };
-        let sequence = self.sequence(session);
+        let request = LiveRequest { url: None, headers: &headers, payload, test: session.test };
+        let sequence = self.sequence(session.sequence);
         let choice = self.choose(lookup, &request, &sequence, &[])?;
         let recorded = Some(&choice.candidate.credentials).filter(|_| headers.credentials.is_empty());
         let missing_credentials = recorded.map(|recorded| recorded.names().map(str::to_owned).collect());
@@ -85,6 +88,11 @@ impl Matcher {
         loop {
             let Candidate { at, status, .. } = *choice.candidate;
             chain.guess = chain.guess.or_else(|| choice.guess.take());
+            chain.is_out_of_sequence |= choice.is_out_of_sequence;
+            if choice.session == SessionRank::Other {
+                chain.other_session =
+                    chain.other_session.or_else(|| choice.candidate.session.as_deref().map(str::to_owned));
+            }
             if !sequence.is_dry_run() {
                 self.used.insert(choice.candidate.ordinal);
             }
@@ -212,6 +220,8 @@ impl Matcher {
             guess: chain.guess,
             echoed: chain.echoed,
             missing_credentials: Vec::new(),
+            other_session: chain.other_session,
+            is_out_of_sequence: chain.is_out_of_sequence,
         }
     }
 }
@@ -235,4 +245,7 @@ struct RedirectChain {
     guess: Option<Box<Guess>>,
     /// The echoed values of the last entry.
     echoed: Vec<EchoedValue>,
+    /// The first entry's session that is not that of the request.
+    other_session: Option<String>,
+    is_out_of_sequence: bool,
 }

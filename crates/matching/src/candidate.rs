@@ -4,10 +4,8 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use bytes::Bytes;
 use harproxy_compare::{
-    BodyRules, CutLengths, Digest, Encoding, Fingerprint, Fingerprinter, INSPECTED_BYTES, MatchBody, PlaceholderValues,
-    RecordedPayload, SentPayload, Template,
+    BodyRules, CutLengths, Digest, Fingerprint, Fingerprinter, INSPECTED_BYTES, MatchBody, RecordedPayload, SentPayload,
 };
 use indexmap::IndexMap;
 
@@ -18,6 +16,7 @@ use super::index::Ordinal;
 use super::key::{KeyForm, Rules, View};
 use super::ranked_headers::RankedHeaders;
 use super::redacted_places::RedactedPlaces;
+use super::required_value::RequiredValue;
 use super::score::FieldHashes;
 use super::{EntryRef, MissKind, MissingBody, redirects};
 use harproxy_har::model::Storage;
@@ -38,6 +37,8 @@ pub(super) struct Candidate {
     pub(super) credentials: Credentials,
     pub(super) condition: Condition,
     pub(super) status: i32,
+    /// The name of the test that recorded it.
+    pub(super) session: Option<Box<str>>,
     /// Client and server answered each other while the request was still being sent.
     pub(super) is_duplex: bool,
     /// The `Location` of a redirect.
@@ -52,29 +53,6 @@ pub(super) struct Candidate {
     content: OnceLock<Result<(), MissKind>>,
     /// The fingerprint of its response, made when it is first compared with another candidate.
     response: OnceLock<Fingerprint>,
-}
-
-/// A recorded value of a header of the match key.
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct RequiredValue {
-    pub(super) value: Bytes,
-    /// The value in lower case, if it has placeholders.
-    template: Option<Template>,
-}
-
-impl RequiredValue {
-    pub(super) fn new(value: &[u8]) -> Self {
-        let template = Template::parse(value, Encoding::Plain).map(Template::to_lowercase);
-        RequiredValue { value: Bytes::copy_from_slice(value), template }
-    }
-
-    /// Returns true if a sent value is equal, apart from case and placeholders.
-    pub(super) fn fits(&self, sent: &[u8]) -> bool {
-        match &self.template {
-            None => sent.eq_ignore_ascii_case(&self.value),
-            Some(template) => template.score(&sent.to_ascii_lowercase(), &PlaceholderValues::default()).is_some(),
-        }
-    }
 }
 
 impl Candidate {
@@ -107,6 +85,7 @@ impl Candidate {
             credentials: Credentials::of_entry(sent, &form.redaction),
             condition: Condition::of(entry),
             status: entry.response.status,
+            session: entry.session().map(Box::from),
             is_duplex: entry.is_duplex(),
             location: redirects::location(entry).map(String::into_boxed_str),
             required: rules.match_headers.iter().filter(|_| has_required).map(values).collect(),
@@ -154,6 +133,7 @@ impl Candidate {
             required: &self.required,
             places: &self.places,
             ignored: &self.ignored,
+            session: self.session.as_deref(),
         }
     }
 }
@@ -217,6 +197,7 @@ struct ClassKey<'a> {
     required: &'a [Vec<RequiredValue>],
     places: &'a RedactedPlaces,
     ignored: &'a IgnoredParts,
+    session: Option<&'a str>,
 }
 
 /// A group with more classes has an index by payload. A recording may have a single GraphQL endpoint.

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use ::http::HeaderMap;
 use harproxy_compare::PlaceholderScore;
 
-use super::candidate::{Candidate, CandidateClass, Group, RequiredValue};
+use super::candidate::{Candidate, CandidateClass, Group};
 use super::conditional::ResponseClass;
 use super::guess::{self, Guess};
 use super::ignored::IgnoredParts;
 use super::index::Ordinal;
 use super::key::Rules;
 use super::live_request::LiveRequest;
-use super::session::SequenceState;
+use super::required_value::RequiredValue;
+use super::session::{SequenceState, SessionRank};
 use super::{MissKind, Repeat};
 use harproxy_har::Fixture;
 
@@ -27,6 +28,11 @@ pub(super) struct Choice<'a> {
     pub(super) status: Option<u16>,
     /// Set if the choice is ambiguous.
     pub(super) guess: Option<Box<Guess>>,
+    /// The relation of the entry to the session of the request.
+    pub(super) session: SessionRank,
+    /// Whether the entry is from an earlier part of the recording than the one that the session was served before, and
+    /// a later entry with another response fits as well.
+    pub(super) is_out_of_sequence: bool,
 }
 
 /// The rank of a candidate. The least rank is the best; the order of the fields is the order of precedence.
@@ -37,6 +43,9 @@ pub(super) struct Rank {
     pub(super) confirmed: Reverse<usize>,
     /// The number of redacted places with a value in the request that is known to be another one.
     pub(super) contradicted: usize,
+    /// Whether request and entry differ in an ignored part.
+    pub(super) differs: bool,
+    pub(super) session: SessionRank,
     /// The number of ignored parts in which request and entry differ. A payload of which not all was kept counts, too.
     pub(super) ignored: usize,
     /// The number of its fixture. Earlier fixtures are preferred.
@@ -87,15 +96,17 @@ pub(super) fn choose<'a>(
         let unreadable = groups.iter().find_map(|group| group.unreadable.first().cloned());
         return Err(unreadable.map_or(MissKind::NoEntry, |(at, why)| MissKind::Unreadable(at, why)));
     };
-    // If the best candidates are passed or used up, those of another response class or fixture do not replace them. The
-    // same holds for candidates that differ in an ignored part, if the best ones agree, and for known other secrets.
+    // If the best candidates are passed or used up, those of another response class, fixture or session do not replace
+    // them. The same holds for candidates that differ in an ignored part, if the best ones agree, and for known other
+    // secrets.
     let may_replace = |rank: &Rank| {
-        (rank.class, rank.fixture) == (class, fixture)
+        (rank.class, rank.fixture, rank.session) == (class, fixture, best.session)
             && rank.contradicted <= best.contradicted
             && (best.ignored > 0 || rank.ignored == 0)
     };
     ranked.retain(|one| may_replace(&one.rank) && one.left(passed).next().is_some());
     let looped = || MissKind::RedirectLoop(Vec::new());
+    let last_served = sequence.last();
     let mut equals = ranked.chunk_by(|a, b| a.rank == b.rank);
     let best = equals.next().ok_or_else(looped)?;
     let (chosen, best) = match repeat {
@@ -112,7 +123,25 @@ pub(super) fn choose<'a>(
             .ok_or(MissKind::UsedUp)?,
     };
     let guess = best.first().and_then(|first| guess_of(&chosen, first, best, &ranked, request, &fixtures[fixture]));
-    Ok(Choice { guess, ..chosen })
+    let is_out_of_sequence =
+        last_served.is_some_and(|last| skips_later(chosen.candidate, best, last, passed, &fixtures[fixture]));
+    Ok(Choice { guess, is_out_of_sequence, ..chosen })
+}
+
+/// Returns true if the chosen candidate is before the entry `last_served`, and an equally good one with another
+/// response is behind it.
+fn skips_later(
+    chosen: &Candidate,
+    best: &[RankedClass<'_>],
+    last_served: Ordinal,
+    passed: &[Ordinal],
+    fixture: &Fixture,
+) -> bool {
+    let later = || {
+        let all = best.iter().flat_map(|one| one.left(passed));
+        all.filter(|one| one.ordinal > last_served).min_by_key(|one| one.ordinal)
+    };
+    chosen.ordinal < last_served && later().is_some_and(|later| later.response(fixture) != chosen.response(fixture))
 }
 
 /// Finds out whether the choice is a guess. `first` is one of the `best` classes, which rank equally among all
@@ -161,7 +190,7 @@ impl Rank {
 
     /// Returns the rank as if neither ignored parts nor what ranks after them counted.
     fn without_ignored(self) -> Self {
-        Rank { ignored: 0, unknown: 0, same_condition: Reverse(false), ..self.without_headers() }
+        Rank { differs: false, ignored: 0, unknown: 0, same_condition: Reverse(false), ..self.without_headers() }
     }
 }
 
@@ -172,7 +201,8 @@ impl<'a> RankedClass<'a> {
     }
 
     fn choice(&self, candidate: &'a Candidate) -> Choice<'a> {
-        Choice { candidate, rules: self.rules, score: self.rank.score.0, status: self.status, guess: None }
+        let (rules, status, Rank { score, session, .. }) = (self.rules, self.status, self.rank);
+        Choice { candidate, rules, score: score.0, status, guess: None, session, is_out_of_sequence: false }
     }
 }
 
@@ -215,13 +245,16 @@ pub(super) fn rank(
         return None;
     }
     let (score, unknown) = placeholder_score(candidate, request, rules)?;
+    let differences = candidate.ignored.differences(ignored).count()
+        + usize::from(candidate.payload.is_partial(request.payload, &rules.body));
     let rank = Rank {
         class: admission.class,
         fixture: candidate.at.fixture,
         confirmed: Reverse(score.confirmed),
         contradicted: score.contradicted,
-        ignored: candidate.ignored.differences(ignored).count()
-            + usize::from(candidate.payload.is_partial(request.payload, &rules.body)),
+        differs: differences > 0,
+        session: SessionRank::new(candidate.session.as_deref(), request.test),
+        ignored: differences,
         unknown,
         same_condition: Reverse(admission.same_condition),
         headers: request.headers.ranked.differences(&candidate.ranked_headers).count(),

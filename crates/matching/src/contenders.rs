@@ -6,7 +6,7 @@ use super::candidate::Group;
 use super::choice;
 use super::live_request::{LiveHeaders, LiveRequest};
 use super::matcher::Matcher;
-use super::{Difference, EntryRef, Query};
+use super::{Difference, EntryRef, Query, RequestSession};
 
 /// An entry with the method and URL of a request.
 #[derive(Clone, Debug)]
@@ -47,6 +47,8 @@ pub enum ContenderState {
     LowerScore,
     /// The chosen entry agrees with more of the ignored parts.
     OtherIgnored,
+    /// The chosen entry was recorded by the test of the request, or by none.
+    OtherSession,
     /// The chosen entry is in an earlier fixture.
     LaterFixture,
     /// It is served only if there is no better response: a failure, or a 304 for a request without validators.
@@ -59,12 +61,12 @@ impl Matcher {
     /// Returns the entries with the method and URL of a request, in order. The sequence of the session does not
     /// advance.
     #[must_use]
-    pub fn contenders(&self, query: &Query<'_>, session: Option<&str>) -> Vec<Contender> {
+    pub fn contenders(&self, query: &Query<'_>, session: RequestSession<'_>) -> Vec<Contender> {
         let groups = self.load(&self.find(query.method, query.url));
         let url = self.open_url_view(query.url, &groups);
         let headers = LiveHeaders::new(query.payload.headers(), self.redaction.policy());
-        let request = LiveRequest { url: url.as_ref(), headers: &headers, payload: &query.payload };
-        let sequence = self.sequence(session).dry_run();
+        let request = LiveRequest { url: url.as_ref(), headers: &headers, payload: &query.payload, test: session.test };
+        let sequence = self.sequence(session.sequence).dry_run();
         let candidates = || groups.iter().flat_map(|group| group.candidates.iter().map(move |one| (one, *group)));
         let served: Vec<bool> = candidates().map(|(candidate, _)| sequence.was_served(candidate.ordinal)).collect();
         let winner = choice::choose(&groups, &request, self.options.repeat, &sequence, &[], &self.fixtures).ok();
@@ -115,6 +117,8 @@ impl Matcher {
 fn state_of(rank: choice::Rank, best: choice::Rank, served: bool) -> ContenderState {
     match rank {
         _ if rank.class > best.class => ContenderState::LastResort,
+        _ if rank.differs > best.differs => ContenderState::OtherIgnored,
+        _ if rank.session > best.session => ContenderState::OtherSession,
         _ if rank.ignored > best.ignored => ContenderState::OtherIgnored,
         _ if rank.fixture > best.fixture => ContenderState::LaterFixture,
         _ if served => ContenderState::Answered,

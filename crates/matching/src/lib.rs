@@ -38,6 +38,7 @@ mod ranked_headers;
 mod redacted_places;
 mod redacted_request;
 mod redirects;
+mod required_value;
 mod same_host;
 mod scope;
 mod score;
@@ -61,6 +62,7 @@ pub use outcome::{Chosen, Difference, EntryRef, Miss, MissKind, NearMiss, Outcom
 pub use path::PathPattern;
 pub use same_host::OriginPattern;
 pub use scope::{includes, may_include_origin};
+pub use session::RequestSession;
 
 use harproxy_glob::GlobError;
 use harproxy_http::NormalUrl;

@@ -16,6 +16,8 @@ pub(super) struct LiveRequest<'a, 'p> {
     pub(super) url: Option<&'a View<'a, 'a>>,
     pub(super) headers: &'a LiveHeaders,
     pub(super) payload: &'a SentPayload<'p>,
+    /// The name of its test.
+    pub(super) test: Option<&'a str>,
 }
 
 /// The headers of a live request, reduced to what ranks candidates.

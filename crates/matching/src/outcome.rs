@@ -35,6 +35,11 @@ pub struct Chosen {
     pub echoed: Vec<EchoedValue>,
     /// The headers with credentials of the recorded request, if the live request has no credentials.
     pub missing_credentials: Vec<String>,
+    /// The test that recorded an entry, if it is not that of the request.
+    pub other_session: Option<String>,
+    /// Whether an entry is from an earlier part of the recording than the one that was served before, and a later entry
+    /// with another response fits as well.
+    pub is_out_of_sequence: bool,
 }
 
 /// Two origins that `--same-host` made equal.

@@ -1,11 +1,49 @@
-//! Sessions: the entries that each session was served, from which its position in a sequence follows.
+//! Sessions: the entries that each session was served, from which its position in a sequence follows, and the test of
+//! a request.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::index::Ordinal;
+
+/// The session of a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RequestSession<'a> {
+    /// The name of its position in sequences. Clients without a name share one.
+    pub sequence: Option<&'a str>,
+    /// The name of its test, which the entries of the test have.
+    pub test: Option<&'a str>,
+}
+
+impl<'a> From<Option<&'a str>> for RequestSession<'a> {
+    fn from(sequence: Option<&'a str>) -> Self {
+        RequestSession { sequence, test: None }
+    }
+}
+
+/// The relation of an entry to the session of a request, the best one first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum SessionRank {
+    /// The same test recorded it, or the request belongs to no test.
+    Own,
+    /// No test recorded it.
+    Shared,
+    /// Another test recorded it.
+    Other,
+}
+
+impl SessionRank {
+    pub(super) fn new(recorded: Option<&str>, test: Option<&str>) -> Self {
+        match (recorded, test) {
+            (_, None) => SessionRank::Own,
+            (None, Some(_)) => SessionRank::Shared,
+            (Some(recorded), Some(test)) if recorded == test => SessionRank::Own,
+            (Some(_), Some(_)) => SessionRank::Other,
+        }
+    }
+}
 
 /// A set of entries: one bit for each, set atomically and never cleared.
 #[derive(Debug)]
@@ -45,15 +83,29 @@ const MIN_SESSIONS: usize = 256;
 pub(super) struct Sessions {
     entries: usize,
     most: usize,
-    unnamed: Arc<EntrySet>,
+    unnamed: Arc<ServedEntries>,
     named: RwLock<HashMap<Box<str>, NamedSession>>,
     /// The number of requests of named sessions.
     requests: AtomicU64,
 }
 
+/// The entries that a session was served.
+#[derive(Debug)]
+pub(super) struct ServedEntries {
+    set: EntrySet,
+    /// The number behind the last one; 0 if there is none.
+    behind_last: AtomicU32,
+}
+
+impl ServedEntries {
+    fn new(entries: usize) -> Arc<Self> {
+        Arc::new(ServedEntries { set: EntrySet::new(entries), behind_last: AtomicU32::new(0) })
+    }
+}
+
 #[derive(Debug)]
 struct NamedSession {
-    served: Arc<EntrySet>,
+    served: Arc<ServedEntries>,
     /// The value of `requests` at its last request.
     last_used: AtomicU64,
 }
@@ -64,12 +116,12 @@ impl Sessions {
     }
 
     fn with_limit(most: usize, entries: usize) -> Self {
-        let unnamed = Arc::new(EntrySet::new(entries));
+        let unnamed = ServedEntries::new(entries);
         Sessions { entries, most, unnamed, named: RwLock::default(), requests: AtomicU64::default() }
     }
 
     /// Returns the entries that a session was served.
-    pub(super) fn of(&self, name: Option<&str>) -> Arc<EntrySet> {
+    pub(super) fn of(&self, name: Option<&str>) -> Arc<ServedEntries> {
         let Some(name) = name else { return self.unnamed.clone() };
         let now = self.requests.fetch_add(1, Ordering::Relaxed);
         if let Some(known) = self.named.read().unwrap_or_else(PoisonError::into_inner).get(name) {
@@ -80,16 +132,16 @@ impl Sessions {
         if named.len() >= self.most && !named.contains_key(name) {
             remove_a_tenth(&mut named);
         }
-        let new = || NamedSession { served: Arc::new(EntrySet::new(self.entries)), last_used: now.into() };
+        let new = || NamedSession { served: ServedEntries::new(self.entries), last_used: now.into() };
         named.entry(name.into()).or_insert_with(new).served.clone()
     }
 
     /// Copies the state of other sessions. Each pair is an entry there and here.
     pub(super) fn inherit(&self, before: &Sessions, entries: &[(Ordinal, Ordinal)]) {
-        let copy = |from: &EntrySet, to: &EntrySet| {
+        let copy = |from: &ServedEntries, to: &ServedEntries| {
             for (old, new) in entries {
-                if from.contains(*old) {
-                    to.insert(*new);
+                if from.set.contains(*old) {
+                    to.set.insert(*new);
                 }
             }
         };
@@ -117,13 +169,13 @@ fn remove_a_tenth(named: &mut HashMap<Box<str>, NamedSession>) {
 /// The sequence state that one request reads and advances: that of its session, or a copy in a dry run.
 #[derive(Debug)]
 pub(super) struct SequenceState {
-    served: Arc<EntrySet>,
+    served: Arc<ServedEntries>,
     /// The entries that were served in this dry run.
     dry_run: Option<RefCell<Vec<Ordinal>>>,
 }
 
 impl SequenceState {
-    pub(super) fn new(served: Arc<EntrySet>) -> Self {
+    pub(super) fn new(served: Arc<ServedEntries>) -> Self {
         SequenceState { served, dry_run: None }
     }
 
@@ -136,15 +188,23 @@ impl SequenceState {
         self.dry_run.is_some()
     }
 
+    /// Returns the entry that the session was served last.
+    pub(super) fn last(&self) -> Option<Ordinal> {
+        self.served.behind_last.load(Ordering::Relaxed).checked_sub(1)
+    }
+
     /// Returns true if the entry was served in this session.
     pub(super) fn was_served(&self, entry: Ordinal) -> bool {
-        self.served.contains(entry) || self.dry_run.as_ref().is_some_and(|served| served.borrow().contains(&entry))
+        self.served.set.contains(entry) || self.dry_run.as_ref().is_some_and(|served| served.borrow().contains(&entry))
     }
 
     /// Marks an entry as served, and returns false if it was already.
     pub(super) fn serve(&self, entry: Ordinal) -> bool {
         match &self.dry_run {
-            None => self.served.insert(entry),
+            None => {
+                self.served.behind_last.store(entry + 1, Ordering::Relaxed);
+                self.served.set.insert(entry)
+            }
             Some(_) if self.was_served(entry) => false,
             Some(served) => {
                 served.borrow_mut().push(entry);

@@ -106,6 +106,7 @@ fn changes(
         urls: &[],
         mode: RunMode::RECORD,
         recorded_at: None,
+        control: None,
     };
     env::changes(&facts, user).into_iter().filter(|change| change.variable != "HARPROXY_RUN_MODE").collect()
 }

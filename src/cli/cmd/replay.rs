@@ -74,6 +74,9 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
     recorder.iter().for_each(|recorder| recorder.remove_if_idle());
 
     let (mut verdict, fixtures) = replayer.conclusion();
+    if end.failed_status().is_some() || !verdict.passed() {
+        verdict.findings.extend(replayer.out_of_sequence());
+    }
     let mut recorded = Recorded { fixtures, ..Recorded::default() };
     if prune {
         // The reports show the payloads of removed entries, so these are loaded first.

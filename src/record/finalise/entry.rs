@@ -83,10 +83,11 @@ fn response(heads: &ExchangeHeads, content: Body) -> Response {
     }
 }
 
-/// Returns the `_harproxy` member: the CONNECT target if it has another host, the error of a failed request, the
+/// Returns the `_harproxy` member: the name of the test, the CONNECT target if it has another host, the error of a failed request, the
 /// informational responses, and the properties of a stream.
 fn own_member(heads: &ExchangeHeads) -> Option<Map<String, Value>> {
     let mut own = Map::new();
+    own.extend(heads.request.session.as_ref().map(|session| ("session".to_owned(), session.clone().into())));
     own.extend(heads.request.authority.as_ref().map(|authority| ("authority".to_owned(), authority.clone().into())));
     if let Some(ExchangeEnd { reason: EndReason::Failed { kind, message }, .. }) = &heads.end {
         own.insert("error".into(), json!({ "kind": kind, "message": message }));

@@ -38,8 +38,8 @@ pub struct SharedRequests {
     pub failed: Vec<usize>,
 }
 
-/// The part of a request that is compared besides method and URL.
-type MessageKey = (HeaderKey, ContentKey);
+/// The part of a request that is compared besides method and URL, and its test.
+type MessageKey = (HeaderKey, ContentKey, Option<String>);
 
 /// The rules of a project by which a recording is compared with the fixture that it updates.
 #[derive(Debug)]
@@ -91,7 +91,8 @@ impl ComparisonRules {
             let Some(entries) = by_url.get(&(heads.request.method.clone(), self.url_key(url))) else { continue };
             let sent = JournalledPayload::of_request(exchange, &heads, &index.meta);
             let content = self.kept(self.requests.content_key(url, || journalled_body(&sent, reader))?);
-            let sent = (self.requests.header_key(url, &heads.request.headers.0), content);
+            let sent =
+                (self.requests.header_key(url, &heads.request.headers.0), content, heads.request.session.clone());
             let by_message = by_message.entry(entries[0]).or_insert_with(|| self.by_message(old, entries));
             let Some(entries) = by_message.get(&sent) else { continue };
             let Some(new) = new else {
@@ -127,7 +128,8 @@ impl ComparisonRules {
             let url = normal_url(&entry.request.url);
             if let Ok(content) = self.requests.content_key(&url, read) {
                 let headers = self.requests.header_key(&url, &entry.request.headers);
-                by_message.entry((headers, self.kept(content))).or_default().push(at);
+                let session = entry.session().map(str::to_owned);
+                by_message.entry((headers, self.kept(content), session)).or_default().push(at);
             }
         }
         by_message

@@ -66,6 +66,8 @@ pub struct RequestHead {
     pub head_size: i64,
     /// The target of the CONNECT, if the URL has another host or port.
     pub authority: Option<String>,
+    /// The name of its test.
+    pub session: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -106,6 +106,7 @@ impl ExchangeTap {
             headers,
             head_size,
             authority,
+            session: exchange.session.test().map(str::to_owned),
         };
         tap.push(FrameKind::Request, encode(&head), Flush::Lazy);
         Arc::new(tap)

@@ -53,7 +53,7 @@ impl FindingGroup<'_> {
 
 /// Groups findings. Each group stands where its first finding was.
 pub(super) fn group_findings<'v>(findings: &[&'v Finding]) -> Vec<FindingGroup<'v>> {
-    let mut groups: IndexMap<(&CheckId, bool, String), FindingGroup<'v>> = IndexMap::new();
+    let mut groups: IndexMap<(&CheckId, bool, Option<&str>, String), FindingGroup<'v>> = IndexMap::new();
     for (n, finding) in findings.iter().copied().enumerate() {
         let request = finding.at.request.as_deref().and_then(|request| request.split_once(' '));
         let cause = match request {
@@ -64,7 +64,7 @@ pub(super) fn group_findings<'v>(findings: &[&'v Finding]) -> Vec<FindingGroup<'
             }
             _ => n.to_string(),
         };
-        let key = (&finding.check, finding.severity == Severity::Error, cause);
+        let key = (&finding.check, finding.severity == Severity::Error, finding.session.as_deref(), cause);
         match groups.get_mut(&key) {
             Some(group) => group.others.push(finding),
             None => drop(groups.insert(key, FindingGroup { first: finding, others: Vec::new() })),

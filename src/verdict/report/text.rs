@@ -149,6 +149,9 @@ fn write_finding(
     if let Some(others) = others {
         line(out, format_args!("  {others}"));
     }
+    if let Some(session) = &finding.session {
+        line(out, format_args!("  test: {}", one_line(session)));
+    }
     if let Some(remedy) = &finding.hint {
         let hint = palette.hint;
         let remedy = printable::lines(remedy);

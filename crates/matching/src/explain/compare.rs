@@ -16,11 +16,12 @@ use harproxy_compare::{
 use harproxy_har::{Entry, Payload};
 use harproxy_http::url::normal;
 
-use super::super::candidate::{RequiredValue, content_type, read_recorded};
+use super::super::candidate::{content_type, read_recorded};
 use super::super::conditional::Condition;
 use super::super::index::{self, Ordinal};
 use super::super::key::{Rules, View};
 use super::super::matcher::Matcher;
+use super::super::required_value::RequiredValue;
 use super::super::score::FieldHashes;
 use super::super::{EntryRef, NearMiss, Query, RequestPart, choice};
 

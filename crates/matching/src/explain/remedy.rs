@@ -190,7 +190,7 @@ impl Matcher {
         let headers = LiveHeaders::new(query.payload.headers(), self.redaction.policy());
         // Computed values depend on the rules of the run.
         let payload = query.payload.fresh();
-        let request = LiveRequest { url: Some(&asked), headers: &headers, payload: &payload };
+        let request = LiveRequest { url: Some(&asked), headers: &headers, payload: &payload, test: None };
         choice::rank(&candidate, &request, &rules, &IgnoredParts::default()).is_some()
     }
 }

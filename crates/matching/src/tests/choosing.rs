@@ -48,6 +48,66 @@ fn sessions_have_separate_sequences() {
     assert_eq!(told(None), "serve 0.1 200");
 }
 
+/// The sequences of two tests with the same request, and entries of no test.
+#[test]
+fn entries_of_the_test_are_preferred_and_have_their_own_sequence() {
+    let entries = [
+        get(URL).recorded_by("a").status(201),
+        get(URL).status(202),
+        get(URL).recorded_by("b").status(203),
+        get(URL).recorded_by("b").status(204),
+    ];
+    let url = request("GET", URL);
+    let told = |test: &TestMatcher, name| {
+        brief(&test.answer_to(&url, RequestSession { sequence: Some(name), test: Some(name) }))
+    };
+    let test = matcher_over(Own, entries.clone(), Options::default());
+    for (name, outcome) in [
+        ("b", "serve 0.2 203"),
+        ("b", "serve 0.3 204"),
+        ("b", "serve 0.3 204"),
+        ("a", "serve 0.0 201"),
+        ("c", "serve 0.1 202"),
+        ("c", "serve 0.1 202"),
+        ("a", "serve 0.0 201"),
+    ] {
+        assert_eq!(told(&test, name), outcome, "{name}");
+    }
+    // Without a test, the sequence has all of them.
+    let unnamed: Vec<String> = (0..4).map(|_| brief(&test.answer(&url))).collect();
+    assert_eq!(unnamed, ["serve 0.0 201", "serve 0.1 202", "serve 0.2 203", "serve 0.3 204"]);
+
+    let once = matcher_over(Own, entries, repeating(Repeat::Once));
+    assert_eq!(told(&once, "a"), "serve 0.0 201");
+    assert_eq!(told(&once, "a"), "miss UsedUp");
+}
+
+#[test]
+fn entries_of_other_tests_answer_if_there_is_no_better_one() {
+    let other = || get(URL).recorded_by("a");
+    let test = matcher_over(Own, [other().with("accept", "x"), other().status(201)], Options::default());
+    let answered = test.answer_to(&request("GET", URL), RequestSession { sequence: Some("b"), test: Some("b") });
+    assert_eq!(chosen(&answered).unwrap().other_session.as_deref(), Some("a"));
+    let own = test.answer_to(&request("GET", URL), RequestSession { sequence: Some("a"), test: Some("a") });
+    assert_eq!(chosen(&own).unwrap().other_session, None);
+    assert_eq!(chosen(&test.answer(&request("GET", URL))).unwrap().other_session, None);
+}
+
+/// A client that begins in the middle of the recording gets the first answers.
+#[test]
+fn answers_from_an_earlier_part_of_the_recording_are_out_of_sequence() {
+    let other = "https://a.test/other";
+    let entries = || [get(URL).status(201), get(other), get(URL).status(202)];
+    let flags = |test: &TestMatcher, urls: &[&str]| -> Vec<bool> {
+        urls.iter().map(|url| chosen(&test.answer(&request("GET", url))).unwrap().is_out_of_sequence).collect()
+    };
+    let test = || matcher_over(Own, entries(), Options::default());
+    assert_eq!(flags(&test(), &[URL, other, URL, URL]), [false; 4]);
+    assert_eq!(flags(&test(), &[other, URL, URL]), [false, true, false]);
+    let equal = matcher_over(Own, [get(URL), get(other), get(URL)], Options::default());
+    assert_eq!(flags(&equal, &[other, URL]), [false, false], "their responses are equal");
+}
+
 #[test]
 fn concurrent_requests_of_a_session_get_different_entries() {
     let test = matcher_over(Own, (0..32).map(|_| get(URL)), repeating(Repeat::Once));

@@ -7,7 +7,7 @@ const URL: &str = "https://a.test/x";
 fn states(test: &TestMatcher, request: &TestRequest) -> Vec<ContenderState> {
     let url = NormalUrl::parse(&request.url).unwrap();
     let query = Query::new(&request.method, &url, &request.headers, Some(&request.body));
-    let before = test.matcher.contenders(&query, None);
+    let before = test.matcher.contenders(&query, RequestSession::default());
     let chosen = before.iter().find(|contender| matches!(contender.state, ContenderState::Chosen { .. }));
     let outcome = test.matcher.answer(&query, None);
     assert_eq!(chosen.map(|chosen| chosen.at), super::chosen(&outcome).map(|chosen| chosen.at), "the two agree");
@@ -61,7 +61,7 @@ fn contender_with_a_lower_rank_has_the_reason() {
     let url = NormalUrl::parse(URL).unwrap();
     let headers = HeaderMap::new();
     let query = Query::new("GET", &url, &headers, None);
-    let contenders = test.matcher.contenders(&query, None);
+    let contenders = test.matcher.contenders(&query, RequestSession::default());
     assert_eq!(
         (contenders[0].repeated.len(), &contenders[0].lacking[..]),
         (0, &["accept".to_owned(), "x-a".to_owned()][..])

@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use super::*;
 use harproxy_har::Fixture;
 
+#[derive(Clone)]
 struct EntryJson(Value);
 
 fn get(url: &str) -> EntryJson {
@@ -59,6 +60,11 @@ impl EntryJson {
     fn to(mut self, status: i32, location: &str) -> Self {
         self.0["response"]["headers"].as_array_mut().unwrap().push(json!({"name": "Location", "value": location}));
         self.status(status)
+    }
+
+    fn recorded_by(mut self, test: &str) -> Self {
+        self.0["_harproxy"]["session"] = test.into();
+        self
     }
 
     fn sets(mut self, cookie: &str) -> Self {
@@ -144,7 +150,7 @@ impl TestMatcher {
         self.answer_to(request, None)
     }
 
-    fn answer_to(&self, request: &TestRequest, session: Option<&str>) -> Outcome {
+    fn answer_to<'s>(&self, request: &TestRequest, session: impl Into<RequestSession<'s>>) -> Outcome {
         let url = NormalUrl::parse(&request.url).unwrap();
         let query = Query::new(&request.method, &url, &request.headers, Some(&request.body));
         self.matcher.answer(&query, session)

@@ -121,6 +121,7 @@ impl Account<'_> {
                 ContenderState::OtherIgnored => {
                     "another entry agrees in more of the parts that need not be equal".to_owned()
                 }
+                ContenderState::OtherSession => "another test recorded it".to_owned(),
                 ContenderState::OtherHeaders => {
                     "another entry agrees in more of the headers that select a representation".to_owned()
                 }

@@ -18,7 +18,7 @@ use crate::verdict::exit;
 use account::Account;
 use harproxy_har::{Entry, Payload};
 use harproxy_http::problem::in_words;
-use harproxy_matching::{Chosen, Difference, EntryRef, Matcher, Miss, MissKind, Outcome, Query};
+use harproxy_matching::{Chosen, Difference, EntryRef, Matcher, Miss, MissKind, Outcome, Query, RequestSession};
 use harproxy_redact::RedactionView;
 
 /// Runs the command: answers the requests in order, so that sequences advance.
@@ -39,7 +39,7 @@ pub fn run(mut args: ExplainArgs, ui: &Ui) -> Result<u8, Failure> {
             ui.json(&format!("{}\n", serde_json::json!(JsonAnswer::of(&matcher, &args.glob, &outcome, body))))
         } else {
             // The candidates before the answer advances the sequence.
-            let contenders = matcher.contenders(&query, None);
+            let contenders = matcher.contenders(&query, RequestSession::default());
             let (outcome, body) = answer(&matcher, &query);
             let account = Account {
                 matcher: &matcher,
