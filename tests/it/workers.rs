@@ -81,30 +81,15 @@ fn is_installed(program: &str) -> bool {
 
 #[cfg(unix)]
 #[test]
-fn jest_example_gives_each_worker_a_session() {
-    let session = repo("examples/workers-jest/worker-session.js").display().to_string();
+fn workers_of_node_have_sessions_of_their_own() {
+    let register = repo("packaging/npm/harproxy/register.js").display().to_string();
     let poll = "(async () => {
         const seen = [];
         while (seen.at(-1) !== 'done') seen.push(await (await fetch('https://api.test/jobs/1')).text());
         console.log(seen.join(' '));
     })()";
     if is_installed("node") {
-        let required = format!(r#"NODE_OPTIONS="--require \"{session}\" $NODE_OPTIONS" NODE_USE_ENV_PROXY="#);
-        run_four_workers(&format!("{required} JEST_WORKER_ID=$n node -e \"{poll}\""));
-    }
-}
-
-#[cfg(unix)]
-#[test]
-fn pytest_example_gives_each_worker_a_session() {
-    let example = repo("examples/workers-pytest").display().to_string();
-    let poll = "import conftest, urllib.request
-conftest.pytest_configure()
-seen = ['']
-while seen[-1] != 'done': seen.append(urllib.request.urlopen('https://api.test/jobs/1').read().decode())
-print(*seen[1:])";
-    if is_installed("python3") {
-        let found = format!("PYTHONPATH='{example}' PYTHONDONTWRITEBYTECODE=1");
-        run_four_workers(&format!("{found} PYTEST_XDIST_WORKER=gw$n python3 -c \"{poll}\""));
+        let required = format!(r#"NODE_OPTIONS="--require \"{register}\" $NODE_OPTIONS" NODE_USE_ENV_PROXY="#);
+        run_four_workers(&format!("{required} node -e \"{poll}\""));
     }
 }

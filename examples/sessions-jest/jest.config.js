@@ -1,0 +1,1 @@
+module.exports = require('harproxy/jest')({ testEnvironment: 'node' });
