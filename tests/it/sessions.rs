@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 
+use crate::replay::stage::{own, text};
 use crate::support::origin::{Origin, OriginResponse};
 use crate::support::sandbox::{Output, Sandbox};
 
@@ -236,4 +237,37 @@ print(control("POST", "/sessions", {})[0])
     assert_eq!(statuses, ["409", "400", "400", "400", "400", "400", "405", "400", "404", "answer", "200"]);
     assert!(lines[0].contains("another client runs a test with this name"), "{}", lines[0]);
     assert!(std::io::Cursor::new(&output.stderr).lines().all(|line| !line.unwrap().contains('\u{1b}')));
+}
+
+/// A fixture with one entry for each of these tests.
+fn recorded_by(tests: &[&str]) -> String {
+    let entries: Vec<Value> = tests
+        .iter()
+        .map(|test| {
+            let mut entry = text("GET http://api.test/jobs", "queued");
+            entry["_harproxy"] = serde_json::json!({ "session": test });
+            entry
+        })
+        .collect();
+    own(&["http://api.test/**"], &entries).to_string()
+}
+
+#[test]
+fn merge_and_diff_keep_the_entries_of_tests_apart() {
+    let sandbox = Sandbox::new();
+    sandbox.write("base.har", recorded_by(&["one"]));
+    sandbox.write("ours.har", recorded_by(&["one", "two"]));
+    sandbox.write("theirs.har", recorded_by(&["one", "three"]));
+    sandbox.run(["merge", "--driver", "base.har", "ours.har", "theirs.har", "api.har"]).expect(0);
+    let har = sandbox.har("ours.har");
+    let sessions: Vec<&str> = har["log"]["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["_harproxy"]["session"].as_str().unwrap())
+        .collect();
+    assert_eq!(sessions, ["one", "two", "three"]);
+    let output = sandbox.run(["diff", "base.har", "ours.har"]).expect(1);
+    assert!(output.stdout.contains("http://api.test/jobs"), "{}", output.stdout);
+    sandbox.run(["diff", "base.har", "base.har"]).expect(0);
 }

@@ -1,7 +1,7 @@
 //! Groups findings that have one cause: misses of one endpoint, and requests out of scope to one origin. JSON, JUnit
 //! and code quality list every finding; the other formats show the first of a group and count the others.
 
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 
 use crate::verdict::{CheckId, Finding, Severity};
 use harproxy_compare::{excerpt, looks_volatile};
@@ -51,7 +51,7 @@ impl FindingGroup<'_> {
     }
 }
 
-/// Groups findings. Each group stands where its first finding was.
+/// Groups findings. Each group stands where its first finding was. The groups of each test follow those without one.
 pub(super) fn group_findings<'v>(findings: &[&'v Finding]) -> Vec<FindingGroup<'v>> {
     let mut groups: IndexMap<(&CheckId, bool, Option<&str>, String), FindingGroup<'v>> = IndexMap::new();
     for (n, finding) in findings.iter().copied().enumerate() {
@@ -70,7 +70,10 @@ pub(super) fn group_findings<'v>(findings: &[&'v Finding]) -> Vec<FindingGroup<'
             None => drop(groups.insert(key, FindingGroup { first: finding, others: Vec::new() })),
         }
     }
-    groups.into_values().collect()
+    let mut groups: Vec<FindingGroup<'v>> = groups.into_values().collect();
+    let mut tests: IndexSet<&str> = IndexSet::new();
+    groups.sort_by_cached_key(|group| group.first.session.as_deref().map(|test| tests.insert_full(test).0));
+    groups
 }
 
 /// Returns origin and path of a URL, with `*` for segments that are numbers or look volatile.

@@ -136,6 +136,9 @@ fn folded(group: &FindingGroup<'_>, open: bool) -> String {
     if let Some(others) = group.others() {
         let _ = writeln!(out, "{}\n", prose(&excerpt(&others, SENTENCE)));
     }
+    if let Some(session) = &finding.session {
+        let _ = writeln!(out, "Test: {}\n", code(&excerpt(session, SENTENCE)));
+    }
     for (n, near) in finding.near.iter().enumerate() {
         out.push_str(&differences(near, if n == 0 { "Nearest" } else { "Then" }));
     }

@@ -21,7 +21,13 @@ impl Report {
 }
 
 fn redact_finding(finding: &mut Finding, view: &RedactionView) {
-    finding.at.request.iter_mut().chain(&mut finding.hint).for_each(|text| view.redact_in(text));
+    finding
+        .at
+        .request
+        .iter_mut()
+        .chain(&mut finding.hint)
+        .chain(&mut finding.session)
+        .for_each(|text| view.redact_in(text));
     finding.near.iter_mut().for_each(|near| near.redact(view));
     if finding.near.is_empty() {
         return view.redact_in(&mut finding.text);

@@ -48,6 +48,7 @@ function findingCard(finding, open) {
     inPieces(finding.seen, (request) => el('a', { class: 'button', href: `#${request.key}` }, label(request)), links, 8);
     const place = finding.fixture && !near.length ? `${finding.fixture}${finding.line ? `:${finding.line}` : ''}` : null;
     return el('div', { class: 'finding-body' }, findingText(finding, !finding.request),
+      finding.session && el('p', { class: 'muted' }, 'Test: ', text(finding.session)),
       place && el('p', { class: 'links muted' }, finding.entry !== null && numberOf.has(finding.fixture) ? entryLink(numberOf.get(finding.fixture), finding.entry) : null, el('code', {}, text(place)), copyButton('the place', () => place)),
       near[0] && nearEntry(near[0]),
       near.length > 1 ? folding({ class: 'panel' }, el('summary', {}, icon('chevron', 'chevron'), many(near.length - 1, 'other near entry', 'other near entries')),
