@@ -117,7 +117,7 @@ impl Matcher {
 fn state_of(rank: choice::Rank, best: choice::Rank, served: bool) -> ContenderState {
     match rank {
         _ if rank.class > best.class => ContenderState::LastResort,
-        _ if rank.differs > best.differs => ContenderState::OtherIgnored,
+        _ if rank.differs && !best.differs => ContenderState::OtherIgnored,
         _ if rank.session > best.session => ContenderState::OtherSession,
         _ if rank.ignored > best.ignored => ContenderState::OtherIgnored,
         _ if rank.fixture > best.fixture => ContenderState::LaterFixture,
