@@ -89,6 +89,7 @@ impl Pipeline {
     async fn run(&self, connection: &Connection, received: Received) -> Result<Response<Body>, Close> {
         let mut exchange = Exchange::identify(self.observer.clone(), connection, received);
         let sources = self.router.route(&mut exchange);
+        exchange.observation.learn_secrets(&exchange.request);
         let mut answer = Answer::Pass;
         for source in &*sources {
             answer = source.answer(&mut exchange).await;

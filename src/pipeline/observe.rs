@@ -56,11 +56,7 @@ impl Observation {
     ) -> Box<Self> {
         let (id, started_ms) = observer.bus.count_request(at.elapsed());
         let headers = request.headers();
-        let wants_row = observer.bus.wants_rows();
-        if !wants_row {
-            observer.redaction.learn(headers, request.uri());
-        }
-        let row = wants_row.then(|| {
+        let row = observer.bus.wants_rows().then(|| {
             Box::new(RequestRow {
                 id,
                 started_ms,
@@ -85,6 +81,13 @@ impl Observation {
             was_answered: false,
             has_ended: false,
         })
+    }
+
+    /// Remembers the secrets of the request. A row has learnt them, and so has the redaction of a recorded request.
+    pub(super) fn learn_secrets<B>(&self, request: &Request<B>) {
+        if self.row.is_none() && self.outcome.result != Some(ResultKind::Recorded) {
+            self.observer.redaction.learn(request.headers(), request.uri());
+        }
     }
 
     /// Publishes the outcome, and observes the body of the response to its end.

@@ -35,22 +35,28 @@ pub(super) struct DecodedText<'t> {
 
 impl<'t> DecodedText<'t> {
     pub(super) fn new(raw: &'t [u8], encoding: TextEncoding) -> Self {
-        let is_plain = match encoding {
-            TextEncoding::Json => memchr::memchr(b'\\', raw).is_none(),
-            TextEncoding::Percent => memchr::memchr(b'%', raw).is_none(),
-            TextEncoding::Form => memchr::memchr2(b'%', b'+', raw).is_none(),
-            TextEncoding::Markup => memchr::memchr(b'&', raw).is_none(),
+        let find_escape = |raw| match encoding {
+            TextEncoding::Json => memchr::memchr(b'\\', raw),
+            TextEncoding::Percent => memchr::memchr(b'%', raw),
+            TextEncoding::Form => memchr::memchr2(b'%', b'+', raw),
+            TextEncoding::Markup => memchr::memchr(b'&', raw),
         };
-        if is_plain {
+        if find_escape(raw).is_none() {
             return DecodedText { text: Cow::Borrowed(raw), encoding, positions: Vec::new() };
         }
         let mut text = Vec::with_capacity(raw.len());
         let mut positions = Vec::with_capacity(raw.len() + 1);
         let mut at = 0;
         while at < raw.len() {
-            let len = decode_unit(&raw[at..], encoding, &mut text);
-            positions.resize(text.len(), at);
-            at += len;
+            let escape = find_escape(&raw[at..]).map_or(raw.len(), |found| at + found);
+            text.extend_from_slice(&raw[at..escape]);
+            positions.extend(at..escape);
+            at = escape;
+            if at < raw.len() {
+                let len = decode_escape(&raw[at..], encoding, &mut text);
+                positions.resize(text.len(), at);
+                at += len;
+            }
         }
         positions.push(raw.len());
         DecodedText { text: Cow::Owned(text), encoding, positions }
@@ -69,9 +75,8 @@ impl<'t> DecodedText<'t> {
     }
 }
 
-/// Decodes one byte or one escape of a text that is not empty. Returns its raw length. An invalid escape is kept as it
-/// is.
-fn decode_unit(raw: &[u8], encoding: TextEncoding, out: &mut Vec<u8>) -> usize {
+/// Decodes the escape that a text begins with. Returns its raw length. Keeps the first byte of an invalid escape.
+fn decode_escape(raw: &[u8], encoding: TextEncoding, out: &mut Vec<u8>) -> usize {
     let escape = match (encoding, raw[0]) {
         (TextEncoding::Json, b'\\') => decode_json_escape(raw, out),
         (TextEncoding::Markup, b'&') => decode_reference(raw, out),
