@@ -12,16 +12,17 @@ use futures_util::future::{LocalBoxFuture, join_all};
 use procfs::process::Process;
 use tokio::task::JoinSet;
 
-use super::netlink::{LOOPBACK, Netlink};
 use super::refusals::PacketRefuser;
-use super::relay::{self, Reached, Relay};
-use super::resolver::{self, Names, Resolver};
+use super::relay::{self, Relay, RelayedDial};
+use super::resolver::{self, LookedUpNames, Resolver};
 use super::{
     CHECK_COMMAND, IsolateError, Isolation, Opening, RELAY_COMMAND, RefusedAttempt, Service, namespace, services,
 };
+use crate::diagnose::processes::tables;
 use harproxy_http::url::is_localhost;
 use harproxy_proxy::BoxFuture;
 use harproxy_proxy::upstream::{Dial, DialError, DialledTcp, dial_tcp, resolve_tcp};
+use harproxy_support::netlink::{LOOPBACK, Netlink};
 
 /// The addresses of this machine towards addresses that do not exist (RFC 7600, RFC 6666).
 const OWN_IPV4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 0, 8));
@@ -35,7 +36,7 @@ struct Network {
     netlink: Netlink,
     /// The addresses of name servers.
     servers: Vec<IpAddr>,
-    names: Arc<Names>,
+    names: Arc<LookedUpNames>,
     refusals: PacketRefuser,
 }
 
@@ -55,11 +56,10 @@ pub fn enter(allow: Vec<Service>) -> Result<Arc<dyn Isolation>, IsolateError> {
         // An address that can't be added can't be bound later, which fails if there is no other.
         let _ = netlink.add_address(LOOPBACK, *server);
     }
-    let names = Arc::<Names>::default();
+    let names = Arc::<LookedUpNames>::default();
     // From here on, there are threads.
     let refusals = PacketRefuser::start(outside, names.clone()).map_err(setup("reading packets"))?;
-    let relay = Arc::new(Relay::new(relay).map_err(setup("starting a thread"))?);
-    Ok(Arc::new(Network { relay, services, netlink, servers, names, refusals }))
+    Ok(Arc::new(Network { relay: Arc::new(relay), services, netlink, servers, names, refusals }))
 }
 
 impl Isolation for Network {
@@ -72,9 +72,9 @@ impl Isolation for Network {
             let mut allowed: HashMap<String, Vec<IpAddr>> = HashMap::new();
             let mut tasks = JoinSet::new();
             for (service, addresses) in &self.services {
-                for offer in services::offer(service, addresses, &self.netlink).await? {
+                for listener in services::listen(service, addresses, &self.netlink).await? {
                     let relay = self.relay.clone();
-                    tasks.spawn(async move { offer.serve(&relay).await });
+                    tasks.spawn(async move { listener.serve(&relay).await });
                 }
                 allowed.entry(service.host.clone()).or_default().extend(addresses);
             }
@@ -103,15 +103,15 @@ impl Dial for Network {
             let is_local = host.parse::<IpAddr>().map_or_else(|_| is_localhost(host), |ip| ip.is_loopback());
             if !is_local {
                 return match self.relay.dial(host, port).await? {
-                    Reached::Connected(dialled) => Ok(dialled),
-                    Reached::ThisMachine(ip) => self.dial(&ip.to_string(), port).await,
+                    RelayedDial::Connected(dialled) => Ok(dialled),
+                    RelayedDial::ThisMachine(ip) => self.dial(&ip.to_string(), port).await,
                 };
             }
             let (addresses, _) = resolve_tcp(host, port).await.map_err(DialError::Resolve)?;
             // A refused attempt would count as one of CMD.
             let own = Process::myself().map_err(|error| DialError::Connect(io::Error::other(error)))?;
-            if !addresses.into_iter().any(|at| relay::has_listener(&own, at))
-                && let Reached::Connected(dialled) = self.relay.dial(host, port).await?
+            if !addresses.into_iter().any(|at| tables::has_listener(&own, at))
+                && let RelayedDial::Connected(dialled) = self.relay.dial(host, port).await?
             {
                 return Ok(dialled);
             }

@@ -19,8 +19,6 @@ mod linux;
 #[cfg(target_os = "linux")]
 mod namespace;
 #[cfg(target_os = "linux")]
-mod netlink;
-#[cfg(target_os = "linux")]
 mod packets;
 #[cfg(target_os = "linux")]
 mod refusals;
@@ -36,7 +34,6 @@ use std::convert::Infallible;
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use futures_util::future::LocalBoxFuture;
@@ -104,22 +101,6 @@ pub struct Service {
     pub port: u16,
 }
 
-impl FromStr for Service {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (host, port) = text.rsplit_once(':').ok_or("it needs a port, as in `127.0.0.1:5432`")?;
-        let port = port.parse().ok().filter(|port| *port > 0).ok_or_else(|| format!("`{port}` is not a port"))?;
-        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        let is_host = |c: char| c.is_ascii_alphanumeric() || ".-_:".contains(c);
-        match host {
-            "" => Err("it needs a host, as in `127.0.0.1:5432`".to_owned()),
-            host if host.chars().all(is_host) => Ok(Service { host: host.to_ascii_lowercase(), port }),
-            host => Err(format!("`{host}` is not a host")),
-        }
-    }
-}
-
 impl fmt::Display for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.host.contains(':') {
@@ -161,32 +142,11 @@ pub enum IsolateError {
     NoCommand,
     /// A namespace was denied.
     #[error("the system denies a network namespace: {reason}")]
-    Denied { reason: String, hint: String },
+    NamespaceDenied { reason: String, hint: String },
     #[error("the isolated network could not be set up: {doing}")]
     Setup { doing: &'static str, source: io::Error },
     #[error("the service `{service}` of `--isolate-allow` has no address")]
-    Unresolved { service: Service, source: io::Error },
+    ServiceNotFound { service: Service, source: io::Error },
     #[error("`{service}` of `--isolate-allow` cannot be offered inside, at {address}")]
-    Taken { service: Service, address: std::net::SocketAddr, source: io::Error },
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn services_are_hosts_with_ports() {
-        for (text, host, port) in [
-            ("127.0.0.1:5432", "127.0.0.1", 5432),
-            ("[::1]:5432", "::1", 5432),
-            ("::1:5432", "::1", 5432),
-            ("Db.Internal:1", "db.internal", 1),
-        ] {
-            assert_eq!(text.parse(), Ok(Service { host: host.to_owned(), port }), "{text}");
-        }
-        for text in ["localhost", "localhost:", "localhost:0", "localhost:70000", ":80", "a b:80", "http://a:80/"] {
-            assert!(text.parse::<Service>().is_err(), "{text}");
-        }
-        assert_eq!(Service { host: "::1".to_owned(), port: 1 }.to_string(), "[::1]:1");
-    }
+    AddressInUse { service: Service, address: std::net::SocketAddr, source: io::Error },
 }

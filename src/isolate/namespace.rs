@@ -15,7 +15,7 @@ const FIRST_UNPRIVILEGED_PORT: &str = "/proc/sys/net/ipv4/ip_unprivileged_port_s
 /// accessible to it. Other users get one in which only they exist; CMD keeps its ids.
 ///
 /// # Errors
-/// [`IsolateError::Denied`] if the system denies it, also because this process has several threads.
+/// [`IsolateError::NamespaceDenied`] if the system denies it, also because this process has several threads.
 pub(super) fn enter() -> Result<(), IsolateError> {
     let first_port = fs::read(FIRST_UNPRIVILEGED_PORT).ok();
     let (user, group) = (geteuid(), getegid());
@@ -61,7 +61,7 @@ pub(super) fn denied(errno: Errno) -> IsolateError {
     } else {
         (errno.desc(), "run harproxy where user namespaces are allowed, or without `--isolate`")
     };
-    IsolateError::Denied { reason: reason.to_owned(), hint: hint.to_owned() }
+    IsolateError::NamespaceDenied { reason: reason.to_owned(), hint: hint.to_owned() }
 }
 
 fn is_container() -> bool {

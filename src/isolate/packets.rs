@@ -12,11 +12,11 @@ use etherparse::{
 pub(super) struct Packet {
     pub(super) from: SocketAddr,
     pub(super) to: SocketAddr,
-    pub(super) content: Content,
+    pub(super) kind: PacketKind,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Content {
+pub(super) enum PacketKind {
     /// TCP: the client opens a connection, with this sequence number.
     Open(u32),
     /// TCP: the server accepts it.
@@ -35,21 +35,21 @@ impl Packet {
             NetSlice::Ipv6(ip) => (ip.header().source_addr().into(), ip.header().destination_addr().into()),
             NetSlice::Arp(_) => return None,
         };
-        let (ports, content) = match sliced.transport? {
-            TransportSlice::Udp(udp) => ((udp.source_port(), udp.destination_port()), Content::Datagram),
+        let (ports, kind) = match sliced.transport? {
+            TransportSlice::Udp(udp) => ((udp.source_port(), udp.destination_port()), PacketKind::Datagram),
             TransportSlice::Tcp(tcp) => {
-                let content = match (tcp.syn(), tcp.ack(), tcp.rst()) {
-                    (true, false, false) => Content::Open(tcp.sequence_number()),
-                    (true, true, false) => Content::Accept,
+                let kind = match (tcp.syn(), tcp.ack(), tcp.rst()) {
+                    (true, false, false) => PacketKind::Open(tcp.sequence_number()),
+                    (true, true, false) => PacketKind::Accept,
                     // An answer to a packet that opens a connection has no sequence number (RFC 9293 section 3.5.2).
-                    (false, true, true) if tcp.sequence_number() == 0 => Content::Refuse,
+                    (false, true, true) if tcp.sequence_number() == 0 => PacketKind::Refuse,
                     _ => return None,
                 };
-                ((tcp.source_port(), tcp.destination_port()), content)
+                ((tcp.source_port(), tcp.destination_port()), kind)
             }
             _ => return None,
         };
-        Some(Packet { from: SocketAddr::new(from, ports.0), to: SocketAddr::new(to, ports.1), content })
+        Some(Packet { from: SocketAddr::new(from, ports.0), to: SocketAddr::new(to, ports.1), kind })
     }
 
     /// Builds the frame that refuses a packet: a reset for a connection, "port unreachable" for a datagram.
@@ -90,7 +90,7 @@ impl Packet {
     }
 
     fn sequence_number(&self) -> Option<u32> {
-        if let Content::Open(number) = self.content { Some(number) } else { None }
+        if let PacketKind::Open(number) = self.kind { Some(number) } else { None }
     }
 }
 
@@ -107,12 +107,12 @@ mod tests {
         ethernet().udp(40_001, 53).write(&mut datagram, b"question").unwrap();
 
         let packet = Packet::parse(&open).unwrap();
-        assert_eq!((packet.to, packet.content), ("203.0.113.7:443".parse().unwrap(), Content::Open(77)));
+        assert_eq!((packet.to, packet.kind), ("203.0.113.7:443".parse().unwrap(), PacketKind::Open(77)));
         let reset = Packet::parse(&packet.refusal(&open).unwrap()).unwrap();
-        assert_eq!((reset.from, reset.to, reset.content), (packet.to, packet.from, Content::Refuse));
+        assert_eq!((reset.from, reset.to, reset.kind), (packet.to, packet.from, PacketKind::Refuse));
 
         let packet = Packet::parse(&datagram).unwrap();
-        assert_eq!((packet.from.port(), packet.content), (40_001, Content::Datagram));
+        assert_eq!((packet.from.port(), packet.kind), (40_001, PacketKind::Datagram));
         let answer = packet.refusal(&datagram).unwrap();
         let answer = SlicedPacket::from_ethernet(&answer).unwrap();
         let Some(TransportSlice::Icmpv4(icmp)) = answer.transport else { panic!("{answer:?}") };

@@ -1,7 +1,7 @@
 //! Name resolution inside: a server at the addresses of /etc/resolv.conf that answers for names that harproxy may
 //! reach.
 //!
-//! The names of `--isolate-allow` have their real addresses. Names in scope have addresses of the network 198.18.0.0/15
+//! The names of `--isolate-allow` have their real addresses. LookedUpNames in scope have addresses of the network 198.18.0.0/15
 //! (RFC 2544), at which nothing listens, so that a refused connection is reported with its name. Other names do not
 //! exist.
 
@@ -56,12 +56,12 @@ pub(super) async fn bind(servers: &[IpAddr]) -> io::Result<Vec<UdpSocket>> {
 
 /// The names that CMD looked up: those that got an address, in the order of the addresses, and the refused ones.
 #[derive(Debug, Default)]
-pub(super) struct Names {
+pub(super) struct LookedUpNames {
     known: Mutex<IndexSet<String>>,
     refused: Mutex<BTreeSet<String>>,
 }
 
-impl Names {
+impl LookedUpNames {
     /// Returns the name that got this address.
     pub(super) fn name_of(&self, ip: IpAddr) -> Option<String> {
         let IpAddr::V4(ip) = ip else { return None };
@@ -101,7 +101,7 @@ pub(super) struct Resolver<'a> {
     pub(super) allowed: &'a HashMap<String, Vec<IpAddr>>,
     /// Returns true if harproxy may reach a host.
     pub(super) is_reachable: &'a dyn Fn(&str) -> bool,
-    pub(super) names: &'a Names,
+    pub(super) names: &'a LookedUpNames,
 }
 
 impl Resolver<'_> {
@@ -180,7 +180,7 @@ mod tests {
             "# made\nnameserver 10.0.0.2\nnameserver fe80::1%eth0\nnameserver 10.0.0.2\nsearch corp.test lan\n",
         );
         assert_eq!(servers, ["10.0.0.2".parse::<IpAddr>().unwrap()]);
-        let names = Names::default();
+        let names = LookedUpNames::default();
         let allowed: HashMap<_, _> =
             [("db.test".to_owned(), vec!["10.0.0.5".parse().unwrap(), "fd00::5".parse().unwrap()])].into();
         let resolver = Resolver { allowed: &allowed, is_reachable: &|host| host.starts_with("api."), names: &names };
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn malformed_messages_get_no_answer() {
-        let (allowed, names) = (HashMap::new(), Names::default());
+        let (allowed, names) = (HashMap::new(), LookedUpNames::default());
         let resolver = Resolver { allowed: &allowed, is_reachable: &|_| true, names: &names };
         for message in [&b""[..], &[0; 12], &[0xff; 40]] {
             assert_eq!(resolver.answer(message), None);

@@ -89,6 +89,31 @@ fn repeated_refusals_are_one_finding_and_a_recording_fails_too() {
     output.says("curl connected to 203.0.113.9:80").says("hars/b.har: 1 added");
 }
 
+/// The socket that refuses packets sees those of the loopback interface too.
+#[test]
+fn heavy_local_transfer_hides_no_refusal() {
+    let Some(stage) = sandbox() else { return };
+    let python = "import socket, threading\n\
+        listener = socket.create_server(('127.0.0.1', 0))\n\
+        def serve():\n\
+        \x20accepted, _ = listener.accept()\n\
+        \x20while accepted.recv(1 << 20): pass\n\
+        threading.Thread(target=serve).start()\n\
+        client = socket.create_connection(listener.getsockname())\n\
+        piece = bytes(1 << 20)\n\
+        for n in range(600):\n\
+        \x20client.sendall(piece)\n\
+        \x20if n % 100 == 0:\n\
+        \x20 try: socket.create_connection(('203.0.113.7', 1000 + n), 5)\n\
+        \x20 except OSError as error: print(type(error).__name__)\n\
+        client.close()";
+    stage.sandbox.write("client.py", python);
+    let output = isolated(&stage, &["--fail-on", "-no-traffic"], "python3 client.py").expect(1);
+    assert_eq!(output.stdout.matches("ConnectionRefusedError").count(), 6, "{}", output.stdout);
+    let told = output.stderr.matches(" connected to 203.0.113.7:1").count();
+    assert_eq!(told, 6, "{}", output.stderr);
+}
+
 #[test]
 fn servers_of_cmd_work_inside() {
     let Some(stage) = sandbox() else { return };
@@ -192,7 +217,7 @@ fn bad_input_ends_the_run_before_cmd() {
         assert_eq!(output.stdout, "");
     };
     refused(&["--isolate-allow", "no-such-name.invalid:1"], 3, "the service `no-such-name.invalid:1`");
-    refused(&["--isolate-allow", "127.0.0.1"], 2, "it needs a port");
+    refused(&["--isolate-allow", "127.0.0.1"], 2, "expected a host and a port");
     let taken = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     refused(
         &["--listen", &taken, "--isolate-allow", &taken],

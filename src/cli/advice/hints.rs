@@ -65,12 +65,12 @@ pub fn of(failure: &Failure) -> String {
 
 fn of_isolation(error: &IsolateError) -> String {
     match error {
-        IsolateError::Denied { hint, .. } => hint.clone(),
+        IsolateError::NamespaceDenied { hint, .. } => hint.clone(),
         IsolateError::Unsupported => "run it in a Linux container, or without `--isolate`".into(),
         IsolateError::NoCommand => "name the program: `harproxy replay --isolate -- CMD`".into(),
         IsolateError::Setup { .. } => "run it where these operations are allowed, or without `--isolate`".into(),
-        IsolateError::Unresolved { .. } => "check the name, or pass an address".into(),
-        IsolateError::Taken { .. } => "stop the option that takes this address, or leave the service out".into(),
+        IsolateError::ServiceNotFound { .. } => "check the name, or pass an address".into(),
+        IsolateError::AddressInUse { .. } => "stop the option that takes this address, or leave the service out".into(),
     }
 }
 

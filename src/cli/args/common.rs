@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::values::{
     parse_auth, parse_bypass, parse_client_cert, parse_duration, parse_listen, parse_map, parse_report, parse_reverse,
-    parse_upstream_proxy,
+    parse_service, parse_upstream_proxy,
 };
 use crate::cli::config::{Config, Setting};
 use crate::isolate::{Isolation, Service};
@@ -115,7 +115,7 @@ pub struct IsolateArgs {
     #[arg(long)]
     pub isolate: bool,
     /// Offer a service of this machine or of another one to CMD, at its own address; repeatable
-    #[arg(long, value_name = "HOST:PORT", value_delimiter = '\n')]
+    #[arg(long, value_name = "HOST:PORT", value_delimiter = '\n', value_parser = parse_service)]
     pub isolate_allow: Vec<Service>,
     /// The network, which harproxy entered before it started a thread.
     #[arg(skip)]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use ::http::{HeaderName, HeaderValue};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
+use crate::isolate::Service;
 use crate::replay::{Latency, MissAnswer};
 use crate::verdict::FailOn;
 use crate::verdict::report::Format;
@@ -298,6 +299,16 @@ pub fn parse_map(text: &str) -> Result<Mapping, String> {
         Some(Mapping { host: host.to_ascii_lowercase(), port, to_host: to_host.to_owned(), to_port })
     });
     mapping.ok_or_else(|| "expected HOST=ADDRESS, such as `api.example.com=127.0.0.1:8443`".into())
+}
+
+/// Parses `HOST:PORT` of a service.
+pub fn parse_service(text: &str) -> Result<Service, String> {
+    match host_and_port(text) {
+        Some((host, Some(port))) if port > 0 && !host.contains('*') => {
+            Ok(Service { host: host.to_ascii_lowercase(), port })
+        }
+        _ => Err("expected a host and a port, such as `127.0.0.1:5432` or `[::1]:5432`".into()),
+    }
 }
 
 /// Checks `HOST[:PORT]` and returns it unchanged.

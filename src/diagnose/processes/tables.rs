@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use procfs::process::Process;
+use procfs::process::{FDTarget, Process};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SocketKind {
@@ -93,6 +93,29 @@ fn parse_address(text: &str) -> Option<SocketAddr> {
         _ => return None,
     };
     Some(SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?))
+}
+
+/// Returns true if a server in the network of a process listens at an address.
+pub fn has_listener(process: &Process, at: SocketAddr) -> bool {
+    let rows = [SocketKind::Tcp, SocketKind::Tcp6].into_iter().flat_map(|kind| read(process, kind));
+    let is_at = |local: SocketAddr| local.port() == at.port() && (local.ip() == at.ip() || local.ip().is_unspecified());
+    rows.into_iter().any(|row| row.listens && is_at(row.local))
+}
+
+/// Returns the name of the program in the network of this process that has a socket with this local address.
+pub fn program_with(local: SocketAddr, is_udp: bool) -> Option<String> {
+    let own = Process::myself().ok()?;
+    let kinds = if is_udp { [SocketKind::Udp, SocketKind::Udp6] } else { [SocketKind::Tcp, SocketKind::Tcp6] };
+    let is_its = |at: SocketAddr| at.port() == local.port() && (at.ip() == local.ip() || at.ip().is_unspecified());
+    let mut rows = kinds.into_iter().flat_map(|kind| read(&own, kind));
+    let inode = rows.find(|row| is_its(row.local) && row.inode != 0)?.inode;
+    let has_socket = |process: &Process| {
+        let mut open = process.fd().into_iter().flatten().flatten();
+        open.any(|open| matches!(open.target, FDTarget::Socket(its) if its == inode))
+    };
+    let program = procfs::process::all_processes().ok()?.flatten().find(has_socket)?;
+    let file = program.exe().ok().and_then(|exe| Some(exe.file_name()?.to_string_lossy().into_owned()));
+    file.or_else(|| Some(program.stat().ok()?.comm))
 }
 
 #[cfg(test)]

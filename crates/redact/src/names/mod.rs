@@ -5,7 +5,7 @@ pub(crate) mod value;
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, PoisonError, RwLock};
 
 use crate::find::find_redacted;
 use crate::policy::Policy;
@@ -174,8 +174,28 @@ impl NameTable {
     }
 }
 
+/// The names of headers whose classes are remembered: clients and servers repeat them in every message.
+static HEADER_CLASSES: LazyLock<RwLock<HashMap<Box<[u8]>, NameClass>>> = LazyLock::new(RwLock::default);
+/// Maximum number of remembered headers.
+const MAX_HEADERS: usize = 1024;
+
 /// Returns the class of a name in a location.
 pub(crate) fn classify(location: NameLocation, name: &[u8]) -> NameClass {
+    if location != NameLocation::Header || name.len() > MAX_NAME {
+        return classify_words(location, name);
+    }
+    let known = HEADER_CLASSES.read().unwrap_or_else(PoisonError::into_inner).get(name).copied();
+    known.unwrap_or_else(|| {
+        let class = classify_words(location, name);
+        let mut classes = HEADER_CLASSES.write().unwrap_or_else(PoisonError::into_inner);
+        if classes.len() < MAX_HEADERS {
+            classes.insert(name.into(), class);
+        }
+        class
+    })
+}
+
+fn classify_words(location: NameLocation, name: &[u8]) -> NameClass {
     let class = TABLE.find(&NameWords::split(name), location);
     match class.unwrap_or(NameClass::Public) {
         NameClass::SecretIfOpaque if location != NameLocation::Member => NameClass::SecretIfRandom,

@@ -19,26 +19,36 @@ const IFF_UP: u32 = 0x1;
 const IFF_NOARP: u32 = 0x80;
 
 /// The loopback interface always has this index.
-pub(super) const LOOPBACK: u32 = 1;
+pub const LOOPBACK: u32 = 1;
 
 /// A socket to the kernel's routing tables.
 #[derive(Debug)]
-pub(super) struct Netlink(OwnedFd);
+pub struct Netlink(OwnedFd);
 
 impl Netlink {
-    pub(super) fn open() -> io::Result<Self> {
+    /// Opens a socket to the kernel.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn open() -> io::Result<Self> {
         let protocol = SockProtocol::NetlinkRoute;
         Ok(Netlink(socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)?))
     }
 
     /// Enables an interface. `is_silent`: it never asks for the hardware address of a neighbour.
-    pub(super) fn set_up(&self, index: u32, is_silent: bool) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// When the kernel refuses it.
+    pub fn set_up(&self, index: u32, is_silent: bool) -> io::Result<()> {
         let flags = if is_silent { IFF_UP | IFF_NOARP } else { IFF_UP };
         self.send(RTM_NEWLINK, 0, &interface(index, flags))
     }
 
     /// Creates two interfaces that are connected to each other. Returns their indices.
-    pub(super) fn add_pair(&self, names: [&str; 2]) -> io::Result<[u32; 2]> {
+    ///
+    /// # Errors
+    /// When the kernel refuses it.
+    pub fn add_pair(&self, names: [&str; 2]) -> io::Result<[u32; 2]> {
         let name = |name: &str| attribute(3, &[name.as_bytes(), b"\0"].concat());
         let peer = attribute(1, &[interface(0, 0), name(names[1])].concat());
         let info = [attribute(1, b"veth"), attribute(2, &peer)].concat();
@@ -48,7 +58,10 @@ impl Netlink {
     }
 
     /// Gives an interface an address of its own, without a network behind it.
-    pub(super) fn add_address(&self, index: u32, ip: IpAddr) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// When the kernel refuses it.
+    pub fn add_address(&self, index: u32, ip: IpAddr) -> io::Result<()> {
         const WITHOUT_DUPLICATE_DETECTION: u8 = 0x2;
         let bytes = octets(ip);
         let prefix = u8::try_from(bytes.len() * 8).unwrap_or(u8::MAX);
@@ -58,7 +71,10 @@ impl Netlink {
     }
 
     /// Sends all packets without another route to an interface, from the address `source`.
-    pub(super) fn add_default_route(&self, index: u32, source: IpAddr) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// When the kernel refuses it.
+    pub fn add_default_route(&self, index: u32, source: IpAddr) -> io::Result<()> {
         const MAIN_TABLE: u8 = 254;
         const STATIC: u8 = 4;
         const LINK: u8 = 253;
