@@ -245,6 +245,51 @@ fn denied_namespaces_are_an_error_that_names_the_setting() {
 }
 
 #[test]
+fn servers_on_ipv6_alone_work_inside() {
+    let Some(stage) = sandbox() else { return };
+    stage.sandbox.write("page.txt", "served inside");
+    let script = "python3 -u -m http.server 0 --bind ::1 >log 2>&1 & server=$!\n\
+        until port=$(sed -n 's/.*port \\([0-9]*\\).*/\\1/p' log) && [ -n \"$port\" ]; do :; done\n\
+        curl -sS --noproxy '*' http://[::1]:$port/page.txt; echo\n\
+        curl -sS --noproxy '' -x $HTTP_PROXY http://[::1]:$port/page.txt; echo\n\
+        curl -sS https://api.test/api/json; kill $server";
+    let output = isolated(&stage, &[], script).expect(0);
+    assert_eq!(output.stdout.matches("served inside").count(), 2, "{}", output.stdout);
+}
+
+/// A raw socket sends into the isolated network, from which nothing leaves.
+#[test]
+fn raw_socket_of_cmd_is_its_own_or_denied() {
+    let Some(stage) = sandbox() else { return };
+    let python = "import socket\n\
+        try:\n\
+        \x20raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)\n\
+        \x20raw.sendto(bytes([8, 0, 0xf7, 0xff, 0, 0, 0, 0]), ('203.0.113.7', 0))\n\
+        \x20raw.settimeout(0.2)\n\
+        \x20print(raw.recv(99))\n\
+        except (TimeoutError, PermissionError) as error: print(type(error).__name__)";
+    stage.sandbox.write("raw.py", python);
+    let output = isolated(&stage, &[], "python3 raw.py; curl -sS https://api.test/api/json").expect(0);
+    let answer = output.stdout.lines().next().unwrap_or_default();
+    assert!(["TimeoutError", "PermissionError"].contains(&answer), "{}", output.stdout);
+}
+
+#[test]
+fn daemon_that_outlives_cmd_stays_isolated() {
+    let Some(stage) = sandbox() else { return };
+    let (origin, connections) = counting_origin();
+    let daemon = format!("read -r go < go; curl -s -m 1 --noproxy '*' http://{origin}/; echo \\$? > status; echo > done");
+    let script = format!(
+        "mkfifo go done; setsid sh -c \"{daemon}\" >/dev/null 2>&1 </dev/null & curl -sS https://api.test/api/json"
+    );
+    isolated(&stage, &[], &script).expect(0).says("isolated: nothing else could be reached");
+    std::fs::write(stage.sandbox.join("go"), "go\n").unwrap();
+    assert_eq!(std::fs::read_to_string(stage.sandbox.join("done")).unwrap(), "\n");
+    assert_ne!(stage.sandbox.read("status"), "0\n");
+    assert_eq!(connections.load(Ordering::Relaxed), 0);
+}
+
+#[test]
 fn nested_run_is_isolated_too() {
     let Some(stage) = sandbox() else { return };
     let binary = env!("CARGO_BIN_EXE_harproxy");
