@@ -24,8 +24,8 @@ use harproxy_support::sync::lock;
 const FLUSH_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 0, 9)), 9);
 /// Maximum number of refusals that are remembered.
 const MAX_REMEMBERED: usize = 1000;
-/// Maximum number of attempts at one address whose programs are looked up.
-const MAX_LOOKUPS: usize = 20;
+/// Maximum number of attempts at one address whose programs are looked up. Each takes some milliseconds.
+const MAX_LOOKUPS: usize = 500;
 /// The time limit for the last packets. They are read at once, unless the reading thread has ended.
 const MAX_FLUSH: Duration = Duration::from_secs(2);
 
@@ -38,8 +38,8 @@ pub(super) struct PacketRefuser {
 #[derive(Debug, Default)]
 struct State {
     found: BTreeSet<RefusedAttempt>,
-    /// The number of attempts by address.
-    times: HashMap<String, usize>,
+    /// The number of attempts by address, and whether they are datagrams.
+    times: HashMap<(String, bool), usize>,
     /// Addresses of this machine at which a connection was refused, or accepted.
     refused_here: HashSet<SocketAddr>,
     accepted_here: HashSet<SocketAddr>,
@@ -130,9 +130,10 @@ impl PacketReader {
         let is_looked_up = {
             let mut state = lock(&self.state);
             let has_room = state.found.len() < MAX_REMEMBERED;
-            let times = state.times.get(&address).copied().unwrap_or_default();
+            let key = (address.clone(), is_udp);
+            let times = state.times.get(&key).copied().unwrap_or_default();
             if has_room {
-                state.times.insert(address.clone(), times + 1);
+                state.times.insert(key, times + 1);
             }
             has_room && times < MAX_LOOKUPS
         };

@@ -95,7 +95,9 @@ impl Relay {
         let own = UnixStream::from_std(own)?;
         send(&self.socket, &encode(&(host, port))?, Some(&relays.into()))?;
         let reply = own.async_io(Interest::READABLE, || receive(&own)).await?;
-        let (reply, socket) = reply.ok_or_else(|| io::Error::other("the relay process of `--isolate` has ended"))?;
+        let (reply, socket) = reply.ok_or_else(|| {
+            io::Error::other("the relay process of `--isolate` has ended, or has no file descriptor left")
+        })?;
         Ok((postcard::from_bytes(&reply).map_err(io::Error::other)?, socket))
     }
 

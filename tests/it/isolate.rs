@@ -93,7 +93,8 @@ fn repeated_refusals_are_one_finding_and_a_recording_fails_too() {
 #[test]
 fn heavy_local_transfer_hides_no_refusal() {
     let Some(stage) = sandbox() else { return };
-    let python = "import socket, threading\n\
+    let (service, _) = counting_origin();
+    let python = "import socket, sys, threading\n\
         listener = socket.create_server(('127.0.0.1', 0))\n\
         def serve():\n\
         \x20accepted, _ = listener.accept()\n\
@@ -103,15 +104,17 @@ fn heavy_local_transfer_hides_no_refusal() {
         piece = bytes(1 << 20)\n\
         for n in range(600):\n\
         \x20client.sendall(piece)\n\
-        \x20if n % 100 == 0:\n\
-        \x20 try: socket.create_connection(('203.0.113.7', 1000 + n), 5)\n\
+        \x20for to in [('203.0.113.7', 1000 + n), ('127.0.0.1', int(sys.argv[1]))] if n % 100 == 0 else []:\n\
+        \x20 try: socket.create_connection(to, 5)\n\
         \x20 except OSError as error: print(type(error).__name__)\n\
         client.close()";
     stage.sandbox.write("client.py", python);
-    let output = isolated(&stage, &["--fail-on", "-no-traffic"], "python3 client.py").expect(1);
-    assert_eq!(output.stdout.matches("ConnectionRefusedError").count(), 6, "{}", output.stdout);
+    let script = format!("python3 client.py {}", service.port());
+    let output = isolated(&stage, &["--fail-on", "-no-traffic"], &script).expect(1);
+    assert_eq!(output.stdout.matches("ConnectionRefusedError").count(), 12, "{}", output.stdout);
     let told = output.stderr.matches(" connected to 203.0.113.7:1").count();
     assert_eq!(told, 6, "{}", output.stderr);
+    output.says(&format!("connected to {service} without the proxy"));
 }
 
 #[test]
@@ -207,6 +210,8 @@ fn signals_reach_cmd_and_end_the_run() {
     drop(running.stdin.take());
     let output = finish(running.wait_with_output().unwrap());
     assert_eq!((output.status, &*output.stdout), (9, "terminated\n"), "{}", output.stderr);
+
+    isolated(&stage, &["--fail-on", "-no-traffic"], "kill -9 $$").expect(137);
 }
 
 #[test]
@@ -278,7 +283,8 @@ fn raw_socket_of_cmd_is_its_own_or_denied() {
 fn daemon_that_outlives_cmd_stays_isolated() {
     let Some(stage) = sandbox() else { return };
     let (origin, connections) = counting_origin();
-    let daemon = format!("read -r go < go; curl -s -m 1 --noproxy '*' http://{origin}/; echo \\$? > status; echo > done");
+    let daemon =
+        format!("read -r go < go; curl -s -m 1 --noproxy '*' http://{origin}/; echo \\$? > status; echo > done");
     let script = format!(
         "mkfifo go done; setsid sh -c \"{daemon}\" >/dev/null 2>&1 </dev/null & curl -sS https://api.test/api/json"
     );
