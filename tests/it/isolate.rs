@@ -95,25 +95,27 @@ fn heavy_local_transfer_hides_no_refusal() {
     let Some(stage) = sandbox() else { return };
     let (service, _) = counting_origin();
     let python = "import socket, sys, threading\n\
-        listener = socket.create_server(('127.0.0.1', 0))\n\
+        listener = socket.create_server(('127.0.0.1', 0), backlog=64)\n\
+        def drain(accepted):\n\
+        \x20while accepted.recv(1 << 16): pass\n\
         def serve():\n\
-        \x20accepted, _ = listener.accept()\n\
-        \x20while accepted.recv(1 << 20): pass\n\
-        threading.Thread(target=serve).start()\n\
-        client = socket.create_connection(listener.getsockname())\n\
-        piece = bytes(1 << 20)\n\
-        for n in range(600):\n\
-        \x20client.sendall(piece)\n\
-        \x20for to in [('203.0.113.7', 1000 + n), ('127.0.0.1', int(sys.argv[1]))] if n % 100 == 0 else []:\n\
+        \x20while True: threading.Thread(target=drain, args=listener.accept()[:1], daemon=True).start()\n\
+        def send():\n\
+        \x20client = socket.create_connection(listener.getsockname())\n\
+        \x20while not stop: client.sendall(bytes(40000))\n\
+        stop = []\n\
+        for work in [serve] + [send] * 6: threading.Thread(target=work, daemon=True).start()\n\
+        for n in range(16):\n\
+        \x20for to in [('203.0.113.7', 1000 + n), ('127.0.0.1', int(sys.argv[1]))]:\n\
         \x20 try: socket.create_connection(to, 5)\n\
         \x20 except OSError as error: print(type(error).__name__)\n\
-        client.close()";
+        stop.append(True)";
     stage.sandbox.write("client.py", python);
     let script = format!("python3 client.py {}", service.port());
     let output = isolated(&stage, &["--fail-on", "-no-traffic"], &script).expect(1);
-    assert_eq!(output.stdout.matches("ConnectionRefusedError").count(), 12, "{}", output.stdout);
+    assert_eq!(output.stdout.matches("ConnectionRefusedError").count(), 32, "{}", output.stdout);
     let told = output.stderr.matches(" connected to 203.0.113.7:1").count();
-    assert_eq!(told, 6, "{}", output.stderr);
+    assert_eq!(told, 16, "{}", output.stderr);
     output.says(&format!("connected to {service} without the proxy"));
 }
 
