@@ -42,9 +42,9 @@ pub(super) fn find_controls(text: &[u8]) -> Vec<(&[u8], Range<usize>)> {
 }
 
 /// The attributes of a tag with the positions of their values (HTML Standard, section 13.1.2.3).
-struct Attributes<'t> {
-    text: &'t [u8],
-    at: usize,
+pub(super) struct Attributes<'t> {
+    pub(super) text: &'t [u8],
+    pub(super) at: usize,
 }
 
 impl<'t> Attributes<'t> {

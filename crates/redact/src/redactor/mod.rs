@@ -9,6 +9,7 @@ mod decoded;
 mod headers;
 mod json;
 mod links;
+mod named_text;
 mod named_values;
 mod payload;
 mod stream;

@@ -9,10 +9,11 @@ use aho_corasick::AhoCorasick;
 use super::controls::find_controls;
 use super::decoded::{DecodedText, TextEncoding};
 use super::links::find_links;
-use super::{MAX_DEPTH, Redactor};
+use super::named_text::{find_assignments, find_elements};
+use super::{MAX_DEPTH, Redactor, SecretName};
 use crate::base64_text::{self, Base64Text};
 use crate::find::automaton::automaton;
-use crate::names::NameLocation;
+use crate::names::{NameClass, NameLocation};
 use crate::replace::placeholder::{PlaceholderName, ValueFormat};
 use crate::splice::{Splice, apply_splices, remove_overlaps};
 use harproxy_json::scan::{is_between_strings, is_space};
@@ -38,8 +39,19 @@ enum ViewFormat<'t> {
     Base64(Base64Text),
     /// The query and the fragment of a URL, with character references if it is in markup.
     Link,
-    /// The value of a form control or a `meta` element, with its name.
-    Control(&'t [u8]),
+    /// A value with its name.
+    Named(&'t [u8], NamedPlace),
+}
+
+/// The place of a value with its name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum NamedPlace {
+    /// A form control or a `meta` element.
+    Control,
+    /// An element or an attribute.
+    Element,
+    /// A line of its own. A line of a program looks like it, so that only opaque values are secret.
+    Line,
 }
 
 /// The secrets of a view.
@@ -55,7 +67,7 @@ const SHORT: usize = 128;
 /// Returns false if a short text certainly contains no view.
 fn may_contain_view(text: &[u8]) -> bool {
     text.iter().enumerate().any(|(at, byte)| match byte {
-        b'"' | b'\\' | b'&' | b'%' | b'?' | b'#' | b'<' => true,
+        b'"' | b'\\' | b'&' | b'%' | b'?' | b'#' | b'<' | b'\n' => true,
         b'e' | b'W' | b'L' => base64_text::BEGINNINGS.iter().any(|begin| text[at..].starts_with(begin.as_bytes())),
         _ => false,
     })
@@ -97,10 +109,18 @@ impl Redactor<'_> {
                 let splices = self.url_splices(&decoded.text, self.depth);
                 decoded.encode_splices(splices, 0).collect()
             }
-            ViewFormat::Control(name) => {
+            ViewFormat::Named(name, place) => {
                 let decoded = DecodedText::new(raw, TextEncoding::Markup);
-                let name = self.secret_name(NameLocation::Form, name).filter(|name| name.applies_to(&decoded.text));
-                let Some(name) = name else { return Vec::new() };
+                let location = if place == NamedPlace::Control { NameLocation::Form } else { NameLocation::Member };
+                let applies = |name: &SecretName| match place {
+                    NamedPlace::Control => name.applies_to(&decoded.text),
+                    // `<code>` is an element of HTML.
+                    NamedPlace::Element => name.class != NameClass::SecretIfOpaque && name.applies_to(&decoded.text),
+                    NamedPlace::Line => {
+                        name.class.is_secret() && NameClass::SecretIfOpaque.is_secret_value(&decoded.text)
+                    }
+                };
+                let Some(name) = self.secret_name(location, name).filter(applies) else { return Vec::new() };
                 let splices = self.value_splice(&decoded.text, 0, &name.placeholder);
                 decoded.encode_splices(splices, 0).collect()
             }
@@ -148,8 +168,14 @@ fn find_views(text: &[u8]) -> (Vec<View<'_>>, bool) {
         find_json(text, &mut views);
     }
     views.extend(find_links(text).into_iter().map(|range| View { range, format: ViewFormat::Link }));
-    let controls = find_controls(text).into_iter();
-    views.extend(controls.map(|(name, range)| View { range, format: ViewFormat::Control(name) }));
+    let named = [
+        (find_controls(text), NamedPlace::Control),
+        (find_elements(text), NamedPlace::Element),
+        (find_assignments(text), NamedPlace::Line),
+    ];
+    for (found, place) in named {
+        views.extend(found.into_iter().map(|(name, range)| View { range, format: ViewFormat::Named(name, place) }));
+    }
     (views, has_json)
 }
 

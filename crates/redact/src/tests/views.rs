@@ -318,6 +318,29 @@ fn values_with_a_name_beside_them_are_redacted() {
 }
 
 #[test]
+fn elements_attributes_and_lines_are_judged_by_their_names() {
+    let policy = Policy::default();
+    for (text, left) in [
+        ("<u:Password Type=\"t\">hunter2</u:Password>", "<u:Password Type=\"t\">REDACTED-password-1</u:Password>"),
+        ("<login user='ada' pwd='hunter2'/>", "<login user='ada' pwd='REDACTED-pwd-1'/>"),
+        ("<apiKey> 6rbAz1cGq0vXk2mN </apiKey>", "<apiKey> REDACTED-apikey-1 </apiKey>"),
+        ("A=1\nSECRET_KEY=6rbAz1cGq0vXk2mN\n", "A=1\nSECRET_KEY=REDACTED-secret_key-1\n"),
+        ("user:\n  - token: '6rbAz1cGq0vXk2mN' # note\n", "user:\n  - token: 'REDACTED-token-1' # note\n"),
+    ] {
+        assert_eq!(payload(&policy, "application/xml", text), left);
+    }
+    for text in [
+        "<code>6rbAz1cGq0vXk2mN</code>",
+        "<Key>uploads/2026/6ba7b810-9dad-11d1-80b4-00c04fd430c8.jpg</Key>",
+        "<NextToken>6rbAz1cGq0vXk2mN</NextToken>",
+        "const a = {\n  password: event.target.value,\n  token: await readToken(),\n  secret: required\n};\n",
+        "password: must have 12 characters\ntoken = response.data.token\n",
+    ] {
+        assert_eq!(payload(&policy, "text/plain", text), text);
+    }
+}
+
+#[test]
 fn credentials_and_forms_in_strings_are_redacted() {
     let policy = Policy::default();
     let token = "a1b2c3d4e5f6a7b8";
