@@ -95,6 +95,7 @@ fn run(command: Command, ui: &Ui) -> Result<u8, Failure> {
         Command::Recover(args) => cmd::recover::run(*args, ui),
         Command::Demo(args) => block_on(cmd::demo::run(&args, ui)),
         Command::Doctor(args) => block_on(cmd::doctor::run(*args, ui)),
+        Command::Init(args) => block_on(cmd::init::run(*args, ui)),
         Command::Explain(args) => cmd::explain::run(*args, ui),
         Command::Glob(args) => cmd::glob::run(&args, ui),
         Command::Ls(args) => cmd::ls::run(args, ui),

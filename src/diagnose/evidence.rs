@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 
 use serde_json::Value;
@@ -90,18 +90,25 @@ pub struct Project {
     pub files: Vec<String>,
     /// Names and texts of the files that list dependencies.
     pub manifests: Vec<(String, String)>,
+    /// Names of manifests that cannot be read, with the reasons.
+    pub unreadable: Vec<(String, String)>,
 }
 
 impl Project {
-    /// Reads a folder. Files that can't be read are left out.
+    /// Reads a folder.
     #[must_use]
     pub fn read(folder: &Path) -> Self {
         let names = fs::read_dir(folder).into_iter().flatten().flatten().take(MAX_FILES);
         let mut files: Vec<String> = names.filter_map(|entry| entry.file_name().into_string().ok()).collect();
         files.sort();
-        let manifests = files.iter().filter(|file| Project::is_manifest(file));
-        let manifests = manifests.filter_map(|file| Some((file.clone(), read_start(&folder.join(file))?)));
-        Project { manifests: manifests.collect(), files }
+        let (mut manifests, mut unreadable) = (Vec::new(), Vec::new());
+        for file in files.iter().filter(|file| Project::is_manifest(file)) {
+            match read_start(&folder.join(file)) {
+                Ok(text) => manifests.push((file.clone(), text)),
+                Err(error) => unreadable.push((file.clone(), error.to_string())),
+            }
+        }
+        Project { files, manifests, unreadable }
     }
 
     /// Returns true if a file lists dependencies.
@@ -127,7 +134,8 @@ impl Project {
     }
 
     /// Returns the first file with this name. A name that ends in `.*` matches any extension.
-    pub(super) fn file(&self, name: &str) -> Option<&str> {
+    #[must_use]
+    pub fn file(&self, name: &str) -> Option<&str> {
         let is = |file: &str| match name.strip_suffix('*') {
             Some(stem) => file.strip_prefix(stem).is_some_and(|ending| !ending.contains('.')),
             None => file == name,
@@ -140,19 +148,35 @@ impl Project {
         self.manifests.iter().find(|(_, text)| has_word(text, name)).map(|(file, _)| file.as_str())
     }
 
+    /// Returns the text of a manifest.
+    #[must_use]
+    pub fn manifest(&self, name: &str) -> Option<&str> {
+        self.manifests.iter().find(|(file, _)| file == name).map(|(_, text)| text.as_str())
+    }
+
     /// Returns the command of `npm run NAME`.
     pub(super) fn script(&self, name: &str) -> Option<String> {
-        let (_, text) = self.manifests.iter().find(|(file, _)| file == "package.json")?;
-        let manifest: Value = serde_json::from_str(text).ok()?;
-        Some(manifest.get("scripts")?.get(name)?.as_str()?.to_owned())
+        script_of("package.json", self, name).ok().flatten()
     }
 }
 
-fn read_start(path: &Path) -> Option<String> {
+/// Returns the command of a script in `package.json` or `composer.json`.
+/// Fails if the manifest is not JSON.
+pub fn script_of(manifest: &str, project: &Project, name: &str) -> Result<Option<String>, serde_json::Error> {
+    let Some(text) = project.manifest(manifest) else { return Ok(None) };
+    let manifest: Value = serde_json::from_str(text.trim_start_matches('\u{feff}'))?;
+    let script = manifest.get("scripts").and_then(|scripts| scripts.get(name));
+    // A script of Composer can be a list of commands.
+    Ok(script.map(|script| script.as_str().map_or_else(|| script.to_string(), str::to_owned)))
+}
+
+fn read_start(path: &Path) -> io::Result<String> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
     let mut text = Vec::new();
-    fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
-    fs::File::open(path).ok()?.take(MAX_MANIFEST).read_to_end(&mut text).ok()?;
-    Some(String::from_utf8_lossy(&text).into_owned())
+    fs::File::open(path)?.take(MAX_MANIFEST).read_to_end(&mut text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// Returns true if `text` contains `name` as a whole word.

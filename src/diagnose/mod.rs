@@ -12,6 +12,6 @@ mod tests;
 
 pub use advice::{PLAYWRIGHT, advise};
 pub use bypass::{BypassRules, Bypasses, ScopeHosts, resolve_no_proxy};
-pub use evidence::{Evidence, Project, no_proxy_entries, unset_url};
+pub use evidence::{Evidence, Project, no_proxy_entries, script_of, unset_url};
 pub use processes::{DirectConnection, Program};
 pub use runtime::Runtime;

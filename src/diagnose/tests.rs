@@ -16,7 +16,7 @@ fn ran(names: &[&str]) -> Option<Vec<Program>> {
 fn project(files: &[&str], manifests: &[(&str, &str)]) -> Project {
     let files = files.iter().chain(manifests.iter().map(|(name, _)| name)).map(ToString::to_string).collect();
     let manifests = manifests.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-    Project { files, manifests }
+    Project { files, manifests, unreadable: Vec::new() }
 }
 
 fn runtimes(evidence: &Evidence) -> Vec<Runtime> {

@@ -30,6 +30,8 @@ mod hints;
 mod hostile_text;
 mod html_report;
 mod ignored_parts;
+#[cfg(unix)]
+mod init;
 #[cfg(target_os = "linux")]
 mod isolate;
 mod key_headers;

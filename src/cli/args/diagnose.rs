@@ -39,6 +39,33 @@ pub struct DoctorArgs {
     pub config: ConfigArgs,
 }
 
+/// `harproxy init`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+The exit status is CMD's if that is not 0, and 1 if traffic bypassed the proxy or there was none.
+
+Examples:
+  harproxy init
+  harproxy init --yes -- npm test
+")]
+pub struct InitArgs {
+    /// Tests to run once, through a proxy that forwards everything and records nothing
+    #[arg(last = true, value_name = "CMD")]
+    pub cmd: Vec<OsString>,
+    /// Write harproxy.toml without a question
+    #[arg(short, long)]
+    pub yes: bool,
+    #[command(flatten)]
+    pub listen: ListenArgs,
+    #[command(flatten)]
+    pub upstream: UpstreamArgs,
+    #[command(flatten)]
+    pub authority: AuthorityArgs,
+    /// `--config`. The command reads the `[record]` section.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
 /// `harproxy explain`.
 #[derive(Clone, Debug, Args)]
 #[command(group = ArgGroup::new("asked").required(true).args(["url", "requests"]))]

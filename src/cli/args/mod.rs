@@ -27,7 +27,7 @@ use crate::child::shell::Shell;
 use about::{CompletionsArgs, ManArgs, ReportArgs, SettingsArgs};
 use ca::CaArgs;
 use common::{AuthorityArgs, ConfigArgs, ListenArgs};
-use diagnose::{DoctorArgs, ExplainArgs};
+use diagnose::{DoctorArgs, ExplainArgs, InitArgs};
 use fixtures::{
     CheckArgs, DiffArgs, FmtArgs, GitSetupArgs, LsArgs, MergeArgs, PackArgs, PruneArgs, RedactArgs, RmArgs, ShowArgs,
     UnpackArgs,
@@ -129,6 +129,8 @@ pub enum Command {
     Env(EnvArgs),
     /// Show, create and install the certificate authority
     Ca(CaArgs),
+    /// Propose harproxy.toml, lines for git and a step for CI, from the project and one run of its tests
+    Init(Box<InitArgs>),
     /// Configure git to merge and show fixtures by entry
     GitSetup(GitSetupArgs),
     /// Print shell completions
@@ -149,6 +151,7 @@ impl Command {
             Command::Record(args) => Some((Some("record"), &mut args.config)),
             Command::Recover(args) => Some((Some("record"), &mut args.config)),
             Command::Doctor(args) => Some((Some("record"), &mut args.config)),
+            Command::Init(args) => Some((Some("record"), &mut args.config)),
             Command::Replay(args) => Some((Some("replay"), &mut args.config)),
             Command::Explain(args) => Some((Some("replay"), &mut args.config)),
             // `max-age` of `[replay]` applies to `check` too.
@@ -161,8 +164,8 @@ impl Command {
     /// Returns true if the command makes certificates or serves requests.
     #[must_use]
     pub fn needs_clock(&self) -> bool {
-        use Command::{Ca, Demo, Doctor, Env, Record, Replay};
-        matches!(self, Record(_) | Replay(_) | Demo(_) | Doctor(_) | Env(_) | Ca(_))
+        use Command::{Ca, Demo, Doctor, Env, Init, Record, Replay};
+        matches!(self, Record(_) | Replay(_) | Demo(_) | Doctor(_) | Init(_) | Env(_) | Ca(_))
     }
 
     /// Returns true if the command is a proxy without CMD.

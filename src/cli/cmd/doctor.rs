@@ -22,7 +22,22 @@ use harproxy_tls::authority::Authority;
 
 /// Runs the command. Fails if there is no diagnosis.
 pub async fn run(args: DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
-    let (json, risky) = (args.json, args.config.risky.clone());
+    let json = args.json;
+    let (status, diagnosis) = diagnose(args, ui).await?;
+    if json {
+        ui.json(&format!("{}\n", diagnosis.json())).map_err(Failure::Output)?;
+    } else if !ui.quiet || !diagnosis.is_well() {
+        ui.say(Event::Diagnosis, &report(&diagnosis), json!({ "diagnosis": diagnosis.json() }));
+    }
+    Ok(match (status, diagnosis.is_well()) {
+        (exit::SUCCESS, false) => exit::FAILED,
+        (status, _) => status,
+    })
+}
+
+/// Runs CMD and returns its status and the diagnosis.
+pub async fn diagnose(args: DoctorArgs, ui: &Ui) -> Result<(u8, Diagnosis), Failure> {
+    let risky = args.config.risky.clone();
     let (upstream, plan) = plan(args)?;
     file_notice::print(&risky, ui);
     let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
@@ -41,22 +56,13 @@ pub async fn run(args: DoctorArgs, ui: &Ui) -> Result<u8, Failure> {
     };
     let end = run.serve(doctor.handler(&run.bus), authority, &about).await?;
     let status = match end {
-        End::NotStarted(failure) => return Ok(failure.print(ui)),
+        End::NotStarted(failure) => return Err(failure),
         End::Cut(status) => return Err(Failure::cut(status)),
         End::Cmd(status) => status,
         End::NoCmd => exit::SUCCESS,
     };
     let isolation = can_isolate().err();
-    let diagnosis = Diagnosis { isolation, ..Diagnosis::of(&doctor, run.evidence()) };
-    if json {
-        ui.json(&format!("{}\n", diagnosis.json())).map_err(Failure::Output)?;
-    } else if !ui.quiet || !diagnosis.is_well() {
-        ui.say(Event::Diagnosis, &report(&diagnosis), json!({ "diagnosis": diagnosis.json() }));
-    }
-    Ok(match (status, diagnosis.is_well()) {
-        (exit::SUCCESS, false) => exit::FAILED,
-        (status, _) => status,
-    })
+    Ok((status, Diagnosis { isolation, ..Diagnosis::of(&doctor, run.evidence()) }))
 }
 
 /// Returns the plan of upstream connections and of the run, with the defaults of all options that `doctor` lacks.
@@ -71,7 +77,7 @@ fn plan(args: DoctorArgs) -> Result<(UpstreamPlan, RunPlan), Failure> {
 }
 
 /// Formats a diagnosis for the terminal.
-fn report(diagnosis: &Diagnosis) -> String {
+pub fn report(diagnosis: &Diagnosis) -> String {
     let cleared: Vec<&str> = diagnosis.cleared().collect();
     let mut text = match diagnosis.is_well() {
         true if cleared.is_empty() => {

@@ -159,6 +159,11 @@ fn program() -> String {
     harproxy_support::shell_quote::words([if cfg!(windows) { text.replace('\\', "/") } else { text.into_owned() }])
 }
 
+/// Returns the lines of `.gitattributes` and of `.gitignore` for all fixtures of the repository.
+pub fn proposed_lines() -> Result<[Vec<String>; 2], UsageError> {
+    lines(&Git::find()?, &[])
+}
+
 /// Returns the lines of `.gitattributes` and of `.gitignore` for these fixtures.
 fn lines(git: &Git, named: &[PathBuf]) -> Result<[Vec<String>; 2], UsageError> {
     let (mut folders, mut fixtures) = (BTreeSet::new(), BTreeSet::new());

@@ -17,7 +17,7 @@ pub fn commands(sandbox: &Sandbox) -> Vec<String> {
 fn help_lists_exactly_the_commands() {
     let sandbox = Sandbox::new();
     let commands = commands(&sandbox);
-    let expected = "record replay recover report demo doctor explain glob config ls show diff check redact fmt merge rm prune pack unpack env ca git-setup completions man help version";
+    let expected = "record replay recover report demo doctor explain glob config ls show diff check redact fmt merge rm prune pack unpack init env ca git-setup completions man help version";
     assert_eq!(commands.join(" "), expected);
     for command in &commands {
         let help = sandbox.run([command.as_str(), "--help"]).expect(0);
@@ -52,7 +52,7 @@ fn help_and_version_are_commands_too() {
 fn help_groups_commands_and_has_exit_statuses_and_the_documentation() {
     let help = Sandbox::new().run(["--help"]).expect(0).stdout;
     let headings =
-        ["\nRecord & replay:\n  record ", "\nDiagnose:\n  doctor ", "\nFixtures:\n  ls ", "\nSet-up:\n  env "];
+        ["\nRecord & replay:\n  record ", "\nDiagnose:\n  doctor ", "\nFixtures:\n  ls ", "\nSet-up:\n  init "];
     for words in headings.into_iter().chain(["\nExit statuses:\n  0  ", "\n  127 ", "docs/README.md"]) {
         assert!(help.contains(words), "{words}: {help}");
     }
