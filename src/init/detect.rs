@@ -164,7 +164,8 @@ mod tests {
         let (jest, vitest) = (npm("jest --ci"), npm("vitest"));
         let playwright = npm("npx playwright test");
         let unset = npm(r#"echo \"Error: no test specified\" && exit 1"#);
-        let cases: &[(&[(&str, &str)], &str, &str)] = &[
+        type Files<'f> = &'f [(&'f str, &'f str)];
+        let cases: &[(Files<'_>, &str, &str)] = &[
             (&[("package.json", &jest)], "npm test", NODE),
             (&[("package.json", &jest), ("pnpm-lock.yaml", "")], "pnpm test", NODE),
             (&[("package.json", &jest), ("yarn.lock", "")], "yarn test", NODE),
