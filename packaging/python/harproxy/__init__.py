@@ -1,0 +1,1 @@
+"""The command `harproxy`, and its pytest plugin."""
