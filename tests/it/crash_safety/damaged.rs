@@ -40,15 +40,19 @@ fn zero(bytes: &mut [u8]) {
 }
 
 fn insert(bytes: &mut Vec<u8>) {
-    let middle = bytes.len() / 2;
-    bytes.splice(middle..middle, *b"\x02\0\0\0\x04");
+    let at = within_frame(bytes);
+    bytes.splice(at..at, *b"\x02\0\0\0\x04");
+}
+
+/// Returns a position within the first frame of the second half. Between two frames, no exchange is hit.
+fn within_frame(bytes: &[u8]) -> usize {
+    let (middle, mark) = (bytes.len() / 2, &bytes[19..27]);
+    middle + bytes[middle..].windows(mark.len()).position(|window| window == mark).unwrap() + 3
 }
 
 /// Cuts off the second half, within a frame: `recover` cannot see a cut between two frames.
 fn cut(bytes: &mut Vec<u8>) {
-    let (middle, mark) = (bytes.len() / 2, bytes[19..27].to_vec());
-    let next = bytes[middle..].windows(mark.len()).position(|window| window == mark).unwrap();
-    bytes.truncate(middle + next + 3);
+    bytes.truncate(within_frame(bytes));
 }
 
 fn damage(journal: &Path, with: Damaging) {
