@@ -26,6 +26,9 @@ pub const H2_MAX_STREAMS: u32 = 128;
 /// (SETTINGS_INITIAL_WINDOW_SIZE).
 pub const H2_STREAM_WINDOW: u32 = 1024 * 1024;
 
+/// The bytes of a response that an HTTP/2 stream holds for a client that does not read.
+pub const H2_SEND_BUFFER: usize = 64 * 1024;
+
 /// Flow-control window of an HTTP/2 client connection: its uploads.
 pub const H2_CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
 

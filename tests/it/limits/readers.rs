@@ -176,7 +176,7 @@ fn unread_payloads_are_not_read_into_memory_at_replay() {
     let clients = [stall(&server, "/api/file"), stall(&server, "/api/text")];
     assert_others_are_served(&server);
     let grown = peak(&server) - before;
-    assert!(grown < 200, "{grown} MiB for {STREAMS} unread streams, four times");
+    assert!(grown < 80, "{grown} MiB for {STREAMS} unread streams, four times");
     drop(clients);
     wait_for_descriptors(&server, open + 4);
     server.stop().expect(0);

@@ -95,7 +95,9 @@ fn login_with_pkce_and_device_code_replays_with_other_values() {
     drop(origin);
     let har = sandbox.read(HAR);
     assert!(!har.contains(&value(1, "")), "{har}");
-    for kept in ["code_challenge_method=S256", "REDACTED-code_challenge-1", "REDACTED-device_code-1", "WDJB-MJHT"] {
+    for kept in
+        ["code_challenge_method=S256", "REDACTED-code_challenge-1", "REDACTED-device_code-1", "REDACTED-user_code-1"]
+    {
         assert!(har.contains(kept), "{kept}: {har}");
     }
     let server = sandbox.start(["replay", HAR, "--strict"]);

@@ -79,6 +79,7 @@ pub(crate) async fn serve_http2(stream: ByteStream, http: &Arc<HttpConnection>) 
         .auto_date_header(false)
         .max_header_list_size(limits::H2_MAX_HEAD)
         .max_concurrent_streams(limits::H2_MAX_STREAMS)
+        .max_send_buf_size(limits::H2_SEND_BUFFER)
         .initial_stream_window_size(limits::H2_STREAM_WINDOW)
         .initial_connection_window_size(limits::H2_CONNECTION_WINDOW)
         .serve_connection(TokioIo::new(stream.track(http.idle.clone(), false)), service);

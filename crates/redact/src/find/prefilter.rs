@@ -71,6 +71,11 @@ impl Needles<'_, '_> {
         let Some(close) = memchr(b'"', behind).map(|len| word.end() + len) else {
             return word.end() + names::MAX_NAME > text.len();
         };
+        // `"PASSWORD=…"` and `"<password>…"`.
+        let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+        if matches!(text[word.end()..close].iter().find(|byte| !is_name(byte)), Some(b'=' | b'>')) {
+            return true;
+        }
         let colon = skip_any_space(text, close + 1);
         let value = skip_any_space(text, colon + 1);
         let from = close.saturating_sub(names::MAX_NAME);

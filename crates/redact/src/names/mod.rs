@@ -52,7 +52,7 @@ impl NameClass {
             NameClass::SecretIfRandom => value::looks_random(value),
             NameClass::Secret | NameClass::Replaced => return true,
         };
-        is_random && find_redacted(value).is_empty()
+        is_random && !value::is_address(value) && find_redacted(value).is_empty()
     }
 
     /// Returns the class of a name that seems to be that of a setting: `accept_token`.

@@ -22,8 +22,37 @@ pub(crate) fn looks_random(value: &[u8]) -> bool {
         let mut words = value.split(u8::is_ascii_whitespace);
         return words.any(|word| word.len() >= LONG && !is_readable(word));
     }
+    value.len() >= LONG || is_password(value)
+}
+
+/// Returns true if a value looks like a password in a text: 8 characters without white space, with letters and digits
+/// in one word.
+pub(crate) fn is_password(value: &[u8]) -> bool {
     let is_mixed = |word: &[u8]| word.iter().any(u8::is_ascii_digit) && !word.iter().all(u8::is_ascii_digit);
-    value.len() >= LONG || value.len() >= SHORT && words(value).any(is_mixed)
+    value.len() >= SHORT && !value.iter().any(u8::is_ascii_whitespace) && words(value).any(is_mixed)
+}
+
+/// Returns true if a value has characters of an expression in a program: `form.password2`.
+pub(crate) fn is_expression(value: &[u8]) -> bool {
+    value.iter().any(|byte| b"(){}[];,.$".contains(byte))
+}
+
+/// Returns true if a value beside the name of a variable stands for another one: a variable, a file, a hint.
+pub(crate) fn is_reference(value: &[u8]) -> bool {
+    matches!(value.first(), Some(b'$' | b'%' | b'{' | b'<' | b'*' | b'/')) || memchr::memchr(b'&', value).is_some()
+}
+
+/// Returns true if a value in a list under a secret name is a message of a validation: `is too short (minimum is 8
+/// characters)`. A password in a list is one word.
+pub(crate) fn is_message(value: &[u8]) -> bool {
+    value.first().is_some_and(u8::is_ascii_alphabetic)
+        && value.iter().filter(|byte| byte.is_ascii_whitespace()).count() >= 2
+        && value.split(u8::is_ascii_whitespace).all(|word| word.len() <= LONG && is_readable(word))
+}
+
+/// Returns true for the address of an account or a contract (EIP-55), which is public.
+pub(crate) fn is_address(value: &[u8]) -> bool {
+    value.strip_prefix(b"0x").is_some_and(|digits| digits.len() == 40 && digits.iter().all(u8::is_ascii_hexdigit))
 }
 
 /// Returns true if a value looks random and consists of more than words, numbers and separators:

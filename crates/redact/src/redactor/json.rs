@@ -109,7 +109,8 @@ impl Redactor<'_> {
                 self.walk_string(walk, &string, None);
                 self.walk_string(walk, &value, Some(&name));
             } else if walk.array.is_some() || walk.text.get(colon) != Some(&b':') {
-                let array = walk.array.clone();
+                let array =
+                    walk.array.clone().filter(|name| !name.stands_for_message(&walk.text[string.inside.clone()]));
                 self.walk_string(walk, &string, array.as_ref());
             } else if !self.walk_member(walk, &string, skip_space(walk.text, colon + 1)) {
                 return self.stop(walk, quote);

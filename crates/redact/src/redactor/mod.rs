@@ -4,11 +4,11 @@
 //! in a JSON string. Each level is decoded for the search, and replacements are written into the text as it was
 //! spelled.
 
-mod controls;
 mod decoded;
 mod headers;
 mod json;
 mod links;
+mod markup;
 mod named_text;
 mod named_values;
 mod payload;
@@ -23,6 +23,8 @@ pub use payload::{PayloadRedaction, is_lines, is_opaque};
 pub use stream::StreamRedactor;
 
 use self::decoded::{DecodedText, TextEncoding};
+use self::named_text::NamedPlace;
+use crate::names::value::{is_expression, is_message, is_password, is_reference};
 use crate::names::{NameClass, NameLocation};
 use crate::policy::Policy;
 use crate::replace::Replacer;
@@ -138,5 +140,31 @@ impl SecretName {
     /// Returns true if a decoded value under the name is secret.
     pub(super) fn applies_to(&self, value: &[u8]) -> bool {
         self.class.is_secret_value(value)
+    }
+
+    /// Returns true if a string in a list under the name is a message about the value, and not phrases of words.
+    pub(super) fn stands_for_message(&self, value: &[u8]) -> bool {
+        let is_phrase = ["phrase", "mnemonic"].iter().any(|end| self.placeholder.as_str().contains(end));
+        !is_phrase && is_message(value)
+    }
+
+    /// Returns true if a decoded value that stands beside the name in a text is secret.
+    fn applies_in(&self, place: NamedPlace, value: &[u8]) -> bool {
+        let is_strict = self.class == NameClass::Secret;
+        let is_opaque = || NameClass::SecretIfOpaque.is_secret_value(value);
+        match place {
+            NamedPlace::Control => self.applies_to(value),
+            // `<code>` is an element of HTML.
+            NamedPlace::Element => self.class != NameClass::SecretIfOpaque && self.applies_to(value),
+            NamedPlace::Variable => self.class.is_secret() && self.applies_to(value) && !is_reference(value),
+            NamedPlace::Line => {
+                self.class.is_secret() && (is_opaque() || is_strict && is_password(value) && !is_expression(value))
+            }
+            NamedPlace::String => {
+                self.class.is_secret()
+                    && self.class != NameClass::SecretIfOpaque
+                    && (is_opaque() || is_strict && is_password(value))
+            }
+        }
     }
 }

@@ -1,59 +1,55 @@
-//! Names with values in texts that are not JSON: elements and attributes of XML and HTML, and lines such as
-//! `NAME=value` and `name: value`, as in .env, INI, properties and YAML files.
+//! Names with values in texts that are neither JSON nor markup: lines such as `NAME=value` and `name: value`, as in
+//! .env, INI, properties and YAML files, and strings of scripts: `a.token = "…"`, `{ token: '…' }`.
 
 use std::ops::Range;
 
-use super::controls::Attributes;
-
 /// The length of the longest name, bytes.
-const MAX_NAME: usize = 96;
+pub(super) const MAX_NAME: usize = 96;
 /// The length of the longest line with a name, bytes.
 const MAX_LINE: usize = 8 << 10;
 
-/// Finds the texts of elements that contain only text, and the values of attributes, with their names.
-pub(super) fn find_elements(text: &[u8]) -> Vec<(&[u8], Range<usize>)> {
-    let (mut found, mut at) = (Vec::new(), 0);
-    while let Some(open) = memchr::memchr(b'<', &text[at..]).map(|found| at + found) {
-        let len = text[open + 1..].iter().take(MAX_NAME).take_while(|byte| is_name(**byte)).count();
-        at = open + 1 + len;
-        if len == 0 || !text.get(at).is_some_and(|byte| byte.is_ascii_whitespace() || matches!(byte, b'>' | b'/')) {
-            continue;
-        }
-        let name = &text[open + 1..at];
-        let mut attributes = Attributes { text, at };
-        found.extend(attributes.by_ref().filter(|(_, value)| !value.is_empty()));
-        at = attributes.at;
-        if text.get(at) != Some(&b'>') {
-            continue;
-        }
-        let inside = at + 1;
-        let Some(len) = memchr::memchr(b'<', &text[inside..]) else { break };
-        at = inside + len;
-        if text[at..].starts_with(b"</") && !text[inside..at].trim_ascii().is_empty() {
-            found.push((local_name(name), trimmed(text, inside..at)));
-        }
-    }
-    found
+/// A value with the name that stands beside it.
+pub(super) struct NamedText<'t> {
+    pub(super) name: &'t [u8],
+    pub(super) value: Range<usize>,
+    pub(super) place: NamedPlace,
+}
+
+/// The place of a value with its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NamedPlace {
+    /// A form control or a `meta` element.
+    Control,
+    /// An element or an attribute.
+    Element,
+    /// An environment variable, or an option of a program: `NAME=value`, `--name=value`.
+    Variable,
+    /// A line of its own. A line of a program looks like it.
+    Line,
+    /// A string of a script.
+    String,
 }
 
 /// Finds the values of lines that begin with a name.
-pub(super) fn find_assignments(text: &[u8]) -> Vec<(&[u8], Range<usize>)> {
+pub(super) fn find_assignments(text: &[u8]) -> Vec<NamedText<'_>> {
     let (mut found, mut start) = (Vec::new(), 0);
-    if memchr::memchr(b'\n', text).is_none() {
-        return found;
-    }
+    let is_one_line = memchr::memchr(b'\n', text).is_none();
     while start < text.len() {
         let end = memchr::memchr(b'\n', &text[start..]).map_or(text.len(), |len| start + len);
         found.extend(find_assignment(text, start..end));
         start = end + 1;
     }
+    // A line by itself is more often a sentence than a file.
+    found.retain(|found| !is_one_line || found.place == NamedPlace::Variable);
     found
 }
 
-/// Finds `name: value`, `NAME=value`, `export NAME="value"` and `- name: value`.
-fn find_assignment(text: &[u8], line: Range<usize>) -> Option<(&[u8], Range<usize>)> {
+/// Finds `name: value`, `NAME=value`, `export NAME="value"`, `- name: value` and `//host/:name=value`.
+fn find_assignment(text: &[u8], line: Range<usize>) -> Option<NamedText<'_>> {
     let line = trimmed(text, line);
-    let sign = memchr::memchr2(b'=', b':', &text[line.start..line.end.min(line.start + MAX_NAME)])?;
+    let begin = &text[line.start..line.end.min(line.start + MAX_NAME)];
+    let is_for_host = begin.starts_with(b"//");
+    let sign = memchr::memchr2(b'=', if is_for_host { b'=' } else { b':' }, begin)?;
     if line.len() > MAX_LINE {
         return None;
     }
@@ -72,20 +68,56 @@ fn find_assignment(text: &[u8], line: Range<usize>) -> Option<(&[u8], Range<usiz
             (rest.is_empty() || rest.starts_with(b"#")).then_some(value.start..value.start + len)?
         }
     };
-    (!name.is_empty() && name.iter().all(|byte| is_name(*byte)) && !value.is_empty()).then_some((name, value))
+    let is_valid = !name.is_empty() && name.iter().all(|byte| is_name(*byte) || is_for_host && *byte == b'/');
+    let is_variable = begin[sign] == b'=' && (is_variable_name(name) || name.starts_with(b"--"));
+    let place = if is_variable { NamedPlace::Variable } else { NamedPlace::Line };
+    (is_valid && !value.is_empty()).then_some(NamedText { name, value, place })
 }
 
-fn is_name(byte: u8) -> bool {
+/// Finds the strings of scripts that are assigned to a name.
+pub(super) fn find_strings(text: &[u8]) -> Vec<NamedText<'_>> {
+    let (mut found, mut at) = (Vec::new(), 0);
+    while let Some(open) = memchr::memchr2(b'"', b'\'', &text[at..]).map(|found| at + found) {
+        at = open + 1;
+        let before = text[..open].trim_ascii_end();
+        let Some((b'=' | b':', before)) = before.split_last() else { continue };
+        let before = before.trim_ascii_end();
+        let len = before.iter().rev().take(MAX_NAME).take_while(|byte| is_name(**byte)).count();
+        let Some(end) = memchr::memchr2(text[open], b'\n', &text[at..]).map(|len| at + len) else { continue };
+        if len > 0 && end > at && text[end] == text[open] {
+            let name = &before[before.len() - len..];
+            found.push(NamedText { name, value: at..end, place: NamedPlace::String });
+            at = end + 1;
+        }
+    }
+    found
+}
+
+/// Returns true if a text is a list of pairs with spaces in their names, as in connection strings:
+/// `Data Source=db;User ID=ada;Password=…`.
+pub(super) fn is_connection_string(text: &[u8]) -> bool {
+    let is_pair = |pair: &[u8]| match memchr::memchr(b'=', pair) {
+        Some(at) => at > 0 && pair[..at].iter().all(|byte| is_name(*byte) || *byte == b' '),
+        None => pair.trim_ascii().is_empty(),
+    };
+    let is_excluded = |byte: &u8| matches!(byte, b'<' | b'"' | b'{' | b'(' | b'\n');
+    memchr::memchr_iter(b'=', text).take(2).count() == 2
+        && memchr::memchr(b';', text).is_some()
+        && !text.iter().any(is_excluded)
+        && text.split(|byte| *byte == b';').all(is_pair)
+}
+
+pub(super) fn is_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b':')
 }
 
-/// Returns a name without its namespace prefix.
-fn local_name(name: &[u8]) -> &[u8] {
-    name.rsplit(|byte| *byte == b':').next().unwrap_or(name)
+/// Returns true for the usual names of environment variables: `DB_PASSWORD`.
+fn is_variable_name(name: &[u8]) -> bool {
+    name.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_')
 }
 
 /// Returns the range without white space at its ends.
-fn trimmed(text: &[u8], range: Range<usize>) -> Range<usize> {
+pub(super) fn trimmed(text: &[u8], range: Range<usize>) -> Range<usize> {
     let inside = &text[range.clone()];
     let start = range.start + inside.len() - inside.trim_ascii_start().len();
     start..start + inside.trim_ascii().len()
@@ -95,33 +127,39 @@ fn trimmed(text: &[u8], range: Range<usize>) -> Range<usize> {
 mod tests {
     use super::*;
 
-    fn shown<'t>(text: &'t str, found: Vec<(&'t [u8], Range<usize>)>) -> Vec<(&'t str, &'t str)> {
-        found.into_iter().map(|(name, range)| (std::str::from_utf8(name).unwrap(), &text[range])).collect()
-    }
-
-    #[test]
-    fn texts_of_elements_and_values_of_attributes_are_found() {
-        for (text, expected) in [
-            ("<a><b:Name x='1'> v w </b:Name></a>", vec![("x", "1"), ("Name", "v w")]),
-            ("<user name=\"ada\" pw='p'/>", vec![("name", "ada"), ("pw", "p")]),
-            ("<a>text<b/></a><c></c><d> </d>", vec![]),
-            ("1 < 2 && a<b>c", vec![]),
-            ("<a>cut", vec![]),
-            ("<?xml version=\"1.0\"?><a>b</a>", vec![("a", "b")]),
-        ] {
-            assert_eq!(shown(text, find_elements(text.as_bytes())), expected, "{text}");
-        }
-        for unit in ["<", "<a ", "<a>", "<a b='", "</a>", "<a b=c"] {
-            let _ = find_elements(unit.repeat(100_000).as_bytes());
-        }
+    fn shown<'t>(text: &'t str, found: Vec<NamedText<'t>>) -> Vec<(&'t str, &'t str)> {
+        found.into_iter().map(|found| (std::str::from_utf8(found.name).unwrap(), &text[found.value])).collect()
     }
 
     #[test]
     fn values_of_lines_with_names_are_found() {
-        let text =
-            "A=1\n  export B_2=\"x y\"\nc.d: 'z'  # note\n- e: f # note\r\ng = h\nnot a name: 1\nurl: a b\nk:\n=1\n";
-        let expected = vec![("A", "1"), ("B_2", "x y"), ("c.d", "z"), ("e", "f"), ("g", "h")];
+        let text = "A=1\n  export B_2=\"x y\"\nc.d: 'z'  # note\n- e: f # note\r\ng = h\nnot a name: 1\nurl: a b\nk:\n=1\n\
+                    //h/:_t=i\n";
+        let expected = vec![("A", "1"), ("B_2", "x y"), ("c.d", "z"), ("e", "f"), ("g", "h"), ("//h/:_t", "i")];
         assert_eq!(shown(text, find_assignments(text.as_bytes())), expected);
-        assert_eq!(find_assignments(b"A=1"), [] as [(&[u8], Range<usize>); 0], "it has no line end");
+        for (text, found) in
+            [("A=1", vec![("A", "1")]), ("--a=b", vec![("--a", "b")]), ("a=1", vec![]), ("A: 1", vec![])]
+        {
+            assert_eq!(shown(text, find_assignments(text.as_bytes())), found, "{text} has no line end");
+        }
+    }
+
+    #[test]
+    fn strings_of_scripts_are_found_with_their_names() {
+        let text = "a.b=\"c d\"; f({e:'g', \"h\": \"i\"}); if (j == 'k') l = ''; m = \"n\no\"; p = 'q\"r'";
+        assert_eq!(shown(text, find_strings(text.as_bytes())), [("a.b", "c d"), ("e", "g"), ("p", "q\"r")]);
+        for unit in ["a=\"", "a='b=\"", "  \"", "=\"", "'"] {
+            let _ = find_strings(unit.repeat(100_000).as_bytes());
+        }
+    }
+
+    #[test]
+    fn connection_strings_are_recognised() {
+        for text in ["Server=tcp:db,1433;User ID=ada;Password=p;", "host=a;pwd=b"] {
+            assert!(is_connection_string(text.as_bytes()), "{text}");
+        }
+        for text in ["a=b", "a;b=c;d=e", "x=f(1);y=2;", "p { a=b; c=d; }"] {
+            assert!(!is_connection_string(text.as_bytes()), "{text}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use regex::bytes::{Captures, Regex};
 
 use super::Redactor;
 use super::json::is_document;
-use super::url::is_form;
+use super::url::{is_form, split_at_first};
 use crate::find::{SecretMatch, compile_regex};
 use crate::names::NameLocation;
 use crate::splice::{Splice, apply_splices, of_part};
@@ -29,11 +29,15 @@ const LINES: [&str; 6] = [
     "application/json-seq",
 ];
 
+const MESSAGES: [&str; 2] = ["application/http", "message/http"];
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum PayloadFormat {
     Json,
     Form,
     Multipart,
+    /// An HTTP message, as in the parts of a batch (RFC 9112 section 10).
+    Message,
     /// Events, or lines of JSON.
     Lines,
     /// Other text. Some servers send JSON as `text/plain`.
@@ -51,6 +55,7 @@ impl PayloadFormat {
         let is_json = media.is_json() || essence.contains("json") && !media.is_text();
         match () {
             () if LINES.contains(&essence) => PayloadFormat::Lines,
+            () if MESSAGES.contains(&essence) => PayloadFormat::Message,
             () if essence.is_empty() => PayloadFormat::Undeclared,
             () if essence.starts_with("application/grpc") => PayloadFormat::Opaque,
             () if is_json => PayloadFormat::Json,
@@ -111,21 +116,50 @@ impl Redactor<'_> {
         match PayloadFormat::of(media) {
             PayloadFormat::Lines => Some(self.lines_splices(payload)),
             PayloadFormat::Json => Some(self.json_splices(payload, 0)),
-            PayloadFormat::Form if media.is_form_of(payload) => {
-                Some(self.pairs_splices(payload, NameLocation::Form, 0))
-            }
+            PayloadFormat::Form if media.is_form_of(payload) => Some(self.form_splices(payload)),
             PayloadFormat::Form => Some(self.json_splices(payload, 0)),
             PayloadFormat::Multipart => self.parts_splices(media, payload, depth),
-            PayloadFormat::Text => Some(self.text_or_json_splices(payload)),
+            PayloadFormat::Message => Some(self.message_splices(payload, depth)),
             PayloadFormat::Undeclared if !is_text(payload) => None,
-            PayloadFormat::Undeclared if is_form(payload) => Some(self.pairs_splices(payload, NameLocation::Form, 0)),
-            PayloadFormat::Undeclared => Some(self.text_or_json_splices(payload)),
+            PayloadFormat::Text | PayloadFormat::Undeclared if is_form(payload) => Some(self.form_splices(payload)),
+            PayloadFormat::Text | PayloadFormat::Undeclared => Some(self.text_or_json_splices(payload)),
             PayloadFormat::Opaque => None,
         }
     }
 
     fn text_or_json_splices(&mut self, text: &[u8]) -> Vec<Splice> {
         if is_document(text) { self.json_splices(text, 0) } else { self.text_splices(text, false) }
+    }
+
+    /// Finds the secrets in an HTTP message: in the URL, the header fields, and the payload by its type.
+    fn message_splices(&mut self, message: &[u8], depth: u8) -> Vec<Splice> {
+        let (mut splices, mut content_type, mut at) = (Vec::new(), String::new(), 0);
+        for line in message.split_inclusive(|byte| *byte == b'\n') {
+            let field = line.trim_ascii_end();
+            let is_first = at == 0;
+            at += line.len();
+            if field.is_empty() && !is_first {
+                break;
+            }
+            let separator = if is_first { b' ' } else { b':' };
+            let (name, rest) = split_at_first(field, separator);
+            let Some(rest) = rest.map(<[u8]>::trim_ascii_start) else { continue };
+            if is_first {
+                let url = split_at_first(rest, b' ').0;
+                splices.extend(of_part(message, url, self.url_splices(url, 0)));
+                continue;
+            }
+            let name = String::from_utf8_lossy(name);
+            if name.eq_ignore_ascii_case("content-type") {
+                content_type = String::from_utf8_lossy(rest).into_owned();
+            }
+            splices.extend(of_part(message, rest, self.header_splices(&name, rest)));
+        }
+        let payload = &message[at..];
+        let media = MediaType::parse(&content_type);
+        let found = (depth < MAX_PART_DEPTH).then(|| self.media_splices(&media, payload, depth + 1)).flatten();
+        splices.extend(of_part(message, payload, found.unwrap_or_default()));
+        splices
     }
 
     fn parts_splices(&mut self, media: &MediaType, payload: &[u8], depth: u8) -> Option<Vec<Splice>> {

@@ -183,7 +183,7 @@ impl WindowRedactor {
             PayloadFormat::Text | PayloadFormat::Undeclared if begins_json(&self.window) => PayloadFormat::Json,
             PayloadFormat::Form if begins_with_text(&self.window) => PayloadFormat::Json,
             PayloadFormat::Undeclared if !is_text(&self.window) => PayloadFormat::Opaque,
-            PayloadFormat::Undeclared if is_form(&self.window) => PayloadFormat::Form,
+            PayloadFormat::Text | PayloadFormat::Undeclared if is_form(&self.window) => PayloadFormat::Form,
             PayloadFormat::Undeclared => PayloadFormat::Text,
             format => format,
         };
@@ -299,7 +299,7 @@ fn form_window_splices(redactor: &mut Redactor<'_>, text: &[u8], limit: Option<u
     let last_pair = |limit: usize| memchr::memrchr(b'&', &text[..text.len().min(limit)]);
     let complete = limit
         .map_or(text.len(), |limit| last_pair(limit).or_else(|| memchr::memchr(b'&', text)).map_or(0, |at| at + 1));
-    (redactor.pairs_splices(&text[..complete], NameLocation::Form, 0), complete)
+    (redactor.form_splices(&text[..complete]), complete)
 }
 
 /// Finds the value of a pair without an end. Returns its name if its values can be secret, too.

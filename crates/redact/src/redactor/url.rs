@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::decoded::{DecodedText, TextEncoding};
+use super::named_text::is_connection_string;
 use super::text::is_graphql;
 use super::{MAX_DEPTH, Redactor};
 use crate::find::shapes::is_userinfo;
@@ -176,8 +177,20 @@ impl Redactor<'_> {
             if text.contains(&b'&') && is_form(text) {
                 return self.pairs_splices(text, NameLocation::Form, depth);
             }
+            if is_connection_string(text) {
+                let pairs = text.split(|&byte| byte == b';');
+                return pairs
+                    .flat_map(|pair| of_part(text, pair, self.pair_splices(pair, NameLocation::Form, false, depth)))
+                    .collect();
+            }
         }
         self.text_splices(text, encoded)
+    }
+
+    /// Finds the secrets in a form. White space around it does not belong to its values.
+    pub(super) fn form_splices(&mut self, text: &[u8]) -> Vec<Splice> {
+        let pairs = text.trim_ascii();
+        of_part(text, pairs, self.pairs_splices(pairs, NameLocation::Form, 0)).collect()
     }
 }
 
@@ -189,9 +202,10 @@ pub(super) fn is_url(text: &[u8]) -> bool {
     has_scheme && !text.iter().any(u8::is_ascii_whitespace)
 }
 
-/// Returns true if text without a declared type is a form: pairs without white space, with usual characters in their
-/// names.
+/// Returns true if text of another or no type is a form: pairs without white space, with usual characters in their names.
+/// White space may stand around it.
 pub(super) fn is_form(text: &[u8]) -> bool {
+    let text = text.trim_ascii();
     let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~%+*[]$:@".contains(byte);
     let is_pair = |pair: &[u8]| match memchr::memchr(b'=', pair) {
         Some(at) => at > 0 && pair[..at].iter().all(is_name),

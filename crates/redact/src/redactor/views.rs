@@ -6,14 +6,14 @@ use std::sync::LazyLock;
 
 use aho_corasick::AhoCorasick;
 
-use super::controls::find_controls;
 use super::decoded::{DecodedText, TextEncoding};
 use super::links::find_links;
-use super::named_text::{find_assignments, find_elements};
+use super::markup::find_elements;
+use super::named_text::{NamedPlace, NamedText, find_assignments, find_strings};
 use super::{MAX_DEPTH, Redactor, SecretName};
 use crate::base64_text::{self, Base64Text};
 use crate::find::automaton::automaton;
-use crate::names::{NameClass, NameLocation};
+use crate::names::NameLocation;
 use crate::replace::placeholder::{PlaceholderName, ValueFormat};
 use crate::splice::{Splice, apply_splices, remove_overlaps};
 use harproxy_json::scan::{is_between_strings, is_space};
@@ -43,17 +43,6 @@ enum ViewFormat<'t> {
     Named(&'t [u8], NamedPlace),
 }
 
-/// The place of a value with its name.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum NamedPlace {
-    /// A form control or a `meta` element.
-    Control,
-    /// An element or an attribute.
-    Element,
-    /// A line of its own. A line of a program looks like it, so that only opaque values are secret.
-    Line,
-}
-
 /// The secrets of a view.
 pub(super) struct ViewSplices {
     /// The view, with the name if only that makes the value secret.
@@ -67,7 +56,7 @@ const SHORT: usize = 128;
 /// Returns false if a short text certainly contains no view.
 fn may_contain_view(text: &[u8]) -> bool {
     text.iter().enumerate().any(|(at, byte)| match byte {
-        b'"' | b'\\' | b'&' | b'%' | b'?' | b'#' | b'<' | b'\n' => true,
+        b'"' | b'\'' | b'\\' | b'&' | b'%' | b'?' | b'#' | b'<' | b'=' | b'\n' => true,
         b'e' | b'W' | b'L' => base64_text::BEGINNINGS.iter().any(|begin| text[at..].starts_with(begin.as_bytes())),
         _ => false,
     })
@@ -111,15 +100,11 @@ impl Redactor<'_> {
             }
             ViewFormat::Named(name, place) => {
                 let decoded = DecodedText::new(raw, TextEncoding::Markup);
-                let location = if place == NamedPlace::Control { NameLocation::Form } else { NameLocation::Member };
-                let applies = |name: &SecretName| match place {
-                    NamedPlace::Control => name.applies_to(&decoded.text),
-                    // `<code>` is an element of HTML.
-                    NamedPlace::Element => name.class != NameClass::SecretIfOpaque && name.applies_to(&decoded.text),
-                    NamedPlace::Line => {
-                        name.class.is_secret() && NameClass::SecretIfOpaque.is_secret_value(&decoded.text)
-                    }
+                let location = match place {
+                    NamedPlace::Control | NamedPlace::Variable => NameLocation::Form,
+                    NamedPlace::Element | NamedPlace::Line | NamedPlace::String => NameLocation::Member,
                 };
+                let applies = |name: &SecretName| name.applies_in(place, &decoded.text);
                 let Some(name) = self.secret_name(location, name).filter(applies) else { return Vec::new() };
                 let splices = self.value_splice(&decoded.text, 0, &name.placeholder);
                 decoded.encode_splices(splices, 0).collect()
@@ -168,14 +153,10 @@ fn find_views(text: &[u8]) -> (Vec<View<'_>>, bool) {
         find_json(text, &mut views);
     }
     views.extend(find_links(text).into_iter().map(|range| View { range, format: ViewFormat::Link }));
-    let named = [
-        (find_controls(text), NamedPlace::Control),
-        (find_elements(text), NamedPlace::Element),
-        (find_assignments(text), NamedPlace::Line),
-    ];
-    for (found, place) in named {
-        views.extend(found.into_iter().map(|(name, range)| View { range, format: ViewFormat::Named(name, place) }));
-    }
+    let named = [find_elements(text), find_assignments(text), find_strings(text)].into_iter().flatten();
+    views.extend(
+        named.map(|NamedText { name, value, place }| View { range: value, format: ViewFormat::Named(name, place) }),
+    );
     (views, has_json)
 }
 

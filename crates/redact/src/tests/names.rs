@@ -193,7 +193,7 @@ fn invalid_rules_are_errors() {
     assert!(failure(|rules| rules.text = list(&["("])).starts_with("`(` is not a valid regular expression: "));
     for except in [
         "nothing",
-        "header:pin",
+        "query:pin",
         "query:pin",
         "json:sid",
         "next_token",

@@ -169,7 +169,7 @@ fn forms_keep_every_other_byte() {
 }
 
 const MULTIPART: &str = "--x\r\nContent-Disposition: form-data; name=\"password\"\r\n\r\nhunter2\r\n\
-    --x\r\nContent-Disposition: form-data; name=\"note\"\r\n\r\npassword=1\r\n\
+    --x\r\nContent-Disposition: form-data; name=\"note\"\r\n\r\npassword: 1\r\n\
     --x\r\nContent-Disposition: form-data; name=\"meta\"\r\nContent-Type: application/json\r\n\r\n{\"passwd\":\"a\"}\r\n\
     --x\r\nContent-Disposition: form-data; name=\"passwd\"; filename=\"t.txt\"\r\n\r\nghp_0123456789012345678901234567\r\n\
     --x\r\nContent-Disposition: form-data; name=\"key\"; filename=\"t.png\"\r\nContent-Type: image/png\r\n\r\n\u{1}PNG\r\n\

@@ -341,6 +341,95 @@ fn elements_attributes_and_lines_are_judged_by_their_names() {
 }
 
 #[test]
+fn values_of_markup_scripts_and_settings_are_redacted() {
+    let policy = Policy::default();
+    let secret = "6rbAz1cGq0vXk2mN";
+    for (text, name) in [
+        ("<password><![CDATA[@]]></password>", "password"),
+        ("<password><!-- old --> @</password>", "password"),
+        ("<password><value>@</value></password>", "password"),
+        ("<member><name>password</name><value><string>@</string></value></member>", "password"),
+        ("<param name=\"password\">@</param>", "password"),
+        ("<property name='db.password' value='@'/>", "db-password"),
+        ("<add key=\"ApiKey\" value=\"@\" />", "apikey"),
+        ("<textarea name=client_secret>@</textarea>", "client_secret"),
+        ("<input id=access_token value=@>", "access_token"),
+        ("<select name=token><option value='@'>a</option></select>", "token"),
+        ("<input type=password name=x value=@>", "password"),
+        ("<script>window.accessToken=\"@\"</script>", "window-accesstoken"),
+        ("<script>App.init({apiKey: '@', n: 1})</script>", "apikey"),
+        ("//npm.example/:_authToken=@\n", "npm-example--_authtoken"),
+        ("[db]\nx = { user = \"u\", password = \"@\" }\n", "password"),
+        ("SID=@\nLSID=\n", "sid"),
+    ] {
+        let left = text.replace('@', &format!("REDACTED-{name}-1"));
+        assert_eq!(payload(&policy, "text/html", &text.replace('@', secret)), left);
+    }
+    for (text, left) in [
+        ("A=1\nMAIL_PASSWORD='Abcdef123!xy'\n", "A=1\nMAIL_PASSWORD='REDACTED-mail_password-1'\n"),
+        ("db:\n  password: hunter2four\n", "db:\n  password: REDACTED-password-1\n"),
+        (
+            "DB_PASSWORD=secret\nPWD=/home/ada\nTOKEN=$OTHER\n",
+            "DB_PASSWORD=REDACTED-db_password-1\nPWD=/home/ada\nTOKEN=$OTHER\n",
+        ),
+        (
+            "oauth_token=6rbAz1cG&oauth_token_secret=x\n",
+            "oauth_token=REDACTED-oauth_token-1&oauth_token_secret=REDACTED-oauth_token_secret-1\n",
+        ),
+    ] {
+        assert_eq!(payload(&policy, "text/plain", text), left);
+    }
+    for (text, left) in [
+        (
+            r#"{"Env":["POSTGRES_PASSWORD=secret","A=b"]}"#,
+            r#"{"Env":["POSTGRES_PASSWORD=REDACTED-postgres_password-1","A=b"]}"#,
+        ),
+        (
+            r#"{"db":"Server=db,1;User ID=ada;Password=a;"}"#,
+            r#"{"db":"Server=db,1;User ID=ada;Password=REDACTED-password-1;"}"#,
+        ),
+        (r#"{"x":"<password>a</password>"}"#, r#"{"x":"<password>REDACTED-password-1</password>"}"#),
+        (
+            r#"{"password":["This password is too short.","is too short (minimum is 8 characters)","hunter2"]}"#,
+            r#"{"password":["This password is too short.","is too short (minimum is 8 characters)","REDACTED-password-1"]}"#,
+        ),
+    ] {
+        assert_eq!(json(&policy, text), left);
+    }
+    for text in [
+        "<select name=token><option value=none>a</option></select><p name=password>b</p>".replace("p name", "a name"),
+        "if (password == 'Abcdef123!xy') { password: 'reset-your-password' }".into(),
+        "f({key: 'f3a9c1d47b2e8056aa', password: form.password2});\n".into(),
+    ] {
+        assert_eq!(payload(&policy, "text/html", &text), text);
+    }
+}
+
+#[test]
+fn parts_of_a_batch_are_redacted_as_messages() {
+    let policy = Policy::default();
+    let part = "POST /a?token=t0k3n123 HTTP/1.1\r\nAuthorization: Bearer abc\r\nContent-Type: application/json\r\n\r\n\
+                {\"password\":\"a\"}";
+    let answer =
+        "HTTP/1.1 200 OK\nSet-Cookie: sid=c; Path=/\nContent-Type: application/x-www-form-urlencoded\n\npassword=b\n";
+    let batch = |part: &str, answer: &str| {
+        let typed = |text| format!("--b\r\nContent-Type: application/http\r\n\r\n{text}\r\n");
+        format!("{}{}--b--\r\n", typed(part), typed(answer))
+    };
+    let left_part = part
+        .replace("t0k3n123", "REDACTED-token-1")
+        .replace("abc", "REDACTED-authorization-1")
+        .replace("\"a\"", "\"REDACTED-password-1\"");
+    let left_answer = answer.replace("sid=c", "sid=REDACTED-sid-1").replace("=b", "=REDACTED-password-2");
+    let left = batch(&left_part, &left_answer);
+    assert_eq!(payload(&policy, "multipart/mixed; boundary=b", &batch(part, answer)), left);
+    assert_eq!(payload(&policy, "application/http", part), left_part);
+    for cut in 0..part.len() {
+        let _ = payload(&policy, "application/http", &part[..cut]);
+    }
+}
+
+#[test]
 fn credentials_and_forms_in_strings_are_redacted() {
     let policy = Policy::default();
     let token = "a1b2c3d4e5f6a7b8";

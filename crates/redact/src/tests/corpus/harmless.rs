@@ -113,6 +113,9 @@ pub(super) const HARMLESS: &[CorpusRow] = &[
     (&[Member], "hashCode", "0123456789abcdef"),
     (&[Member], "barcode", "A0123456789012"),
     (&[Member], "stateCode", "NY-0123456789abc"),
+    (&[Member], "token", "0x6B175474E89094C44Da98b954EedeAC495271d0F"),
+    (&[Member], "bos_token", "<|begin_of_text|>"),
+    (&[Query], "design_sign", "leo"),
     // Counters, flags and words
     (&[Member], "max_tokens", "0123456789abcdef"),
     (&[Member], "token_count", "0123456789abcdef"),
