@@ -124,11 +124,15 @@ impl Refusal {
             true => "it is local and out of scope, and `--no-local` is set",
             false => "it is out of scope",
         };
-        let globs: Vec<String> = scope.iter().map(|glob| format!("`{}`", glob.shown())).collect();
+        let mut globs: Vec<String> =
+            scope.iter().take(MAX_SHOWN_GLOBS).map(|glob| format!("`{}`", glob.shown())).collect();
+        if scope.len() > MAX_SHOWN_GLOBS {
+            globs.push(format!("and {} more", scope.len() - MAX_SHOWN_GLOBS));
+        }
         let explanation = format!("{why}; the scope is {}", globs.join(", "));
         let mut refusal =
             Refusal::new(CheckId::OUT_OF_SCOPE, "this request is out of scope", request.line(), explanation);
-        refusal.member("scope", scope.to_vec());
+        refusal.member("scope", scope.iter().take(MAX_LISTED_GLOBS).cloned().collect::<Vec<_>>());
         let hint = format!(
             "record it, too, with `harproxy record` and `-g {}`, or let CMD connect to it without the proxy with `--bypass {host}`",
             harproxy_support::shell_quote::word(&glob),
@@ -224,6 +228,11 @@ impl Refusal {
         response
     }
 }
+
+/// Maximum number of globs of a scope in the text of a refusal.
+const MAX_SHOWN_GLOBS: usize = 12;
+/// Maximum number of globs of a scope in a problem document.
+const MAX_LISTED_GLOBS: usize = 100;
 
 /// Redacts the values that are known as secrets in the strings of a JSON value.
 fn redact_json(value: &mut Value, view: &RedactionView) {
