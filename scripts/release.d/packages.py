@@ -2,8 +2,9 @@
 """Packs a binary as a Python wheel and as npm packages.
 
     scripts/release.d/packages.py BINARY TARGET VERSION FOLDER
+    scripts/release.d/packages.py --list VERSION
 
-Equal input gives equal bytes. No tool but Python is needed.
+`--list` prints the names of the files of a whole release, without SHA256SUMS. Equal input gives equal bytes. No tool but Python is needed.
 """
 import base64
 import gzip
@@ -55,7 +56,7 @@ def write_wheel(binary, name, tag, version, folder):
         for path, (content, _) in files.items()
     )
     files[f"{info}/RECORD"] = (f"{record}{info}/RECORD,,\n".encode(), 0o644)
-    with zipfile.ZipFile(os.path.join(folder, f"harproxy-{version}-py3-none-{tag}.whl"), "w", zipfile.ZIP_DEFLATED) as wheel:
+    with zipfile.ZipFile(os.path.join(folder, wheel_name(tag, version)), "w", zipfile.ZIP_DEFLATED) as wheel:
         for path, (content, mode) in files.items():
             entry = zipfile.ZipInfo(path, (1980, 1, 1, 0, 0, 0))
             entry.external_attr, entry.compress_type = (0o100000 | mode) << 16, zipfile.ZIP_DEFLATED
@@ -93,7 +94,27 @@ def write_npm_packages(binary, name, system, processor, version, folder):
     write_npm(os.path.join(folder, f"harproxy-{system}-{processor}-{version}.tgz"), files)
 
 
+def binary_name(target, version):
+    return f"harproxy-{version}-{target}" + (".exe" if "windows" in target else "")
+
+
+def wheel_name(tag, version):
+    return f"harproxy-{version}-py3-none-{tag}.whl"
+
+
+def names(version):
+    yield f"harproxy-{version}.tgz"
+    for target, (tag, system, processor) in PLATFORMS.items():
+        yield binary_name(target, version)
+        yield f"harproxy-{version}-{target}.cdx.json"
+        yield wheel_name(tag, version)
+        yield f"harproxy-{system}-{processor}-{version}.tgz"
+
+
 def main():
+    if sys.argv[1] == "--list":
+        print("\n".join(names(sys.argv[2])))
+        return
     path, target, version, folder = sys.argv[1:]
     if target not in PLATFORMS:
         sys.exit(f"error: there are no packages for {target}")

@@ -90,3 +90,48 @@ fn code(folder: &Path) -> String {
         })
         .collect()
 }
+
+/// Each crate of the workspace can be published: it names its version and licence, and so do the crates that need it.
+#[test]
+fn crates_can_be_published() {
+    let manifest = table("Cargo.toml");
+    let version = manifest["workspace"]["package"]["version"].as_str().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut count = 0;
+    for item in fs::read_dir(root.join("crates")).unwrap() {
+        let own: Table = fs::read_to_string(item.unwrap().path().join("Cargo.toml")).unwrap().parse().unwrap();
+        let package = own["package"].as_table().unwrap();
+        let name = package["name"].as_str().unwrap();
+        assert!(package.contains_key("description") && !package.contains_key("publish"), "{name}");
+        let dependency = &manifest["workspace"]["dependencies"][name];
+        assert_eq!(dependency["version"].as_str(), Some(version), "{name}");
+        count += 1;
+    }
+    assert!(count >= 10);
+}
+
+/// `cargo binstall`, the action and the packages name the binaries as scripts/release does.
+#[test]
+fn names_of_released_binaries_agree() {
+    let read = |file: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+    let manifest = table("Cargo.toml");
+    let binstall = &manifest["package"]["metadata"]["binstall"];
+    assert_eq!(binstall["pkg-fmt"].as_str(), Some("bin"));
+    let url = binstall["pkg-url"].as_str().unwrap();
+    assert!(url.ends_with("/v{ version }/harproxy-{ version }-{ target }{ binary-ext }"), "{url}");
+    assert!(read("scripts/release").contains("name=harproxy-$version-$target"));
+    let install = read("packaging/action/install");
+    assert!(install.contains("name=harproxy-$version-$target$suffix"));
+    let packages = read("scripts/release.d/packages.py");
+    let workflow = read(".github/workflows/release.yml");
+    let targets: Vec<&str> = packages
+        .lines()
+        .filter_map(|line| line.strip_prefix("    \"")?.split_once("\": ("))
+        .map(|(target, _)| target)
+        .collect();
+    assert_eq!(targets.len(), 5);
+    for target in targets {
+        assert!(install.contains(&format!("target={target} ")), "{target}");
+        assert!(workflow.contains(&format!("target: {target},")), "{target}");
+    }
+}
