@@ -72,6 +72,9 @@ pub fn change(outcome: &RecordingResult, output: &Path, failed: Option<u8>) -> S
     if outcome.summary.unanswered > 0 {
         let _ = write!(text, "; {} left out, whose client left before the response", outcome.summary.unanswered);
     }
+    if outcome.summary.repeated > 0 {
+        let _ = write!(text, "; {} left out, whose test ran again", outcome.summary.repeated);
+    }
     if outcome.summary.failed > 0 {
         let _ = write!(
             text,

@@ -18,6 +18,8 @@ const MAX_FINDINGS: usize = 1000;
 #[derive(Debug)]
 struct RunningTest {
     name: String,
+    /// The number of tests that began before it.
+    attempt: u64,
     /// The name of its position in sequences. A test that is named again begins anew.
     sequence: String,
 }
@@ -39,6 +41,13 @@ impl ExchangeSession {
     #[must_use]
     pub fn test(&self) -> Option<&str> {
         self.test.as_ref().map(|test| &*test.name)
+    }
+
+    /// Returns the number of tests that began before this one, which is greater each time that a test runs. 0 without a
+    /// test.
+    #[must_use]
+    pub fn attempt(&self) -> u64 {
+        self.test.as_ref().map_or(0, |test| test.attempt)
     }
 
     /// Returns the session as matching needs it.
@@ -101,8 +110,8 @@ impl Sessions {
             _ if is_taken() => return Err(NameError::Taken),
             _ => {}
         }
-        let begun = self.begun.fetch_add(1, Ordering::Relaxed);
-        let test = RunningTest { name: name.to_owned(), sequence: format!("{name}\n{begun}") };
+        let attempt = self.begun.fetch_add(1, Ordering::Relaxed);
+        let test = RunningTest { name: name.to_owned(), attempt, sequence: format!("{name}\n{attempt}") };
         running.insert(client.to_owned(), Arc::new(test));
         Ok(())
     }

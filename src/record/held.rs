@@ -25,6 +25,9 @@ pub struct RecordingSummary {
     /// Requests that failed before a connection to upstream. They are not stored.
     #[serde(default)]
     pub failed: usize,
+    /// Exchanges of tests that ran again later. They are not stored.
+    #[serde(default)]
+    pub repeated: usize,
     /// Entries that the recording adds to the fixture.
     pub added: usize,
     /// Entries that the recording replaces.
@@ -47,6 +50,7 @@ impl RecordingSummary {
             cut: index.cut,
             unanswered: index.unanswered,
             failed: index.failed.len(),
+            repeated: index.repeated,
             added: arrangement.added,
             changed: arrangement.changed,
             unchanged: arrangement.unchanged,

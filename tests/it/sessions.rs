@@ -113,6 +113,26 @@ fn tests_get_their_own_answers_alone_and_in_any_order() {
 }
 
 #[test]
+fn recording_keeps_the_last_run_of_a_test() {
+    if !has_python() {
+        return;
+    }
+    let (sandbox, origin) = (Sandbox::new(), origin());
+    let one = r#"name("test_a.py::one"); print(get("/jobs"), get("/jobs"))"#;
+    let two = r#"name("test_a.py::two"); print(get("/jobs"))"#;
+    let args: Vec<String> = ["record", "-o", HAR].map(String::from).into_iter().chain(origin.args()).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    // The first attempt of a flaky test has another request, and the last one was retried beside another test.
+    let script = format!("name('test_a.py::one'); get('/jobs'); get('/failed')\n{two}\n{one}\n");
+    let output = run(&sandbox, &args, &script).expect(0);
+    assert_eq!(output.stdout, "answer 2\nanswer 3 answer 4\n");
+    assert!(output.stderr.contains("3 added; 2 left out, whose test ran again"), "{}", output.stderr);
+    origin.stop();
+    let output = run(&sandbox, &["replay", HAR, "--strict"], &format!("{one}\n{two}\n")).expect(0);
+    assert_eq!(output.stdout, "answer 3 answer 4\nanswer 2\n");
+}
+
+#[test]
 fn workers_run_their_tests_at_the_same_time() {
     if !has_python() {
         return;

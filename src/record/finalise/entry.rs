@@ -87,7 +87,7 @@ fn response(heads: &ExchangeHeads, content: Body) -> Response {
 /// informational responses, and the properties of a stream.
 fn own_member(heads: &ExchangeHeads) -> Option<Map<String, Value>> {
     let mut own = Map::new();
-    own.extend(heads.request.session.as_ref().map(|session| ("session".to_owned(), session.clone().into())));
+    own.extend(heads.request.test.as_ref().map(|test| ("session".to_owned(), test.name.clone().into())));
     own.extend(heads.request.authority.as_ref().map(|authority| ("authority".to_owned(), authority.clone().into())));
     if let Some(ExchangeEnd { reason: EndReason::Failed { kind, message }, .. }) = &heads.end {
         own.insert("error".into(), json!({ "kind": kind, "message": message }));

@@ -5,14 +5,15 @@ use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::record::damage::{Damage, KnownJournal};
 use crate::record::journal::heads::{
-    EndReason, ExchangeEnd, HeaderFields, JournalMeta, RequestEnd, RequestHead, ResponseHead, UNCONNECTED_TIMEOUT,
-    decode,
+    EndReason, ExchangeEnd, HeaderFields, JournalMeta, JournalledTest, RequestEnd, RequestHead, ResponseHead,
+    UNCONNECTED_TIMEOUT, decode,
 };
 use crate::record::journal::{FrameKind, JournalReader, PayloadSpan, SecretNames};
 use harproxy_http::Header;
@@ -92,6 +93,8 @@ pub struct JournalIndex {
     pub cut: usize,
     /// Requests without a response. They are not stored.
     pub unanswered: usize,
+    /// Exchanges of tests that ran again later. They are not stored: at replay a test begins with its first answers.
+    pub repeated: usize,
     /// Exchanges that harproxy could not make, by start time. They are not stored.
     pub failed: Vec<IndexedExchange>,
     /// Set if the journal is damaged. Then only complete exchanges are stored.
@@ -116,6 +119,7 @@ impl JournalIndex {
         let mut open: HashMap<u64, IndexedExchange> = HashMap::new();
         let mut index = JournalIndex::default();
         let (mut frames, mut last, mut dropped) = (0, 0, Vec::new());
+        let mut attempts = Attempts::default();
         while let Some(frame) = reader.next_frame()? {
             if frame.kind == FrameKind::Meta {
                 meta = Some(decode(frame.payload)?);
@@ -124,7 +128,8 @@ impl JournalIndex {
             frames += 1;
             last = last.max(frame.exchange);
             if frame.kind == FrameKind::Request {
-                let StartTimes { started, since } = decode(frame.payload)?;
+                let RequestStart { started, since, test } = decode(frame.payload)?;
+                attempts.add(frame.exchange, test);
                 let exchange = IndexedExchange {
                     number: frame.exchange,
                     began: since.unwrap_or(started),
@@ -188,6 +193,10 @@ impl JournalIndex {
             index.damage = Some(Damage { at: (damaged.bytes > 0).then_some(damaged.at), lost, last });
         }
         for exchange in open.into_values() {
+            if attempts.is_repeated(exchange.number) {
+                index.repeated += 1;
+                continue;
+            }
             if exchange.end.is_none() && exchange.response.is_none() {
                 index.unanswered += 1;
                 continue;
@@ -259,11 +268,37 @@ fn redact_fields(fields: &mut HeaderFields, names: &mut SecretNames) {
     fields.0 = fields.0.iter().map(redacted).collect();
 }
 
-/// The first members of a [`RequestHead`], which suffice to order exchanges.
+/// The first members of a [`RequestHead`], which suffice to order exchanges and to find their tests.
 #[derive(Deserialize)]
-struct StartTimes {
+struct RequestStart {
     started: i64,
     since: Option<i64>,
+    test: Option<JournalledTest>,
+}
+
+/// The attempts of tests: a test can run several times in one recording.
+#[derive(Default)]
+struct Attempts {
+    /// The last attempt of each test.
+    last: HashMap<Arc<str>, u64>,
+    /// The test and the attempt of each exchange that has one.
+    exchanges: HashMap<u64, (Arc<str>, u64)>,
+}
+
+impl Attempts {
+    fn add(&mut self, exchange: u64, test: Option<JournalledTest>) {
+        let Some(JournalledTest { name, attempt }) = test else { return };
+        let name = self.last.get_key_value(&*name).map_or_else(|| name.into(), |(known, _)| known.clone());
+        let last = self.last.entry(name.clone()).or_default();
+        *last = attempt.max(*last);
+        self.exchanges.insert(exchange, (name, attempt));
+    }
+
+    /// Returns true if the test of an exchange ran again later.
+    fn is_repeated(&self, exchange: u64) -> bool {
+        let test = self.exchanges.get(&exchange);
+        test.is_some_and(|(name, attempt)| self.last.get(name).is_some_and(|last| attempt < last))
+    }
 }
 
 fn read<T: DeserializeOwned>(reader: &mut JournalReader, span: Option<PayloadSpan>) -> io::Result<Option<T>> {

@@ -91,8 +91,8 @@ impl ComparisonRules {
             let Some(entries) = by_url.get(&(heads.request.method.clone(), self.url_key(url))) else { continue };
             let sent = JournalledPayload::of_request(exchange, &heads, &index.meta);
             let content = self.kept(self.requests.content_key(url, || journalled_body(&sent, reader))?);
-            let sent =
-                (self.requests.header_key(url, &heads.request.headers.0), content, heads.request.session.clone());
+            let test = heads.request.test.as_ref().map(|test| test.name.clone());
+            let sent = (self.requests.header_key(url, &heads.request.headers.0), content, test);
             let by_message = by_message.entry(entries[0]).or_insert_with(|| self.by_message(old, entries));
             let Some(entries) = by_message.get(&sent) else { continue };
             let Some(new) = new else {

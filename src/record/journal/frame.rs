@@ -11,7 +11,7 @@ use std::io::{self, Write};
 use bytes::Bytes;
 
 /// The first bytes of a journal, which name the version of its format. The mark of its frames follows.
-pub const MAGIC: [u8; 19] = *b"harproxy journal 6\n";
+pub const MAGIC: [u8; 19] = *b"harproxy journal 7\n";
 
 /// Bytes before a payload.
 pub const HEADER: usize = FrameMark::LEN + 13;

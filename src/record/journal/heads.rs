@@ -54,6 +54,8 @@ pub struct RequestHead {
     pub started: i64,
     /// Microseconds since the journal was opened. They order exchanges even if the clock was set back.
     pub since: Option<i64>,
+    /// The test, if the request has one.
+    pub test: Option<JournalledTest>,
     /// The method as sent.
     pub method: String,
     /// The URL in normal form.
@@ -66,8 +68,14 @@ pub struct RequestHead {
     pub head_size: i64,
     /// The target of the CONNECT, if the URL has another host or port.
     pub authority: Option<String>,
-    /// The name of its test.
-    pub session: Option<String>,
+}
+
+/// The test that sent a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalledTest {
+    pub name: String,
+    /// Greater for each test that begins, also if a test runs again.
+    pub attempt: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,8 +16,8 @@ use super::duplex::DuplexDetector;
 use super::response_end::{self, ResponseEnd};
 use crate::pipeline::{Collector, Exchange};
 use crate::record::journal::heads::{
-    self, ConnectPhases, EndReason, ExchangeEnd, HeaderFields, HopFields, InformationalResponse, RequestEnd,
-    RequestHead, ResponseHead, UNCONNECTED_TIMEOUT, WireVersion,
+    self, ConnectPhases, EndReason, ExchangeEnd, HeaderFields, HopFields, InformationalResponse, JournalledTest,
+    RequestEnd, RequestHead, ResponseHead, UNCONNECTED_TIMEOUT, WireVersion,
 };
 use crate::record::journal::{Ack, Flush, Frame, FrameKind, Journal};
 use crate::record::redaction::RecordingRedactor;
@@ -100,13 +100,16 @@ impl ExchangeTap {
         let head = RequestHead {
             started: micros_since_epoch(exchange.started),
             since: Some(micros(exchange.at.saturating_duration_since(tap.context.journal.opened()))),
+            test: exchange
+                .session
+                .test()
+                .map(|test| JournalledTest { name: test.to_owned(), attempt: exchange.session.attempt() }),
             method: tap.method.to_string(),
             url: tap.url.clone(),
             version,
             headers,
             head_size,
             authority,
-            session: exchange.session.test().map(str::to_owned),
         };
         tap.push(FrameKind::Request, encode(&head), Flush::Lazy);
         Arc::new(tap)

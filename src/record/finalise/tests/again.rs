@@ -166,7 +166,7 @@ fn journal_torn_before_its_first_exchange_is_empty() {
     let desk = Desk::new("api.har");
     let locked = JournalPaths::beside(&desk.plan.output).unwrap().lock().unwrap();
     let (head, torn) = (MARK.journal_head(), [MARK.journal_head(), MARK.0.into()].concat());
-    for rest in [&b""[..], b"harprox", b"harproxy journal 6\n", &head, &torn] {
+    for rest in [&b""[..], b"harprox", b"harproxy journal 7\n", &head, &torn] {
         locked.truncate().unwrap();
         (&locked.file).write_all(rest).unwrap();
         assert!(recover_killed(&desk.plan, &locked).unwrap().is_none());

@@ -103,7 +103,7 @@ impl Talk {
                 headers: fields(&self.request_headers),
                 head_size: 99,
                 authority: None,
-                session: None,
+                test: None,
             }),
         );
         for piece in &self.sent {
