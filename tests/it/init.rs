@@ -50,6 +50,20 @@ fn nothing_is_run_or_written_without_cmd_and_a_terminal() {
     run_line(&stage, "harproxy config").expect(0);
 }
 
+#[cfg(unix)]
+#[test]
+fn answer_on_the_terminal_decides_whether_the_file_is_written() {
+    use crate::support::terminal;
+    let stage = CliSandbox::new();
+    stage.sandbox.write("go.mod", "module shop\n");
+    let (shown, status) = terminal::answer(stage.sandbox.command(["init"]), 80, "n\n");
+    assert_eq!((status, shown.contains("Write harproxy.toml? [Y/n] ")), (0, true), "{shown}");
+    assert!(shown.contains("`harproxy init --yes` writes harproxy.toml"), "{shown}");
+    assert!(!stage.sandbox.join("harproxy.toml").exists());
+    let (shown, status) = terminal::answer(stage.sandbox.command(["init"]), 80, "\n");
+    assert_eq!((status, stage.sandbox.join("harproxy.toml").exists()), (0, true), "{shown}");
+}
+
 #[test]
 fn problems_of_the_project_and_of_cmd_are_told() {
     let stage = CliSandbox::new();
