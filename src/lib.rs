@@ -9,6 +9,7 @@ pub mod cli;
 pub mod control;
 pub mod diagnose;
 pub mod fixtures;
+pub mod import;
 pub mod init;
 pub mod isolate;
 pub mod pipeline;

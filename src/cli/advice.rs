@@ -17,6 +17,7 @@ use super::usage_error::UsageError;
 use crate::child::SpawnError;
 use crate::child::files::FilesError;
 use crate::fixtures::{pack, prune};
+use crate::import::ImportError;
 use crate::isolate::IsolateError;
 use crate::verdict::{CheckId, Finding, Severity, exit};
 use crate::{record, replay};
@@ -85,6 +86,8 @@ pub enum Failure {
     },
     #[error("adding the learned lines to {}", path.shown())]
     Learn { path: PathBuf, source: record::twice::WriteError },
+    #[error(transparent)]
+    Import(#[from] ImportError),
     /// CMD cannot have an isolated network.
     #[error(transparent)]
     Isolate(#[from] IsolateError),
@@ -116,6 +119,7 @@ impl Failure {
             | Failure::Upstream(_)
             | Failure::OwnProxy(_)
             | Failure::Replay(_)
+            | Failure::Import(_)
             | Failure::Isolate(IsolateError::NoCommand)
             | Failure::Pack(_) => exit::USAGE,
             Failure::Bind(BindError::Reverse { .. }) => exit::USAGE,

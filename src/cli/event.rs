@@ -58,6 +58,7 @@ pub enum Event {
     /// A file that is not a HAR was merged as text.
     Text,
     Packed,
+    Imported,
     Unpacked,
     /// A compressed fixture was left unchanged.
     Compressed,

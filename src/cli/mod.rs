@@ -107,6 +107,7 @@ fn run(command: Command, ui: &Ui) -> Result<u8, Failure> {
         Command::Redact(args) => cmd::redact::run(args, ui),
         Command::Fmt(args) => cmd::fmt::run(args, ui),
         Command::Merge(args) => cmd::merge::run(&args, ui),
+        Command::Import(args) => cmd::import::run(*args, ui),
         Command::GitSetup(args) => cmd::git_setup::run(&args, ui),
         Command::Pack(args) => cmd::pack::pack(&args, ui),
         Command::Unpack(args) => cmd::pack::unpack(&args, ui),

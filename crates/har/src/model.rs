@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use time::OffsetDateTime;
 
 use harproxy_http::Headers;
 use harproxy_json::Spacing;
@@ -64,6 +65,24 @@ pub fn chunks_text(chunks: &[Chunk]) -> String {
         let _ = write!(text, "{space}{at_ms}:{units}");
     }
     text
+}
+
+/// Returns the text of `startedDateTime` (RFC 3339, milliseconds in UTC). `micros`: microseconds since 1970.
+#[must_use]
+pub fn started_text(micros: i64) -> String {
+    let moment =
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1000).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let (date, time) = (moment.date(), moment.time());
+    format!(
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
+        date.year(),
+        u8::from(date.month()),
+        date.day(),
+        time.hour(),
+        time.minute(),
+        time.second(),
+        time.millisecond()
+    )
 }
 
 impl Entry {

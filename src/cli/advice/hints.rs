@@ -8,6 +8,7 @@ use crate::child::SpawnError;
 use crate::cli::args::replay::DEFAULT_FIXTURES;
 use crate::cli::config;
 use crate::fixtures::{pack, prune};
+use crate::import::ImportError;
 use crate::isolate::IsolateError;
 use crate::{record, replay};
 use harproxy_har::Error as HarError;
@@ -58,6 +59,14 @@ pub fn of(failure: &Failure) -> String {
         Failure::Isolate(error) => of_isolation(error),
         Failure::Input(_) => "pass the lines through a pipe or a file".into(),
         Failure::Output(_) => "send the output to a file, or to a program that reads it".into(),
+        Failure::Import(ImportError::Nothing { .. }) => {
+            "pass the recordings themselves; docs/guides/import.md lists the formats, and `--format` chooses one".into()
+        }
+        Failure::Import(ImportError::BaseUrl { .. }) => {
+            "add `--base-url`, such as `--base-url https://api.example.com`: the origin to which the program sends its requests".into()
+        }
+        Failure::Import(ImportError::Har { .. }) => "check that the file is complete JSON, and export it again".into(),
+        Failure::Import(ImportError::Read { .. }) => "check the path, and that you can read it".into(),
         Failure::Learn { .. } => "fix the file, or add the lines by hand".into(),
         Failure::Demo { .. } => "the demo needs loopback and a folder that it can write to".into(),
     }

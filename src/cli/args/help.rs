@@ -9,7 +9,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ("Record & replay", &["record", "replay", "recover", "report", "demo"]),
     ("Diagnose", &["doctor", "explain", "glob", "config"]),
     ("Fixtures", &["ls", "show", "diff", "check", "redact", "fmt", "merge", "rm", "prune", "pack", "unpack"]),
-    ("Set-up", &["init", "env", "ca", "git-setup", "completions", "man", "help", "version"]),
+    ("Set-up", &["init", "import", "env", "ca", "git-setup", "completions", "man", "help", "version"]),
 ];
 
 /// The text behind the options of `harproxy --help`.

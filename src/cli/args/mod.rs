@@ -7,6 +7,7 @@ pub mod common;
 pub mod diagnose;
 pub mod fixtures;
 pub mod help;
+pub mod import;
 pub mod record;
 pub mod replay;
 pub mod values;
@@ -33,6 +34,7 @@ use fixtures::{
     UnpackArgs,
 };
 use help::HelpArgs;
+use import::ImportArgs;
 use record::{RecordArgs, RecoverArgs};
 use replay::ReplayArgs;
 use values::{choices, parse_any_glob};
@@ -131,6 +133,8 @@ pub enum Command {
     Ca(CaArgs),
     /// Propose harproxy.toml, lines for git and a step for CI, from the project and one run of its tests
     Init(Box<InitArgs>),
+    /// Import recordings of other tools: VCR, vcrpy, WireMock, Postman, mitmproxy and others
+    Import(Box<ImportArgs>),
     /// Configure git to merge and show fixtures by entry
     GitSetup(GitSetupArgs),
     /// Print shell completions
@@ -157,6 +161,7 @@ impl Command {
             // `max-age` of `[replay]` applies to `check` too.
             Command::Check(args) => Some((Some("replay"), &mut args.config)),
             Command::Redact(args) => Some((None, &mut args.config)),
+            Command::Import(args) => Some((None, &mut args.config)),
             _ => None,
         }
     }

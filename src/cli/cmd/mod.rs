@@ -11,6 +11,7 @@ pub mod explain;
 pub mod fmt;
 pub mod git_setup;
 pub mod glob;
+pub mod import;
 pub mod init;
 pub mod ls;
 pub mod manual;

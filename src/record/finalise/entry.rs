@@ -1,7 +1,6 @@
 //! Builds HAR entries from journalled exchanges.
 
 use serde_json::{Map, Value, json};
-use time::OffsetDateTime;
 
 use super::har_error;
 use super::index::{ExchangeHeads, IndexedExchange};
@@ -9,7 +8,7 @@ use super::payload::JournalledPayload;
 use crate::record::journal::JournalReader;
 use crate::record::journal::heads::{EndReason, ExchangeEnd, HeaderFields, JournalMeta, RequestHead, ResponseHead};
 use harproxy_har::Entry;
-use harproxy_har::model::{Body, Request, Response, Timings, chunks_text};
+use harproxy_har::model::{Body, Request, Response, Timings, chunks_text, started_text};
 use harproxy_har::write::FixtureWriter;
 use harproxy_http::headers::to_chars;
 
@@ -36,7 +35,7 @@ pub fn build(
 pub fn with_payloads(heads: &ExchangeHeads, post_data: Option<Body>, content: Body) -> Entry {
     let timings = timings(heads);
     Entry {
-        started: rfc3339(heads.request.started),
+        started: started_text(heads.request.started),
         time: total(&timings),
         request: request(heads, post_data),
         response: response(heads, content),
@@ -141,22 +140,6 @@ fn total(timings: &Timings) -> f64 {
 fn millis(micros: i64) -> f64 {
     // The conversion is exact: durations in microseconds are far below 2^53.
     micros.max(0) as f64 / 1000.0
-}
-
-fn rfc3339(micros: i64) -> String {
-    let moment =
-        OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1000).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    let (date, time) = (moment.date(), moment.time());
-    format!(
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
-        date.year(),
-        u8::from(date.month()),
-        date.day(),
-        time.hour(),
-        time.minute(),
-        time.second(),
-        time.millisecond()
-    )
 }
 
 fn to_i64(n: u64) -> i64 {

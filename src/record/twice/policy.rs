@@ -26,6 +26,8 @@ pub struct LearnedRule {
     pub ignore_body: BTreeSet<String>,
     /// Sets `body = "ignore"`: no JSON path describes how the payload varies.
     pub ignore_payload: bool,
+    /// Values of `match-header`.
+    pub match_header: BTreeSet<String>,
     /// Values of `echo`.
     pub echo: BTreeSet<String>,
     /// Values of `same-host`.

@@ -70,6 +70,7 @@ fn add_rule(document: &mut DocumentMut, at: &RuleScope, rule: &LearnedRule) -> R
     extend(table, "same-host", &rule.same_host)?;
     extend(table, "ignore-query", &rule.ignore_query)?;
     extend(table, "ignore-body", &rule.ignore_body)?;
+    extend(table, "match-header", &rule.match_header)?;
     extend(table, "echo", &rule.echo)?;
     if rule.ignore_payload {
         table["body"] = value("ignore");

@@ -1,6 +1,6 @@
 //! `harproxy record`.
 
-mod twice;
+pub mod twice;
 
 use std::ffi::OsString;
 use std::sync::Arc;

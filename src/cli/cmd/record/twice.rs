@@ -62,7 +62,7 @@ pub(super) async fn run_again(
     let (lessons, outcome) = run.run_last_work(FINALISING, learn).await?;
     let path = Some(&learning.file).filter(|_| learning.write && !lessons.is_empty());
     if let Some(path) = path {
-        write(path, &lessons)?;
+        add_to_config(path, &lessons)?;
     }
     ui.alert(Event::Learned, &summary(&lessons, &outcome, learning));
     Ok(path.map(|_| policy(first.plan(), &lessons)))
@@ -106,7 +106,8 @@ fn summary(lessons: &LearnedPolicy, outcome: &RecordingResult, learning: &Learni
     text
 }
 
-fn write(path: &Path, lessons: &LearnedPolicy) -> Result<(), Failure> {
+/// Adds rules to a configuration file, which is created if it is missing.
+pub fn add_to_config(path: &Path, lessons: &LearnedPolicy) -> Result<(), Failure> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
