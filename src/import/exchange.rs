@@ -75,6 +75,8 @@ pub struct Imported {
     pub exchanges: Vec<ImportedExchange>,
     /// The number of files.
     pub files: usize,
+    /// Files in folders that are in no known format.
+    pub skipped: Vec<PathBuf>,
     pub losses: Vec<ImportLoss>,
     /// Rules for patterns that are no entry.
     pub policy: LearnedPolicy,

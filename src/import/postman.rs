@@ -89,7 +89,7 @@ fn import_example(
     variables: &Variables,
     file: &mut ImportedFile<'_>,
 ) {
-    let mut resolver = Resolver { variables, missing: Vec::new() };
+    let mut resolver = VariableResolver { variables, missing: Vec::new() };
     let text = |value: Option<&SourceValue>| value.and_then(SourceValue::as_str).unwrap_or_default().to_owned();
     let status = example.get("code").and_then(SourceValue::number);
     let mut exchange = ImportedExchange {
@@ -110,10 +110,9 @@ fn import_example(
         return file.lose(example.line, "an example without a status code is left out");
     }
     let missing = resolver.missing;
-    if let Some(name) = missing
-        .iter()
-        .find(|name| exchange.url.split('/').nth(2).unwrap_or(&exchange.url).contains(&format!("{{{{{name}}}}}")))
-    {
+    let rest = exchange.url.split_once("://").map_or(&*exchange.url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    if let Some(name) = missing.iter().find(|name| authority.contains(&format!("{{{{{name}}}}}"))) {
         let text = format!("the URL has no value for `{name}`: add `--variable {name}=…` or an environment file");
         return file.lose(request.line, format!("{text}; the example is left out"));
     }
@@ -127,12 +126,12 @@ fn import_example(
 }
 
 /// Replaces variables, and collects those without a value.
-struct Resolver<'v> {
+struct VariableResolver<'v> {
     variables: &'v Variables,
     missing: Vec<String>,
 }
 
-impl Resolver<'_> {
+impl VariableResolver<'_> {
     fn resolve(&mut self, text: &str) -> String {
         let (text, missing) = self.variables.resolve(text);
         for name in missing {
@@ -145,7 +144,7 @@ impl Resolver<'_> {
 }
 
 /// Returns the URL, which is a text or an object. Segments such as `:id` have their values in `variable`.
-fn url(request: &SourceValue, resolver: &mut Resolver<'_>) -> String {
+fn url(request: &SourceValue, resolver: &mut VariableResolver<'_>) -> String {
     let Some(url) = request.get("url") else { return String::new() };
     let raw = url.as_str().or_else(|| url.get("raw")?.as_str()).map_or_else(|| assembled(url), str::to_owned);
     let (path, query) = raw.split_once('?').map_or((&*raw, None), |(path, query)| (path, Some(query)));
@@ -186,7 +185,7 @@ fn assembled(url: &SourceValue) -> String {
 }
 
 /// Returns headers: a list of pairs, or lines of text.
-fn headers(value: Option<&SourceValue>, resolver: &mut Resolver<'_>) -> Headers {
+fn headers(value: Option<&SourceValue>, resolver: &mut VariableResolver<'_>) -> Headers {
     let mut headers = Headers::default();
     let lines = value.and_then(SourceValue::as_str).unwrap_or_default().lines();
     let lines = lines.filter_map(|line| line.split_once(':')).map(|(name, value)| (name.to_owned(), value.to_owned()));
@@ -199,7 +198,7 @@ fn headers(value: Option<&SourceValue>, resolver: &mut Resolver<'_>) -> Headers 
 fn add_payload(
     body: Option<&SourceValue>,
     exchange: &mut ImportedExchange,
-    resolver: &mut Resolver<'_>,
+    resolver: &mut VariableResolver<'_>,
     file: &mut ImportedFile<'_>,
 ) {
     let Some(body) = body.filter(|body| !body.get("disabled").is_some_and(SourceValue::is_true)) else { return };
@@ -267,7 +266,7 @@ const BOUNDARY: &str = "harproxy-imported-boundary";
 fn add_credentials(
     auth: Option<&SourceValue>,
     exchange: &mut ImportedExchange,
-    resolver: &mut Resolver<'_>,
+    resolver: &mut VariableResolver<'_>,
     file: &mut ImportedFile<'_>,
 ) {
     let Some(auth) = auth else { return };

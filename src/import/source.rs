@@ -106,7 +106,10 @@ pub fn read(
             let source = SourceFile::open(file, format, is_folder)?;
             match source.contents {
                 SourceContents::Environment(values) => settings.variables.extend(values),
-                SourceContents::Unknown => continue,
+                SourceContents::Unknown => {
+                    result.skipped.push(source.path);
+                    continue;
+                }
                 _ => sources.push(source),
             }
             count += 1;

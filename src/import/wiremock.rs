@@ -125,6 +125,9 @@ fn import_mapping(
         file.rule(glob.clone(), None).match_header.insert(name);
     }
     let accepts_any = request_payload(request, &mut exchange, file);
+    if request.get("bodyPatterns").into_iter().flat_map(SourceValue::items).any(|it| it.get("equalToJson").is_some()) {
+        file.rule(glob.clone(), None).json_payload = true;
+    }
     if !matches!(&*exchange.method, "GET" | "HEAD" | "DELETE" | "OPTIONS") {
         let all = any_payload.entry(glob).or_insert(true);
         *all &= accepts_any;

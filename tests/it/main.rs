@@ -31,6 +31,7 @@ mod hostile_text;
 mod html_report;
 mod ignored_parts;
 #[cfg(unix)]
+mod import;
 mod init;
 #[cfg(target_os = "linux")]
 mod isolate;

@@ -19,7 +19,7 @@ Examples:
   harproxy import tests/cassettes
   harproxy import tests/cassettes/test_shop.yaml -o hars/shop.har --dry-run
   harproxy import wiremock --base-url https://api.example.com
-  harproxy import shop.postman_collection.json staging.postman_environment.json --variable token=x
+  harproxy import shop.json staging.json --variable token=x
   harproxy import flows.mitm --json
 ")]
 pub struct ImportArgs {
@@ -47,7 +47,7 @@ pub struct ImportArgs {
     /// Add the rules for patterns to harproxy.toml
     #[arg(long)]
     pub write_policy: bool,
-    /// Print a JSON object: `fixture`, `files`, `entries`, `redacted`, `policy`, `lost`
+    /// Print a JSON object: `fixture`, `files`, `entries`, `redacted`, `policy`, `skipped`, `lost`
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]

@@ -47,7 +47,7 @@ pub fn run(args: ImportArgs, ui: &Ui) -> Result<u8, Failure> {
             imported.losses.iter().map(|loss| json!({ "file": loss.file, "line": loss.line, "text": loss.text }));
         let object = json!({
             "fixture": output, "files": imported.files, "entries": entries, "redacted": redacted,
-            "policy": twice::to_toml(&imported.policy), "lost": lost.collect::<Vec<_>>(),
+            "policy": twice::to_toml(&imported.policy), "skipped": imported.skipped, "lost": lost.collect::<Vec<_>>(),
         });
         ui.json(&format!("{object}\n")).map_err(Failure::Output)?;
     } else {
@@ -71,6 +71,9 @@ fn summary(output: &Path, imported: &Imported, entries: usize, redacted: usize, 
     let _ = write!(text, "{}: {would}{entries} from {files}", output.shown());
     if redacted > 0 {
         let _ = write!(text, "; {} redacted", counted(redacted, "value", "values"));
+    }
+    if !imported.skipped.is_empty() {
+        let _ = write!(text, "; {} in no known format", counted(imported.skipped.len(), "file is", "files are"));
     }
     if !imported.losses.is_empty() {
         let lost = counted(imported.losses.len(), "part was", "parts were");

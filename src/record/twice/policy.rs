@@ -26,6 +26,8 @@ pub struct LearnedRule {
     pub ignore_body: BTreeSet<String>,
     /// Sets `body = "ignore"`: no JSON path describes how the payload varies.
     pub ignore_payload: bool,
+    /// Sets `body = "json"`.
+    pub json_payload: bool,
     /// Values of `match-header`.
     pub match_header: BTreeSet<String>,
     /// Values of `echo`.
@@ -64,7 +66,12 @@ impl LearnedPolicy {
             ignore_query: rule.ignore_query.iter().cloned().collect(),
             ignore_body: rule.ignore_body.iter().filter_map(|path| JsonPath::parse(path).ok()).collect(),
             echo: rule.echo.iter().filter_map(|place| Echo::parse(place).ok()).collect(),
-            body: rule.ignore_payload.then_some(MatchBody::Ignore),
+            match_headers: rule.match_header.iter().cloned().collect(),
+            body: match (rule.ignore_payload, rule.json_payload) {
+                (true, _) => Some(MatchBody::Ignore),
+                (false, true) => Some(MatchBody::Json),
+                (false, false) => None,
+            },
             ..MatchRule::default()
         };
         self.rules.iter().map(rule).collect()

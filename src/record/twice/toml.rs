@@ -72,8 +72,8 @@ fn add_rule(document: &mut DocumentMut, at: &RuleScope, rule: &LearnedRule) -> R
     extend(table, "ignore-body", &rule.ignore_body)?;
     extend(table, "match-header", &rule.match_header)?;
     extend(table, "echo", &rule.echo)?;
-    if rule.ignore_payload {
-        table["body"] = value("ignore");
+    if rule.ignore_payload || rule.json_payload {
+        table["body"] = value(if rule.ignore_payload { "ignore" } else { "json" });
     }
     Ok(())
 }
