@@ -227,8 +227,8 @@ impl CommandRedactor<'_> {
         is_ambiguous && before.is_some_and(|before| before.ends_with(['?', '&']))
     }
 
-    /// Redacts the value of a parameter by its name and by its form, as in a recorded URL: `?code=FR` is data. `None` if
-    /// it is not secret.
+    /// Redacts the value of a parameter by its name and by its form, as in a recorded URL: `?code=FR` is data. `None`
+    /// if it is not secret.
     fn redact_parameter(&mut self, name: &str, value: &str) -> Option<String> {
         let pair = format!("{name}={value}");
         match self.redactor.redact_payload("application/x-www-form-urlencoded", pair.as_bytes()) {

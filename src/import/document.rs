@@ -317,8 +317,8 @@ fn parse_yaml(text: &str) -> (Option<Arc<SourceValue>>, Option<DocumentError>) {
     (tree.cut(), None)
 }
 
-/// Indents closing quotes on lines of their own. Ruby wrote them at the first column, which the parser of Ruby and Python
-/// accepts, and YAML 1.2 does not (section 7.3).
+/// Indents closing quotes on lines of their own. Ruby wrote them at the first column, which the parser of Ruby and
+/// Python accepts, and YAML 1.2 does not (section 7.3).
 fn indent_closing_quotes(text: &str) -> Cow<'_, str> {
     const INDENT: &str = "                                                                ";
     if !text.contains("\n'\n") && !text.contains("\n\"\n") {

@@ -32,7 +32,7 @@ pub fn import(document: &SourceValue, file: &mut ImportedFile<'_>) {
 }
 
 /// Returns the value that a list of matchers accepts alone. `Err` with the name of a matcher that accepts others.
-fn exact<'v>(matchers: Option<&'v SourceValue>) -> Result<Option<&'v SourceValue>, String> {
+fn exact(matchers: Option<&SourceValue>) -> Result<Option<&SourceValue>, String> {
     let Some(matchers) = matchers else { return Ok(None) };
     let all: Vec<&SourceValue> = if matchers.is_list() { matchers.items().collect() } else { vec![matchers] };
     for matcher in &all {

@@ -43,8 +43,8 @@ pub fn import(document: &SourceValue, file: &mut ImportedFile<'_>) {
     }
 }
 
-/// Returns a payload: a text, JSON, or the chunks of a payload with a content coding in hexadecimal. `None` if a chunk is
-/// invalid.
+/// Returns a payload: a text, JSON, or the chunks of a payload with a content coding in hexadecimal. `None` if a
+/// chunk is invalid.
 fn payload(value: &SourceValue, is_binary: bool) -> Option<Vec<u8>> {
     if let Some(text) = value.as_str() {
         return if is_binary { decode_hex(text) } else { Some(text.as_bytes().to_vec()) };
@@ -60,7 +60,7 @@ fn payload(value: &SourceValue, is_binary: bool) -> Option<Vec<u8>> {
 
 fn decode_hex(text: &str) -> Option<Vec<u8>> {
     let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    (text.len() % 2 == 0).then(|| text.as_bytes().chunks(2).map(pair).collect()).flatten()
+    text.len().is_multiple_of(2).then(|| text.as_bytes().chunks(2).map(pair).collect()).flatten()
 }
 
 /// Returns headers: a map, or a list of names and values in turn.

@@ -22,14 +22,14 @@ impl PathSample {
         PathSample { path: path.join("/"), template: template.to_owned(), is_exact: true }
     }
 
-    /// Returns the sample of a regular expression whose segments are literal, or one class with a repetition. `None` for
-    /// others.
+    /// Returns the sample of a regular expression whose segments are literal, or one class with a repetition. `None`
+    /// for others.
     #[must_use]
     pub fn of_regex(pattern: &str) -> Option<Self> {
         let pattern = pattern.strip_prefix('^').unwrap_or(pattern);
         let pattern = pattern.strip_suffix('$').unwrap_or(pattern);
-        let (mut path, mut template, mut is_exact) = (Vec::new(), Vec::new(), true);
-        for (at, segment) in split_segments(pattern).into_iter().enumerate() {
+        let (mut path, mut template, mut is_exact, mut varying) = (Vec::new(), Vec::new(), true, 0);
+        for segment in split_segments(pattern) {
             if let Some(text) = literal(&segment) {
                 path.push(text.clone());
                 template.push(text);
@@ -38,7 +38,8 @@ impl PathSample {
             let (sample, accepts_all) = segment_class(&segment)?;
             is_exact &= accepts_all;
             path.push(sample.to_owned());
-            template.push(format!("{{id{}}}", if at > 1 { at.to_string() } else { String::new() }));
+            varying += 1;
+            template.push(if varying == 1 { "{id}".to_owned() } else { format!("{{id{varying}}}") });
         }
         let path = path.join("/");
         path.starts_with('/').then(|| PathSample { path, template: template.join("/"), is_exact })
@@ -110,9 +111,9 @@ mod tests {
     #[test]
     fn simple_patterns_have_samples() {
         for (pattern, path, template, is_exact) in [
-            ("/users/[0-9]+", "/users/1", "/users/{id2}", false),
-            ("/users/[^/]+/orders", "/users/any/orders", "/users/{id2}/orders", true),
-            ("^/a\\.b/(\\d{1,3})$", "/a.b/1", "/a.b/{id2}", false),
+            ("/users/[0-9]+", "/users/1", "/users/{id}", false),
+            ("/users/[^/]+/orders", "/users/any/orders", "/users/{id}/orders", true),
+            ("^/a\\.b/(\\d{1,3})$", "/a.b/1", "/a.b/{id}", false),
             ("/plain", "/plain", "/plain", true),
         ] {
             let sample = PathSample::of_regex(pattern).unwrap();

@@ -82,12 +82,12 @@ fn list_formats() -> String {
 }
 
 /// Folders that are not searched.
-const SKIPPED: [&str; 2] = ["node_modules", "target"];
+const SKIPPED: [&str; 3] = ["node_modules", "target", "__files"];
 /// The endings of files that are read in folders.
 const ENDINGS: [&str; 9] = ["yml", "yaml", "json", "har", "zip", "mitm", "flow", "flows", "dump"];
 
-/// Imports files and folders in the order of their names. `format`: that of all files; else it is detected. Environments
-/// among the files give values of variables.
+/// Imports files and folders in the order of their names. `format`: that of all files; else it is detected.
+/// Environments among the files give values of variables.
 ///
 /// # Errors
 /// A given path can't be read, or has nothing to import.

@@ -17,7 +17,8 @@ pub enum TypedNetstring<'t> {
 const MAX_DEPTH: usize = 64;
 
 impl<'t> TypedNetstring<'t> {
-    /// Reads the value at the beginning of a text. Returns the rest behind it, too. `None` if it is malformed or cut off.
+    /// Reads the value at the beginning of a text. Returns the rest behind it, too. `None` if it is malformed or cut
+    /// off.
     #[must_use]
     pub fn read(text: &'t [u8]) -> Option<(Self, &'t [u8])> {
         Self::read_at(text, 0)

@@ -9,8 +9,8 @@ use super::document::{SourceValue, decode_base64};
 use super::exchange::{ImportedExchange, ImportedFile, parse_time};
 use harproxy_http::Headers;
 
-/// Returns the interactions if a document is a cassette. VCR before version 2, and vcrpy before version 1, wrote the list
-/// alone.
+/// Returns the interactions if a document is a cassette. VCR before version 2, and vcrpy before version 1, wrote the
+/// list alone.
 #[must_use]
 pub fn interactions(document: &SourceValue) -> Option<&SourceValue> {
     let list = document.get("http_interactions").or_else(|| document.get("interactions")).unwrap_or(document);
@@ -69,8 +69,8 @@ fn is_empty(body: &SourceValue) -> bool {
     body.as_str() == Some("") || body.get("string").is_some_and(|text| text.as_str() == Some(""))
 }
 
-/// Returns a payload: a text, base64 with the tag `binary`, or a map with `string` or `base64_string`. `None` if it can't
-/// be read, which is then lost with its exchange.
+/// Returns a payload: a text, base64 with the tag `binary`, or a map with `string` or `base64_string`. `None` if it
+/// can't be read, which is then lost with its exchange.
 fn payload(body: Option<&SourceValue>, message: &str, file: &mut ImportedFile<'_>) -> Option<Vec<u8>> {
     let Some(body) = body else { return Some(Vec::new()) };
     let encoding = body.get("encoding").and_then(SourceValue::as_str);

@@ -1,9 +1,9 @@
 //! Name resolution inside: a server at the addresses of /etc/resolv.conf that answers for names that harproxy may
 //! reach.
 //!
-//! The names of `--isolate-allow` have their real addresses. LookedUpNames in scope have addresses of the network 198.18.0.0/15
-//! (RFC 2544), at which nothing listens, so that a refused connection is reported with its name. Other names do not
-//! exist.
+//! The names of `--isolate-allow` have their real addresses. Names in scope have addresses of the network
+//! 198.18.0.0/15 (RFC 2544), at which nothing listens, so that a refused connection is reported with its name. Other
+//! names do not exist.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;

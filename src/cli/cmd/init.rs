@@ -1,5 +1,5 @@
-//! `harproxy init`: proposes `harproxy.toml`, lines for git and a step for CI, from the files of the project and one run
-//! of its tests.
+//! `harproxy init`: proposes `harproxy.toml`, lines for git and a step for CI, from the files of the project and one
+//! run of its tests.
 
 use std::fmt::Write as _;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};

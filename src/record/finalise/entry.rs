@@ -82,8 +82,8 @@ fn response(heads: &ExchangeHeads, content: Body) -> Response {
     }
 }
 
-/// Returns the `_harproxy` member: the name of the test, the CONNECT target if it has another host, the error of a failed request, the
-/// informational responses, and the properties of a stream.
+/// Returns the `_harproxy` member: the name of the test, the CONNECT target if it has another host, the error of a
+/// failed request, the informational responses, and the properties of a stream.
 fn own_member(heads: &ExchangeHeads) -> Option<Map<String, Value>> {
     let mut own = Map::new();
     own.extend(heads.request.test.as_ref().map(|test| ("session".to_owned(), test.name.clone().into())));

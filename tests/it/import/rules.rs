@@ -41,7 +41,7 @@ fn patterns_of_wiremock_become_rules() {
     let (object, _) = import(&sandbox, &["mappings.json", "--base-url", "https://api.test", "--write-policy"], 0);
     assert_eq!(object["entries"], 5);
     let config = sandbox.read("harproxy.toml");
-    assert!(config.contains("path = \"/users/{id2}\"") && config.contains("match-header = [\"x-tenant\"]"), "{config}");
+    assert!(config.contains("path = \"/users/{id}\"") && config.contains("match-header = [\"x-tenant\"]"), "{config}");
 
     let server = sandbox.start(["replay", HAR]);
     let client = server.client(Proto::H1);

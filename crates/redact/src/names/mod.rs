@@ -246,8 +246,8 @@ pub(crate) fn last_part(name: &[u8]) -> &[u8] {
     name.rsplit(is_separator).find(|part| !part.iter().all(u8::is_ascii_digit)).unwrap_or(name)
 }
 
-/// Returns true if a value that was found under a name is secret in other places, too. Times are not. Idempotency keys can be
-/// identifiers of data, and credentials can be a setting of `fetch` (`same-origin`).
+/// Returns true if a value that was found under a name is secret in other places, too. Times are not. Idempotency
+/// keys can be identifiers of data, and credentials can be a setting of `fetch` (`same-origin`).
 pub(crate) fn is_known_elsewhere(name: &str, value: &[u8]) -> bool {
     if is_signed(name.as_bytes()) {
         return false;

@@ -7,8 +7,8 @@ const MAX_PATH: usize = 2 << 10;
 /// The length of the longest name of a parameter, bytes.
 const MAX_NAME: usize = 128;
 
-/// Finds the queries and fragments of URLs, with their `?` or `#`. Texts that only look like a query, such as `a?b=c:d` in
-/// a script, are left out.
+/// Finds the queries and fragments of URLs, with their `?` or `#`. Texts that only look like a query, such as
+/// `a?b=c:d` in a script, are left out.
 pub(super) fn find_links(text: &[u8]) -> Vec<Range<usize>> {
     // `done` is the end of the last URL: none begins before it.
     let (mut found, mut at, mut done) = (Vec::new(), 0, 0);

@@ -202,8 +202,8 @@ pub(super) fn is_url(text: &[u8]) -> bool {
     has_scheme && !text.iter().any(u8::is_ascii_whitespace)
 }
 
-/// Returns true if text of another or no type is a form: pairs without white space, with usual characters in their names.
-/// White space may stand around it.
+/// Returns true if text of another or no type is a form: pairs without white space, with usual characters in their
+/// names. White space may stand around it.
 pub(super) fn is_form(text: &[u8]) -> bool {
     let text = text.trim_ascii();
     let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~%+*[]$:@".contains(byte);
