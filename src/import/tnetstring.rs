@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn values_are_read_and_malformed_ones_are_not() {
-        let (value, rest) = TypedNetstring::read(b"30:1:a,1:1#1:b;7:0:~3:1.5^]1:c;4:true!}x").unwrap();
+        let (value, rest) = TypedNetstring::read(b"35:1:a,1:1#1:b;9:0:~3:1.5^]1:c;4:true!}x").unwrap();
         assert_eq!(rest, b"x");
         assert_eq!(value.get("a").unwrap().number(), Some(1.0));
         assert_eq!(value.get("b").unwrap().items().count(), 2);
