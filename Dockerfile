@@ -17,12 +17,13 @@ RUN sha256sum --check --quiet SHA256SUMS && cp harproxy-*-"$(uname -m)"-unknown-
 FROM ${BINARY} AS binary
 
 FROM debian:bookworm-slim
+# Any user can write to the folders: `docker run --user` gives harproxy the user of a mounted project.
 # hadolint ignore=DL3008
 RUN apt-get update \
   && apt-get install --yes --no-install-recommends ca-certificates wget \
   && rm -rf /var/lib/apt/lists/* \
   && useradd --create-home --uid 1000 harproxy \
-  && install --directory --owner harproxy /app /data /trust
+  && install --directory --mode 1777 /app /data /trust
 COPY --from=binary /harproxy /usr/local/bin/harproxy
 USER 1000
 WORKDIR /app

@@ -4,7 +4,9 @@
     scripts/release.d/packages.py BINARY TARGET VERSION FOLDER
     scripts/release.d/packages.py --list VERSION
 
-`--list` prints the names of the files of a whole release, without SHA256SUMS. Equal input gives equal bytes. No tool but Python is needed.
+`--list` prints the names of the files of a whole release, without SHA256SUMS. The packages name the repository if the
+variable REPOSITORY has its URL, as npm demands of trusted publishers. Equal input gives equal bytes. No tool but Python is
+needed.
 """
 import base64
 import gzip
@@ -27,6 +29,7 @@ PLATFORMS = {
 }
 SUMMARY = "Record the HTTP and HTTPS traffic of any program into HAR files, and replay it strictly in CI"
 LICENCES = ["LICENSE-MIT", "LICENSE-APACHE"]
+REPOSITORY = os.environ.get("REPOSITORY")
 
 
 def read(*path):
@@ -43,6 +46,7 @@ def write_wheel(binary, name, tag, version, folder):
     metadata = (
         f"Metadata-Version: 2.4\nName: harproxy\nVersion: {version}\nSummary: {SUMMARY}\nLicense-Expression: MIT OR Apache-2.0\n"
         + "".join(f"License-File: {licence}\n" for licence in LICENCES)
+        + (f"Project-URL: Repository, {REPOSITORY}\n" if REPOSITORY else "")
         + "Requires-Python: >=3.9\nDescription-Content-Type: text/markdown\n\n"
     )
     files[f"{info}/METADATA"] = (metadata.encode() + read("README.md"), 0o644)
@@ -60,6 +64,7 @@ def write_wheel(binary, name, tag, version, folder):
         for path, (content, mode) in files.items():
             entry = zipfile.ZipInfo(path, (1980, 1, 1, 0, 0, 0))
             entry.external_attr, entry.compress_type = (0o100000 | mode) << 16, zipfile.ZIP_DEFLATED
+            entry.create_system = 3  # Unix: on Windows, the modes would not count.
             wheel.writestr(entry, content)
 
 
@@ -79,16 +84,20 @@ def write_npm_packages(binary, name, system, processor, version, folder):
     manifest = json.loads(read("packaging", "npm", "harproxy", "package.json"))
     if {manifest["version"], *manifest["optionalDependencies"].values()} != {version}:
         sys.exit(f"error: the versions in packaging/npm/harproxy/package.json are not all {version}")
+    if set(manifest["optionalDependencies"]) != {f"@harproxy/{one}-{cpu}" for _, one, cpu in PLATFORMS.values()}:
+        sys.exit("error: the platforms in packaging/npm/harproxy/package.json are not those of this script")
     files, here = dict(licences), os.path.join(ROOT, "packaging", "npm", "harproxy")
     for parent, _, names in os.walk(here):
         for one in names:
-            path = os.path.relpath(os.path.join(parent, one), here)
+            path = os.path.relpath(os.path.join(parent, one), here).replace(os.sep, "/")
             files[path] = (read("packaging", "npm", "harproxy", path), 0o755 if path.startswith("bin") else 0o644)
     files["README.md"] = (read("README.md"), 0o644)
+    repository = {"repository": {"type": "git", "url": f"git+{REPOSITORY}.git"}} if REPOSITORY else {}
+    files["package.json"] = ((json.dumps({**manifest, **repository}, indent=2) + "\n").encode(), 0o644)
     write_npm(os.path.join(folder, f"harproxy-{version}.tgz"), files)
     own = {
         "name": f"@harproxy/{system}-{processor}", "version": version, "description": f"The binary of harproxy for {system}-{processor}",
-        "license": manifest["license"], "os": [system], "cpu": [processor],
+        "license": manifest["license"], "os": [system], "cpu": [processor], **repository,
     }
     files = {**licences, "package.json": ((json.dumps(own, indent=2) + "\n").encode(), 0o644), name: (binary, 0o755)}
     write_npm(os.path.join(folder, f"harproxy-{system}-{processor}-{version}.tgz"), files)

@@ -23,7 +23,7 @@ impl CiSystem {
         let replay = format!("harproxy replay --report reports/run.html --report reports/junit.xml -- {command}");
         match self {
             CiSystem::GitHub => format!(
-                "      - run: {}\n      - uses: actions/upload-artifact@v4\n        if: always()\n        with:\n          name: \
+                "      - run: {}\n      - uses: actions/upload-artifact@v6\n        if: always()\n        with:\n          name: \
                  harproxy\n          path: reports/\n",
                 scalar(&replay, 10)
             ),
