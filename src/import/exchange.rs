@@ -33,6 +33,18 @@ pub struct ImportedExchange {
     pub reason: String,
     pub response_headers: Headers,
     pub received: Vec<u8>,
+    /// Of a stub outside a scenario: its rank among the stubs for equal requests.
+    pub stub: Option<StubRank>,
+}
+
+/// The rank of a stub. Only the first stub for a request ever answers.
+#[derive(Clone, Debug)]
+pub struct StubRank {
+    /// The lowest number comes first. Of equal ones, the latest stub comes first.
+    pub priority: i64,
+    pub file: PathBuf,
+    /// From 1.
+    pub line: usize,
 }
 
 impl ImportedExchange {

@@ -122,6 +122,7 @@ pub fn read(
         source.import(&settings, &mut result)?;
         result.files += 1;
     }
+    wiremock::remove_shadowed(&mut result);
     Ok(result)
 }
 

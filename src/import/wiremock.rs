@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
 use super::document::{SourceValue, decode_base64};
-use super::exchange::{ImportedExchange, ImportedFile};
+use super::exchange::{ImportLoss, Imported, ImportedExchange, ImportedFile, StubRank};
 use super::pattern::PathSample;
 use harproxy_http::Headers;
 
@@ -30,6 +30,9 @@ pub fn mappings(document: &SourceValue) -> Option<Vec<&SourceValue>> {
     }
 }
 
+/// The priority of a mapping that states none.
+const DEFAULT_PRIORITY: i64 = 5;
+
 /// The URLs that a rule covers, and whether every mapping of them accepts any payload.
 type AnyPayload = HashMap<String, bool>;
 
@@ -47,6 +50,37 @@ pub fn import(mut mappings: Vec<&SourceValue>, file: &mut ImportedFile<'_>) {
     for (glob, _) in any_payload.into_iter().filter(|(_, is_any)| *is_any) {
         file.rule(glob, None).ignore_payload = true;
     }
+}
+
+/// Removes the exchanges of mappings that never answer, and lists them: another mapping for an equal request comes
+/// first. Mappings of scenarios stay.
+pub fn remove_shadowed(result: &mut Imported) {
+    let request = |it: &ImportedExchange| {
+        let headers = it.request_headers.iter().map(|header| (header.name.to_ascii_lowercase(), header.value.clone()));
+        let mut headers: Vec<_> = headers.collect();
+        headers.sort();
+        (it.method.clone(), it.url.clone(), it.sent.clone(), headers)
+    };
+    let mut first: HashMap<_, StubRank> = HashMap::new();
+    for exchange in &result.exchanges {
+        if let Some(stub) = &exchange.stub {
+            let best = first.entry(request(exchange)).or_insert_with(|| stub.clone());
+            if stub.priority <= best.priority {
+                *best = stub.clone();
+            }
+        }
+    }
+    let Imported { exchanges, losses, .. } = result;
+    exchanges.retain(|exchange| {
+        let (Some(stub), Some(best)) = (&exchange.stub, first.get(&request(exchange))) else { return true };
+        let is_first = (&stub.file, stub.line) == (&best.file, best.line);
+        if !is_first {
+            let other = format!("{}:{}", best.file.display(), best.line);
+            let text = format!("{other} answers the same request first, as in WireMock: the mapping is left out");
+            losses.push(ImportLoss { file: stub.file.clone(), line: Some(stub.line), text });
+        }
+        is_first
+    });
 }
 
 /// Sorts the mappings of each scenario by its states, from `Started` on. Other mappings keep their places.
@@ -109,6 +143,11 @@ fn import_mapping(
         reason: response.get("statusMessage").and_then(SourceValue::as_str).unwrap_or_default().to_owned(),
         time: response.get("fixedDelayMilliseconds").and_then(SourceValue::number).unwrap_or_default(),
         response_headers: response_headers(response.get("headers")),
+        stub: mapping.get("scenarioName").is_none().then(|| StubRank {
+            priority: mapping.get("priority").and_then(SourceValue::number).map_or(DEFAULT_PRIORITY, |it| it as i64),
+            file: file.path.to_owned(),
+            line: mapping.line,
+        }),
         ..ImportedExchange::default()
     };
     let base = base.as_str().trim_end_matches('/').to_owned();

@@ -64,6 +64,31 @@ fn patterns_of_wiremock_become_rules() {
 }
 
 #[test]
+fn mapping_of_wiremock_with_the_first_priority_answers_every_time() {
+    let sandbox = Sandbox::new();
+    let stub = |path: &str, priority: Option<u32>, body: &str| {
+        let mut mapping = mapping(json!({"method": "GET", "url": path}), json!({"status": 200, "body": body}));
+        if let Some(priority) = priority {
+            mapping["priority"] = priority.into();
+        }
+        mapping.to_string()
+    };
+    sandbox.write("mappings/a.json", stub("/a", Some(1), "first"));
+    sandbox.write("mappings/b.json", stub("/a", Some(7), "shadowed"));
+    sandbox.write("mappings/c.json", stub("/b", None, "earlier"));
+    sandbox.write("mappings/d.json", stub("/b", Some(5), "latest"));
+    let (object, _) = import(&sandbox, &["mappings", "--base-url", "http://api.test"], 1);
+    assert_eq!(object["entries"], 2);
+    let lost: Vec<_> = object["lost"].as_array().unwrap().iter().map(|it| it["file"].clone()).collect();
+    assert_eq!(lost, ["mappings/b.json", "mappings/c.json"]);
+    let server = sandbox.start(["replay", HAR]);
+    let client = server.client(Proto::H1);
+    let got = |path: &str| client.get(&format!("http://api.test{path}")).text();
+    assert_eq!([got("/a"), got("/a"), got("/b"), got("/b")], ["first", "first", "latest", "latest"]);
+    server.stop().expect(0);
+}
+
+#[test]
 fn scenarios_of_wiremock_become_sequences() {
     let sandbox = Sandbox::new();
     let state = |required: &str, new: Option<&str>, body: &str| {
