@@ -1,6 +1,6 @@
 //! Stub mappings of WireMock, with payloads in `__files`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
@@ -52,35 +52,37 @@ pub fn import(mut mappings: Vec<&SourceValue>, file: &mut ImportedFile<'_>) {
     }
 }
 
-/// Removes the exchanges of mappings that never answer, and lists them: another mapping for an equal request comes
-/// first. Mappings of scenarios stay.
+/// Removes the exchanges of mappings whose requests equal those of another mapping that comes first, and lists them. As
+/// entries they would become a sequence. Mappings of scenarios stay.
 pub fn remove_shadowed(result: &mut Imported) {
-    let request = |it: &ImportedExchange| {
-        let headers = it.request_headers.iter().map(|header| (header.name.to_ascii_lowercase(), header.value.clone()));
-        let mut headers: Vec<_> = headers.collect();
+    let mut first: HashMap<_, (usize, &StubRank)> = HashMap::new();
+    let mut requests = Vec::new();
+    for (at, exchange) in result.exchanges.iter().enumerate() {
+        let Some(stub) = &exchange.stub else { continue };
+        let headers = exchange.request_headers.iter();
+        let mut headers: Vec<_> = headers.map(|header| (header.name.to_ascii_lowercase(), &header.value)).collect();
         headers.sort();
-        (it.method.clone(), it.url.clone(), it.sent.clone(), headers)
-    };
-    let mut first: HashMap<_, StubRank> = HashMap::new();
-    for exchange in &result.exchanges {
-        if let Some(stub) = &exchange.stub {
-            let best = first.entry(request(exchange)).or_insert_with(|| stub.clone());
-            if stub.priority <= best.priority {
-                *best = stub.clone();
-            }
+        let request = (&exchange.method, &exchange.url, &exchange.sent, headers);
+        let best = first.entry(request.clone()).or_insert((at, stub));
+        if stub.priority <= best.1.priority {
+            *best = (at, stub);
+        }
+        requests.push((at, stub, request));
+    }
+    let mut shadowed = HashSet::new();
+    for (at, stub, request) in requests {
+        let (best_at, best) = first[&request];
+        if at != best_at {
+            let other = format!("{}:{}", best.file.display(), best.line);
+            let text = format!(
+                "the mapping is left out: a fixture cannot tell its requests from those of {other}, which comes first"
+            );
+            result.losses.push(ImportLoss { file: stub.file.clone(), line: Some(stub.line), text });
+            shadowed.insert(at);
         }
     }
-    let Imported { exchanges, losses, .. } = result;
-    exchanges.retain(|exchange| {
-        let (Some(stub), Some(best)) = (&exchange.stub, first.get(&request(exchange))) else { return true };
-        let is_first = (&stub.file, stub.line) == (&best.file, best.line);
-        if !is_first {
-            let other = format!("{}:{}", best.file.display(), best.line);
-            let text = format!("{other} answers the same request first, as in WireMock: the mapping is left out");
-            losses.push(ImportLoss { file: stub.file.clone(), line: Some(stub.line), text });
-        }
-        is_first
-    });
+    let mut at = 0..;
+    result.exchanges.retain(|_| at.next().is_none_or(|at| !shadowed.contains(&at)));
 }
 
 /// Sorts the mappings of each scenario by its states, from `Started` on. Other mappings keep their places.

@@ -89,6 +89,23 @@ fn mapping_of_wiremock_with_the_first_priority_answers_every_time() {
 }
 
 #[test]
+fn mappings_of_wiremock_on_one_line_are_told_apart() {
+    let sandbox = Sandbox::new();
+    let with_path = |path: &str, body: &str| {
+        let patterns = json!([{ "matchesJsonPath": path }]);
+        let request = json!({"method": "POST", "url": "/a", "bodyPatterns": patterns});
+        mapping(request, json!({"status": 200, "body": body}))
+    };
+    sandbox.write("mappings.json", json!({ "mappings": [with_path("$.a", "1"), with_path("$.b", "2")] }).to_string());
+    let (object, _) = import(&sandbox, &["mappings.json", "--base-url", "http://api.test"], 1);
+    assert_eq!(object["entries"], 1);
+    let texts: Vec<_> = object["lost"].as_array().unwrap().iter().map(|it| it["text"].as_str().unwrap()).collect();
+    let left_out: Vec<_> = texts.iter().filter(|text| text.contains("left out")).collect();
+    assert_eq!(left_out.len(), 1, "{texts:?}");
+    assert!(left_out[0].contains("those of mappings.json:1"), "{texts:?}");
+}
+
+#[test]
 fn scenarios_of_wiremock_become_sequences() {
     let sandbox = Sandbox::new();
     let state = |required: &str, new: Option<&str>, body: &str| {
