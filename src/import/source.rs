@@ -140,6 +140,8 @@ enum SourceContents {
     Archive,
     /// The values of variables.
     Environment(Vec<(String, String)>),
+    /// Invalid JSON or YAML, in which no format was recognised before the error.
+    Damaged(DocumentError),
     Unknown,
 }
 
@@ -159,8 +161,10 @@ impl SourceFile {
             Some((Some(document), error)) => match (SourceFormat::of(&document), postman::environment(&document)) {
                 (Some(found), _) if is_wanted(found) => SourceContents::Document(found, document, error),
                 (None, Some(values)) => SourceContents::Environment(values),
+                (None, None) => error.map_or(SourceContents::Unknown, SourceContents::Damaged),
                 _ => SourceContents::Unknown,
             },
+            Some((None, Some(error))) => SourceContents::Damaged(error),
             _ => SourceContents::Unknown,
         };
         Ok(SourceFile { path, test, contents })
@@ -190,6 +194,9 @@ impl SourceFile {
                 if let Some(error) = error {
                     file.lose(error.line, format!("{}: the rest of the file is left out", error.text));
                 }
+            }
+            SourceContents::Damaged(error) => {
+                file.lose(error.line, format!("{}: the file is left out", error.text));
             }
             SourceContents::Environment(_) | SourceContents::Unknown => {}
         }

@@ -73,7 +73,11 @@ fn summary(output: &Path, imported: &Imported, entries: usize, redacted: usize, 
         let _ = write!(text, "; {} redacted", counted(redacted, "value", "values"));
     }
     if !imported.skipped.is_empty() {
-        let _ = write!(text, "; {} in no known format", counted(imported.skipped.len(), "file is", "files are"));
+        let _ = write!(
+            text,
+            "; {} in no known format (`--json` lists them)",
+            counted(imported.skipped.len(), "file is", "files are")
+        );
     }
     if !imported.losses.is_empty() {
         let lost = counted(imported.losses.len(), "part was", "parts were");

@@ -89,6 +89,25 @@ fn files_in_no_known_format_are_errors() {
 }
 
 #[test]
+fn damaged_file_without_a_recognised_format_is_named() {
+    let sandbox = Sandbox::new();
+    sandbox.write("folder/good.yaml", sandbox_cassette("https://api.test/"));
+    sandbox.write("folder/cut.json", "{\"request\": {\"method\": \"GET\",\n \"url\":");
+    sandbox.write("folder/other.json", "{}");
+    let (object, _) = import(&sandbox, &["folder"], 1);
+    assert_eq!((&object["entries"], object["skipped"].as_array().unwrap().len()), (&1.into(), 1));
+    let lost = lost(&object);
+    assert_eq!(lost.len(), 1, "{object}");
+    assert_eq!(object["lost"][0]["file"], "folder/cut.json");
+    assert!(lost[0].1.contains("not valid JSON") && lost[0].1.ends_with("the file is left out"), "{object}");
+    sandbox
+        .run(["import", "folder", "--force"])
+        .expect(1)
+        .says("folder/cut.json:2: ")
+        .says("1 file is in no known format (`--json` lists them)");
+}
+
+#[test]
 fn existing_fixture_is_replaced_by_force_alone() {
     let sandbox = Sandbox::new();
     sandbox.write("c.yaml", sandbox_cassette("https://api.test/"));
