@@ -21,6 +21,8 @@
 //! | [`diff`](mod@diff) | [`Difference`], and the differences of two exchanges |
 //! | `json_diff`, [`fields`], [`path_diff`] | the differences of JSON, of named values and of paths |
 //! | [`payload_diff`] | the differences of payloads |
+//! | [`shape`], [`string_format`] | [`Shape`]: types, fields and formats, merged over many JSON texts |
+//! | [`shape_diff`] | [`ShapeDifference`]: the differences of two shapes, with renamed fields |
 //! | [`distance`], [`excerpt`](mod@excerpt) | how near an entry is, and what is shown of long values |
 
 #![forbid(unsafe_code)]
@@ -41,7 +43,10 @@ pub mod payload_diff;
 pub mod projection;
 pub mod recorded;
 pub mod sent;
+pub mod shape;
+pub mod shape_diff;
 pub mod stream_digest;
+pub mod string_format;
 pub mod template;
 pub mod text_pattern;
 pub mod volatile;
@@ -61,7 +66,10 @@ pub use payload_diff::{PayloadDiff, PayloadDiffKind, diff_long_payloads, diff_pa
 pub use projection::{KEY_HEADERS, Projection, RequestKey, ResponseKey, key_header_values};
 pub use recorded::{CutLengths, RecordedPayload};
 pub use sent::SentPayload;
+pub use shape::{JsonType, Shape, ShapeError};
+pub use shape_diff::{ShapeChange, ShapeDifference, ShapePath, ShapeStep, diff_shapes};
 pub use stream_digest::{DigestedPayload, PayloadDigester};
+pub use string_format::StringFormat;
 pub use template::{Encoding, PlaceholderScore, PlaceholderValues, Template};
 pub use volatile::VolatileRules;
 pub use volatile_value::looks_volatile;
