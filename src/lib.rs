@@ -8,6 +8,7 @@ pub mod child;
 pub mod cli;
 pub mod control;
 pub mod diagnose;
+pub mod drift;
 pub mod fixtures;
 pub mod import;
 pub mod init;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::event::Event;
 use super::ui::{LogFormat, Ui};
 use super::{advice, files};
-use crate::verdict::report::{Report, github, gitlab, markdown, plain};
+use crate::verdict::report::{Report, github, gitlab, plain};
 use harproxy_support::printable::Shown as _;
 
 /// File for GitLab's `artifacts: reports: codequality`.
@@ -49,8 +49,8 @@ impl Ci {
         }
     }
 
-    /// Writes the output for the CI system.
-    pub fn publish(&self, report: &Report, ui: &Ui) {
+    /// Writes the output for the CI system. The first of the `summaries` that fits is the summary of the step.
+    pub fn publish(&self, report: &Report, summaries: &[String], ui: &Ui) {
         match self {
             Ci::GitHub { workspace, summary } => {
                 let place = |fixture: &str| within(workspace.as_deref(), fixture);
@@ -60,7 +60,7 @@ impl Ci {
                     ui.annotations(&github::annotations(report, &place));
                 }
                 if let Some(path) = summary
-                    && let Err(source) = append(path, report)
+                    && let Err(source) = append(path, summaries)
                 {
                     let (path, reason) = (path.shown(), advice::one_line(&source));
                     ui.warn(Event::Warning, &format!("the summary of this step cannot be added to {path}: {reason}"));
@@ -90,12 +90,11 @@ fn within(root: Option<&Path>, path: &str) -> String {
     path.replace('\\', "/")
 }
 
-/// Appends the report, or only its head if the summary has no room for all of it.
-fn append(path: &Path, report: &Report) -> io::Result<()> {
+/// Appends the first summary that the file has room for.
+fn append(path: &Path, summaries: &[String]) -> io::Result<()> {
     let mut file = OpenOptions::new().append(true).create(true).open(path)?;
     let room = MAX_SUMMARY.saturating_sub(file.metadata()?.len());
-    let fits = |text: &String| text.len() as u64 <= room;
-    match Some(markdown::render(report)).filter(fits).or_else(|| Some(markdown::head(report)).filter(fits)) {
+    match summaries.iter().find(|text| text.len() as u64 <= room) {
         Some(text) => file.write_all(text.as_bytes()),
         None => Err(io::Error::new(io::ErrorKind::StorageFull, "it already has the greatest length that GitHub shows")),
     }

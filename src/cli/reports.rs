@@ -12,7 +12,7 @@ use super::ci::Ci;
 use super::event::Event;
 use super::files;
 use super::ui::{self, LogFormat, Ui};
-use crate::verdict::report::{self, Format, Report, text};
+use crate::verdict::report::{self, Format, Report, markdown, text};
 use crate::verdict::request::{RecordedEntry, RequestRow, ResultKind};
 use crate::verdict::{ConnectionObservation, EntryView, ExcerptBudget};
 use crate::verdict::{StatusSource, Verdict, exit};
@@ -140,7 +140,7 @@ pub fn hand_out(paths: &[PathBuf], mut report: Report, ui: &Ui) -> u8 {
         let _ = write(&written, &report, ui);
     }
     if let Some(ci) = Ci::detect() {
-        ci.publish(&report, ui);
+        ci.publish(&report, &[markdown::render(&report), markdown::head(&report)], ui);
     }
     report.status
 }

@@ -67,7 +67,7 @@ pub use projection::{KEY_HEADERS, Projection, RequestKey, ResponseKey, key_heade
 pub use recorded::{CutLengths, RecordedPayload};
 pub use sent::SentPayload;
 pub use shape::{JsonType, Shape, ShapeError};
-pub use shape_diff::{ShapeChange, ShapeDifference, ShapePath, ShapeStep, diff_shapes};
+pub use shape_diff::{ShapeChange, ShapeDifference, ShapePath, ShapeStep, TypeCompatibility, diff_shapes};
 pub use stream_digest::{DigestedPayload, PayloadDigester};
 pub use string_format::StringFormat;
 pub use template::{Encoding, PlaceholderScore, PlaceholderValues, Template};

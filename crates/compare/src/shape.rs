@@ -258,6 +258,11 @@ impl Shape {
         self.types.get(&kind).copied().unwrap_or_default()
     }
 
+    /// Returns the fields of the objects, in order of first appearance.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &Shape)> {
+        self.fields.iter().map(|(name, shape)| (name.as_str(), shape))
+    }
+
     /// Returns true if nothing but null was observed.
     pub(super) fn is_only_null(&self) -> bool {
         self.nulls > 0 && self.nulls == self.seen

@@ -1,5 +1,7 @@
 //! Path patterns with variable segments: `/users/{id}/orders`.
 
+use std::fmt;
+
 use harproxy_http::NormalUrl;
 
 /// A path with variable segments.
@@ -36,7 +38,8 @@ impl PathPattern {
     }
 
     /// Returns true if a path in normal form matches.
-    pub(super) fn matches(&self, path: &str) -> bool {
+    #[must_use]
+    pub fn matches(&self, path: &str) -> bool {
         let mut segments = path.strip_prefix('/').unwrap_or(path).split('/');
         let fits = |segment: &Segment| match (segment, segments.next()) {
             (Segment::Variable(_), Some(_)) => true,
@@ -55,6 +58,16 @@ impl PathPattern {
     #[must_use]
     pub fn place_of(&self, name: &str) -> Option<usize> {
         self.0.iter().position(|segment| matches!(segment, Segment::Variable(other) if other == name))
+    }
+}
+
+/// Writes the pattern in normal form.
+impl fmt::Display for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|segment| match segment {
+            Segment::Fixed(text) => write!(f, "/{text}"),
+            Segment::Variable(name) => write!(f, "/{{{name}}}"),
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use harproxy_http::NormalUrl;
 use harproxy_http::url::is_localhost;
 
 /// `http` or `https`.
@@ -42,6 +43,16 @@ pub struct Origin {
 }
 
 impl Origin {
+    /// The origin of a URL. `None` without a host.
+    #[must_use]
+    pub fn of_url(url: &NormalUrl) -> Option<Self> {
+        let parts = url.parts();
+        let scheme = if parts.is_https() { Scheme::Https } else { Scheme::Http };
+        let host = Some(parts.host().trim_matches(['[', ']'])).filter(|host| !host.is_empty())?;
+        let port = parts.port().unwrap_or(scheme.default_port());
+        Some(Origin { scheme, host: Arc::from(host), port })
+    }
+
     /// `host:port` as in a Host header: without the default port, IPv6 in brackets.
     #[must_use]
     pub fn authority(&self) -> String {

@@ -3,7 +3,6 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::{HeaderName, HeaderValue};
@@ -17,7 +16,7 @@ use harproxy_glob::Globs;
 use harproxy_http::NormalUrl;
 use harproxy_matching::OriginPattern;
 use harproxy_proxy::upstream::{Mapping, UpstreamProxy};
-use harproxy_proxy::{Credentials, Origin, ReversePlan, Scheme};
+use harproxy_proxy::{Credentials, Origin, ReversePlan};
 
 /// The values of an option: `(word, help, value)`.
 pub type Words<T> = &'static [(&'static str, &'static str, T)];
@@ -239,7 +238,7 @@ pub fn parse_reverse(text: &str) -> Result<ReversePlan, String> {
     if url.parts().origin.contains('@') {
         return Err("the URL of an origin must not have a user name".into());
     }
-    let origin = origin(&url).ok_or("the URL has no host")?;
+    let origin = Origin::of_url(&url).ok_or("the URL has no host")?;
     Ok(ReversePlan {
         name: name.unwrap_or_else(|| name_of_host(&origin.host)),
         prefix: prefix.filter(|prefix| !prefix.is_empty()).map(str::to_owned),
@@ -255,14 +254,6 @@ fn is_name(text: &str) -> bool {
 
 fn name_of_host(host: &str) -> String {
     host.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
-}
-
-fn origin(url: &NormalUrl) -> Option<Origin> {
-    let parts = url.parts();
-    let scheme = if parts.is_https() { Scheme::Https } else { Scheme::Http };
-    let host = Some(parts.host().trim_matches(['[', ']'])).filter(|host| !host.is_empty())?;
-    let port = parts.port().unwrap_or(scheme.default_port());
-    Some(Origin { scheme, host: Arc::from(host), port })
 }
 
 /// Parses `http://…`, `https://…`, `socks5://…` or `none`.

@@ -1,0 +1,205 @@
+//! Compares the evidence of a fixture with that of production.
+
+use super::checks::{self, DriftSeverity};
+use super::evidence::{Evidence, PayloadEvidence};
+use super::finding::{DriftFinding, DriftPlace};
+use super::headers::{check_headers, merge_pagination};
+use crate::verdict::CheckId;
+use DriftSeverity::{Critical, Info, Warning};
+use harproxy_compare::{JsonType, ShapeChange, ShapeDifference, ShapePath, TypeCompatibility, diff_shapes};
+use harproxy_http::MediaType;
+
+/// Statuses of a server that does not answer for now.
+const UNAVAILABLE: [u16; 4] = [429, 502, 503, 504];
+/// Statuses of a request without valid credentials.
+const UNAUTHORIZED: [u16; 2] = [401, 403];
+
+/// Compares two evidences. `redirect` returns the target of a redirect in comparable form.
+#[must_use]
+pub fn check(recorded: &Evidence, live: &Evidence, redirect: &dyn Fn(&str) -> String) -> Vec<DriftFinding> {
+    let status = live.status();
+    if !recorded.statuses.contains(&status) {
+        if UNAUTHORIZED.contains(&status) {
+            return vec![not_authorized(status)];
+        }
+        if UNAVAILABLE.contains(&status) {
+            return vec![not_compared(format!("production answers {status}"))];
+        }
+        if recorded.status() / 100 != status / 100 {
+            return vec![class_changed(recorded, live)];
+        }
+    }
+    let payload = match check_payload(recorded, live) {
+        Ok(findings) => findings,
+        Err(reason) => return vec![not_compared(reason)],
+    };
+    let mut findings: Vec<DriftFinding> = check_status(recorded, live).into_iter().collect();
+    findings.extend(check_content_type(recorded, live));
+    findings.extend(check_redirect(recorded, live, redirect));
+    findings.extend(payload);
+    findings.extend(check_headers(recorded, live));
+    merge_pagination(&mut findings, recorded, live);
+    findings
+}
+
+/// Returns the finding that production could not be compared.
+#[must_use]
+pub fn not_compared(reason: impl Into<String>) -> DriftFinding {
+    DriftFinding::new(checks::NOT_COMPARED, Critical, DriftPlace::Answer, reason)
+}
+
+fn not_authorized(status: u16) -> DriftFinding {
+    let text = format!("production answers {status}: the request has no valid credentials");
+    DriftFinding::new(checks::NOT_AUTHORIZED, Critical, DriftPlace::Status, text).with_suggestion(
+        "set the credentials under [drift] in harproxy.toml, such as `headers = { authorization = \"env:API_TOKEN\" }`",
+    )
+}
+
+fn class_changed(recorded: &Evidence, live: &Evidence) -> DriftFinding {
+    let (before, now) = (recorded.status(), live.status());
+    let text = format!("the status is {now}, not {before}");
+    let finding = DriftFinding::new(checks::STATUS_CLASS_CHANGED, Critical, DriftPlace::Status, text);
+    match &live.location {
+        Some(target) => finding.with_suggestion(format!("production redirects to {target}")),
+        None if now == 404 => finding.with_suggestion("the recorded resource may be gone: record one that exists"),
+        None => finding,
+    }
+}
+
+fn check_status(recorded: &Evidence, live: &Evidence) -> Option<DriftFinding> {
+    let (before, now) = (recorded.status(), live.status());
+    let text = format!("the status is {now}, not {before}");
+    let is_known = recorded.statuses.contains(&now);
+    (!is_known).then(|| DriftFinding::new(checks::STATUS_CHANGED, Warning, DriftPlace::Status, text))
+}
+
+fn check_content_type(recorded: &Evidence, live: &Evidence) -> Option<DriftFinding> {
+    let (before, now) = (MediaType::parse(&recorded.content_type), MediaType::parse(&live.content_type));
+    let place = DriftPlace::Header("content-type".to_owned());
+    let finding = |severity, text: String| Some(DriftFinding::new(checks::CONTENT_TYPE_CHANGED, severity, place, text));
+    if before.essence().is_empty() || live.payload == PayloadEvidence::Empty {
+        return None;
+    }
+    if before.essence() != now.essence() {
+        let text = match now.essence() {
+            "" => format!("the answer has no media type; `{}` was recorded", before.essence()),
+            now => format!("the media type is `{now}`, not `{}`", before.essence()),
+        };
+        return finding(Critical, text);
+    }
+    // JSON is UTF-8 (RFC 8259 section 8.1), whether its type says so or not.
+    let charset = |media: &MediaType| match media.parameter("charset") {
+        None if media.is_json() => "utf-8".to_owned(),
+        charset => charset.unwrap_or_default().trim_matches('\'').to_ascii_lowercase(),
+    };
+    match (charset(&before), charset(&now)) {
+        (before, now) if before == now => None,
+        (before, now) if now.is_empty() => finding(Info, format!("the charset is gone; `{before}` was recorded")),
+        (before, now) if before.is_empty() => finding(Info, format!("the charset is `{now}`; none was recorded")),
+        (before, now) => finding(Info, format!("the charset is `{now}`, not `{before}`")),
+    }
+}
+
+fn check_redirect(recorded: &Evidence, live: &Evidence, redirect: &dyn Fn(&str) -> String) -> Option<DriftFinding> {
+    let (before, now) = (recorded.location.as_deref()?, live.location.as_deref()?);
+    let (before, now) = (redirect(before), redirect(now));
+    let place = DriftPlace::Header("location".to_owned());
+    let text = format!("the redirect leads to {now}, not to {before}");
+    (before != now).then(|| DriftFinding::new(checks::REDIRECT_CHANGED, Warning, place, text))
+}
+
+/// Compares the payloads.
+///
+/// # Errors
+/// The reason why they can't be compared.
+fn check_payload(recorded: &Evidence, live: &Evidence) -> Result<Vec<DriftFinding>, String> {
+    use PayloadEvidence::{Damaged, Empty, Json, Other, Unknown};
+    let media = MediaType::parse(&live.content_type);
+    let sent = match media.essence() {
+        "" => "a payload without a media type".to_owned(),
+        media => format!("`{media}`"),
+    };
+    match (&recorded.payload, &live.payload) {
+        (Damaged(error), _) => Err(format!("the recorded answer can't be compared: {error}")),
+        (Unknown, _) => Err("the recorded payload is not in the fixture".to_owned()),
+        (_, Unknown) => Err("the payload of production can't be decoded".to_owned()),
+        (_, Damaged(error)) => Err(format!("production sends {sent}: {error}")),
+        (Json(recorded), Json(live)) => Ok(diff_shapes(recorded, live).into_iter().map(describe).collect()),
+        (Json(_), Other) => Err(format!("production sends {sent} where JSON was recorded")),
+        (Json(_) | Other, Empty) => Err("production sends no payload where one was recorded".to_owned()),
+        (Empty, Json(_) | Other) => {
+            let place = DriftPlace::Payload(ShapePath::default());
+            let text = format!("production sends {sent} where no payload was recorded");
+            Ok(vec![DriftFinding::new(checks::FIELD_MISSING_IN_MOCK, Info, place, text)])
+        }
+        (Other, Json(_) | Other) | (Empty, Empty) => Ok(Vec::new()),
+    }
+}
+
+/// Returns the finding of a difference of two shapes.
+fn describe(difference: ShapeDifference) -> DriftFinding {
+    let ShapeDifference { path, change } = difference;
+    let mut suggestion = None;
+    let (id, severity, text): (CheckId, DriftSeverity, String) = match change {
+        ShapeChange::FieldMissing { is_required, renamed_to } => {
+            suggestion = renamed_to.map(|name| format!("production has `{name}` instead: it was probably renamed"));
+            let (severity, text) = match is_required {
+                true => (Critical, "production does not send it; every recorded object has it"),
+                false => (Warning, "production does not send it; some recorded objects have it"),
+            };
+            (checks::FIELD_MISSING_IN_PRODUCTION, severity, text.to_owned())
+        }
+        ShapeChange::FieldOptional { seen, of } => {
+            let text = format!("production sends it in {seen} of {of} objects; every recorded object has it");
+            (checks::FIELD_MISSING_IN_PRODUCTION, Warning, text)
+        }
+        ShapeChange::FieldAdded => {
+            (checks::FIELD_MISSING_IN_MOCK, Info, "production sends it; it was not recorded".to_owned())
+        }
+        ShapeChange::Type { from, to, compatibility } => {
+            let severity = match compatibility {
+                TypeCompatibility::Incompatible => Critical,
+                TypeCompatibility::Widened => Warning,
+                TypeCompatibility::Narrowed => Info,
+            };
+            (checks::TYPE_CHANGED, severity, format!("{}, not {}", types(&to), types(&from)))
+        }
+        ShapeChange::Structure { from, to } => {
+            (checks::STRUCTURE_CHANGED, Critical, format!("{}, not {}", types(&to), types(&from)))
+        }
+        ShapeChange::BecameNullable => {
+            (checks::NULLABILITY_CHANGED, Warning, "it can be null; null was not recorded".to_owned())
+        }
+        ShapeChange::StoppedBeingNull => {
+            (checks::NULLABILITY_CHANGED, Info, "it has a value; only null was recorded".to_owned())
+        }
+        ShapeChange::ItemTypeAdded(kind) => {
+            (checks::ARRAY_ITEM_CHANGED, Warning, format!("elements are {kind} too, which was not recorded"))
+        }
+        ShapeChange::ItemTypeGone(kind) => (checks::ARRAY_ITEM_CHANGED, Info, format!("no element is {kind} any more")),
+        ShapeChange::Empty { is_recorded } => {
+            let side = if is_recorded { "in the fixture" } else { "in production" };
+            (checks::NOT_COMPARABLE, Info, format!("it is empty {side}, so its elements were not compared"))
+        }
+        ShapeChange::ValuesAdded(values) => {
+            (checks::ENUM_VALUE_ADDED, Warning, format!("{} is not among the recorded values", quoted(&values)))
+        }
+        ShapeChange::ValuesGone(values) => {
+            (checks::ENUM_VALUE_REMOVED, Info, format!("{} was recorded and was not seen", quoted(&values)))
+        }
+        ShapeChange::Format { from, to } => {
+            let to = to.map_or("text".to_owned(), |to| to.to_string());
+            (checks::FORMAT_CHANGED, Warning, format!("the format is {to}, not {from}"))
+        }
+    };
+    let finding = DriftFinding::new(id, severity, DriftPlace::Payload(path), text);
+    DriftFinding { suggestion, ..finding }
+}
+
+fn types(types: &[JsonType]) -> String {
+    types.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
+}
+
+fn quoted(values: &[String]) -> String {
+    values.iter().map(|value| format!("`{value}`")).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,38 @@
+//! Drift: do the fixtures still describe the real API? Recorded requests are sent to production, and the structure of
+//! the answers is compared. `--against` compares two recordings instead.
+//!
+//! ```text
+//! select ─ request ─ client ─┐
+//!    └─ recorded evidence    ├─ check ─ suppress ─ report
+//!          live evidence ────┘
+//! ```
+//!
+//! | module | content |
+//! | --- | --- |
+//! | [`checks`] | the table of checks with their severities |
+//! | [`endpoint`], [`select`] | endpoints of fixtures, and the entry that is asked for each |
+//! | [`request`], [`client`], [`login`] | requests without recorded credentials, sent at a bounded pace |
+//! | [`evidence`], [`check`], `headers`, [`values`] | answers of one endpoint together, and their comparison |
+//! | [`finding`], [`suppress`] | findings, scores, and known differences |
+//! | [`update`] | fixtures that follow production |
+//! | [`report`], [`notify`] | the result for people and programs |
+//! | [`schedule`] | repeated runs |
+
+pub mod check;
+pub mod checks;
+pub mod client;
+pub mod endpoint;
+pub mod evidence;
+pub mod finding;
+mod headers;
+pub mod login;
+pub mod report;
+pub mod request;
+pub mod run;
+pub mod select;
+pub mod suppress;
+pub mod values;
+
+pub use checks::DriftSeverity;
+pub use finding::{DriftFinding, DriftPlace, EndpointResult};
+pub use report::DriftReport;
