@@ -79,6 +79,17 @@ impl Ci {
     }
 }
 
+/// Returns the path of a fixture in the repository of the CI system, or relative to the working directory.
+#[must_use]
+pub fn place(fixture: &str) -> String {
+    let root = match Ci::detect() {
+        Some(Ci::GitHub { workspace, .. }) => workspace,
+        Some(Ci::GitLab { project }) => project,
+        None => None,
+    };
+    within(root.as_deref(), fixture)
+}
+
 /// Returns a path relative to the root of the repository. A path outside is unchanged.
 fn within(root: Option<&Path>, path: &str) -> String {
     let inside = root.and_then(|root| {

@@ -97,6 +97,7 @@ fn run(command: Command, ui: &Ui) -> Result<u8, Failure> {
         Command::Doctor(args) => block_on(cmd::doctor::run(*args, ui)),
         Command::Init(args) => block_on(cmd::init::run(*args, ui)),
         Command::Explain(args) => cmd::explain::run(*args, ui),
+        Command::Drift(args) => block_on(cmd::drift::run(*args, ui)),
         Command::Glob(args) => cmd::glob::run(&args, ui),
         Command::Ls(args) => cmd::ls::run(args, ui),
         Command::Show(args) => cmd::show::run(&args, ui),

@@ -20,7 +20,7 @@ pub fn check(recorded: &Evidence, live: &Evidence, redirect: &dyn Fn(&str) -> St
     let status = live.status();
     if !recorded.statuses.contains(&status) {
         if UNAUTHORIZED.contains(&status) {
-            return vec![not_authorized(status)];
+            return vec![not_authorized(format!("production answers {status}: the request has no valid credentials"))];
         }
         if UNAVAILABLE.contains(&status) {
             return vec![not_compared(format!("production answers {status}"))];
@@ -48,8 +48,9 @@ pub fn not_compared(reason: impl Into<String>) -> DriftFinding {
     DriftFinding::new(checks::NOT_COMPARED, Critical, DriftPlace::Answer, reason)
 }
 
-fn not_authorized(status: u16) -> DriftFinding {
-    let text = format!("production answers {status}: the request has no valid credentials");
+/// Returns the finding that production asks for credentials.
+#[must_use]
+pub fn not_authorized(text: impl Into<String>) -> DriftFinding {
     DriftFinding::new(checks::NOT_AUTHORIZED, Critical, DriftPlace::Status, text).with_suggestion(
         "set the credentials under [drift] in harproxy.toml, such as `headers = { authorization = \"env:API_TOKEN\" }`",
     )

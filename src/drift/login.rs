@@ -58,6 +58,19 @@ pub enum MissingValue {
     Capture(String),
 }
 
+impl MissingValue {
+    /// Returns the next step.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            MissingValue::Variable(name) => format!("set it: `{name}=… harproxy drift`"),
+            MissingValue::Capture(name) => {
+                format!("capture it: `[drift.login]` with `capture = {{ {name} = \"$.{name}\" }}`")
+            }
+        }
+    }
+}
+
 fn fill(text: &str, captured: &BTreeMap<String, String>) -> Result<String, MissingValue> {
     let (mut filled, mut rest) = (String::new(), text);
     while let Some((before, inside)) = rest.split_once('{') {

@@ -14,10 +14,11 @@
 //! | [`request`], [`client`], [`login`] | requests without recorded credentials, sent at a bounded pace |
 //! | [`evidence`], [`check`], `headers`, [`values`] | answers of one endpoint together, and their comparison |
 //! | [`finding`], [`suppress`] | findings, scores, and known differences |
-//! | [`update`] | fixtures that follow production |
+//! | [`accept`], [`merge`], [`update`] | findings that become known, and fixtures that follow production |
 //! | [`report`], [`notify`] | the result for people and programs |
 //! | [`schedule`] | repeated runs |
 
+pub mod accept;
 pub mod check;
 pub mod checks;
 pub mod client;
@@ -26,11 +27,15 @@ pub mod evidence;
 pub mod finding;
 mod headers;
 pub mod login;
+pub mod merge;
+pub mod notify;
 pub mod report;
 pub mod request;
 pub mod run;
+pub mod schedule;
 pub mod select;
 pub mod suppress;
+pub mod update;
 pub mod values;
 
 pub use checks::DriftSeverity;

@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use tokio::task::JoinSet;
 
-use super::check::{check, not_compared};
+use super::check::{check, not_authorized, not_compared};
 use super::client::DriftClient;
 use super::endpoint::{EndpointKey, EndpointRules};
 use super::evidence::{Answer, AnswerPayload, Evidence, PayloadEvidence};
 use super::finding::{DriftFinding, EndpointResult};
+use super::login::LoginError;
 use super::request::{self, RequestRules};
 use super::select::{SelectedEndpoint, Selection, SkippedEndpoint, entry_place, recorded_evidence};
 use super::values::check_values;
@@ -47,15 +48,13 @@ pub type Progress<'p> = &'p dyn Fn(usize, usize);
 pub async fn ask(
     comparison: &Arc<Comparison>,
     endpoints: &[SelectedEndpoint],
-    client: DriftClient,
-    rules: RequestRules,
+    live: &Arc<(DriftClient, RequestRules)>,
     progress: Progress<'_>,
 ) -> Vec<EndpointRun> {
-    let shared = Arc::new((client, rules));
     let mut tasks = JoinSet::new();
     for (number, endpoint) in endpoints.iter().enumerate() {
-        let (comparison, shared, endpoint) = (comparison.clone(), shared.clone(), endpoint.clone());
-        tasks.spawn(async move { (number, comparison.ask_one(endpoint, &shared.0, &shared.1).await) });
+        let (comparison, live, endpoint) = (comparison.clone(), live.clone(), endpoint.clone());
+        tasks.spawn(async move { (number, comparison.ask_one(endpoint, &live.0, &live.1).await) });
     }
     let mut runs: Vec<(usize, EndpointRun)> = Vec::with_capacity(endpoints.len());
     while let Some(done) = tasks.join_next().await {
@@ -68,6 +67,21 @@ pub async fn ask(
     }
     runs.sort_by_key(|(number, _)| *number);
     runs.into_iter().map(|(_, run)| run).collect()
+}
+
+/// Returns the results of endpoints that were not asked, because the login did not succeed.
+#[must_use]
+pub fn without_login(comparison: &Comparison, endpoints: &[SelectedEndpoint], error: &LoginError) -> Vec<EndpointRun> {
+    let finding = match error {
+        LoginError::Refused { status: 400 | 401 | 403 | 422, .. } => not_authorized(error.to_string()),
+        _ => not_compared(error.to_string()),
+    };
+    let run = |endpoint: &SelectedEndpoint| {
+        let mut run = comparison.new_run(endpoint.clone());
+        run.result.findings.push(finding.clone());
+        run
+    };
+    endpoints.iter().map(run).collect()
 }
 
 impl Comparison {

@@ -26,6 +26,7 @@ mod tests;
 
 pub use damage::Damage;
 pub use error::Error;
+pub(crate) use finalise::updated_entry;
 pub use held::RecordingSummary;
 pub use lock::{FixtureLock, lock_fixture, remove_stale_files};
 pub use outcome::{HostLine, RecordingResult};

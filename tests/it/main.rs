@@ -15,6 +15,7 @@ mod cli;
 mod crash_safety;
 mod damaged_fixtures;
 mod doctor;
+mod drift;
 mod engine;
 mod event_streams;
 mod findings;

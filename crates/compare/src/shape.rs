@@ -286,7 +286,8 @@ impl Shape {
 }
 
 /// Returns true if a member name is an id, a date or a number, and so a key of a map.
-fn is_key(name: &str) -> bool {
+#[must_use]
+pub fn is_key(name: &str) -> bool {
     let is_hex = name.len() >= MIN_HEX && name.bytes().all(|byte| byte.is_ascii_hexdigit());
     is_hex || StringFormat::of(name).is_some()
 }

@@ -33,13 +33,19 @@ impl ShapePath {
         ShapePath(self.0.iter().cloned().chain([step]).collect())
     }
 
-    /// Returns the name of the last field.
+    /// Returns a JSON path that selects the value in all elements of the arrays around it: `$.data[*].id`.
     #[must_use]
-    pub fn last_field(&self) -> Option<&str> {
-        match self.0.last() {
-            Some(ShapeStep::Field(name)) => Some(name),
-            _ => None,
-        }
+    pub fn to_wildcard_path(&self) -> String {
+        self.path("[*]")
+    }
+
+    fn path(&self, item: &str) -> String {
+        let steps = self.0.iter().map(|step| match step {
+            ShapeStep::Field(name) => member_step(name),
+            ShapeStep::Item => item.to_owned(),
+            ShapeStep::Entry => ".*".to_owned(),
+        });
+        std::iter::once("$".to_owned()).chain(steps).collect()
     }
 
     /// Returns true if this place is inside `other`, or the same.
@@ -52,12 +58,7 @@ impl ShapePath {
 /// Writes a JSON path (RFC 9535) to the first such value: `$.data[0].id`, `$.users.*.name`.
 impl fmt::Display for ShapePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("$")?;
-        self.0.iter().try_for_each(|step| match step {
-            ShapeStep::Field(name) => f.write_str(&member_step(name)),
-            ShapeStep::Item => f.write_str("[0]"),
-            ShapeStep::Entry => f.write_str(".*"),
-        })
+        f.pad(&self.path("[0]"))
     }
 }
 

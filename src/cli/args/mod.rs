@@ -5,6 +5,7 @@ pub mod about;
 pub mod ca;
 pub mod common;
 pub mod diagnose;
+pub mod drift;
 pub mod fixtures;
 pub mod help;
 pub mod import;
@@ -29,6 +30,7 @@ use about::{CompletionsArgs, ManArgs, ReportArgs, SettingsArgs};
 use ca::CaArgs;
 use common::{AuthorityArgs, ConfigArgs, ListenArgs};
 use diagnose::{DoctorArgs, ExplainArgs, InitArgs};
+use drift::DriftArgs;
 use fixtures::{
     CheckArgs, DiffArgs, FmtArgs, GitSetupArgs, LsArgs, MergeArgs, PackArgs, PruneArgs, RedactArgs, RmArgs, ShowArgs,
     UnpackArgs,
@@ -101,6 +103,8 @@ pub enum Command {
     Doctor(Box<DoctorArgs>),
     /// Explain which entry answers a request, or why none does
     Explain(Box<ExplainArgs>),
+    /// Compare fixtures with production: do they still describe the real API?
+    Drift(Box<DriftArgs>),
     /// Test globs against URLs on standard input
     Glob(GlobArgs),
     /// Show the effective settings and the origin of each
@@ -160,6 +164,7 @@ impl Command {
             Command::Explain(args) => Some((Some("replay"), &mut args.config)),
             // `max-age` of `[replay]` applies to `check` too.
             Command::Check(args) => Some((Some("replay"), &mut args.config)),
+            Command::Drift(args) => Some((Some("drift"), &mut args.run_mut().config)),
             Command::Redact(args) => Some((None, &mut args.config)),
             Command::Import(args) => Some((None, &mut args.config)),
             _ => None,

@@ -6,6 +6,7 @@ pub mod config;
 pub mod demo;
 pub mod diff;
 pub mod doctor;
+pub mod drift;
 pub mod env;
 pub mod explain;
 pub mod fmt;

@@ -5,6 +5,7 @@
 //! project's file is the nearest one at or above the working directory, or the file of `--config`.
 
 mod document;
+mod drift;
 mod options;
 mod rules;
 mod secrets;
@@ -22,6 +23,7 @@ use super::args::values::{parse_header_name, parse_json_path};
 use crate::record::Volatile;
 use document::{ConfigFile, Table, TomlItem};
 pub use document::{Error, FilePosition};
+pub use drift::{DriftConfig, parse_date, parse_issue};
 use harproxy_matching::MatchRule;
 use harproxy_redact::{Placeholder, Policy, Secret};
 use secrets::Secrets;
@@ -50,6 +52,8 @@ pub struct Config {
     /// The redaction policy: `[redact]` in addition to the built-in rules.
     pub policy: Arc<Policy>,
     pub volatile: Volatile,
+    /// `[drift]`, its options left out.
+    pub drift: DriftConfig,
     /// `[check] allow`: prefixes of the SHA-256 of values that are not secret, at least 12 lower-case hex digits each.
     pub allow: Vec<String>,
     /// The settings that are not options of a command, as written in the files.
@@ -57,8 +61,10 @@ pub struct Config {
 }
 
 /// The sections with options of a command.
-const COMMANDS: [&str; 2] = ["record", "replay"];
-const SECTIONS: [&str; 7] = ["record", "replay", "scope", "match", "redact", "volatile", "check"];
+const COMMANDS: [&str; 3] = ["record", "replay", DRIFT];
+const SECTIONS: [&str; 8] = ["record", "replay", DRIFT, "scope", "match", "redact", "volatile", "check"];
+/// The section of `harproxy drift`, which has more than options.
+const DRIFT: &str = "drift";
 
 impl Config {
     /// Loads the user's file and the project's file (`named` by `--config`, else the nearest one). `grammar` builds
@@ -81,7 +87,7 @@ impl Config {
         Ok(self)
     }
 
-    /// Returns true if a file has options of `command` (`record`, `replay`).
+    /// Returns true if a file has options of `command` (`record`, `replay`, `drift`).
     #[must_use]
     pub fn has_defaults(&self, command: &str) -> bool {
         self.options.get(command).is_some_and(|values| !values.is_empty())
@@ -120,12 +126,18 @@ impl Config {
         let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
         let document = ConfigFile::new(path, &text, is_project);
         for TomlItem { name, at, value } in document.root()? {
-            if !COMMANDS.contains(&&*name) {
+            if name == DRIFT {
+                settings::merge(&mut self.other_settings, settings::of_drift(&document, &value));
+            } else if !COMMANDS.contains(&&*name) {
                 settings::merge(&mut self.other_settings, settings::of_section(&document, &name, &value));
             }
             match name.as_str() {
                 "record" | "replay" => {
                     let values = options::section(&document, document.table(&name, value)?, &name, grammar)?;
+                    self.options.entry(name).or_default().extend(values);
+                }
+                DRIFT => {
+                    let values = self.drift.read(&document, document.table(&name, value)?, grammar)?;
                     self.options.entry(name).or_default().extend(values);
                 }
                 "redact" => self.secrets.read(&document, document.table(&name, value)?)?,

@@ -9,13 +9,25 @@ use serde_json::{Value as Json, json};
 use toml::de::DeValue;
 
 use super::document::{ConfigFile, FilePosition, TomlItem, Value};
-use super::{Config, SECTIONS, options, secrets};
+use super::{Config, DRIFT, SECTIONS, drift, options, secrets};
 use crate::cli::args::variables;
 
 const REDACTED: &str = "(redacted)";
 
 /// Ids of options that turn a protection off, or send requests elsewhere.
-const RISKY: [&str; 6] = ["no_redact", "insecure", "upstream_ca", "map", "upstream_proxy", "allow_remote"];
+const RISKY: [&str; 8] = [
+    "no_redact",
+    "insecure",
+    "upstream_ca",
+    "map",
+    "upstream_proxy",
+    "allow_remote",
+    "base_url",
+    "include_unsafe",
+];
+
+/// Sections whose values are secrets, or variables that hold them.
+const SECRET_SECTIONS: [&str; 3] = ["redact.values", "drift.headers", "drift.notify"];
 
 #[derive(Clone, Debug, Serialize)]
 pub struct Setting {
@@ -173,7 +185,7 @@ pub(super) fn of_section<'t>(document: &ConfigFile<'t>, section: &str, value: &V
                 let name = format!("{section}.{}", item.name);
                 match item.value.get_ref() {
                     DeValue::Table(_) => of_section(document, &name, &item.value),
-                    value if section == "redact.values" => vec![setting(name, secret_origin(value), &item.at)],
+                    value if SECRET_SECTIONS.contains(&section) => vec![setting(name, secret_origin(value), &item.at)],
                     value => vec![setting(name, document.json(value), &item.at)],
                 }
             };
@@ -183,9 +195,16 @@ pub(super) fn of_section<'t>(document: &ConfigFile<'t>, section: &str, value: &V
     }
 }
 
+/// Returns the settings of `[drift]` that are not options of the command.
+pub(super) fn of_drift<'t>(document: &ConfigFile<'t>, value: &Value<'t>) -> Vec<Setting> {
+    let mut settings = of_section(document, DRIFT, value);
+    settings.retain(|setting| setting.section() != DRIFT || drift::OTHERS.contains(&setting.key()));
+    settings
+}
+
 /// Merges the settings of a later file into those of earlier files. Rules are appended, other settings are replaced.
 pub(super) fn merge(settings: &mut Vec<Setting>, later: Vec<Setting>) {
-    settings.retain(|before| before.name == "match" || later.iter().all(|after| after.name != before.name));
+    settings.retain(|before| ["match", "drift.suppress"].contains(&before.name.as_str()) || later.iter().all(|after| after.name != before.name));
     settings.extend(later);
 }
 

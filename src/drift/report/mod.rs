@@ -160,3 +160,6 @@ impl DriftFormat {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ mod names;
 mod payload;
 mod sequences;
 pub mod undecoded;
-mod updated_entry;
+pub(crate) mod updated_entry;
 
 #[cfg(test)]
 mod tests;

@@ -43,21 +43,21 @@ pub fn render(report: &Report) -> String {
         .take(SHOWN)
         .enumerate()
         .map(|(n, group)| folded(group, n < UNFOLDED && group.first.severity == Severity::Error));
-    let shown = fill(&mut out, blocks);
+    let shown = fill(&mut out, blocks, LONGEST - RESERVE);
     if shown < groups.len() {
         let more: usize = groups[shown..].iter().map(FindingGroup::len).sum();
         let more = many(more as u64, "finding", "findings");
         let _ = writeln!(out, "… and {more} more; the JSON report lists {}.\n", text::listed(verdict));
     }
-    fill(&mut out, unused_entries(verdict).iter().map(unused));
+    fill(&mut out, unused_entries(verdict).iter().map(unused), LONGEST - RESERVE);
     out
 }
 
-/// Appends blocks until the length limit. Returns the number of appended blocks.
-fn fill(out: &mut String, blocks: impl Iterator<Item = String>) -> usize {
+/// Appends blocks until the length limit in bytes. Returns the number of appended blocks.
+pub(crate) fn fill(out: &mut String, blocks: impl Iterator<Item = String>, longest: usize) -> usize {
     let mut shown = 0;
     for block in blocks {
-        if out.len() + block.len() > LONGEST - RESERVE {
+        if out.len() + block.len() > longest {
             break;
         }
         out.push_str(&block);
@@ -243,7 +243,7 @@ pub fn prose(text: &str) -> String {
 }
 
 /// Returns a code span. Its fence is longer than any run of backticks in the text.
-fn code(text: &str) -> String {
+pub(crate) fn code(text: &str) -> String {
     let line = one_line(text);
     let fence = "`".repeat(fence(&line, 1));
     // Markdown removes one space from each side if both sides have one.
@@ -258,7 +258,7 @@ fn block(language: &str, lines: &str) -> String {
 }
 
 /// Returns one line of text for an HTML element, without mentions of users or references to issues.
-fn html(text: &str) -> String {
+pub(crate) fn html(text: &str) -> String {
     escape_markup(&one_line(text), push_without_reference)
 }
 

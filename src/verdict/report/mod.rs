@@ -192,4 +192,4 @@ impl UnusedEntries<'_> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

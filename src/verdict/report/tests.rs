@@ -1,6 +1,6 @@
 //! Golden reports: a few verdicts, and each report of them word for word under `golden/`.
 
-mod json_schema;
+pub(crate) mod json_schema;
 mod samples;
 
 use std::collections::BTreeSet;
@@ -381,7 +381,7 @@ fn schema_accepts_every_report_and_names_every_member() {
 }
 
 /// Lets no member in that a schema does not name.
-fn close(schema: &mut Value) {
+pub(crate) fn close(schema: &mut Value) {
     match schema {
         Value::Object(map) => {
             map.values_mut().for_each(close);

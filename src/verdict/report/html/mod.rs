@@ -65,12 +65,16 @@ pub fn render(report: &Report) -> String {
 
 /// Returns the Content-Security-Policy of the page. It allows this script, this style and images in `data:` URLs only.
 fn policy(style: &str, script: &str) -> String {
-    let hash = |text: &str| format!("'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(text.as_bytes())));
     format!(
         "default-src 'none'; script-src {}; style-src {}; img-src data:; base-uri 'none'; form-action 'none'",
-        hash(script),
-        hash(style)
+        source_hash(script),
+        source_hash(style)
     )
+}
+
+/// Returns the expression by which a policy allows an inline script or style (CSP Level 3, section 2.3.1).
+pub(crate) fn source_hash(text: &str) -> String {
+    format!("'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(text.as_bytes())))
 }
 
 /// Fills every `{{name}}` of a template. Filled text is not searched again.
@@ -89,7 +93,7 @@ fn filled<'t>(template: &'t str, fill: impl Fn(&'t str) -> Cow<'t, str>) -> Stri
 }
 
 /// Converts line ends to LF, as browsers do before they hash a script. A checkout may have others.
-fn with_lf(text: &'static str) -> Cow<'static, str> {
+pub(crate) fn with_lf(text: &'static str) -> Cow<'static, str> {
     if text.contains('\r') { text.replace("\r\n", "\n").into() } else { text.into() }
 }
 
@@ -108,7 +112,7 @@ fn escape_json(json: &str) -> String {
 }
 
 /// Escapes text for the content of an element or for quotes.
-fn escape_text(text: &str) -> String {
+pub(crate) fn escape_text(text: &str) -> String {
     escape_markup(text, |escaped, c| match c {
         '\'' => escaped.push_str("&#39;"),
         '\n' | '\t' => escaped.push(c),
