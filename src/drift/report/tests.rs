@@ -311,7 +311,7 @@ fn markdown_report_fits_a_comment() {
     let markdown = rendered(DriftFormat::Markdown, &report);
     assert!(markdown.len() <= 60_000, "{}", markdown.len());
     assert!(markdown.contains("… and 550 endpoints more.") && markdown.contains("… and the findings of "));
-    assert!(markdown.contains("… and 990 more</li>"), "{markdown}");
+    assert!(markdown.contains("<summary>⚠️ 1000 unused suppressions</summary>") && markdown.contains(" more</li>"));
 }
 
 #[test]
