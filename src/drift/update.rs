@@ -36,11 +36,7 @@ pub struct UpdateRules<'a> {
 ///
 /// # Errors
 /// The fixture can't be read or written. It is then unchanged.
-pub fn write(
-    fixture: &Fixture,
-    updates: BTreeMap<usize, EntryUpdate>,
-    rules: UpdateRules<'_>,
-) -> Result<usize, Error> {
+pub fn write(fixture: &Fixture, updates: BTreeMap<usize, EntryUpdate>, rules: UpdateRules<'_>) -> Result<usize, Error> {
     let mut replacer = FixtureReplacer::new(rules.values);
     exclude_placeholders(fixture, &mut replacer)?;
     let mut entries = BTreeMap::new();

@@ -149,7 +149,15 @@ fn suppression<'t>(
     let Some(reason) = reason else {
         return Err(document.wrong("suppress", &span, "a suppression needs a `reason`"));
     };
-    Ok(Suppression { place, checks: issues, endpoints, reason, owner, expires, origin: format!("{file}:{}", position.line) })
+    Ok(Suppression {
+        place,
+        checks: issues,
+        endpoints,
+        reason,
+        owner,
+        expires,
+        origin: format!("{file}:{}", position.line),
+    })
 }
 
 /// Parses the name of a check with `-` or `_`, with `drift/` or without it.

@@ -15,16 +15,8 @@ use crate::cli::args::variables;
 const REDACTED: &str = "(redacted)";
 
 /// Ids of options that turn a protection off, or send requests elsewhere.
-const RISKY: [&str; 8] = [
-    "no_redact",
-    "insecure",
-    "upstream_ca",
-    "map",
-    "upstream_proxy",
-    "allow_remote",
-    "base_url",
-    "include_unsafe",
-];
+const RISKY: [&str; 8] =
+    ["no_redact", "insecure", "upstream_ca", "map", "upstream_proxy", "allow_remote", "base_url", "include_unsafe"];
 
 /// Sections whose values are secrets, or variables that hold them.
 const SECRET_SECTIONS: [&str; 3] = ["redact.values", "drift.headers", "drift.notify"];
@@ -204,7 +196,10 @@ pub(super) fn of_drift<'t>(document: &ConfigFile<'t>, value: &Value<'t>) -> Vec<
 
 /// Merges the settings of a later file into those of earlier files. Rules are appended, other settings are replaced.
 pub(super) fn merge(settings: &mut Vec<Setting>, later: Vec<Setting>) {
-    settings.retain(|before| ["match", "drift.suppress"].contains(&before.name.as_str()) || later.iter().all(|after| after.name != before.name));
+    settings.retain(|before| {
+        ["match", "drift.suppress"].contains(&before.name.as_str())
+            || later.iter().all(|after| after.name != before.name)
+    });
     settings.extend(later);
 }
 

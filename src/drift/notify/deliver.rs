@@ -182,7 +182,7 @@ fn request(uri: &Uri, payload: &Bytes) -> Request<Body> {
 /// Sends a request on a connection of its own, or on a shared HTTP/2 connection.
 async fn send(upstream: &Upstream, to: &Origin, request: Request<Body>) -> Result<WebhookAnswer, String> {
     let answer = upstream.send(&ClientPool::default(), to, request).await.map_err(|error| match error {
-        // Its sentences name the origin only.
+        // The error names the origin only.
         SendError::Upstream(error) => in_words(&error),
         error => error.to_string(),
     })?;

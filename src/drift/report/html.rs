@@ -102,7 +102,7 @@ pub(super) fn summary(report: &DriftReport) -> String {
 /// Escapes a sentence. Text between backticks becomes a code element.
 pub(super) fn mark_up_code(text: &str, escape: impl Fn(&str) -> String) -> String {
     let parts: Vec<&str> = text.split('`').collect();
-    if parts.len() % 2 == 0 {
+    if parts.len().is_multiple_of(2) {
         return escape(text);
     }
     let part = |(n, part): (usize, &&str)| match n % 2 {
@@ -192,7 +192,8 @@ fn write_endpoints(page: &mut String, endpoints: &[&EndpointResult]) {
         let open = if endpoint.open().next().is_some() { " open" } else { "" };
         let _ = writeln!(
             page,
-            "<details class=\"endpoint\" id=\"e{n}\"{open}>\n<summary><span class=\"score\">{}</span>{}</summary>\n<div>",
+            "<details class=\"endpoint\" id=\"e{n}\"{open}>\n\
+             <summary><span class=\"score\">{}</span>{}</summary>\n<div>",
             score(endpoint),
             escaped(&endpoint.key.to_string())
         );

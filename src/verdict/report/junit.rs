@@ -28,7 +28,7 @@ pub fn render(report: &Report) -> String {
     let timestamp = report.started.format(format).unwrap_or_default();
     let mut xml = format!(
         r#"<?xml version="1.0" encoding="UTF-8"?>
-<testsuites name="harproxy" tests="{tests}" skipped="{skipped}" failures="{failures}" errors="{errors}" time="{time}">
+<testsuites name="harproxy" tests="{tests}" failures="{failures}" errors="{errors}" time="{time}">
     <testsuite name="harproxy {mode}" tests="{tests}" skipped="{skipped}" errors="{errors}" failures="{failures}" time="{time}" timestamp="{timestamp}" hostname="localhost">
         <properties>
 "#

@@ -4,11 +4,7 @@ use super::{compare, compare_entries, entry, field, fields, get};
 
 #[test]
 fn renamed_field_is_critical_and_named() {
-    let report = compare(
-        r#"{"data":[{"firstName":"A"}]}"#,
-        r#"{"data":[{"first_name":"A","avatar_url":"u"}]}"#,
-        1,
-    );
+    let report = compare(r#"{"data":[{"firstName":"A"}]}"#, r#"{"data":[{"first_name":"A","avatar_url":"u"}]}"#, 1);
     assert_eq!(
         fields(&report),
         [

@@ -35,7 +35,8 @@ fn fixture_full_of_placeholders_is_compared_by_structure() {
     let recorded = r#"{"token":"REDACTED-token-1","pin":"REDACTED-pin-1","items":[{"id":"REDACTED-id-1"}]}"#;
     sandbox.write("hars/api.har", har(&[get("/users", recorded)]));
     sandbox.write("prod.har", har(&[get("/users", r#"{"token":"x","pin":17,"items":[{"id":3},{"id":null}]}"#)]));
-    let report = super::report_of(&sandbox.run(args(&["--against", "prod.har", "--min-severity", "warning"])).expect(1));
+    let report =
+        super::report_of(&sandbox.run(args(&["--against", "prod.har", "--min-severity", "warning"])).expect(1));
     // Null is another value than the redacted one.
     assert_eq!(super::fields(&report), [super::field("$.items[0].id", "nullability_changed", "warning")]);
 }

@@ -41,7 +41,8 @@ fn one_request_is_sent_for_each_endpoint_and_no_recorded_credential() {
 fn methods_that_can_change_data_are_sent_only_if_allowed() {
     let sandbox = sandbox_with(&[get("/users", "{}"), entry("POST", "/search", 200, &[], "{}")]);
     let (origin, seen) = recording_server(|_| json_response("{}"));
-    let methods = || std::mem::take(&mut *seen.lock().unwrap()).into_iter().map(|(method, ..)| method).collect::<Vec<_>>();
+    let methods =
+        || std::mem::take(&mut *seen.lock().unwrap()).into_iter().map(|(method, ..)| method).collect::<Vec<_>>();
     let report = report_of(&ask(&sandbox, &origin, &[]).expect(0));
     assert_eq!(methods(), ["GET"]);
     assert_eq!(report["skipped"][0]["endpoint"], "POST https://api.test/search");
@@ -124,11 +125,7 @@ fn production_without_a_usable_answer_is_not_compared() {
         (json_response(""), "no payload where one was recorded"),
         (json_response(&["[".repeat(1000), "]".repeat(1000)].concat()), "nested deeper than 128 levels"),
         (
-            OriginResponse {
-                status: 429,
-                headers: vec![("retry-after", "3600".into())],
-                ..OriginResponse::default()
-            },
+            OriginResponse { status: 429, headers: vec![("retry-after", "3600".into())], ..OriginResponse::default() },
             "asks to wait 3600 s",
         ),
     ];
@@ -174,7 +171,9 @@ fn rate_limit_of_a_host_is_honoured() {
         let mut count = count.lock().unwrap();
         *count += 1;
         match *count {
-            1 => OriginResponse { status: 429, headers: vec![("retry-after", "0".into())], ..OriginResponse::default() },
+            1 => {
+                OriginResponse { status: 429, headers: vec![("retry-after", "0".into())], ..OriginResponse::default() }
+            }
             _ => json_response("{}"),
         }
     });

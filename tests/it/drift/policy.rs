@@ -100,7 +100,16 @@ fn accepted_findings_are_known_in_the_next_run() {
     sandbox.run(["drift", "accept", "--against", "prod.har"]).expect(2).says("needs a reason");
     let accepted = sandbox
         .run([
-            "drift", "accept", "--against", "prod.har", "--reason", "new ids", "--owner", "me", "--expires", "2999-01-01",
+            "drift",
+            "accept",
+            "--against",
+            "prod.har",
+            "--reason",
+            "new ids",
+            "--owner",
+            "me",
+            "--expires",
+            "2999-01-01",
         ])
         .expect(0)
         .says("1 difference is accepted in harproxy.toml");

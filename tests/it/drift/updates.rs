@@ -53,7 +53,8 @@ fn non_breaking_update_adds_fields_without_secrets_and_then_finds_nothing() {
     assert!(output.stderr.contains("hars/api.har: 1 entry updated; 1 value redacted"), "{output:?}");
     let payload = stored_payload(&sandbox);
     let value: Value = serde_json::from_str(&payload).unwrap();
-    let expected = r#"{"items":[{"id":1,"total":7.0,"access_token":"REDACTED-access_token-1","role":"admin"}],"n":1,"v":[1]}"#;
+    let expected =
+        r#"{"items":[{"id":1,"total":7.0,"access_token":"REDACTED-access_token-1","role":"admin"}],"n":1,"v":[1]}"#;
     assert_eq!(value, serde_json::from_str::<Value>(expected).unwrap());
     assert!(payload.contains("7.0"), "numbers keep their spelling: {payload}");
     let after = files(&sandbox);

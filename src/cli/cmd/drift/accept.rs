@@ -41,7 +41,10 @@ pub async fn run(args: AcceptArgs, ui: &Ui) -> Result<u8, Failure> {
 fn reason(args: &AcceptArgs) -> Result<String, UsageError> {
     let given = args.reason.clone().or_else(|| ask("reason: ")).filter(|reason| !reason.trim().is_empty());
     given.ok_or_else(|| {
-        UsageError::new("an accepted difference needs a reason", "pass it: `harproxy drift accept --reason 'ids are random'`")
+        UsageError::new(
+            "an accepted difference needs a reason",
+            "pass it: `harproxy drift accept --reason 'ids are random'`",
+        )
     })
 }
 

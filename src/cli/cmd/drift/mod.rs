@@ -70,8 +70,7 @@ async fn compare(args: &DriftRunArgs, ui: &Ui) -> Result<Finished, Failure> {
     let mut selection = select::select(&fixtures, &selection_rules(args, &rules)?)?;
     let values = args.values.iter().filter_map(|path| JsonPath::parse(path).ok()).collect();
     let view = RedactionView::new(config.policy.clone(), &config.redact_values());
-    let comparison =
-        Arc::new(Comparison { fixtures, values, rules, view, keeps_answers: args.update.is_some() });
+    let comparison = Arc::new(Comparison { fixtures, values, rules, view, keeps_answers: args.update.is_some() });
     let (mut runs, live) = match args.against.is_empty() {
         true => {
             let asked = ask(args, &comparison, &selection, ui).await?;
@@ -172,10 +171,9 @@ async fn ask(
         }
     };
     rules.headers = login::headers(&config.drift.headers, &captured).map_err(header_error)?;
-    rules.headers.extend(args.header.iter().map(|(name, value)| CredentialHeader {
-        name: name.clone(),
-        value: value.clone(),
-    }));
+    rules
+        .headers
+        .extend(args.header.iter().map(|(name, value)| CredentialHeader { name: name.clone(), value: value.clone() }));
     let live = Arc::new((client, rules));
     let progress = progress::ProgressLine::new(ui);
     let shown = |done, all| progress.show(done, all);
@@ -199,11 +197,8 @@ fn against(
     selection: &mut Selection,
 ) -> Result<Vec<EndpointRun>, Failure> {
     let other = open(&args.against)?;
-    let everything = SelectionRules {
-        endpoints: comparison.rules.clone(),
-        methods: Methods::Any,
-        ..SelectionRules::default()
-    };
+    let everything =
+        SelectionRules { endpoints: comparison.rules.clone(), methods: Methods::Any, ..SelectionRules::default() };
     let others = select::select(&other, &everything)?;
     Ok(comparison.against(selection, &other, &others, args.base_url.as_ref()))
 }

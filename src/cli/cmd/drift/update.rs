@@ -66,9 +66,10 @@ fn update_fixture(
     }
     let config = &args.config.loaded;
     let values = config.redact_values();
-    let volatile = config.volatile.rules().map_err(|error| {
-        UsageError::new("reading [volatile]", "fix the JSON paths of [volatile]").because(error)
-    })?;
+    let volatile = config
+        .volatile
+        .rules()
+        .map_err(|error| UsageError::new("reading [volatile]", "fix the JSON paths of [volatile]").because(error))?;
     let rules = UpdateRules { policy: &config.policy, values: &values, volatile: &volatile };
     fixtures::with_lock(path, || {
         let now = Fixture::open(path)?;

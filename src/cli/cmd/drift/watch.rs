@@ -63,16 +63,8 @@ impl Notifier {
         };
         self.known = Some(key);
         for target in self.targets.iter().filter(|_| is_news) {
-            let delivered = match target.url() {
-                Ok(url) => {
-                    let payload = notify::payload(target.kind, report);
-                    let delivered = notify::deliver(target, &url, payload, &self.upstream).await;
-                    delivered.map_err(|error| error.to_string())
-                }
-                Err(missing) => Err(format!("no notification was sent: {missing}")),
-            };
-            if let Err(error) = delivered {
-                ui.warn(Event::Warning, &one_line(&error));
+            if let Err(error) = target.notify(report, &self.upstream).await {
+                ui.warn(Event::Warning, &one_line(&error.to_string()));
             }
         }
     }
