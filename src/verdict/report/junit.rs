@@ -1,7 +1,7 @@
 //! Renders a report as JUnit XML: one test case for each endpoint and one for the run itself. A finding that fails the
 //! run is a `<failure>`, a broken run an `<error>`, an endpoint with unused entries only is `<skipped>`.
 //!
-//! JUnit has no specification. The output is valid under the schemas of Ant's junit task and of Jenkins.
+//! JUnit has no specification. The output is valid under the schema of Jenkins.
 
 use std::time::Duration;
 
