@@ -1,7 +1,7 @@
 //! `drift accept`: adds suppressions of current findings to the text of `harproxy.toml`.
 
 use time::Date;
-use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
+use toml_edit::{Array, ArrayOfTables, Datetime, DocumentMut, Item, Table, value};
 
 use super::checks::short_name;
 use super::endpoint::EndpointKey;
@@ -70,8 +70,8 @@ fn suppression(key: &EndpointKey, finding: &DriftFinding, acceptance: &Acceptanc
     if let Some(owner) = &acceptance.owner {
         table["owner"] = value(owner);
     }
-    if let Some(expires) = acceptance.expires {
-        table["expires"] = value(expires.to_string());
+    if let Some(expires) = acceptance.expires.and_then(|date| date.to_string().parse::<Datetime>().ok()) {
+        table["expires"] = value(expires);
     }
     table
 }

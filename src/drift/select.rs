@@ -150,11 +150,11 @@ fn payload_names(fixture: &Fixture, entry: usize) -> Result<BTreeSet<String>, Er
         Ok(payload) if payload.len() <= MAX_REQUEST => payload.bytes()?,
         _ => return Ok(BTreeSet::new()),
     };
-    let media = MediaType::parse(&body.mime_type);
-    if media.is_form_of(&payload) {
-        return Ok(url::form_urlencoded::parse(&payload).map(|(name, _)| name.into_owned()).collect());
-    }
-    let Ok(value) = serde_json::from_slice::<Value>(&payload) else { return Ok(BTreeSet::new()) };
+    let Ok(value) = serde_json::from_slice::<Value>(&payload) else {
+        let is_form = MediaType::parse(&body.mime_type).is_form();
+        let names = || url::form_urlencoded::parse(&payload).map(|(name, _)| name.into_owned()).collect();
+        return Ok(if is_form { names() } else { BTreeSet::new() });
+    };
     if value.get("query").is_some_and(Value::is_string)
         && let Some(operation) = graphql::operation(&value)
     {

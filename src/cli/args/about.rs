@@ -30,14 +30,14 @@ pub struct SettingsArgs {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Only the settings of this command [default: both]
-    #[arg(value_name = "record|replay", value_parser = choices(SECTIONS))]
+    #[arg(value_name = "record|replay|drift", value_parser = choices(SECTIONS))]
     pub section: Option<&'static str>,
     /// Options of the command, as on the command line
     #[arg(value_name = "OPTIONS", trailing_var_arg = true, allow_hyphen_values = true)]
     pub line: Vec<OsString>,
 }
 
-const SECTIONS: Words<&'static str> = &[("record", "", "record"), ("replay", "", "replay")];
+const SECTIONS: Words<&'static str> = &[("record", "", "record"), ("replay", "", "replay"), ("drift", "", "drift")];
 
 /// `harproxy completions`.
 #[derive(Clone, Debug, Args)]

@@ -28,9 +28,12 @@ pub fn run(mut args: SettingsArgs, ui: &Ui) -> Result<u8, Failure> {
         }
     }
     let (mut settings, mut others) = (Vec::new(), Vec::new());
-    for section in args.section.map_or(vec!["record", "replay"], |section| vec![section]) {
+    for section in args.section.map_or(vec!["record", "replay", "drift"], |section| vec![section]) {
         let (config, options) = effective(section, &args)?;
-        settings.extend(options);
+        // A project that sets no option of `drift` has no use for the list.
+        if section != "drift" || args.section.is_some() || config.has_defaults(section) {
+            settings.extend(options);
+        }
         others = config.others();
     }
     settings.extend(others);

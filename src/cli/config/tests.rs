@@ -51,7 +51,7 @@ fn unknown_names_have_a_position_and_a_suggestion() {
         ),
         ("[repaly]", "1:2: unknown section `repaly`; did you mean `replay`?"),
         ("[redakt]\nheaders = []", "1:2: unknown section `redakt`; did you mean `redact`?"),
-        ("headers = []", "1:1: unknown section `headers`; known are `record`, `replay`, `scope`, `match`, `redact`, "),
+        ("headers = []", "1:1: unknown section `headers`; known are `record`, `replay`, `drift`, `scope`, `match`, "),
         ("[redact]\nheader = []", "2:1: unknown option of [redact] `header`; did you mean `headers`?"),
         ("[volatile]\njsno = []", "2:1: unknown option of [volatile] `jsno`; did you mean `json`?"),
         ("[check]\nalow = []", "2:1: unknown option of [check] `alow`; did you mean `allow`?"),

@@ -44,7 +44,8 @@ fn terminal_report_lists_the_worst_endpoint_first() {
 fn twelve_drifted_endpoints_fit_on_one_screen() {
     let sandbox = Sandbox::new();
     let fields = |from: usize| (from..from + 20).map(|n| format!(r#""f{n}":{n}"#)).collect::<Vec<_>>().join(",");
-    let side = |from| har(&(0..12).map(|n| get(&format!("/api-{n}"), &format!("{{{}}}", fields(from)))).collect::<Vec<_>>());
+    let side =
+        |from| har(&(0..12).map(|n| get(&format!("/api-{n}"), &format!("{{{}}}", fields(from)))).collect::<Vec<_>>());
     sandbox.write("hars/api.har", side(0));
     sandbox.write("prod.har", side(10));
     let output = sandbox.run(["drift", "--against", "prod.har"]).expect(1);
