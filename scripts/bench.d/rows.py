@@ -1,9 +1,11 @@
 """The rows of the table: for each a function that measures, and the aims of its figures."""
+import json
 import os
 import shutil
 import signal
 import subprocess
 import time
+import urllib.request
 from typing import Callable, NamedTuple
 
 import browser
@@ -215,6 +217,41 @@ def idle(command):
     return measure
 
 
+def drift(bench):
+    """500 endpoints with 2 KB answers: the time of `harproxy drift`, and of curl with as many requests at a time."""
+    used = []
+    with bench.origin(payload=2 * KIB) as (_, origin), bench.temporary() as folder:
+        urls = [f"http://{origin}/{''.join(chr(97 + int(digit)) for digit in str(n))}/items" for n in range(500)]
+
+        def entry(url):
+            with urllib.request.urlopen(url) as response:
+                payload, headers = response.read().decode(), response.getheaders()
+            return {"startedDateTime": "2026-01-01T00:00:00.000Z", "time": 1, "cache": {}, "timings": {"send": 0, "wait": 1, "receive": 0},
+                    "request": {"method": "GET", "url": url, "httpVersion": "HTTP/1.1", "headers": [], "queryString": [], "cookies": [],
+                                "headersSize": -1, "bodySize": 0},
+                    "response": {"status": 200, "statusText": "OK", "httpVersion": "HTTP/1.1", "cookies": [], "redirectURL": "",
+                                 "headers": [{"name": name, "value": value} for name, value in headers], "headersSize": -1,
+                                 "bodySize": len(payload), "content": {"size": len(payload), "mimeType": "application/json", "text": payload}}}
+
+        har, curl = os.path.join(folder, "a.har"), os.path.join(folder, "urls")
+        with open(har, "w", encoding="utf-8") as file:
+            json.dump({"log": {"version": "1.2", "creator": {"name": "bench", "version": "1"}, "entries": [entry(url) for url in urls]}}, file)
+        with open(curl, "w", encoding="utf-8") as file:
+            file.writelines(f'url = "{url}"\noutput = "/dev/null"\n' for url in urls)
+
+        def ours():
+            begin = time.perf_counter()
+            process = subprocess.Popen([bench.harproxy, "drift", har, "--concurrency", "4", "--quiet", "--config", bench.configuration],
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            _, status, usage = os.wait4(process.pid, 0)
+            if status:
+                raise SystemExit(f"drift between equal answers ends with {os.waitstatus_to_exitcode(status)}")
+            used.append((usage.ru_maxrss * KIB, None))
+            return time.perf_counter() - begin
+        command = ["curl", "--silent", "--parallel", "--parallel-max", "4", "--config", curl]
+        return [bench.measure(ours, lambda: seconds(command)), used]
+
+
 def binary(bench):
     return [[(os.path.getsize(bench.harproxy), None)]]
 
@@ -245,5 +282,7 @@ ROWS = [
     Row("rerecord", rerecord, [Figure("re-record 1,000 unchanged, against `check`", "ms", "ratio", 2)]),
     Row("idle-replay", idle("replay"), [Figure("idle TLS connection, replay", "KiB", "value", 60 * KIB)]),
     Row("idle-record", idle("record"), [Figure("idle TLS connection, record", "KiB", "value", 80 * KIB)]),
+    Row("drift", drift, [Figure("drift of 500 endpoints with 2 KB, against curl", "ms", "ratio", 2),
+                         Figure("– memory", "MiB", "value", 48 * MIB)], True),
     Row("binary", binary, [Figure("binary", "MB", "value", 25e6)], True),
 ]

@@ -1,7 +1,7 @@
 //! Compares the evidence of a fixture with that of production.
 
 use super::checks::{self, DriftSeverity};
-use super::evidence::{Evidence, PayloadEvidence};
+use super::evidence::{EndpointEvidence, PayloadEvidence};
 use super::finding::{DriftFinding, DriftPlace};
 use super::headers::{check_headers, merge_pagination};
 use crate::verdict::CheckId;
@@ -16,7 +16,11 @@ const UNAUTHORIZED: [u16; 2] = [401, 403];
 
 /// Compares two evidences. `redirect` returns the target of a redirect in comparable form.
 #[must_use]
-pub fn check(recorded: &Evidence, live: &Evidence, redirect: &dyn Fn(&str) -> String) -> Vec<DriftFinding> {
+pub fn check(
+    recorded: &EndpointEvidence,
+    live: &EndpointEvidence,
+    redirect: &dyn Fn(&str) -> String,
+) -> Vec<DriftFinding> {
     let status = live.status();
     if !recorded.statuses.contains(&status) {
         if UNAUTHORIZED.contains(&status) {
@@ -56,7 +60,7 @@ pub fn not_authorized(text: impl Into<String>) -> DriftFinding {
     )
 }
 
-fn class_changed(recorded: &Evidence, live: &Evidence) -> DriftFinding {
+fn class_changed(recorded: &EndpointEvidence, live: &EndpointEvidence) -> DriftFinding {
     let (before, now) = (recorded.status(), live.status());
     let text = format!("the status is {now}, not {before}");
     let finding = DriftFinding::new(checks::STATUS_CLASS_CHANGED, Critical, DriftPlace::Status, text);
@@ -67,14 +71,14 @@ fn class_changed(recorded: &Evidence, live: &Evidence) -> DriftFinding {
     }
 }
 
-fn check_status(recorded: &Evidence, live: &Evidence) -> Option<DriftFinding> {
+fn check_status(recorded: &EndpointEvidence, live: &EndpointEvidence) -> Option<DriftFinding> {
     let (before, now) = (recorded.status(), live.status());
     let text = format!("the status is {now}, not {before}");
     let is_known = recorded.statuses.contains(&now);
     (!is_known).then(|| DriftFinding::new(checks::STATUS_CHANGED, Warning, DriftPlace::Status, text))
 }
 
-fn check_content_type(recorded: &Evidence, live: &Evidence) -> Option<DriftFinding> {
+fn check_content_type(recorded: &EndpointEvidence, live: &EndpointEvidence) -> Option<DriftFinding> {
     let (before, now) = (MediaType::parse(&recorded.content_type), MediaType::parse(&live.content_type));
     let place = DriftPlace::Header("content-type".to_owned());
     let finding = |severity, text: String| Some(DriftFinding::new(checks::CONTENT_TYPE_CHANGED, severity, place, text));
@@ -101,7 +105,11 @@ fn check_content_type(recorded: &Evidence, live: &Evidence) -> Option<DriftFindi
     }
 }
 
-fn check_redirect(recorded: &Evidence, live: &Evidence, redirect: &dyn Fn(&str) -> String) -> Option<DriftFinding> {
+fn check_redirect(
+    recorded: &EndpointEvidence,
+    live: &EndpointEvidence,
+    redirect: &dyn Fn(&str) -> String,
+) -> Option<DriftFinding> {
     let (before, now) = (recorded.location.as_deref()?, live.location.as_deref()?);
     let (before, now) = (redirect(before), redirect(now));
     let place = DriftPlace::Header("location".to_owned());
@@ -113,7 +121,7 @@ fn check_redirect(recorded: &Evidence, live: &Evidence, redirect: &dyn Fn(&str) 
 ///
 /// # Errors
 /// The reason why they can't be compared.
-fn check_payload(recorded: &Evidence, live: &Evidence) -> Result<Vec<DriftFinding>, String> {
+fn check_payload(recorded: &EndpointEvidence, live: &EndpointEvidence) -> Result<Vec<DriftFinding>, String> {
     use PayloadEvidence::{Damaged, Empty, Json, Other, Unknown};
     let media = MediaType::parse(&live.content_type);
     let sent = match media.essence() {

@@ -10,7 +10,7 @@ use http_body_util::{BodyExt as _, Limited};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::evidence::{Answer, AnswerPayload};
+use super::evidence::{AnswerPayload, ObservedAnswer};
 use super::request::LiveRequest;
 use harproxy_http::coding::{codings, decode};
 use harproxy_http::headers::to_chars;
@@ -65,7 +65,7 @@ impl DriftClient {
     ///
     /// # Errors
     /// The reason why there is no answer, for the user.
-    pub async fn send(&self, request: &LiveRequest) -> Result<Answer, String> {
+    pub async fn send(&self, request: &LiveRequest) -> Result<ObservedAnswer, String> {
         let host = self.host(&request.origin);
         // The semaphore is never closed.
         let _slot = host.slots.acquire().await.map_err(|error| error.to_string())?;
@@ -100,13 +100,13 @@ impl DriftClient {
         tokio::time::sleep_until(turn).await;
     }
 
-    async fn exchange(&self, request: &LiveRequest) -> Result<Answer, String> {
+    async fn exchange(&self, request: &LiveRequest) -> Result<ObservedAnswer, String> {
         let limit = self.pace.timeout;
         let answer = tokio::time::timeout(limit, self.attempt(request)).await;
         answer.unwrap_or_else(|_| Err(format!("no complete answer within {limit:?} (`--timeout`)")))
     }
 
-    async fn attempt(&self, request: &LiveRequest) -> Result<Answer, String> {
+    async fn attempt(&self, request: &LiveRequest) -> Result<ObservedAnswer, String> {
         let sent = match self.upstream.send(&self.pool, &request.origin, http_request(request)?).await {
             // The host closed an idle connection at the same time. The request was not seen.
             Err(SendError::Stale) if request.method.is_safe() => {
@@ -126,7 +126,7 @@ impl DriftClient {
                 Some(_) => format!("the answer is longer than {} MiB", MAX_PAYLOAD >> 20),
                 None => format!("the answer broke off: {error}"),
             })?;
-        Ok(Answer {
+        Ok(ObservedAnswer {
             status: head.status.as_u16(),
             payload: decoded(&head.headers, &payload.to_bytes()),
             content_type: head
@@ -172,7 +172,7 @@ fn decoded(headers: &HeaderMap, payload: &bytes::Bytes) -> AnswerPayload {
 
 /// Returns how long to wait before the next attempt: what `Retry-After` says (RFC 9110 section 10.2.3), else one second
 /// more with each 429. `None` for an answer that counts.
-fn wait_time(answer: &Answer, attempt: u32) -> Option<Duration> {
+fn wait_time(answer: &ObservedAnswer, attempt: u32) -> Option<Duration> {
     let status = answer.status;
     if status != StatusCode::TOO_MANY_REQUESTS && status != StatusCode::SERVICE_UNAVAILABLE {
         return None;
@@ -198,7 +198,7 @@ mod tests {
         let answer = |status, after: Option<&str>| {
             let mut headers = Headers::default();
             after.into_iter().for_each(|after| headers.push("retry-after", after.to_owned()));
-            Answer { status, headers, ..Answer::default() }
+            ObservedAnswer { status, headers, ..ObservedAnswer::default() }
         };
         let seconds = |status, after| wait_time(&answer(status, after), 2).map(|wait| wait.as_secs());
         assert_eq!(seconds(200, Some("7")), None);

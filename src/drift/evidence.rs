@@ -1,4 +1,4 @@
-//! Evidence: the properties that answers of one endpoint have in common. A fixture gives one, production another.
+//! The evidence of an endpoint: the properties that its answers have in common. A fixture gives one, production another.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use harproxy_http::{Headers, MediaType};
 
 /// One answer, recorded or live, with its payload decoded.
 #[derive(Clone, Debug, Default)]
-pub struct Answer {
+pub struct ObservedAnswer {
     pub status: u16,
     pub headers: Headers,
     /// `Content-Type`, or `mimeType` of an entry without that header.
@@ -40,7 +40,7 @@ pub enum PayloadEvidence {
 
 /// The common properties of the answers of an endpoint.
 #[derive(Clone, Debug, Default)]
-pub struct Evidence {
+pub struct EndpointEvidence {
     /// The number of answers.
     pub answers: u64,
     /// The statuses, in order of first appearance.
@@ -54,9 +54,9 @@ pub struct Evidence {
     pub payload: PayloadEvidence,
 }
 
-impl Evidence {
+impl EndpointEvidence {
     /// Adds an answer.
-    pub fn observe(&mut self, answer: &Answer) {
+    pub fn observe(&mut self, answer: &ObservedAnswer) {
         self.answers += 1;
         if !self.statuses.contains(&answer.status) {
             self.statuses.push(answer.status);

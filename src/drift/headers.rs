@@ -1,7 +1,7 @@
 //! Checks of response headers, and of pagination in headers and payloads.
 
 use super::checks::{self, DriftSeverity};
-use super::evidence::{Evidence, PayloadEvidence};
+use super::evidence::{EndpointEvidence, PayloadEvidence};
 use super::finding::{DriftFinding, DriftPlace};
 use harproxy_compare::{JsonType, Shape, ShapePath, ShapeStep};
 use harproxy_http::volatile::is_volatile;
@@ -66,7 +66,7 @@ const PAGE_OBJECTS: [&str; 3] = ["pageinfo", "pagination", "paging"];
 const META_OBJECTS: [&str; 4] = ["_links", "links", "meta", "metadata"];
 
 /// Checks the headers without an own check.
-pub(super) fn check_headers(recorded: &Evidence, live: &Evidence) -> Vec<DriftFinding> {
+pub(super) fn check_headers(recorded: &EndpointEvidence, live: &EndpointEvidence) -> Vec<DriftFinding> {
     let is_ignored = |name: &str| is_volatile(name) || IGNORED.contains(&name) || is_rate_limit(name);
     let finding = |check, name: &str, text: &str| {
         DriftFinding::new(check, DriftSeverity::Info, DriftPlace::Header(name.to_owned()), text)
@@ -82,7 +82,7 @@ pub(super) fn check_headers(recorded: &Evidence, live: &Evidence) -> Vec<DriftFi
             findings.push(finding(checks::HEADER_ADDED, name, "production sends this header; it was not recorded"));
         }
     }
-    let limits = |evidence: &Evidence| evidence.headers.keys().find(|name| is_rate_limit(name)).cloned();
+    let limits = |evidence: &EndpointEvidence| evidence.headers.keys().find(|name| is_rate_limit(name)).cloned();
     match (limits(recorded), limits(live)) {
         (Some(name), None) => {
             findings.push(finding(checks::RATE_LIMIT_CHANGED, &name, "production does not tell a rate limit"));
@@ -100,7 +100,7 @@ fn is_rate_limit(name: &str) -> bool {
 }
 
 /// Replaces the findings of pagination that is gone or has moved by one finding.
-pub(super) fn merge_pagination(findings: &mut Vec<DriftFinding>, recorded: &Evidence, live: &Evidence) {
+pub(super) fn merge_pagination(findings: &mut Vec<DriftFinding>, recorded: &EndpointEvidence, live: &EndpointEvidence) {
     let (before, now) = (page_places(recorded), page_places(live));
     let only_in = |one: &[DriftPlace], other: &[DriftPlace]| -> Vec<DriftPlace> {
         one.iter().filter(|place| !other.contains(place)).cloned().collect()
@@ -139,7 +139,7 @@ fn list(places: &[&DriftPlace]) -> String {
 }
 
 /// Returns the places of pagination in an evidence.
-fn page_places(evidence: &Evidence) -> Vec<DriftPlace> {
+fn page_places(evidence: &EndpointEvidence) -> Vec<DriftPlace> {
     let headers = PAGE_HEADERS.into_iter().filter(|name| evidence.has(name));
     let mut places: Vec<DriftPlace> = headers.map(|name| DriftPlace::Header(name.to_owned())).collect();
     let PayloadEvidence::Json(shape) = &evidence.payload else { return places };

@@ -16,7 +16,7 @@ use harproxy_json::{CountAll, MemberPerLine, Node, Spacing, TextValue, patch, si
 pub fn add_fields(recorded: &[u8], live: &[u8], excluded: &BTreeSet<ShapePath>) -> Option<Vec<u8>> {
     let (text, live) = (std::str::from_utf8(recorded).ok()?, std::str::from_utf8(live).ok()?);
     let (mut value, live) = (TextValue::parse(text).ok()?, TextValue::parse(live).ok()?);
-    let mut merge = FieldMerge { excluded, path: Vec::new(), added: 0 };
+    let mut merge = FieldAdder { excluded, path: Vec::new(), added: 0 };
     merge.value(&mut value, &live);
     if merge.added == 0 {
         return None;
@@ -32,7 +32,7 @@ pub fn add_fields(recorded: &[u8], live: &[u8], excluded: &BTreeSet<ShapePath>) 
     }
 }
 
-struct FieldMerge<'e> {
+struct FieldAdder<'e> {
     excluded: &'e BTreeSet<ShapePath>,
     /// The steps to the current value.
     path: Vec<ShapeStep>,
@@ -40,7 +40,7 @@ struct FieldMerge<'e> {
     added: usize,
 }
 
-impl FieldMerge<'_> {
+impl FieldAdder<'_> {
     /// The recursion is as deep as the nesting, which the parser bounds.
     fn value<'t>(&mut self, recorded: &mut TextValue<'t>, live: &TextValue<'t>) {
         match (recorded, live) {

@@ -8,11 +8,11 @@ use tokio::task::JoinSet;
 use super::check::{check, not_authorized, not_compared};
 use super::client::DriftClient;
 use super::endpoint::{EndpointKey, EndpointRules};
-use super::evidence::{Answer, AnswerPayload, Evidence, PayloadEvidence};
+use super::evidence::{AnswerPayload, EndpointEvidence, ObservedAnswer, PayloadEvidence};
 use super::finding::{DriftFinding, EndpointResult};
 use super::login::LoginError;
 use super::request::{self, RequestRules};
-use super::select::{SelectedEndpoint, Selection, SkippedEndpoint, entry_place, recorded_evidence};
+use super::select::{EndpointSelection, SelectedEndpoint, SkippedEndpoint, entry_place, recorded_evidence};
 use super::values::check_values;
 use harproxy_har::Fixture;
 use harproxy_http::NormalUrl;
@@ -27,7 +27,7 @@ pub struct EndpointRun {
     /// The recorded URL of the asked entry.
     pub recorded_url: String,
     /// The answer of production, if it is kept.
-    pub live: Option<Answer>,
+    pub live: Option<ObservedAnswer>,
 }
 
 /// The comparison of endpoints.
@@ -128,8 +128,8 @@ impl Comparison {
         EndpointRun { endpoint, result, recorded_url, live: None }
     }
 
-    fn compare(&self, run: &mut EndpointRun, answer: &Answer, live_url: &NormalUrl) {
-        let mut live = Evidence::default();
+    fn compare(&self, run: &mut EndpointRun, answer: &ObservedAnswer, live_url: &NormalUrl) {
+        let mut live = EndpointEvidence::default();
         live.observe(answer);
         self.compare_evidence(run, &live, live_url);
         if !self.values.is_empty()
@@ -140,7 +140,7 @@ impl Comparison {
         }
     }
 
-    fn compare_evidence(&self, run: &mut EndpointRun, live: &Evidence, live_url: &NormalUrl) {
+    fn compare_evidence(&self, run: &mut EndpointRun, live: &EndpointEvidence, live_url: &NormalUrl) {
         let recorded = match recorded_evidence(&self.fixtures, &run.endpoint) {
             Ok(recorded) => recorded,
             Err(error) => return run.result.findings.push(not_compared(error.to_string())),
@@ -187,9 +187,9 @@ impl Comparison {
     /// are skipped.
     pub fn against(
         &self,
-        selection: &mut Selection,
+        selection: &mut EndpointSelection,
         other: &[Fixture],
-        others: &Selection,
+        others: &EndpointSelection,
         base_url: Option<&NormalUrl>,
     ) -> Vec<EndpointRun> {
         let mut runs = Vec::new();

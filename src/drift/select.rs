@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::endpoint::{EndpointKey, EndpointPattern, EndpointRules};
-use super::evidence::{Answer, AnswerPayload, Evidence};
+use super::evidence::{AnswerPayload, EndpointEvidence, ObservedAnswer};
 use crate::verdict::explain::EntryPlace;
 use harproxy_compare::graphql;
 use harproxy_glob::Globs;
@@ -79,7 +79,7 @@ pub struct SkippedEndpoint {
 }
 
 #[derive(Clone, Debug, Default)]
-pub struct Selection {
+pub struct EndpointSelection {
     pub endpoints: Vec<SelectedEndpoint>,
     pub skipped: Vec<SkippedEndpoint>,
 }
@@ -88,7 +88,7 @@ pub struct Selection {
 ///
 /// # Errors
 /// A fixture has changed since it was opened.
-pub fn select(fixtures: &[Fixture], rules: &SelectionRules) -> Result<Selection, Error> {
+pub fn select(fixtures: &[Fixture], rules: &SelectionRules) -> Result<EndpointSelection, Error> {
     let mut found: IndexMap<EndpointKey, SelectedEndpoint> = IndexMap::new();
     let mut skipped: IndexMap<EndpointKey, SkippedEndpoint> = IndexMap::new();
     for (number, fixture) in fixtures.iter().enumerate() {
@@ -122,7 +122,7 @@ pub fn select(fixtures: &[Fixture], rules: &SelectionRules) -> Result<Selection,
             skipped.insert(endpoint.key.clone(), SkippedEndpoint { key: endpoint.key, at, reason });
         }
     }
-    Ok(Selection { endpoints, skipped: skipped.into_values().collect() })
+    Ok(EndpointSelection { endpoints, skipped: skipped.into_values().collect() })
 }
 
 /// Returns true for an entry with a request that can be sent and an answer.
@@ -167,8 +167,8 @@ fn payload_names(fixture: &Fixture, entry: usize) -> Result<BTreeSet<String>, Er
 ///
 /// # Errors
 /// An entry or a payload can't be read.
-pub fn recorded_evidence(fixtures: &[Fixture], endpoint: &SelectedEndpoint) -> Result<Evidence, Error> {
-    let mut evidence = Evidence::default();
+pub fn recorded_evidence(fixtures: &[Fixture], endpoint: &SelectedEndpoint) -> Result<EndpointEvidence, Error> {
+    let mut evidence = EndpointEvidence::default();
     for at in &endpoint.entries {
         let fixture = &fixtures[at.fixture];
         evidence.observe(&recorded_answer(fixture, at.entry, &*fixture.entry(at.entry)?)?);
@@ -177,7 +177,7 @@ pub fn recorded_evidence(fixtures: &[Fixture], endpoint: &SelectedEndpoint) -> R
 }
 
 /// Returns the recorded answer of an entry.
-fn recorded_answer(fixture: &Fixture, entry: usize, parsed: &Entry) -> Result<Answer, Error> {
+fn recorded_answer(fixture: &Fixture, entry: usize, parsed: &Entry) -> Result<ObservedAnswer, Error> {
     let response = &parsed.response;
     let payload = match fixture.payload(entry, &response.content)? {
         Payload::Empty => AnswerPayload::Empty,
@@ -188,7 +188,7 @@ fn recorded_answer(fixture: &Fixture, entry: usize, parsed: &Entry) -> Result<An
     let header = response.headers.get("content-type").map(|value| to_chars(value).into_owned());
     let mime = response.content.mime_type.clone();
     let is_known = |mime: &String| !mime.is_empty() && mime != "x-unknown";
-    Ok(Answer {
+    Ok(ObservedAnswer {
         status: u16::try_from(response.status).unwrap_or_default(),
         headers: response.headers.clone(),
         content_type: header.or(Some(mime).filter(is_known)).unwrap_or_default(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Cursor;
 
-use super::evidence::{Answer, AnswerPayload};
+use super::evidence::{AnswerPayload, ObservedAnswer};
 use crate::record::updated_entry;
 use harproxy_compare::VolatileRules;
 use harproxy_har::model::{Response, Storage};
@@ -19,7 +19,7 @@ pub enum EntryUpdate {
     /// The payload of the response, decoded.
     Payload(Vec<u8>),
     /// The whole response.
-    Response(Answer),
+    Response(ObservedAnswer),
 }
 
 /// The rules by which fixtures are written.

@@ -10,7 +10,7 @@ use super::{DriftFormat, DriftReport, DriftResult};
 use crate::drift::check::{check, not_authorized, not_compared};
 use crate::drift::checks::{self, CHECKS, DriftSeverity};
 use crate::drift::endpoint::EndpointKey;
-use crate::drift::evidence::{Answer, AnswerPayload, Evidence, PayloadEvidence};
+use crate::drift::evidence::{AnswerPayload, EndpointEvidence, ObservedAnswer, PayloadEvidence};
 use crate::drift::finding::{DriftFinding, DriftPlace, EndpointResult, Suppressed};
 use crate::drift::select::SkippedEndpoint;
 use crate::drift::suppress::SuppressionNotes;
@@ -66,13 +66,13 @@ fn report(endpoints: Vec<EndpointResult>) -> DriftReport {
     }
 }
 
-fn evidence(payload: &'static str) -> Evidence {
-    let mut evidence = Evidence::default();
-    evidence.observe(&Answer {
+fn evidence(payload: &'static str) -> EndpointEvidence {
+    let mut evidence = EndpointEvidence::default();
+    evidence.observe(&ObservedAnswer {
         status: 200,
         content_type: "application/json".to_owned(),
         payload: AnswerPayload::Bytes(payload.into()),
-        ..Answer::default()
+        ..ObservedAnswer::default()
     });
     evidence
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use harproxy::drift::check::check;
 use harproxy::drift::checks::issue;
-use harproxy::drift::evidence::{Answer, AnswerPayload, Evidence};
+use harproxy::drift::evidence::{AnswerPayload, EndpointEvidence, ObservedAnswer};
 use harproxy_har::Fixture;
 use serde_json::{Value, json};
 
@@ -154,13 +154,13 @@ const MUTATIONS: [Mutation; 12] = [
     },
 ];
 
-fn evidence(payload: &Value) -> Evidence {
-    let mut evidence = Evidence::default();
-    evidence.observe(&Answer {
+fn evidence(payload: &Value) -> EndpointEvidence {
+    let mut evidence = EndpointEvidence::default();
+    evidence.observe(&ObservedAnswer {
         status: 200,
         content_type: "application/json".to_owned(),
         payload: AnswerPayload::Bytes(payload.to_string().into()),
-        ..Answer::default()
+        ..ObservedAnswer::default()
     });
     evidence
 }

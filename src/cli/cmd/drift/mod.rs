@@ -24,7 +24,7 @@ use crate::drift::login::{self, HeaderError, LoginError};
 use crate::drift::report::{DriftFormat, DriftReport, json, markdown, shared, text};
 use crate::drift::request::{CredentialHeader, RequestRules};
 use crate::drift::run::{self, Comparison, EndpointRun};
-use crate::drift::select::{self, Methods, Selection, SelectionRules};
+use crate::drift::select::{self, EndpointSelection, Methods, SelectionRules};
 use crate::drift::suppress::{self, Suppression};
 use crate::verdict::exit;
 use crate::verdict::report::text::Palette;
@@ -129,7 +129,7 @@ type Asked = (Vec<EndpointRun>, Arc<(DriftClient, RequestRules)>);
 async fn ask(
     args: &DriftRunArgs,
     comparison: &Arc<Comparison>,
-    selection: &Selection,
+    selection: &EndpointSelection,
     ui: &Ui,
 ) -> Result<Asked, Failure> {
     let config = &args.config.loaded;
@@ -194,7 +194,7 @@ fn header_error(error: HeaderError) -> UsageError {
 fn against(
     args: &DriftRunArgs,
     comparison: &Comparison,
-    selection: &mut Selection,
+    selection: &mut EndpointSelection,
 ) -> Result<Vec<EndpointRun>, Failure> {
     let other = open(&args.against)?;
     let everything =

@@ -11,7 +11,7 @@ use crate::cli::ui::{Ui, counted};
 use crate::cli::usage_error::UsageError;
 use crate::cli::{fixtures, next_steps};
 use crate::drift::client::DriftClient;
-use crate::drift::evidence::{Answer, AnswerPayload};
+use crate::drift::evidence::{AnswerPayload, ObservedAnswer};
 use crate::drift::finding::DriftPlace;
 use crate::drift::merge::add_fields;
 use crate::drift::request::{self, RequestRules};
@@ -87,7 +87,7 @@ fn update_fixture(
 fn non_breaking(runs: &[EndpointRun], fixtures: &[Fixture]) -> Result<Updates, Error> {
     let mut updates = Updates::new();
     for run in runs {
-        let Some(Answer { payload: AnswerPayload::Bytes(live), .. }) = &run.live else { continue };
+        let Some(ObservedAnswer { payload: AnswerPayload::Bytes(live), .. }) = &run.live else { continue };
         if !run.result.is_compared() || run.result.shapes.is_none() {
             continue;
         }
