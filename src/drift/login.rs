@@ -6,11 +6,11 @@ use ::http::{HeaderName, HeaderValue};
 use serde_json::Value;
 
 use super::client::DriftClient;
-use super::endpoint::EndpointPattern;
 use super::evidence::AnswerPayload;
 use super::request::{self, CredentialHeader, RequestRules};
 use harproxy_har::Fixture;
 use harproxy_json::JsonPath;
+use harproxy_matching::RequestPattern;
 
 /// A value of `[drift]`: a variable of the environment, or a text with `{name}` for captured values.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +87,7 @@ fn fill(text: &str, captured: &BTreeMap<String, String>) -> Result<String, Missi
 #[derive(Clone, Debug, Default)]
 pub struct LoginPlan {
     /// `send`: requests of the fixtures, in order.
-    pub send: Vec<EndpointPattern>,
+    pub send: Vec<RequestPattern>,
     /// `capture`: names, and JSON paths into the answers. A later answer replaces the value of an earlier one.
     pub capture: Vec<(String, JsonPath)>,
 }

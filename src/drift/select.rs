@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::endpoint::{EndpointKey, EndpointPattern, EndpointRules};
+use super::endpoint::{EndpointKey, EndpointRules};
 use super::evidence::{AnswerPayload, EndpointEvidence, ObservedAnswer};
 use crate::verdict::explain::EntryPlace;
 use harproxy_compare::graphql;
@@ -13,6 +13,7 @@ use harproxy_glob::Globs;
 use harproxy_har::{Entry, EntryHead, Error, Fixture, Payload};
 use harproxy_http::MediaType;
 use harproxy_http::headers::to_chars;
+use harproxy_matching::RequestPattern;
 use harproxy_redact::placeholder;
 
 /// Methods that change nothing (RFC 9110 section 9.2.1).
@@ -37,7 +38,7 @@ pub enum Methods {
     #[default]
     Safe,
     /// Safe methods, and requests that a pattern names.
-    SafeAnd(Vec<EndpointPattern>),
+    SafeAnd(Vec<RequestPattern>),
 }
 
 impl Methods {

@@ -3,12 +3,12 @@
 use serde_json::Value;
 use time::{Date, OffsetDateTime};
 
-use super::endpoint::EndpointPattern;
 use super::finding::{DriftFinding, DriftPlace, Suppressed};
 use super::run::EndpointRun;
 use crate::verdict::CheckId;
 use harproxy_compare::{ShapePath, ShapeStep};
 use harproxy_json::JsonPath;
+use harproxy_matching::RequestPattern;
 
 /// The place that a suppression selects.
 #[derive(Clone, Debug)]
@@ -62,7 +62,7 @@ pub struct Suppression {
     /// The checks; empty for all.
     pub checks: Vec<CheckId>,
     /// The endpoints; `None` for all.
-    pub endpoints: Option<EndpointPattern>,
+    pub endpoints: Option<RequestPattern>,
     pub reason: String,
     pub owner: Option<String>,
     /// The last day on which it applies.
@@ -87,7 +87,7 @@ pub fn apply(runs: &mut [EndpointRun], suppressions: &[Suppression], today: Date
         let is_expired = suppression.expires.is_some_and(|last| last < today);
         let mut selected = 0_usize;
         for EndpointRun { result, recorded_url, .. } in runs.iter_mut() {
-            let is_other = |pattern: &EndpointPattern| !pattern.matches_endpoint(&result.key, recorded_url);
+            let is_other = |pattern: &RequestPattern| !result.key.is_selected_by(pattern, recorded_url);
             if suppression.endpoints.as_ref().is_some_and(is_other) {
                 continue;
             }

@@ -10,12 +10,12 @@ use super::options;
 use super::{DRIFT, Values};
 use crate::cli::args::values::parse_header_name;
 use crate::drift::checks;
-use crate::drift::endpoint::EndpointPattern;
 use crate::drift::login::{LoginPlan, ValueSource};
 use crate::drift::notify::{NotifyKind, NotifyTarget};
 use crate::drift::suppress::{PlacePattern, Suppression};
 use clap::Command;
 use harproxy_json::JsonPath;
+use harproxy_matching::RequestPattern;
 use time::Date;
 use time::macros::format_description;
 
@@ -33,7 +33,7 @@ pub struct DriftConfig {
     pub suppressions: Vec<Suppression>,
     pub notify: Vec<NotifyTarget>,
     /// `allow-unsafe`: requests that are sent although their method can change data.
-    pub allow_unsafe: Vec<EndpointPattern>,
+    pub allow_unsafe: Vec<RequestPattern>,
 }
 
 impl DriftConfig {
@@ -57,7 +57,7 @@ impl DriftConfig {
                 "headers" => self.read_headers(document, document.table("drift.headers", value)?)?,
                 "login" => self.login = Some(login(document, document.table("drift.login", value)?)?),
                 "notify" => self.notify = notify(document, document.table("drift.notify", value)?)?,
-                "allow-unsafe" => self.allow_unsafe = document.each(&name, &value, EndpointPattern::parse)?,
+                "allow-unsafe" => self.allow_unsafe = document.each(&name, &value, RequestPattern::parse)?,
                 _ => self.suppressions.extend(suppressions(document, value)?),
             }
         }
@@ -86,7 +86,7 @@ fn login<'t>(document: &ConfigFile<'t>, table: Table<'t>) -> Result<LoginPlan, E
     let mut plan = LoginPlan::default();
     for TomlItem { name, at, value } in document.items(table) {
         match name.as_str() {
-            "send" => plan.send = document.each(&name, &value, EndpointPattern::parse)?,
+            "send" => plan.send = document.each(&name, &value, RequestPattern::parse)?,
             "capture" => {
                 for TomlItem { name, value, .. } in document.items(document.table("drift.login.capture", value)?) {
                     let path = JsonPath::parse(&document.text(&name, &value)?);
@@ -139,7 +139,7 @@ fn suppression<'t>(
         match name.as_str() {
             "path" => place = Some(PlacePattern::parse(&document.text(&name, &value)?).map_err(wrong)?),
             "issue" => issues = document.each(&name, &value, parse_issue)?,
-            "match" => endpoints = Some(EndpointPattern::parse(&document.text(&name, &value)?).map_err(wrong)?),
+            "match" => endpoints = Some(RequestPattern::parse(&document.text(&name, &value)?).map_err(wrong)?),
             "reason" => reason = Some(document.text(&name, &value)?).filter(|reason| !reason.trim().is_empty()),
             "owner" => owner = Some(document.text(&name, &value)?),
             "expires" => expires = Some(date(&value).ok_or_else(|| wrong(DATE_EXPECTED.to_owned()))?),

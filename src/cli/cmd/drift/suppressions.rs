@@ -7,8 +7,8 @@ use serde::Deserialize;
 use crate::cli::advice::hints::io_hint;
 use crate::cli::config::{parse_date, parse_issue};
 use crate::cli::usage_error::UsageError;
-use crate::drift::endpoint::EndpointPattern;
 use crate::drift::suppress::{PlacePattern, Suppression};
+use harproxy_matching::RequestPattern;
 use harproxy_support::printable::Shown as _;
 
 const EXAMPLE: &str = r#"a file is one such as `{"suppressions":[{"path":"$.data[*].id","reason":"ids are random"}]}`"#;
@@ -71,7 +71,7 @@ fn suppression(json: JsonSuppression, origin: &str) -> Result<Suppression, Strin
     Ok(Suppression {
         place: json.path.as_deref().map(PlacePattern::parse).transpose()?,
         checks: issues.iter().map(|issue| parse_issue(issue)).collect::<Result<_, _>>()?,
-        endpoints: json.endpoint.as_deref().map(EndpointPattern::parse).transpose()?,
+        endpoints: json.endpoint.as_deref().map(RequestPattern::parse).transpose()?,
         reason: json.reason,
         owner: json.owner,
         expires: json.expires.as_deref().map(parse_date).transpose()?,

@@ -1,0 +1,90 @@
+//! Patterns of requests: methods and a glob, as `GET https://api.example.com/users/*`.
+
+use std::fmt;
+
+use harproxy_glob::Globs;
+
+/// A pattern of requests: methods, or any, and a glob for the URL.
+///
+/// ```
+/// use harproxy_matching::RequestPattern;
+/// let pattern = RequestPattern::parse("GET,HEAD https://a.test/users/*").unwrap();
+/// assert!(pattern.matches("HEAD", "https://a.test/users/7") && !pattern.matches("POST", "https://a.test/users/7"));
+/// assert!(RequestPattern::parse("https://a.test/**").unwrap().matches("POST", "https://a.test/x"));
+/// ```
+#[derive(Clone, Debug)]
+pub struct RequestPattern {
+    /// Empty for every method.
+    methods: Vec<String>,
+    globs: Globs,
+    source: String,
+}
+
+impl RequestPattern {
+    /// Parses a glob with methods before it or without them. `*` stands for every method.
+    ///
+    /// # Errors
+    /// A sentence for the user.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (methods, glob) = match text.trim().split_once(' ') {
+            Some((methods, glob)) => (methods, glob.trim()),
+            None => ("*", text.trim()),
+        };
+        let is_token = |method: &&str| !method.is_empty() && method.bytes().all(|byte| byte.is_ascii_alphabetic());
+        let methods = match methods {
+            "*" => Vec::new(),
+            methods => methods.split(',').map(str::to_owned).collect(),
+        };
+        if let Some(method) = methods.iter().find(|method| !is_token(&method.as_str())) {
+            return Err(format!(
+                "`{method}` is not a method: write a request as `GET https://api.example.com/users/*`"
+            ));
+        }
+        if glob.is_empty() {
+            return Err("expected a method and a glob, such as `GET https://api.example.com/users/*`".to_owned());
+        }
+        let globs = Globs::new([glob]).map_err(|error| error.reason)?;
+        Ok(RequestPattern { methods, globs, source: text.trim().to_owned() })
+    }
+
+    /// Returns true if a request with this URL in normal form matches.
+    #[must_use]
+    pub fn matches(&self, method: &str, url: &str) -> bool {
+        (self.methods.is_empty() || self.methods.iter().any(|own| own == method)) && self.globs.matches(url)
+    }
+
+    #[must_use]
+    pub fn globs(&self) -> &Globs {
+        &self.globs
+    }
+}
+
+/// Writes the pattern as the user wrote it.
+impl fmt::Display for RequestPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_have_optional_methods() {
+        let url = "https://a.test/users/7";
+        for (pattern, is_match) in [
+            ("GET https://a.test/users/*", true),
+            ("https://a.test/**", true),
+            ("* https://a.test/users/*", true),
+            ("POST,GET https://a.test/users/*", true),
+            ("POST https://a.test/users/*", false),
+            ("GET https://b.test/**", false),
+        ] {
+            assert_eq!(RequestPattern::parse(pattern).unwrap().matches("GET", url), is_match, "{pattern}");
+        }
+        for bad in ["GET {a", "G/T **", "GET ", ""] {
+            assert!(RequestPattern::parse(bad).is_err(), "{bad}");
+        }
+    }
+}
