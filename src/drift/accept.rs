@@ -76,11 +76,14 @@ fn suppression(key: &EndpointKey, finding: &DriftFinding, acceptance: &Acceptanc
     table
 }
 
-/// Returns the method and a glob for the URLs of an endpoint, with their queries.
+/// Returns the method and a glob for the template of an endpoint.
 fn pattern(key: &EndpointKey) -> String {
     let segments = key.path.split('/').map(|segment| match segment.starts_with('{') && segment.ends_with('}') {
         true => "*".to_owned(),
         false => escaped(segment),
     });
-    format!("{} {}{}", key.method, key.origin, segments.collect::<Vec<_>>().join("/"))
+    let path = segments.collect::<Vec<_>>().join("/");
+    let parameters: Vec<String> = key.parameters.iter().map(|name| escaped(name)).collect();
+    let separator = if parameters.is_empty() { "" } else { "?" };
+    format!("{} {}{path}{separator}{}", key.method, key.origin, parameters.join("&"))
 }

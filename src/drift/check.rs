@@ -1,12 +1,12 @@
 //! Compares the evidence of a fixture with that of production.
 
 use super::checks::{self, DriftSeverity};
-use super::evidence::{EndpointEvidence, PayloadEvidence};
+use super::evidence::EndpointEvidence;
 use super::finding::{DriftFinding, DriftPlace};
 use super::headers::{check_headers, merge_pagination};
 use crate::verdict::CheckId;
 use DriftSeverity::{Critical, Info, Warning};
-use harproxy_compare::{JsonType, ShapeChange, ShapeDifference, ShapePath, TypeCompatibility, diff_shapes};
+use harproxy_compare::{JsonType, ShapeChange, ShapeDifference, ShapePath, ShapeStep, TypeCompatibility, diff_shapes};
 use harproxy_http::MediaType;
 
 /// Statuses of a server that does not answer for now.
@@ -21,8 +21,7 @@ pub fn check(
     live: &EndpointEvidence,
     redirect: &dyn Fn(&str) -> String,
 ) -> Vec<DriftFinding> {
-    let status = live.status();
-    if !recorded.statuses.contains(&status) {
+    for status in live.statuses.iter().copied().filter(|status| !recorded.statuses.contains(status)) {
         if UNAUTHORIZED.contains(&status) {
             return vec![not_authorized(format!("production answers {status}: the request has no valid credentials"))];
         }
@@ -30,7 +29,7 @@ pub fn check(
             return vec![not_compared(format!("production answers {status}"))];
         }
         if recorded.status() / 100 != status / 100 {
-            return vec![class_changed(recorded, live)];
+            return vec![class_changed(recorded.status(), status, live.location.as_deref().map(redirect))];
         }
     }
     let payload = match check_payload(recorded, live) {
@@ -60,11 +59,10 @@ pub fn not_authorized(text: impl Into<String>) -> DriftFinding {
     )
 }
 
-fn class_changed(recorded: &EndpointEvidence, live: &EndpointEvidence) -> DriftFinding {
-    let (before, now) = (recorded.status(), live.status());
+fn class_changed(before: u16, now: u16, target: Option<String>) -> DriftFinding {
     let text = format!("the status is {now}, not {before}");
     let finding = DriftFinding::new(checks::STATUS_CLASS_CHANGED, Critical, DriftPlace::Status, text);
-    match &live.location {
+    match target {
         Some(target) => finding.with_suggestion(format!("production redirects to {target}")),
         None if now == 404 => finding.with_suggestion("the recorded resource may be gone: record one that exists"),
         None => finding,
@@ -72,17 +70,17 @@ fn class_changed(recorded: &EndpointEvidence, live: &EndpointEvidence) -> DriftF
 }
 
 fn check_status(recorded: &EndpointEvidence, live: &EndpointEvidence) -> Option<DriftFinding> {
-    let (before, now) = (recorded.status(), live.status());
-    let text = format!("the status is {now}, not {before}");
-    let is_known = recorded.statuses.contains(&now);
-    (!is_known).then(|| DriftFinding::new(checks::STATUS_CHANGED, Warning, DriftPlace::Status, text))
+    let now = live.statuses.iter().find(|status| !recorded.statuses.contains(status))?;
+    let text = format!("the status is {now}, not {}", recorded.status());
+    Some(DriftFinding::new(checks::STATUS_CHANGED, Warning, DriftPlace::Status, text))
 }
 
 fn check_content_type(recorded: &EndpointEvidence, live: &EndpointEvidence) -> Option<DriftFinding> {
     let (before, now) = (MediaType::parse(&recorded.content_type), MediaType::parse(&live.content_type));
     let place = DriftPlace::Header("content-type".to_owned());
     let finding = |severity, text: String| Some(DriftFinding::new(checks::CONTENT_TYPE_CHANGED, severity, place, text));
-    if before.essence().is_empty() || live.payload == PayloadEvidence::Empty {
+    let is_empty = live.payload.empty == live.answers;
+    if before.essence().is_empty() || (is_empty && now.essence().is_empty()) {
         return None;
     }
     if before.essence() != now.essence() {
@@ -110,11 +108,14 @@ fn check_redirect(
     live: &EndpointEvidence,
     redirect: &dyn Fn(&str) -> String,
 ) -> Option<DriftFinding> {
-    let (before, now) = (recorded.location.as_deref()?, live.location.as_deref()?);
-    let (before, now) = (redirect(before), redirect(now));
+    let before = redirect(recorded.location.as_deref()?);
     let place = DriftPlace::Header("location".to_owned());
-    let text = format!("the redirect leads to {now}, not to {before}");
-    (before != now).then(|| DriftFinding::new(checks::REDIRECT_CHANGED, Warning, place, text))
+    let text = match live.location.as_deref().map(redirect) {
+        Some(now) if now == before => return None,
+        Some(now) => format!("the redirect leads to {now}, not to {before}"),
+        None => format!("the redirect to {before} has no target"),
+    };
+    Some(DriftFinding::new(checks::REDIRECT_CHANGED, Warning, place, text))
 }
 
 /// Compares the payloads.
@@ -122,26 +123,42 @@ fn check_redirect(
 /// # Errors
 /// The reason why they can't be compared.
 fn check_payload(recorded: &EndpointEvidence, live: &EndpointEvidence) -> Result<Vec<DriftFinding>, String> {
-    use PayloadEvidence::{Damaged, Empty, Json, Other, Unknown};
+    let (before, now) = (&recorded.payload, &live.payload);
     let media = MediaType::parse(&live.content_type);
     let sent = match media.essence() {
         "" => "a payload without a media type".to_owned(),
         media => format!("`{media}`"),
     };
-    match (&recorded.payload, &live.payload) {
-        (Damaged(error), _) => Err(format!("the recorded answer can't be compared: {error}")),
-        (Unknown, _) => Err("the recorded payload is not in the fixture".to_owned()),
-        (_, Unknown) => Err("the payload of production can't be decoded".to_owned()),
-        (_, Damaged(error)) => Err(format!("production sends {sent}: {error}")),
-        (Json(recorded), Json(live)) => Ok(diff_shapes(recorded, live).into_iter().map(describe).collect()),
-        (Json(_), Other) => Err(format!("production sends {sent} where JSON was recorded")),
-        (Json(_) | Other, Empty) => Err("production sends no payload where one was recorded".to_owned()),
-        (Empty, Json(_) | Other) => {
+    if let Some(error) = before.damaged {
+        return Err(format!("the recorded answer can't be compared: {error}"));
+    }
+    if before.has_unknown {
+        return Err("the recorded payload is not in the fixture, or cannot be decoded".to_owned());
+    }
+    if now.has_unknown {
+        return Err("the payload of production cannot be decoded".to_owned());
+    }
+    if let Some(error) = now.damaged {
+        return Err(format!("production sends {sent}: {error}"));
+    }
+    let had_payload = before.json.is_some() || before.other > 0;
+    if had_payload && before.empty == 0 && now.empty > 0 {
+        return Err("production sends no payload where one was recorded".to_owned());
+    }
+    match (&before.json, &now.json) {
+        (Some(_), _) if before.other == 0 && now.other > 0 => {
+            Err(format!("production sends {sent} where JSON was recorded"))
+        }
+        (Some(recorded), Some(live)) => Ok(diff_shapes(recorded, live).into_iter().map(describe).collect()),
+        (Some(_), None) if before.empty == 0 && before.other == 0 => {
+            Err("production sends no JSON where it was recorded".to_owned())
+        }
+        _ if !had_payload && (now.json.is_some() || now.other > 0) => {
             let place = DriftPlace::Payload(ShapePath::default());
             let text = format!("production sends {sent} where no payload was recorded");
             Ok(vec![DriftFinding::new(checks::FIELD_MISSING_IN_MOCK, Info, place, text)])
         }
-        (Other, Json(_) | Other) | (Empty, Empty) => Ok(Vec::new()),
+        _ => Ok(Vec::new()),
     }
 }
 
@@ -188,10 +205,18 @@ fn describe(difference: ShapeDifference) -> DriftFinding {
         ShapeChange::ItemTypeGone(kind) => (checks::ARRAY_ITEM_CHANGED, Info, format!("no element is {kind} any more")),
         ShapeChange::Empty { is_recorded } => {
             let side = if is_recorded { "in the fixture" } else { "in production" };
-            (checks::NOT_COMPARABLE, Info, format!("it is empty {side}, so its elements were not compared"))
+            let text = match path.0.last() {
+                Some(ShapeStep::Entry) => format!("no member has such a key {side}, so they were not compared"),
+                _ => format!("it is empty {side}, so its elements were not compared"),
+            };
+            (checks::NOT_COMPARABLE, Info, text)
         }
         ShapeChange::ValuesAdded(values) => {
-            (checks::ENUM_VALUE_ADDED, Warning, format!("{} is not among the recorded values", quoted(&values)))
+            let text = match values.is_empty() {
+                true => "long values are not among the recorded ones".to_owned(),
+                false => format!("{} is not among the recorded values", quoted(&values)),
+            };
+            (checks::ENUM_VALUE_ADDED, Warning, text)
         }
         ShapeChange::ValuesGone(values) => {
             (checks::ENUM_VALUE_REMOVED, Info, format!("{} was recorded and was not seen", quoted(&values)))

@@ -208,8 +208,8 @@ pub static CHECKS: [Check; 21] = [
         "drift/not-compared",
         Critical,
         "the answers could not be compared",
-        "Production gave no usable answer: no connection, a TLS failure, a time-out, a server error, or no JSON where \
-         it was recorded. The run ends with status 4.",
+        "Production gave no usable answer: no connection, a TLS failure, a time-out, no payload, or no JSON where it \
+         was recorded; or the request cannot be sent. The run ends with status 4.",
     ),
     check(
         "drift/not-authorized",

@@ -1,4 +1,4 @@
-//! Sends the requests of a drift run: a few at a time to each host, and later if a host asks for it.
+//! Sends the requests of a drift run, with limits for each host, and again after 429 and `Retry-After`.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -108,7 +108,7 @@ impl DriftClient {
 
     async fn attempt(&self, request: &LiveRequest) -> Result<ObservedAnswer, String> {
         let sent = match self.upstream.send(&self.pool, &request.origin, http_request(request)?).await {
-            // The host closed an idle connection at the same time. The request was not seen.
+            // The host closed an idle connection at the same time. The request was not processed.
             Err(SendError::Stale) if request.method.is_safe() => {
                 self.upstream.send(&self.pool, &request.origin, http_request(request)?).await
             }

@@ -27,11 +27,17 @@ impl EndpointKey {
         self.to_string().replacen('?', " with ", 1)
     }
 
+    /// Returns `https://api.example.com/users/{id}?page`.
+    fn template(&self) -> String {
+        let parameters: Vec<&str> = self.parameters.iter().map(String::as_str).collect();
+        let separator = if parameters.is_empty() { "" } else { "?" };
+        format!("{}{}{separator}{}", self.origin, self.path, parameters.join("&"))
+    }
+
     /// Returns true if a pattern matches the template of the endpoint, or the URL of its entry.
     #[must_use]
     pub fn is_selected_by(&self, pattern: &RequestPattern, url: &str) -> bool {
-        let template = format!("{}{}", self.origin, self.path);
-        pattern.matches(&self.method, &template) || pattern.matches(&self.method, url)
+        pattern.matches(&self.method, &self.template()) || pattern.matches(&self.method, url)
     }
 
     /// Returns the key without the status class, by which two recordings are paired.
@@ -44,12 +50,7 @@ impl EndpointKey {
 /// Writes `GET https://api.example.com/users/{id}?page`, and the status class if it is not 2xx.
 impl fmt::Display for EndpointKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}{}", self.method, self.origin, self.path)?;
-        let mut separator = '?';
-        for name in &self.parameters {
-            write!(f, "{separator}{name}")?;
-            separator = '&';
-        }
+        write!(f, "{} {}", self.method, self.template())?;
         match self.status_class {
             0 | 2 => Ok(()),
             class => write!(f, " ({class}xx)"),

@@ -1,6 +1,9 @@
 //! The evidence of an endpoint: the properties that its answers have in common. A fixture gives one, production another.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+
+use encoding_rs::Encoding;
 
 use harproxy_compare::{Shape, ShapeError};
 use harproxy_http::{Headers, MediaType};
@@ -26,16 +29,41 @@ pub enum AnswerPayload {
 
 /// The payloads of an endpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum PayloadEvidence {
-    /// No answer had a payload.
-    #[default]
-    Empty,
-    Json(Shape),
-    /// Payloads that are not JSON and not declared as JSON.
-    Other,
-    /// A payload is declared as JSON, and is not.
-    Damaged(ShapeError),
-    Unknown,
+pub struct PayloadEvidence {
+    /// The shape of the JSON payloads, if there are any.
+    pub json: Option<Shape>,
+    /// The number of answers without a payload.
+    pub empty: u64,
+    /// The number of payloads that are not JSON and not declared as JSON.
+    pub other: u64,
+    /// A payload is declared as JSON, and can't be read as such.
+    pub damaged: Option<ShapeError>,
+    /// A payload was not recorded, or cannot be decoded.
+    pub has_unknown: bool,
+}
+
+impl PayloadEvidence {
+    fn observe(&mut self, media: &MediaType, payload: &[u8]) {
+        // A payload without a type is JSON if it is an object or array.
+        let is_json = media.is_json() || matches!(payload.trim_ascii_start().first(), Some(b'{' | b'['));
+        if !is_json {
+            self.other += 1;
+            return;
+        }
+        let charset = Encoding::for_bom(payload).map(|(encoding, _)| encoding).or(media.charset());
+        let text = match charset {
+            Some(encoding) if encoding != encoding_rs::UTF_8 => {
+                Cow::Owned(encoding.decode(payload).0.into_owned().into_bytes())
+            }
+            _ => Cow::Borrowed(payload),
+        };
+        match self.json.get_or_insert_default().observe_json(&text) {
+            Ok(()) => return,
+            Err(ShapeError::Invalid) if !media.is_json() => self.other += 1,
+            Err(error) => self.damaged = Some(error),
+        }
+        self.json = self.json.take().filter(|shape| *shape != Shape::default());
+    }
 }
 
 /// The common properties of the answers of an endpoint.
@@ -74,29 +102,10 @@ impl EndpointEvidence {
             self.location = answer.headers.get("location").map(|to| String::from_utf8_lossy(to).into_owned());
         }
         match &answer.payload {
-            AnswerPayload::Empty => {}
-            AnswerPayload::Bytes(bytes) => self.observe_payload(&MediaType::parse(&answer.content_type), bytes),
-            AnswerPayload::Unknown if self.payload == PayloadEvidence::Empty => self.payload = PayloadEvidence::Unknown,
-            AnswerPayload::Unknown => {}
+            AnswerPayload::Empty => self.payload.empty += 1,
+            AnswerPayload::Bytes(bytes) => self.payload.observe(&MediaType::parse(&answer.content_type), bytes),
+            AnswerPayload::Unknown => self.payload.has_unknown = true,
         }
-    }
-
-    fn observe_payload(&mut self, media: &MediaType, payload: &[u8]) {
-        let mut shape = match &mut self.payload {
-            PayloadEvidence::Json(shape) => std::mem::take(shape),
-            _ => Shape::default(),
-        };
-        let has_shape = shape != Shape::default();
-        // A payload without a type is JSON if it is an object or array.
-        let is_json = media.is_json() || matches!(payload.trim_ascii_start().first(), Some(b'{' | b'['));
-        let observed = if is_json { shape.observe_json(payload) } else { Err(ShapeError::Invalid) };
-        self.payload = match observed {
-            Ok(()) => PayloadEvidence::Json(shape),
-            Err(_) if has_shape => PayloadEvidence::Json(shape),
-            Err(ShapeError::TooDeep) => PayloadEvidence::Damaged(ShapeError::TooDeep),
-            Err(error) if media.is_json() => PayloadEvidence::Damaged(error),
-            Err(_) => PayloadEvidence::Other,
-        };
     }
 
     /// Returns true if every answer has this header.

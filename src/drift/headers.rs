@@ -1,13 +1,12 @@
 //! Checks of response headers, and of pagination in headers and payloads.
 
 use super::checks::{self, DriftSeverity};
-use super::evidence::{EndpointEvidence, PayloadEvidence};
+use super::evidence::EndpointEvidence;
 use super::finding::{DriftFinding, DriftPlace};
 use harproxy_compare::{JsonType, Shape, ShapePath, ShapeStep};
 use harproxy_http::volatile::is_volatile;
 
-/// Headers that are no part of the contract: of the software and the caches on the way, or of the client's state.
-/// [`is_volatile`] has more.
+/// Headers that servers and caches set, or that depend on the client. [`is_volatile`] has more.
 const IGNORED: [&str; 9] =
     ["alt-svc", "content-encoding", "content-type", "location", "nel", "server", "set-cookie", "vary", "via"];
 
@@ -85,10 +84,14 @@ pub(super) fn check_headers(recorded: &EndpointEvidence, live: &EndpointEvidence
     let limits = |evidence: &EndpointEvidence| evidence.headers.keys().find(|name| is_rate_limit(name)).cloned();
     match (limits(recorded), limits(live)) {
         (Some(name), None) => {
-            findings.push(finding(checks::RATE_LIMIT_CHANGED, &name, "production does not tell a rate limit"));
+            findings.push(finding(checks::RATE_LIMIT_CHANGED, &name, "production does not send rate-limit headers"));
         }
         (None, Some(name)) => {
-            findings.push(finding(checks::RATE_LIMIT_CHANGED, &name, "production tells a rate limit"));
+            findings.push(finding(
+                checks::RATE_LIMIT_CHANGED,
+                &name,
+                "production sends rate-limit headers; none were recorded",
+            ));
         }
         _ => {}
     }
@@ -109,6 +112,10 @@ pub(super) fn merge_pagination(findings: &mut Vec<DriftFinding>, recorded: &Endp
     // A place inside another one that is gone is not named.
     let named: Vec<&DriftPlace> = gone.iter().filter(|place| !is_inside_another(place, &gone)).collect();
     let Some(first) = named.first() else { return };
+    // A field such as `total` beside a list need not be pagination.
+    if new.is_empty() && is_single_field(&before) {
+        return;
+    }
     let targets: Vec<&DriftPlace> = new.iter().filter(|place| !is_inside_another(place, &new)).collect();
     let text = match targets.is_empty() {
         true => format!("{} is gone", list(&named)),
@@ -129,6 +136,11 @@ pub(super) fn merge_pagination(findings: &mut Vec<DriftFinding>, recorded: &Endp
     findings.push(finding);
 }
 
+/// Returns true if the only place is a field of the payload itself.
+fn is_single_field(places: &[DriftPlace]) -> bool {
+    matches!(places, [DriftPlace::Payload(path)] if path.0.len() == 1)
+}
+
 fn is_inside_another(place: &DriftPlace, all: &[DriftPlace]) -> bool {
     let DriftPlace::Payload(path) = place else { return false };
     all.iter().any(|other| matches!(other, DriftPlace::Payload(other) if other != path && path.is_within(other)))
@@ -142,7 +154,7 @@ fn list(places: &[&DriftPlace]) -> String {
 fn page_places(evidence: &EndpointEvidence) -> Vec<DriftPlace> {
     let headers = PAGE_HEADERS.into_iter().filter(|name| evidence.has(name));
     let mut places: Vec<DriftPlace> = headers.map(|name| DriftPlace::Header(name.to_owned())).collect();
-    let PayloadEvidence::Json(shape) = &evidence.payload else { return places };
+    let Some(shape) = &evidence.payload.json else { return places };
     let plain = |name: &str| name.replace(['_', '-'], "").to_lowercase();
     let has_list = shape.fields().any(|(_, field)| field.count(JsonType::Array) > 0);
     let mut add = |path: &[&str]| {

@@ -17,7 +17,9 @@ use harproxy_matching::RequestPattern;
 pub enum ValueSource {
     /// `env:NAME`
     Variable(String),
+    /// A text with `{name}` for captured values.
     Text(String),
+    Literal(String),
 }
 
 impl ValueSource {
@@ -46,6 +48,7 @@ impl ValueSource {
                 value.ok_or_else(|| MissingValue::Variable(name.clone()))
             }
             ValueSource::Text(text) => fill(text, captured),
+            ValueSource::Literal(text) => Ok(text.clone()),
         }
     }
 }
@@ -148,18 +151,39 @@ pub async fn log_in(
     }
 }
 
-/// Returns the headers of the configuration with their values.
+/// A header of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderPlan {
+    /// The origin that gets it. `None` for the one whose requests were recorded with it.
+    pub origin: Option<String>,
+    pub name: HeaderName,
+    pub value: ValueSource,
+}
+
+/// Returns the headers of the configuration with their values and origins. `recorded` returns the selected origins
+/// whose requests were recorded with a header, and `origins` are all origins of the fixtures.
 ///
 /// # Errors
-/// [`MissingValue`], or the name of a header whose value is not valid.
+/// [`HeaderError`]
 pub fn headers(
-    configured: &[(HeaderName, ValueSource)],
+    configured: &[HeaderPlan],
     captured: &BTreeMap<String, String>,
+    origins: &[String],
+    recorded: &dyn Fn(&HeaderName) -> Vec<String>,
 ) -> Result<Vec<CredentialHeader>, HeaderError> {
-    let each = configured.iter().map(|(name, source)| {
-        let value = source.resolve(captured)?;
+    let each = configured.iter().map(|HeaderPlan { origin, name, value }| {
+        let value = value.resolve(captured)?;
         let value = HeaderValue::from_str(value.trim()).map_err(|_| HeaderError::Invalid(name.clone()))?;
-        Ok(CredentialHeader { name: name.clone(), value })
+        let origin = match (origin, &recorded(name)[..], origins) {
+            (Some(origin), ..) => origin.clone(),
+            (None, [recorded], _) => recorded.clone(),
+            (None, [], [only]) => only.clone(),
+            (None, recorded, _) => {
+                let among = if recorded.is_empty() { origins } else { recorded };
+                return Err(HeaderError::Origin { name: name.clone(), origins: among.to_vec() });
+            }
+        };
+        Ok(CredentialHeader { origin, name: name.clone(), value })
     });
     each.collect()
 }
@@ -170,6 +194,9 @@ pub enum HeaderError {
     Missing(#[from] MissingValue),
     #[error("the value of `{0}` is not valid in a header")]
     Invalid(HeaderName),
+    /// A credential must not go to another host.
+    #[error("`{name}` could be meant for {}", origins.join(", "))]
+    Origin { name: HeaderName, origins: Vec<String> },
 }
 
 #[cfg(test)]

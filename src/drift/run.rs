@@ -1,19 +1,22 @@
 //! A drift run: asks production for each endpoint, or reads another recording, and compares.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
+use ::http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use tokio::task::JoinSet;
 
 use super::check::{check, not_authorized, not_compared};
+use super::checks::{self, DriftSeverity};
 use super::client::DriftClient;
 use super::endpoint::{EndpointKey, EndpointRules};
-use super::evidence::{AnswerPayload, EndpointEvidence, ObservedAnswer, PayloadEvidence};
-use super::finding::{DriftFinding, EndpointResult};
+use super::evidence::{AnswerPayload, EndpointEvidence, ObservedAnswer};
+use super::finding::{DriftFinding, DriftPlace, EndpointResult};
 use super::login::LoginError;
 use super::request::{self, RequestRules};
 use super::select::{EndpointSelection, SelectedEndpoint, SkippedEndpoint, entry_place, recorded_evidence};
-use super::values::check_values;
+use super::values::{check_values, has_value};
 use harproxy_har::Fixture;
 use harproxy_http::NormalUrl;
 use harproxy_json::JsonPath;
@@ -79,6 +82,7 @@ pub fn without_login(comparison: &Comparison, endpoints: &[SelectedEndpoint], er
     let run = |endpoint: &SelectedEndpoint| {
         let mut run = comparison.new_run(endpoint.clone());
         run.result.findings.push(finding.clone());
+        comparison.redact(&mut run.result);
         run
     };
     endpoints.iter().map(run).collect()
@@ -92,6 +96,7 @@ impl Comparison {
             Ok(live) => live,
             Err(reason) => {
                 run.result.findings.push(not_compared(format!("the request can't be sent: {reason}")));
+                self.redact(&mut run.result);
                 return run;
             }
         };
@@ -104,11 +109,28 @@ impl Comparison {
             Ok(answer) => {
                 run.result.status = Some(answer.status);
                 self.compare(&mut run, &answer, &live.url);
-                run.live = self.keeps_answers.then_some(answer);
+                self.learn_secrets(&run.result, &answer);
+                let is_kept = self.keeps_answers && run.result.is_compared() && !run.result.findings.is_empty();
+                run.live = is_kept.then_some(answer);
             }
         }
         self.redact(&mut run.result);
         run
+    }
+
+    /// Learns the secrets of an answer whose values are shown.
+    fn learn_secrets(&self, result: &EndpointResult, answer: &ObservedAnswer) {
+        let shows_values =
+            |finding: &DriftFinding| [checks::VALUE_CHANGED, checks::ENUM_VALUE_ADDED].contains(&finding.check);
+        if let AnswerPayload::Bytes(payload) = &answer.payload
+            && result.findings.iter().any(shows_values)
+        {
+            let mut headers = HeaderMap::new();
+            if let Ok(content_type) = HeaderValue::from_str(&answer.content_type) {
+                headers.insert(CONTENT_TYPE, content_type);
+            }
+            self.view.learn_payload(&headers, payload);
+        }
     }
 
     fn new_run(&self, endpoint: SelectedEndpoint) -> EndpointRun {
@@ -148,7 +170,7 @@ impl Comparison {
         let recorded_url = NormalUrl::parse(&run.recorded_url).ok();
         let redirect = |target: &str| self.redirect(target, recorded_url.as_ref(), live_url);
         run.result.findings = check(&recorded, live, &redirect);
-        if let (PayloadEvidence::Json(before), PayloadEvidence::Json(now)) = (&recorded.payload, &live.payload) {
+        if let (Some(before), Some(now)) = (&recorded.payload.json, &live.payload.json) {
             run.result.shapes = Some([before.to_string(), now.to_string()]);
         }
     }
@@ -158,6 +180,17 @@ impl Comparison {
         let entry = fixture.entry(endpoint.asked.entry);
         let payload = entry.and_then(|entry| fixture.payload(endpoint.asked.entry, &entry.response.content)?.bytes());
         payload.map(|recorded| check_values(&self.values, &recorded, live)).unwrap_or_default()
+    }
+
+    /// Returns the first path of `--values` that selects no value of an endpoint's recording.
+    #[must_use]
+    pub fn unused_values(&self, endpoints: &[EndpointRun]) -> Option<&JsonPath> {
+        let payload = |run: &EndpointRun| {
+            let (fixture, at) = (&self.fixtures[run.endpoint.asked.fixture], run.endpoint.asked.entry);
+            fixture.entry(at).and_then(|entry| fixture.payload(at, &entry.response.content)?.bytes()).ok()
+        };
+        let has = |path: &JsonPath| endpoints.iter().filter_map(payload).any(|payload| has_value(path, &payload));
+        self.values.iter().find(|path| !has(path))
     }
 
     /// Returns the target of a redirect without values: a template of its path, and its host if that is another one.
@@ -193,6 +226,8 @@ impl Comparison {
         base_url: Option<&NormalUrl>,
     ) -> Vec<EndpointRun> {
         let mut runs = Vec::new();
+        let selected: HashSet<(EndpointKey, u16)> =
+            selection.endpoints.iter().map(|endpoint| (endpoint.key.request(), endpoint.key.status_class)).collect();
         for endpoint in std::mem::take(&mut selection.endpoints) {
             let wanted = EndpointKey {
                 origin: base_url.map_or_else(|| endpoint.key.origin.clone(), |base| base.parts().site().into_owned()),
@@ -215,6 +250,15 @@ impl Comparison {
                 (Ok(live), Some(url)) => {
                     run.result.status = Some(live.status());
                     self.compare_evidence(&mut run, &live, &url);
+                    let recorded = |class| selected.contains(&(run.endpoint.key.request(), class));
+                    let others = others.endpoints.iter().filter(|other| other.key.request() == wanted);
+                    let classes = others.map(|other| other.key.status_class).filter(|class| !recorded(*class));
+                    for class in classes.filter(|class| *class != found.key.status_class) {
+                        let text = format!("the other recording has {class}xx answers, too, which were not recorded");
+                        let place = DriftPlace::Status;
+                        let finding = DriftFinding::new(checks::STATUS_CHANGED, DriftSeverity::Warning, place, text);
+                        run.result.findings.push(finding);
+                    }
                 }
                 (Err(error), _) => run.result.findings.push(not_compared(error.to_string())),
                 (_, None) => run.result.findings.push(not_compared("the other entry has an invalid URL")),

@@ -8,16 +8,18 @@ use serde_json::Value;
 use super::endpoint::{EndpointKey, EndpointRules};
 use super::evidence::{AnswerPayload, EndpointEvidence, ObservedAnswer};
 use crate::verdict::explain::EntryPlace;
-use harproxy_compare::graphql;
+use harproxy_compare::{excerpt, graphql};
 use harproxy_glob::Globs;
 use harproxy_har::{Entry, EntryHead, Error, Fixture, Payload};
-use harproxy_http::MediaType;
 use harproxy_http::headers::to_chars;
+use harproxy_http::{MediaType, NormalUrl};
 use harproxy_matching::RequestPattern;
 use harproxy_redact::placeholder;
 
 /// Methods that change nothing (RFC 9110 section 9.2.1).
 const SAFE: [&str; 3] = ["GET", "HEAD", "OPTIONS"];
+/// The length of a GraphQL query that names an endpoint, in characters.
+const MAX_QUERY: usize = 60;
 /// The part of a request payload in which parameters are found, in bytes.
 const MAX_REQUEST: u64 = 1 << 20;
 
@@ -93,7 +95,7 @@ pub fn select(fixtures: &[Fixture], rules: &SelectionRules) -> Result<EndpointSe
     let mut found: IndexMap<EndpointKey, SelectedEndpoint> = IndexMap::new();
     let mut skipped: IndexMap<EndpointKey, SkippedEndpoint> = IndexMap::new();
     for (number, fixture) in fixtures.iter().enumerate() {
-        for head in fixture.heads().iter().filter(is_exchange) {
+        for head in fixture.heads().iter().filter(is_http) {
             let is_selected = rules.globs.as_ref().is_none_or(|globs| globs.matches(head.url));
             if !is_selected {
                 continue;
@@ -101,8 +103,17 @@ pub fn select(fixtures: &[Fixture], rules: &SelectionRules) -> Result<EndpointSe
             let at = EntryIndex { fixture: number, entry: head.entry };
             let parameters = if head.post_data { payload_names(fixture, head.entry)? } else { BTreeSet::new() };
             let Some(key) = rules.endpoints.key(head.method, head.url, head.status, parameters) else { continue };
-            if !rules.methods.allow(head.method, head.url) {
-                let reason = format!("{} can change data; `--include-unsafe` sends it", head.method);
+            let reason = match incomparable(&head) {
+                Some(reason) => Some(reason.to_owned()),
+                None if !rules.methods.allow(head.method, head.url) => {
+                    Some(format!("{} can change data; `--include-unsafe` sends it", head.method))
+                }
+                None if !found.contains_key(&key) && is_event_stream(fixture, head.entry)? => {
+                    Some("event streams do not end, so they are not compared".to_owned())
+                }
+                None => None,
+            };
+            if let Some(reason) = reason {
                 let place = entry_place(fixture, head.entry);
                 skipped.entry(key.clone()).or_insert(SkippedEndpoint { key, at: place, reason });
                 continue;
@@ -126,14 +137,48 @@ pub fn select(fixtures: &[Fixture], rules: &SelectionRules) -> Result<EndpointSe
     Ok(EndpointSelection { endpoints, skipped: skipped.into_values().collect() })
 }
 
-/// Returns true for an entry with a request that can be sent and an answer.
-fn is_exchange(head: &EntryHead<'_>) -> bool {
+fn is_http(head: &EntryHead<'_>) -> bool {
     let is_http = head.url.starts_with("http://") || head.url.starts_with("https://");
-    is_http && !head.websocket && !head.left_out && head.status >= 200 && head.method != "CONNECT"
+    is_http && !head.left_out && head.method != "CONNECT"
+}
+
+/// Returns the reason why the answer of an entry can't be compared with another one.
+fn incomparable(head: &EntryHead<'_>) -> Option<&'static str> {
+    match head.status {
+        _ if head.websocket => Some("WebSockets are not compared"),
+        ..200 => Some("no answer was recorded"),
+        206 => Some("a part of an answer (206) is not compared with the whole one"),
+        304 => Some("an answer to a conditional request (304) depends on the client's cache"),
+        _ => None,
+    }
+}
+
+fn is_event_stream(fixture: &Fixture, entry: usize) -> Result<bool, Error> {
+    let mime = fixture.entry(entry)?.response.content.mime_type.clone();
+    Ok(MediaType::parse(&mime).essence() == "text/event-stream")
 }
 
 fn is_redacted(url: &str) -> bool {
     placeholder::occurs_in(url.as_bytes())
+}
+
+/// Returns all origins of fixtures.
+#[must_use]
+pub fn origins(fixtures: &[Fixture]) -> Vec<String> {
+    let urls = fixtures.iter().flat_map(|fixture| fixture.heads().iter()).filter(is_http);
+    let sites = urls.filter_map(|head| Some(NormalUrl::parse(head.url).ok()?.parts().site().into_owned()));
+    sites.collect::<BTreeSet<String>>().into_iter().collect()
+}
+
+/// Returns the origins of selected endpoints whose asked entry was recorded with a header.
+#[must_use]
+pub fn origins_with_header(fixtures: &[Fixture], selection: &EndpointSelection, name: &str) -> Vec<String> {
+    let has_header = |endpoint: &&SelectedEndpoint| {
+        let entry = fixtures[endpoint.asked.fixture].entry(endpoint.asked.entry);
+        entry.is_ok_and(|entry| entry.request.headers.contains(name))
+    };
+    let origins = selection.endpoints.iter().filter(has_header).map(|endpoint| endpoint.key.origin.clone());
+    origins.collect::<BTreeSet<String>>().into_iter().collect()
 }
 
 /// Returns the place of an entry as reports name it.
@@ -156,12 +201,22 @@ fn payload_names(fixture: &Fixture, entry: usize) -> Result<BTreeSet<String>, Er
         let names = || url::form_urlencoded::parse(&payload).map(|(name, _)| name.into_owned()).collect();
         return Ok(if is_form { names() } else { BTreeSet::new() });
     };
-    if value.get("query").is_some_and(Value::is_string)
-        && let Some(operation) = graphql::operation(&value)
-    {
+    if let Some(operation) = graphql_operation(&value) {
         return Ok(BTreeSet::from([operation]));
     }
     Ok(value.as_object().map(|members| members.keys().cloned().collect()).unwrap_or_default())
+}
+
+/// Returns the name of a GraphQL operation, or the beginning of the query of one without a name.
+fn graphql_operation(payload: &Value) -> Option<String> {
+    payload.get("query").filter(|query| query.is_string())?;
+    let name = graphql::operation(payload)?;
+    if !["query", "mutation", "subscription"].contains(&name.as_str()) {
+        return Some(name);
+    }
+    let mut folded = payload.clone();
+    graphql::fold_queries(&mut folded);
+    Some(excerpt(folded.get("query")?.as_str()?, MAX_QUERY))
 }
 
 /// Returns the evidence of an endpoint's entries. Payloads are read one after the other.
@@ -174,6 +229,16 @@ pub fn recorded_evidence(fixtures: &[Fixture], endpoint: &SelectedEndpoint) -> R
         let fixture = &fixtures[at.fixture];
         evidence.observe(&recorded_answer(fixture, at.entry, &*fixture.entry(at.entry)?)?);
     }
+    Ok(evidence)
+}
+
+/// Returns the evidence of one entry.
+///
+/// # Errors
+/// The entry or its payload can't be read.
+pub fn entry_evidence(fixture: &Fixture, entry: usize) -> Result<EndpointEvidence, Error> {
+    let mut evidence = EndpointEvidence::default();
+    evidence.observe(&recorded_answer(fixture, entry, &*fixture.entry(entry)?)?);
     Ok(evidence)
 }
 

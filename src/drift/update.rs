@@ -9,8 +9,8 @@ use harproxy_compare::VolatileRules;
 use harproxy_har::model::{Response, Storage};
 use harproxy_har::write::{ContentMode, FixtureWriter, PayloadSource};
 use harproxy_har::{Entry, Error, Fixture};
-use harproxy_http::Headers;
 use harproxy_http::headers::{is_hop_by_hop, to_chars};
+use harproxy_http::{Header, Headers};
 use harproxy_redact::{FixtureReplacer, PayloadRedaction, Placeholder, Policy, Redactor, Secret};
 
 /// A change of an entry.
@@ -55,7 +55,8 @@ pub fn write(fixture: &Fixture, updates: BTreeMap<usize, EntryUpdate>, rules: Up
             None => writer.keep(fixture, at)?,
             Some((entry, payload)) => {
                 let mut redactor = Redactor::new(rules.policy, &mut replacer);
-                let (entry, payload) = redact(&mut redactor, entry, payload);
+                let (mut entry, payload) = redact(&mut redactor, entry, payload);
+                set_length(&mut entry.response.headers, payload.len());
                 let content_type = entry.response.content.mime_type.clone();
                 let read = &mut Cursor::new(payload);
                 let source = PayloadSource { read, mime_type: &content_type, encoded: false, truncated: None };
@@ -104,6 +105,21 @@ fn recorded_headers(headers: &Headers) -> Headers {
     let mut kept = headers.clone();
     kept.retain(|header| !is_hop_by_hop(&header.name, &options) && !header.name.eq_ignore_ascii_case("content-length"));
     kept
+}
+
+/// Corrects a recorded length. With a content coding, it is that of the coded payload, which is unknown.
+fn set_length(headers: &mut Headers, length: usize) {
+    let is_coded = headers.contains("content-encoding");
+    let length_of = |header: &Header| header.name.eq_ignore_ascii_case("content-length");
+    if is_coded {
+        headers.retain(|header| !length_of(header));
+        return;
+    }
+    let updated = headers.iter().cloned().map(|header| match length_of(&header) {
+        true => Header { value: length.to_string().into(), ..header },
+        false => header,
+    });
+    *headers = updated.collect();
 }
 
 fn redact(redactor: &mut Redactor<'_>, mut entry: Entry, payload: Vec<u8>) -> (Entry, Vec<u8>) {

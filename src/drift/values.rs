@@ -6,6 +6,7 @@ use super::checks::{self, DriftSeverity};
 use super::finding::{DriftFinding, DriftPlace};
 use harproxy_compare::{ShapePath, ShapeStep, excerpt};
 use harproxy_json::{JsonPath, Pointer, PointerStep};
+use harproxy_redact::placeholder;
 
 /// The longest value that a finding shows, in characters.
 const SHOWN: usize = 60;
@@ -13,7 +14,10 @@ const SHOWN: usize = 60;
 /// Compares the values that the paths select in two payloads.
 #[must_use]
 pub fn check_values(paths: &[JsonPath], recorded: &[u8], live: &[u8]) -> Vec<DriftFinding> {
-    let parse = |payload| serde_json::from_slice::<Value>(payload).unwrap_or_default();
+    let parse = |payload: &[u8]| {
+        let text = payload.strip_prefix(b"\xef\xbb\xbf").unwrap_or(payload);
+        serde_json::from_slice::<Value>(text).unwrap_or_default()
+    };
     let (recorded, live) = if paths.is_empty() { Default::default() } else { (parse(recorded), parse(live)) };
     let mut findings = Vec::new();
     for path in paths {
@@ -21,7 +25,8 @@ pub fn check_values(paths: &[JsonPath], recorded: &[u8], live: &[u8]) -> Vec<Dri
             let (before, now) = (recorded.pointer(&pointer), live.pointer(&pointer));
             // A value that is gone is a finding of its own.
             let (Some(before), Some(now)) = (before, now) else { continue };
-            if before != now {
+            let is_redacted = placeholder::occurs_in(before.to_string().as_bytes());
+            if before != now && !is_redacted && !is_equal_number(before, now) {
                 let shown = |value: &Value| excerpt(&value.to_string(), SHOWN);
                 let (place, exact) = shape_path(&pointer, &recorded);
                 let text = format!("`{exact}` is {}, not {}", shown(now), shown(before));
@@ -31,6 +36,17 @@ pub fn check_values(paths: &[JsonPath], recorded: &[u8], live: &[u8]) -> Vec<Dri
         }
     }
     findings
+}
+
+/// Returns true if a payload has a value that one of the paths selects.
+#[must_use]
+pub fn has_value(path: &JsonPath, payload: &[u8]) -> bool {
+    serde_json::from_slice::<Value>(payload).is_ok_and(|payload| !path.select(&payload).is_empty())
+}
+
+/// `1` and `1.0` are equal.
+fn is_equal_number(a: &Value, b: &Value) -> bool {
+    matches!((a.as_f64(), b.as_f64()), (Some(a), Some(b)) if a.total_cmp(&b).is_eq())
 }
 
 /// Returns the place of a value in the shape of its document, and the JSON path to the value itself.

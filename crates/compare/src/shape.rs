@@ -18,6 +18,8 @@ const MAX_FIELDS: usize = 1_000;
 const MAX_VALUES: usize = 5;
 /// A longer string is not a value of a closed set, in bytes.
 const MAX_VALUE: usize = 64;
+/// The number of different places that a shape has at most.
+const MAX_PLACES: usize = 100_000;
 /// The number of hexadecimal digits from which a member name is an id.
 const MIN_HEX: usize = 16;
 
@@ -71,6 +73,8 @@ pub enum ShapeError {
     Invalid,
     #[error("the JSON is nested deeper than {MAX_DEPTH} levels")]
     TooDeep,
+    #[error("the JSON has more than {MAX_PLACES} different places")]
+    TooLarge,
 }
 
 /// The values that were observed at one place of JSON texts, without the values themselves.
@@ -85,6 +89,8 @@ pub struct Shape {
     pub(super) fields: IndexMap<String, Shape>,
     /// The members of objects whose names are ids, dates or numbers: those are the keys of a map.
     pub(super) entries: Option<Box<Shape>>,
+    /// There were so many field names that all of them are keys.
+    pub(super) is_map: bool,
     /// The elements of the arrays.
     pub(super) items: Option<Box<Shape>>,
     pub(super) strings: Strings,
@@ -114,7 +120,7 @@ impl Strings {
         self.seen += 1;
         if let Some(times) = self.values.get_mut(text) {
             *times += 1;
-        } else if self.values.len() < MAX_VALUES && text.len() <= MAX_VALUE {
+        } else if self.values.len() <= MAX_VALUES && text.len() <= MAX_VALUE {
             self.values.insert(text.to_owned(), 1);
         } else {
             self.is_open = true;
@@ -129,7 +135,7 @@ impl Strings {
         self.seen += other.seen;
         self.is_open |= other.is_open;
         for (value, times) in other.values {
-            if self.values.len() < MAX_VALUES || self.values.contains_key(&value) {
+            if self.values.len() <= MAX_VALUES || self.values.contains_key(&value) {
                 *self.values.entry(value).or_default() += times;
             } else {
                 self.is_open = true;
@@ -141,6 +147,7 @@ impl Strings {
     /// twice on average.
     pub(super) fn is_closed_set(&self) -> bool {
         !self.is_open
+            && self.values.len() <= MAX_VALUES
             && self.seen >= 4
             && self.values.len() as u64 * 2 <= self.seen
             && self.format.is_none_or(StringFormat::can_be_enumerated)
@@ -148,7 +155,7 @@ impl Strings {
 }
 
 impl Shape {
-    /// Merges the value of a JSON text. On an error the shape is unchanged.
+    /// Merges the value of a JSON text. On an error the shape is unchanged, except after [`ShapeError::TooLarge`].
     ///
     /// ```
     /// use harproxy_compare::Shape;
@@ -161,46 +168,25 @@ impl Shape {
         if !is_valid(text) {
             return Err(ShapeError::Invalid);
         }
-        let mut walker = Walker::new(text);
+        let walker = Walker::new(text);
         let mut check = walker.clone();
         check.by_ref().for_each(drop);
         if check.is_too_deep() {
             return Err(ShapeError::TooDeep);
         }
-        if let Some(event) = walker.next() {
-            self.observe(text, &event, &mut walker);
+        let mut observation = Observation { text, walker, places: MAX_PLACES };
+        if let Some(event) = observation.walker.next() {
+            observation.observe(self, &event);
         }
-        Ok(())
-    }
-
-    /// Merges the value that begins with this event. The recursion is as deep as the nesting, which is bounded.
-    fn observe(&mut self, text: &[u8], event: &Event, walker: &mut Walker<'_>) {
-        self.seen += 1;
-        match event.kind {
-            EventKind::Open(Container::Object) => {
-                *self.types.entry(JsonType::Object).or_default() += 1;
-                while let Some(name) = walker.next().filter(|event| event.kind == EventKind::Name) {
-                    let spelled = String::from_utf8_lossy(&text[name.span]);
-                    let name = unquote_lossy(&spelled).unwrap_or_default();
-                    if let Some(value) = walker.next() {
-                        self.field(&name).observe(text, &value, walker);
-                    }
-                }
-            }
-            EventKind::Open(Container::Array) => {
-                *self.types.entry(JsonType::Array).or_default() += 1;
-                while let Some(item) = walker.next().filter(|event| event.kind != EventKind::Close) {
-                    self.items.get_or_insert_default().observe(text, &item, walker);
-                }
-            }
-            EventKind::Scalar => self.observe_scalar(&text[event.span.clone()]),
-            EventKind::Name | EventKind::Close => {}
-        }
+        if observation.places == 0 { Err(ShapeError::TooLarge) } else { Ok(()) }
     }
 
     fn observe_scalar(&mut self, spelled: &[u8]) {
         if placeholder::occurs_in(spelled) {
-            // A redacted value: its type and format are unknown.
+            // A redacted value: its format is unknown. A number may have been an integer or not.
+            if spelled.first() == Some(&b'"') {
+                *self.types.entry(JsonType::String).or_default() += 1;
+            }
             return;
         }
         match JsonType::of_scalar(spelled) {
@@ -221,19 +207,27 @@ impl Shape {
     /// Returns the shape of a member: that of its field, or that of the entries if the name is a key.
     fn field(&mut self, name: &str) -> &mut Shape {
         if !self.fields.contains_key(name) && self.fields.len() >= MAX_FIELDS {
-            for (_, shape) in std::mem::take(&mut self.fields) {
-                self.entries.get_or_insert_default().merge(shape);
-            }
+            self.become_map();
         }
-        let is_map = self.entries.as_ref().is_some_and(|entries| entries.seen >= MAX_FIELDS as u64);
-        if is_key(name) || (is_map && self.fields.is_empty()) {
+        if self.is_map || is_key(name) {
             return self.entries.get_or_insert_default();
         }
         self.fields.entry(name.to_owned()).or_default()
     }
 
+    /// Merges all fields: their names are keys.
+    pub(super) fn become_map(&mut self) {
+        self.is_map = true;
+        for (_, shape) in std::mem::take(&mut self.fields) {
+            self.entries.get_or_insert_default().merge(shape);
+        }
+    }
+
     /// Merges the observations of another shape.
     pub fn merge(&mut self, other: Shape) {
+        if other.is_map && !self.is_map {
+            self.become_map();
+        }
         self.seen += other.seen;
         self.nulls += other.nulls;
         for (kind, times) in other.types {
@@ -285,11 +279,60 @@ impl Shape {
     }
 }
 
+/// A JSON text that is being merged into a shape.
+struct Observation<'t> {
+    text: &'t [u8],
+    walker: Walker<'t>,
+    /// The number of places that may still be added.
+    places: usize,
+}
+
+impl Observation<'_> {
+    /// Merges the value that begins with this event. The recursion is as deep as the nesting, which is bounded.
+    fn observe(&mut self, shape: &mut Shape, event: &Event) {
+        if shape.seen == 0 {
+            self.places = self.places.saturating_sub(1);
+        }
+        shape.seen += 1;
+        match event.kind {
+            EventKind::Open(Container::Object) => {
+                *shape.types.entry(JsonType::Object).or_default() += 1;
+                while let Some(name) = self.walker.next().filter(|event| event.kind == EventKind::Name) {
+                    let spelled = String::from_utf8_lossy(&self.text[name.span]);
+                    let name = unquote_lossy(&spelled).unwrap_or_default();
+                    if let Some(value) = self.walker.next().filter(|_| self.places > 0) {
+                        self.observe(shape.field(&name), &value);
+                    }
+                }
+            }
+            EventKind::Open(Container::Array) => {
+                *shape.types.entry(JsonType::Array).or_default() += 1;
+                while let Some(item) = self.walker.next().filter(|event| event.kind != EventKind::Close) {
+                    self.observe(shape.items.get_or_insert_default(), &item);
+                }
+            }
+            EventKind::Scalar => shape.observe_scalar(&self.text[event.span.clone()]),
+            EventKind::Name | EventKind::Close => {}
+        }
+    }
+}
+
 /// Returns true if a member name is an id, a date or a number, and so a key of a map.
 #[must_use]
 pub fn is_key(name: &str) -> bool {
     let is_hex = name.len() >= MIN_HEX && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-    is_hex || StringFormat::of(name).is_some()
+    let is_address = name.contains('.') && name.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    // `+1` is the name of a reaction, and members of JSON-LD have URLs as names.
+    let is_format = StringFormat::of(name).is_some_and(|format| format != StringFormat::Uri);
+    is_hex || is_address || is_prefixed_id(name) || (is_format && !name.starts_with(['+', '-']))
+}
+
+/// Returns true for an id such as `user_8fj3k2`: digits stand between letters, as in no word.
+fn is_prefixed_id(name: &str) -> bool {
+    let Some((prefix, id)) = name.split_once('_') else { return false };
+    let is_mixed = id.as_bytes().windows(2).any(|pair| pair[0].is_ascii_digit() && pair[1].is_ascii_alphabetic());
+    let is_id = id.len() >= 6 && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_mixed && is_id && prefix.len() >= 2 && prefix.bytes().all(|byte| byte.is_ascii_lowercase())
 }
 
 /// Writes the shape as a type: `{ id: integer, name?: string, tags: [string] }`. `name?` is not in every object, and
@@ -364,6 +407,16 @@ mod tests {
     }
 
     #[test]
+    fn names_of_fields_are_no_keys() {
+        for name in ["http://schema.org/name", "+1", "address_line2", "firstName", "x", "", "oauth2", "md5_hash"] {
+            assert!(!is_key(name), "{name}");
+        }
+        for name in ["17", "user_8fj3k2", "10.0.0.1", "2026-01-01", "a@b.test", "507f1f77bcf86cd799439011"] {
+            assert!(is_key(name), "{name}");
+        }
+    }
+
+    #[test]
     fn object_with_many_names_is_a_map() {
         let members: Vec<String> = (0..5_000).map(|n| format!(r#""user{n}x":{{"age":{n}}}"#)).collect();
         let text = format!("{{{}}}", members.join(","));
@@ -371,9 +424,24 @@ mod tests {
     }
 
     #[test]
-    fn redacted_value_has_no_type() {
+    fn redacted_value_has_no_format() {
         let redacted = shape(&[r#"{"pin":"REDACTED-pin-1","n":73322833002}"#]);
-        assert_eq!(redacted.to_string(), "{ pin: any, n: any }");
+        assert_eq!(redacted.to_string(), "{ pin: string, n: any }");
+    }
+
+    #[test]
+    fn ids_do_not_make_other_names_keys() {
+        let ids: Vec<String> = (0..1_100).map(|n| format!(r#""{n}":{{"n":1}}"#)).collect();
+        let text = format!(r#"{{{},"total":1,"+1":2}}"#, ids.join(","));
+        assert_eq!(shape(&[&text]).to_string(), "{ total: integer, +1: integer, *: { n: integer } }");
+    }
+
+    #[test]
+    fn number_of_places_is_bounded() {
+        let inner: Vec<String> = (0..800).map(|n| format!(r#""b{n}x":1"#)).collect();
+        let outer: Vec<String> = (0..800).map(|n| format!(r#""a{n}x":{{{}}}"#, inner.join(","))).collect();
+        let text = format!("{{{}}}", outer.join(","));
+        assert_eq!(Shape::default().observe_json(text.as_bytes()), Err(ShapeError::TooLarge));
     }
 
     #[test]

@@ -10,6 +10,8 @@ use super::string_format::StringFormat;
 
 /// The similarity from which a missing and an added field are one renamed field.
 const RENAMED: f64 = 0.75;
+/// The number of missing or added fields of an object up to which renamed ones are recognised.
+const MAX_RENAMED: usize = 50;
 /// The weights of names, of shapes and of values or formats in that similarity.
 const WEIGHTS: [f64; 3] = [0.5, 0.3, 0.2];
 
@@ -100,7 +102,7 @@ pub enum ShapeChange {
     Empty {
         is_recorded: bool,
     },
-    /// Strings outside the recorded closed set.
+    /// Strings outside the recorded closed set. Long ones are not listed.
     ValuesAdded(Vec<String>),
     /// Strings of the recorded closed set that are not in the other one.
     ValuesGone(Vec<String>),
@@ -175,12 +177,26 @@ impl ShapeDiff {
         }
         self.compare_strings(path, &recorded.strings, &live.strings);
         if recorded.count(JsonType::Object) > 0 && live.count(JsonType::Object) > 0 {
-            self.compare_fields(path, recorded, live);
-            self.compare_inner(path, ShapeStep::Entry, recorded.entries.as_deref(), live.entries.as_deref());
+            // A map and a record are compared as maps.
+            let as_map = |shape: &Shape| {
+                let mut map = shape.clone();
+                map.become_map();
+                map
+            };
+            match (recorded.is_map, live.is_map) {
+                (true, false) => self.compare_objects(path, recorded, &as_map(live)),
+                (false, true) => self.compare_objects(path, &as_map(recorded), live),
+                _ => self.compare_objects(path, recorded, live),
+            }
         }
         if recorded.count(JsonType::Array) > 0 && live.count(JsonType::Array) > 0 {
             self.compare_inner(path, ShapeStep::Item, recorded.items.as_deref(), live.items.as_deref());
         }
+    }
+
+    fn compare_objects(&mut self, path: &ShapePath, recorded: &Shape, live: &Shape) {
+        self.compare_fields(path, recorded, live);
+        self.compare_inner(path, ShapeStep::Entry, recorded.entries.as_deref(), live.entries.as_deref());
     }
 
     /// Compares the elements of arrays, or the entries of maps.
@@ -188,7 +204,10 @@ impl ShapeDiff {
         match (recorded, live) {
             (Some(recorded), Some(live)) => self.compare(&path.child(step), recorded, live),
             (None, None) => {}
-            (recorded, _) => self.add(path, ShapeChange::Empty { is_recorded: recorded.is_none() }),
+            (recorded, _) => {
+                let at = if step == ShapeStep::Entry { path.child(step) } else { path.clone() };
+                self.add(&at, ShapeChange::Empty { is_recorded: recorded.is_none() });
+            }
         }
     }
 
@@ -201,9 +220,9 @@ impl ShapeDiff {
         }
         let new: Vec<JsonType> = to.iter().copied().filter(|kind| !from.contains(kind)).collect();
         let gone: Vec<JsonType> = from.iter().copied().filter(|kind| !to.contains(kind)).collect();
-        let is_common = new.len() < to.len();
+        let is_number = |kind: &JsonType| matches!(kind, JsonType::Integer | JsonType::Number);
+        let is_common = new.len() < to.len() && (new.is_empty() || !new.iter().all(is_number));
         if path.0.last() == Some(&ShapeStep::Item) && is_common {
-            let is_number = |kind: &JsonType| matches!(kind, JsonType::Integer | JsonType::Number);
             for kind in new.iter().filter(|kind| !is_number(kind) || !from.iter().any(is_number)) {
                 self.add(path, ShapeChange::ItemTypeAdded(*kind));
             }
@@ -246,7 +265,7 @@ impl ShapeDiff {
             return;
         }
         let added = only_in(live, recorded);
-        if !added.is_empty() {
+        if !added.is_empty() || live.is_open {
             self.add(path, ShapeChange::ValuesAdded(added));
         }
         let gone = only_in(recorded, live);
@@ -285,6 +304,9 @@ type NamedShape<'s> = (&'s String, &'s Shape);
 /// Returns the added field that a missing one was renamed to: the most similar one, if no other missing field is more
 /// similar to it.
 fn renamed_to<'s>(field: NamedShape<'_>, missing: &[NamedShape<'_>], added: &[NamedShape<'s>]) -> Option<&'s str> {
+    if missing.len() > MAX_RENAMED || added.len() > MAX_RENAMED {
+        return None;
+    }
     let rated = added.iter().map(|other| (similarity(field, *other), other));
     let (best, other) = rated.max_by(|(a, _), (b, _)| a.total_cmp(b))?;
     let is_mutual = missing.iter().all(|rival| rival.0 == field.0 || similarity(*rival, *other) < best);

@@ -49,6 +49,21 @@ impl PathPattern {
         self.0.iter().all(fits) && segments.next().is_none()
     }
 
+    /// Returns the names of the variable segments with their values in a path in normal form. Nothing if it does not
+    /// match.
+    #[must_use]
+    pub fn values<'p>(&'p self, path: &'p str) -> Vec<(&'p str, &'p str)> {
+        if !self.matches(path) {
+            return Vec::new();
+        }
+        let segments = path.strip_prefix('/').unwrap_or(path).split('/');
+        let named = self.0.iter().zip(segments).filter_map(|(segment, value)| match segment {
+            Segment::Variable(name) => Some((name.as_str(), value)),
+            Segment::Fixed(_) => None,
+        });
+        named.collect()
+    }
+
     /// Returns true if the segment with this index is variable.
     pub(super) fn varies(&self, index: usize) -> bool {
         matches!(self.0.get(index), Some(Segment::Variable(_)))
@@ -100,6 +115,8 @@ mod tests {
             assert!(!path.matches(other), "{other}");
         }
         assert!(path.varies(1) && !path.varies(0) && !path.varies(9));
+        assert_eq!(path.values("/users/7/%C3%A4%20b"), [("id", "7")]);
+        assert_eq!(path.values("/users/7"), []);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ::http::{HeaderName, HeaderValue};
 use clap::{Args, Subcommand};
-use time::Date;
+use time::{Date, OffsetDateTime};
 
 use super::common::{ConfigArgs, UpstreamArgs};
 use super::values::{Words, choices, parse_any_url, parse_duration, parse_glob, parse_header, parse_json_path};
@@ -19,7 +19,7 @@ use harproxy_matching::PathPattern;
 /// Values of `--min-severity`.
 const SEVERITIES: Words<DriftSeverity> = &[
     ("critical", "differences that break clients", DriftSeverity::Critical),
-    ("warning", "and differences that break some clients", DriftSeverity::Warning),
+    ("warning", "also differences that break some clients", DriftSeverity::Warning),
     ("info", "any difference", DriftSeverity::Info),
 ];
 
@@ -73,7 +73,7 @@ impl DriftArgs {
 
 #[derive(Clone, Debug, Subcommand)]
 pub enum DriftCommand {
-    /// Compare, and add the differences to harproxy.toml as known ones
+    /// Compare, and suppress the differences in harproxy.toml
     Accept(Box<AcceptArgs>),
 }
 
@@ -90,7 +90,7 @@ pub struct AcceptArgs {
     /// Why the differences are accepted
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
-    /// The person or team that knows about them
+    /// The person or team that is responsible for them
     #[arg(long, value_name = "NAME")]
     pub owner: Option<String>,
     /// The last day on which they are accepted
@@ -107,7 +107,7 @@ pub struct DriftRunArgs {
     #[arg(value_name = "FIXTURE|DIR")]
     pub fixtures: Vec<PathBuf>,
     /// Compare with this recording instead of asking production; repeatable
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["every", "update"])]
+    #[arg(long, value_name = "FILE")]
     pub against: Vec<PathBuf>,
     /// Compare only URLs that match; `!GLOB` excludes; repeatable
     #[arg(short, long, value_name = "GLOB", value_parser = parse_glob, value_delimiter = '\n')]
@@ -115,7 +115,7 @@ pub struct DriftRunArgs {
     /// A path with variable segments, such as `/users/{name}`, that is one endpoint; repeatable
     #[arg(long, value_name = "PATH", value_parser = PathPattern::new)]
     pub route: Vec<PathPattern>,
-    /// Compare at most so many endpoints
+    /// Compare at most this many endpoints
     #[arg(long, value_name = "NUMBER", value_parser = parse_positive)]
     pub max: Option<usize>,
     /// Also compare the values that this JSON path selects; repeatable
@@ -128,7 +128,7 @@ pub struct DriftRunArgs {
     #[arg(long, value_name = "FILE")]
     pub suppressions: Vec<PathBuf>,
     /// Update the fixtures from production
-    #[arg(long, value_name = "CHANGES", require_equals = true, value_parser = choices(UPDATES), conflicts_with = "every")]
+    #[arg(long, value_name = "CHANGES", require_equals = true, value_parser = choices(UPDATES))]
     pub update: Option<DriftUpdate>,
     /// Repeat the run after a duration, or at the times of a cron expression in UTC
     #[arg(long, value_name = "DURATION|CRON", value_parser = parse_schedule)]
@@ -140,9 +140,9 @@ pub struct DriftRunArgs {
     #[arg(long)]
     pub json: bool,
     /// Send requests to this origin instead of the recorded one
-    #[arg(long, value_name = "URL", value_parser = parse_any_url, help_heading = "Requests")]
+    #[arg(long, value_name = "URL", value_parser = parse_base_url, help_heading = "Requests")]
     pub base_url: Option<NormalUrl>,
-    /// Send POST, PUT, PATCH and DELETE, too: they can change data in production
+    /// Also send POST, PUT, PATCH and DELETE, which can change data in production
     #[arg(long, help_heading = "Requests")]
     pub include_unsafe: bool,
     /// Send this header with every request; repeatable
@@ -174,7 +174,21 @@ fn parse_rate(text: &str) -> Result<f64, &'static str> {
 }
 
 fn parse_schedule(text: &str) -> Result<Schedule, String> {
-    Schedule::parse(text, parse_duration)
+    let schedule = Schedule::parse(text, parse_duration)?;
+    match schedule.next(OffsetDateTime::now_utc()) {
+        Some(_) => Ok(schedule),
+        None => Err("no date of the next five years matches".to_owned()),
+    }
+}
+
+/// Parses an origin, with a path or without one.
+fn parse_base_url(text: &str) -> Result<NormalUrl, String> {
+    let url = parse_any_url(text)?;
+    let is_http = url.as_str().starts_with("http://") || url.as_str().starts_with("https://");
+    match is_http && url.parts().query.is_none() {
+        true => Ok(url),
+        false => Err("expected an http or https URL without a query, such as `https://staging.example.com`".into()),
+    }
 }
 
 /// Checks the path of a report: its extension selects the format.

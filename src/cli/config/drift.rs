@@ -10,10 +10,11 @@ use super::options;
 use super::{DRIFT, Values};
 use crate::cli::args::values::parse_header_name;
 use crate::drift::checks;
-use crate::drift::login::{LoginPlan, ValueSource};
+use crate::drift::login::{HeaderPlan, LoginPlan, ValueSource};
 use crate::drift::notify::{NotifyKind, NotifyTarget};
 use crate::drift::suppress::{PlacePattern, Suppression};
 use clap::Command;
+use harproxy_http::NormalUrl;
 use harproxy_json::JsonPath;
 use harproxy_matching::RequestPattern;
 use time::Date;
@@ -28,7 +29,7 @@ const LOGIN: [&str; 2] = ["send", "capture"];
 #[derive(Clone, Debug, Default)]
 pub struct DriftConfig {
     /// `headers`: the credentials.
-    pub headers: Vec<(HeaderName, ValueSource)>,
+    pub headers: Vec<HeaderPlan>,
     pub login: Option<LoginPlan>,
     pub suppressions: Vec<Suppression>,
     pub notify: Vec<NotifyTarget>,
@@ -54,7 +55,7 @@ impl DriftConfig {
         }
         for (_, name, value) in own {
             match name.as_str() {
-                "headers" => self.read_headers(document, document.table("drift.headers", value)?)?,
+                "headers" => self.read_headers(document, document.table("drift.headers", value)?, None)?,
                 "login" => self.login = Some(login(document, document.table("drift.login", value)?)?),
                 "notify" => self.notify = notify(document, document.table("drift.notify", value)?)?,
                 "allow-unsafe" => self.allow_unsafe = document.each(&name, &value, RequestPattern::parse)?,
@@ -64,14 +65,27 @@ impl DriftConfig {
         options::section(document, options, DRIFT, grammar)
     }
 
-    fn read_headers<'t>(&mut self, document: &ConfigFile<'t>, table: Table<'t>) -> Result<(), Error> {
+    /// Reads headers, and tables of headers for an origin.
+    fn read_headers<'t>(
+        &mut self,
+        document: &ConfigFile<'t>,
+        table: Table<'t>,
+        origin: Option<&str>,
+    ) -> Result<(), Error> {
         for TomlItem { name, at, value } in document.items(table) {
+            if origin.is_none() && matches!(value.get_ref(), DeValue::Table(_)) {
+                let url = NormalUrl::parse(&name).map_err(|error| document.wrong(&name, &at, error.to_string()))?;
+                let origin = url.parts().site().into_owned();
+                self.read_headers(document, document.table("drift.headers", value)?, Some(&origin))?;
+                continue;
+            }
             let header = parse_header_name(&name).map_err(|reason| document.wrong(&name, &at, reason))?;
             // The name was checked.
             let Ok(header) = HeaderName::try_from(header) else { continue };
-            let source = source(document, &name, &value)?;
-            self.headers.retain(|(before, _)| *before != header);
-            self.headers.push((header, source));
+            let plan =
+                HeaderPlan { origin: origin.map(str::to_owned), name: header, value: source(document, &name, &value)? };
+            self.headers.retain(|before| (&before.origin, &before.name) != (&plan.origin, &plan.name));
+            self.headers.push(plan);
         }
         Ok(())
     }

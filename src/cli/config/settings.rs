@@ -132,6 +132,16 @@ impl Config {
     }
 }
 
+impl Config {
+    /// Returns the tables and lists of `[drift]` that decide which requests and credentials are sent, and where.
+    #[must_use]
+    pub fn risky_drift_settings(&self) -> Vec<Setting> {
+        let risky = ["drift.headers", "drift.login", "drift.notify", "drift.allow-unsafe"];
+        let is_risky = |setting: &&Setting| risky.iter().any(|prefix| setting.name.starts_with(prefix));
+        self.other_settings.iter().filter(is_risky).cloned().collect()
+    }
+}
+
 impl Setting {
     /// Returns the section: the name up to the last dot.
     #[must_use]
@@ -177,7 +187,9 @@ pub(super) fn of_section<'t>(document: &ConfigFile<'t>, section: &str, value: &V
                 let name = format!("{section}.{}", item.name);
                 match item.value.get_ref() {
                     DeValue::Table(_) => of_section(document, &name, &item.value),
-                    value if SECRET_SECTIONS.contains(&section) => vec![setting(name, secret_origin(value), &item.at)],
+                    value if SECRET_SECTIONS.iter().any(|secret| section.starts_with(secret)) => {
+                        vec![setting(name, secret_origin(value), &item.at)]
+                    }
                     value => vec![setting(name, document.json(value), &item.at)],
                 }
             };
@@ -240,6 +252,10 @@ fn value(arg: &Arg, matches: &ArgMatches) -> Json {
 fn masked(arg: &Arg, value: Json) -> Json {
     match value {
         Json::String(_) if arg.get_id() == "auth" => REDACTED.into(),
+        Json::String(text) if arg.get_id() == "header" => match text.split_once(':') {
+            Some((name, _)) => format!("{name}: {REDACTED}").into(),
+            None => REDACTED.into(),
+        },
         Json::String(text) => without_userinfo(text).into(),
         Json::Array(items) => items.into_iter().map(|item| masked(arg, item)).collect(),
         other => other,

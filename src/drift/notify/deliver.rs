@@ -61,7 +61,7 @@ impl NotifyTarget {
     pub fn parse(kind: NotifyKind, value: &str) -> Result<Self, &'static str> {
         match ValueSource::parse(value)? {
             url @ ValueSource::Variable(_) => Ok(NotifyTarget { kind, url }),
-            ValueSource::Text(_) => {
+            ValueSource::Text(_) | ValueSource::Literal(_) => {
                 Err("the URL of a webhook is a secret: set it in an environment variable, and name \
                                          the variable, such as `env:SLACK_WEBHOOK`")
             }
@@ -82,7 +82,7 @@ impl fmt::Debug for NotifyTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let url = match &self.url {
             ValueSource::Variable(name) => format!("env:{name}"),
-            ValueSource::Text(_) => "(redacted)".to_owned(),
+            ValueSource::Text(_) | ValueSource::Literal(_) => "(redacted)".to_owned(),
         };
         f.debug_struct("NotifyTarget").field("kind", &self.kind).field("url", &url).finish()
     }

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use indexmap::IndexMap;
 
 use super::DriftReport;
+use crate::drift::checks;
 use crate::drift::finding::{DriftFinding, EndpointResult};
 use crate::verdict::report::Report;
 use crate::verdict::request::{Counts, RequestRow, ResultKind, SourceKind};
@@ -19,6 +20,11 @@ pub fn report(drift: &DriftReport) -> Report {
             let severity = if drift.fails(finding) { Severity::Error } else { Severity::Warning };
             self::finding(endpoint, finding, severity)
         })
+    });
+    // A run that compared nothing fails.
+    let nothing = drift.endpoints.is_empty().then(|| {
+        let text = "nothing was compared: no endpoint can be asked";
+        Finding::new(checks::NOT_COMPARED, Severity::Error, text)
     });
     let mut fixtures: IndexMap<&str, usize> = IndexMap::new();
     for endpoint in &drift.endpoints {
@@ -37,7 +43,7 @@ pub fn report(drift: &DriftReport) -> Report {
         verdict: Verdict {
             mode: RunMode::new("drift"),
             counts: Counts { requests, ..Counts::default() },
-            findings: findings.collect(),
+            findings: findings.chain(nothing).collect(),
             fixtures: fixtures.into_iter().map(fixture).collect(),
             duration_ms: drift.duration_ms,
             observation: None,

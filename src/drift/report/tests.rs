@@ -10,7 +10,7 @@ use super::{DriftFormat, DriftReport, DriftResult};
 use crate::drift::check::{check, not_authorized, not_compared};
 use crate::drift::checks::{self, CHECKS, DriftSeverity};
 use crate::drift::endpoint::EndpointKey;
-use crate::drift::evidence::{AnswerPayload, EndpointEvidence, ObservedAnswer, PayloadEvidence};
+use crate::drift::evidence::{AnswerPayload, EndpointEvidence, ObservedAnswer};
 use crate::drift::finding::{DriftFinding, DriftPlace, EndpointResult, Suppressed};
 use crate::drift::select::SkippedEndpoint;
 use crate::drift::suppress::SuppressionNotes;
@@ -81,10 +81,8 @@ fn evidence(payload: &'static str) -> EndpointEvidence {
 fn compared(path: &str, recorded: &'static str, live: &'static str) -> EndpointResult {
     let (recorded, live) = (evidence(recorded), evidence(live));
     let findings = check(&recorded, &live, &str::to_owned);
-    let shapes = match (&recorded.payload, &live.payload) {
-        (PayloadEvidence::Json(recorded), PayloadEvidence::Json(live)) => {
-            Some([recorded.to_string(), live.to_string()])
-        }
+    let shapes = match (&recorded.payload.json, &live.payload.json) {
+        (Some(recorded), Some(live)) => Some([recorded.to_string(), live.to_string()]),
         _ => None,
     };
     EndpointResult { shapes, ..endpoint(path, findings) }

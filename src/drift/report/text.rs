@@ -11,6 +11,8 @@ use harproxy_support::printable::one_line;
 
 /// The lines of findings on one screen.
 const SCREEN: usize = 24;
+/// The number of endpoints up to which an empty line separates them.
+const SEPARATED: usize = 6;
 /// The greatest number of skipped endpoints that are named.
 const SKIPPED: usize = 5;
 
@@ -25,7 +27,11 @@ pub fn render(report: &DriftReport, palette: &Palette, shows_all: bool) -> Strin
         0 => 0,
         endpoints => (SCREEN.saturating_sub(endpoints) / endpoints).max(1),
     };
-    for endpoint in listed {
+    let is_separated = shows_all || listed.len() <= SEPARATED;
+    for (number, endpoint) in listed.into_iter().enumerate() {
+        if is_separated || number == 0 {
+            out.push('\n');
+        }
         write_endpoint(&mut out, endpoint, lines_each, palette);
     }
     write_skipped(&mut out, report, palette, shows_all);
@@ -67,7 +73,7 @@ fn headline(report: &DriftReport, palette: &Palette) -> String {
         }
         DriftResult::NotCompared => (palette.bad, format!("✗ {not_compared} of {endpoints} could not be compared")),
         DriftResult::Inconclusive => {
-            (palette.bad, format!("✗ inconclusive: {not_compared} of {endpoints} ask for credentials"))
+            (palette.bad, format!("✗ inconclusive: production requires credentials for {not_compared} of {endpoints}"))
         }
     };
     let also = match report.result() {
@@ -86,15 +92,16 @@ fn severities(counts: &std::collections::BTreeMap<DriftSeverity, usize>) -> Stri
 fn write_endpoint(out: &mut String, endpoint: &EndpointResult, most: usize, palette: &Palette) {
     let score = endpoint.score().map_or("  –".to_owned(), |score| format!("{score:>3}"));
     let dim = palette.dim;
-    let _ = writeln!(out, "\n{score}  {}  {dim}{}{dim:#}", one_line(&endpoint.key.to_string()), endpoint.at);
     let mut findings: Vec<&DriftFinding> = endpoint.open().collect();
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    let more = match findings.len().saturating_sub(most) {
+        0 => String::new(),
+        more => format!("; {more} more with `-v`"),
+    };
+    let name = one_line(&endpoint.key.to_string()).into_owned();
+    let _ = writeln!(out, "{score}  {name}  {dim}{}{more}{dim:#}", endpoint.at);
     for finding in findings.iter().take(most) {
         write_finding(out, finding, palette);
-    }
-    if findings.len() > most {
-        let more = many((findings.len() - most) as u64, "more finding", "more findings");
-        let _ = writeln!(out, "     {dim}… {more}; `-v` or `--report FILE.html` shows them{dim:#}");
     }
 }
 
@@ -121,7 +128,7 @@ fn write_skipped(out: &mut String, report: &DriftReport, palette: &Palette, show
         return;
     }
     let dim = palette.dim;
-    let count = many(report.skipped.len() as u64, "endpoint was not asked", "endpoints were not asked");
+    let count = many(report.skipped.len() as u64, "endpoint was skipped", "endpoints were skipped");
     let _ = writeln!(out, "\n{count}:");
     let most = if shows_all { usize::MAX } else { SKIPPED };
     for skipped in report.skipped.iter().take(most) {

@@ -114,6 +114,56 @@ fn media_types_and_charsets_are_compared() {
 }
 
 #[test]
+fn every_answer_of_the_other_recording_counts() {
+    let with = |status: u16, body: &str| entry("GET", "/users", status, &[], body);
+    let recorded = [with(200, r#"{"a":1}"#)];
+    let report = compare_entries(&recorded, &[with(200, r#"{"a":1}"#), with(200, "<html>")], 4);
+    assert_eq!(fields(&report), [field("answer", "not_compared", "critical")]);
+    let report = compare_entries(&recorded, &[with(200, r#"{"a":1}"#), with(500, "{}")], 0);
+    assert_eq!(fields(&report), [field("status", "status_changed", "warning")]);
+}
+
+#[test]
+fn total_of_a_cart_is_a_field() {
+    let report = compare(r#"{"lines":[1],"total":7}"#, r#"{"lines":[1]}"#, 1);
+    assert_eq!(fields(&report), [field("$.total", "field_missing_in_production", "critical")]);
+}
+
+#[test]
+fn payloads_are_compared_in_their_charset() {
+    let mut latin1 = get("/users", "");
+    latin1["response"]["headers"][0]["value"] = "application/json; charset=iso-8859-1".into();
+    latin1["response"]["content"] = serde_json::json!({ "mimeType": "application/json; charset=iso-8859-1", "size": 11, "text": "eyJuYe92ZSI6MX0=", "encoding": "base64" });
+    let report = compare_entries(&[latin1], &[get("/users", r#"{"naïve":2}"#)], 0);
+    assert_eq!(fields(&report), [field("header.content-type", "content_type_changed", "info")]);
+}
+
+#[test]
+fn graphql_operations_are_endpoints() {
+    let query = |query: &str, body: &str| {
+        let mut entry = entry("POST", "/graphql", 200, &[], body);
+        entry["request"]["postData"] = serde_json::json!({ "mimeType": "application/json", "text": serde_json::json!({ "query": query }).to_string() });
+        entry
+    };
+    let recorded = [
+        query("{ users { id } }", r#"{"data":{"users":[]}}"#),
+        query("{ orders { id } }", r#"{"data":{"orders":[{"id":1}]}}"#),
+    ];
+    let live = [recorded[0].clone(), query("{ orders { id } }", r#"{"data":{"orders":[{"id":"1"}]}}"#)];
+    let report = compare_entries(&recorded, &live, 1);
+    assert_eq!(fields(&report), [field("$.data.orders[0].id", "type_changed", "critical")]);
+}
+
+#[test]
+fn incomparable_entries_are_named() {
+    let recorded = [get("/users", "{}"), entry("GET", "/cached", 304, &[], ""), entry("GET", "/part", 206, &[], "x")];
+    let report = compare_entries(&recorded, &recorded, 0);
+    let reasons: Vec<_> =
+        report["skipped"].as_array().unwrap().iter().map(|skipped| skipped["reason"].as_str().unwrap()).collect();
+    assert!(reasons.len() == 2 && reasons[0].contains("304") && reasons[1].contains("206"), "{reasons:?}");
+}
+
+#[test]
 fn redirects_are_compared_by_host_and_path() {
     let to = |target: &str| entry("GET", "/old", 302, &[("location", target)], "");
     let compared = |before: &str, after: &str| fields(&compare_entries(&[to(before)], &[to(after)], 0));
@@ -121,6 +171,7 @@ fn redirects_are_compared_by_host_and_path() {
     assert_eq!(compared("/new/7?a=1", "https://api.test/new/8?b=2"), []);
     assert_eq!(compared("/new/7", "/newer/7"), changed);
     assert_eq!(compared("/new", "https://login.test/new"), changed);
+    assert_eq!(fields(&compare_entries(&[to("/new")], &[entry("GET", "/old", 302, &[], "")], 0)), changed);
 }
 
 #[test]

@@ -32,13 +32,33 @@ fn damaged_recorded_payload_is_not_compared() {
 #[test]
 fn fixture_full_of_placeholders_is_compared_by_structure() {
     let sandbox = Sandbox::new();
-    let recorded = r#"{"token":"REDACTED-token-1","pin":"REDACTED-pin-1","items":[{"id":"REDACTED-id-1"}]}"#;
+    let recorded = r#"{"token":"REDACTED-token-1","pin":73322833001,"items":[{"id":"REDACTED-id-1"}]}"#;
     sandbox.write("hars/api.har", har(&[get("/users", recorded)]));
-    sandbox.write("prod.har", har(&[get("/users", r#"{"token":"x","pin":17,"items":[{"id":3},{"id":null}]}"#)]));
+    sandbox.write(
+        "prod.har",
+        har(&[get("/users", r#"{"token":"2026-01-01","pin":1.7,"items":[{"id":"3"},{"id":null}]}"#)]),
+    );
     let report =
         super::report_of(&sandbox.run(args(&["--against", "prod.har", "--min-severity", "warning"])).expect(1));
     // Null is another value than the redacted one.
     assert_eq!(super::fields(&report), [super::field("$.items[0].id", "nullability_changed", "warning")]);
+}
+
+#[test]
+fn redacted_text_is_text() {
+    let report = super::compare(r#"{"token":"REDACTED-token-1"}"#, r#"{"token":{"value":"x"}}"#, 1);
+    assert_eq!(super::fields(&report), [super::field("$.token", "structure_changed", "critical")]);
+}
+
+#[test]
+fn options_that_exclude_each_other_are_refused_wherever_they_are_set() {
+    let sandbox = Sandbox::new();
+    sandbox.write("hars/api.har", har(&[get("/users", "{}")]));
+    sandbox.write("harproxy.toml", "[drift]\nagainst = ['hars/api.har']\nupdate = 'all'\n");
+    sandbox.run(["drift"]).expect(2).says("--against and --update exclude each other");
+    sandbox.write("harproxy.toml", "[drift]\nevery = '1h'\n");
+    sandbox.run(["drift", "--update=all"]).expect(2).says("--update and --every exclude each other");
+    sandbox.run(["drift", "accept", "--reason", "x"]).expect(2).says("no use for --update and --every");
 }
 
 #[test]
@@ -54,6 +74,9 @@ fn options_have_clear_errors() {
         (vec!["--update=some"], "non-breaking"),
         (vec!["--every", "often"], "--every"),
         (vec!["--base-url", "staging"], "expected a whole URL"),
+        (vec!["--base-url", "ftp://a.test"], "expected an http or https URL without a query"),
+        (vec!["--every", "0 0 31 2 *"], "no date of the next five years matches"),
+        (vec!["--against", "hars/api.har", "--values", "$.none"], "selects no value of the fixtures"),
         (vec!["--against", "gone.har"], "gone.har"),
         (vec!["--suppressions", "gone.json"], "gone.json"),
         (vec!["--route", "/users"], "no segment is variable"),

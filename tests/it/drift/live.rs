@@ -210,6 +210,76 @@ fn credentials_are_not_sent_to_hosts_that_did_not_get_them() {
 }
 
 #[test]
+fn credential_for_several_hosts_needs_an_origin() {
+    let mut other = get("/data", "{}");
+    other["request"]["url"] = "https://app.test/data".into();
+    let sandbox = sandbox_with(&[get("/users", "{}"), other]);
+    let (origin, seen) = recording_server(|_| json_response("{}"));
+    let app = format!("app.test:443={}", origin.https);
+    let refused = ask(&sandbox, &origin, &["--map", &app, "-H", "authorization: Bearer x"]).expect(2);
+    let refused = refused.says("`authorization` could be meant for https://api.test, https://app.test");
+    assert!(refused.stderr.contains("[drift.headers.\"https://api.test\"]") && seen.lock().unwrap().is_empty());
+    sandbox.write("harproxy.toml", "[drift.headers.'https://api.test']\nauthorization = 'Bearer y'\n");
+    ask(&sandbox, &origin, &["--map", &app]).expect(0);
+    let mut seen = seen.lock().unwrap().clone();
+    seen.sort();
+    assert_eq!(seen, [("GET".into(), "/data".into(), None), ("GET".into(), "/users".into(), Some("Bearer y".into()))]);
+}
+
+#[test]
+fn login_of_another_host_does_not_go_to_the_base_url() {
+    let mut login = entry("POST", "/token", 200, &[], r#"{"token":"x"}"#);
+    login["request"]["url"] = "https://app.test/token".into();
+    let sandbox = sandbox_with(&[login, get("/users", "{}")]);
+    sandbox.write("harproxy.toml", "[drift.login]\nsend = 'POST https://app.test/token'\n");
+    let (auth, logins) = recording_server(|_| json_response("{}"));
+    let (staging, seen) = recording_server(|_| json_response("{}"));
+    let (map, base) = (format!("app.test:443={}", auth.https), format!("http://{}", staging.http));
+    ask(&sandbox, &auth, &["--map", &map, "--base-url", &base]).expect(0);
+    assert_eq!((logins.lock().unwrap()[0].1.as_str(), seen.lock().unwrap()[0].1.as_str()), ("/token", "/users"));
+}
+
+#[test]
+fn recorded_credentials_of_other_tools_are_not_sent() {
+    let (origin, seen) = recording_server(|_| json_response("{}"));
+    let mut override_method = get("/users", "{}");
+    override_method["request"]["headers"] =
+        serde_json::json!([{ "name": "X-HTTP-Method-Override", "value": "DELETE" }]);
+    for (entry, reason) in [
+        (get("/users?api_key=9f8e7d6c5b4a39281706", "{}"), "has a recorded credential"),
+        (override_method, "names another method"),
+    ] {
+        let output = ask(&sandbox_with(&[entry]), &origin, &[]).expect(4);
+        assert!(output.stdout.contains(reason) && !output.stdout.contains("9f8e7d"), "{output:?}");
+    }
+    assert!(seen.lock().unwrap().is_empty());
+}
+
+#[test]
+fn live_secrets_are_not_shown() {
+    let sandbox = sandbox_with(&[get("/users", r#"{"password":"REDACTED-password-1","version":1,"pin":"a"}"#)]);
+    let origin = server(|_| json_response(r#"{"password":"l1ve-s3cret","version":2,"pin":"b"}"#));
+    let output = ask(&sandbox, &origin, &["--values", "$.password", "--values", "$.version"]).expect(1);
+    assert_eq!(fields(&report_of(&output)), [field("$.version", "value_changed", "critical")]);
+    assert!(!output.stdout.contains("l1ve-s3cret"), "{output:?}");
+}
+
+#[test]
+fn files_that_send_credentials_are_announced() {
+    let sandbox = sandbox_with(&[get("/users", "{}")]);
+    sandbox.write(
+        "harproxy.toml",
+        "[drift]\nallow-unsafe = ['POST **/x']\n[drift.headers]\nx-key = 'secret-of-the-file'\n",
+    );
+    let origin = server(|_| json_response("{}"));
+    let output = ask(&sandbox, &origin, &[]).expect(0).says("from harproxy.toml:");
+    assert!(output.stderr.contains("allow-unsafe") && output.stderr.contains("x-key"), "{output:?}");
+    assert!(!output.stderr.contains("secret-of-the-file"), "{output:?}");
+    let config = sandbox.run(["config", "drift"]).expect(0);
+    assert!(!config.stdout.contains("secret-of-the-file"), "{config:?}");
+}
+
+#[test]
 fn base_url_stands_for_one_origin() {
     let sandbox = sandbox_with(&[get("/users?q=1", "{}")]);
     let (origin, seen) = recording_server(|_| json_response("{}"));

@@ -50,7 +50,7 @@ fn twelve_drifted_endpoints_fit_on_one_screen() {
     sandbox.write("prod.har", side(10));
     let output = sandbox.run(["drift", "--against", "prod.har"]).expect(1);
     let lines = output.stdout.lines().count();
-    assert!(lines <= 60, "{lines} lines:\n{}", output.stdout);
+    assert!(lines <= 40, "{lines} lines:\n{}", output.stdout);
     let all = sandbox.run(["drift", "--against", "prod.har", "-v"]).expect(1);
     assert!(all.stdout.lines().count() > 240, "{}", all.stdout);
 }
@@ -72,6 +72,17 @@ fn every_format_is_written() {
     }
     sandbox.write("out/full", "");
     sandbox.run(["drift", "--against", "prod.har", "--report", "out/full/x.md"]).expect(3);
+}
+
+#[test]
+fn run_that_compared_nothing_fails_in_every_format() {
+    let sandbox = Sandbox::new();
+    sandbox.write("hars/api.har", har(&[]));
+    let options = ["--report", "drift.xml", "--report", "drift.json", "--report", "drift.sarif"];
+    sandbox.run(["drift"].into_iter().chain(options)).expect(4);
+    assert!(sandbox.read("drift.xml").contains("failures=\"1\""), "{}", sandbox.read("drift.xml"));
+    assert_eq!(sandbox.har("drift.json")["result"], "not-compared");
+    assert_eq!(sandbox.har("drift.sarif")["runs"][0]["invocations"][0]["executionSuccessful"], false);
 }
 
 #[test]

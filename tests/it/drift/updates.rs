@@ -110,6 +110,53 @@ fn full_update_records_drifted_entries_again() {
 }
 
 #[test]
+fn full_update_keeps_entries_whose_answer_is_of_another_kind() {
+    let sandbox = Sandbox::new();
+    let entries: Vec<Value> = (1..=3).map(|n| get(&format!("/users/{n}"), r#"{"a":1}"#)).collect();
+    sandbox.write("hars/api.har", har(&entries));
+    let origin = server(|request| match request.path.as_str() {
+        "/users/1" => json_response(r#"{"a":"1"}"#),
+        "/users/2" => OriginResponse { status: 404, ..json_response("{}") },
+        _ => OriginResponse { headers: vec![("content-type", "text/html".into())], ..json_response("<p>Sign in</p>") },
+    });
+    let output = ask(&sandbox, &origin, &["--update=all"]).expect(1).says("1 entry updated");
+    assert!(output.stderr.contains("hars/api.har#1 is not updated: the status is 404, not 200"), "{output:?}");
+    assert!(output.stderr.contains("hars/api.har#2 is not updated: production sends `text/html`"), "{output:?}");
+    let texts: Vec<Value> = sandbox.har("hars/api.har")["log"]["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| serde_json::from_str(entry["response"]["content"]["text"].as_str().unwrap()).unwrap())
+        .collect();
+    assert_eq!(texts, [serde_json::json!({ "a": "1" }), serde_json::json!({ "a": 1 }), serde_json::json!({ "a": 1 })]);
+}
+
+#[test]
+fn credentials_of_the_run_are_not_written() {
+    let sandbox = Sandbox::new();
+    sandbox.write("hars/api.har", har(&[get("/users", r#"{"a":1}"#)]));
+    let origin = server(|request| {
+        let sent = request.headers["x-tenant"].to_str().unwrap().to_owned();
+        json_response(&serde_json::json!({ "a": 1, "echo": sent }).to_string())
+    });
+    ask(&sandbox, &origin, &["-H", "x-tenant: hunter2-of-the-tenant", "--update=non-breaking"]).expect(0);
+    assert!(!sandbox.read("hars/api.har").contains("hunter2"), "{}", sandbox.read("hars/api.har"));
+}
+
+#[test]
+fn nothing_is_updated_if_a_fixture_is_foreign() {
+    let sandbox = Sandbox::new();
+    sandbox.write("hars/a.har", har(&[get("/users", r#"{"a":1}"#)]));
+    let mut foreign: Value = serde_json::from_str(&har(&[get("/shops", r#"{"a":1}"#)])).unwrap();
+    foreign["log"].as_object_mut().unwrap().shift_remove("_harproxy");
+    sandbox.write("hars/b.har", foreign.to_string());
+    let before = files(&sandbox);
+    let origin = server(|_| json_response(r#"{"a":1,"b":2}"#));
+    ask(&sandbox, &origin, &["--update=non-breaking"]).expect(2).says("hars/b.har was not recorded by harproxy");
+    assert_eq!(files(&sandbox), before);
+}
+
+#[test]
 fn archives_and_embedded_payloads_are_updated() {
     let origin = server(|_| json_response(r#"{"a":1,"b":2}"#));
     let ask_for = |sandbox: &Sandbox, origin: &Origin, file: &str| {

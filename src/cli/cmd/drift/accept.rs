@@ -13,12 +13,17 @@ use crate::cli::next_steps;
 use crate::cli::ui::{Ui, counted};
 use crate::cli::usage_error::UsageError;
 use crate::drift::accept::{Acceptance, add_to};
-use crate::drift::report::{DriftReport, DriftResult};
+use crate::drift::checks;
+use crate::drift::report::{DriftReport, DriftResult, INCONCLUSIVE, NOT_COMPARED};
 use crate::verdict::exit;
 use harproxy_support::printable::Shown as _;
 
 /// Runs the command. The status is that of the comparison if something could not be compared, else 0.
 pub async fn run(args: AcceptArgs, ui: &Ui) -> Result<u8, Failure> {
+    if args.run.update.is_some() || args.run.every.is_some() {
+        let hint = "run `harproxy drift accept` without them";
+        return Err(UsageError::new("`accept` has no use for --update and --every", hint).into());
+    }
     let Finished { report, .. } = compare(&args.run, ui).await?;
     let status = publish(&report, &args.run, ui)?;
     if report.result() != DriftResult::Drift {
@@ -34,8 +39,14 @@ pub async fn run(args: AcceptArgs, ui: &Ui) -> Result<u8, Failure> {
     let accepted = counted(added, "difference is", "differences are");
     ui.alert(Event::Summary, &format!("{accepted} accepted in {}", file.shown()));
     ui.note(Event::Next, &next_steps::block(&[], &[file], &["harproxy drift".to_owned()]));
-    let is_complete = report.endpoints.iter().all(|endpoint| endpoint.is_compared());
-    Ok(if is_complete { exit::SUCCESS } else { crate::drift::report::NOT_COMPARED })
+    // A report that was not written, and endpoints that were not compared, stay what they are.
+    let has = |check| report.findings().any(|finding| finding.check == check);
+    Ok(match status {
+        exit::INTERNAL_ERROR => status,
+        _ if has(checks::NOT_COMPARED) => NOT_COMPARED,
+        _ if has(checks::NOT_AUTHORIZED) => INCONCLUSIVE,
+        _ => exit::SUCCESS,
+    })
 }
 
 fn reason(args: &AcceptArgs) -> Result<String, UsageError> {

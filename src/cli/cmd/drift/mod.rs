@@ -9,6 +9,7 @@ mod watch;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ::http::HeaderName;
 use time::OffsetDateTime;
 
 use crate::cli::advice::Failure;
@@ -20,9 +21,9 @@ use crate::cli::usage_error::UsageError;
 use crate::cli::{file_notice, files};
 use crate::drift::client::{DriftClient, Pace};
 use crate::drift::endpoint::EndpointRules;
-use crate::drift::login::{self, HeaderError, LoginError};
+use crate::drift::login::{self, HeaderError, HeaderPlan, LoginError, ValueSource};
 use crate::drift::report::{DriftFormat, DriftReport, json, markdown, shared, text};
-use crate::drift::request::{CredentialHeader, RequestRules};
+use crate::drift::request::{BaseUrl, RequestRules};
 use crate::drift::run::{self, Comparison, EndpointRun};
 use crate::drift::select::{self, EndpointSelection, Methods, SelectionRules};
 use crate::drift::suppress::{self, Suppression};
@@ -35,7 +36,10 @@ use harproxy_redact::RedactionView;
 
 /// Runs the command. The status is that of the report, or 3 if a report cannot be written.
 pub async fn run(mut args: DriftArgs, ui: &Ui) -> Result<u8, Failure> {
-    file_notice::print(&args.run_mut().config.risky, ui);
+    let config = &args.run_mut().config;
+    let risky: Vec<_> = config.risky.iter().cloned().chain(config.loaded.risky_drift_settings()).collect();
+    file_notice::print(&risky, ui);
+    check_options(args.run_mut())?;
     let DriftArgs { run, command } = args;
     match command {
         Some(DriftCommand::Accept(accept)) => accept::run(*accept, ui).await,
@@ -78,7 +82,15 @@ async fn compare(args: &DriftRunArgs, ui: &Ui) -> Result<Finished, Failure> {
         }
         false => (against(args, &comparison, &mut selection)?, None),
     };
-    let notes = suppress::apply(&mut runs, &suppressions, suppress::today());
+    if let Some(path) = comparison.unused_values(&runs) {
+        let hint = "print a payload with `harproxy show --body FILE#N`";
+        return Err(UsageError::new(format!("--values {path} selects no value of the fixtures"), hint).into());
+    }
+    let mut notes = suppress::apply(&mut runs, &suppressions, suppress::today());
+    if !args.glob.is_empty() || args.max.is_some() {
+        // The findings of the other endpoints are unknown.
+        notes.unused.clear();
+    }
     let report = DriftReport {
         source: source(args),
         endpoints: runs.iter().map(|run| run.result.clone()).collect(),
@@ -89,6 +101,19 @@ async fn compare(args: &DriftRunArgs, ui: &Ui) -> Result<Finished, Failure> {
         duration_ms: u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX),
     };
     Ok(Finished { report, runs, comparison, live })
+}
+
+/// Checks options that exclude each other, wherever they are set.
+fn check_options(args: &DriftRunArgs) -> Result<(), UsageError> {
+    let has_against = !args.against.is_empty();
+    let conflict = match (has_against, args.update.is_some(), args.every.is_some()) {
+        (true, true, _) => ("--against", "--update", "an update needs the answers of production"),
+        (true, _, true) => ("--against", "--every", "a recording does not change"),
+        (_, true, true) => ("--update", "--every", "update the fixtures in a run of its own"),
+        _ => return Ok(()),
+    };
+    let (one, other, hint) = conflict;
+    Err(UsageError::new(format!("{one} and {other} exclude each other"), hint))
 }
 
 fn open(paths: &[std::path::PathBuf]) -> Result<Vec<Fixture>, Failure> {
@@ -133,16 +158,20 @@ async fn ask(
     ui: &Ui,
 ) -> Result<Asked, Failure> {
     let config = &args.config.loaded;
-    let mut origins: Vec<&str> = selection.endpoints.iter().map(|endpoint| &*endpoint.key.origin).collect();
-    origins.sort_unstable();
-    origins.dedup();
-    if let (Some(base), [first, second, ..]) = (&args.base_url, &origins[..]) {
-        return Err(UsageError::new(
-            format!("--base-url {base} stands for one origin, and the fixtures have {first}, {second} …"),
-            format!("select one origin: `--glob '{first}/**'`"),
-        )
-        .into());
-    }
+    let mut selected: Vec<&str> = selection.endpoints.iter().map(|endpoint| &*endpoint.key.origin).collect();
+    selected.sort_unstable();
+    selected.dedup();
+    let base_url = match (&args.base_url, &selected[..]) {
+        (None, _) | (_, []) => None,
+        (Some(url), [origin]) => Some(BaseUrl { recorded: (*origin).to_owned(), url: url.clone() }),
+        (Some(base), [first, second, ..]) => {
+            return Err(UsageError::new(
+                format!("--base-url {base} stands for one origin, and the fixtures have {first}, {second} …"),
+                format!("select one origin: `--glob '{first}/**'`"),
+            )
+            .into());
+        }
+    };
     let upstream = Upstream::anywhere(upstream_plan(&args.upstream, &args.config.risky, None)?)?;
     let pace = Pace {
         concurrency: args.concurrency,
@@ -150,12 +179,8 @@ async fn ask(
         timeout: args.timeout,
     };
     let client = DriftClient::new(upstream, pace);
-    let mut rules = RequestRules {
-        base_url: args.base_url.clone(),
-        headers: Vec::new(),
-        has_many_origins: origins.len() > 1,
-        values: config.redact_values(),
-    };
+    let mut rules =
+        RequestRules { base_url, headers: Vec::new(), policy: config.policy.clone(), values: config.redact_values() };
     let captured = match &config.drift.login {
         None => Ok(Default::default()),
         Some(plan) => login::log_in(plan, &comparison.fixtures, &client, &rules).await,
@@ -170,10 +195,15 @@ async fn ask(
             return Ok((run::without_login(comparison, &selection.endpoints, &error), Arc::new((client, rules))));
         }
     };
-    rules.headers = login::headers(&config.drift.headers, &captured).map_err(header_error)?;
-    rules
-        .headers
-        .extend(args.header.iter().map(|(name, value)| CredentialHeader { name: name.clone(), value: value.clone() }));
+    let mut plans = config.drift.headers.clone();
+    plans.extend(args.header.iter().map(|(name, value)| HeaderPlan {
+        origin: None,
+        name: name.clone(),
+        value: ValueSource::Literal(String::from_utf8_lossy(value.as_bytes()).into_owned()),
+    }));
+    let recorded = |name: &HeaderName| select::origins_with_header(&comparison.fixtures, selection, name.as_str());
+    let origins = select::origins(&comparison.fixtures);
+    rules.headers = login::headers(&plans, &captured, &origins, &recorded).map_err(header_error)?;
     let live = Arc::new((client, rules));
     let progress = progress::ProgressLine::new(ui);
     let shown = |done, all| progress.show(done, all);
@@ -186,6 +216,10 @@ fn header_error(error: HeaderError) -> UsageError {
     let hint = match &error {
         HeaderError::Missing(missing) => missing.hint(),
         HeaderError::Invalid(_) => "a header value has visible characters only".to_owned(),
+        HeaderError::Origin { name, origins } => {
+            let origin = origins.first().map_or("https://api.example.com", String::as_str);
+            format!("name its origin in harproxy.toml: `[drift.headers.\"{origin}\"]` with `{name} = \"env:…\"`")
+        }
     };
     UsageError::new(format!("reading the headers of [drift]: {error}"), hint)
 }

@@ -1,25 +1,29 @@
 //! `harproxy drift --update`: writes answers of production into the fixtures.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::Finished;
 use crate::cli::advice::Failure;
 use crate::cli::args::drift::{DriftRunArgs, DriftUpdate};
+use crate::cli::config::Config;
 use crate::cli::event::Event;
 use crate::cli::ui::{Ui, counted};
 use crate::cli::usage_error::UsageError;
 use crate::cli::{fixtures, next_steps};
+use crate::drift::check::check;
+use crate::drift::checks;
 use crate::drift::client::DriftClient;
-use crate::drift::evidence::{AnswerPayload, ObservedAnswer};
-use crate::drift::finding::DriftPlace;
+use crate::drift::evidence::{AnswerPayload, EndpointEvidence, ObservedAnswer};
+use crate::drift::finding::{DriftFinding, DriftPlace};
 use crate::drift::merge::add_fields;
 use crate::drift::request::{self, RequestRules};
 use crate::drift::run::EndpointRun;
-use crate::drift::select::EntryIndex;
+use crate::drift::select::{self, EntryIndex};
 use crate::drift::update::{EntryUpdate, UpdateRules, write};
 use harproxy_compare::ShapePath;
 use harproxy_har::{Error, Fixture};
+use harproxy_redact::{Placeholder, Secret};
 use harproxy_support::printable::Shown as _;
 
 type Updates = BTreeMap<usize, BTreeMap<usize, EntryUpdate>>;
@@ -32,11 +36,20 @@ pub async fn run(args: &DriftRunArgs, finished: Finished, status: u8, ui: &Ui) -
         DriftUpdate::NonBreaking => non_breaking(&finished.runs, all)?,
         DriftUpdate::All => again(&finished.runs, all, &live.0, &live.1, ui).await,
     };
+    if let Some(foreign) = updates.keys().map(|number| &all[*number]).find(|fixture| !fixture.is_own()) {
+        return Err(UsageError::new(
+            format!("{} was not recorded by harproxy, so nothing is updated", foreign.path().shown()),
+            "import it first: `harproxy import FILE -o hars/api.har`",
+        )
+        .into());
+    }
+    let mut values = args.config.loaded.redact_values();
+    values.extend(live.1.secrets());
     let mut changed: Vec<PathBuf> = Vec::new();
     for (number, updates) in updates {
         let fixture = &all[number];
         let entries = counted(updates.len(), "entry", "entries");
-        let secrets = update_fixture(fixture, updates, args)?;
+        let secrets = update_fixture(fixture, updates, &args.config.loaded, &values)?;
         let redacted = match secrets {
             0 => String::new(),
             n => format!("; {} redacted", counted(n, "value", "values")),
@@ -54,23 +67,15 @@ pub async fn run(args: &DriftRunArgs, finished: Finished, status: u8, ui: &Ui) -
 fn update_fixture(
     fixture: &Fixture,
     updates: BTreeMap<usize, EntryUpdate>,
-    args: &DriftRunArgs,
+    config: &Config,
+    values: &[(Placeholder, Secret)],
 ) -> Result<usize, Failure> {
     let path = fixture.path();
-    if !fixture.is_own() {
-        return Err(UsageError::new(
-            format!("{} was not recorded by harproxy, so it is not updated", path.shown()),
-            "import it first: `harproxy import FILE -o hars/api.har`",
-        )
-        .into());
-    }
-    let config = &args.config.loaded;
-    let values = config.redact_values();
     let volatile = config
         .volatile
         .rules()
         .map_err(|error| UsageError::new("reading [volatile]", "fix the JSON paths of [volatile]").because(error))?;
-    let rules = UpdateRules { policy: &config.policy, values: &values, volatile: &volatile };
+    let rules = UpdateRules { policy: &config.policy, values, volatile: &volatile };
     fixtures::with_lock(path, || {
         let now = Fixture::open(path)?;
         if !fixture.has_same_text(&now)? {
@@ -92,11 +97,13 @@ fn non_breaking(runs: &[EndpointRun], fixtures: &[Fixture]) -> Result<Updates, E
             continue;
         }
         let EntryIndex { fixture, entry } = run.endpoint.asked;
-        let excluded: BTreeSet<ShapePath> = run
+        let added =
+            |finding: &&DriftFinding| finding.suppressed.is_none() && finding.check == checks::FIELD_MISSING_IN_MOCK;
+        let fields: Vec<ShapePath> = run
             .result
             .findings
             .iter()
-            .filter(|finding| finding.suppressed.is_some())
+            .filter(added)
             .filter_map(|finding| match &finding.place {
                 DriftPlace::Payload(path) => Some(path.clone()),
                 _ => None,
@@ -104,7 +111,7 @@ fn non_breaking(runs: &[EndpointRun], fixtures: &[Fixture]) -> Result<Updates, E
             .collect();
         let content = fixtures[fixture].entry(entry)?.response.content.clone();
         let recorded = fixtures[fixture].payload(entry, &content)?.bytes()?;
-        if let Some(merged) = add_fields(&recorded, live, &excluded) {
+        if let Some(merged) = add_fields(&recorded, live, &fields) {
             updates.entry(fixture).or_default().insert(entry, EntryUpdate::Payload(merged));
         }
     }
@@ -130,15 +137,10 @@ async fn again(
                     Err(reason) => Err(reason),
                 },
             };
-            match answer {
-                Ok(answer) if is_refusal(answer.status) => {
-                    let reason = format!("production answers {}", answer.status);
-                    ui.warn(Event::Warning, &kept(fixtures, *at, &reason));
-                }
-                Ok(answer) if !matches!(answer.payload, AnswerPayload::Unknown) => {
+            match answer.and_then(|answer| usable(answer, &fixtures[at.fixture], at.entry)) {
+                Ok(answer) => {
                     updates.entry(at.fixture).or_default().insert(at.entry, EntryUpdate::Response(answer));
                 }
-                Ok(_) => ui.warn(Event::Warning, &kept(fixtures, *at, "its answer can't be decoded")),
                 Err(reason) => ui.warn(Event::Warning, &kept(fixtures, *at, &reason)),
             }
         }
@@ -146,9 +148,19 @@ async fn again(
     updates
 }
 
-/// Returns true for the status of a server that refuses the request, or that does not work.
-fn is_refusal(status: u16) -> bool {
-    matches!(status, 401 | 403 | 429) || status >= 500
+/// Returns the answer if it can replace that of an entry: it has a status of the same class, and a payload of the same
+/// kind.
+fn usable(answer: ObservedAnswer, fixture: &Fixture, entry: usize) -> Result<ObservedAnswer, String> {
+    let recorded = select::entry_evidence(fixture, entry).map_err(|error| error.to_string())?;
+    let mut live = EndpointEvidence::default();
+    live.observe(&answer);
+    let refusal = check(&recorded, &live, &str::to_owned)
+        .into_iter()
+        .find(|finding| finding.is_about_the_run() || finding.check == checks::STATUS_CLASS_CHANGED);
+    match refusal {
+        Some(finding) => Err(finding.text),
+        None => Ok(answer),
+    }
 }
 
 fn kept(fixtures: &[Fixture], at: EntryIndex, reason: &str) -> String {

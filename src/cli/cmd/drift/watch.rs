@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::{Finished, compare, publish};
 use crate::cli::advice::Failure;
@@ -13,7 +14,7 @@ use crate::cli::ui::{self, Ui};
 use crate::drift::notify::{self, NotifyTarget};
 use crate::drift::report::DriftReport;
 use crate::verdict::exit;
-use harproxy_proxy::upstream::Upstream;
+use harproxy_proxy::upstream::{Upstream, UpstreamPlan};
 use harproxy_support::printable::one_line;
 
 /// Runs until it is interrupted, or until the schedule has no more times. A run that fails is printed, and the next
@@ -33,7 +34,7 @@ pub async fn run(args: &DriftRunArgs, ui: &Ui) -> Result<u8, Failure> {
         let now = OffsetDateTime::now_utc();
         let Some(next) = schedule.next(now) else { return Ok(status) };
         let wait = std::time::Duration::try_from(next - now).unwrap_or_default();
-        let at = next.replace_nanosecond(0).unwrap_or(next);
+        let at = next.replace_nanosecond(0).unwrap_or(next).format(&Rfc3339).unwrap_or_default();
         ui.note(Event::Next, &ui::faint(format!("next run at {at}")));
         tokio::time::sleep(wait).await;
     }
@@ -48,7 +49,10 @@ pub struct Notifier {
 
 impl Notifier {
     pub fn new(args: &DriftRunArgs) -> Result<Self, Failure> {
-        let upstream = Upstream::anywhere(upstream_plan(&args.upstream, &args.config.risky, None)?)?;
+        let plan = upstream_plan(&args.upstream, &args.config.risky, None)?;
+        // The other options are about the API.
+        let plan = UpstreamPlan { insecure: None, map: Vec::new(), client_certs: Vec::new(), ..plan };
+        let upstream = Upstream::anywhere(plan)?;
         let targets = args.config.loaded.drift.notify.clone();
         Ok(Notifier { targets, upstream: Arc::new(upstream), known: None })
     }
@@ -61,11 +65,16 @@ impl Notifier {
             Some(known) => *known != key,
             None => report.status() != exit::SUCCESS,
         };
-        self.known = Some(key);
+        let mut is_delivered = true;
         for target in self.targets.iter().filter(|_| is_news) {
             if let Err(error) = target.notify(report, &self.upstream).await {
                 ui.warn(Event::Warning, &one_line(&error.to_string()));
+                is_delivered = false;
             }
+        }
+        // The next run tries again.
+        if is_delivered {
+            self.known = Some(key);
         }
     }
 }
