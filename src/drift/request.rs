@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use ::http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
@@ -21,6 +21,8 @@ use harproxy_redact::{Placeholder, PlaceholderName, Policy, Secret, display, pla
 
 /// The characters that are not unreserved (RFC 3986 section 2.3).
 const URL_RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// The built-in rules, which apply here also if redaction is off.
+static BUILT_IN: LazyLock<Policy> = LazyLock::new(Policy::default);
 /// The codings that harproxy decodes.
 const ACCEPTED_CODINGS: HeaderValue = HeaderValue::from_static("gzip, br, zstd");
 
@@ -144,7 +146,7 @@ fn is_left_out(name: &str, value: &[u8], options: &[String], policy: &Policy) ->
         || lower.starts_with("if-")
         || lower.starts_with(':')
         || policy.is_secret_header(&lower)
-        || Policy::default().is_secret_header(&lower)
+        || BUILT_IN.is_secret_header(&lower)
         || placeholder::occurs_in(value)
 }
 
