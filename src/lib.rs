@@ -16,6 +16,7 @@ pub mod isolate;
 pub mod pipeline;
 pub mod record;
 pub mod replay;
+pub mod serve;
 pub mod source;
 pub mod trust;
 pub mod verdict;

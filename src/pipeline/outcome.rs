@@ -21,6 +21,8 @@ pub struct Outcome {
     pub entry: Option<EntryPlace>,
     /// The entries of redirect targets that were followed from it. The last one answered.
     pub followed: Vec<usize>,
+    /// The route rules that applied.
+    pub rules: Vec<String>,
     pub findings: Vec<Finding>,
     /// Why the request was refused: one sentence, or a few lines.
     pub explanation: Option<String>,
@@ -59,6 +61,7 @@ impl Outcome {
     #[must_use]
     pub fn mark(&self) -> Option<HeaderValue> {
         let mark = match self.result? {
+            ResultKind::Served if self.entry.is_none() => return self.rule_mark(),
             ResultKind::Served => return self.entry_mark(),
             ResultKind::Miss => "miss",
             // No entry could answer a WebSocket or a duplex exchange in scope.
@@ -77,12 +80,21 @@ impl Outcome {
         Some(HeaderValue::from_static(mark))
     }
 
+    /// Returns the mark of an answer that a rule made.
+    fn rule_mark(&self) -> Option<HeaderValue> {
+        let rule = self.rules.first()?;
+        HeaderValue::from_maybe_shared(bytes::Bytes::from(format!("rule; id={}", rule.shown()))).ok()
+    }
+
     fn entry_mark(&self) -> Option<HeaderValue> {
         let EntryPlace { fixture, entry, .. } = self.entry.as_ref()?;
         let mut mark = format!("replay; entry={}#{entry}", fixture.shown());
         for (n, followed) in self.followed.iter().enumerate() {
             // Writing to a string never fails.
             let _ = write!(mark, "{}#{followed}", if n == 0 { "; followed=" } else { "," });
+        }
+        if self.source == SourceKind::FixturePatched {
+            mark.push_str("; patched");
         }
         HeaderValue::from_maybe_shared(bytes::Bytes::from(mark)).ok()
     }

@@ -48,9 +48,27 @@ pub enum SourceKind {
     Local,
     /// harproxy, in place of the origin.
     MadeUp,
+    /// An entry, changed by a route rule.
+    #[serde(rename = "fixture+patched")]
+    FixturePatched,
+    /// The network, changed by a route rule.
+    #[serde(rename = "live+patched")]
+    LivePatched,
     /// No source: the request was refused.
     #[default]
     None,
+}
+
+impl SourceKind {
+    /// Returns the source of an answer of this one that was changed.
+    #[must_use]
+    pub fn patched(self) -> Self {
+        match self {
+            SourceKind::Fixture => SourceKind::FixturePatched,
+            SourceKind::Live => SourceKind::LivePatched,
+            other => other,
+        }
+    }
 }
 
 /// The relation of a recorded exchange to the fixture that it updates.

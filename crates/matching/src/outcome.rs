@@ -42,6 +42,27 @@ pub struct Chosen {
     pub is_out_of_sequence: bool,
 }
 
+impl Chosen {
+    /// An entry that was chosen without matching.
+    #[must_use]
+    pub fn entry(at: EntryRef, status: u16) -> Self {
+        Chosen {
+            at,
+            score: 0,
+            followed: Vec::new(),
+            cookies: Vec::new(),
+            status,
+            location: None,
+            same_host: None,
+            guess: None,
+            echoed: Vec::new(),
+            missing_credentials: Vec::new(),
+            other_session: None,
+            is_out_of_sequence: false,
+        }
+    }
+}
+
 /// Two origins that `--same-host` made equal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SameHost {

@@ -1,0 +1,30 @@
+//! Serve: route rules over the sources of a replay: other sources, answers, faults, delays, patches, templates, state.
+//!
+//! ```text
+//! facts ─ rule (condition) ─ decision ─ control headers
+//!                               └─ sources │ respond │ state ─ patch, template ─ delay, fault
+//! ```
+//!
+//! | module | content |
+//! | --- | --- |
+//! | [`facts`] | a request as rules see it |
+//! | [`rule`], [`condition`] | `[[route]]`, and the decision for a request |
+//! | [`patch`], [`template`], [`delay`], [`fault`] | changes of an answer and its pace |
+//! | [`state`] | collections that requests change |
+//! | `payload` | payloads that are read whole, sent at a rate, or broken off |
+//! | [`breaker`] | live sources that fail are skipped for a while |
+//! | [`control`] | `x-mock-…` headers and API keys |
+//! | [`source`] | the source that applies the rules |
+
+pub mod breaker;
+pub mod condition;
+pub mod control;
+pub mod delay;
+pub mod facts;
+pub mod fault;
+pub mod patch;
+mod payload;
+pub mod rule;
+pub mod source;
+pub mod state;
+pub mod template;

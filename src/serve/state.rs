@@ -1,0 +1,231 @@
+//! `state`: collections that requests change: POST adds, GET reads, PUT and PATCH change, DELETE removes.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use ::http::{Method, StatusCode};
+use indexmap::IndexMap;
+use serde_json::{Map, Value, json};
+
+use super::facts::RequestFacts;
+use super::template::new_uuid;
+use harproxy_matching::PathPattern;
+use harproxy_support::sync::lock;
+
+/// The greatest number of items of a collection.
+const MAX_ITEMS: usize = 10_000;
+
+/// A collection of a rule.
+#[derive(Clone, Debug)]
+pub struct StateRule {
+    pub collection: String,
+    /// The member with the id: `id` for `$.id`.
+    pub id: String,
+    /// The path of an item: `/orders/{id}`.
+    pub path: PathPattern,
+    /// The path of the collection: `/orders`.
+    pub collection_path: String,
+}
+
+/// An answer of a collection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateAnswer {
+    pub status: StatusCode,
+    pub payload: Option<Value>,
+    /// The id of a new item.
+    pub created: Option<String>,
+}
+
+type Collection = IndexMap<String, Value>;
+
+/// The collections of all sessions.
+#[derive(Debug, Default)]
+pub struct StateStore(Mutex<HashMap<(Option<String>, String), Collection>>);
+
+impl StateStore {
+    /// Answers a request to a collection. `seed` returns the items of a new session. `None` for a path that is neither
+    /// the collection's nor that of an item.
+    pub fn answer(
+        &self,
+        rule: &StateRule,
+        request: &RequestFacts,
+        seed: impl FnOnce() -> Vec<Value>,
+    ) -> Option<StateAnswer> {
+        let path = request.url.parts().path.trim_end_matches('/').to_owned();
+        let id = request.path_values(&rule.path).pop().map(|(_, id)| id);
+        if id.is_none() && path != rule.collection_path {
+            return None;
+        }
+        let mut store = lock(&self.0);
+        let key = (request.session.clone(), rule.collection.clone());
+        let items = store.entry(key).or_insert_with(|| {
+            seed().into_iter().filter_map(|item| Some((id_of(&item, &rule.id)?, item))).collect()
+        });
+        Some(match id {
+            None => on_collection(items, rule, request),
+            Some(id) => on_item(items, &id, rule, request),
+        })
+    }
+
+    /// Removes the collections of a session, or of all.
+    pub fn reset(&self, session: Option<&str>) {
+        lock(&self.0).retain(|(owner, _), _| session.is_some() && owner.as_deref() != session);
+    }
+}
+
+fn id_of(item: &Value, member: &str) -> Option<String> {
+    match item.get(member)? {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+fn answer(status: StatusCode, payload: Option<Value>) -> StateAnswer {
+    StateAnswer { status, payload, created: None }
+}
+
+fn error(status: StatusCode, detail: &str) -> StateAnswer {
+    answer(status, Some(json!({ "title": detail, "status": status.as_u16() })))
+}
+
+fn on_collection(items: &mut Collection, rule: &StateRule, request: &RequestFacts) -> StateAnswer {
+    match request.method {
+        Method::GET | Method::HEAD => answer(StatusCode::OK, Some(items.values().cloned().collect())),
+        Method::POST => {
+            let Some(Value::Object(mut item)) = request.json().cloned() else {
+                return error(StatusCode::BAD_REQUEST, "the payload is not a JSON object");
+            };
+            if items.len() >= MAX_ITEMS {
+                return error(StatusCode::INSUFFICIENT_STORAGE, "the collection is full");
+            }
+            let given = id_of(&Value::Object(item.clone()), &rule.id);
+            let (id, value) = match given {
+                Some(id) if items.contains_key(&id) => {
+                    return error(StatusCode::CONFLICT, "the collection has an item with this id");
+                }
+                Some(id) => (id, None),
+                None => next_id(items, &rule.id),
+            };
+            if let Some(value) = value {
+                let rest = std::mem::take(&mut item);
+                item.insert(rule.id.clone(), value);
+                item.extend(rest.into_iter().filter(|(name, _)| *name != rule.id));
+            }
+            items.insert(id.clone(), Value::Object(item.clone()));
+            StateAnswer { created: Some(id), ..answer(StatusCode::CREATED, Some(Value::Object(item))) }
+        }
+        Method::DELETE => {
+            items.clear();
+            answer(StatusCode::NO_CONTENT, None)
+        }
+        _ => error(StatusCode::METHOD_NOT_ALLOWED, "a collection has GET, POST and DELETE"),
+    }
+}
+
+/// Returns the next number if all ids are numbers, else a UUID.
+fn next_id(items: &Collection, member: &str) -> (String, Option<Value>) {
+    let numbers: Option<Vec<u64>> = items.values().map(|item| item.get(member)?.as_u64()).collect();
+    match numbers {
+        Some(numbers) => {
+            let next = numbers.into_iter().max().unwrap_or_default() + 1;
+            (next.to_string(), Some(json!(next)))
+        }
+        None => {
+            let id = new_uuid();
+            (id.clone(), Some(Value::from(id)))
+        }
+    }
+}
+
+fn on_item(items: &mut Collection, id: &str, rule: &StateRule, request: &RequestFacts) -> StateAnswer {
+    let Some(item) = items.get_mut(id) else {
+        return error(StatusCode::NOT_FOUND, "the collection has no item with this id");
+    };
+    match request.method {
+        Method::GET | Method::HEAD => answer(StatusCode::OK, Some(item.clone())),
+        Method::DELETE => {
+            items.shift_remove(id);
+            answer(StatusCode::NO_CONTENT, None)
+        }
+        Method::PUT | Method::PATCH => {
+            let Some(Value::Object(new)) = request.json().cloned() else {
+                return error(StatusCode::BAD_REQUEST, "the payload is not a JSON object");
+            };
+            let id = item.get(&rule.id).cloned().unwrap_or_default();
+            let mut members = match item.as_object() {
+                Some(old) if request.method == Method::PATCH => old.clone(),
+                _ => Map::from_iter([(rule.id.clone(), id.clone())]),
+            };
+            merge(&mut members, new);
+            // The id is that of the URL.
+            members.insert(rule.id.clone(), id);
+            *item = Value::Object(members);
+            answer(StatusCode::OK, Some(item.clone()))
+        }
+        _ => error(StatusCode::METHOD_NOT_ALLOWED, "an item has GET, PUT, PATCH and DELETE"),
+    }
+}
+
+/// Merges members (RFC 7396): null removes one.
+fn merge(members: &mut Map<String, Value>, new: Map<String, Value>) {
+    for (name, value) in new {
+        match (value, members.get_mut(&name)) {
+            (Value::Null, _) => drop(members.shift_remove(&name)),
+            (Value::Object(new), Some(Value::Object(old))) => merge(old, new),
+            (value, _) => drop(members.insert(name, value)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use harproxy_http::NormalUrl;
+
+    fn rule() -> StateRule {
+        StateRule {
+            collection: "orders".into(),
+            id: "id".into(),
+            path: PathPattern::new("/orders/{id}").unwrap(),
+            collection_path: "/orders".into(),
+        }
+    }
+
+    fn ask(store: &StateStore, session: Option<&str>, method: &str, path: &str, body: &'static str) -> Option<(u16, Value)> {
+        let url = NormalUrl::parse(&format!("https://a.test{path}")).unwrap();
+        let (method, session) = (method.parse().unwrap(), session.map(str::to_owned));
+        let request = RequestFacts::new(method, url, Default::default(), Bytes::from_static(body.as_bytes()), session);
+        let seed = || vec![json!({ "id": 1, "item": "tea" })];
+        let answer = store.answer(&rule(), &request, seed)?;
+        Some((answer.status.as_u16(), answer.payload.unwrap_or_default()))
+    }
+
+    #[test]
+    fn items_are_added_read_changed_and_removed() {
+        let store = StateStore::default();
+        let mut ask = |method, path, body| ask(&store, None, method, path, body).unwrap();
+        assert_eq!(ask("GET", "/orders", ""), (200, json!([{ "id": 1, "item": "tea" }])));
+        assert_eq!(ask("POST", "/orders", r#"{"item":"cake"}"#), (201, json!({ "id": 2, "item": "cake" })));
+        assert_eq!(ask("GET", "/orders/2", ""), (200, json!({ "id": 2, "item": "cake" })));
+        assert_eq!(ask("PATCH", "/orders/2", r#"{"n":3}"#), (200, json!({ "id": 2, "item": "cake", "n": 3 })));
+        assert_eq!(ask("PUT", "/orders/2", r#"{"id":9,"item":"pie"}"#), (200, json!({ "id": 2, "item": "pie" })));
+        assert_eq!(ask("DELETE", "/orders/2", ""), (204, Value::Null));
+        assert_eq!(ask("GET", "/orders/2", "").0, 404);
+        assert_eq!(ask("POST", "/orders", r#"{"id":1}"#).0, 409);
+        assert_eq!(ask("POST", "/orders", "[]").0, 400);
+        assert_eq!(ask("PUT", "/orders", "{}").0, 405);
+    }
+
+    #[test]
+    fn sessions_are_independent_and_can_be_reset() {
+        let store = StateStore::default();
+        ask(&store, Some("a"), "POST", "/orders", "{}").unwrap();
+        assert_eq!(ask(&store, Some("b"), "GET", "/orders/2", "").unwrap().0, 404);
+        assert_eq!(ask(&store, Some("a"), "GET", "/orders/2", "").unwrap().0, 200);
+        store.reset(Some("a"));
+        assert_eq!(ask(&store, Some("a"), "GET", "/orders/2", "").unwrap().0, 404);
+        assert_eq!(ask(&store, None, "GET", "/elsewhere", ""), None);
+    }
+}
