@@ -91,13 +91,17 @@ impl DriftClient {
     }
 
     async fn wait_for_turn(&self, host: &HostPace) {
+        let now = Instant::now();
         let turn = {
             let mut next = lock(&host.next);
-            let turn = (*next).max(Instant::now());
+            let turn = (*next).max(now);
             *next = turn + self.pace.interval;
             turn
         };
-        tokio::time::sleep_until(turn).await;
+        // A timer takes a millisecond at least.
+        if turn > now {
+            tokio::time::sleep_until(turn).await;
+        }
     }
 
     async fn exchange(&self, request: &LiveRequest) -> Result<ObservedAnswer, String> {

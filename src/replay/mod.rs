@@ -21,6 +21,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::pipeline::{Collector, EventBus, Marks, Pipeline, RunRedaction};
 use crate::record::{Recorder, RecordingSource};
+use crate::serve::source::RouteState;
 use crate::source::{Source, UpstreamSource};
 use crate::verdict::{CheckId, Finding, FindingListener, Severity, Verdict};
 use harproxy_glob::Globs;
@@ -30,7 +31,7 @@ use harproxy_proxy::Handler;
 use harproxy_proxy::upstream::{Upstream, UpstreamPlan};
 use harproxy_redact::RedactionView;
 use harproxy_support::printable::Shown as _;
-use router::Routes;
+use router::{Routes, RuleSources};
 use verdict::MaxAge;
 
 /// The number of warnings that are logged for each fixture.
@@ -45,6 +46,8 @@ pub struct ReplayPlan {
     pub local: bool,
     /// `--passthrough` and `--on-miss passthrough`; `None` if no request goes to the network.
     pub network: Option<NetworkPlan>,
+    /// `[[route]]`, control headers and API keys; `None` without any.
+    pub routes: Option<Arc<RouteState>>,
     /// `--max-age`: older entries are reported.
     pub max_age: Option<Duration>,
     /// False with `--no-mark`: responses have no `x-harproxy` header.
@@ -99,6 +102,8 @@ pub struct Replayer {
     live: Option<Arc<UpstreamSource>>,
     /// The source for misses that are passed on.
     on_miss: Option<Arc<dyn Source>>,
+    /// `[[route]]`, control headers and API keys.
+    rules: Option<RuleSources>,
     /// Records misses (`--on-miss record`).
     recorder: Option<Arc<Recorder>>,
 }
@@ -128,6 +133,9 @@ impl Replayer {
             (None, None) => None,
         };
         let now = answers.now.unwrap_or_else(SystemTime::now).into();
+        let local = plan.local.then(|| Arc::new(UpstreamSource::local(answers.timeouts)));
+        let rules = plan.routes.map(|state| RuleSources { state, live: live.clone(), local: local.clone() });
+        let routes = Routes::new(matcher, answers, on_miss.clone(), rules.as_ref(), Arc::default());
         Ok(Replayer {
             collector: Arc::new(Collector::new(false)),
             arguments: plan.fixtures,
@@ -136,8 +144,9 @@ impl Replayer {
             marks: if plan.mark { Marks::All } else { Marks::None },
             max_age: plan.max_age.map(|age| MaxAge { age, now }),
             passthrough,
-            local: plan.local.then(|| Arc::new(UpstreamSource::local(answers.timeouts))),
-            routes: ArcSwap::from_pointee(Routes::new(matcher, answers, on_miss.clone(), Arc::default())),
+            local,
+            routes: ArcSwap::from_pointee(routes),
+            rules,
             live,
             on_miss,
             recorder,
@@ -169,7 +178,9 @@ impl Replayer {
         let options = before.fixtures.options.clone();
         let matcher = Matcher::new(fixtures, options.scope.clone(), self.matching.clone())?;
         let matcher = matcher.redact_with(self.view.clone());
-        let routes = Arc::new(Routes::new(matcher, options, self.on_miss.clone(), before.fixtures.guesses.clone()));
+        let guesses = before.fixtures.guesses.clone();
+        let routes = Routes::new(matcher, options, self.on_miss.clone(), self.rules.as_ref(), guesses);
+        let routes = Arc::new(routes);
         let (next, previous) = (routes.fixtures.clone(), &before.fixtures.matcher);
         next.matcher.inherit_state(previous);
         self.routes.store(routes);
@@ -222,6 +233,7 @@ impl Replayer {
     #[must_use]
     pub fn may_match_domain(&self, domain: &str) -> bool {
         self.routes.load().fixtures.matcher.may_match_domain(domain)
+            || self.rules.as_ref().is_some_and(|rules| rules.state.may_match_domain(domain))
             || self.passthrough.as_ref().is_some_and(|globs| globs.may_match_domain(domain))
     }
 
@@ -241,6 +253,7 @@ impl Replayer {
     #[must_use]
     pub fn may_match_origin(&self, origin: &str) -> bool {
         self.routes.load().fixtures.matcher.may_match_origin(origin)
+            || self.rules.as_ref().is_some_and(|rules| rules.state.may_match_origin(origin))
     }
 
     /// Returns the hosts that the scope and the entries name, IPv6 addresses without brackets.

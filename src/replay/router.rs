@@ -4,8 +4,9 @@ use std::sync::{Arc, OnceLock};
 
 use super::Replayer;
 use crate::pipeline::{Exchange, Router, SourceList, TlsRefusal, TunnelRoute};
+use crate::serve::source::{KeySource, RouteState, RuledSource};
 use crate::source::fixture::{FixtureOptions, FixtureSource, Guesses, passthrough};
-use crate::source::{RefusingSource, Source};
+use crate::source::{RefusingSource, Source, UpstreamSource};
 use crate::verdict::request::ResultKind;
 use crate::verdict::{CheckId, Finding, Severity};
 use harproxy_glob::Globs;
@@ -35,6 +36,7 @@ impl Routes {
         matcher: Matcher,
         options: FixtureOptions,
         on_miss: Option<Arc<dyn Source>>,
+        rules: Option<&RuleSources>,
         guesses: Arc<Guesses>,
     ) -> Self {
         let scope = match &options.scope {
@@ -47,12 +49,42 @@ impl Routes {
         let same_host = Box::new(move |method: &str, url: &NormalUrl| recorded.matcher.same_host_option(method, url));
         let refusing = RefusingSource { scope, noise, fail_on, same_host };
         let first: Arc<dyn Source> = fixtures.clone();
-        Routes {
-            fixtures,
-            answered: std::iter::once(first).chain(on_miss).collect(),
-            refused: Arc::new([Arc::new(refusing)]),
-            stale: OnceLock::new(),
-        }
+        let refused: SourceList = Arc::new([Arc::new(refusing)]);
+        let answered: SourceList = std::iter::once(first).chain(on_miss).collect();
+        let (answered, refused) = match rules {
+            None => (answered, refused),
+            Some(rules) => rules.precede(&fixtures, answered, &refused),
+        };
+        Routes { fixtures, answered, refused, stale: OnceLock::new() }
+    }
+}
+
+/// The rules of a run, and the sources that they can name beside the fixtures.
+pub(super) struct RuleSources {
+    pub(super) state: Arc<RouteState>,
+    pub(super) live: Option<Arc<UpstreamSource>>,
+    pub(super) local: Option<Arc<UpstreamSource>>,
+}
+
+impl RuleSources {
+    /// Puts the rules before the sources of requests in scope, and API keys before all sources.
+    fn precede(
+        &self,
+        fixtures: &Arc<FixtureSource>,
+        answered: SourceList,
+        refused: &SourceList,
+    ) -> (SourceList, SourceList) {
+        let ruled: Arc<dyn Source> = Arc::new(RuledSource {
+            rules: self.state.clone(),
+            fixtures: fixtures.clone(),
+            live: self.live.clone(),
+            local: self.local.clone(),
+            others: answered,
+        });
+        let key: Option<Arc<dyn Source>> =
+            (!self.state.keys.0.is_empty()).then(|| Arc::new(KeySource(self.state.clone())) as Arc<dyn Source>);
+        let answered = key.clone().into_iter().chain([ruled]).collect();
+        (answered, key.into_iter().chain(refused.iter().cloned()).collect())
     }
 }
 
@@ -60,7 +92,11 @@ impl Replayer {
     /// Returns true if a URL at this host and port may be in scope, whatever the scheme is.
     fn may_be_in_scope(&self, to: &Origin) -> bool {
         let routes = self.routes.load();
-        origins(to).any(|origin| routes.fixtures.matcher.may_match_origin(&origin))
+        let may_match = |origin: &str| {
+            let rules = || self.rules.as_ref().is_some_and(|rules| rules.state.may_match_origin(origin));
+            routes.fixtures.matcher.may_match_origin(origin) || rules()
+        };
+        origins(to).any(|origin| may_match(&origin))
     }
 }
 
@@ -94,7 +130,8 @@ impl Router for Replayer {
             exchange.outcome().findings.push(finding);
             return Arc::new([live.clone()]);
         }
-        if routes.fixtures.matcher.in_scope(url) {
+        let is_ruled = |rules: &RuleSources| rules.state.covers(exchange.method().as_str(), url);
+        if routes.fixtures.matcher.in_scope(url) || self.rules.as_ref().is_some_and(is_ruled) {
             exchange.outcome().in_scope = true;
             return routes.answered.clone();
         }

@@ -68,8 +68,9 @@ impl ValueTest {
         };
         match self {
             ValueTest::Equals(expected) => {
-                value == expected || (!value.is_string() && !expected.is_string() && is_equal_number(value, expected))
-                    || (value.is_string() && !expected.is_string() && text() == expected.to_string())
+                value == expected
+                    || (!value.is_string() && !expected.is_string() && is_equal_number(value, expected))
+                    || (value.is_string() && !expected.is_string() && *expected == text_as_json(&text()))
             }
             ValueTest::GreaterThan(limit) => number().is_some_and(|number| number > *limit),
             ValueTest::AtLeast(limit) => number().is_some_and(|number| number >= *limit),
@@ -80,6 +81,11 @@ impl ValueTest {
             ValueTest::Exists(_) | ValueTest::All(_) => self.passes(std::slice::from_ref(value)),
         }
     }
+}
+
+/// Returns the JSON value that a text spells: `7` for `"7"`.
+fn text_as_json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_default()
 }
 
 /// `1` and `1.0` are equal.
@@ -185,7 +191,7 @@ mod tests {
     fn occurrences_are_counted_in_each_session_and_shares_evenly() {
         let counter = OccurrenceCounter::default();
         let third = Occurrence::Nth(vec![3]);
-        let mut count = |session| counter.count(Some(&third), session);
+        let count = |session| counter.count(Some(&third), session);
         let applied: Vec<bool> = (0..4).map(|_| count(None)).collect();
         assert_eq!(applied, [false, false, true, false]);
         assert!(!count(Some("other")));

@@ -127,7 +127,8 @@ pub fn name_of(fixture: &Fixture, entry: usize) -> Option<String> {
 }
 
 fn similarity(a: &str, b: &str) -> i64 {
-    let pairs = |query: &str| -> Vec<(String, String)> { url::form_urlencoded::parse(query.as_bytes()).into_owned().collect() };
+    let pairs =
+        |query: &str| -> Vec<(String, String)> { url::form_urlencoded::parse(query.as_bytes()).into_owned().collect() };
     let (a, b) = (pairs(a), pairs(b));
     let common = a.iter().filter(|pair| b.contains(pair)).count() as i64;
     common * 2 - (a.len() + b.len()) as i64
@@ -182,7 +183,8 @@ mod tests {
 
     #[test]
     fn control_headers_are_taken_out_of_the_request() {
-        let mut fields = headers(&[(CODE, "404"), (NAME, "E2"), (DELAY, "800"), (MATCH_HEADERS, "A, b"), ("accept", "x")]);
+        let mut fields =
+            headers(&[(CODE, "404"), (NAME, "E2"), (DELAY, "800"), (MATCH_HEADERS, "A, b"), ("accept", "x")]);
         let control = ControlHeaders::take(&mut fields).unwrap();
         assert_eq!((control.code, control.name.as_deref()), (Some(404), Some("E2")));
         assert_eq!(control.delay, Some(Duration::from_millis(800)));

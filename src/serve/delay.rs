@@ -12,7 +12,11 @@ pub enum Delay {
     /// As long as the recorded answer took.
     Recorded,
     /// Between two durations, chosen by the number of the request and the seed: the same in every run.
-    Range { min: Duration, max: Duration, seed: u64 },
+    Range {
+        min: Duration,
+        max: Duration,
+        seed: u64,
+    },
 }
 
 impl Delay {
@@ -42,9 +46,9 @@ fn mix(input: u64) -> u64 {
 /// Returns the share of a text among all texts, from 0 to 1: the same in every run.
 #[must_use]
 pub fn share_of(text: &str) -> f64 {
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = text
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     (mix(hash) >> 11) as f64 / (1_u64 << 53) as f64
 }
 
@@ -58,7 +62,10 @@ mod tests {
         let range = Delay::Range { min, max, seed: 7 };
         let delays: Vec<Duration> = (0..1000).map(|number| range.of(number, None)).collect();
         assert!(delays.iter().all(|delay| (min..=max).contains(delay)));
-        assert!(delays.iter().min() < Some(&Duration::from_millis(110)) && delays.iter().max() > Some(&Duration::from_millis(290)));
+        assert!(
+            delays.iter().min() < Some(&Duration::from_millis(110))
+                && delays.iter().max() > Some(&Duration::from_millis(290))
+        );
         assert_eq!(delays, (0..1000).map(|number| range.of(number, None)).collect::<Vec<_>>());
         assert_eq!(Delay::Recorded.of(1, Some(min)), min);
         assert_eq!(Delay::Fixed(Duration::from_secs(1 << 20)).of(1, None), LONGEST);

@@ -55,6 +55,10 @@ impl RequestFacts {
     #[must_use]
     pub fn path_values(&self, pattern: &PathPattern) -> Vec<(String, String)> {
         let decode = |segment: &str| percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned();
-        pattern.values(self.url.parts().path).into_iter().map(|(name, value)| (name.to_owned(), decode(value))).collect()
+        pattern
+            .values(self.url.parts().path)
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), decode(value)))
+            .collect()
     }
 }

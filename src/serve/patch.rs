@@ -9,13 +9,27 @@ use harproxy_json::JsonPath;
 #[derive(Clone, Debug)]
 pub enum PatchOperation {
     /// Sets the values that the path selects.
-    Replace { path: JsonPath, value: Value },
+    Replace {
+        path: JsonPath,
+        value: Value,
+    },
     /// Adds a member to the selected objects, or an element to the selected arrays if there is no name.
-    Add { path: JsonPath, name: Option<String>, value: Value },
+    Add {
+        path: JsonPath,
+        name: Option<String>,
+        value: Value,
+    },
     /// Removes the values that the path selects.
-    Remove { path: JsonPath },
-    SetHeader { name: HeaderName, value: HeaderValue },
-    RemoveHeader { name: HeaderName },
+    Remove {
+        path: JsonPath,
+    },
+    SetHeader {
+        name: HeaderName,
+        value: HeaderValue,
+    },
+    RemoveHeader {
+        name: HeaderName,
+    },
     Status(StatusCode),
 }
 
@@ -47,32 +61,28 @@ impl PatchOperation {
 
     /// Changes a JSON value.
     fn apply_to(&self, document: &mut Value) -> Result<(), PatchError> {
-        let (path, mut change): (&JsonPath, Box<dyn FnMut(&mut Value)>) = match self {
-            PatchOperation::Replace { path, value } => (path, Box::new(move |at| *at = value.clone())),
-            PatchOperation::Add { path, name, value } => (
-                path,
-                Box::new(move |at| match (at, name) {
-                    (Value::Object(members), Some(name)) => drop(members.insert(name.clone(), value.clone())),
-                    (Value::Array(items), None) => items.push(value.clone()),
-                    _ => {}
-                }),
-            ),
-            PatchOperation::Remove { path } => {
-                if path.select(document).is_empty() {
-                    return Err(PatchError::NoValue(path.to_string()));
-                }
-                path.remove_from(document);
-                return Ok(());
-            }
-            _ => return Ok(()),
+        let (PatchOperation::Replace { path, .. } | PatchOperation::Add { path, .. } | PatchOperation::Remove { path }) =
+            self
+        else {
+            return Ok(());
         };
         let pointers = path.pointers(document);
         if pointers.is_empty() {
             return Err(PatchError::NoValue(path.to_string()));
         }
+        if let PatchOperation::Remove { .. } = self {
+            path.remove_from(document);
+            return Ok(());
+        }
         for pointer in pointers {
-            if let Some(at) = document.pointer_mut(&pointer) {
-                change(at);
+            let Some(at) = document.pointer_mut(&pointer) else { continue };
+            match (self, at) {
+                (PatchOperation::Replace { value, .. }, at) => *at = value.clone(),
+                (PatchOperation::Add { name: Some(name), value, .. }, Value::Object(members)) => {
+                    members.insert(name.clone(), value.clone());
+                }
+                (PatchOperation::Add { name: None, value, .. }, Value::Array(items)) => items.push(value.clone()),
+                _ => return Err(PatchError::NoValue(path.to_string())),
             }
         }
         Ok(())
@@ -105,10 +115,7 @@ mod tests {
         let replace = PatchOperation::Replace { path: path("$.items[*].price"), value: json!(9) };
         assert_eq!(patched(payload, &replace).unwrap(), r#"{"items":[{"price":9},{"price":9}],"debug":true}"#);
         let add = PatchOperation::Add { path: path("$.items[0]"), name: Some("new".into()), value: json!("x") };
-        assert_eq!(
-            patched(payload, &add).unwrap(),
-            r#"{"items":[{"price":1,"new":"x"},{"price":2}],"debug":true}"#
-        );
+        assert_eq!(patched(payload, &add).unwrap(), r#"{"items":[{"price":1,"new":"x"},{"price":2}],"debug":true}"#);
         let push = PatchOperation::Add { path: path("$.items"), name: None, value: json!({}) };
         assert_eq!(patched(payload, &push).unwrap(), r#"{"items":[{"price":1},{"price":2},{}],"debug":true}"#);
         let remove = PatchOperation::Remove { path: path("$.debug") };

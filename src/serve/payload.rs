@@ -27,7 +27,8 @@ const TICK: Duration = Duration::from_millis(50);
 pub async fn read(response: Response<Body>) -> Result<Response<Bytes>, String> {
     let (mut head, body) = response.into_parts();
     let collected = Limited::new(body, LONGEST).collect().await;
-    let payload = collected.map_err(|_| format!("the answer broke off, or is longer than {} MiB", LONGEST >> 20))?.to_bytes();
+    let payload =
+        collected.map_err(|_| format!("the answer broke off, or is longer than {} MiB", LONGEST >> 20))?.to_bytes();
     let values = head.headers.get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
     let codings = codings(values).ok_or("the content coding of the answer is unknown")?;
     let payload = match codings.is_empty() {

@@ -75,7 +75,10 @@ pub enum RespondPayload {
     Json(String),
     Text(String),
     /// Read when the rule is loaded.
-    File { bytes: bytes::Bytes, content_type: String },
+    File {
+        bytes: bytes::Bytes,
+        content_type: String,
+    },
     /// The entry with this name.
     Example(String),
 }

@@ -53,10 +53,28 @@ pub struct RouteState {
     pub has_control_headers: bool,
     pub keys: ApiKeys,
     /// The number of requests that rules applied to.
-    number: AtomicU64,
+    pub number: AtomicU64,
 }
 
 impl RouteState {
+    /// Returns true if a rule may apply to a request.
+    #[must_use]
+    pub fn covers(&self, method: &str, url: &NormalUrl) -> bool {
+        !self.table.load().covering(method, url.as_str(), url.parts().path).is_empty()
+    }
+
+    /// Returns true if a rule may apply to a URL of this origin.
+    #[must_use]
+    pub fn may_match_origin(&self, origin: &str) -> bool {
+        self.table.load().rules.iter().any(|rule| rule.pattern.globs().may_match_origin(origin))
+    }
+
+    /// Returns true if a rule may apply to a URL of this host, or of a host below it.
+    #[must_use]
+    pub fn may_match_domain(&self, domain: &str) -> bool {
+        self.table.load().rules.iter().any(|rule| rule.pattern.globs().may_match_domain(domain))
+    }
+
     /// Forgets everything that requests have changed.
     pub fn reset(&self) {
         self.states.reset(None);
@@ -213,7 +231,10 @@ impl RuledSource {
         let problem = Problem::new(status.as_u16(), reason, format!("rule `{}` answers with this status", rule.id));
         let mut response = respond::problem(&problem, "");
         if let Some(wait) = wait {
-            response.headers_mut().insert(RETRY_AFTER, wait.as_secs_f64().ceil().to_string().parse().unwrap_or(HeaderValue::from_static("1")));
+            response.headers_mut().insert(
+                RETRY_AFTER,
+                wait.as_secs_f64().ceil().to_string().parse().unwrap_or(HeaderValue::from_static("1")),
+            );
         }
         Answer::Response(response)
     }
@@ -395,7 +416,7 @@ impl RuledSource {
     }
 
     async fn ask_live(&self, rule: &Arc<RouteRule>, exchange: &mut Exchange<'_>) -> Answer {
-        let Some(live) = &self.live else {
+        let Some(live) = self.live.as_ref().filter(|_| exchange.may_forward) else {
             return refuse(exchange, Problem::new(502, "no live source", "harproxy is offline"));
         };
         let is_loop = exchange.headers().get_all(VIA).iter().any(|via| via.as_bytes() == VIA_NAME.as_bytes());

@@ -58,9 +58,9 @@ impl StateStore {
         }
         let mut store = lock(&self.0);
         let key = (request.session.clone(), rule.collection.clone());
-        let items = store.entry(key).or_insert_with(|| {
-            seed().into_iter().filter_map(|item| Some((id_of(&item, &rule.id)?, item))).collect()
-        });
+        let items = store
+            .entry(key)
+            .or_insert_with(|| seed().into_iter().filter_map(|item| Some((id_of(&item, &rule.id)?, item))).collect());
         Some(match id {
             None => on_collection(items, rule, request),
             Some(id) => on_item(items, &id, rule, request),
@@ -193,7 +193,13 @@ mod tests {
         }
     }
 
-    fn ask(store: &StateStore, session: Option<&str>, method: &str, path: &str, body: &'static str) -> Option<(u16, Value)> {
+    fn ask(
+        store: &StateStore,
+        session: Option<&str>,
+        method: &str,
+        path: &str,
+        body: &'static str,
+    ) -> Option<(u16, Value)> {
         let url = NormalUrl::parse(&format!("https://a.test{path}")).unwrap();
         let (method, session) = (method.parse().unwrap(), session.map(str::to_owned));
         let request = RequestFacts::new(method, url, Default::default(), Bytes::from_static(body.as_bytes()), session);
@@ -205,7 +211,7 @@ mod tests {
     #[test]
     fn items_are_added_read_changed_and_removed() {
         let store = StateStore::default();
-        let mut ask = |method, path, body| ask(&store, None, method, path, body).unwrap();
+        let ask = |method, path, body| ask(&store, None, method, path, body).unwrap();
         assert_eq!(ask("GET", "/orders", ""), (200, json!([{ "id": 1, "item": "tea" }])));
         assert_eq!(ask("POST", "/orders", r#"{"item":"cake"}"#), (201, json!({ "id": 2, "item": "cake" })));
         assert_eq!(ask("GET", "/orders/2", ""), (200, json!({ "id": 2, "item": "cake" })));

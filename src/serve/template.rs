@@ -53,10 +53,14 @@ pub fn render(
 
 /// Returns the request as templates see it.
 fn facts(request: &RequestFacts, path: Option<&PathPattern>) -> Value {
-    let path_values: BTreeMap<_, _> = path.map(|path| request.path_values(path)).unwrap_or_default().into_iter().collect();
+    let path_values: BTreeMap<_, _> =
+        path.map(|path| request.path_values(path)).unwrap_or_default().into_iter().collect();
     let query: BTreeMap<String, String> = request.query_pairs().into_iter().rev().collect();
-    let headers: BTreeMap<String, String> =
-        request.headers.keys().filter_map(|name| Some((name.to_string(), request.header(name.as_str()).into_iter().next()?))).collect();
+    let headers: BTreeMap<String, String> = request
+        .headers
+        .keys()
+        .filter_map(|name| Some((name.to_string(), request.header(name.as_str()).into_iter().next()?)))
+        .collect();
     json!({
         "method": request.method.as_str(),
         "url": request.url.as_str(),
@@ -156,7 +160,10 @@ mod tests {
     fn values_are_escaped_for_json() {
         assert_eq!(rendered(r#"{"id":"{{ request.path.id }}"}"#).unwrap(), r#"{"id":"7"}"#);
         assert_eq!(rendered(r#"{"n":"{{ request.query.name }}"}"#).unwrap(), r#"{"n":"\"Ada\""}"#);
-        assert_eq!(rendered(r#"{"n":{{ request.body.n }},"i":{{ request.body.items }}}"#).unwrap(), r#"{"n":2,"i":[{"sku":"x"}]}"#);
+        assert_eq!(
+            rendered(r#"{"n":{{ request.body.n }},"i":{{ request.body.items }}}"#).unwrap(),
+            r#"{"n":2,"i":[{"sku":"x"}]}"#
+        );
         assert_eq!(rendered(r#"{{ body("$.items[0].sku") }} {{ vars.tier }}"#).unwrap(), "x gold");
         assert_eq!(rendered("{{ uuid() }}").unwrap().len(), 36);
         assert_eq!(rendered("plain\n").unwrap(), "plain\n");
@@ -164,7 +171,9 @@ mod tests {
 
     #[test]
     fn missing_values_and_endless_templates_are_errors() {
-        for text in ["{{ request.path.other }}", "{{ vars.none }}", "{{ body('$.x') }}", "{{ env('HARPROXY_NONE') }}", "{{"] {
+        for text in
+            ["{{ request.path.other }}", "{{ vars.none }}", "{{ body('$.x') }}", "{{ env('HARPROXY_NONE') }}", "{{"]
+        {
             assert!(rendered(text).is_err(), "{text}");
         }
         assert!(rendered("{% for a in range(10000) %}{% for b in range(10000) %}{% endfor %}{% endfor %}").is_err());

@@ -11,6 +11,7 @@ pub mod help;
 pub mod import;
 pub mod record;
 pub mod replay;
+pub mod serve;
 pub mod values;
 pub mod variables;
 
@@ -39,6 +40,7 @@ use help::HelpArgs;
 use import::ImportArgs;
 use record::{RecordArgs, RecoverArgs};
 use replay::ReplayArgs;
+use serve::ServeArgs;
 use values::{choices, parse_any_glob};
 
 /// Record the HTTP and HTTPS traffic of any program into HAR files, and replay it strictly.
@@ -93,6 +95,8 @@ pub enum Command {
     Record(Box<RecordArgs>),
     /// Replay fixtures strictly: a request that was not recorded fails the run
     Replay(Box<ReplayArgs>),
+    /// Serve fixtures as a mock server, with rules for faults, delays and live sources
+    Serve(Box<ServeArgs>),
     /// Finish or drop a killed or held recording
     Recover(Box<RecoverArgs>),
     /// Combine the reports of several runs
@@ -161,6 +165,7 @@ impl Command {
             Command::Doctor(args) => Some((Some("record"), &mut args.config)),
             Command::Init(args) => Some((Some("record"), &mut args.config)),
             Command::Replay(args) => Some((Some("replay"), &mut args.config)),
+            Command::Serve(args) => Some((Some("replay"), &mut args.replay.config)),
             Command::Explain(args) => Some((Some("replay"), &mut args.config)),
             // `max-age` of `[replay]` applies to `check` too.
             Command::Check(args) => Some((Some("replay"), &mut args.config)),
@@ -174,8 +179,8 @@ impl Command {
     /// Returns true if the command makes certificates or serves requests.
     #[must_use]
     pub fn needs_clock(&self) -> bool {
-        use Command::{Ca, Demo, Doctor, Env, Init, Record, Replay};
-        matches!(self, Record(_) | Replay(_) | Demo(_) | Doctor(_) | Init(_) | Env(_) | Ca(_))
+        use Command::{Ca, Demo, Doctor, Env, Init, Record, Replay, Serve};
+        matches!(self, Record(_) | Replay(_) | Serve(_) | Demo(_) | Doctor(_) | Init(_) | Env(_) | Ca(_))
     }
 
     /// Returns true if the command is a proxy without CMD.
@@ -184,6 +189,7 @@ impl Command {
         match self {
             Command::Record(args) => args.cmd.is_empty(),
             Command::Replay(args) => args.cmd.is_empty(),
+            Command::Serve(_) => true,
             _ => false,
         }
     }
@@ -324,7 +330,9 @@ impl Cli {
     /// Returns the grammar without variables, independent of the environment.
     #[must_use]
     pub fn grammar() -> clap::Command {
-        help::with_groups(<Cli as clap::CommandFactory>::command())
+        // A mock server answers unknown requests like a server.
+        let with_404 = |serve: clap::Command| serve.mut_arg("miss_status", |arg| arg.default_value("404"));
+        help::with_groups(<Cli as clap::CommandFactory>::command().mut_subcommand("serve", with_404))
     }
 }
 

@@ -50,6 +50,12 @@ pub struct ReplayArgs {
     /// How a miss is handled
     #[arg(long, value_name = "HOW", default_value = "fail", value_parser = choices(ON_MISS))]
     pub on_miss: OnMiss,
+    /// Allow `[[route]]` rules with live sources
+    #[arg(long)]
+    pub allow_live: bool,
+    /// Use the `x-mock-…` headers of requests
+    #[arg(long)]
+    pub mock_headers: bool,
     /// Allow `--on-miss record` to change fixtures if CI=true
     #[arg(long)]
     pub allow_ci_record: bool,

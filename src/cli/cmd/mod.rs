@@ -25,4 +25,5 @@ pub mod redact;
 pub mod replay;
 pub mod report;
 pub mod rm;
+pub mod serve;
 pub mod show;

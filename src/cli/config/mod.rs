@@ -7,6 +7,7 @@
 mod document;
 mod drift;
 mod options;
+mod route;
 mod rules;
 mod secrets;
 mod settings;
@@ -21,11 +22,14 @@ use clap::Command;
 
 use super::args::values::{parse_header_name, parse_json_path};
 use crate::record::Volatile;
+use crate::serve::rule::RouteRule;
+use crate::serve::template::Variables;
 use document::{ConfigFile, Table, TomlItem};
 pub use document::{Error, FilePosition};
 pub use drift::{DriftConfig, parse_date, parse_issue};
 use harproxy_matching::MatchRule;
 use harproxy_redact::{Placeholder, Policy, Secret};
+pub use route::{parse_delay, parse_fault, source_name};
 use secrets::Secrets;
 pub use settings::{Origin, Setting};
 
@@ -52,6 +56,10 @@ pub struct Config {
     /// The redaction policy: `[redact]` in addition to the built-in rules.
     pub policy: Arc<Policy>,
     pub volatile: Volatile,
+    /// `[[route]]`: the rules in order, those of the user's file first.
+    pub routes: Vec<Arc<RouteRule>>,
+    /// `[vars]`: values for templates.
+    pub variables: Variables,
     /// `[drift]`, its options left out.
     pub drift: DriftConfig,
     /// `[check] allow`: prefixes of the SHA-256 of values that are not secret, at least 12 lower-case hex digits each.
@@ -62,7 +70,8 @@ pub struct Config {
 
 /// The sections with options of a command.
 const COMMANDS: [&str; 3] = ["record", "replay", DRIFT];
-const SECTIONS: [&str; 8] = ["record", "replay", DRIFT, "scope", "match", "redact", "volatile", "check"];
+const SECTIONS: [&str; 10] =
+    ["record", "replay", DRIFT, "scope", "match", "route", "vars", "redact", "volatile", "check"];
 /// The section of `harproxy drift`, which has more than options.
 const DRIFT: &str = "drift";
 
@@ -146,6 +155,19 @@ impl Config {
                     self.read_section(&document, &name, &["headers", "json"], document.table(&name, value)?)?
                 }
                 "check" => self.read_section(&document, &name, &["allow"], document.table(&name, value)?)?,
+                "route" => {
+                    let rules = route::rules(&document, value, self.routes.len() + 1)?;
+                    for rule in rules {
+                        if self.routes.iter().any(|other| other.id == rule.id) {
+                            return Err(document.wrong("route", &at, format!("two rules have the name `{}`", rule.id)));
+                        }
+                        self.routes.push(Arc::new(rule));
+                    }
+                }
+                "vars" => {
+                    let items = document.items(document.table(&name, value)?).into_iter();
+                    self.variables.extend(items.map(|item| (item.name, document.json(item.value.get_ref()))));
+                }
                 "match" => self.rules.extend(rules::rules(&document, value)?),
                 _ => return Err(document.unknown("section", &name, at, SECTIONS, None)),
             }

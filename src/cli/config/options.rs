@@ -10,7 +10,7 @@ use super::document::{ConfigFile, Error, Table, TomlItem, Value, kind};
 use super::{COMMANDS, OptionValue, Values};
 
 /// Ids of arguments that are not settings of a file.
-const NOT_IN_FILES: [&str; 4] = ["config", "help", "version", "cmd"];
+const NOT_IN_FILES: [&str; 5] = ["config", "help", "version", "cmd", "allow_live"];
 
 /// Ids of options with files of any name that harproxy overwrites or removes.
 const WRITTEN: [&str; 2] = ["report", "ready_file"];

@@ -20,8 +20,22 @@ use harproxy_json::JsonPath;
 use harproxy_matching::{PathPattern, RequestPattern};
 
 pub(super) const KEYS: [&str; 16] = [
-    "name", "match", "path", "when", "source", "fallback-on", "split", "headers", "respond", "patch", "delay", "rate",
-    "fault", "template", "shadow", "state",
+    "name",
+    "match",
+    "path",
+    "when",
+    "source",
+    "fallback-on",
+    "split",
+    "headers",
+    "respond",
+    "patch",
+    "delay",
+    "rate",
+    "fault",
+    "template",
+    "shadow",
+    "state",
 ];
 const WHEN: [&str; 6] = ["header", "query", "path", "body", "nth", "rate"];
 const RESPOND: [&str; 6] = ["status", "headers", "json", "text", "file", "example"];
@@ -51,7 +65,13 @@ fn rule<'t>(
     let pattern = match pattern {
         Some(TomlItem { name, value, .. }) => RequestPattern::parse(&document.text(name, value)?)
             .map_err(|reason| document.wrong(name, &value.span(), reason))?,
-        None => return Err(document.wrong("route", span, "a rule needs `match`, such as `GET https://api.example.com/**`")),
+        None => {
+            return Err(document.wrong(
+                "route",
+                span,
+                "a rule needs `match`, such as `GET https://api.example.com/**`",
+            ));
+        }
     };
     let mut rule = RouteRule::new(number.to_string(), pattern);
     let mut source = SourceRule::default();
@@ -117,7 +137,8 @@ fn split<'t>(document: &ConfigFile<'t>, table: Table<'t>, source: &mut SourceRul
         match name.as_str() {
             "live" => {
                 let share = document.json(value.get_ref()).as_f64().filter(|share| (0.0..=100.0).contains(share));
-                let share = share.ok_or_else(|| document.wrong(&name, &value.span(), "expected a percentage from 0 to 100"))?;
+                let share =
+                    share.ok_or_else(|| document.wrong(&name, &value.span(), "expected a percentage from 0 to 100"))?;
                 source.live_share = Some(share / 100.0);
             }
             "by" => source.split_by = Some(header_name(document, &name, &value)?),
@@ -134,9 +155,11 @@ fn header_name(document: &ConfigFile<'_>, name: &str, value: &Value<'_>) -> Resu
 
 fn headers<'t>(document: &ConfigFile<'t>, table: Table<'t>) -> Result<Vec<(HeaderName, HeaderValue)>, Error> {
     let each = document.items(table).into_iter().map(|TomlItem { name, at, value }| {
-        let header = HeaderName::from_str(&name).map_err(|_| document.wrong(&name, &at, "expected the name of a header"))?;
+        let header =
+            HeaderName::from_str(&name).map_err(|_| document.wrong(&name, &at, "expected the name of a header"))?;
         let text = document.text(&name, &value)?;
-        let value = HeaderValue::from_str(&text).map_err(|_| document.wrong(&name, &value.span(), "invalid value of a header"))?;
+        let value = HeaderValue::from_str(&text)
+            .map_err(|_| document.wrong(&name, &value.span(), "invalid value of a header"))?;
         Ok((header, value))
     });
     each.collect()
@@ -145,11 +168,14 @@ fn headers<'t>(document: &ConfigFile<'t>, table: Table<'t>) -> Result<Vec<(Heade
 /// Reads credentials, whose values may be variables of the environment. One that is not set is an error.
 fn live_headers<'t>(document: &ConfigFile<'t>, table: Table<'t>) -> Result<Vec<(HeaderName, HeaderValue)>, Error> {
     let each = document.items(table).into_iter().map(|TomlItem { name, at, value }| {
-        let header = HeaderName::from_str(&name).map_err(|_| document.wrong(&name, &at, "expected the name of a header"))?;
+        let header =
+            HeaderName::from_str(&name).map_err(|_| document.wrong(&name, &at, "expected the name of a header"))?;
         let wrong = |reason: String| document.wrong(&name, &value.span(), reason);
         let text = document.text(&name, &value)?;
         let text = match text.strip_prefix("env:") {
-            Some(variable) => std::env::var(variable).map_err(|_| wrong(format!("the variable `{variable}` is not set")))?,
+            Some(variable) => {
+                std::env::var(variable).map_err(|_| wrong(format!("the variable `{variable}` is not set")))?
+            }
             None => text,
         };
         let mut parsed = HeaderValue::from_str(&text).map_err(|_| wrong("invalid value of a header".to_owned()))?;
@@ -169,7 +195,8 @@ fn conditions<'t>(document: &ConfigFile<'t>, table: Table<'t>) -> Result<Conditi
             "path" => conditions.path = tests(document, document.table(&name, value)?)?,
             "body" => {
                 for (path, test) in tests(document, document.table(&name, value)?)? {
-                    let path = JsonPath::parse(&path).map_err(|error| document.wrong("body", &span, error.to_string()))?;
+                    let path =
+                        JsonPath::parse(&path).map_err(|error| document.wrong("body", &span, error.to_string()))?;
                     conditions.body.push((path, test));
                 }
             }
@@ -184,7 +211,8 @@ fn conditions<'t>(document: &ConfigFile<'t>, table: Table<'t>) -> Result<Conditi
             }
             "rate" => {
                 let rate = document.json(value.get_ref()).as_f64().filter(|rate| (0.0..=1.0).contains(rate));
-                let rate = rate.ok_or_else(|| document.wrong(&name, &span, "expected a share from 0 to 1, such as 0.1"))?;
+                let rate =
+                    rate.ok_or_else(|| document.wrong(&name, &span, "expected a share from 0 to 1, such as 0.1"))?;
                 conditions.occurrence = Some(Occurrence::Rate(rate));
             }
             _ => return Err(document.unknown("option of `when`", &name, at, WHEN, None)),
@@ -238,7 +266,8 @@ fn respond<'t>(document: &ConfigFile<'t>, table: Table<'t>) -> Result<Respond, E
             "example" => respond.payload = RespondPayload::Example(document.text(&name, &value)?),
             "file" => {
                 let path = document.path(&document.text(&name, &value)?);
-                let bytes = std::fs::read(&path).map_err(|error| document.wrong(&name, &value.span(), format!("{path}: {error}")))?;
+                let bytes = std::fs::read(&path)
+                    .map_err(|error| document.wrong(&name, &value.span(), format!("{path}: {error}")))?;
                 let content_type = match path.rsplit_once('.').map(|(_, ending)| ending) {
                     Some("json") => "application/json",
                     Some("html") => "text/html; charset=utf-8",
@@ -256,7 +285,8 @@ fn respond<'t>(document: &ConfigFile<'t>, table: Table<'t>) -> Result<Respond, E
 
 fn status(document: &ConfigFile<'_>, name: &str, value: &Value<'_>) -> Result<StatusCode, Error> {
     let number = document.json(value.get_ref()).as_u64().and_then(|number| u16::try_from(number).ok());
-    let status = number.filter(|number| (200..600).contains(number)).and_then(|number| StatusCode::from_u16(number).ok());
+    let status =
+        number.filter(|number| (200..600).contains(number)).and_then(|number| StatusCode::from_u16(number).ok());
     status.ok_or_else(|| document.wrong(name, &value.span(), "expected a status from 200 to 599"))
 }
 
@@ -273,14 +303,21 @@ fn patch(document: &ConfigFile<'_>, name: &str, item: &Value<'_>) -> Result<Patc
         JsonPath::parse(text).map_err(|error| wrong(&error.to_string()))
     };
     let value = || json.get("value").cloned().ok_or_else(|| wrong("the operation needs a `value`"));
-    let header = || text("name").and_then(|name| HeaderName::from_str(name).ok()).ok_or_else(|| wrong("the operation needs the `name` of a header"));
+    let header = || {
+        text("name")
+            .and_then(|name| HeaderName::from_str(name).ok())
+            .ok_or_else(|| wrong("the operation needs the `name` of a header"))
+    };
     Ok(match text("op") {
         Some("replace") => PatchOperation::Replace { path: path()?, value: value()? },
         Some("add") => PatchOperation::Add { path: path()?, name: text("name").map(str::to_owned), value: value()? },
         Some("remove") => PatchOperation::Remove { path: path()? },
         Some("header") => {
             let value = text("value").and_then(|value| HeaderValue::from_str(value).ok());
-            PatchOperation::SetHeader { name: header()?, value: value.ok_or_else(|| wrong("the operation needs a `value`"))? }
+            PatchOperation::SetHeader {
+                name: header()?,
+                value: value.ok_or_else(|| wrong("the operation needs a `value`"))?,
+            }
         }
         Some("remove-header") => PatchOperation::RemoveHeader { name: header()? },
         Some("status") => {
@@ -334,7 +371,9 @@ pub fn parse_fault(json: &Json) -> Result<Fault, String> {
     Ok(match kind {
         Some("status") => {
             let status = number("status").and_then(|status| u16::try_from(status).ok());
-            let status = status.filter(|status| (400..600).contains(status)).and_then(|status| StatusCode::from_u16(status).ok());
+            let status = status
+                .filter(|status| (400..600).contains(status))
+                .and_then(|status| StatusCode::from_u16(status).ok());
             let retry_after = match json.get("retry-after") {
                 None => None,
                 Some(Json::String(text)) => Some(parse_duration(text)?),
@@ -365,9 +404,16 @@ fn state<'t>(document: &ConfigFile<'t>, table: Table<'t>, at: &std::ops::Range<u
             "collection" => collection = Some(text),
             "id" => match text.strip_prefix("$.").filter(|member| !member.is_empty() && !member.contains(['.', '['])) {
                 Some(member) => id = Some(member.to_owned()),
-                None => return Err(document.wrong(&name, &value.span(), "expected a member of the item, such as `$.id`")),
+                None => {
+                    return Err(document.wrong(&name, &value.span(), "expected a member of the item, such as `$.id`"));
+                }
             },
-            "path" => path = Some((PathPattern::new(&text).map_err(|reason| document.wrong(&name, &value.span(), reason))?, text)),
+            "path" => {
+                path = Some((
+                    PathPattern::new(&text).map_err(|reason| document.wrong(&name, &value.span(), reason))?,
+                    text,
+                ))
+            }
             _ => return Err(document.unknown("option of `state`", &name, at, ["collection", "id", "path"], None)),
         }
     }

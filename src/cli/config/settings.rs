@@ -209,7 +209,7 @@ pub(super) fn of_drift<'t>(document: &ConfigFile<'t>, value: &Value<'t>) -> Vec<
 /// Merges the settings of a later file into those of earlier files. Rules are appended, other settings are replaced.
 pub(super) fn merge(settings: &mut Vec<Setting>, later: Vec<Setting>) {
     settings.retain(|before| {
-        ["match", "drift.suppress"].contains(&before.name.as_str())
+        ["match", "route", "drift.suppress"].contains(&before.name.as_str())
             || later.iter().all(|after| after.name != before.name)
     });
     settings.extend(later);

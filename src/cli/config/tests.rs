@@ -27,7 +27,10 @@ fn every_option_of_record_and_replay_is_a_setting() {
         let sub = grammar.find_subcommand(command).unwrap();
         for arg in sub.get_arguments().chain(grammar.get_arguments()) {
             let id = arg.get_id().as_str();
-            let Some(long) = arg.get_long().filter(|_| !["config", "help", "version"].contains(&id)) else { continue };
+            let Some(long) = arg.get_long().filter(|_| !["config", "help", "version", "allow_live"].contains(&id))
+            else {
+                continue;
+            };
             let key = if long == "glob" { "globs" } else { long };
             // A date is not the value of any option. The error shows that the name is known.
             let expected = refused(&format!("[{command}]\n{key} = 2020-01-01"));
@@ -277,8 +280,10 @@ fn reference_documents_every_name() {
     let grammar = Cli::command();
     let options = COMMANDS.iter().flat_map(|command| options::known(&grammar, command)).map(options::key);
     let others = Config::default().others().into_iter().map(|setting| setting.key().to_owned());
-    let rules = rules::KEYS.map(str::to_owned);
-    let sections = SECTIONS.map(|section| if section == "match" { "[[match]]".into() } else { format!("[{section}]") });
+    let rules = rules::KEYS.into_iter().chain(route::KEYS).map(str::to_owned);
+    let is_list = |section: &str| ["match", "route"].contains(&section);
+    let sections =
+        SECTIONS.map(|section| if is_list(section) { format!("[[{section}]]") } else { format!("[{section}]") });
     for name in options.chain(others).chain(rules) {
         assert!(REFERENCE.contains(&format!("`{name}`")) || REFERENCE.contains(&format!("`{name} = ")), "`{name}`");
     }

@@ -20,8 +20,11 @@ use super::config::{self, Config};
 use super::usage_error::UsageError;
 use crate::record::{OnFailure, RecordPlan, UpdateMode};
 use crate::replay::{FixtureOptions, NetworkPlan, OnMiss, ReplayPlan};
+use crate::serve::rule::RouteTable;
+use crate::serve::source::RouteState;
 use crate::verdict::FailOn;
 use crate::verdict::explain::RerunCommand;
+use arc_swap::ArcSwap;
 use harproxy_glob::Globs;
 use harproxy_har::{ContentMode, Fixture, JsonLayout};
 use harproxy_http::DecodeLimit;
@@ -164,6 +167,7 @@ impl ReplayJob {
         }
         let fail_on = fail_on(args.fail_on.as_deref(), args.matching.strict, with_cmd)?;
         let network = network(&args)?;
+        let routes = route_state(&args)?;
         let record = if args.on_miss == OnMiss::Record { Some(record_misses(&args)?) } else { None };
         let (fixtures, everything) = match &record {
             // The fixture does not exist yet, so every request is a miss.
@@ -177,6 +181,7 @@ impl ReplayJob {
             matching: matching_options(args.matching, &args.config.loaded),
             local: !args.no_local,
             network,
+            routes,
             max_age: args.max_age,
             mark: !args.no_mark,
             answers: FixtureOptions {
@@ -241,13 +246,36 @@ fn reverse_origins(run: &RunPlan) -> Result<Vec<OriginPattern>, UsageError> {
 
 /// Returns the plan of requests that are forwarded to the network; `None` without such an option.
 fn network(args: &ReplayArgs) -> Result<Option<NetworkPlan>, UsageError> {
-    if args.passthrough.is_empty() && args.on_miss != OnMiss::Passthrough {
+    let has_live_rule = args.config.loaded.routes.iter().any(|rule| rule.uses_live());
+    if args.passthrough.is_empty() && args.on_miss != OnMiss::Passthrough && !(has_live_rule && args.allow_live) {
         return Ok(None);
     }
     Ok(Some(NetworkPlan {
         named: scope(&args.passthrough)?,
         upstream: upstream_plan(&args.upstream, &args.config.risky, args.isolate.isolation.as_ref())?,
     }))
+}
+
+/// Returns the rules of a replay; `None` without rules and control headers. A file in a pull request cannot make a
+/// replay dial.
+fn route_state(args: &ReplayArgs) -> Result<Option<Arc<RouteState>>, UsageError> {
+    let config = &args.config.loaded;
+    if config.routes.is_empty() && !args.mock_headers {
+        return Ok(None);
+    }
+    if let Some(rule) = config.routes.iter().find(|rule| rule.uses_live() && !args.allow_live) {
+        return Err(UsageError::new(
+            format!("rule `{}` has a live source", rule.id),
+            "pass `--allow-live` on the command line, or remove `live` from the rule",
+        ));
+    }
+    let table = RouteTable { rules: config.routes.clone(), ..RouteTable::default() };
+    Ok(Some(Arc::new(RouteState {
+        table: ArcSwap::from_pointee(table),
+        variables: config.variables.clone(),
+        has_control_headers: args.mock_headers,
+        ..RouteState::default()
+    })))
 }
 
 fn test_now() -> Result<Option<SystemTime>, UsageError> {

@@ -149,6 +149,7 @@ fn plan(folder: &Path) -> ReplayPlan {
         matching: Options::default(),
         local: true,
         network: None,
+        routes: None,
         max_age: None,
         mark: true,
         answers: FixtureOptions {

@@ -115,6 +115,7 @@ async fn replay(
             matching: Options::default(),
             local: false,
             network: None,
+            routes: None,
             max_age: None,
             mark: true,
             answers: FixtureOptions {

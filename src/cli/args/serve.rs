@@ -1,0 +1,40 @@
+//! Options of `harproxy serve`.
+
+use clap::Args;
+
+use super::replay::ReplayArgs;
+use crate::drift::login::ValueSource;
+
+/// `harproxy serve`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Fixtures and harproxy.toml are loaded again when they change. [[route]] in harproxy.toml adds faults, delays, other \
+sources and more.
+
+Examples:
+  harproxy serve
+  harproxy serve hars/shop.har --reverse api=https://api.example.com
+  harproxy serve --api-key env:MOCK_KEY --listen 8899
+  harproxy serve --offline
+")]
+pub struct ServeArgs {
+    /// Require this key in `x-api-key`; `env:NAME` takes it from the environment; repeatable
+    #[arg(long, value_name = "VALUE|env:NAME", value_parser = parse_key, help_heading = "Serve")]
+    pub api_key: Vec<ValueSource>,
+    /// Refuse rules with live sources
+    #[arg(long, help_heading = "Serve")]
+    pub offline: bool,
+    /// Ignore the `x-mock-…` headers of requests
+    #[arg(long, help_heading = "Serve")]
+    pub no_mock_headers: bool,
+    #[command(flatten)]
+    pub replay: ReplayArgs,
+}
+
+fn parse_key(text: &str) -> Result<ValueSource, &'static str> {
+    match text {
+        "" => Err("expected a key, or `env:NAME`"),
+        text if text.starts_with("env:") => ValueSource::parse(text),
+        text => Ok(ValueSource::Literal(text.to_owned())),
+    }
+}

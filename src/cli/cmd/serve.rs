@@ -1,0 +1,139 @@
+//! `harproxy serve`: the fixtures as a mock server, with route rules.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::spawn_blocking;
+
+use crate::cli::advice::{self, Failure};
+use crate::cli::args::Cli;
+use crate::cli::args::serve::ServeArgs;
+use crate::cli::config::{Config, projects_file};
+use crate::cli::event::Event;
+use crate::cli::plan::{self, ReplayJob};
+use crate::cli::reports::Recorded;
+use crate::cli::run::{About, Run};
+use crate::cli::ui::{Ui, counted};
+use crate::cli::usage_error::UsageError;
+use crate::cli::{file_notice, files, reload};
+use crate::diagnose::ScopeHosts;
+use crate::replay::{NetworkPlan, Reloader, Replayer};
+use crate::serve::control::ApiKeys;
+use crate::serve::rule::RouteTable;
+use crate::serve::source::RouteState;
+use crate::verdict::{CheckId, FailOn, RunMode};
+use harproxy_har::Stamp;
+use harproxy_support::printable::Shown as _;
+use harproxy_tls::authority::Authority;
+
+/// The time between two looks at the configuration.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Runs the command until a signal ends it.
+pub async fn run(mut args: ServeArgs, ui: &Ui) -> Result<u8, Failure> {
+    args.replay.allow_live = !args.offline;
+    let config = args.replay.config.loaded.clone();
+    if !args.replay.cmd.is_empty() {
+        let hint = "`harproxy replay -- CMD` applies the same rules to the requests of CMD";
+        return Err(UsageError::new("`serve` runs no program", hint).into());
+    }
+    let keys = args.api_key.iter().map(|key| key.resolve(&BTreeMap::new()).map(|key| key.as_str().into()));
+    let keys = keys.collect::<Result<Vec<_>, _>>().map_err(|missing| {
+        UsageError::new(format!("--api-key: {missing}"), "set the variable, or pass the key itself")
+    })?;
+    let state = Arc::new(RouteState {
+        has_control_headers: !args.no_mock_headers,
+        keys: ApiKeys(keys),
+        variables: config.variables.clone(),
+        ..RouteState::default()
+    });
+    let table = table(&config, args.offline)?;
+    file_notice::print(&args.replay.config.risky, ui);
+    let upstream = plan::upstream_plan(&args.replay.upstream, &args.replay.config.risky, None)?;
+    let (named, offline) = (args.replay.config.config.clone(), args.offline);
+    let ReplayJob { mut replay, run: plan, .. } = ReplayJob::new(args.replay)?;
+    replay.answers.fail_on = FailOn::parse("none", false).unwrap_or_else(|_| FailOn::standard(false));
+    replay.network.get_or_insert(NetworkPlan { named: None, upstream });
+    state.table.store(Arc::new(table));
+    replay.routes = Some(state.clone());
+    plan.options.ready_file.iter().for_each(|path| files::remove_ready_file(path));
+    let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
+    let replayer = Arc::new(Replayer::open(replay, None)?);
+    let explains = replayer.clone();
+    drop(spawn_blocking(move || explains.warm_up()));
+    let may_match = |host: &str| replayer.may_match_domain(host);
+    let may_match_origin = |origin: &str| replayer.may_match_origin(origin);
+    let names: Vec<_> = replayer.fixtures().iter().map(|fixture| fixture.path().shown().to_string()).collect();
+    let about = About {
+        mode: RunMode::new("serve"),
+        task: format!("serving {}", names.join(", ")),
+        may_match: &may_match,
+        may_match_origin: &may_match_origin,
+        hosts: ScopeHosts::new(replayer.named_hosts()),
+        recorded_at: replayer.recorded_at(),
+        bypass_severity: replayer.severity(&CheckId::BYPASS),
+    };
+    let mut run = Run::new(&plan, ui)?;
+    if let Some(listener) = run.finding_listener() {
+        replayer.set_listener(listener);
+    }
+    run.redact_with(replayer.view().clone());
+    let stop_reloads = reload::watch(Reloader::new(replayer.clone()), *ui)
+        .map_err(|source| Failure::System { doing: "starting a thread", source })?;
+    let watcher = tokio::spawn(watch_config(state.clone(), named, offline, *ui));
+    let end = run.serve(replayer.handler(&run.bus), authority, &about).await?;
+    watcher.abort();
+    let _ = run.unless_interrupted(spawn_blocking(stop_reloads)).await;
+    let (verdict, fixtures) = replayer.conclusion();
+    Ok(run.conclude(&end, verdict, &Recorded { fixtures, ..Recorded::default() }))
+}
+
+/// Returns the rules of the configuration.
+fn table(config: &Config, offline: bool) -> Result<RouteTable, UsageError> {
+    let table = RouteTable { rules: config.routes.clone(), ..RouteTable::default() };
+    match table.rules.iter().find(|rule| offline && rule.uses_live()) {
+        None => Ok(table),
+        Some(rule) => Err(UsageError::new(
+            format!("rule `{}` has a live source, and --offline forbids it", rule.id),
+            "remove `live` from `source` and `shadow`, or start without --offline",
+        )),
+    }
+}
+
+/// Loads the rules again when the configuration changes. Rules that can't be loaded are reported, and the ones before
+/// stay.
+async fn watch_config(state: Arc<RouteState>, named: Option<PathBuf>, offline: bool, ui: Ui) {
+    let path = || named.clone().or_else(projects_file);
+    let stamp = || path().and_then(|path| Stamp::at(&path));
+    let mut known = stamp();
+    loop {
+        tokio::time::sleep(PAUSE).await;
+        let now = stamp();
+        if now == known {
+            continue;
+        }
+        // A file that is being written is not complete yet.
+        tokio::time::sleep(PAUSE).await;
+        if stamp() != now {
+            continue;
+        }
+        known = now;
+        let loaded = Config::load(named.as_deref(), Cli::command).map_err(Failure::from);
+        match loaded.and_then(|config| Ok(table(&config, offline)?)) {
+            Ok(table) => {
+                let rules = counted(table.rules.len(), "rule", "rules");
+                state.table.store(Arc::new(table));
+                ui.note(Event::Reloaded, &format!("reloaded harproxy.toml: {rules}"));
+            }
+            Err(failure) => {
+                let reason = advice::one_line(&failure);
+                ui.warn(
+                    Event::ReloadFailed,
+                    &format!("harproxy.toml cannot be loaded; its rules stay in use: {reason}"),
+                );
+            }
+        }
+    }
+}
