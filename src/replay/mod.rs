@@ -21,7 +21,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::pipeline::{Collector, EventBus, Marks, Pipeline, RunRedaction};
 use crate::record::{Recorder, RecordingSource};
-use crate::serve::source::RouteState;
+use crate::serve::memory::RouteState;
 use crate::source::{Source, UpstreamSource};
 use crate::verdict::{CheckId, Finding, FindingListener, Severity, Verdict};
 use harproxy_glob::Globs;

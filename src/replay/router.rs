@@ -4,7 +4,8 @@ use std::sync::{Arc, OnceLock};
 
 use super::Replayer;
 use crate::pipeline::{Exchange, Router, SourceList, TlsRefusal, TunnelRoute};
-use crate::serve::source::{KeySource, RouteState, RuledSource};
+use crate::serve::memory::RouteState;
+use crate::serve::source::{KeySource, RuledSource};
 use crate::source::fixture::{FixtureOptions, FixtureSource, Guesses, passthrough};
 use crate::source::{RefusingSource, Source, UpstreamSource};
 use crate::verdict::request::ResultKind;

@@ -14,6 +14,7 @@
 //! | `payload` | payloads that are read whole, sent at a rate, or broken off |
 //! | [`breaker`] | live sources that fail are skipped for a while |
 //! | [`control`] | `x-mock-…` headers and API keys |
+//! | [`memory`] | the rules of a run, and everything that they remember |
 //! | [`source`] | the source that applies the rules |
 
 pub mod breaker;
@@ -22,6 +23,7 @@ pub mod control;
 pub mod delay;
 pub mod facts;
 pub mod fault;
+pub mod memory;
 pub mod patch;
 mod payload;
 pub mod rule;

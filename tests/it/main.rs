@@ -66,6 +66,7 @@ mod rerecording;
 mod reverse;
 mod round_trip;
 mod secrets;
+mod serve;
 #[cfg(unix)]
 mod sessions;
 mod smuggling;

@@ -8,6 +8,7 @@ mod document;
 mod drift;
 mod options;
 mod route;
+mod route_answer;
 mod rules;
 mod secrets;
 mod settings;
@@ -29,7 +30,8 @@ pub use document::{Error, FilePosition};
 pub use drift::{DriftConfig, parse_date, parse_issue};
 use harproxy_matching::MatchRule;
 use harproxy_redact::{Placeholder, Policy, Secret};
-pub use route::{parse_delay, parse_fault, source_name};
+pub use route::source_name;
+pub use route_answer::{parse_delay, parse_fault};
 use secrets::Secrets;
 pub use settings::{Origin, Setting};
 

@@ -1,0 +1,55 @@
+//! The rules of a run, and everything that they remember between requests.
+
+use std::sync::atomic::AtomicU64;
+
+use arc_swap::ArcSwap;
+
+use super::breaker::CircuitBreaker;
+use super::control::ApiKeys;
+use super::fault::RetryLimits;
+use super::rule::RouteTable;
+use super::state::StateStore;
+use super::template::Variables;
+use harproxy_http::NormalUrl;
+
+/// The rules of a run, with everything that they remember. Reloads of fixtures keep it.
+#[derive(Debug, Default)]
+pub struct RouteState {
+    pub table: ArcSwap<RouteTable>,
+    pub states: StateStore,
+    pub breaker: CircuitBreaker,
+    pub retries: RetryLimits,
+    pub variables: Variables,
+    /// Whether `x-mock-…` headers count.
+    pub has_control_headers: bool,
+    pub keys: ApiKeys,
+    /// The number of requests that rules applied to.
+    pub number: AtomicU64,
+}
+
+impl RouteState {
+    /// Returns true if a rule may apply to a request.
+    #[must_use]
+    pub fn covers(&self, method: &str, url: &NormalUrl) -> bool {
+        !self.table.load().covering(method, url.as_str(), url.parts().path).is_empty()
+    }
+
+    /// Returns true if a rule may apply to a URL of this origin.
+    #[must_use]
+    pub fn may_match_origin(&self, origin: &str) -> bool {
+        self.table.load().rules.iter().any(|rule| rule.pattern.globs().may_match_origin(origin))
+    }
+
+    /// Returns true if a rule may apply to a URL of this host, or of a host below it.
+    #[must_use]
+    pub fn may_match_domain(&self, domain: &str) -> bool {
+        self.table.load().rules.iter().any(|rule| rule.pattern.globs().may_match_domain(domain))
+    }
+
+    /// Forgets everything that requests have changed.
+    pub fn reset(&self) {
+        self.states.reset(None);
+        self.retries.reset();
+        self.table.load().rules.iter().for_each(|rule| rule.occurrences.reset());
+    }
+}

@@ -1,0 +1,171 @@
+//! Answers without a source: faults, `respond` and state.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use ::http::{HeaderValue, Method, Response, StatusCode};
+use bytes::Bytes;
+
+use super::RuledSource;
+use crate::pipeline::Exchange;
+use crate::serve::control::{self, ControlHeaders};
+use crate::serve::facts::RequestFacts;
+use crate::serve::fault::Fault;
+use crate::serve::payload;
+use crate::serve::rule::{Respond, RespondPayload, RouteRule};
+use crate::serve::state::StateAnswer;
+use crate::source::Answer;
+use crate::verdict::request::{ResultKind, SourceKind};
+use crate::verdict::{CheckId, Finding, Location, Severity};
+use harproxy_har::Fixture;
+use harproxy_http::NormalUrl;
+use harproxy_http::problem::Problem;
+use harproxy_proxy::respond;
+
+/// The time for which the fault `timeout` keeps a client waiting.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
+/// The check of a request that came before the time of `Retry-After`.
+pub const RETRY_TOO_EARLY: CheckId = CheckId::new("retry-too-early");
+
+impl RuledSource {
+    /// Answers a fault that needs no source. `None` if the fault changes an answer.
+    pub(super) async fn early_fault(
+        &self,
+        rule: &Arc<RouteRule>,
+        fault: &Fault,
+        exchange: &mut Exchange<'_>,
+        facts: &RequestFacts,
+    ) -> Option<Answer> {
+        match fault {
+            Fault::Status { status, retry_after } => {
+                Some(self.fault_status(rule, *status, *retry_after, exchange, facts))
+            }
+            Fault::Timeout => {
+                exchange.outcome().decide(ResultKind::Served, SourceKind::MadeUp);
+                let draining = exchange.connection.draining.clone();
+                // The client gives up before.
+                let _ = tokio::time::timeout(LONGEST_WAIT, draining.cancelled()).await;
+                Some(Answer::Close)
+            }
+            Fault::Empty => {
+                exchange.outcome().decide(ResultKind::Served, SourceKind::MadeUp);
+                Some(Answer::Close)
+            }
+            _ => None,
+        }
+    }
+
+    fn fault_status(
+        &self,
+        rule: &Arc<RouteRule>,
+        status: StatusCode,
+        retry_after: Option<Duration>,
+        exchange: &mut Exchange<'_>,
+        facts: &RequestFacts,
+    ) -> Answer {
+        let (now, client) = (Instant::now(), facts.session.clone().unwrap_or_default());
+        let mut wait = retry_after;
+        if let Some(remaining) = self.rules.retries.remaining(&client, &rule.id, now) {
+            let text = format!("it came {} ms before the time of `Retry-After`", remaining.as_millis());
+            let finding = Finding::new(RETRY_TOO_EARLY, Severity::Warning, text);
+            let finding = finding.with_hint("wait for the time of `Retry-After` before the next attempt");
+            let line = exchange.line();
+            exchange.outcome().findings.push(Finding { at: Location::request(line), ..finding });
+            wait = Some(remaining);
+        } else if let Some(wait) = retry_after {
+            self.rules.retries.note(&client, &rule.id, now + wait);
+        }
+        exchange.outcome().decide(ResultKind::Served, SourceKind::MadeUp);
+        let reason = status.canonical_reason().unwrap_or("an error on purpose");
+        let problem = Problem::new(status.as_u16(), reason, format!("rule `{}` answers with this status", rule.id));
+        let mut response = respond::problem(&problem, "");
+        if let Some(wait) = wait {
+            response.headers_mut().insert(
+                RETRY_AFTER,
+                wait.as_secs_f64().ceil().to_string().parse().unwrap_or(HeaderValue::from_static("1")),
+            );
+        }
+        Answer::Response(response)
+    }
+
+    pub(super) fn state_answer(
+        &self,
+        rule: &Arc<RouteRule>,
+        exchange: &mut Exchange<'_>,
+        facts: &RequestFacts,
+    ) -> Option<Answer> {
+        let state = rule.state.as_ref()?;
+        let seed = || self.seed(&facts.url, &state.collection_path);
+        let StateAnswer { status, payload, created } = self.rules.states.answer(state, facts, seed)?;
+        exchange.outcome().decide(ResultKind::Served, SourceKind::MadeUp);
+        let mut response = Response::new(Bytes::from(payload.map(|payload| payload.to_string()).unwrap_or_default()));
+        *response.status_mut() = status;
+        if !response.body().is_empty() {
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        let location = created.map(|id| format!("{}/{id}", state.collection_path));
+        if let Some(location) = location.and_then(|location| HeaderValue::from_str(&location).ok()) {
+            response.headers_mut().insert(LOCATION, location);
+        }
+        Some(Answer::Response(payload::with_payload(response)))
+    }
+
+    /// Returns the items of a collection in the recorded answer of its list.
+    fn seed(&self, url: &NormalUrl, path: &str) -> Vec<serde_json::Value> {
+        let list = NormalUrl::parse(&format!("{}{path}", url.parts().site()));
+        let Ok(list) = list else { return Vec::new() };
+        let fixtures = self.fixtures.matcher.fixtures();
+        let entries = control::entries_of(fixtures, &Method::GET, &list);
+        let payload = entries.iter().filter(|entry| entry.status == 200).find_map(|entry| {
+            let fixture: &Fixture = &fixtures[entry.at.fixture];
+            let content = fixture.entry(entry.at.entry).ok()?.response.content.clone();
+            let bytes = fixture.payload(entry.at.entry, &content).ok()?.bytes().ok()?;
+            serde_json::from_slice::<serde_json::Value>(&bytes).ok()
+        });
+        match payload {
+            Some(serde_json::Value::Array(items)) => items,
+            // A list inside an object, such as `{"data":[…]}`.
+            Some(serde_json::Value::Object(members)) => {
+                members.into_iter().find_map(|(_, value)| value.as_array().cloned()).unwrap_or_default()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    pub(super) async fn respond(&self, respond: &Respond, exchange: &mut Exchange<'_>, facts: &RequestFacts) -> Answer {
+        let (payload, content_type) = match &respond.payload {
+            RespondPayload::Example(name) => {
+                let control = ControlHeaders { name: Some(name.clone()), ..ControlHeaders::default() };
+                return match self.chosen_entry(&control, exchange, facts).await {
+                    Answer::Response(mut response) => {
+                        set_head(&mut response, respond);
+                        Answer::Response(response)
+                    }
+                    answer => answer,
+                };
+            }
+            RespondPayload::Empty => (Bytes::new(), None),
+            RespondPayload::Json(json) => (Bytes::from(json.clone()), Some("application/json")),
+            RespondPayload::Text(text) => (Bytes::from(text.clone()), Some("text/plain; charset=utf-8")),
+            RespondPayload::File { bytes, content_type } => (bytes.clone(), Some(content_type.as_str())),
+        };
+        exchange.outcome().decide(ResultKind::Served, SourceKind::MadeUp);
+        let mut response = Response::new(payload);
+        if let Some(content_type) = content_type.and_then(|content_type| HeaderValue::from_str(content_type).ok()) {
+            response.headers_mut().insert(CONTENT_TYPE, content_type);
+        }
+        set_head(&mut response, respond);
+        Answer::Response(payload::with_payload(response))
+    }
+}
+
+fn set_head<B>(response: &mut Response<B>, respond: &Respond) {
+    if let Some(status) = respond.status {
+        *response.status_mut() = status;
+    }
+    for (name, value) in &respond.headers {
+        response.headers_mut().insert(name, value.clone());
+    }
+}

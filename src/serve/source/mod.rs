@@ -1,0 +1,232 @@
+//! The source that applies the rules: it asks the sources of a rule, or makes the answer, and changes it.
+
+mod made;
+mod shape;
+mod sources;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use ::http::{HeaderValue, Method};
+use bytes::Bytes;
+use http_body::Body as _;
+use http_body_util::{BodyExt as _, Limited};
+
+use super::control::{self, ControlHeaders, NoEntry};
+use super::facts::RequestFacts;
+use super::memory::RouteState;
+use super::rule::RouteDecision;
+use crate::pipeline::{Exchange, SourceList};
+use crate::source::fixture::FixtureSource;
+use crate::source::{Answer, Source, UpstreamSource};
+use crate::verdict::request::{ResultKind, SourceKind};
+use harproxy_http::problem::Problem;
+use harproxy_proxy::{Body, BoxFuture, respond};
+
+/// The longest request payload that rules read, in bytes.
+const LONGEST_REQUEST: usize = 64 << 20;
+
+/// Applies the rules to requests in scope.
+pub struct RuledSource {
+    pub rules: Arc<RouteState>,
+    pub fixtures: Arc<FixtureSource>,
+    pub live: Option<Arc<UpstreamSource>>,
+    pub local: Option<Arc<UpstreamSource>>,
+    /// The sources of a request without a rule.
+    pub others: SourceList,
+}
+
+/// Refuses requests without an API key. The key is removed, so that no later stage sees it.
+pub struct KeySource(pub Arc<RouteState>);
+
+impl Source for KeySource {
+    fn answer<'a>(&'a self, exchange: &'a mut Exchange<'_>) -> BoxFuture<'a, Answer> {
+        Box::pin(async move {
+            let is_preflight = exchange.method() == Method::OPTIONS
+                && exchange.headers().contains_key("access-control-request-method");
+            if self.0.keys.accept(exchange.request.headers_mut()) || is_preflight {
+                return Answer::Pass;
+            }
+            let detail = format!("send a valid key in the header `{}`", control::API_KEY);
+            refuse(exchange, Problem::new(401, "an API key is required", detail))
+        })
+    }
+}
+
+impl Source for RuledSource {
+    fn answer<'a>(&'a self, exchange: &'a mut Exchange<'_>) -> BoxFuture<'a, Answer> {
+        Box::pin(self.apply(exchange))
+    }
+}
+
+/// Answers with a problem document of harproxy itself.
+fn refuse(exchange: &mut Exchange<'_>, problem: Problem) -> Answer {
+    let outcome = exchange.outcome();
+    outcome.decide(ResultKind::Refused, SourceKind::MadeUp);
+    outcome.explanation = Some(problem.detail.clone());
+    Answer::Response(respond::problem(&problem, ""))
+}
+
+async fn ask_all(sources: &SourceList, exchange: &mut Exchange<'_>) -> Answer {
+    for source in &**sources {
+        match source.answer(exchange).await {
+            Answer::Pass => {}
+            answer => return answer,
+        }
+    }
+    Answer::Pass
+}
+
+impl RuledSource {
+    async fn apply(&self, exchange: &mut Exchange<'_>) -> Answer {
+        let Some(url) = exchange.url.as_ref().ok().cloned() else { return ask_all(&self.others, exchange).await };
+        let has_control = self.rules.has_control_headers && ControlHeaders::are_in(exchange.headers());
+        let table = self.rules.table.load_full();
+        let covering = table.covering(exchange.method().as_str(), url.as_str(), url.parts().path);
+        if covering.is_empty() && !has_control {
+            return ask_all(&self.others, exchange).await;
+        }
+        let control = match has_control.then(|| ControlHeaders::take(exchange.request.headers_mut())).transpose() {
+            Ok(control) => control.unwrap_or_default(),
+            Err(error) => return refuse(exchange, Problem::new(400, "invalid control header", error.to_string())),
+        };
+        let needs_payload = covering.iter().any(|rule| rule.needs_payload() || rule.source.is_some());
+        let payload = match needs_payload {
+            true => match take_payload(exchange).await {
+                Ok(payload) => payload,
+                Err(answer) => return answer,
+            },
+            false => Bytes::new(),
+        };
+        let session = exchange.session.name().map(str::to_owned);
+        let facts =
+            RequestFacts::new(exchange.method().clone(), url, exchange.headers().clone(), payload.clone(), session);
+        let decision = table.decide(&covering, &facts);
+        exchange.outcome().rules = decision.rules.iter().map(|rule| rule.id.clone()).collect();
+        let number = self.rules.number.fetch_add(1, Ordering::Relaxed) + 1;
+        if let Some((rule, fault)) = &decision.fault
+            && let Some(answer) = self.early_fault(rule, fault, exchange, &facts).await
+        {
+            return answer;
+        }
+        let answer = self.answer_of(&decision, &control, exchange, &facts, payload).await;
+        let recorded = self.recorded_time(exchange);
+        let delays = decision.delays.iter().map(|delay| delay.of(number, recorded)).chain(control.delay);
+        let delay = delays.fold(Duration::ZERO, Duration::saturating_add);
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+        match answer {
+            Answer::Response(response) => self.shape(&decision, response, exchange, &facts).await,
+            answer => answer,
+        }
+    }
+
+    /// Returns the answer before it is changed: by control headers, state, `respond`, or the sources.
+    async fn answer_of(
+        &self,
+        decision: &RouteDecision,
+        control: &ControlHeaders,
+        exchange: &mut Exchange<'_>,
+        facts: &RequestFacts,
+        payload: Bytes,
+    ) -> Answer {
+        if control.code.is_some() || control.name.is_some() {
+            return self.chosen_entry(control, exchange, facts).await;
+        }
+        if let Some(answer) = decision.state.as_ref().and_then(|rule| self.state_answer(rule, exchange, facts)) {
+            return answer;
+        }
+        if let Some(rule) = &decision.respond
+            && let Some(respond) = &rule.respond
+        {
+            return self.respond(respond, exchange, facts).await;
+        }
+        let answer = match &decision.source {
+            Some((rule, sources)) => self.ask_sources(rule, sources, exchange, facts, payload).await,
+            None => ask_all(&self.others, exchange).await,
+        };
+        if !control.match_headers.is_empty()
+            && let Some(problem) = self.header_difference(control, exchange, facts)
+        {
+            return refuse(exchange, problem);
+        }
+        answer
+    }
+
+    /// Serves the entry that the control headers name.
+    async fn chosen_entry(
+        &self,
+        control: &ControlHeaders,
+        exchange: &mut Exchange<'_>,
+        facts: &RequestFacts,
+    ) -> Answer {
+        let entries = control::entries_of(self.fixtures.matcher.fixtures(), &facts.method, &facts.url);
+        match control::choose(&entries, control) {
+            Ok(at) => self.fixtures.serve_entry(exchange, at).await,
+            Err(NoEntry::Contradiction { name, status }) => {
+                let detail = format!("the entry `{name}` has the status {status}");
+                refuse(exchange, Problem::new(400, "the control headers contradict each other", detail))
+            }
+            Err(NoEntry::NotFound { statuses, names }) => {
+                let detail = match statuses.is_empty() {
+                    true => "no entry has this method and path".to_owned(),
+                    false => format!("entries of this method and path have the statuses {}", list(&statuses)),
+                };
+                let problem = Problem::new(404, "no entry fits the control headers", detail);
+                refuse(exchange, problem.with("statuses", statuses).with("names", names))
+            }
+        }
+    }
+
+    /// Returns the problem if a header that must be equal differs from that of the entry.
+    fn header_difference(
+        &self,
+        control: &ControlHeaders,
+        exchange: &mut Exchange<'_>,
+        facts: &RequestFacts,
+    ) -> Option<Problem> {
+        let place = exchange.outcome().entry.clone()?;
+        let fixture = self.fixtures.names.iter().position(|name| *name == place.fixture)?;
+        let entry = self.fixtures.matcher.fixtures()[fixture].entry(place.entry).ok()?;
+        let differs = |name: &&String| {
+            let recorded: Vec<&[u8]> = entry.request.headers.get_all(name).collect();
+            let sent: Vec<&[u8]> = facts.headers.get_all(name.as_str()).iter().map(HeaderValue::as_bytes).collect();
+            recorded != sent
+        };
+        let name = control.match_headers.iter().find(differs)?;
+        Some(Problem::new(404, "a header differs", format!("`{name}` is not that of the recorded request")))
+    }
+
+    /// Returns the time that the entry of the answer took.
+    fn recorded_time(&self, exchange: &mut Exchange<'_>) -> Option<Duration> {
+        let place = exchange.outcome().entry.clone()?;
+        let fixture = self.fixtures.names.iter().position(|name| *name == place.fixture)?;
+        let entry = self.fixtures.matcher.fixtures()[fixture].entry(place.entry).ok()?;
+        Duration::try_from_secs_f64(entry.time / 1000.0).ok()
+    }
+}
+
+fn list(statuses: &[u16]) -> String {
+    statuses.iter().map(u16::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Reads the payload of a request.
+async fn take_payload(exchange: &mut Exchange<'_>) -> Result<Bytes, Answer> {
+    let body = exchange.take_body();
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    match Limited::new(body, LONGEST_REQUEST).collect().await {
+        Ok(collected) => {
+            let payload = collected.to_bytes();
+            *exchange.request.body_mut() = Body::full(payload.clone());
+            Ok(payload)
+        }
+        Err(_) => {
+            let detail = format!("it broke off, or is longer than {} MiB", LONGEST_REQUEST >> 20);
+            Err(refuse(exchange, Problem::new(413, "the payload can't be read", detail)))
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Changes of an answer: patches, templates, and faults of its payload.
+
+use ::http::header::CONTENT_TYPE;
+use ::http::{HeaderMap, Response};
+use bytes::Bytes;
+
+use super::{RuledSource, refuse};
+use crate::pipeline::Exchange;
+use crate::serve::facts::RequestFacts;
+use crate::serve::fault::{self, Fault};
+use crate::serve::patch::patch_payload;
+use crate::serve::rule::RouteDecision;
+use crate::serve::{payload, template};
+use crate::source::Answer;
+use harproxy_http::MediaType;
+use harproxy_http::problem::Problem;
+use harproxy_proxy::Body;
+
+impl RuledSource {
+    /// Changes an answer by patches, templates and faults.
+    pub(super) async fn shape(
+        &self,
+        decision: &RouteDecision,
+        mut response: Response<Body>,
+        exchange: &mut Exchange<'_>,
+        facts: &RequestFacts,
+    ) -> Answer {
+        let patches = decision.patches();
+        patches.iter().for_each(|patch| patch.apply_to_head(&mut response));
+        let changes: Vec<_> = patches.iter().copied().filter(|patch| patch.changes_payload()).collect();
+        let fault = decision.fault.as_ref().map(|(_, fault)| fault);
+        let late = fault.filter(|fault| !matches!(fault, Fault::Status { .. } | Fault::Timeout | Fault::Empty));
+        if !patches.is_empty() || late.is_some() {
+            exchange.outcome().source = exchange.outcome().source.patched();
+        }
+        if changes.is_empty() && late.is_none() && decision.template().is_none() && decision.rate.is_none() {
+            return Answer::Response(response);
+        }
+        let mut whole = match payload::read(response).await {
+            Ok(whole) => whole,
+            Err(detail) => return refuse(exchange, Problem::new(502, "the answer can't be changed", detail)),
+        };
+        if let Some(rule) = decision.template() {
+            let is_json = is_json(whole.headers());
+            let rendered = match std::str::from_utf8(whole.body()) {
+                Ok(text) => template::render(text, is_json, facts, rule.path.as_ref(), &self.rules.variables),
+                Err(_) => Err("the answer is not text in UTF-8".to_owned()),
+            };
+            match rendered {
+                Ok(text) => *whole.body_mut() = text.into(),
+                Err(reason) => {
+                    let detail = format!("rule `{}`: {reason}", rule.id);
+                    return refuse(exchange, Problem::new(500, "the template fails", detail));
+                }
+            }
+        }
+        if !changes.is_empty() {
+            match patch_payload(whole.body(), &changes) {
+                Ok(patched) => *whole.body_mut() = patched.into(),
+                Err(error) => {
+                    let detail = error.to_string();
+                    return refuse(exchange, Problem::new(500, "the patch does not fit the answer", detail));
+                }
+            }
+        }
+        Answer::Response(with_fault(whole, late, decision.rate))
+    }
+}
+
+/// Returns an answer with a fault of its payload.
+fn with_fault(mut whole: Response<Bytes>, fault: Option<&Fault>, rate: Option<u64>) -> Response<Body> {
+    match fault {
+        Some(Fault::Reset) => return payload::broken_off(whole, 0),
+        Some(Fault::Truncate) => {
+            let kept = whole.body().len() / 2;
+            return payload::broken_off(whole, kept);
+        }
+        Some(Fault::Slow(rate)) => return payload::at_rate(whole, *rate),
+        Some(Fault::MalformedJson) => *whole.body_mut() = fault::malformed_json(whole.body()).into(),
+        Some(Fault::EmptySet) => {
+            if let Some(emptied) = fault::empty_lists(whole.body()) {
+                *whole.body_mut() = emptied.into();
+            }
+        }
+        Some(Fault::Status { .. } | Fault::Timeout | Fault::Empty) | None => {}
+    }
+    match rate {
+        Some(rate) => payload::at_rate(whole, rate),
+        None => payload::with_payload(whole),
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    MediaType::parse(content_type).is_json()
+}

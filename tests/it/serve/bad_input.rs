@@ -1,0 +1,43 @@
+//! Configurations that can't be used: one error each, before anything listens.
+
+use super::sandbox;
+
+#[test]
+fn rules_have_clear_errors_with_a_position() {
+    for (rule, said) in [
+        ("source = 'fixture'", "a rule needs `match`"),
+        ("match = 'GET {a'", "`match`"),
+        ("match = '**'\nsouce = 'fixture'", "unknown option of [[route]] `souce`; did you mean `source`?"),
+        ("match = '**'\nsource = 'cache'", "expected fixture, live, local or none"),
+        ("match = '**'\nfallback-on = 'miss'", "a rule with `fallback-on` needs `source`"),
+        ("match = '**'\nwhen = { rate = 2 }", "expected a share from 0 to 1"),
+        ("match = '**'\nwhen = { nth = 0 }", "expected numbers from 1 on"),
+        ("match = '**'\nwhen = { body.amount = 1 }", "`amount` is not a valid JSON path"),
+        ("match = '**'\nwhen = { query.a = { gtt = 1 } }", "unknown test of a value `gtt`"),
+        ("match = '**'\nrespond = { status = 99 }", "expected a status from 200 to 599"),
+        ("match = '**'\nrespond = { file = 'none.json' }", "none.json"),
+        ("match = '**'\npatch = [{ op = 'replace', path = 'a', value = 1 }]", "`a` is not a valid JSON path"),
+        ("match = '**'\npatch = [{ op = 'move' }]", "expected `op`"),
+        ("match = '**'\nfault = { kind = 'status', status = 200 }", "`status` must be from 400 to 599"),
+        ("match = '**'\nfault = 'earthquake'", "expected a `kind` of status, timeout"),
+        ("match = '**'\ndelay = { min = '2s', max = '1s' }", "`min` is greater than `max`"),
+        ("match = '**'\nstate = { path = '/orders/{id}' }", "`state` needs an `id`"),
+        ("match = '**'\nstate = { id = '$.id', path = '/{a}/{b}' }", "the last segment of `path` alone"),
+        ("match = '**'\nsplit = { live = 200 }", "expected a percentage"),
+        ("match = '**'\nshadow = 'fixture'", "expected `live`"),
+        ("match = '**'\nheaders = { x-key = 'env:HARPROXY_NOT_SET' }", "`HARPROXY_NOT_SET` is not set"),
+        ("name = 'a'\nmatch = '**'\n[[route]]\nname = 'a'\nmatch = '**'", "two rules have the name `a`"),
+    ] {
+        let sandbox = sandbox(&format!("[[route]]\n{rule}\n"));
+        let output = sandbox.run(["serve"]).expect(2).says(said);
+        assert!(output.stderr.contains("harproxy.toml:"), "{output:?}");
+    }
+}
+
+#[test]
+fn options_have_clear_errors() {
+    let sandbox = sandbox("");
+    sandbox.run(["serve", "--", "true"]).expect(2).says("`serve` runs no program");
+    sandbox.run(["serve", "--api-key", "env:HARPROXY_NOT_SET"]).expect(2).says("`HARPROXY_NOT_SET` is not set");
+    sandbox.run(["serve", "hars/none.har"]).expect(2).says("hars/none.har");
+}

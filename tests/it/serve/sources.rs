@@ -1,0 +1,126 @@
+//! Lists of sources, and the bridge to the live API.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+
+use serde_json::json;
+
+use super::{API, get, sandbox, send, serve, serve_with};
+use crate::support::origin::{Origin, OriginResponse};
+
+fn live(status: Arc<AtomicU16>, count: Arc<AtomicU64>) -> Origin {
+    Origin::answering(move |request| {
+        count.fetch_add(1, Ordering::Relaxed);
+        let body = json!({ "live": true, "key": request.headers.get("x-key").map(|key| key.to_str().unwrap()) });
+        Some(OriginResponse {
+            status: status.load(Ordering::Relaxed),
+            headers: vec![("content-type", "application/json".to_owned())],
+            body: body.to_string().into_bytes(),
+            ..OriginResponse::default()
+        })
+    })
+}
+
+#[test]
+fn live_source_falls_back_to_the_fixture() {
+    let sandbox = sandbox(
+        r#"
+        [[route]]
+        match = "GET https://api.test/orders/*"
+        source = ["live", "fixture"]
+        fallback-on = ["5xx", "timeout", "connect"]
+        headers = { x-key = "injected" }
+        "#,
+    );
+    let (status, count) = (Arc::new(AtomicU16::new(200)), Arc::default());
+    let origin = live(status.clone(), count);
+    let server = serve_with(&sandbox, &origin);
+    let first = get(&server, "/orders/1");
+    assert_eq!(first.json(), json!({ "live": true, "key": "injected" }));
+    assert_eq!(first.header("x-harproxy"), Some("live"));
+    status.store(404, Ordering::Relaxed);
+    assert_eq!(get(&server, "/orders/1").status, 404, "a live 404 is an answer");
+    status.store(503, Ordering::Relaxed);
+    let fallback = get(&server, "/orders/1");
+    assert_eq!((fallback.status, fallback.json()["item"].as_str()), (200, Some("tea")));
+    assert_eq!(fallback.header("x-harproxy"), Some("replay; entry=hars/api.har#1"));
+    origin.stop();
+    assert_eq!(get(&server, "/orders/1").json()["item"], "tea", "no connection");
+}
+
+#[test]
+fn fixture_falls_back_to_the_live_source() {
+    let sandbox = sandbox("[[route]]\nmatch = 'https://api.test/**'\nsource = ['fixture', 'live']\n");
+    let origin = live(Arc::new(AtomicU16::new(200)), Arc::default());
+    let server = serve_with(&sandbox, &origin);
+    assert_eq!(get(&server, "/orders/1").json()["item"], "tea");
+    assert_eq!(get(&server, "/new").json()["live"], true);
+    assert_eq!(send(&server, "POST", "/new", &[], r#"{"a":1}"#).json()["live"], true);
+}
+
+#[test]
+fn failing_live_source_is_skipped_for_a_while() {
+    let sandbox =
+        sandbox("[[route]]\nmatch = 'https://api.test/**'\nsource = ['live', 'fixture']\nfallback-on = ['5xx']\n");
+    let count = Arc::new(AtomicU64::new(0));
+    let origin = live(Arc::new(AtomicU16::new(503)), count.clone());
+    let server = serve_with(&sandbox, &origin);
+    for _ in 0..10 {
+        assert_eq!(get(&server, "/orders/1").json()["item"], "tea");
+    }
+    assert_eq!(count.load(Ordering::Relaxed), 5);
+}
+
+#[test]
+fn live_answers_can_be_patched() {
+    let sandbox = sandbox(
+        "[[route]]\nmatch = 'https://api.test/**'\nsource = 'live'\npatch = [{ op = 'replace', path = '$.live', value = 'changed' }]\n",
+    );
+    let origin = live(Arc::new(AtomicU16::new(200)), Arc::default());
+    let server = serve_with(&sandbox, &origin);
+    assert_eq!(get(&server, "/orders/1").json()["live"], "changed");
+    let event = server.stderr().event("request", |event| event["url"] == format!("{API}/orders/1"));
+    assert_eq!(event["source"], "live+patched");
+}
+
+#[test]
+fn share_of_sessions_is_stable() {
+    let sandbox = sandbox(
+        "[[route]]\nmatch = 'GET https://api.test/orders/1'\nsplit = { live = 30, by = 'x-client' }\nfallback-on = ['connect']\n",
+    );
+    let origin = live(Arc::new(AtomicU16::new(200)), Arc::default());
+    let server = serve_with(&sandbox, &origin);
+    let is_live = |client: usize| {
+        let name = format!("client-{client}");
+        send(&server, "GET", "/orders/1", &[("x-client", &name)], "").json()["live"] == true
+    };
+    let first: Vec<bool> = (0..60).map(is_live).collect();
+    assert_eq!(first, (0..60).map(is_live).collect::<Vec<_>>());
+    let count = first.iter().filter(|live| **live).count();
+    assert!((8..=30).contains(&count), "{count} of 60");
+}
+
+#[test]
+fn loop_of_live_sources_is_refused() {
+    let sandbox = sandbox("[[route]]\nmatch = 'https://api.test/**'\nsource = 'live'\n");
+    let server = serve(&sandbox, &[]);
+    let looped = send(&server, "GET", "/orders/1", &[("via", "1.1 harproxy-serve")], "");
+    assert_eq!(looped.status, 508);
+}
+
+#[test]
+fn live_rules_need_permission() {
+    let sandbox = sandbox("[[route]]\nname = 'bridge'\nmatch = 'https://api.test/**'\nsource = ['fixture', 'live']\n");
+    sandbox.run(["serve", "--offline"]).expect(2).says("rule `bridge` has a live source, and --offline forbids it");
+    sandbox.run(["replay", "--", "true"]).expect(2).says("pass `--allow-live`");
+    sandbox.run(["replay", "--allow-live", "--fail-on", "none", "--", "true"]).expect(0);
+}
+
+#[test]
+fn rules_are_part_of_a_replay() {
+    let sandbox = sandbox("[[route]]\nmatch = 'GET https://api.test/orders'\nrespond = { status = 418 }\n");
+    let server = sandbox.start(["replay"]);
+    assert_eq!(get(&server, "/orders").status, 418);
+    assert_eq!(get(&server, "/orders/1").json()["item"], "tea");
+    assert_eq!(server.stop().status, 0);
+}
