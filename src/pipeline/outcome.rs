@@ -21,6 +21,8 @@ pub struct Outcome {
     pub entry: Option<EntryPlace>,
     /// The entries of redirect targets that were followed from it. The last one answered.
     pub followed: Vec<usize>,
+    /// Of an entry that does not match: its similarity in percent (`--closest`).
+    pub closest: Option<u8>,
     /// The route rules that applied.
     pub rules: Vec<String>,
     pub findings: Vec<Finding>,
@@ -88,7 +90,8 @@ impl Outcome {
 
     fn entry_mark(&self) -> Option<HeaderValue> {
         let EntryPlace { fixture, entry, .. } = self.entry.as_ref()?;
-        let mut mark = format!("replay; entry={}#{entry}", fixture.shown());
+        let kind = self.closest.map_or_else(|| "replay".to_owned(), |score| format!("closest; score={score}"));
+        let mut mark = format!("{kind}; entry={}#{entry}", fixture.shown());
         for (n, followed) in self.followed.iter().enumerate() {
             // Writing to a string never fails.
             let _ = write!(mark, "{}#{followed}", if n == 0 { "; followed=" } else { "," });

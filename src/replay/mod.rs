@@ -224,7 +224,9 @@ impl Replayer {
     pub fn conclusion(&self) -> (Verdict, Vec<Arc<Fixture>>) {
         let sources = self.local.iter().chain(&self.live).cloned();
         let routes = self.routes.load_full();
-        let verdict = verdict::verdict(&self.collector, &routes.fixtures, self.stale(&routes), sources);
+        let mut verdict = verdict::verdict(&self.collector, &routes.fixtures, self.stale(&routes), sources);
+        let of_rules = self.rules.iter().flat_map(|rules| rules.state.findings(|check| self.severity(check)));
+        verdict.findings.extend(of_rules);
         (verdict, routes.fixtures.matcher.fixtures().to_vec())
     }
 

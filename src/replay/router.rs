@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use super::Replayer;
 use crate::pipeline::{Exchange, Router, SourceList, TlsRefusal, TunnelRoute};
 use crate::serve::memory::RouteState;
-use crate::serve::source::{KeySource, RuledSource};
+use crate::serve::source::{CountingSource, KeySource, RuledSource};
 use crate::source::fixture::{FixtureOptions, FixtureSource, Guesses, passthrough};
 use crate::source::{RefusingSource, Source, UpstreamSource};
 use crate::verdict::request::ResultKind;
@@ -115,8 +115,9 @@ fn origins(to: &Origin) -> impl Iterator<Item = String> {
     [Scheme::Https, Scheme::Http].into_iter().map(|scheme| Origin { scheme, ..to.clone() }.to_string())
 }
 
-impl Router for Replayer {
-    fn route(&self, exchange: &mut Exchange<'_>) -> SourceList {
+impl Replayer {
+    /// Returns the sources that may answer a request.
+    fn sources(&self, exchange: &mut Exchange<'_>) -> SourceList {
         let routes = self.routes.load();
         // The Host header decides on the URL, and never on the server that is dialled.
         let is_elsewhere = exchange.connect_to != exchange.origin;
@@ -139,6 +140,19 @@ impl Router for Replayer {
         match &self.local {
             Some(local) if is_loopback_host(&exchange.connect_to.host) => Arc::new([local.clone()]),
             _ => routes.refused.clone(),
+        }
+    }
+}
+
+impl Router for Replayer {
+    fn route(&self, exchange: &mut Exchange<'_>) -> SourceList {
+        let sources = self.sources(exchange);
+        match &self.rules {
+            Some(rules) if !rules.state.verification.is_empty() => {
+                let counting: Arc<dyn Source> = Arc::new(CountingSource(rules.state.clone()));
+                std::iter::once(counting).chain(sources.iter().cloned()).collect()
+            }
+            _ => sources,
         }
     }
 

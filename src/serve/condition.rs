@@ -102,24 +102,45 @@ impl Conditions {
     /// Returns true if the request fulfils the conditions. The occurrence is not among them.
     #[must_use]
     pub fn hold(&self, request: &RequestFacts, path: Option<&PathPattern>) -> bool {
-        let texts = |values: Vec<String>| values.into_iter().map(Value::from).collect::<Vec<_>>();
+        self.failing(request, path).is_none()
+    }
+
+    /// Returns the first condition that the request does not fulfil, such as `query.page`.
+    #[must_use]
+    pub fn failing(&self, request: &RequestFacts, path: Option<&PathPattern>) -> Option<String> {
         let path_values = match path {
             Some(pattern) if !self.path.is_empty() => request.path_values(pattern),
             _ => Vec::new(),
         };
         let of_path = |name: &str| {
             let found = path_values.iter().filter(|(known, _)| known == name);
-            found.map(|(_, value)| Value::from(value.clone())).collect::<Vec<_>>()
+            found.map(|(_, value)| value.clone()).collect::<Vec<_>>()
         };
-        let selected = |path: &JsonPath| {
-            let json = request.json();
-            json.map(|json| path.select(json).into_iter().cloned().collect::<Vec<_>>()).unwrap_or_default()
-        };
-        self.headers.iter().all(|(name, test)| test.passes(&texts(request.header(name))))
-            && self.query.iter().all(|(name, test)| test.passes(&texts(request.query(name))))
-            && self.path.iter().all(|(name, test)| test.passes(&of_path(name)))
-            && self.body.iter().all(|(path, test)| test.passes(&selected(path)))
+        first_failing("header", &self.headers, |name| request.header(name))
+            .or_else(|| first_failing("query", &self.query, |name| request.query(name)))
+            .or_else(|| first_failing("path", &self.path, of_path))
+            .or_else(|| {
+                let has_tests = !self.body.is_empty();
+                let path = has_tests.then(|| failing_path(&self.body, request.json())).flatten()?;
+                Some(format!("body.\"{path}\""))
+            })
     }
+}
+
+fn first_failing(table: &str, tests: &[(String, ValueTest)], values: impl Fn(&str) -> Vec<String>) -> Option<String> {
+    let fails = |(name, test): &&(String, ValueTest)| {
+        let values: Vec<Value> = values(name).into_iter().map(Value::from).collect();
+        !test.passes(&values)
+    };
+    tests.iter().find(fails).map(|(name, _)| format!("{table}.{name}"))
+}
+
+/// Returns the path of the first test that a payload does not pass. `json` is `None` for a payload that is not JSON.
+pub(super) fn failing_path<'b>(body: &'b [(JsonPath, ValueTest)], json: Option<&Value>) -> Option<&'b JsonPath> {
+    let selected = |path: &JsonPath| {
+        json.map(|json| path.select(json).into_iter().cloned().collect::<Vec<_>>()).unwrap_or_default()
+    };
+    body.iter().find(|(path, test)| !test.passes(&selected(path))).map(|(path, _)| path)
 }
 
 /// The number of requests that fulfilled the conditions of a rule, in each session.

@@ -6,10 +6,11 @@ use arc_swap::ArcSwap;
 
 use super::breaker::CircuitBreaker;
 use super::control::ApiKeys;
+use super::expect::Verification;
 use super::fault::RetryLimits;
 use super::rule::RouteTable;
 use super::state::StateStore;
-use super::template::Variables;
+use crate::verdict::{CheckId, Finding, Severity};
 use harproxy_http::NormalUrl;
 
 /// The rules of a run, with everything that they remember. Reloads of fixtures keep it.
@@ -19,10 +20,14 @@ pub struct RouteState {
     pub states: StateStore,
     pub breaker: CircuitBreaker,
     pub retries: RetryLimits,
-    pub variables: Variables,
     /// Whether `x-mock-…` headers count.
     pub has_control_headers: bool,
     pub keys: ApiKeys,
+    /// True in `serve`: a persisted query without an entry gets the answer that clients expect.
+    pub is_mock: bool,
+    /// `--closest`: the most similar entry answers a miss.
+    pub closest: bool,
+    pub verification: Verification,
     /// The number of requests that rules applied to.
     pub number: AtomicU64,
 }
@@ -46,10 +51,23 @@ impl RouteState {
         self.table.load().rules.iter().any(|rule| rule.pattern.globs().may_match_domain(domain))
     }
 
+    /// Returns the findings at the end of a run: expectations that are not met, and rules that applied to no request.
+    #[must_use]
+    pub fn findings(&self, severity: impl Fn(&CheckId) -> Severity) -> Vec<Finding> {
+        let table = self.table.load();
+        let unused = table.rules.iter().filter(|rule| rule.applied() == 0).map(|rule| {
+            let text = format!("rule `{}` (`{}`) applied to no request", rule.id, rule.pattern);
+            Finding::new(CheckId::RULE_UNUSED, severity(&CheckId::RULE_UNUSED), text)
+                .with_hint("correct `match` and `when` of the rule, or remove it")
+        });
+        self.verification.findings().into_iter().chain(unused).collect()
+    }
+
     /// Forgets everything that requests have changed.
     pub fn reset(&self) {
         self.states.reset(None);
         self.retries.reset();
+        self.verification.reset();
         self.table.load().rules.iter().for_each(|rule| rule.occurrences.reset());
     }
 }

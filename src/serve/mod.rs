@@ -13,16 +13,22 @@
 //! | [`state`] | collections that requests change |
 //! | `payload` | payloads that are read whole, sent at a rate, or broken off |
 //! | [`breaker`] | live sources that fail are skipped for a while |
+//! | [`expect`] | the requests that a run must send |
+//! | [`closest`] | the most similar entry, for `--closest` |
+//! | [`graphql`] | persisted queries |
 //! | [`control`] | `x-mock-…` headers and API keys |
 //! | [`memory`] | the rules of a run, and everything that they remember |
 //! | [`source`] | the source that applies the rules |
 
 pub mod breaker;
+pub mod closest;
 pub mod condition;
 pub mod control;
 pub mod delay;
+pub mod expect;
 pub mod facts;
 pub mod fault;
+pub mod graphql;
 pub mod memory;
 pub mod patch;
 mod payload;

@@ -1,6 +1,5 @@
 //! `[[route]]`: rules that decide how requests are answered, and the decision for one request.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,6 +11,7 @@ use super::facts::RequestFacts;
 use super::fault::Fault;
 use super::patch::PatchOperation;
 use super::state::StateRule;
+use super::template::Variables;
 use harproxy_matching::{PathPattern, RequestPattern};
 
 /// A source by its name in `source`.
@@ -100,7 +100,6 @@ pub struct RouteRule {
     pub rate: Option<u64>,
     pub patch: Vec<PatchOperation>,
     pub template: bool,
-    pub shadow: bool,
     pub state: Option<StateRule>,
     /// `headers`: credentials that live requests get.
     pub live_headers: Vec<(HeaderName, HeaderValue)>,
@@ -125,7 +124,6 @@ impl RouteRule {
             rate: None,
             patch: Vec::new(),
             template: false,
-            shadow: false,
             state: None,
             live_headers: Vec::new(),
             occurrences: OccurrenceCounter::default(),
@@ -147,7 +145,23 @@ impl RouteRule {
     /// Returns true if a source may be the network.
     #[must_use]
     pub fn uses_live(&self) -> bool {
-        self.shadow || self.source.as_ref().is_some_and(|rule| rule.sources.contains(&SourceName::Live))
+        self.source.as_ref().is_some_and(|rule| rule.sources.contains(&SourceName::Live))
+    }
+
+    /// Returns the options that the rule decides, by their names in the configuration.
+    #[must_use]
+    pub fn options(&self) -> Vec<&'static str> {
+        let options = [
+            ("source", self.source.is_some()),
+            ("respond", self.respond.is_some()),
+            ("fault", self.fault.is_some()),
+            ("state", self.state.is_some()),
+            ("delay", self.delay.is_some()),
+            ("rate", self.rate.is_some()),
+            ("patch", !self.patch.is_empty()),
+            ("template", self.template),
+        ];
+        options.into_iter().filter(|(_, has)| *has).map(|(name, _)| name).collect()
     }
 
     #[must_use]
@@ -156,24 +170,27 @@ impl RouteRule {
     }
 }
 
+/// Why a rule applies to a request, or does not.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RuleExplanation {
+    pub rule: String,
+    /// The condition that the request does not fulfil. `None` if the rule applies.
+    pub failing: Option<String>,
+    /// True if `nth` or `rate` limits it to some of the requests.
+    pub sometimes: bool,
+    pub options: Vec<&'static str>,
+}
+
 /// The rules in order. Immutable: a change makes another table, so that a request never sees two of them.
 #[derive(Clone, Debug, Default)]
 pub struct RouteTable {
     pub rules: Vec<Arc<RouteRule>>,
-    /// Changes by the admin API, by the id of the rule.
-    pub overrides: BTreeMap<String, RouteOverride>,
+    /// `[vars]` and `--vars`.
+    pub variables: Arc<Variables>,
 }
 
-/// A change of a rule by the admin API.
-#[derive(Clone, Debug, Default)]
-pub struct RouteOverride {
-    pub sources: Option<Vec<SourceName>>,
-    pub delay: Option<Delay>,
-    /// `Some(None)` switches the rule's fault off.
-    pub fault: Option<Option<Fault>>,
-}
-
-/// What the rules say about a request.
+/// The options that the rules decide for a request.
 #[derive(Clone, Debug, Default)]
 pub struct RouteDecision {
     /// The rules that apply, in order.
@@ -184,6 +201,8 @@ pub struct RouteDecision {
     pub state: Option<Arc<RouteRule>>,
     pub delays: Vec<Delay>,
     pub rate: Option<u64>,
+    /// The variables of templates.
+    pub variables: Arc<Variables>,
 }
 
 impl RouteDecision {
@@ -197,11 +216,6 @@ impl RouteDecision {
     pub fn template(&self) -> Option<&Arc<RouteRule>> {
         self.rules.iter().find(|rule| rule.template)
     }
-
-    #[must_use]
-    pub fn has_shadow(&self) -> bool {
-        self.rules.iter().any(|rule| rule.shadow)
-    }
 }
 
 impl RouteTable {
@@ -211,37 +225,46 @@ impl RouteTable {
         self.rules.iter().filter(|rule| rule.covers(method, url, path)).cloned().collect()
     }
 
+    /// Explains the rules whose `match` fits a request, in order. Nothing is counted.
+    #[must_use]
+    pub fn explain(&self, request: &RequestFacts) -> Vec<RuleExplanation> {
+        let url = &request.url;
+        let covering = self.covering(request.method.as_str(), url.as_str(), url.parts().path);
+        let explain = |rule: Arc<RouteRule>| RuleExplanation {
+            failing: rule.when.failing(request, rule.path.as_ref()),
+            sometimes: rule.when.occurrence.is_some(),
+            options: rule.options(),
+            rule: rule.id.clone(),
+        };
+        covering.into_iter().map(explain).collect()
+    }
+
     /// Decides by the rules that cover a request, and counts them.
     #[must_use]
     pub fn decide(&self, covering: &[Arc<RouteRule>], request: &RequestFacts) -> RouteDecision {
-        let mut decision = RouteDecision::default();
+        let mut decision = RouteDecision { variables: self.variables.clone(), ..RouteDecision::default() };
         for rule in covering.iter().filter(|rule| rule.when.hold(request, rule.path.as_ref())) {
             if !rule.occurrences.count(rule.when.occurrence.as_ref(), request.session.as_deref()) {
                 continue;
             }
             rule.applied.fetch_add(1, Ordering::Relaxed);
-            let over = self.overrides.get(&rule.id);
-            let sources = over.and_then(|over| over.sources.clone());
-            if decision.source.is_none() && (rule.source.is_some() || sources.is_some()) {
-                let mut source = rule.source.clone().unwrap_or_default();
-                if let Some(sources) = sources {
-                    source.sources = sources;
-                }
-                decision.source = Some((rule.clone(), source));
+            if decision.source.is_none()
+                && let Some(source) = &rule.source
+            {
+                decision.source = Some((rule.clone(), source.clone()));
             }
             if decision.respond.is_none() && rule.respond.is_some() {
                 decision.respond = Some(rule.clone());
             }
-            let fault = over.and_then(|over| over.fault.clone()).unwrap_or_else(|| rule.fault.clone());
             if decision.fault.is_none()
-                && let Some(fault) = fault
+                && let Some(fault) = &rule.fault
             {
-                decision.fault = Some((rule.clone(), fault));
+                decision.fault = Some((rule.clone(), fault.clone()));
             }
             if decision.state.is_none() && rule.state.is_some() {
                 decision.state = Some(rule.clone());
             }
-            decision.delays.extend(over.and_then(|over| over.delay.clone()).or(rule.delay.clone()));
+            decision.delays.extend(rule.delay.clone());
             decision.rate = decision.rate.or(rule.rate);
             decision.rules.push(rule.clone());
         }

@@ -51,6 +51,12 @@ impl CheckId {
     pub const SESSION_FALLBACK: CheckId = CheckId::new("session-fallback");
     /// Answers of a failed run came from an earlier part of the recording than the answers before them.
     pub const OUT_OF_SEQUENCE: CheckId = CheckId::new("out-of-sequence");
+    /// A request that `--expect` or `[[expect]]` names did not come as often, or in the order, that it says.
+    pub const EXPECTATION_NOT_MET: CheckId = CheckId::new("expectation-not-met");
+    /// A `[[route]]` rule that applied to no request.
+    pub const RULE_UNUSED: CheckId = CheckId::new("rule-unused");
+    /// A request that came before the time that `Retry-After` of a fault named.
+    pub const RETRY_TOO_EARLY: CheckId = CheckId::new("retry-too-early");
     /// CMD opened connections that bypass the proxy.
     pub const BYPASS: CheckId = CheckId::new("bypass");
     /// A recording in which nothing was recorded.
@@ -87,6 +93,9 @@ impl CheckId {
         (CheckId::CREDENTIALS_MISSING, "request without its credentials", "requests without their credentials"),
         (CheckId::SESSION_FALLBACK, "answer of another test", "answers of other tests"),
         (CheckId::OUT_OF_SEQUENCE, "answer out of sequence", "answers out of sequence"),
+        (CheckId::EXPECTATION_NOT_MET, "expectation not met", "expectations not met"),
+        (CheckId::RULE_UNUSED, "rule that applied to no request", "rules that applied to no request"),
+        (CheckId::RETRY_TOO_EARLY, "retry before its time", "retries before their time"),
         (CheckId::BYPASS, "CMD went past the proxy", ""),
         (CheckId::NOTHING_RECORDED, "nothing was recorded", ""),
         (CheckId::FAILED_SERVED, "recorded failure served", "recorded failures served"),
@@ -164,6 +173,8 @@ const SELECTABLE: &[CheckId] = &[
     CheckId::ENTRY_LEFT_OUT,
     CheckId::CREDENTIALS_MISSING,
     CheckId::SESSION_FALLBACK,
+    CheckId::RULE_UNUSED,
+    CheckId::RETRY_TOO_EARLY,
     CheckId::BYPASS,
     CheckId::UNREADABLE,
 ];

@@ -90,8 +90,8 @@ impl Proxy {
         let mut reverse = Vec::new();
         let ports = ReverseOrigins::by_port(&plan.reverse)
             .map_err(|refusal| BindError::Reverse { reason: refusal.problem().detail })?;
-        for origins in ports {
-            let (listener, addr) = listen(SocketAddr::new(ip, 0)).await?;
+        for (port, origins) in ports {
+            let (listener, addr) = listen(SocketAddr::new(ip, port)).await?;
             reverse.push((listener, Arc::new(ReverseOrigins { addr, tls: plan.reverse_tls, origins })));
         }
         let threads = Threads::start().map_err(|source| BindError::Threads { source })?;

@@ -41,7 +41,7 @@ pub struct ProxyArgs {
     #[arg(long)]
     pub allow_remote: bool,
     /// Also listen as this origin, for clients that cannot use a proxy; CMD gets HARPROXY_URL_NAME; repeatable
-    #[arg(long, value_name = "[NAME=][/PREFIX=]URL", value_parser = parse_reverse, value_delimiter = '\n')]
+    #[arg(long, value_name = "[NAME=][PORT=|/PREFIX=]URL", value_parser = parse_reverse, value_delimiter = '\n')]
     pub reverse: Vec<ReversePlan>,
     /// Serve --reverse over TLS
     #[arg(long)]

@@ -14,6 +14,7 @@ use super::values::{
     parse_miss_status, parse_same_host,
 };
 use crate::replay::{Clock, Latency, MissAnswer, OnMiss};
+use crate::serve::expect::Expectation;
 use crate::verdict::fail_on::{describe_kinds, describe_list, standard_list};
 use harproxy_matching::{MatchBody, MissingBody, Redirects, Repeat};
 
@@ -53,6 +54,12 @@ pub struct ReplayArgs {
     /// Allow `[[route]]` rules with live sources
     #[arg(long)]
     pub allow_live: bool,
+    /// Variables for templates: a `.toml` file, or the name of a table `[vars.NAME]`; repeatable
+    #[arg(long, value_name = "FILE|NAME", value_delimiter = '\n')]
+    pub vars: Vec<String>,
+    /// Expect this request, such as `POST https://api.example.com/orders = 1`; repeatable
+    #[arg(long, value_name = "REQUEST[ = N]", value_parser = Expectation::parse, value_delimiter = '\n')]
+    pub expect: Vec<Expectation>,
     /// Use the `x-mock-…` headers of requests
     #[arg(long)]
     pub mock_headers: bool,

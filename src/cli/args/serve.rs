@@ -13,7 +13,7 @@ sources and more.
 
 Examples:
   harproxy serve
-  harproxy serve hars/shop.har --reverse api=https://api.example.com
+  harproxy serve hars/shop.har --reverse 4010=https://api.example.com
   harproxy serve --api-key env:MOCK_KEY --listen 8899
   harproxy serve --offline
 ")]
@@ -21,6 +21,9 @@ pub struct ServeArgs {
     /// Require this key in `x-api-key`; `env:NAME` takes it from the environment; repeatable
     #[arg(long, value_name = "VALUE|env:NAME", value_parser = parse_key, help_heading = "Serve")]
     pub api_key: Vec<ValueSource>,
+    /// Answer a miss with the most similar entry of the same method and path
+    #[arg(long, help_heading = "Serve")]
+    pub closest: bool,
     /// Refuse rules with live sources
     #[arg(long, help_heading = "Serve")]
     pub offline: bool,

@@ -148,7 +148,18 @@ fn reverse_origins_are_parsed_into_name_prefix_and_base_path() {
         assert_eq!(got, (name, prefix, origin.to_owned()), "{text}");
         assert_eq!(reverse.base_path, base, "{text}");
     }
+    for (text, name, port) in [
+        ("4010=https://api.example.com", "API_EXAMPLE_COM", 4010),
+        ("API=4010=https://api.example.com", "API", 4010),
+        ("API=https://api.example.com", "API", 0),
+    ] {
+        let reverse = parse_reverse(text).unwrap();
+        assert_eq!((reverse.name.as_str(), reverse.port), (name, port), "{text}");
+    }
     for bad in [
+        "0=https://x",
+        "70000=https://x",
+        "4010=/p=https://x",
         "",
         "api",
         "x=",

@@ -217,14 +217,18 @@ pub fn parse_same_host(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// Parses `[NAME=][/PREFIX=]URL`.
+/// Parses `[NAME=][PORT=|/PREFIX=]URL`.
 pub fn parse_reverse(text: &str) -> Result<ReversePlan, String> {
     let (name, rest) = match text.split_once('=') {
-        Some((name, rest)) if is_name(name) => (Some(name.to_owned()), rest),
+        Some((name, rest)) if is_name(name) && port_of(name).is_none() => (Some(name.to_owned()), rest),
         _ => (None, text),
     };
+    let (port, rest) = match rest.split_once('=').and_then(|(port, url)| Some((port_of(port)?, url))) {
+        Some((port, url)) => (port?, url),
+        None => (0, rest),
+    };
     let (prefix, url) = match rest.split_once('=') {
-        Some((prefix, url)) if prefix.starts_with('/') => (Some(prefix.trim_end_matches('/')), url),
+        Some((prefix, url)) if prefix.starts_with('/') && port == 0 => (Some(prefix.trim_end_matches('/')), url),
         _ => (None, rest),
     };
     let url = NormalUrl::parse(url).map_err(|_| {
@@ -241,10 +245,18 @@ pub fn parse_reverse(text: &str) -> Result<ReversePlan, String> {
     let origin = Origin::of_url(&url).ok_or("the URL has no host")?;
     Ok(ReversePlan {
         name: name.unwrap_or_else(|| name_of_host(&origin.host)),
+        port,
         prefix: prefix.filter(|prefix| !prefix.is_empty()).map(str::to_owned),
         base_path: url.parts().path.trim_end_matches('/').to_owned(),
         origin,
     })
+}
+
+/// Returns the port that a number names; `None` if the text is not a number.
+fn port_of(text: &str) -> Option<Result<u16, String>> {
+    let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let port = || text.parse().ok().filter(|port| *port > 0).ok_or_else(|| format!("`{text}` is not a port"));
+    is_number.then(port)
 }
 
 /// Returns true if the text is valid in the name of a variable.

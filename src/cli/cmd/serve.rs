@@ -21,6 +21,7 @@ use crate::cli::{file_notice, files, reload};
 use crate::diagnose::ScopeHosts;
 use crate::replay::{NetworkPlan, Reloader, Replayer};
 use crate::serve::control::ApiKeys;
+use crate::serve::expect::Verification;
 use crate::serve::memory::RouteState;
 use crate::serve::rule::RouteTable;
 use crate::verdict::{CheckId, FailOn, RunMode};
@@ -46,13 +47,16 @@ pub async fn run(mut args: ServeArgs, ui: &Ui) -> Result<u8, Failure> {
     let state = Arc::new(RouteState {
         has_control_headers: !args.no_mock_headers,
         keys: ApiKeys(keys),
-        variables: config.variables.clone(),
+        closest: args.closest,
+        is_mock: true,
+        verification: Verification::new(plan::expectations(&args.replay), false),
         ..RouteState::default()
     });
-    let table = table(&config, args.offline)?;
+    let table = table(&config, &args.replay.vars, args.offline)?;
     file_notice::print(&args.replay.config.risky, ui);
     let upstream = plan::upstream_plan(&args.replay.upstream, &args.replay.config.risky, None)?;
     let (named, offline) = (args.replay.config.config.clone(), args.offline);
+    let vars = args.replay.vars.clone();
     let ReplayJob { mut replay, run: plan, .. } = ReplayJob::new(args.replay)?;
     replay.answers.fail_on = FailOn::parse("none", false).unwrap_or_else(|_| FailOn::standard(false));
     replay.network.get_or_insert(NetworkPlan { named: None, upstream });
@@ -82,7 +86,7 @@ pub async fn run(mut args: ServeArgs, ui: &Ui) -> Result<u8, Failure> {
     run.redact_with(replayer.view().clone());
     let stop_reloads = reload::watch(Reloader::new(replayer.clone()), *ui)
         .map_err(|source| Failure::System { doing: "starting a thread", source })?;
-    let watcher = tokio::spawn(watch_config(state.clone(), named, offline, *ui));
+    let watcher = tokio::spawn(watch_config(state.clone(), named, vars, offline, *ui));
     let end = run.serve(replayer.handler(&run.bus), authority, &about).await?;
     watcher.abort();
     let _ = run.unless_interrupted(spawn_blocking(stop_reloads)).await;
@@ -91,20 +95,20 @@ pub async fn run(mut args: ServeArgs, ui: &Ui) -> Result<u8, Failure> {
 }
 
 /// Returns the rules of the configuration.
-fn table(config: &Config, offline: bool) -> Result<RouteTable, UsageError> {
-    let table = RouteTable { rules: config.routes.clone(), ..RouteTable::default() };
+fn table(config: &Config, vars: &[String], offline: bool) -> Result<RouteTable, UsageError> {
+    let table = plan::route_table(config, vars)?;
     match table.rules.iter().find(|rule| offline && rule.uses_live()) {
         None => Ok(table),
         Some(rule) => Err(UsageError::new(
             format!("rule `{}` has a live source, and --offline forbids it", rule.id),
-            "remove `live` from `source` and `shadow`, or start without --offline",
+            "remove `live` from the rule, or start without --offline",
         )),
     }
 }
 
 /// Loads the rules again when the configuration changes. Rules that can't be loaded are reported, and the ones before
 /// stay.
-async fn watch_config(state: Arc<RouteState>, named: Option<PathBuf>, offline: bool, ui: Ui) {
+async fn watch_config(state: Arc<RouteState>, named: Option<PathBuf>, vars: Vec<String>, offline: bool, ui: Ui) {
     let path = || named.clone().or_else(projects_file);
     let stamp = || path().and_then(|path| Stamp::at(&path));
     let mut known = stamp();
@@ -121,7 +125,7 @@ async fn watch_config(state: Arc<RouteState>, named: Option<PathBuf>, offline: b
         }
         known = now;
         let loaded = Config::load(named.as_deref(), Cli::command).map_err(Failure::from);
-        match loaded.and_then(|config| Ok(table(&config, offline)?)) {
+        match loaded.and_then(|config| Ok(table(&config, &vars, offline)?)) {
             Ok(table) => {
                 let rules = counted(table.rules.len(), "rule", "rules");
                 state.table.store(Arc::new(table));

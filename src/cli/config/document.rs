@@ -57,7 +57,7 @@ impl fmt::Display for FilePosition {
 }
 
 /// Maximum number of known names in an error.
-const MAX_KNOWN: usize = 10;
+const MAX_KNOWN: usize = 12;
 
 pub(super) type Value<'t> = Spanned<DeValue<'t>>;
 pub(super) type Table<'t> = DeTable<'t>;

@@ -6,6 +6,7 @@
 
 mod document;
 mod drift;
+mod expect;
 mod options;
 mod route;
 mod route_answer;
@@ -23,6 +24,7 @@ use clap::Command;
 
 use super::args::values::{parse_header_name, parse_json_path};
 use crate::record::Volatile;
+use crate::serve::expect::Expectation;
 use crate::serve::rule::RouteRule;
 use crate::serve::template::Variables;
 use document::{ConfigFile, Table, TomlItem};
@@ -30,8 +32,6 @@ pub use document::{Error, FilePosition};
 pub use drift::{DriftConfig, parse_date, parse_issue};
 use harproxy_matching::MatchRule;
 use harproxy_redact::{Placeholder, Policy, Secret};
-pub use route::source_name;
-pub use route_answer::{parse_delay, parse_fault};
 use secrets::Secrets;
 pub use settings::{Origin, Setting};
 
@@ -60,6 +60,8 @@ pub struct Config {
     pub volatile: Volatile,
     /// `[[route]]`: the rules in order, those of the user's file first.
     pub routes: Vec<Arc<RouteRule>>,
+    /// `[[expect]]`: the requests that a run must send.
+    pub expectations: Vec<Expectation>,
     /// `[vars]`: values for templates.
     pub variables: Variables,
     /// `[drift]`, its options left out.
@@ -72,8 +74,8 @@ pub struct Config {
 
 /// The sections with options of a command.
 const COMMANDS: [&str; 3] = ["record", "replay", DRIFT];
-const SECTIONS: [&str; 10] =
-    ["record", "replay", DRIFT, "scope", "match", "route", "vars", "redact", "volatile", "check"];
+const SECTIONS: [&str; 11] =
+    ["record", "replay", DRIFT, "scope", "match", "route", "expect", "vars", "redact", "volatile", "check"];
 /// The section of `harproxy drift`, which has more than options.
 const DRIFT: &str = "drift";
 
@@ -166,6 +168,7 @@ impl Config {
                         self.routes.push(Arc::new(rule));
                     }
                 }
+                "expect" => self.expectations.extend(expect::expectations(&document, value)?),
                 "vars" => {
                     let items = document.items(document.table(&name, value)?).into_iter();
                     self.variables.extend(items.map(|item| (item.name, document.json(item.value.get_ref()))));

@@ -15,7 +15,7 @@ use crate::serve::state::StateRule;
 use harproxy_json::JsonPath;
 use harproxy_matching::{PathPattern, RequestPattern};
 
-pub(super) const KEYS: [&str; 16] = [
+pub(super) const KEYS: [&str; 15] = [
     "name",
     "match",
     "path",
@@ -30,7 +30,6 @@ pub(super) const KEYS: [&str; 16] = [
     "rate",
     "fault",
     "template",
-    "shadow",
     "state",
 ];
 const WHEN: [&str; 6] = ["header", "query", "path", "body", "nth", "rate"];
@@ -87,10 +86,6 @@ fn rule<'t>(
             "rate" => rule.rate = Some(rate(&document.text(&name, &value)?).map_err(wrong)?),
             "fault" => rule.fault = Some(fault(document, &name, &value)?),
             "template" => rule.template = document.boolean(&name, &value)?,
-            "shadow" => match document.text(&name, &value)?.as_str() {
-                "live" => rule.shadow = true,
-                _ => return Err(wrong("expected `live`".to_owned())),
-            },
             "state" => rule.state = Some(state(document, document.table(&name, value)?, &at)?),
             _ => return Err(document.unknown("option of [[route]]", &name, at, KEYS, None)),
         }
@@ -108,7 +103,7 @@ fn rule<'t>(
 }
 
 /// Parses the name of a source.
-pub fn source_name(text: &str) -> Result<SourceName, String> {
+fn source_name(text: &str) -> Result<SourceName, String> {
     let found = SourceName::NAMES.iter().find(|(name, _)| *name == text).map(|(_, source)| *source);
     found.ok_or_else(|| "expected fixture, live, local or none".to_owned())
 }
@@ -176,13 +171,7 @@ fn conditions<'t>(document: &ConfigFile<'t>, table: Table<'t>) -> Result<Conditi
             "header" => conditions.headers = tests(document, document.table(&name, value)?)?,
             "query" => conditions.query = tests(document, document.table(&name, value)?)?,
             "path" => conditions.path = tests(document, document.table(&name, value)?)?,
-            "body" => {
-                for (path, test) in tests(document, document.table(&name, value)?)? {
-                    let path =
-                        JsonPath::parse(&path).map_err(|error| document.wrong("body", &span, error.to_string()))?;
-                    conditions.body.push((path, test));
-                }
-            }
+            "body" => conditions.body = body_tests(document, &name, value)?,
             "nth" => {
                 let numbers: Option<Vec<u64>> = match document.json(value.get_ref()) {
                     Json::Array(numbers) => numbers.iter().map(Json::as_u64).collect(),
@@ -202,6 +191,20 @@ fn conditions<'t>(document: &ConfigFile<'t>, table: Table<'t>) -> Result<Conditi
         }
     }
     Ok(conditions)
+}
+
+/// Reads tests of a JSON payload, by JSON path.
+pub(super) fn body_tests<'t>(
+    document: &ConfigFile<'t>,
+    name: &str,
+    value: Value<'t>,
+) -> Result<Vec<(JsonPath, ValueTest)>, Error> {
+    let span = value.span();
+    let each = tests(document, document.table(name, value)?)?.into_iter().map(|(path, test)| {
+        let path = JsonPath::parse(&path).map_err(|error| document.wrong(name, &span, error.to_string()))?;
+        Ok((path, test))
+    });
+    each.collect()
 }
 
 fn tests<'t>(document: &ConfigFile<'t>, table: Table<'t>) -> Result<Vec<(String, ValueTest)>, Error> {

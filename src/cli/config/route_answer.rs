@@ -115,7 +115,7 @@ pub(super) fn delay(document: &ConfigFile<'_>, name: &str, value: &Value<'_>) ->
 }
 
 /// Parses a duration or `recorded`.
-pub fn parse_delay(text: &str) -> Result<Delay, String> {
+fn parse_delay(text: &str) -> Result<Delay, String> {
     if text == "recorded" { Ok(Delay::Recorded) } else { parse_duration(text).map(Delay::Fixed) }
 }
 
@@ -130,7 +130,7 @@ pub(super) fn fault(document: &ConfigFile<'_>, name: &str, value: &Value<'_>) ->
 }
 
 /// Parses a fault: its kind, or an object with its kind and its settings.
-pub fn parse_fault(json: &Json) -> Result<Fault, String> {
+fn parse_fault(json: &Json) -> Result<Fault, String> {
     let kind = json.as_str().or_else(|| json.get("kind")?.as_str());
     let number = |member: &str| json.get(member).and_then(Json::as_u64);
     Ok(match kind {

@@ -19,7 +19,10 @@ const RISKY: [&str; 8] =
     ["no_redact", "insecure", "upstream_ca", "map", "upstream_proxy", "allow_remote", "base_url", "include_unsafe"];
 
 /// Sections whose values are secrets, or variables that hold them.
-const SECRET_SECTIONS: [&str; 3] = ["redact.values", "drift.headers", "drift.notify"];
+const SECRET_SECTIONS: [&str; 4] = ["redact.values", "drift.headers", "drift.notify", "vars"];
+
+/// Tables of a `[[route]]` rule whose values may be credentials.
+const ROUTE_SECRETS: [&str; 2] = ["/headers", "/when/header"];
 
 #[derive(Clone, Debug, Serialize)]
 pub struct Setting {
@@ -179,7 +182,14 @@ pub(super) fn of_section<'t>(document: &ConfigFile<'t>, section: &str, value: &V
     };
     match value.get_ref() {
         DeValue::Array(rules) => {
-            let rule = |rule: &Value<'t>| setting(section.to_owned(), document.json(rule.get_ref()), &rule.span());
+            let rule = |rule: &Value<'t>| {
+                let mut json = document.json(rule.get_ref());
+                ROUTE_SECRETS
+                    .iter()
+                    .filter(|_| section == "route")
+                    .for_each(|pointer| mask_members(&mut json, pointer));
+                setting(section.to_owned(), json, &rule.span())
+            };
             rules.iter().map(rule).collect()
         }
         DeValue::Table(table) => {
@@ -199,6 +209,16 @@ pub(super) fn of_section<'t>(document: &ConfigFile<'t>, section: &str, value: &V
     }
 }
 
+/// Masks the values of a table of credentials in a rule. A variable of the environment is shown by its name.
+fn mask_members(rule: &mut Json, pointer: &str) {
+    let members = rule.pointer_mut(pointer).and_then(Json::as_object_mut).into_iter().flatten();
+    for (_, value) in members {
+        if !value.as_str().is_some_and(|text| text.starts_with(secrets::VARIABLE)) {
+            *value = REDACTED.into();
+        }
+    }
+}
+
 /// Returns the settings of `[drift]` that are not options of the command.
 pub(super) fn of_drift<'t>(document: &ConfigFile<'t>, value: &Value<'t>) -> Vec<Setting> {
     let mut settings = of_section(document, DRIFT, value);
@@ -209,7 +229,7 @@ pub(super) fn of_drift<'t>(document: &ConfigFile<'t>, value: &Value<'t>) -> Vec<
 /// Merges the settings of a later file into those of earlier files. Rules are appended, other settings are replaced.
 pub(super) fn merge(settings: &mut Vec<Setting>, later: Vec<Setting>) {
     settings.retain(|before| {
-        ["match", "route", "drift.suppress"].contains(&before.name.as_str())
+        ["match", "route", "expect", "drift.suppress"].contains(&before.name.as_str())
             || later.iter().all(|after| after.name != before.name)
     });
     settings.extend(later);

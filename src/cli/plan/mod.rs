@@ -20,8 +20,10 @@ use super::config::{self, Config};
 use super::usage_error::UsageError;
 use crate::record::{OnFailure, RecordPlan, UpdateMode};
 use crate::replay::{FixtureOptions, NetworkPlan, OnMiss, ReplayPlan};
+use crate::serve::expect::{Expectation, Verification};
 use crate::serve::memory::RouteState;
 use crate::serve::rule::RouteTable;
+use crate::serve::template::Variables;
 use crate::verdict::FailOn;
 use crate::verdict::explain::RerunCommand;
 use arc_swap::ArcSwap;
@@ -256,11 +258,45 @@ fn network(args: &ReplayArgs) -> Result<Option<NetworkPlan>, UsageError> {
     }))
 }
 
-/// Returns the rules of a replay; `None` without rules and control headers. A file in a pull request cannot make a
+/// Returns the rules of the configuration. `vars` are the files and names of `--vars`.
+pub fn route_table(config: &Config, vars: &[String]) -> Result<RouteTable, UsageError> {
+    let mut variables = config.variables.clone();
+    for given in vars {
+        let more: Variables = match given.ends_with(".toml") {
+            true => read_variables(Path::new(given))?,
+            false => match config.variables.get(given).and_then(|value| value.as_object()) {
+                Some(table) => table.clone().into_iter().collect(),
+                None => {
+                    let hint = "add the table to harproxy.toml, or name a file that ends in `.toml`";
+                    return Err(UsageError::new(format!("--vars {given}: there is no table `[vars.{given}]`"), hint));
+                }
+            },
+        };
+        variables.extend(more);
+    }
+    Ok(RouteTable { rules: config.routes.clone(), variables: Arc::new(variables) })
+}
+
+fn read_variables(path: &Path) -> Result<Variables, UsageError> {
+    let doing = || format!("reading --vars {}", path.shown());
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| UsageError::new(doing(), "name a file of variables").because(source))?;
+    toml::from_str(&text)
+        .map_err(|source| UsageError::new(doing(), "a variable is a line such as `currency = \"EUR\"`").because(source))
+}
+
+/// Returns the expectations of the command line and the configuration.
+#[must_use]
+pub fn expectations(args: &ReplayArgs) -> Vec<Expectation> {
+    args.expect.iter().chain(&args.config.loaded.expectations).cloned().collect()
+}
+
+/// Returns the rules of a replay; `None` without rules, control headers and expectations. A file in a pull request cannot make a
 /// replay dial.
 fn route_state(args: &ReplayArgs) -> Result<Option<Arc<RouteState>>, UsageError> {
     let config = &args.config.loaded;
-    if config.routes.is_empty() && !args.mock_headers {
+    let expectations = expectations(args);
+    if config.routes.is_empty() && !args.mock_headers && expectations.is_empty() {
         return Ok(None);
     }
     if let Some(rule) = config.routes.iter().find(|rule| rule.uses_live() && !args.allow_live) {
@@ -269,11 +305,11 @@ fn route_state(args: &ReplayArgs) -> Result<Option<Arc<RouteState>>, UsageError>
             "pass `--allow-live` on the command line, or remove `live` from the rule",
         ));
     }
-    let table = RouteTable { rules: config.routes.clone(), ..RouteTable::default() };
+    let table = route_table(config, &args.vars)?;
     Ok(Some(Arc::new(RouteState {
         table: ArcSwap::from_pointee(table),
-        variables: config.variables.clone(),
         has_control_headers: args.mock_headers,
+        verification: Verification::new(expectations, true),
         ..RouteState::default()
     })))
 }

@@ -161,8 +161,14 @@ fn check_reverse_is_unique(reverse: &[ReversePlan]) -> Result<(), UsageError> {
     let duplicate = |place: &str, unique: &str| {
         UsageError::new(format!("two --reverse origins are {place}"), format!("give each a {unique}"))
     };
-    let (mut names, mut prefixes) = (BTreeSet::new(), BTreeSet::new());
-    for ReversePlan { name, prefix, .. } in reverse {
+    let (mut names, mut prefixes, mut ports) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for ReversePlan { name, prefix, port, .. } in reverse {
+        if *port > 0 && !ports.insert(port) {
+            return Err(duplicate(
+                &format!("on port {port}"),
+                "port of its own: `--reverse 4010=https://api.example.com`",
+            ));
+        }
         if !names.insert(name) {
             let unique = "name of its own: `--reverse billing=https://api.example.com`";
             return Err(duplicate(&format!("named `{name}`"), unique));

@@ -17,7 +17,7 @@ use crate::serve::rule::{Respond, RespondPayload, RouteRule};
 use crate::serve::state::StateAnswer;
 use crate::source::Answer;
 use crate::verdict::request::{ResultKind, SourceKind};
-use crate::verdict::{CheckId, Finding, Location, Severity};
+use crate::verdict::{CheckId, Finding, Location};
 use harproxy_har::Fixture;
 use harproxy_http::NormalUrl;
 use harproxy_http::problem::Problem;
@@ -25,9 +25,6 @@ use harproxy_proxy::respond;
 
 /// The time for which the fault `timeout` keeps a client waiting.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
-
-/// The check of a request that came before the time of `Retry-After`.
-pub const RETRY_TOO_EARLY: CheckId = CheckId::new("retry-too-early");
 
 impl RuledSource {
     /// Answers a fault that needs no source. `None` if the fault changes an answer.
@@ -69,7 +66,8 @@ impl RuledSource {
         let mut wait = retry_after;
         if let Some(remaining) = self.rules.retries.remaining(&client, &rule.id, now) {
             let text = format!("it came {} ms before the time of `Retry-After`", remaining.as_millis());
-            let finding = Finding::new(RETRY_TOO_EARLY, Severity::Warning, text);
+            let severity = self.fixtures.options.fail_on.severity(&CheckId::RETRY_TOO_EARLY);
+            let finding = Finding::new(CheckId::RETRY_TOO_EARLY, severity, text);
             let finding = finding.with_hint("wait for the time of `Retry-After` before the next attempt");
             let line = exchange.line();
             exchange.outcome().findings.push(Finding { at: Location::request(line), ..finding });

@@ -8,18 +8,22 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use ::http::{HeaderValue, Method};
+use ::http::header::CONTENT_TYPE;
+use ::http::{HeaderValue, Method, Response};
 use bytes::Bytes;
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, Limited};
 
+use super::closest::closest;
 use super::control::{self, ControlHeaders, NoEntry};
 use super::facts::RequestFacts;
 use super::memory::RouteState;
 use super::rule::RouteDecision;
+use super::{graphql, payload};
 use crate::pipeline::{Exchange, SourceList};
 use crate::source::fixture::FixtureSource;
 use crate::source::{Answer, Source, UpstreamSource};
+use crate::verdict::CheckId;
 use crate::verdict::request::{ResultKind, SourceKind};
 use harproxy_http::problem::Problem;
 use harproxy_proxy::{Body, BoxFuture, respond};
@@ -43,15 +47,43 @@ pub struct KeySource(pub Arc<RouteState>);
 impl Source for KeySource {
     fn answer<'a>(&'a self, exchange: &'a mut Exchange<'_>) -> BoxFuture<'a, Answer> {
         Box::pin(async move {
-            let is_preflight = exchange.method() == Method::OPTIONS
-                && exchange.headers().contains_key("access-control-request-method");
-            if self.0.keys.accept(exchange.request.headers_mut()) || is_preflight {
+            let is_exempt = is_preflight(exchange);
+            if self.0.keys.accept(exchange.request.headers_mut()) || is_exempt {
                 return Answer::Pass;
             }
             let detail = format!("send a valid key in the header `{}`", control::API_KEY);
             refuse(exchange, Problem::new(401, "an API key is required", detail))
         })
     }
+}
+
+/// Counts the requests that `--expect` and `[[expect]]` name, and passes them on. CORS preflights do not count.
+pub struct CountingSource(pub Arc<RouteState>);
+
+impl Source for CountingSource {
+    fn answer<'a>(&'a self, exchange: &'a mut Exchange<'_>) -> BoxFuture<'a, Answer> {
+        Box::pin(async move {
+            let Some(url) = exchange.url.as_ref().ok().cloned() else { return Answer::Pass };
+            if is_preflight(exchange) {
+                return Answer::Pass;
+            }
+            let (verification, method) = (&self.0.verification, exchange.method().clone());
+            let payload = match verification.needs_payload(method.as_str(), url.as_str()) {
+                true => match take_payload(exchange).await {
+                    Ok(payload) => payload,
+                    Err(answer) => return answer,
+                },
+                false => Bytes::new(),
+            };
+            let json = serde_json::from_slice(&payload).ok();
+            verification.note(method.as_str(), url.as_str(), json.as_ref(), exchange.line());
+            Answer::Pass
+        })
+    }
+}
+
+fn is_preflight(exchange: &Exchange<'_>) -> bool {
+    exchange.method() == Method::OPTIONS && exchange.headers().contains_key("access-control-request-method")
 }
 
 impl Source for RuledSource {
@@ -84,14 +116,15 @@ impl RuledSource {
         let has_control = self.rules.has_control_headers && ControlHeaders::are_in(exchange.headers());
         let table = self.rules.table.load_full();
         let covering = table.covering(exchange.method().as_str(), url.as_str(), url.parts().path);
-        if covering.is_empty() && !has_control {
+        if covering.is_empty() && !has_control && !self.rules.is_mock {
             return ask_all(&self.others, exchange).await;
         }
         let control = match has_control.then(|| ControlHeaders::take(exchange.request.headers_mut())).transpose() {
             Ok(control) => control.unwrap_or_default(),
             Err(error) => return refuse(exchange, Problem::new(400, "invalid control header", error.to_string())),
         };
-        let needs_payload = covering.iter().any(|rule| rule.needs_payload() || rule.source.is_some());
+        let needs_payload =
+            self.rules.is_mock || covering.iter().any(|rule| rule.needs_payload() || rule.source.is_some());
         let payload = match needs_payload {
             true => match take_payload(exchange).await {
                 Ok(payload) => payload,
@@ -111,6 +144,10 @@ impl RuledSource {
             return answer;
         }
         let answer = self.answer_of(&decision, &control, exchange, &facts, payload).await;
+        let answer = match exchange.outcome().result() {
+            ResultKind::Miss if self.rules.is_mock => self.without_match(answer, exchange, &facts).await,
+            _ => answer,
+        };
         let recorded = self.recorded_time(exchange);
         let delays = decision.delays.iter().map(|delay| delay.of(number, recorded)).chain(control.delay);
         let delay = delays.fold(Duration::ZERO, Duration::saturating_add);
@@ -153,6 +190,28 @@ impl RuledSource {
             return refuse(exchange, problem);
         }
         answer
+    }
+
+    /// Answers a miss of `serve`: an unknown persisted query gets its error, and with `--closest` another request gets
+    /// the most similar entry. Without an entry of this method and path the miss stays.
+    async fn without_match(&self, miss: Answer, exchange: &mut Exchange<'_>, facts: &RequestFacts) -> Answer {
+        let is_persisted_query = graphql::is_persisted_query(facts);
+        let fixtures = self.fixtures.matcher.fixtures();
+        let entry = (self.rules.closest && !is_persisted_query).then(|| closest(fixtures, facts)).flatten();
+        if !is_persisted_query && entry.is_none() {
+            return miss;
+        }
+        let outcome = exchange.outcome();
+        outcome.findings.retain(|finding| finding.check != CheckId::MISS);
+        (outcome.result, outcome.entry, outcome.explanation, outcome.hint) = (None, None, None, None);
+        if let Some(entry) = entry {
+            outcome.closest = Some(entry.score);
+            return self.fixtures.serve_entry(exchange, entry.at).await;
+        }
+        outcome.decide(ResultKind::Served, SourceKind::MadeUp);
+        let mut response = Response::new(Bytes::from(graphql::not_found().to_string()));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Answer::Response(payload::with_payload(response))
     }
 
     /// Serves the entry that the control headers name.

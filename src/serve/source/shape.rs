@@ -43,7 +43,7 @@ impl RuledSource {
         if let Some(rule) = decision.template() {
             let is_json = is_json(whole.headers());
             let rendered = match std::str::from_utf8(whole.body()) {
-                Ok(text) => template::render(text, is_json, facts, rule.path.as_ref(), &self.rules.variables),
+                Ok(text) => template::render(text, is_json, facts, rule.path.as_ref(), &decision.variables),
                 Err(_) => Err("the answer is not text in UTF-8".to_owned()),
             };
             match rendered {

@@ -12,6 +12,7 @@ fn reverse(name: &str, prefix: Option<&str>, url: &str) -> ReversePlan {
     let url: url::Url = url.parse().unwrap();
     ReversePlan {
         name: name.into(),
+        port: 0,
         prefix: prefix.map(Into::into),
         origin: Origin {
             scheme: if url.scheme() == "http" { Scheme::Http } else { Scheme::Https },

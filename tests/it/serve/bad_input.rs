@@ -24,7 +24,6 @@ fn rules_have_clear_errors_with_a_position() {
         ("match = '**'\nstate = { path = '/orders/{id}' }", "`state` needs an `id`"),
         ("match = '**'\nstate = { id = '$.id', path = '/{a}/{b}' }", "the last segment of `path` alone"),
         ("match = '**'\nsplit = { live = 200 }", "expected a percentage"),
-        ("match = '**'\nshadow = 'fixture'", "expected `live`"),
         ("match = '**'\nheaders = { x-key = 'env:HARPROXY_NOT_SET' }", "`HARPROXY_NOT_SET` is not set"),
         ("name = 'a'\nmatch = '**'\n[[route]]\nname = 'a'\nmatch = '**'", "two rules have the name `a`"),
     ] {
@@ -40,4 +39,20 @@ fn options_have_clear_errors() {
     sandbox.run(["serve", "--", "true"]).expect(2).says("`serve` runs no program");
     sandbox.run(["serve", "--api-key", "env:HARPROXY_NOT_SET"]).expect(2).says("`HARPROXY_NOT_SET` is not set");
     sandbox.run(["serve", "hars/none.har"]).expect(2).says("hars/none.har");
+}
+
+#[test]
+fn config_shows_no_credentials_of_rules() {
+    let sandbox = sandbox(
+        "[vars]\ntoken = 'v4r-s3cret'\n[[route]]\nmatch = '**'\nsource = 'live'\n\
+         headers = { authorization = 'Bearer l1ve-s3cret', x-key = 'env:API_KEY' }\n\
+         when = { header.authorization = 'Bearer wh3n-s3cret' }\n",
+    );
+    for args in [&["config"][..], &["config", "--json"]] {
+        // The variable is only named.
+        let output = sandbox.command(args).env("API_KEY", "k3y-s3cret").output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && text.contains("env:API_KEY"), "{text}");
+        assert!(!text.contains("s3cret"), "{text}");
+    }
 }

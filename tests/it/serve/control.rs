@@ -41,6 +41,62 @@ fn examples_are_answered_word_for_word() {
 }
 
 #[test]
+fn closest_entry_answers_a_miss_and_says_so() {
+    let sandbox = examples();
+    let server = serve(&sandbox, &["--closest"]);
+    let answer = get(&server, "/get?id=7");
+    assert_eq!(answer.json()["entry"], "E1");
+    assert_eq!(answer.header("x-harproxy"), Some("closest; score=0; entry=hars/api.har#0"));
+    let near = get(&server, "/get?id=5&page=1");
+    assert_eq!(near.json()["entry"], "E3");
+    assert_eq!(near.header("x-harproxy"), Some("closest; score=50; entry=hars/api.har#2"));
+    assert_eq!(get(&server, "/get?id=5").header("x-harproxy"), Some("replay; entry=hars/api.har#2"), "a match");
+    assert_eq!(send(&server, "POST", "/get", &[], "").json()["kind"], "no-entry", "another method");
+    assert_eq!(get(&server, "/gets").json()["kind"], "no-entry", "another path");
+}
+
+#[test]
+fn closest_payload_is_that_with_most_equal_members() {
+    let with_payload = |item: &str, body: &str| {
+        let mut entry = entry("", "POST", "/orders", 201, body);
+        let text = serde_json::json!({ "item": item, "count": 1, "currency": "EUR" }).to_string();
+        entry["request"]["postData"] = serde_json::json!({ "mimeType": "application/json", "text": text });
+        entry
+    };
+    let sandbox = Sandbox::new();
+    sandbox.write("hars/api.har", har(&[with_payload("tea", "{\"n\":1}"), with_payload("cake", "{\"n\":2}")]));
+    let server = serve(&sandbox, &["--closest"]);
+    let answer = send(&server, "POST", "/orders", &[], r#"{"item":"cake","count":2,"currency":"EUR"}"#);
+    assert_eq!(answer.json()["n"], 2);
+    assert_eq!(answer.header("x-harproxy"), Some("closest; score=66; entry=hars/api.har#1"));
+}
+
+#[test]
+fn graphql_is_compared_as_a_document_and_unknown_persisted_queries_are_not_found() {
+    let sandbox = Sandbox::new();
+    let mut query = entry("", "POST", "/graphql", 200, r#"{"data":{"user":{"name":"Ada"}}}"#);
+    let recorded = serde_json::json!({
+        "query": "query Q($id: ID!) {\n  user(id: $id, kind: 1) { name }\n}", "variables": { "id": "1", "n": 2 },
+    });
+    query["request"]["postData"] = serde_json::json!({ "mimeType": "application/json", "text": recorded.to_string() });
+    sandbox.write("hars/api.har", har(&[query]));
+    sandbox.write("harproxy.toml", "[[match]]\nglob = '**/graphql'\nbody = 'json'\n");
+    let server = serve(&sandbox, &[]);
+    let ask = |payload: &str| send(&server, "POST", "/graphql", &[("content-type", "application/json")], payload);
+    let reformatted = r#"{"variables":{"n":2,"id":"1"},"query":"query Q($id:ID!){user(id:$id kind:1){name}} # done"}"#;
+    assert_eq!(ask(reformatted).json()["data"]["user"]["name"], "Ada");
+    assert_eq!(ask(&reformatted.replace("kind:1", "kind:2")).json()["kind"], "no-entry", "a changed literal");
+    let hash = r#"{"operationName":"Q","extensions":{"persistedQuery":{"version":1,"sha256Hash":"ab12"}}}"#;
+    let unknown = ask(hash);
+    assert_eq!(
+        (unknown.status, unknown.json()["errors"][0]["message"].as_str()),
+        (200, Some("PersistedQueryNotFound"))
+    );
+    let in_url = "/graphql?extensions=%7B%22persistedQuery%22%3A%7B%22sha256Hash%22%3A%22ab12%22%7D%7D";
+    assert_eq!(get(&server, in_url).json()["errors"][0]["extensions"]["code"], "PERSISTED_QUERY_NOT_FOUND");
+}
+
+#[test]
 fn control_headers_can_be_switched_off() {
     let sandbox = examples();
     let server = serve(&sandbox, &["--no-mock-headers"]);

@@ -176,6 +176,68 @@ fn state_is_that_of_each_session() {
 }
 
 #[test]
+fn variables_have_environments_by_name_and_in_files() {
+    let sandbox = sandbox(
+        r#"
+        [vars]
+        plan = "free"
+        [vars.staging]
+        plan = "paid"
+        [[route]]
+        match = "GET https://api.test/plan"
+        template = true
+        respond = { json = { plan = "{{ vars.plan }}" } }
+        "#,
+    );
+    sandbox.write("local.toml", "plan = \"own \\\"plan\\\"\"");
+    for (options, plan) in
+        [(&[][..], "free"), (&["--vars", "staging"], "paid"), (&["--vars", "local.toml"], "own \"plan\"")]
+    {
+        assert_eq!(get(&serve(&sandbox, options), "/plan").json()["plan"], plan);
+    }
+    sandbox.run(["serve", "--vars", "production"]).expect(2).says("there is no table `[vars.production]`");
+    sandbox.run(["serve", "--vars", "none.toml"]).expect(2).says("reading --vars none.toml");
+    sandbox.write("local.toml", "plan =");
+    sandbox.run(["serve", "--vars", "local.toml"]).expect(2).says("reading --vars local.toml");
+}
+
+#[test]
+fn explain_names_the_rules_of_a_request() {
+    let sandbox = sandbox(
+        r#"
+        [[route]]
+        name = "expired"
+        match = "GET https://api.test/orders/*"
+        when = { header.authorization = "Bearer expired" }
+        respond = { status = 401 }
+        [[route]]
+        match = "https://api.test/**"
+        when = { nth = 2 }
+        delay = "1ms"
+        patch = [{ op = "remove", path = "$.debug" }]
+        [[route]]
+        match = "POST https://api.test/**"
+        fault = "empty"
+        "#,
+    );
+    let url = format!("{API}/orders/1");
+    let text = sandbox.run(["explain", "--url", &url]).expect(0).stdout;
+    for line in [
+        "  rule `expired` does not apply: `when` has header.authorization\n",
+        "  rule `2` applies to some of these requests (`nth` or `rate`): delay, patch",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+    let args = ["explain", "--json", "--url", &url, "-H", "authorization: Bearer expired"];
+    let json: serde_json::Value = serde_json::from_str(&sandbox.run(args).expect(0).stdout).unwrap();
+    assert_eq!(
+        json["rules"][0],
+        json!({ "rule": "expired", "failing": null, "sometimes": false, "options": ["respond"] })
+    );
+    assert_eq!(json["rules"].as_array().unwrap().len(), 2);
+}
+
+#[test]
 fn rules_are_loaded_again_when_the_file_changes() {
     let sandbox = sandbox("[[route]]\nmatch = 'GET https://api.test/orders'\nrespond = { status = 418 }\n");
     let server = serve(&sandbox, &[]);

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use serde_json::json;
 
 use super::{API, get, sandbox, send, serve, serve_with};
+use crate::support::client::Proto;
 use crate::support::origin::{Origin, OriginResponse};
 
 fn live(status: Arc<AtomicU16>, count: Arc<AtomicU64>) -> Origin {
@@ -123,4 +124,18 @@ fn rules_are_part_of_a_replay() {
     assert_eq!(get(&server, "/orders").status, 418);
     assert_eq!(get(&server, "/orders/1").json()["item"], "tea");
     assert_eq!(server.stop().status, 0);
+}
+
+#[test]
+fn base_url_on_a_fixed_port_answers_from_the_origins_entries() {
+    let sandbox = sandbox("[[route]]\nmatch = 'GET https://api.test/orders/*'\nrespond = { status = 418 }\n");
+    // A port that was free a moment ago.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let server = serve(&sandbox, &["--reverse", &format!("{port}=https://api.test")]);
+    assert_eq!(server.ready()["urls"]["API_TEST"], format!("http://127.0.0.1:{port}"));
+    let by_url = |path: &str| server.client(Proto::H1).get(&format!("http://127.0.0.1:{port}{path}"));
+    assert_eq!(by_url("/orders").json()[0]["item"], "tea");
+    assert_eq!(by_url("/orders/1").status, 418);
+    let twice = ["serve", "--reverse", "4010=https://a.test", "--reverse", "4010=https://b.test"];
+    sandbox.run(twice).expect(2).says("two --reverse origins are on port 4010");
 }

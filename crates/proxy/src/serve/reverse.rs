@@ -18,11 +18,13 @@ use super::target;
 use crate::origin::Origin;
 use harproxy_http::cookies::{self, AttributeChange};
 
-/// `--reverse [NAME=][/PREFIX=]URL`: serve an origin on a port of its own, or below a path prefix.
+/// `--reverse [NAME=][PORT=|/PREFIX=]URL`: serve an origin on a port of its own, or below a path prefix.
 #[derive(Clone, Debug)]
 pub struct ReversePlan {
     /// The name in CMD's variable `HARPROXY_URL_<name>`.
     pub name: String,
+    /// The port to listen on, for an origin without a prefix; 0 takes a free one.
+    pub port: u16,
     /// The path prefix that selects this origin. It is removed from the path. Origins with a prefix share a port.
     pub prefix: Option<String>,
     pub origin: Origin,
@@ -49,11 +51,11 @@ pub(crate) struct ReverseOrigin {
 }
 
 impl ReverseOrigins {
-    /// Groups origins by port: each origin without a prefix gets its own port, the others share one.
+    /// Groups origins by port, which may be 0: each origin without a prefix gets its own port, the others share one.
     ///
     /// # Errors
     /// If an origin is not valid in a URL.
-    pub(crate) fn by_port(plans: &[ReversePlan]) -> Result<Vec<Vec<ReverseOrigin>>, Refusal> {
+    pub(crate) fn by_port(plans: &[ReversePlan]) -> Result<Vec<(u16, Vec<ReverseOrigin>)>, Refusal> {
         let mut ports = Vec::new();
         let mut shared = Vec::new();
         for plan in plans {
@@ -68,12 +70,12 @@ impl ReverseOrigins {
             if plan.prefix.is_some() {
                 shared.push(origin);
             } else {
-                ports.push(vec![origin]);
+                ports.push((plan.port, vec![origin]));
             }
         }
         if !shared.is_empty() {
             shared.sort_by_key(|origin| std::cmp::Reverse(origin.prefix.len()));
-            ports.push(shared);
+            ports.push((0, shared));
         }
         Ok(ports)
     }
@@ -277,7 +279,7 @@ mod tests {
 
     fn plan(name: &str, prefix: Option<&str>, host: &str, base_path: &str) -> ReversePlan {
         let origin = Origin { scheme: Scheme::Https, host: host.into(), port: 443 };
-        ReversePlan { name: name.into(), prefix: prefix.map(Into::into), origin, base_path: base_path.into() }
+        ReversePlan { name: name.into(), port: 0, prefix: prefix.map(Into::into), origin, base_path: base_path.into() }
     }
 
     fn find(origins: &ReverseOrigins, path: &str) -> Option<String> {
@@ -294,7 +296,7 @@ mod tests {
         ];
         let addr = "0.0.0.0:80".parse().unwrap();
         let ports = ReverseOrigins::by_port(&plans).unwrap().into_iter();
-        let ports: Vec<_> = ports.map(|origins| ReverseOrigins { addr, tls: true, origins }).collect();
+        let ports: Vec<_> = ports.map(|(_, origins)| ReverseOrigins { addr, tls: true, origins }).collect();
         let [alone, shared] = &ports[..] else { panic!("{ports:?}") };
         assert_eq!(find(alone, "/x?y").as_deref(), Some("alone.test/v1/x?y"));
         assert_eq!(find(alone, "/").as_deref(), Some("alone.test/v1/"));
@@ -319,7 +321,7 @@ mod tests {
         ];
         let addrs = (1000..).map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
         let ports = addrs.zip(ReverseOrigins::by_port(&plans).unwrap());
-        ports.map(|(addr, origins)| Arc::new(ReverseOrigins { addr, tls, origins })).collect()
+        ports.map(|(addr, (_, origins))| Arc::new(ReverseOrigins { addr, tls, origins })).collect()
     }
 
     /// Rewrites a header of the answer to `GET url`, which has the address of a port.

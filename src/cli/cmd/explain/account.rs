@@ -1,6 +1,7 @@
 //! Formats the answer of a request: the entry, the reason, and why the other entries were not chosen.
 
 use crate::cli::ui;
+use crate::serve::rule::RuleExplanation;
 use crate::verdict::explain::difference;
 use crate::verdict::explain::{EntryPlace, Explanation, RerunOptions, describe_guess};
 use harproxy_matching::{Chosen, Contender, ContenderState, EntryRef, Matcher, Miss, MissKind, Outcome, Query};
@@ -21,6 +22,8 @@ pub struct Account<'a> {
     pub outcome: &'a Outcome,
     /// The candidates before the answer advanced its sequence.
     pub contenders: &'a [Contender],
+    /// The rules of `[[route]]` whose `match` fits.
+    pub rules: &'a [RuleExplanation],
 }
 
 impl Account<'_> {
@@ -49,6 +52,7 @@ impl Account<'_> {
         if !self.matcher.in_scope(self.query.url) {
             lines.push(format!("{}: replay answers it only with a `-g` that includes it", ui::caution("out of scope")));
         }
+        lines.extend(self.rules.iter().map(rule));
         let head = format!("{word}: {} {}", self.query.method.shown(), self.matcher.redact_url(self.query.url));
         std::iter::once(head).chain(lines.into_iter().map(|line| format!("  {line}"))).collect::<Vec<_>>().join("\n")
     }
@@ -185,4 +189,17 @@ fn listed(heading: &str, names: &[impl AsRef<str>]) -> String {
 fn placeholders(contender: &Contender) -> String {
     let score = contender.placeholders;
     format!("{} of {} placeholders sent back", score.confirmed, score.places())
+}
+
+/// Formats one rule of `[[route]]`.
+fn rule(explanation: &RuleExplanation) -> String {
+    let RuleExplanation { rule, failing, sometimes, options } = explanation;
+    let rule = rule.shown();
+    match failing {
+        Some(condition) => format!("rule `{rule}` does not apply: `when` has {}", condition.shown()),
+        None => {
+            let often = if *sometimes { " to some of these requests (`nth` or `rate`)" } else { "" };
+            format!("rule `{rule}` applies{often}: {}", options.join(", "))
+        }
+    }
 }

@@ -14,6 +14,7 @@ use crate::cli::args::diagnose::ExplainArgs;
 use crate::cli::plan;
 use crate::cli::ui::Ui;
 use crate::replay;
+use crate::serve::rule::{RouteTable, RuleExplanation};
 use crate::verdict::exit;
 use account::Account;
 use harproxy_har::{Entry, Payload};
@@ -29,14 +30,19 @@ pub fn run(mut args: ExplainArgs, ui: &Ui) -> Result<u8, Failure> {
     let config = &args.config.loaded;
     let (scope, matching) = (plan::scope(&args.glob)?, plan::matching_options(args.matching, config));
     let matcher = replay::open(&plan::fixtures_or_default(args.fixtures), scope, matching)?;
+    let table = RouteTable { rules: config.routes.clone(), ..RouteTable::default() };
     let view = Arc::new(RedactionView::new(config.policy.clone(), &config.redact_values()));
     let matcher = matcher.redact_with(view);
     for (n, request) in requests.enumerate() {
         let request = request?;
         let query = request.query();
+        let rules = if table.rules.is_empty() { Vec::new() } else { table.explain(&request.facts()) };
         let written = if json {
             let (outcome, body) = answer(&matcher, &query);
-            ui.json(&format!("{}\n", serde_json::json!(JsonAnswer::of(&matcher, &args.glob, &outcome, body))))
+            ui.json(&format!(
+                "{}\n",
+                serde_json::json!(JsonAnswer { rules, ..JsonAnswer::of(&matcher, &args.glob, &outcome, body) })
+            ))
         } else {
             // The candidates before the answer advances the sequence.
             let contenders = matcher.contenders(&query, RequestSession::default());
@@ -47,6 +53,7 @@ pub fn run(mut args: ExplainArgs, ui: &Ui) -> Result<u8, Failure> {
                 query: &query,
                 outcome: &outcome,
                 contenders: &contenders,
+                rules: &rules,
             };
             ui.data(&format!("{}{}\n", if n == 0 { "" } else { "\n" }, account.text(body.as_ref())))
         };
@@ -70,6 +77,9 @@ struct JsonAnswer {
     score: Option<usize>,
     near: Vec<Near>,
     remedy: Option<String>,
+    /// The rules of `[[route]]` whose `match` fits.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    rules: Vec<RuleExplanation>,
 }
 
 #[derive(Debug, Serialize)]

@@ -13,6 +13,7 @@ use crate::cli::advice::hints::io_hint;
 use crate::cli::args::diagnose::ExplainArgs;
 use crate::cli::args::values::Data;
 use crate::cli::usage_error::UsageError;
+use crate::serve::facts::RequestFacts;
 use harproxy_http::NormalUrl;
 use harproxy_http::headers::from_chars;
 use harproxy_json::text::replace_lone_surrogates;
@@ -40,6 +41,13 @@ pub struct ExplainRequest {
 }
 
 impl ExplainRequest {
+    /// Returns the request as rules see it.
+    pub fn facts(&self) -> RequestFacts {
+        let method = ::http::Method::from_bytes(self.method.as_bytes()).unwrap_or_default();
+        let payload = self.body.clone().unwrap_or_default().into();
+        RequestFacts::new(method, self.url.clone(), self.headers.clone(), payload, None)
+    }
+
     pub fn query(&self) -> Query<'_> {
         Query::new(&self.method, &self.url, &self.headers, self.body.as_deref())
     }
