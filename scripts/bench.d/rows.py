@@ -54,6 +54,23 @@ def replay(mode, payload=KIB, figure="requests", entries=1000):
     return measure
 
 
+def with_rules(rules, payload=KIB):
+    """Replay with these rules of harproxy.toml, against replay without rules."""
+    def measure(bench):
+        entries, load = 100, ("--through", *load_shape("http", payload), "--urls", 100, "--seconds", bench.seconds)
+        fixture = bench.fixture(entries, payload)
+        with bench.replay(fixture, rules) as (_, ours), bench.replay(fixture) as (_, plain):
+            bench.fetch_once(ours, entries)
+            bench.fetch_once(plain, entries)
+            return [bench.measure(lambda: bench.load(ours, *load)["requests"], lambda: bench.load(plain, *load)["requests"])]
+    return measure
+
+
+TEN_RULES = "".join(f"[[route]]\nmatch = 'GET http://api.test/v2/part{n}/**'\ndelay = '1s'\n" for n in range(10))
+PATCH = "[[route]]\nmatch = 'http://api.test/**'\npatch = [{ op = 'replace', path = '$[0].name', value = 'Bob' }]\n"
+TEMPLATE = "[[route]]\nmatch = 'http://api.test/**'\ntemplate = true\n"
+
+
 def replay_entries(bench):
     many, few = (1000 if bench.quick else 100_000), 10
     load = ("--through", *load_shape("http"), "--seconds", bench.seconds)
@@ -284,5 +301,8 @@ ROWS = [
     Row("idle-record", idle("record"), [Figure("idle TLS connection, record", "KiB", "value", 80 * KIB)]),
     Row("drift", drift, [Figure("drift of 500 endpoints with 2 KB, against curl", "ms", "ratio", 2),
                          Figure("– memory", "MiB", "value", 48 * MIB)], True),
+    Row("serve-rules", with_rules(TEN_RULES), [Figure("ten rules that do not match, against none", "/s", "ratio", 0.9, True)], True),
+    Row("serve-patch", with_rules(PATCH, 100 * KIB), [Figure("a patch of 100 KiB of JSON, against none", "/s", "ratio", 0.03, True)]),
+    Row("serve-template", with_rules(TEMPLATE, 100 * KIB), [Figure("a template of 100 KiB, against none", "/s", "ratio", 0.1, True)]),
     Row("binary", binary, [Figure("binary", "MB", "value", 25e6)], True),
 ]

@@ -97,9 +97,10 @@ class Bench:
             process.wait(timeout=300)
             process.stdout.close()
 
-    def replay_command(self, fixture):
+    def replay_command(self, fixture, rules=""):
         reports = (os.path.join(self.folder, f"report.{ending}") for ending in ("html", "xml"))
-        return [self.harproxy, "replay", fixture, "--ca-dir", self.ca, "--config", self.configuration, "-p", "0",
+        configuration = self.write("rules.toml", CONFIGURATION + rules) if rules else self.configuration
+        return [self.harproxy, "replay", fixture, "--ca-dir", self.ca, "--config", configuration, "-p", "0",
                 *(word for report in reports for word in ("--report", report))]
 
     def record_command(self, output, upstream=None, hosts=(HOST,)):
@@ -109,8 +110,8 @@ class Bench:
             command += (word for host in hosts for word in ("--map", f"{host}={upstream}"))
         return command
 
-    def replay(self, fixture):
-        return self.started(self.replay_command(fixture))
+    def replay(self, fixture, rules=""):
+        return self.started(self.replay_command(fixture, rules))
 
     def record(self, folder, upstream, **options):
         return self.started(self.record_command(os.path.join(folder, "a.har"), upstream, **options))
