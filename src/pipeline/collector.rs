@@ -134,7 +134,8 @@ impl Collector {
         let is_local = is_tunnel && outcome.source == SourceKind::Local;
         counts.count_request(if is_local { ResultKind::Local } else { result });
         counts.tunnels += u64::from(is_tunnel);
-        *forwarded += u64::from(outcome.in_scope && outcome.source == SourceKind::Live);
+        *forwarded +=
+            u64::from(outcome.in_scope && matches!(outcome.source, SourceKind::Live | SourceKind::LivePatched));
         if result == ResultKind::Served {
             counts.followed += outcome.followed.len() as u64;
             counts.truncated += u64::from(outcome.has_finding(&CheckId::TRUNCATED));

@@ -63,6 +63,7 @@ impl Outcome {
     #[must_use]
     pub fn mark(&self) -> Option<HeaderValue> {
         let mark = match self.result? {
+            ResultKind::Live if self.source == SourceKind::LivePatched => "live; patched",
             ResultKind::Served if self.entry.is_none() => return self.rule_mark(),
             ResultKind::Served => return self.entry_mark(),
             ResultKind::Miss => "miss",

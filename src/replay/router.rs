@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use super::Replayer;
 use crate::pipeline::{Exchange, Router, SourceList, TlsRefusal, TunnelRoute};
 use crate::serve::memory::RouteState;
-use crate::serve::source::{CountingSource, KeySource, RuledSource};
+use crate::serve::source::{CountingSource, KeySource, RuledSource, is_preflight};
 use crate::source::fixture::{FixtureOptions, FixtureSource, Guesses, passthrough};
 use crate::source::{RefusingSource, Source, UpstreamSource};
 use crate::verdict::request::ResultKind;
@@ -52,9 +52,9 @@ impl Routes {
         let first: Arc<dyn Source> = fixtures.clone();
         let refused: SourceList = Arc::new([Arc::new(refusing)]);
         let answered: SourceList = std::iter::once(first).chain(on_miss).collect();
-        let (answered, refused) = match rules {
-            None => (answered, refused),
-            Some(rules) => rules.precede(&fixtures, answered, &refused),
+        let answered = match rules {
+            None => answered,
+            Some(rules) => rules.precede(&fixtures, answered),
         };
         Routes { fixtures, answered, refused, stale: OnceLock::new() }
     }
@@ -68,13 +68,8 @@ pub(super) struct RuleSources {
 }
 
 impl RuleSources {
-    /// Puts the rules before the sources of requests in scope, and API keys before all sources.
-    fn precede(
-        &self,
-        fixtures: &Arc<FixtureSource>,
-        answered: SourceList,
-        refused: &SourceList,
-    ) -> (SourceList, SourceList) {
+    /// Puts the rules before the sources of requests in scope.
+    fn precede(&self, fixtures: &Arc<FixtureSource>, answered: SourceList) -> SourceList {
         let ruled: Arc<dyn Source> = Arc::new(RuledSource {
             rules: self.state.clone(),
             fixtures: fixtures.clone(),
@@ -82,10 +77,18 @@ impl RuleSources {
             local: self.local.clone(),
             others: answered,
         });
-        let key: Option<Arc<dyn Source>> =
-            (!self.state.keys.0.is_empty()).then(|| Arc::new(KeySource(self.state.clone())) as Arc<dyn Source>);
-        let answered = key.clone().into_iter().chain([ruled]).collect();
-        (answered, key.into_iter().chain(refused.iter().cloned()).collect())
+        Arc::new([ruled])
+    }
+
+    /// Puts API keys and the count of expected requests before all sources.
+    fn guard(&self, sources: SourceList) -> SourceList {
+        let key = (!self.state.keys.0.is_empty()).then(|| Arc::new(KeySource(self.state.clone())) as Arc<dyn Source>);
+        let count = (!self.state.verification.is_empty())
+            .then(|| Arc::new(CountingSource(self.state.clone())) as Arc<dyn Source>);
+        match (&key, &count) {
+            (None, None) => sources,
+            _ => key.into_iter().chain(count).chain(sources.iter().cloned()).collect(),
+        }
     }
 }
 
@@ -147,13 +150,12 @@ impl Replayer {
 impl Router for Replayer {
     fn route(&self, exchange: &mut Exchange<'_>) -> SourceList {
         let sources = self.sources(exchange);
-        match &self.rules {
-            Some(rules) if !rules.state.verification.is_empty() => {
-                let counting: Arc<dyn Source> = Arc::new(CountingSource(rules.state.clone()));
-                std::iter::once(counting).chain(sources.iter().cloned()).collect()
-            }
-            _ => sources,
+        let Some(rules) = &self.rules else { return sources };
+        // A preflight needs no key, so it reaches no source that connects to a server.
+        if !rules.state.keys.0.is_empty() && is_preflight(exchange) {
+            return Arc::new([self.routes.load().fixtures.clone()]);
         }
+        rules.guard(sources)
     }
 
     /// Dials for `--passthrough`, and for a local server without URLs in scope, whose own TLS is passed through.

@@ -10,7 +10,7 @@ use harproxy_support::sync::lock;
 /// The number of failures in a row after which an origin is skipped.
 const FAILURES: u32 = 5;
 /// The time for which it is skipped.
-const PAUSE: Duration = Duration::from_secs(30);
+const OPEN_DURATION: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Circuit {
@@ -32,22 +32,23 @@ impl CircuitBreaker {
             return Some(until - now);
         }
         // The others wait for the result of this request.
-        circuit.open_until = Some(now + PAUSE);
+        circuit.open_until = Some(now + OPEN_DURATION);
         None
     }
 
-    /// Notes the result of a request.
-    pub fn note(&self, origin: &Origin, has_failed: bool, now: Instant) {
+    /// Notes the result of a request. Returns true if the origin is skipped from now on.
+    pub fn note(&self, origin: &Origin, has_failed: bool, now: Instant) -> bool {
         let mut circuits = lock(&self.0);
         if !has_failed {
             circuits.remove(origin);
-            return;
+            return false;
         }
         let circuit = circuits.entry(origin.clone()).or_default();
         circuit.failures += 1;
         if circuit.failures >= FAILURES {
-            circuit.open_until = Some(now + PAUSE);
+            circuit.open_until = Some(now + OPEN_DURATION);
         }
+        circuit.failures == FAILURES
     }
 }
 
@@ -64,10 +65,10 @@ mod tests {
             assert_eq!(breaker.skips(&origin, start), None);
             breaker.note(&origin, true, start);
         }
-        assert_eq!(breaker.skips(&origin, start), Some(PAUSE));
-        let later = start + PAUSE;
+        assert_eq!(breaker.skips(&origin, start), Some(OPEN_DURATION));
+        let later = start + OPEN_DURATION;
         assert_eq!(breaker.skips(&origin, later), None, "one request tries again");
-        assert_eq!(breaker.skips(&origin, later), Some(PAUSE), "the others wait");
+        assert_eq!(breaker.skips(&origin, later), Some(OPEN_DURATION), "the others wait");
         breaker.note(&origin, false, later);
         assert_eq!(breaker.skips(&origin, later), None);
     }

@@ -90,7 +90,10 @@ fn text_as_json(text: &str) -> Value {
 
 /// `1` and `1.0` are equal.
 fn is_equal_number(a: &Value, b: &Value) -> bool {
-    matches!((a.as_f64(), b.as_f64()), (Some(a), Some(b)) if a.to_bits() == b.to_bits())
+    let is_integer = |value: &Value| value.is_i64() || value.is_u64();
+    // Large integers are not exact as floating-point numbers.
+    !(is_integer(a) && is_integer(b))
+        && matches!((a.as_f64(), b.as_f64()), (Some(a), Some(b)) if a.to_bits() == b.to_bits())
 }
 
 impl Conditions {

@@ -47,6 +47,11 @@ impl ControlHeaders {
         ALL.iter().any(|name| headers.contains_key(*name))
     }
 
+    /// Removes the control headers of a request.
+    pub fn remove(headers: &mut HeaderMap) {
+        ALL.iter().for_each(|name| drop(headers.remove(*name)));
+    }
+
     /// Takes the control headers out of a request.
     ///
     /// # Errors

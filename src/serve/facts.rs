@@ -1,11 +1,18 @@
 //! The facts of a request that route rules look at.
 
-use ::http::{HeaderMap, Method};
+use std::borrow::Cow;
+
+use ::http::header::CONTENT_ENCODING;
+use ::http::{HeaderMap, HeaderValue, Method};
 use bytes::Bytes;
 use serde_json::Value;
 
 use harproxy_http::NormalUrl;
+use harproxy_http::coding::{codings, decode};
 use harproxy_matching::PathPattern;
+
+/// The longest decoded payload that rules read, in bytes.
+const LONGEST_DECODED: u64 = 64 << 20;
 
 /// A request with its payload, as far as rules need it.
 #[derive(Clone, Debug)]
@@ -29,7 +36,17 @@ impl RequestFacts {
     /// Returns the payload as JSON.
     #[must_use]
     pub fn json(&self) -> Option<&Value> {
-        self.json.get_or_init(|| serde_json::from_slice(&self.payload).ok()).as_ref()
+        self.json.get_or_init(|| serde_json::from_slice(&self.decoded()?).ok()).as_ref()
+    }
+
+    /// Returns the payload without its content coding. `None` if that is unknown, or decodes beyond the limit.
+    fn decoded(&self) -> Option<Cow<'_, [u8]>> {
+        let values = self.headers.get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
+        let codings = codings(values)?;
+        match codings.is_empty() {
+            true => Some(Cow::Borrowed(&self.payload)),
+            false => decode(&codings, &self.payload, LONGEST_DECODED).map(Cow::Owned),
+        }
     }
 
     /// Returns the values of a query parameter.

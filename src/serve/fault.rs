@@ -16,7 +16,7 @@ pub enum Fault {
     Status { status: StatusCode, retry_after: Option<Duration> },
     /// No answer: the client waits until it gives up.
     Timeout,
-    /// The connection ends in the middle of the head's payload.
+    /// The connection breaks off after the head.
     Reset,
     /// The connection ends without an answer.
     Empty,

@@ -239,12 +239,19 @@ impl RouteTable {
         covering.into_iter().map(explain).collect()
     }
 
-    /// Decides by the rules that cover a request, and counts them.
+    /// Decides by the rules that cover a request, and counts them. A rule that told the client to wait (`has_limit`)
+    /// applies to an early retry, whatever `nth` and `rate` say.
     #[must_use]
-    pub fn decide(&self, covering: &[Arc<RouteRule>], request: &RequestFacts) -> RouteDecision {
+    pub fn decide(
+        &self,
+        covering: &[Arc<RouteRule>],
+        request: &RequestFacts,
+        has_limit: impl Fn(&str) -> bool,
+    ) -> RouteDecision {
         let mut decision = RouteDecision { variables: self.variables.clone(), ..RouteDecision::default() };
         for rule in covering.iter().filter(|rule| rule.when.hold(request, rule.path.as_ref())) {
-            if !rule.occurrences.count(rule.when.occurrence.as_ref(), request.session.as_deref()) {
+            let is_counted = rule.occurrences.count(rule.when.occurrence.as_ref(), request.session.as_deref());
+            if !is_counted && !has_limit(&rule.id) {
                 continue;
             }
             rule.applied.fetch_add(1, Ordering::Relaxed);

@@ -123,14 +123,12 @@ fn on_collection(items: &mut Collection, rule: &StateRule, request: &RequestFact
     }
 }
 
-/// Returns the next number if all ids are numbers, else a UUID.
+/// Returns the next number if all ids are numbers and there is one, else a UUID.
 fn next_id(items: &Collection, member: &str) -> (String, Option<Value>) {
     let numbers: Option<Vec<u64>> = items.values().map(|item| item.get(member)?.as_u64()).collect();
-    match numbers {
-        Some(numbers) => {
-            let next = numbers.into_iter().max().unwrap_or_default() + 1;
-            (next.to_string(), Some(json!(next)))
-        }
+    let next = numbers.and_then(|numbers| numbers.into_iter().max().unwrap_or_default().checked_add(1));
+    match next {
+        Some(next) => (next.to_string(), Some(json!(next))),
         None => {
             let id = new_uuid();
             (id.clone(), Some(Value::from(id)))

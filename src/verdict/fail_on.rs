@@ -53,6 +53,8 @@ impl CheckId {
     pub const OUT_OF_SEQUENCE: CheckId = CheckId::new("out-of-sequence");
     /// A request that `--expect` or `[[expect]]` names did not come as often, or in the order, that it says.
     pub const EXPECTATION_NOT_MET: CheckId = CheckId::new("expectation-not-met");
+    /// harproxy could not answer as a `[[route]]` rule says, and answered with an error.
+    pub const RULE_FAILED: CheckId = CheckId::new("rule-failed");
     /// A `[[route]]` rule that applied to no request.
     pub const RULE_UNUSED: CheckId = CheckId::new("rule-unused");
     /// A request that came before the time that `Retry-After` of a fault named.
@@ -94,6 +96,7 @@ impl CheckId {
         (CheckId::SESSION_FALLBACK, "answer of another test", "answers of other tests"),
         (CheckId::OUT_OF_SEQUENCE, "answer out of sequence", "answers out of sequence"),
         (CheckId::EXPECTATION_NOT_MET, "expectation not met", "expectations not met"),
+        (CheckId::RULE_FAILED, "answer that a rule could not give", "answers that rules could not give"),
         (CheckId::RULE_UNUSED, "rule that applied to no request", "rules that applied to no request"),
         (CheckId::RETRY_TOO_EARLY, "retry before its time", "retries before their time"),
         (CheckId::BYPASS, "CMD went past the proxy", ""),

@@ -40,6 +40,13 @@ impl RequestPattern {
                 "`{method}` is not a method: write a request as `GET https://api.example.com/users/*`"
             ));
         }
+        if let Some(method) = methods.iter().find(|method| method.bytes().any(|byte| byte.is_ascii_lowercase())) {
+            return Err(format!("`{method}` never matches: write methods in upper case, `{}`", method.to_uppercase()));
+        }
+        if glob.starts_with('/') || glob.starts_with('!') {
+            let rest = glob.trim_start_matches('!');
+            return Err(format!("`{glob}` never matches: a glob is compared with the whole URL, as in `**{rest}`"));
+        }
         if glob.is_empty() {
             return Err("expected a method and a glob, such as `GET https://api.example.com/users/*`".to_owned());
         }

@@ -19,7 +19,7 @@ use crate::cli::ui::{Ui, counted};
 use crate::cli::usage_error::UsageError;
 use crate::cli::{file_notice, files, reload};
 use crate::diagnose::ScopeHosts;
-use crate::replay::{NetworkPlan, Reloader, Replayer};
+use crate::replay::{NetworkPlan, OnMiss, Reloader, Replayer};
 use crate::serve::control::ApiKeys;
 use crate::serve::expect::Verification;
 use crate::serve::memory::RouteState;
@@ -30,11 +30,16 @@ use harproxy_support::printable::Shown as _;
 use harproxy_tls::authority::Authority;
 
 /// The time between two looks at the configuration.
-const PAUSE: Duration = Duration::from_millis(250);
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Runs the command until a signal ends it.
 pub async fn run(mut args: ServeArgs, ui: &Ui) -> Result<u8, Failure> {
+    args.offline |= plan::in_ci() && !args.replay.allow_live;
     args.replay.allow_live = !args.offline;
+    if args.offline && (!args.replay.passthrough.is_empty() || args.replay.on_miss != OnMiss::Fail) {
+        let hint = "remove --passthrough and --on-miss, or pass --allow-live if CI=true";
+        return Err(UsageError::new("`serve` is offline, and an option sends requests to the network", hint).into());
+    }
     let config = args.replay.config.loaded.clone();
     if !args.replay.cmd.is_empty() {
         let hint = "`harproxy replay -- CMD` applies the same rules to the requests of CMD";
@@ -59,7 +64,9 @@ pub async fn run(mut args: ServeArgs, ui: &Ui) -> Result<u8, Failure> {
     let vars = args.replay.vars.clone();
     let ReplayJob { mut replay, run: plan, .. } = ReplayJob::new(args.replay)?;
     replay.answers.fail_on = FailOn::parse("none", false).unwrap_or_else(|_| FailOn::standard(false));
-    replay.network.get_or_insert(NetworkPlan { named: None, upstream });
+    if !offline {
+        replay.network.get_or_insert(NetworkPlan { named: None, upstream });
+    }
     state.table.store(Arc::new(table));
     replay.routes = Some(state.clone());
     plan.options.ready_file.iter().for_each(|path| files::remove_ready_file(path));
@@ -100,8 +107,8 @@ fn table(config: &Config, vars: &[String], offline: bool) -> Result<RouteTable, 
     match table.rules.iter().find(|rule| offline && rule.uses_live()) {
         None => Ok(table),
         Some(rule) => Err(UsageError::new(
-            format!("rule `{}` has a live source, and --offline forbids it", rule.id),
-            "remove `live` from the rule, or start without --offline",
+            format!("rule `{}` has a live source, and --offline or CI=true forbids it", rule.id),
+            "remove `live` from the rule, or start without --offline; in CI pass --allow-live",
         )),
     }
 }
@@ -113,13 +120,13 @@ async fn watch_config(state: Arc<RouteState>, named: Option<PathBuf>, vars: Vec<
     let stamp = || path().and_then(|path| Stamp::at(&path));
     let mut known = stamp();
     loop {
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
         let now = stamp();
         if now == known {
             continue;
         }
         // A file that is being written is not complete yet.
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
         if stamp() != now {
             continue;
         }

@@ -14,6 +14,8 @@ use crate::serve::patch::PatchOperation;
 use crate::serve::rule::{Respond, RespondPayload};
 use harproxy_json::JsonPath;
 
+/// The longest `retry-after`, in seconds: a year.
+const LONGEST_RETRY_AFTER: u64 = 31_536_000;
 const RESPOND: [&str; 6] = ["status", "headers", "json", "text", "file", "example"];
 
 pub(super) fn respond<'t>(document: &ConfigFile<'t>, table: Table<'t>) -> Result<Respond, Error> {
@@ -87,8 +89,10 @@ fn patch(document: &ConfigFile<'_>, name: &str, item: &Value<'_>) -> Result<Patc
         Some("remove-header") => PatchOperation::RemoveHeader { name: header()? },
         Some("status") => {
             let status = value()?.as_u64().and_then(|status| u16::try_from(status).ok());
-            let status = status.and_then(|status| StatusCode::from_u16(status).ok());
-            PatchOperation::Status(status.ok_or_else(|| wrong("`value` must be a status"))?)
+            let status = status
+                .filter(|status| (200..600).contains(status))
+                .and_then(|status| StatusCode::from_u16(status).ok());
+            PatchOperation::Status(status.ok_or_else(|| wrong("`value` must be a status from 200 to 599"))?)
         }
         _ => return Err(wrong("expected `op` = replace, add, remove, header, remove-header or status")),
     })
@@ -142,7 +146,10 @@ fn parse_fault(json: &Json) -> Result<Fault, String> {
             let retry_after = match json.get("retry-after") {
                 None => None,
                 Some(Json::String(text)) => Some(parse_duration(text)?),
-                Some(other) => Some(Duration::from_secs(other.as_u64().ok_or("`retry-after` must be a duration")?)),
+                Some(other) => {
+                    let seconds = other.as_u64().filter(|seconds| *seconds <= LONGEST_RETRY_AFTER);
+                    Some(Duration::from_secs(seconds.ok_or("`retry-after` must be a duration of at most a year")?))
+                }
             };
             Fault::Status { status: status.ok_or("`status` must be from 400 to 599")?, retry_after }
         }

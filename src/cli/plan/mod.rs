@@ -35,8 +35,7 @@ use harproxy_proxy::upstream::UpstreamPlan;
 use harproxy_redact::{Policy, RedactionView};
 use harproxy_support::printable::Shown as _;
 use harproxy_support::shell_quote;
-use run::in_ci;
-pub use run::{DEFAULT_ADDRESS, RunPlan, ca_dir, listen_address, upstream_plan};
+pub use run::{DEFAULT_ADDRESS, RunPlan, ca_dir, in_ci, listen_address, upstream_plan};
 
 /// Variable with the time that replay uses as the present (RFC 3339). Tests set it to control the age of a fixture.
 const TEST_NOW: &str = "HARPROXY_TEST_NOW";
@@ -296,6 +295,7 @@ pub fn expectations(args: &ReplayArgs) -> Vec<Expectation> {
 fn route_state(args: &ReplayArgs) -> Result<Option<Arc<RouteState>>, UsageError> {
     let config = &args.config.loaded;
     let expectations = expectations(args);
+    let table = route_table(config, &args.vars)?;
     if config.routes.is_empty() && !args.mock_headers && expectations.is_empty() {
         return Ok(None);
     }
@@ -305,7 +305,6 @@ fn route_state(args: &ReplayArgs) -> Result<Option<Arc<RouteState>>, UsageError>
             "pass `--allow-live` on the command line, or remove `live` from the rule",
         ));
     }
-    let table = route_table(config, &args.vars)?;
     Ok(Some(Arc::new(RouteState {
         table: ArcSwap::from_pointee(table),
         has_control_headers: args.mock_headers,

@@ -153,7 +153,7 @@ pub fn upstream_plan(
 }
 
 /// Returns true in CI, where fixtures must not change.
-pub(super) fn in_ci() -> bool {
+pub fn in_ci() -> bool {
     std::env::var("CI").is_ok_and(|ci| ["1", "true"].contains(&&*ci.to_ascii_lowercase()))
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use ::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use ::http::{HeaderValue, Method, Response, StatusCode};
 use bytes::Bytes;
+use percent_encoding::{AsciiSet, utf8_percent_encode};
 
 use super::RuledSource;
 use crate::pipeline::Exchange;
@@ -16,6 +17,7 @@ use crate::serve::payload;
 use crate::serve::rule::{Respond, RespondPayload, RouteRule};
 use crate::serve::state::StateAnswer;
 use crate::source::Answer;
+use crate::source::fixture::discard;
 use crate::verdict::request::{ResultKind, SourceKind};
 use crate::verdict::{CheckId, Finding, Location};
 use harproxy_har::Fixture;
@@ -25,6 +27,9 @@ use harproxy_proxy::respond;
 
 /// The time for which the fault `timeout` keeps a client waiting.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
+/// The characters of an id that a path segment has in percent encoding.
+const SEGMENT: &AsciiSet = &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 impl RuledSource {
     /// Answers a fault that needs no source. `None` if the fault changes an answer.
@@ -42,7 +47,7 @@ impl RuledSource {
             Fault::Timeout => {
                 exchange.outcome().decide(ResultKind::Served, SourceKind::MadeUp);
                 let draining = exchange.connection.draining.clone();
-                // The client gives up before.
+                // The client is expected to time out first.
                 let _ = tokio::time::timeout(LONGEST_WAIT, draining.cancelled()).await;
                 Some(Answer::Close)
             }
@@ -73,10 +78,11 @@ impl RuledSource {
             exchange.outcome().findings.push(Finding { at: Location::request(line), ..finding });
             wait = Some(remaining);
         } else if let Some(wait) = retry_after {
-            self.rules.retries.note(&client, &rule.id, now + wait);
+            self.rules.retries.note(&client, &rule.id, now.checked_add(wait).unwrap_or(now));
         }
+        discard(exchange.take_body());
         exchange.outcome().decide(ResultKind::Served, SourceKind::MadeUp);
-        let reason = status.canonical_reason().unwrap_or("an error on purpose");
+        let reason = status.canonical_reason().unwrap_or("injected fault");
         let problem = Problem::new(status.as_u16(), reason, format!("rule `{}` answers with this status", rule.id));
         let mut response = respond::problem(&problem, "");
         if let Some(wait) = wait {
@@ -103,7 +109,7 @@ impl RuledSource {
         if !response.body().is_empty() {
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
-        let location = created.map(|id| format!("{}/{id}", state.collection_path));
+        let location = created.map(|id| format!("{}/{}", state.collection_path, utf8_percent_encode(&id, SEGMENT)));
         if let Some(location) = location.and_then(|location| HeaderValue::from_str(&location).ok()) {
             response.headers_mut().insert(LOCATION, location);
         }
@@ -149,6 +155,7 @@ impl RuledSource {
             RespondPayload::Text(text) => (Bytes::from(text.clone()), Some("text/plain; charset=utf-8")),
             RespondPayload::File { bytes, content_type } => (bytes.clone(), Some(content_type.as_str())),
         };
+        discard(exchange.take_body());
         exchange.outcome().decide(ResultKind::Served, SourceKind::MadeUp);
         let mut response = Response::new(payload);
         if let Some(content_type) = content_type.and_then(|content_type| HeaderValue::from_str(content_type).ok()) {

@@ -6,7 +6,7 @@ mod sources;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ::http::header::CONTENT_TYPE;
 use ::http::{HeaderValue, Method, Response};
@@ -21,10 +21,11 @@ use super::memory::RouteState;
 use super::rule::RouteDecision;
 use super::{graphql, payload};
 use crate::pipeline::{Exchange, SourceList};
-use crate::source::fixture::FixtureSource;
+use crate::source::fixture::{FixtureSource, discard};
 use crate::source::{Answer, Source, UpstreamSource};
-use crate::verdict::CheckId;
 use crate::verdict::request::{ResultKind, SourceKind};
+use crate::verdict::{CheckId, Finding, Location, Severity};
+use harproxy_http::MediaType;
 use harproxy_http::problem::Problem;
 use harproxy_proxy::{Body, BoxFuture, respond};
 
@@ -47,8 +48,7 @@ pub struct KeySource(pub Arc<RouteState>);
 impl Source for KeySource {
     fn answer<'a>(&'a self, exchange: &'a mut Exchange<'_>) -> BoxFuture<'a, Answer> {
         Box::pin(async move {
-            let is_exempt = is_preflight(exchange);
-            if self.0.keys.accept(exchange.request.headers_mut()) || is_exempt {
+            if self.0.keys.accept(exchange.request.headers_mut()) {
                 return Answer::Pass;
             }
             let detail = format!("send a valid key in the header `{}`", control::API_KEY);
@@ -69,20 +69,22 @@ impl Source for CountingSource {
             }
             let (verification, method) = (&self.0.verification, exchange.method().clone());
             let payload = match verification.needs_payload(method.as_str(), url.as_str()) {
-                true => match take_payload(exchange).await {
+                true => match take_payload(&self.0, exchange).await {
                     Ok(payload) => payload,
                     Err(answer) => return answer,
                 },
                 false => Bytes::new(),
             };
-            let json = serde_json::from_slice(&payload).ok();
-            verification.note(method.as_str(), url.as_str(), json.as_ref(), exchange.line());
+            let line = exchange.line();
+            let facts = RequestFacts::new(method, url, exchange.headers().clone(), payload, None);
+            verification.note(facts.method.as_str(), facts.url.as_str(), facts.json(), line);
             Answer::Pass
         })
     }
 }
 
-fn is_preflight(exchange: &Exchange<'_>) -> bool {
+/// Returns true for a CORS preflight.
+pub fn is_preflight(exchange: &Exchange<'_>) -> bool {
     exchange.method() == Method::OPTIONS && exchange.headers().contains_key("access-control-request-method")
 }
 
@@ -92,8 +94,18 @@ impl Source for RuledSource {
     }
 }
 
+/// Answers with a problem document because the answer of a rule is not possible. That fails a replay.
+fn fail(rules: &RouteState, exchange: &mut Exchange<'_>, problem: Problem) -> Answer {
+    let severity = if rules.is_mock { Severity::Warning } else { Severity::Error };
+    let finding = Finding::new(CheckId::RULE_FAILED, severity, format!("{}: {}", problem.title, problem.detail));
+    let line = exchange.line();
+    exchange.outcome().findings.push(Finding { at: Location::request(line), ..finding });
+    refuse(exchange, problem)
+}
+
 /// Answers with a problem document of harproxy itself.
 fn refuse(exchange: &mut Exchange<'_>, problem: Problem) -> Answer {
+    discard(exchange.take_body());
     let outcome = exchange.outcome();
     outcome.decide(ResultKind::Refused, SourceKind::MadeUp);
     outcome.explanation = Some(problem.detail.clone());
@@ -123,19 +135,25 @@ impl RuledSource {
             Ok(control) => control.unwrap_or_default(),
             Err(error) => return refuse(exchange, Problem::new(400, "invalid control header", error.to_string())),
         };
-        let needs_payload =
-            self.rules.is_mock || covering.iter().any(|rule| rule.needs_payload() || rule.source.is_some());
+        let content_type = exchange.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        // The persisted queries of GraphQL are in JSON.
+        let is_json = content_type.is_some_and(|content_type| MediaType::parse(content_type).is_json());
+        let needs_payload = self.rules.closest
+            || (self.rules.is_mock && is_json)
+            || covering.iter().any(|rule| rule.needs_payload() || rule.source.is_some());
         let payload = match needs_payload {
-            true => match take_payload(exchange).await {
+            true => match take_payload(&self.rules, exchange).await {
                 Ok(payload) => payload,
                 Err(answer) => return answer,
             },
             false => Bytes::new(),
         };
-        let session = exchange.session.name().map(str::to_owned);
+        let session = exchange.session.for_matching().sequence.map(str::to_owned);
         let facts =
             RequestFacts::new(exchange.method().clone(), url, exchange.headers().clone(), payload.clone(), session);
-        let decision = table.decide(&covering, &facts);
+        let client = facts.session.clone().unwrap_or_default();
+        let has_limit = |rule: &str| self.rules.retries.remaining(&client, rule, Instant::now()).is_some();
+        let decision = table.decide(&covering, &facts, has_limit);
         exchange.outcome().rules = decision.rules.iter().map(|rule| rule.id.clone()).collect();
         let number = self.rules.number.fetch_add(1, Ordering::Relaxed) + 1;
         if let Some((rule, fault)) = &decision.fault
@@ -154,8 +172,10 @@ impl RuledSource {
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
         }
+        let is_answered =
+            matches!(exchange.outcome().result(), ResultKind::Served | ResultKind::Live | ResultKind::Local);
         match answer {
-            Answer::Response(response) => self.shape(&decision, response, exchange, &facts).await,
+            Answer::Response(response) if is_answered => self.shape(&decision, response, exchange, &facts).await,
             answer => answer,
         }
     }
@@ -184,7 +204,8 @@ impl RuledSource {
             Some((rule, sources)) => self.ask_sources(rule, sources, exchange, facts, payload).await,
             None => ask_all(&self.others, exchange).await,
         };
-        if !control.match_headers.is_empty()
+        if exchange.outcome().result() == ResultKind::Served
+            && !control.match_headers.is_empty()
             && let Some(problem) = self.header_difference(control, exchange, facts)
         {
             return refuse(exchange, problem);
@@ -226,7 +247,7 @@ impl RuledSource {
             Ok(at) => self.fixtures.serve_entry(exchange, at).await,
             Err(NoEntry::Contradiction { name, status }) => {
                 let detail = format!("the entry `{name}` has the status {status}");
-                refuse(exchange, Problem::new(400, "the control headers contradict each other", detail))
+                fail(&self.rules, exchange, Problem::new(400, "the control headers contradict each other", detail))
             }
             Err(NoEntry::NotFound { statuses, names }) => {
                 let detail = match statuses.is_empty() {
@@ -234,7 +255,7 @@ impl RuledSource {
                     false => format!("entries of this method and path have the statuses {}", list(&statuses)),
                 };
                 let problem = Problem::new(404, "no entry fits the control headers", detail);
-                refuse(exchange, problem.with("statuses", statuses).with("names", names))
+                fail(&self.rules, exchange, problem.with("statuses", statuses).with("names", names))
             }
         }
     }
@@ -272,7 +293,7 @@ fn list(statuses: &[u16]) -> String {
 }
 
 /// Reads the payload of a request.
-async fn take_payload(exchange: &mut Exchange<'_>) -> Result<Bytes, Answer> {
+async fn take_payload(rules: &RouteState, exchange: &mut Exchange<'_>) -> Result<Bytes, Answer> {
     let body = exchange.take_body();
     if body.is_end_stream() {
         return Ok(Bytes::new());
@@ -285,7 +306,7 @@ async fn take_payload(exchange: &mut Exchange<'_>) -> Result<Bytes, Answer> {
         }
         Err(_) => {
             let detail = format!("it broke off, or is longer than {} MiB", LONGEST_REQUEST >> 20);
-            Err(refuse(exchange, Problem::new(413, "the payload can't be read", detail)))
+            Err(fail(rules, exchange, Problem::new(413, "the payload can't be read", detail)))
         }
     }
 }

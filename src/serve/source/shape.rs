@@ -1,10 +1,10 @@
 //! Changes of an answer: patches, templates, and faults of its payload.
 
 use ::http::header::CONTENT_TYPE;
-use ::http::{HeaderMap, Response};
+use ::http::{HeaderMap, Method, Response, StatusCode};
 use bytes::Bytes;
 
-use super::{RuledSource, refuse};
+use super::{RuledSource, fail};
 use crate::pipeline::Exchange;
 use crate::serve::facts::RequestFacts;
 use crate::serve::fault::{self, Fault};
@@ -12,9 +12,23 @@ use crate::serve::patch::patch_payload;
 use crate::serve::rule::RouteDecision;
 use crate::serve::{payload, template};
 use crate::source::Answer;
+use crate::verdict::request::SourceKind;
 use harproxy_http::MediaType;
 use harproxy_http::problem::Problem;
 use harproxy_proxy::Body;
+
+/// Headers about the bytes of a payload.
+const VALIDATORS: [&str; 6] = ["etag", "last-modified", "content-md5", "digest", "content-digest", "repr-digest"];
+
+/// Returns true if an answer has a payload (RFC 9110 section 6.4.1).
+fn has_payload(method: &Method, status: StatusCode) -> bool {
+    *method != Method::HEAD && !status.is_informational() && !matches!(status.as_u16(), 204 | 304)
+}
+
+/// Returns true if an answer came from another program. Its text is never a template.
+fn is_network(source: SourceKind) -> bool {
+    matches!(source, SourceKind::Live | SourceKind::LivePatched | SourceKind::Local)
+}
 
 impl RuledSource {
     /// Changes an answer by patches, templates and faults.
@@ -26,21 +40,29 @@ impl RuledSource {
         facts: &RequestFacts,
     ) -> Answer {
         let patches = decision.patches();
-        patches.iter().for_each(|patch| patch.apply_to_head(&mut response));
+        let template = decision.template().filter(|_| !is_network(exchange.outcome().source));
         let changes: Vec<_> = patches.iter().copied().filter(|patch| patch.changes_payload()).collect();
+        if !changes.is_empty() || template.is_some() {
+            // They are about the payload as it was.
+            VALIDATORS.iter().for_each(|name| drop(response.headers_mut().remove(*name)));
+        }
+        let has_payload = has_payload(&facts.method, response.status());
+        patches.iter().for_each(|patch| patch.apply_to_head(&mut response));
         let fault = decision.fault.as_ref().map(|(_, fault)| fault);
         let late = fault.filter(|fault| !matches!(fault, Fault::Status { .. } | Fault::Timeout | Fault::Empty));
         if !patches.is_empty() || late.is_some() {
             exchange.outcome().source = exchange.outcome().source.patched();
         }
-        if changes.is_empty() && late.is_none() && decision.template().is_none() && decision.rate.is_none() {
+        if changes.is_empty() && late.is_none() && template.is_none() && decision.rate.is_none() || !has_payload {
             return Answer::Response(response);
         }
         let mut whole = match payload::read(response).await {
             Ok(whole) => whole,
-            Err(detail) => return refuse(exchange, Problem::new(502, "the answer can't be changed", detail)),
+            Err(detail) => {
+                return fail(&self.rules, exchange, Problem::new(502, "the answer can't be changed", detail));
+            }
         };
-        if let Some(rule) = decision.template() {
+        if let Some(rule) = template {
             let is_json = is_json(whole.headers());
             let rendered = match std::str::from_utf8(whole.body()) {
                 Ok(text) => template::render(text, is_json, facts, rule.path.as_ref(), &decision.variables),
@@ -50,7 +72,7 @@ impl RuledSource {
                 Ok(text) => *whole.body_mut() = text.into(),
                 Err(reason) => {
                     let detail = format!("rule `{}`: {reason}", rule.id);
-                    return refuse(exchange, Problem::new(500, "the template fails", detail));
+                    return fail(&self.rules, exchange, Problem::new(500, "the template fails", detail));
                 }
             }
         }
@@ -59,7 +81,7 @@ impl RuledSource {
                 Ok(patched) => *whole.body_mut() = patched.into(),
                 Err(error) => {
                     let detail = error.to_string();
-                    return refuse(exchange, Problem::new(500, "the patch does not fit the answer", detail));
+                    return fail(&self.rules, exchange, Problem::new(500, "the patch does not fit the answer", detail));
                 }
             }
         }

@@ -7,15 +7,18 @@ use ::http::header::VIA;
 use ::http::{HeaderValue, Request};
 use bytes::Bytes;
 
-use super::{RuledSource, refuse};
+use super::{RuledSource, ask_all, fail, refuse};
 use crate::pipeline::Exchange;
+use crate::serve::control::ControlHeaders;
 use crate::serve::delay::share_of;
 use crate::serve::facts::RequestFacts;
 use crate::serve::rule::{Fallback, RouteRule, SourceName, SourceRule};
+use crate::source::fixture::passthrough;
 use crate::source::{Answer, Source as _};
-use crate::verdict::request::{ResultKind, SourceKind};
+use crate::verdict::CheckId;
+use crate::verdict::request::ResultKind;
 use harproxy_http::problem::Problem;
-use harproxy_proxy::{Body, respond};
+use harproxy_proxy::Body;
 
 /// The name by which harproxy recognises its own requests in `Via`.
 const VIA_NAME: &str = "1.1 harproxy-serve";
@@ -42,17 +45,24 @@ impl RuledSource {
         let (parts, findings) = (exchange.request.forwarded_head(), exchange.outcome().findings.len());
         let mut last = None;
         for (index, name) in sources.iter().enumerate() {
-            if index > 0 {
-                // The attempts before leave no trace but a note.
+            let is_last = index + 1 == sources.len();
+            let skips = || self.rules.breaker.skips(&exchange.connect_to, Instant::now()).is_some();
+            if *name == SourceName::Live && !is_last && skips() {
+                continue;
+            }
+            if last.take().is_some() {
                 let outcome = exchange.outcome();
                 outcome.findings.truncate(findings);
                 (outcome.result, outcome.entry, outcome.explanation, outcome.hint) = (None, None, None, None);
-                outcome.upstream_error = None;
+                (outcome.upstream_error, outcome.payload) = (None, None);
+                outcome.followed.clear();
             }
             exchange.request = parts.with(payload.clone());
-            let answer = self.ask(*name, rule, exchange).await;
-            let is_last = index + 1 == sources.len();
-            if is_last || !falls_back(&answer, exchange, source) {
+            let answer = self.ask(*name, is_last, rule, exchange).await;
+            let is_miss = matches!(exchange.outcome().result(), ResultKind::Miss);
+            // A rule can't turn a miss of a replay into an answer without a source.
+            let stays = is_miss && !self.rules.is_mock && sources.get(index + 1) == Some(&SourceName::None);
+            if is_last || stays || !falls_back(&answer, exchange, source) {
                 return answer;
             }
             last = Some(answer);
@@ -60,12 +70,16 @@ impl RuledSource {
         last.unwrap_or(Answer::Pass)
     }
 
-    async fn ask(&self, name: SourceName, rule: &Arc<RouteRule>, exchange: &mut Exchange<'_>) -> Answer {
+    async fn ask(&self, name: SourceName, is_last: bool, rule: &Arc<RouteRule>, exchange: &mut Exchange<'_>) -> Answer {
         match name {
+            // With `--on-miss` another source may follow.
+            SourceName::Fixture if is_last => ask_all(&self.others, exchange).await,
             SourceName::Fixture => self.fixtures.answer(exchange).await,
             SourceName::Local => match &self.local {
                 Some(local) => local.answer(exchange).await,
-                None => refuse(exchange, Problem::new(502, "no local source", "local requests are switched off")),
+                None => {
+                    fail(&self.rules, exchange, Problem::new(502, "no local source", "`--no-local` switches it off"))
+                }
             },
             SourceName::None => {
                 let detail = format!("rule `{}` has no source", rule.id);
@@ -77,21 +91,30 @@ impl RuledSource {
 
     async fn ask_live(&self, rule: &Arc<RouteRule>, exchange: &mut Exchange<'_>) -> Answer {
         let Some(live) = self.live.as_ref().filter(|_| exchange.may_forward) else {
-            return refuse(exchange, Problem::new(502, "no live source", "harproxy is offline"));
+            return fail(&self.rules, exchange, Problem::new(502, "no live source", "harproxy is offline"));
         };
-        let is_loop = exchange.headers().get_all(VIA).iter().any(|via| via.as_bytes() == VIA_NAME.as_bytes());
+        let is_loop = exchange.headers().get_all(VIA).iter().any(|via| {
+            let hops = via.as_bytes().split(|byte| *byte == b',');
+            hops.map(<[u8]>::trim_ascii).any(|hop| hop == VIA_NAME.as_bytes())
+        });
         if is_loop {
             let detail = "the request has passed this harproxy before";
-            return refuse(exchange, Problem::new(508, "a loop of live sources", detail));
+            return fail(&self.rules, exchange, Problem::new(508, "a loop of live sources", detail));
         }
-        let (to, now) = (exchange.connect_to.clone(), Instant::now());
-        if let Some(remaining) = self.rules.breaker.skips(&to, now) {
-            let detail = format!("{to} has failed repeatedly and is skipped for {} s more", remaining.as_secs());
-            let outcome = exchange.outcome();
-            outcome.decide(ResultKind::Live, SourceKind::None);
-            return Answer::Response(respond::problem(&Problem::new(503, "the live source is skipped", detail), ""));
+        let to = exchange.connect_to.clone();
+        // A Host header decides on the URL, and never on the server that gets credentials.
+        if !rule.live_headers.is_empty() && !rule.pattern.globs().may_match_origin(&to.to_string()) {
+            let detail = format!("rule `{}` does not cover {to}", rule.id);
+            return fail(&self.rules, exchange, Problem::new(502, "no credentials for this server", detail));
+        }
+        if !self.rules.is_mock {
+            let severity = self.fixtures.options.fail_on.severity(&CheckId::PASSTHROUGH);
+            let text = format!("it went to the network, as rule `{}` says", rule.id);
+            let finding = passthrough(exchange.line(), severity, &text);
+            exchange.outcome().findings.push(finding);
         }
         let headers = exchange.request.headers_mut();
+        ControlHeaders::remove(headers);
         headers.append(VIA, HeaderValue::from_static(VIA_NAME));
         for (name, value) in &rule.live_headers {
             headers.insert(name, value.clone());
@@ -101,7 +124,9 @@ impl RuledSource {
             Answer::Response(response) => response.status().is_server_error(),
             _ => true,
         };
-        self.rules.breaker.note(&to, has_failed, Instant::now());
+        if self.rules.breaker.note(&to, has_failed, Instant::now()) {
+            tracing::warn!("{to} has failed repeatedly, and rules with another source skip it for a while");
+        }
         answer
     }
 }

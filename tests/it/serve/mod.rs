@@ -4,6 +4,7 @@ mod bad_input;
 mod control;
 mod rules;
 mod sources;
+mod strictness;
 mod verify;
 
 use serde_json::{Value, json};

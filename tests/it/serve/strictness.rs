@@ -1,0 +1,172 @@
+//! Rules hide no miss, reach no server without permission, and fail a replay that they can't answer.
+
+use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{API, entry, get, har, sandbox, send, serve, serve_with};
+use crate::support::origin::{Origin, OriginResponse};
+use crate::support::sandbox::{Output, Sandbox};
+
+/// Runs a replay in which curl requests these paths.
+fn replay(sandbox: &Sandbox, options: &[&str], curls: &[&str]) -> Output {
+    let script: String =
+        curls.iter().map(|curl| format!("curl -sS -o /dev/null {}\n", curl.replace("API", API))).collect();
+    let args = ["replay"].into_iter().chain(options.iter().copied());
+    sandbox.run(args.chain(["--", "sh", "-ec", &script]))
+}
+
+fn counting(count: &Arc<AtomicU64>, body: &'static str) -> Origin {
+    let count = count.clone();
+    Origin::answering(move |request| {
+        count.fetch_add(1, Ordering::Relaxed);
+        let key = request.headers.contains_key("x-api-key");
+        Some(OriginResponse {
+            status: 200,
+            headers: vec![("content-type", "text/plain".to_owned()), ("x-had-key", key.to_string())],
+            body: body.into(),
+            ..OriginResponse::default()
+        })
+    })
+}
+
+#[test]
+fn rule_without_a_source_does_not_hide_a_miss() {
+    let sandbox = sandbox("[[route]]\nmatch = 'https://api.test/**'\nsource = ['fixture', 'none']\n");
+    replay(&sandbox, &[], &["API/orders"]).expect(0);
+    replay(&sandbox, &[], &["API/unknown"]).expect(1).says("miss");
+    assert_eq!(get(&serve(&sandbox, &[]), "/unknown").status, 404);
+}
+
+#[test]
+fn live_rule_of_a_replay_is_reported() {
+    let sandbox = sandbox("[[route]]\nmatch = 'https://api.test/**'\nsource = ['fixture', 'live']\n");
+    let count = Arc::default();
+    let origin = counting(&count, "live");
+    let mut options = vec!["--allow-live".to_owned()];
+    options.extend(origin.args());
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    replay(&sandbox, &options, &["API/unknown"]).expect(0).says("as rule `1` says");
+    let strict = [&options[..], &["--fail-on", "+passthrough"]].concat();
+    replay(&sandbox, &strict, &["API/unknown"]).expect(1);
+    replay(&sandbox, &strict, &["API/orders"]).expect(0);
+    assert_eq!(count.load(Ordering::Relaxed), 2);
+}
+
+#[test]
+fn answers_that_rules_cannot_give_fail_a_replay() {
+    for (rule, said) in [
+        ("respond = { example = 'none' }", "no entry fits"),
+        ("patch = [{ op = 'replace', path = '$.zzz', value = 1 }]", "the patch does not fit the answer"),
+        ("template = true\nrespond = { text = '{{ x.y }}' }", "the template fails"),
+    ] {
+        let sandbox = sandbox(&format!("[[route]]\nmatch = 'https://api.test/**'\n{rule}\n"));
+        replay(&sandbox, &["--fail-on", "none"], &["API/orders"]).expect(1).says(said);
+    }
+}
+
+#[test]
+fn early_retry_gets_the_status_again_though_the_rule_names_the_first_request() {
+    let sandbox = sandbox(
+        "[[route]]\nmatch = 'https://api.test/**'\nwhen = { nth = 1 }\n\
+         fault = { kind = 'status', status = 429, retry-after = '60s' }\n",
+    );
+    let server = serve(&sandbox, &[]);
+    assert_eq!((get(&server, "/orders").status, get(&server, "/orders").status), (429, 429));
+    replay(&sandbox, &["--fail-on", "+retry-too-early"], &["API/orders", "API/orders"]).expect(1);
+}
+
+#[test]
+fn patterns_that_never_match_are_errors() {
+    let sandbox = sandbox("");
+    for (pattern, said) in [
+        ("post https://api.test/x = never", "write methods in upper case, `POST`"),
+        ("GET /orders = never", "as in `**/orders`"),
+        ("GET !https://api.test/x = 0", "never matches"),
+    ] {
+        sandbox.run(["replay", "--expect", pattern, "--", "true"]).expect(2).says(said);
+    }
+}
+
+#[test]
+fn payload_of_an_expectation_is_decoded() {
+    let sandbox = sandbox(
+        "[[match]]\nbody = 'ignore'\n[[expect]]\nmatch = 'POST **'\ntimes = 'never'\nbody = { '$.role' = 'admin' }\n",
+    );
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(br#"{"role":"admin"}"#).unwrap();
+    let file = sandbox.write("payload.gz", gzip.finish().unwrap());
+    let curl = format!("-H 'content-encoding: gzip' --data-binary @{} API/orders", file.display());
+    replay(&sandbox, &[], &[&curl]).expect(1).says("never, and 1 request came");
+}
+
+#[test]
+fn answers_without_a_payload_are_not_patched() {
+    let mut order = entry("", "GET", "/orders/1", 200, r#"{"id":1}"#);
+    order["response"]["headers"].as_array_mut().unwrap().push(serde_json::json!({ "name": "etag", "value": "\"a\"" }));
+    let sandbox = Sandbox::new();
+    sandbox.write("hars/api.har", har(&[order, entry("", "HEAD", "/orders/1", 200, "")]));
+    sandbox.write(
+        "harproxy.toml",
+        "[[route]]\nmatch = 'https://api.test/**'\npatch = [{ op = 'replace', path = '$.id', value = 7 }]\n",
+    );
+    let server = serve(&sandbox, &[]);
+    let patched = get(&server, "/orders/1");
+    assert_eq!((patched.json()["id"].as_u64(), patched.header("etag")), (Some(7), None));
+    assert_eq!(send(&server, "HEAD", "/orders/1", &[], "").status, 200);
+}
+
+#[test]
+fn request_without_a_key_reaches_no_server() {
+    let sandbox = sandbox("[[route]]\nmatch = 'https://api.test/**'\nsource = 'live'\n");
+    let count = Arc::default();
+    let origin = counting(&count, "live");
+    let mut options = vec!["serve".to_owned(), "--api-key".to_owned(), "k3y".to_owned()];
+    options.extend(["--passthrough".to_owned(), format!("{API}/pass/**")]);
+    options.extend(origin.args());
+    let server = sandbox.start(options);
+    let preflight = [("origin", "https://app.test"), ("access-control-request-method", "DELETE")];
+    for path in ["/orders", "/pass/1"] {
+        assert_eq!(send(&server, "OPTIONS", path, &preflight, "").status, 204, "{path}");
+        assert_eq!(get(&server, path).status, 401, "{path}");
+    }
+    assert_eq!(count.load(Ordering::Relaxed), 0);
+    for path in ["/orders", "/pass/1"] {
+        let answer = send(&server, "GET", path, &[("x-api-key", "k3y")], "");
+        assert_eq!((answer.status, answer.header("x-had-key")), (200, Some("false")), "{path}");
+    }
+}
+
+#[test]
+fn skipped_live_source_still_falls_back() {
+    let sandbox = sandbox(
+        "[[route]]\nmatch = 'https://api.test/**'\nsource = ['live', 'fixture']\nfallback-on = ['connect', 'timeout']\n",
+    );
+    let count = Arc::default();
+    let origin = counting(&count, "live");
+    let server = serve_with(&sandbox, &origin);
+    origin.stop();
+    for request in 0..8 {
+        assert_eq!(get(&server, "/orders/1").status, 200, "request {request}");
+    }
+}
+
+#[test]
+fn only_recorded_texts_are_templates() {
+    let sandbox = sandbox("[[route]]\nmatch = 'https://api.test/**'\nsource = ['fixture', 'live']\ntemplate = true\n");
+    let count = Arc::default();
+    let origin = counting(&count, "{{ env('PATH') }}");
+    let server = serve_with(&sandbox, &origin);
+    assert_eq!(get(&server, "/braces").json()["text"], "GET");
+    assert_eq!(get(&server, "/unknown").text(), "{{ env('PATH') }}");
+}
+
+#[test]
+fn ids_of_state_do_not_overflow() {
+    let sandbox =
+        sandbox("[[route]]\nmatch = 'https://api.test/orders**'\nstate = { id = '$.id', path = '/orders/{id}' }\n");
+    let server = serve(&sandbox, &[]);
+    assert_eq!(send(&server, "POST", "/orders", &[], r#"{"id":18446744073709551615}"#).status, 201);
+    assert_eq!(send(&server, "POST", "/orders", &[], "{}").status, 201);
+    assert_eq!(send(&server, "POST", "/orders", &[], r#"{"id":"a/b"}"#).header("location"), Some("/orders/a%2Fb"));
+}
