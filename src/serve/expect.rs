@@ -113,7 +113,7 @@ struct Tally {
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+struct RequestTally {
     number: u64,
     tallies: Vec<Tally>,
     /// Requests without secrets, and how often they came.
@@ -125,14 +125,14 @@ struct Seen {
 pub struct Verification {
     expectations: Vec<Expectation>,
     /// Whether an expectation that is not met fails the run, whatever `--fail-on` says: the user has named it.
-    fails: bool,
-    seen: Mutex<Seen>,
+    is_error: bool,
+    seen: Mutex<RequestTally>,
 }
 
 impl Verification {
     #[must_use]
-    pub fn new(expectations: Vec<Expectation>, fails: bool) -> Self {
-        Verification { expectations, fails, seen: Mutex::default() }
+    pub fn new(expectations: Vec<Expectation>, is_error: bool) -> Self {
+        Verification { expectations, is_error, seen: Mutex::default() }
     }
 
     #[must_use]
@@ -174,13 +174,13 @@ impl Verification {
 
     /// Forgets all requests.
     pub fn reset(&self) {
-        *lock(&self.seen) = Seen::default();
+        *lock(&self.seen) = RequestTally::default();
     }
 
     /// Returns a finding for each expectation that is not met so far.
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
-        let severity = if self.fails { Severity::Error } else { Severity::Warning };
+        let severity = if self.is_error { Severity::Error } else { Severity::Warning };
         let seen = lock(&self.seen);
         let none = Tally::default();
         let unmet = self.expectations.iter().enumerate().filter_map(|(index, expectation)| {

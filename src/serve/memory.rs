@@ -1,4 +1,4 @@
-//! The rules of a run, and everything that they remember between requests.
+//! The rules of a run, and the state that requests change: counts, collections, circuits and retry limits.
 
 use std::sync::atomic::AtomicU64;
 
@@ -13,7 +13,7 @@ use super::state::StateStore;
 use crate::verdict::{CheckId, Finding, Severity};
 use harproxy_http::NormalUrl;
 
-/// The rules of a run, with everything that they remember. Reloads of fixtures keep it.
+/// The rules of a run, and the state that requests change. Reloads of fixtures keep it.
 #[derive(Debug, Default)]
 pub struct RouteState {
     pub table: ArcSwap<RouteTable>,

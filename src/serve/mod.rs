@@ -17,7 +17,7 @@
 //! | [`closest`] | the most similar entry, for `--closest` |
 //! | [`graphql`] | persisted queries |
 //! | [`control`] | `x-mock-…` headers and API keys |
-//! | [`memory`] | the rules of a run, and everything that they remember |
+//! | [`memory`] | the rules of a run, and the state that requests change |
 //! | [`source`] | the source that applies the rules |
 
 pub mod breaker;

@@ -211,7 +211,7 @@ impl RouteDecision {
         self.rules.iter().flat_map(|rule| &rule.patch).collect()
     }
 
-    /// Returns the rule whose template switch applies, for the names of its path.
+    /// Returns the first rule with `template`. Its `path` names the segments.
     #[must_use]
     pub fn template(&self) -> Option<&Arc<RouteRule>> {
         self.rules.iter().find(|rule| rule.template)

@@ -76,7 +76,12 @@ fn rule<'t>(
             "name" => rule.id = document.text(&name, &value)?,
             "path" => rule.path = Some(PathPattern::new(&document.text(&name, &value)?).map_err(wrong)?),
             "when" => rule.when = conditions(document, document.table(&name, value)?)?,
-            "source" => source.sources = document.each(&name, &value, source_name)?,
+            "source" => {
+                source.sources = document.each(&name, &value, source_name)?;
+                if source.sources.is_empty() {
+                    return Err(wrong("expected at least one source, such as `fixture`".to_owned()));
+                }
+            }
             "fallback-on" => source.fallback_on = document.each(&name, &value, fallback)?,
             "split" => split(document, document.table(&name, value)?, &mut source)?,
             "headers" => rule.live_headers = live_headers(document, document.table(&name, value)?)?,

@@ -9,6 +9,7 @@ fn rules_have_clear_errors_with_a_position() {
         ("match = 'GET {a'", "`match`"),
         ("match = '**'\nsouce = 'fixture'", "unknown option of [[route]] `souce`; did you mean `source`?"),
         ("match = '**'\nsource = 'cache'", "expected fixture, live, local or none"),
+        ("match = '**'\nsource = []", "expected at least one source"),
         ("match = '**'\nfallback-on = 'miss'", "a rule with `fallback-on` needs `source`"),
         ("match = '**'\nwhen = { rate = 2 }", "expected a share from 0 to 1"),
         ("match = '**'\nwhen = { nth = 0 }", "expected numbers from 1 on"),

@@ -29,7 +29,7 @@ pub struct Account<'a> {
 impl Account<'_> {
     /// Formats a few lines, without a final line end.
     pub fn text(&self, body: Option<&AnswerBody>) -> String {
-        let mut lines = Vec::new();
+        let mut lines: Vec<String> = self.rules.iter().map(rule).collect();
         let word = match self.outcome {
             Outcome::Serve(chosen) => {
                 self.chosen(chosen, &self.content(chosen, body), &mut lines);
@@ -52,7 +52,6 @@ impl Account<'_> {
         if !self.matcher.in_scope(self.query.url) {
             lines.push(format!("{}: replay answers it only with a `-g` that includes it", ui::caution("out of scope")));
         }
-        lines.extend(self.rules.iter().map(rule));
         let head = format!("{word}: {} {}", self.query.method.shown(), self.matcher.redact_url(self.query.url));
         std::iter::once(head).chain(lines.into_iter().map(|line| format!("  {line}"))).collect::<Vec<_>>().join("\n")
     }
