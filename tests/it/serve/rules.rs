@@ -1,11 +1,12 @@
 //! Answers that rules make or change.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use super::{API, client, get, sandbox, send, serve};
-use crate::support::client::{Client, Proto, TestRequest};
+use crate::support::client::{Client, Proto, TestRequest, TestResponse};
 
 #[test]
 fn rule_answers_under_its_conditions() {
@@ -250,4 +251,44 @@ fn rules_are_loaded_again_when_the_file_changes() {
         .stderr()
         .event("reload-failed", |event| event["message"].as_str().unwrap().contains("its rules stay in use"));
     assert_eq!(get(&server, "/orders").status, 503);
+}
+
+/// Every answer is wholly that of one configuration, while the file changes under the requests of four clients.
+#[test]
+fn edit_never_mixes_two_configurations_in_one_answer() {
+    let config = |name: &str, status: u16| {
+        format!(
+            "[vars]\nname = '{name}'\n[[route]]\nmatch = 'GET https://api.test/mix'\ntemplate = true\n\
+             respond = {{ status = {status}, text = '{name} {{{{ vars.name }}}}', headers = {{ x-name = '{name}' }} }}\n\
+             [[route]]\nmatch = 'GET https://api.test/mix'\npatch = [{{ op = 'header', name = 'x-patched', value = '{name}' }}]\n"
+        )
+    };
+    let sandbox = sandbox(&config("one", 418));
+    let server = serve(&sandbox, &[]);
+    let client = client(&server);
+    let is_done = AtomicBool::new(false);
+    let check = |answer: &TestResponse| {
+        let (status, name) = if answer.status == 418 { (418, "one") } else { (503, "two") };
+        let got = (answer.status, answer.text(), answer.header("x-name"), answer.header("x-patched"));
+        assert_eq!(got, (status, format!("{name} {name}"), Some(name), Some(name)));
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !is_done.load(Ordering::Relaxed) {
+                    check(&client.get(&format!("{API}/mix")));
+                }
+            });
+        }
+        for (name, status) in [("two", 503), ("one", 418), ("two", 503), ("one", 418)] {
+            sandbox.write("harproxy.toml", config(name, status));
+            let deadline = Instant::now() + Duration::from_secs(30);
+            while client.get(&format!("{API}/mix")).status != status {
+                let is_late = Instant::now() > deadline;
+                is_done.fetch_or(is_late, Ordering::Relaxed);
+                assert!(!is_late, "`{name}` is not in use");
+            }
+        }
+        is_done.store(true, Ordering::Relaxed);
+    });
 }
