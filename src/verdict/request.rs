@@ -122,6 +122,9 @@ pub struct RequestRow {
     /// The entries of redirect targets that were followed from it. The last one answered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub followed: Vec<usize>,
+    /// The rules of `[[route]]` that applied, by name or number.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<String>,
     /// Of a recorded exchange: its relation to the fixture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<EntryChange>,

@@ -75,6 +75,19 @@ fn rule_that_applied_to_no_request_is_a_warning() {
 }
 
 #[test]
+fn report_names_the_rules_of_each_request() {
+    let sandbox = sandbox(
+        "[[route]]\nname = 'slow'\nmatch = 'GET https://api.test/**'\ndelay = '1ms'\n\
+         [[route]]\nmatch = 'GET https://api.test/orders'\npatch = [{ op = 'status', value = 203 }]\n",
+    );
+    replay(&sandbox, &[], &["GET /orders", "GET /orders/1"]).expect(0);
+    let report = sandbox.har("report.json");
+    let of = |at: usize| (report["requests"][at]["rules"].clone(), report["requests"][at]["source"].clone());
+    assert_eq!(of(0), (serde_json::json!(["slow", "2"]), "fixture+patched".into()));
+    assert_eq!(of(1), (serde_json::json!(["slow"]), "fixture".into()));
+}
+
+#[test]
 fn invalid_expectations_are_errors_before_the_run() {
     let sandbox = sandbox("");
     for (expectation, said) in [

@@ -175,6 +175,7 @@ pub(super) fn full() -> Report {
         fixture: Some("hars/api.har".into()),
         entry: Some(4),
         followed: vec![2, 3],
+        rules: vec![],
         mime_type: Some("application/json".into()),
         bytes: 812,
         complete: true,
@@ -187,6 +188,7 @@ pub(super) fn full() -> Report {
         outcome: ResultKind::Miss,
         source: SourceKind::None,
         followed: vec![],
+        rules: vec![],
         ..served.clone()
     };
     let login = RequestRow {
