@@ -132,6 +132,13 @@ impl Matcher {
         counts
     }
 
+    /// Marks an entry as used that answers by its name, although it does not match.
+    pub fn mark_used(&self, at: EntryRef) {
+        if let Some((ordinal, _)) = (0..).zip(&self.index.entries).find(|(_, entry)| **entry == at) {
+            self.used.insert(ordinal);
+        }
+    }
+
     /// Returns the entries that were not used, fixture by fixture in file order.
     pub fn unused(&self) -> impl Iterator<Item = EntryRef> + '_ {
         let entries = (0..).zip(&self.index.entries);

@@ -170,3 +170,12 @@ fn ids_of_state_do_not_overflow() {
     assert_eq!(send(&server, "POST", "/orders", &[], "{}").status, 201);
     assert_eq!(send(&server, "POST", "/orders", &[], r#"{"id":"a/b"}"#).header("location"), Some("/orders/a%2Fb"));
 }
+
+#[test]
+fn entry_that_answers_by_its_name_is_used() {
+    let sandbox = Sandbox::new();
+    sandbox.write("hars/api.har", har(&[entry("E1", "GET", "/a", 200, "{}"), entry("E2", "GET", "/a", 404, "{}")]));
+    let options = ["--mock-headers", "--fail-on", "+unused"];
+    replay(&sandbox, &options, &["API/a"]).expect(1).says("unused");
+    replay(&sandbox, &options, &["API/a", "-H 'x-mock-response-name: E2' API/a"]).expect(0);
+}
