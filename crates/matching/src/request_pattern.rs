@@ -47,7 +47,7 @@ impl RequestPattern {
             let rest = glob.trim_start_matches('!');
             return Err(format!("`{glob}` never matches: a glob is compared with the whole URL, as in `**{rest}`"));
         }
-        if glob.is_empty() {
+        if !glob.contains(['/', '*']) {
             return Err("expected a method and a glob, such as `GET https://api.example.com/users/*`".to_owned());
         }
         let globs = Globs::new([glob]).map_err(|error| error.reason)?;
@@ -90,7 +90,7 @@ mod tests {
         ] {
             assert_eq!(RequestPattern::parse(pattern).unwrap().matches("GET", url), is_match, "{pattern}");
         }
-        for bad in ["GET {a", "G/T **", "GET ", ""] {
+        for bad in ["GET {a", "G/T **", "GET ", "", "api.test", "get **", "GET /users", "GET !**"] {
             assert!(RequestPattern::parse(bad).is_err(), "{bad}");
         }
     }
