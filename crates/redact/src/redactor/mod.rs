@@ -28,7 +28,7 @@ use crate::names::value::{is_expression, is_message, is_password, is_reference};
 use crate::names::{NameClass, NameLocation};
 use crate::policy::Policy;
 use crate::replace::Replacer;
-use crate::replace::placeholder::PlaceholderName;
+use crate::replace::placeholder::{PREFIX, PlaceholderName};
 use crate::splice::Splice;
 
 /// The depth up to which nested texts are decoded. Deeper texts are searched as they are.
@@ -117,8 +117,12 @@ impl Redactor<'_> {
         }
     }
 
-    /// Returns a name whose values can be secret. `None` for other names.
+    /// Returns a name whose values can be secret. `None` for other names. A text with a placeholder is a value that was
+    /// redacted: the words of the placeholder name nothing.
     pub(super) fn secret_name(&self, location: NameLocation, name: &[u8]) -> Option<SecretName> {
+        if memchr::memmem::find(name, PREFIX.as_bytes()).is_some() {
+            return None;
+        }
         SecretName::new(self.policy.classify(location, name), name)
     }
 }

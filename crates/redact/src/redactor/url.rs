@@ -14,6 +14,8 @@ use crate::splice::{Splice, apply_splices, of_part};
 
 /// The name of the placeholder of user and password, and of their shape.
 const USERINFO: &str = "userinfo";
+/// The name in the placeholder of a value whose own name has a secret.
+const UNNAMED: &str = "value";
 
 impl Redactor<'_> {
     /// Redacts a URL: user information, parameters of the query, and shapes anywhere. A fragment with parameters is
@@ -149,12 +151,16 @@ impl Redactor<'_> {
             Some(secret) => Some(secret.placeholder),
             None => (is_signed && names::is_signed(own_name)).then(|| PlaceholderName::from_bytes(own_name)),
         };
-        if let Some(placeholder) = placeholder {
-            let with = self.replace_value(&value.text, &placeholder);
-            return (with.map(|with| Splice { range: at..at + raw.len(), with }).into_iter().collect(), None);
-        }
         let in_name = self.text_splices(&name.text, true);
+        // A placeholder repeats the name, which must have no secret.
+        let is_plain = in_name.is_empty();
         let mut splices: Vec<Splice> = name.encode_splices(in_name, 0).collect();
+        if let Some(placeholder) = placeholder {
+            let placeholder = if is_plain { placeholder } else { PlaceholderName::new(UNNAMED) };
+            let with = self.replace_value(&value.text, &placeholder);
+            splices.extend(with.map(|with| Splice { range: at..at + raw.len(), with }));
+            return (splices, None);
+        }
         let (first, rest) = match split_at_first(raw, b';') {
             (first, Some(rest)) if rest.contains(&b'=') => (first, Some(rest)),
             _ => (raw, None),

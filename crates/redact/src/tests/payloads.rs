@@ -312,3 +312,22 @@ fn personal_data_keeps_its_format() {
         "+49 170 1234567 redacted-1@example.invalid"
     );
 }
+
+#[test]
+fn name_and_value_of_one_pair_are_redacted() {
+    let policy = Policy::default();
+    let form = |text| payload(&policy, "application/x-www-form-urlencoded", text);
+    assert_eq!(
+        form("https://ann:s3cret@h/?token=9f8e7d6c5b4a3210"),
+        "https://REDACTED-userinfo-1@h/?token=REDACTED-value-1",
+        "neither the pair nor the placeholder has the password"
+    );
+}
+
+#[test]
+fn words_of_a_placeholder_are_not_a_name() {
+    let policy = Policy::default();
+    let jwt = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI3IiwiZXhwIjoxMDAwfQ.c2lnbmVk";
+    let once = payload(&policy, "application/json", &format!(r#"["{jwt}","0A_-_-_a"]"#));
+    assert!(once.contains("REDACTED-jwt-1") && once.contains("0A_-_-_a"), "{once}");
+}
