@@ -39,9 +39,9 @@ pub struct About<'a> {
     /// The task of a run without CMD: `recording https://api.example.com/** into hars/api.har`.
     pub task: String,
     /// Returns true if a URL in scope could have this host.
-    pub may_match: &'a dyn Fn(&str) -> bool,
+    pub may_match: Box<dyn Fn(&str) -> bool + 'a>,
     /// Returns true if a URL of this origin could be in scope.
-    pub may_match_origin: &'a dyn Fn(&str) -> bool,
+    pub may_match_origin: Box<dyn Fn(&str) -> bool + 'a>,
     /// The hosts that the scope and the entries name.
     pub hosts: ScopeHosts,
     /// The time of the recording (RFC 3339), in a replay.
@@ -200,7 +200,7 @@ impl<'a> Run<'a> {
         let running = proxy.serve(handler);
         let end = if !self.plan.cmd.is_empty() {
             let inside = match &self.plan.isolation {
-                Some(isolation) => Some(isolation.open(about.may_match).await?),
+                Some(isolation) => Some(isolation.open(&*about.may_match).await?),
                 None => None,
             };
             let control = self.open_control(&folder);
@@ -210,7 +210,7 @@ impl<'a> Run<'a> {
                 spki_pin: authority.spki_pin(),
                 files: &folder.for_cmd()?,
                 bypass: &self.plan.proxy.listen.bypass,
-                may_match: about.may_match,
+                may_match: &*about.may_match,
                 urls: &urls,
                 mode: about.mode.clone(),
                 recorded_at: about.recorded_at.as_deref(),
@@ -281,7 +281,7 @@ impl<'a> Run<'a> {
         };
         if is_watched {
             let rules = BypassRules {
-                may_match_origin: about.may_match_origin,
+                may_match_origin: &*about.may_match_origin,
                 hosts: &about.hosts,
                 no_proxy: &no_proxy,
                 map: &self.plan.map,

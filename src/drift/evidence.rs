@@ -1,4 +1,5 @@
-//! The evidence of an endpoint: the properties that its answers have in common. A fixture gives one, production another.
+//! The evidence of an endpoint: the properties that its answers have in common. A fixture gives one, and production
+//! another.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -48,8 +48,8 @@ pub async fn diagnose(args: DoctorArgs, ui: &Ui) -> Result<(u8, Diagnosis), Fail
     let about = About {
         mode: RunMode::RECORD,
         task: String::new(),
-        may_match: &everything,
-        may_match_origin: &everything,
+        may_match: Box::new(everything),
+        may_match_origin: Box::new(everything),
         hosts: ScopeHosts::default(),
         recorded_at: None,
         bypass_severity: Severity::Warning,

@@ -15,17 +15,16 @@ use crate::cli::next_steps;
 use crate::cli::plan::ReplayJob;
 use crate::cli::prune;
 use crate::cli::reload;
+use crate::cli::replay_run;
 use crate::cli::reports::Recorded;
-use crate::cli::run::{About, End, Run};
+use crate::cli::run::End;
 use crate::cli::summary;
 use crate::cli::ui::Ui;
-use crate::diagnose::ScopeHosts;
 use crate::record::RecordingResult;
-use crate::replay::{Reloader, Replayer};
+use crate::replay::Reloader;
 use crate::verdict::request::{EntryChange, RecordedEntry};
 use crate::verdict::{CheckId, Finding, RunMode, Severity, Verdict};
 use harproxy_har::Fixture;
-use harproxy_support::printable::Shown as _;
 use harproxy_tls::authority::Authority;
 
 /// Runs the command. Fails if there is no verdict.
@@ -39,27 +38,9 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
     let output = record.as_ref().map(|(record, _)| record.output.clone());
     let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
     let recorder = record.map(|(record, upstream)| record::start(record, upstream, ui)).transpose()?;
-    let replayer = Arc::new(Replayer::open(replay, recorder.clone())?);
-    let explains = replayer.clone();
-    drop(spawn_blocking(move || explains.warm_up()));
-
-    let may_match = |host: &str| replayer.may_match_domain(host);
-    let may_match_origin = |origin: &str| replayer.may_match_origin(origin);
-    let names: Vec<_> = replayer.fixtures().iter().map(|fixture| fixture.path().shown().to_string()).collect();
-    let about = About {
-        mode: RunMode::REPLAY,
-        task: format!("replaying {}", names.join(", ")),
-        may_match: &may_match,
-        may_match_origin: &may_match_origin,
-        hosts: ScopeHosts::new(replayer.named_hosts()),
-        recorded_at: replayer.recorded_at(),
-        bypass_severity: replayer.severity(&CheckId::BYPASS),
-    };
-    let mut run = Run::new(&plan, ui)?;
-    if let Some(listener) = run.finding_listener() {
-        replayer.set_listener(listener);
-    }
-    run.redact_with(replayer.view().clone());
+    let replayer = replay_run::open(replay, recorder.clone())?;
+    let about = replay_run::about(&replayer, RunMode::REPLAY, "replaying");
+    let mut run = replay_run::begin(&plan, ui, &replayer)?;
     run.recorder = recorder.clone();
     // Fixtures must not change while CMD runs.
     let stop_reloads = plan.cmd.is_empty().then(|| reload::watch(Reloader::new(replayer.clone()), *ui));

@@ -14,19 +14,16 @@ use crate::cli::config::{Config, projects_file};
 use crate::cli::event::Event;
 use crate::cli::plan::{self, ReplayJob};
 use crate::cli::reports::Recorded;
-use crate::cli::run::{About, Run};
 use crate::cli::ui::{Ui, counted};
 use crate::cli::usage_error::UsageError;
-use crate::cli::{file_notice, files, reload};
-use crate::diagnose::ScopeHosts;
-use crate::replay::{NetworkPlan, OnMiss, Reloader, Replayer};
+use crate::cli::{file_notice, files, reload, replay_run};
+use crate::replay::{NetworkPlan, OnMiss, Reloader};
 use crate::serve::control::ApiKeys;
 use crate::serve::expect::Verification;
 use crate::serve::memory::RouteState;
 use crate::serve::rule::RouteTable;
-use crate::verdict::{CheckId, FailOn, RunMode};
+use crate::verdict::{FailOn, RunMode};
 use harproxy_har::Stamp;
-use harproxy_support::printable::Shown as _;
 use harproxy_tls::authority::Authority;
 
 /// The time between two looks at the configuration.
@@ -39,6 +36,10 @@ pub async fn run(mut args: ServeArgs, ui: &Ui) -> Result<u8, Failure> {
     if args.offline && (!args.replay.passthrough.is_empty() || args.replay.on_miss != OnMiss::Fail) {
         let hint = "remove --passthrough and --on-miss, or pass --allow-live if CI=true";
         return Err(UsageError::new("`serve` is offline, and an option sends requests to the network", hint).into());
+    }
+    if args.replay.on_miss == OnMiss::Record || args.replay.prune {
+        let hint = "`harproxy replay --on-miss record` and `harproxy replay --prune -- CMD` do";
+        return Err(UsageError::new("`serve` changes no fixture", hint).into());
     }
     let config = args.replay.config.loaded.clone();
     if !args.replay.cmd.is_empty() {
@@ -63,7 +64,7 @@ pub async fn run(mut args: ServeArgs, ui: &Ui) -> Result<u8, Failure> {
     let (named, offline) = (args.replay.config.config.clone(), args.offline);
     let vars = args.replay.vars.clone();
     let ReplayJob { mut replay, run: plan, .. } = ReplayJob::new(args.replay)?;
-    replay.answers.fail_on = FailOn::parse("none", false).unwrap_or_else(|_| FailOn::standard(false));
+    replay.answers.fail_on = FailOn::none();
     if !offline {
         replay.network.get_or_insert(NetworkPlan { named: None, upstream });
     }
@@ -71,26 +72,9 @@ pub async fn run(mut args: ServeArgs, ui: &Ui) -> Result<u8, Failure> {
     replay.routes = Some(state.clone());
     plan.options.ready_file.iter().for_each(|path| files::remove_ready_file(path));
     let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
-    let replayer = Arc::new(Replayer::open(replay, None)?);
-    let explains = replayer.clone();
-    drop(spawn_blocking(move || explains.warm_up()));
-    let may_match = |host: &str| replayer.may_match_domain(host);
-    let may_match_origin = |origin: &str| replayer.may_match_origin(origin);
-    let names: Vec<_> = replayer.fixtures().iter().map(|fixture| fixture.path().shown().to_string()).collect();
-    let about = About {
-        mode: RunMode::new("serve"),
-        task: format!("serving {}", names.join(", ")),
-        may_match: &may_match,
-        may_match_origin: &may_match_origin,
-        hosts: ScopeHosts::new(replayer.named_hosts()),
-        recorded_at: replayer.recorded_at(),
-        bypass_severity: replayer.severity(&CheckId::BYPASS),
-    };
-    let mut run = Run::new(&plan, ui)?;
-    if let Some(listener) = run.finding_listener() {
-        replayer.set_listener(listener);
-    }
-    run.redact_with(replayer.view().clone());
+    let replayer = replay_run::open(replay, None)?;
+    let about = replay_run::about(&replayer, RunMode::new("serve"), "serving");
+    let mut run = replay_run::begin(&plan, ui, &replayer)?;
     let stop_reloads = reload::watch(Reloader::new(replayer.clone()), *ui)
         .map_err(|source| Failure::System { doing: "starting a thread", source })?;
     let watcher = tokio::spawn(watch_config(state.clone(), named, vars, offline, *ui));

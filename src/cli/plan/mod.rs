@@ -267,7 +267,10 @@ pub fn route_table(config: &Config, vars: &[String]) -> Result<RouteTable, Usage
                 Some(table) => table.clone().into_iter().collect(),
                 None => {
                     let hint = "add the table to harproxy.toml, or name a file that ends in `.toml`";
-                    return Err(UsageError::new(format!("--vars {given}: there is no table `[vars.{given}]`"), hint));
+                    return Err(UsageError::new(
+                        format!("--vars {given}: the table `[vars.{given}]` is missing"),
+                        hint,
+                    ));
                 }
             },
         };
@@ -290,8 +293,8 @@ pub fn expectations(args: &ReplayArgs) -> Vec<Expectation> {
     args.expect.iter().chain(&args.config.loaded.expectations).cloned().collect()
 }
 
-/// Returns the rules of a replay; `None` without rules, control headers and expectations. A file in a pull request cannot make a
-/// replay dial.
+/// Returns the rules of a replay; `None` without rules, control headers and expectations. A file in a pull request
+/// cannot make a replay dial.
 fn route_state(args: &ReplayArgs) -> Result<Option<Arc<RouteState>>, UsageError> {
     let config = &args.config.loaded;
     let expectations = expectations(args);

@@ -39,6 +39,9 @@ fn options_have_clear_errors() {
     let sandbox = sandbox("");
     sandbox.run(["serve", "--", "true"]).expect(2).says("`serve` runs no program");
     sandbox.run(["serve", "--api-key", "env:HARPROXY_NOT_SET"]).expect(2).says("`HARPROXY_NOT_SET` is not set");
+    sandbox.run(["serve", "--on-miss", "record", "hars/api.har"]).expect(2).says("`serve` changes no fixture");
+    sandbox.run(["serve", "--prune"]).expect(2).says("`serve` changes no fixture");
+    sandbox.run(["serve", "--offline", "--passthrough", "**"]).expect(2).says("`serve` is offline");
     sandbox.run(["serve", "hars/none.har"]).expect(2).says("hars/none.har");
 }
 

@@ -196,7 +196,7 @@ fn variables_have_environments_by_name_and_in_files() {
     {
         assert_eq!(get(&serve(&sandbox, options), "/plan").json()["plan"], plan);
     }
-    sandbox.run(["serve", "--vars", "production"]).expect(2).says("there is no table `[vars.production]`");
+    sandbox.run(["serve", "--vars", "production"]).expect(2).says("the table `[vars.production]` is missing");
     sandbox.run(["serve", "--vars", "none.toml"]).expect(2).says("reading --vars none.toml");
     sandbox.write("local.toml", "plan =");
     sandbox.run(["serve", "--vars", "local.toml"]).expect(2).says("reading --vars local.toml");

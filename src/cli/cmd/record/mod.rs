@@ -66,8 +66,6 @@ pub(super) fn start(record: RecordPlan, upstream: UpstreamPlan, ui: &Ui) -> Resu
 }
 
 async fn serve(run: &mut Run<'_>, recorder: &Arc<Recorder>, authority: Arc<Authority>) -> Result<End, Failure> {
-    let may_match = |host: &str| recorder.plan().scope.may_match_domain(host);
-    let may_match_origin = |origin: &str| recorder.plan().may_include_origin(origin);
     let plan = recorder.plan();
     let scope = match plan.scope.sources() {
         [] => "all URLs but those of this machine".to_owned(),
@@ -77,8 +75,8 @@ async fn serve(run: &mut Run<'_>, recorder: &Arc<Recorder>, authority: Arc<Autho
     let about = About {
         mode: RunMode::RECORD,
         task,
-        may_match: &may_match,
-        may_match_origin: &may_match_origin,
+        may_match: Box::new(|host| recorder.plan().scope.may_match_domain(host)),
+        may_match_origin: Box::new(|origin| recorder.plan().may_include_origin(origin)),
         hosts: ScopeHosts::new(plan.named_hosts()),
         recorded_at: None,
         bypass_severity: Severity::Warning,
