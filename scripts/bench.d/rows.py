@@ -299,7 +299,7 @@ ROWS = [
     Row("rerecord", rerecord, [Figure("re-record 1,000 unchanged, against `check`", "ms", "ratio", 2)]),
     Row("idle-replay", idle("replay"), [Figure("idle TLS connection, replay", "KiB", "value", 60 * KIB)]),
     Row("idle-record", idle("record"), [Figure("idle TLS connection, record", "KiB", "value", 80 * KIB)]),
-    Row("drift", drift, [Figure("drift of 500 endpoints with 2 KB, against curl", "ms", "ratio", 4),
+    Row("drift", drift, [Figure("drift of 500 endpoints with 2 KB, against curl", "ms", "ratio", 2),
                          Figure("– memory", "MiB", "value", 48 * MIB)], True),
     Row("serve-rules", with_rules(TEN_RULES), [Figure("ten rules that do not match, against none", "/s", "ratio", 0.9, True)], True),
     Row("serve-patch", with_rules(PATCH, 100 * KIB), [Figure("a patch of 100 KiB of JSON, against none", "/s", "ratio", 0.03, True)]),

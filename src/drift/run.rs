@@ -1,6 +1,6 @@
 //! A drift run: asks production for each endpoint, or reads another recording, and compares.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -228,15 +228,18 @@ impl Comparison {
         let mut runs = Vec::new();
         let selected: HashSet<(EndpointKey, u16)> =
             selection.endpoints.iter().map(|endpoint| (endpoint.key.request(), endpoint.key.status_class)).collect();
+        let mut by_request: HashMap<EndpointKey, Vec<&SelectedEndpoint>> = HashMap::new();
+        for other in &others.endpoints {
+            by_request.entry(other.key.request()).or_default().push(other);
+        }
         for endpoint in std::mem::take(&mut selection.endpoints) {
             let wanted = EndpointKey {
                 origin: base_url.map_or_else(|| endpoint.key.origin.clone(), |base| base.parts().site().into_owned()),
                 ..endpoint.key.request()
             };
-            let is_same = |other: &&SelectedEndpoint| other.key.request() == wanted;
-            let same_class = |other: &&SelectedEndpoint| other.key.status_class == endpoint.key.status_class;
-            let mut candidates = others.endpoints.iter().filter(is_same);
-            let found = candidates.clone().find(same_class).or_else(|| candidates.next());
+            let candidates = by_request.get(&wanted).map(Vec::as_slice).unwrap_or_default();
+            let same_class = |other: &&&SelectedEndpoint| other.key.status_class == endpoint.key.status_class;
+            let found = candidates.iter().find(same_class).or_else(|| candidates.first()).copied();
             let mut run = self.new_run(endpoint);
             let Some(found) = found else {
                 let EndpointResult { key, at, .. } = run.result;
@@ -251,8 +254,8 @@ impl Comparison {
                     run.result.status = Some(live.status());
                     self.compare_evidence(&mut run, &live, &url);
                     let recorded = |class| selected.contains(&(run.endpoint.key.request(), class));
-                    let others = others.endpoints.iter().filter(|other| other.key.request() == wanted);
-                    let classes = others.map(|other| other.key.status_class).filter(|class| !recorded(*class));
+                    let classes =
+                        candidates.iter().map(|other| other.key.status_class).filter(|class| !recorded(*class));
                     for class in classes.filter(|class| *class != found.key.status_class) {
                         let text = format!("the other recording has {class}xx answers, too, which were not recorded");
                         let place = DriftPlace::Status;
