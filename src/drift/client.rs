@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::evidence::{AnswerPayload, ObservedAnswer};
 use super::request::LiveRequest;
+use crate::source::advice;
 use harproxy_http::coding::{codings, decode};
 use harproxy_http::headers::to_chars;
 use harproxy_http::problem::in_words;
@@ -55,6 +56,20 @@ struct HostPace {
     next: Mutex<Instant>,
 }
 
+/// Why a request has no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoAnswer {
+    pub reason: String,
+    /// The next step.
+    pub advice: Option<String>,
+}
+
+impl From<String> for NoAnswer {
+    fn from(reason: String) -> Self {
+        NoAnswer { reason, advice: None }
+    }
+}
+
 impl DriftClient {
     #[must_use]
     pub fn new(upstream: Upstream, pace: Pace) -> Self {
@@ -64,8 +79,8 @@ impl DriftClient {
     /// Sends a request and reads its answer. Redirects are not followed.
     ///
     /// # Errors
-    /// The reason why there is no answer, for the user.
-    pub async fn send(&self, request: &LiveRequest) -> Result<ObservedAnswer, String> {
+    /// [`NoAnswer`]
+    pub async fn send(&self, request: &LiveRequest) -> Result<ObservedAnswer, NoAnswer> {
         let host = self.host(&request.origin);
         // The semaphore is never closed.
         let _slot = host.slots.acquire().await.map_err(|error| error.to_string())?;
@@ -77,12 +92,12 @@ impl DriftClient {
                 return Ok(answer);
             }
             if wait > MAX_WAIT {
-                return Err(format!("the host asks to wait {} s (status {})", wait.as_secs(), answer.status));
+                return Err(format!("the host asks to wait {} s (status {})", wait.as_secs(), answer.status).into());
             }
             let mut next = lock(&host.next);
             *next = (*next).max(Instant::now() + wait);
         }
-        Err("no attempt was made".to_owned())
+        Err("no attempt was made".to_owned().into())
     }
 
     fn host(&self, origin: &Origin) -> Arc<HostPace> {
@@ -104,13 +119,13 @@ impl DriftClient {
         }
     }
 
-    async fn exchange(&self, request: &LiveRequest) -> Result<ObservedAnswer, String> {
+    async fn exchange(&self, request: &LiveRequest) -> Result<ObservedAnswer, NoAnswer> {
         let limit = self.pace.timeout;
         let answer = tokio::time::timeout(limit, self.attempt(request)).await;
-        answer.unwrap_or_else(|_| Err(format!("no complete answer within {limit:?} (`--timeout`)")))
+        answer.unwrap_or_else(|_| Err(format!("no complete answer within {limit:?} (`--timeout`)").into()))
     }
 
-    async fn attempt(&self, request: &LiveRequest) -> Result<ObservedAnswer, String> {
+    async fn attempt(&self, request: &LiveRequest) -> Result<ObservedAnswer, NoAnswer> {
         let sent = match self.upstream.send(&self.pool, &request.origin, http_request(request)?).await {
             // The host closed an idle connection at the same time. The request was not processed.
             Err(SendError::Stale) if request.method.is_safe() => {
@@ -120,8 +135,10 @@ impl DriftClient {
         };
         let (head, body) = match sent {
             Ok(answer) => answer.response.into_parts(),
-            Err(SendError::Upstream(error)) => return Err(in_words(&error)),
-            Err(error) => return Err(error.to_string()),
+            Err(SendError::Upstream(error)) => {
+                return Err(NoAnswer { reason: in_words(&error), advice: Some(advice(&request.origin, &error)) });
+            }
+            Err(error) => return Err(error.to_string().into()),
         };
         let payload =
             Limited::new(body, MAX_PAYLOAD).collect().await.map_err(|error| match error

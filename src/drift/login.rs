@@ -127,7 +127,10 @@ pub async fn log_in(
         let request = format!("{} {}", head.method, head.url);
         let failed = |reason| LoginError::NoAnswer { request: request.clone(), reason };
         let live = request::make(fixture, head.entry, rules).map_err(failed)?;
-        let answer = client.send(&live).await.map_err(failed)?;
+        let answer = client.send(&live).await.map_err(|no_answer| {
+            let advice = no_answer.advice.map(|advice| format!(": {advice}")).unwrap_or_default();
+            failed(no_answer.reason + &advice)
+        })?;
         if answer.status >= 400 {
             return Err(LoginError::Refused { request, status: answer.status });
         }

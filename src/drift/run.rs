@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::check::{check, not_authorized, not_compared};
 use super::checks::{self, DriftSeverity};
-use super::client::DriftClient;
+use super::client::{DriftClient, NoAnswer};
 use super::endpoint::{EndpointKey, EndpointRules};
 use super::evidence::{AnswerPayload, EndpointEvidence, ObservedAnswer};
 use super::finding::{DriftFinding, DriftPlace, EndpointResult};
@@ -105,7 +105,10 @@ impl Comparison {
         let answer = client.send(&live).await;
         run.result.took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         match answer {
-            Err(reason) => run.result.findings.push(not_compared(reason)),
+            Err(NoAnswer { reason, advice }) => {
+                let suggestion = advice.into_iter().fold(not_compared(reason), DriftFinding::with_suggestion);
+                run.result.findings.push(suggestion);
+            }
             Ok(answer) => {
                 run.result.status = Some(answer.status);
                 self.compare(&mut run, &answer, &live.url);

@@ -133,7 +133,7 @@ async fn again(
             let answer = match &run.live {
                 Some(answer) if *at == run.endpoint.asked => Ok(answer.clone()),
                 _ => match request::make(&fixtures[at.fixture], at.entry, rules) {
-                    Ok(live) => client.send(&live).await,
+                    Ok(live) => client.send(&live).await.map_err(|no_answer| no_answer.reason),
                     Err(reason) => Err(reason),
                 },
             };
