@@ -50,6 +50,9 @@ pub struct ProxyPlan {
 pub enum BindError {
     #[error("listening on {addr}")]
     Listen { addr: SocketAddr, source: std::io::Error },
+    /// A port that `--reverse` names.
+    #[error("listening on {addr} for --reverse")]
+    ListenReverse { addr: SocketAddr, source: std::io::Error },
     #[error("starting the threads that serve")]
     Threads { source: std::io::Error },
     /// A `--reverse` origin is not valid in a URL.
@@ -91,7 +94,11 @@ impl Proxy {
         let ports = ReverseOrigins::by_port(&plan.reverse)
             .map_err(|refusal| BindError::Reverse { reason: refusal.problem().detail })?;
         for (port, origins) in ports {
-            let (listener, addr) = listen(SocketAddr::new(ip, port)).await?;
+            let listening = listen(SocketAddr::new(ip, port)).await;
+            let (listener, addr) = listening.map_err(|error| match error {
+                BindError::Listen { addr, source } if port > 0 => BindError::ListenReverse { addr, source },
+                error => error,
+            })?;
             reverse.push((listener, Arc::new(ReverseOrigins { addr, tls: plan.reverse_tls, origins })));
         }
         let threads = Threads::start().map_err(|source| BindError::Threads { source })?;

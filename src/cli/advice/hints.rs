@@ -308,6 +308,7 @@ fn of_bind(error: &BindError) -> String {
             ErrorKind::PermissionDenied => "ports below 1024 are for the administrator: choose another with `-p PORT`",
             _ => "choose another address with `--listen ADDR:PORT`",
         },
+        BindError::ListenReverse { .. } => "choose another port, or leave the number out: harproxy takes a free one",
         BindError::Reverse { .. } => "an origin is one such as `billing=https://api.example.com`",
         BindError::Threads { .. } => {
             "the limits of processes (`ulimit -u`) or open files (`ulimit -n`) are too low: raise them, then run this again"

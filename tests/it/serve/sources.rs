@@ -139,6 +139,8 @@ fn base_url_on_a_fixed_port_answers_from_the_origins_entries() {
     let by_url = |path: &str| server.client(Proto::H1).get(&format!("http://127.0.0.1:{port}{path}"));
     assert_eq!(by_url("/orders").json()[0]["item"], "tea");
     assert_eq!(by_url("/orders/1").status, 418);
+    let used = format!("{port}=https://other.test");
+    sandbox.run(["serve", "-p", "0", "--reverse", &used]).expect(3).says("for --reverse").says("leave the number out");
     let twice = ["serve", "--reverse", "4010=https://a.test", "--reverse", "4010=https://b.test"];
     sandbox.run(twice).expect(2).says("two --reverse origins are on port 4010");
 }
