@@ -164,11 +164,6 @@ impl OccurrenceCounter {
             Occurrence::Rate(rate) => (*count as f64 * rate).floor() > ((*count - 1) as f64 * rate).floor(),
         }
     }
-
-    /// Starts counting again.
-    pub fn reset(&self) {
-        lock(&self.0).clear();
-    }
 }
 
 #[cfg(test)]
@@ -219,7 +214,7 @@ mod tests {
         let applied: Vec<bool> = (0..4).map(|_| count(None)).collect();
         assert_eq!(applied, [false, false, true, false]);
         assert!(!count(Some("other")));
-        counter.reset();
+        let counter = OccurrenceCounter::default();
         let tenth = Occurrence::Rate(0.1);
         assert_eq!((0..1000).filter(|_| counter.count(Some(&tenth), None)).count(), 100);
         assert!(counter.count(None, None));

@@ -172,11 +172,6 @@ impl Verification {
         }
     }
 
-    /// Forgets all requests.
-    pub fn reset(&self) {
-        *lock(&self.seen) = RequestTally::default();
-    }
-
     /// Returns a finding for each expectation that is not met so far.
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {

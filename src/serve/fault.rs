@@ -97,10 +97,6 @@ impl RetryLimits {
         }
         limits.insert((client.to_owned(), rule.to_owned()), until);
     }
-
-    pub fn reset(&self) {
-        lock(&self.0).clear();
-    }
 }
 
 #[cfg(test)]

@@ -62,12 +62,4 @@ impl RouteState {
         });
         self.verification.findings().into_iter().chain(unused).collect()
     }
-
-    /// Forgets everything that requests have changed.
-    pub fn reset(&self) {
-        self.states.reset(None);
-        self.retries.reset();
-        self.verification.reset();
-        self.table.load().rules.iter().for_each(|rule| rule.occurrences.reset());
-    }
 }

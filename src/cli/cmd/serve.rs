@@ -26,6 +26,8 @@ use crate::verdict::{FailOn, RunMode};
 use harproxy_har::Stamp;
 use harproxy_tls::authority::Authority;
 
+/// The mode in reports.
+const MODE: &str = "serve";
 /// The time between two looks at the configuration.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -73,7 +75,7 @@ pub async fn run(mut args: ServeArgs, ui: &Ui) -> Result<u8, Failure> {
     plan.options.ready_file.iter().for_each(|path| files::remove_ready_file(path));
     let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
     let replayer = replay_run::open(replay, None)?;
-    let about = replay_run::about(&replayer, RunMode::new("serve"), "serving");
+    let about = replay_run::about(&replayer, RunMode::new(MODE), "serving");
     let mut run = replay_run::begin(&plan, ui, &replayer)?;
     let stop_reloads = reload::watch(Reloader::new(replayer.clone()), *ui)
         .map_err(|source| Failure::System { doing: "starting a thread", source })?;
@@ -81,7 +83,8 @@ pub async fn run(mut args: ServeArgs, ui: &Ui) -> Result<u8, Failure> {
     let end = run.serve(replayer.handler(&run.bus), authority, &about).await?;
     watcher.abort();
     let _ = run.unless_interrupted(spawn_blocking(stop_reloads)).await;
-    let (verdict, fixtures) = replayer.conclusion();
+    let (mut verdict, fixtures) = replayer.conclusion();
+    verdict.mode = RunMode::new(MODE);
     Ok(run.conclude(&end, verdict, &Recorded { fixtures, ..Recorded::default() }))
 }
 

@@ -18,6 +18,8 @@ pub fn of(verdict: &Verdict) -> (Cow<'static, str>, String) {
         (mode, false) => (format!("{} failed", mode.shown()).into(), format!(": {}", reasons(verdict))),
         ("record", true) => ("recorded".into(), format!(" {}", many(counts.recorded, "exchange", "exchanges"))),
         (mode, true) => {
+            // A mock server has no result.
+            let end = if mode == "serve" { "ended" } else { "passed" };
             let of: Vec<&str> = verdict.fixtures.iter().map(|fixture| fixture.fixture.as_str()).collect();
             let of = match of[..] {
                 [] => String::new(),
@@ -25,7 +27,7 @@ pub fn of(verdict: &Verdict) -> (Cow<'static, str>, String) {
                 _ => format!(" from {} fixtures", of.len()),
             };
             (
-                format!("{} passed", mode.shown()).into(),
+                format!("{} {end}", mode.shown()).into(),
                 format!(": {} served{of}", many(counts.served, "request", "requests")),
             )
         }
