@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod admin;
 pub mod child;
 pub mod cli;
 pub mod control;
@@ -13,6 +14,7 @@ pub mod fixtures;
 pub mod import;
 pub mod init;
 pub mod isolate;
+mod local_api;
 pub mod pipeline;
 pub mod record;
 pub mod replay;

@@ -14,6 +14,8 @@ use super::config;
 use super::event::Event;
 use super::ui::{self, Ui};
 use super::usage_error::UsageError;
+use crate::admin::client::CallError;
+use crate::admin::server::AdminError;
 use crate::child::SpawnError;
 use crate::child::files::FilesError;
 use crate::fixtures::{pack, prune};
@@ -91,6 +93,10 @@ pub enum Failure {
     /// CMD cannot have an isolated network.
     #[error(transparent)]
     Isolate(#[from] IsolateError),
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    #[error(transparent)]
+    Call(#[from] CallError),
     #[error("{doing}")]
     Demo {
         /// The action, such as "requesting GET /health".
@@ -121,6 +127,7 @@ impl Failure {
             | Failure::Replay(_)
             | Failure::Import(_)
             | Failure::Isolate(IsolateError::NoCommand)
+            | Failure::Call(CallError::Refused { .. })
             | Failure::Pack(_) => exit::USAGE,
             Failure::Bind(BindError::Reverse { .. }) => exit::USAGE,
             Failure::Record(

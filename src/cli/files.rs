@@ -11,7 +11,12 @@ use harproxy_support::link;
 /// Writes a file atomically, and creates its folder. If this fails, an existing file is unchanged. The target of a
 /// symbolic link is replaced, not the link. Devices and pipes are written to directly.
 pub fn write(path: &Path, content: &[u8]) -> Result<(), Failure> {
-    write_or_replace(path, content).map_err(|source| Failure::Write { path: path.to_owned(), source })
+    write_for(path, content, Readers::All)
+}
+
+/// Like [`write`], for these readers.
+pub fn write_for(path: &Path, content: &[u8], readers: Readers) -> Result<(), Failure> {
+    write_or_replace(path, content, readers).map_err(|source| Failure::Write { path: path.to_owned(), source })
 }
 
 /// Removes the `--ready-file` of an earlier run before anything else can fail, so that a script waits for the new one.
@@ -23,7 +28,7 @@ pub fn remove_ready_file(path: &Path) {
     }
 }
 
-fn write_or_replace(path: &Path, content: &[u8]) -> io::Result<()> {
+fn write_or_replace(path: &Path, content: &[u8], readers: Readers) -> io::Result<()> {
     if fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
         return fs::OpenOptions::new().write(true).open(path)?.write_all(content);
     }
@@ -31,7 +36,7 @@ fn write_or_replace(path: &Path, content: &[u8]) -> io::Result<()> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder)?;
     }
-    harproxy_support::atomic_file::write(&path, content, Readers::All)
+    harproxy_support::atomic_file::write(&path, content, readers)
 }
 
 #[cfg(test)]

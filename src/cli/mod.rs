@@ -94,6 +94,7 @@ fn run(command: Command, ui: &Ui) -> Result<u8, Failure> {
         Command::Record(args) => block_on(cmd::record::run(*args, ui)),
         Command::Replay(args) => block_on(cmd::replay::run(*args, ui)),
         Command::Serve(args) => block_on(cmd::serve::run(*args, ui)),
+        Command::Ctl(args) => block_on(cmd::ctl::run(args, ui)),
         Command::Recover(args) => cmd::recover::run(*args, ui),
         Command::Demo(args) => block_on(cmd::demo::run(&args, ui)),
         Command::Doctor(args) => block_on(cmd::doctor::run(*args, ui)),

@@ -3,13 +3,18 @@
 use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
+use super::advice::Failure;
 use super::event::Event;
+use super::files;
 use super::plan::{DEFAULT_ADDRESS, RunPlan};
 use super::ui::{self, LogFormat, Ui, line_at};
+use crate::admin::access::AdminToken;
+use harproxy_support::atomic_file::Readers;
 use harproxy_support::shell_quote;
 
 /// The addresses and files that a client needs, as in `--ready-file`. Paths that are not UTF-8 are converted lossily.
@@ -24,6 +29,22 @@ pub struct Ready {
     pub pid: u32,
     /// `--reverse`: name → URL.
     pub urls: Map<String, Value>,
+    /// The admin API of `serve`.
+    #[serde(flatten)]
+    pub admin: Option<AdminReady>,
+}
+
+/// The admin API for clients. Only `--ready-file` contains the token.
+#[derive(Clone, Debug, Serialize)]
+pub struct AdminReady {
+    /// Its URL.
+    #[serde(rename = "admin")]
+    pub url: String,
+    /// The file with the token; absolute.
+    #[serde(rename = "adminTokenFile")]
+    pub token_file: String,
+    #[serde(skip)]
+    pub token: AdminToken,
 }
 
 impl Ready {
@@ -38,14 +59,33 @@ impl Ready {
         Ok(())
     }
 
+    /// Writes `--ready-file`. One with a token is for the user of this process alone.
+    pub fn write(&self, path: &Path) -> Result<(), Failure> {
+        let mut json = json!(self);
+        let readers = match &self.admin {
+            None => Readers::All,
+            Some(admin) => {
+                json["adminToken"] = admin.token.reveal().into();
+                Readers::Owner
+            }
+        };
+        files::write_for(path, format!("{json:#}\n").as_bytes(), readers)
+    }
+
     /// Returns the line for standard output, with its line end.
     pub fn line(&self, format: LogFormat) -> String {
         if format == LogFormat::Json {
             return line_at(Event::Ready, None, self) + "\n";
         }
-        let Ready { proxy, ca, bundle, pid, urls } = self;
+        let Ready { proxy, ca, bundle, pid, urls, admin } = self;
         let urls = urls.iter().map(|(name, url)| format!(", {name} at {}", url.as_str().unwrap_or_default()));
-        format!("harproxy is ready at {proxy} (CA {ca}, bundle {bundle}, pid {pid}){}\n", urls.collect::<String>())
+        let admin =
+            admin.as_ref().map(|admin| format!(", admin API at {} (token file {})", admin.url, admin.token_file));
+        format!(
+            "harproxy is ready at {proxy} (CA {ca}, bundle {bundle}, pid {pid}){}{}\n",
+            urls.collect::<String>(),
+            admin.unwrap_or_default()
+        )
     }
 }
 
@@ -77,6 +117,7 @@ mod tests {
             bundle: "/d/bundle.pem".into(),
             pid: 7,
             urls: Map::from_iter([("API".to_owned(), Value::from("http://127.0.0.1:1"))]),
+            admin: None,
         }
     }
 

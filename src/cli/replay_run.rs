@@ -33,6 +33,7 @@ pub fn about<'a>(replayer: &'a Replayer, mode: RunMode, doing: &str) -> About<'a
         hosts: ScopeHosts::new(replayer.named_hosts()),
         recorded_at: replayer.recorded_at(),
         bypass_severity: replayer.severity(&CheckId::BYPASS),
+        admin: None,
     }
 }
 

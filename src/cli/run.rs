@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use futures_util::future::{LocalBoxFuture, OptionFuture};
-use serde_json::{Value, json};
+use serde_json::Value;
 use time::OffsetDateTime;
 use tokio::task::spawn_blocking;
 
@@ -16,9 +16,9 @@ use super::advice::Failure;
 use super::event::Event;
 use super::live::Live;
 use super::plan::RunPlan;
-use super::ready::Ready;
+use super::ready::{AdminReady, Ready};
 use super::ui::Ui;
-use super::{files, logging, observation, process, roots};
+use super::{logging, observation, process, roots};
 use crate::child::env::{self, Facts, ProxyAddress};
 use crate::child::{CommandPlan, Ended, RunFolder, Signals};
 use crate::control::ControlSocket;
@@ -48,6 +48,8 @@ pub struct About<'a> {
     pub recorded_at: Option<String>,
     /// The severity of a connection past the proxy.
     pub bypass_severity: Severity,
+    /// The admin API of `serve`.
+    pub admin: Option<AdminReady>,
 }
 
 /// The end of CMD, or of a run without CMD.
@@ -191,10 +193,11 @@ impl<'a> Run<'a> {
             bundle: folder.bundle().to_string_lossy().into_owned(),
             pid: std::process::id(),
             urls: urls.iter().map(|(name, url)| (name.clone(), Value::from(url.clone()))).collect(),
+            admin: about.admin.clone(),
         };
         // The proxy listens, but serves no request yet if this fails.
         if let Some(path) = &self.plan.options.ready_file {
-            files::write(path, format!("{:#}\n", json!(ready)).as_bytes())?;
+            ready.write(path)?;
         }
         let proxy_addr = proxy.addr();
         let running = proxy.serve(handler);

@@ -5,14 +5,19 @@
 //! | `POST /sessions {"client": "gw0", "name": "test_shop.py::test_users"}` | the requests of this client belong to the test from now on; `null` ends it |
 //! | `GET /findings?session=NAME` | the findings about the requests of a test so far |
 
+mod session;
 #[cfg(unix)]
 mod socket;
+
+pub use session::{NamedSession, begin};
 
 use std::convert::Infallible;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+#[cfg(unix)]
+use crate::local_api;
 use crate::pipeline::Sessions;
 
 /// The name of the socket in the folder of a run.
@@ -51,7 +56,8 @@ impl ControlSocket {
     /// Serves connections until the future is dropped.
     #[cfg(unix)]
     pub async fn serve(&self, sessions: Arc<Sessions>) -> Infallible {
-        socket::serve(&self.listener, sessions, self.user.as_deref().map(Into::into)).await
+        let service = Arc::new(socket::ControlService { sessions, user: self.user.clone() });
+        local_api::serve(&self.listener, service, "the control socket").await
     }
 
     /// There is no socket.

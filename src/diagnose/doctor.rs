@@ -118,6 +118,7 @@ impl Diagnosis {
             findings,
             fixtures: Vec::new(),
             duration_ms: 0,
+            rules: Vec::new(),
             observation: None,
         };
         let evidence = Evidence { bypasses: evidence.bypasses.with_possible(), is_doctor: true, ..evidence };

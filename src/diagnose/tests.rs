@@ -118,6 +118,7 @@ fn verdict(requests: u64, checks: &[CheckId]) -> Verdict {
         findings: findings.collect(),
         fixtures: vec![],
         duration_ms: 0,
+        rules: Vec::new(),
         observation: None,
     }
 }

@@ -76,6 +76,11 @@ impl DriftClient {
         DriftClient { upstream, pool: ClientPool::default(), pace, hosts: Mutex::default() }
     }
 
+    #[must_use]
+    pub fn upstream(&self) -> &Upstream {
+        &self.upstream
+    }
+
     /// Sends a request and reads its answer. Redirects are not followed.
     ///
     /// # Errors

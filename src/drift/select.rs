@@ -10,7 +10,7 @@ use super::evidence::{AnswerPayload, EndpointEvidence, ObservedAnswer};
 use crate::verdict::explain::EntryPlace;
 use harproxy_compare::{excerpt, graphql};
 use harproxy_glob::Globs;
-use harproxy_har::{Entry, EntryHead, Error, Fixture, Payload};
+use harproxy_har::{EntryHead, Error, Fixture, Payload};
 use harproxy_http::headers::to_chars;
 use harproxy_http::{MediaType, NormalUrl};
 use harproxy_matching::RequestPattern;
@@ -227,7 +227,7 @@ pub fn recorded_evidence(fixtures: &[Fixture], endpoint: &SelectedEndpoint) -> R
     let mut evidence = EndpointEvidence::default();
     for at in &endpoint.entries {
         let fixture = &fixtures[at.fixture];
-        evidence.observe(&recorded_answer(fixture, at.entry, &*fixture.entry(at.entry)?)?);
+        evidence.observe(&recorded_answer(fixture, at.entry)?);
     }
     Ok(evidence)
 }
@@ -238,12 +238,16 @@ pub fn recorded_evidence(fixtures: &[Fixture], endpoint: &SelectedEndpoint) -> R
 /// The entry or its payload can't be read.
 pub fn entry_evidence(fixture: &Fixture, entry: usize) -> Result<EndpointEvidence, Error> {
     let mut evidence = EndpointEvidence::default();
-    evidence.observe(&recorded_answer(fixture, entry, &*fixture.entry(entry)?)?);
+    evidence.observe(&recorded_answer(fixture, entry)?);
     Ok(evidence)
 }
 
 /// Returns the recorded answer of an entry.
-fn recorded_answer(fixture: &Fixture, entry: usize, parsed: &Entry) -> Result<ObservedAnswer, Error> {
+///
+/// # Errors
+/// The entry or its payload can't be read.
+pub fn recorded_answer(fixture: &Fixture, entry: usize) -> Result<ObservedAnswer, Error> {
+    let parsed = fixture.entry(entry)?;
     let response = &parsed.response;
     let payload = match fixture.payload(entry, &response.content)? {
         Payload::Empty => AnswerPayload::Empty,

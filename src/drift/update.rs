@@ -6,7 +6,7 @@ use std::io::Cursor;
 use super::evidence::{AnswerPayload, ObservedAnswer};
 use crate::record::updated_entry;
 use harproxy_compare::VolatileRules;
-use harproxy_har::model::{Response, Storage};
+use harproxy_har::model::Response;
 use harproxy_har::write::{ContentMode, FixtureWriter, PayloadSource};
 use harproxy_har::{Entry, Error, Fixture};
 use harproxy_http::headers::{is_hop_by_hop, to_chars};
@@ -48,7 +48,7 @@ pub fn write(fixture: &Fixture, updates: BTreeMap<usize, EntryUpdate>, rules: Up
         redact(&mut Redactor::new(rules.policy, replacer.store()), entry.clone(), payload.clone());
     }
     let scope = fixture.scope().unwrap_or_default();
-    let content = content_mode(fixture, entries.keys().copied())?;
+    let content = ContentMode::of(fixture, entries.keys().copied())?;
     let mut writer = FixtureWriter::create(fixture.path(), content, scope)?.based_on(fixture)?;
     for at in 0..fixture.entries() {
         match entries.remove(&at) {
@@ -144,14 +144,4 @@ fn exclude_placeholders(fixture: &Fixture, replacer: &mut FixtureReplacer) -> Re
         replacer.exclude_all_read(&mut fixture.open_stored(entry, &name)?).map_err(failed)?;
     }
     Ok(())
-}
-
-/// Returns where the payloads of the entries are stored.
-fn content_mode(fixture: &Fixture, mut entries: impl Iterator<Item = usize>) -> Result<ContentMode, Error> {
-    let is_inside = |entry: usize| {
-        let stored = &fixture.entry(entry)?.response.content.stored;
-        Ok::<bool, Error>(matches!(stored, Storage::Text(_) | Storage::Base64(_)))
-    };
-    let all_inside = entries.try_fold(true, |all, entry| Ok::<bool, Error>(all && is_inside(entry)?))?;
-    Ok(if all_inside && !fixture.is_archive() { ContentMode::Embed } else { ContentMode::Attach })
 }

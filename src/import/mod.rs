@@ -17,4 +17,4 @@ mod write;
 
 pub use exchange::{ImportLoss, ImportSettings, Imported, ImportedExchange};
 pub use source::{ImportError, SourceFormat, read};
-pub use write::write;
+pub use write::{add, write};

@@ -8,9 +8,10 @@ use std::path::Path;
 use serde_json::Map;
 
 use super::exchange::ImportedExchange;
-use harproxy_har::Error;
+use harproxy_glob::Globs;
 use harproxy_har::model::{Body, Entry, Request, Response, Timings, started_text};
 use harproxy_har::write::{ContentMode, FixtureWriter, PayloadSource, WriteSummary};
+use harproxy_har::{Error, Fixture};
 use harproxy_http::coding::{codings, decode};
 use harproxy_http::headers::{is_hop_by_hop, to_chars};
 use harproxy_http::url::Parts;
@@ -47,6 +48,39 @@ pub fn write(
     }
     let values = replacer.placeholders();
     Ok((writer.finish()?, values))
+}
+
+/// Adds an exchange to a fixture of harproxy, at its end.
+///
+/// # Errors
+/// The fixture can't be read or written. It is then unchanged.
+pub fn add(
+    fixture: &Fixture,
+    exchange: ImportedExchange,
+    policy: &Policy,
+    given: &[(Placeholder, Secret)],
+) -> Result<(), Error> {
+    let exchange = decoded(exchange);
+    let mut replacer = FixtureReplacer::new(given);
+    for value in fixture.values() {
+        replacer.exclude_all_in(fixture.value_text(&value)?.as_bytes());
+    }
+    redacted(&mut Redactor::new(policy, replacer.store()), &exchange);
+    let mut scope = fixture.scope().unwrap_or_default().to_vec();
+    let origin = format!("{}/**", Parts::of(&exchange.url).site());
+    if !scope.is_empty() && !Globs::new(&scope).is_ok_and(|globs| globs.matches(&exchange.url)) {
+        scope.push(origin);
+    }
+    let content = ContentMode::of(fixture, 0..fixture.entries())?;
+    let mut writer = FixtureWriter::create(fixture.path(), content, &scope)?.based_on(fixture)?;
+    for at in 0..fixture.entries() {
+        writer.keep(fixture, at)?;
+    }
+    let exchange = redacted(&mut Redactor::new(policy, &mut replacer), &exchange);
+    let entry = entry(&exchange, &mut writer)?;
+    writer.entry(&entry)?;
+    writer.finish()?;
+    Ok(())
 }
 
 /// Removes content codings and hop-by-hop headers. A tool may have removed the coding of a payload and kept the header.

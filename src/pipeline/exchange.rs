@@ -65,6 +65,12 @@ impl<'c> Exchange<'c> {
         self.observation.id
     }
 
+    /// Publishes findings about the request after its end.
+    #[must_use]
+    pub fn observer(&self) -> Arc<Observer> {
+        self.observation.observer.clone()
+    }
+
     /// `METHOD URL` without secrets, for findings and the log. An invalid URL is reduced to its origin, since its
     /// secrets can't be found.
     #[must_use]

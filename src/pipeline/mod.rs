@@ -25,7 +25,7 @@ pub use collector::{Collector, HostCounts};
 pub use event::{EventBus, RunEvent, Subscriber};
 pub use exchange::Exchange;
 pub use log::{AccessLog, RequestLog};
-pub use observe::ends_with_head;
+pub use observe::{Observer, ends_with_head};
 pub use outcome::Outcome;
 pub use redaction::RunRedaction;
 pub use scope::{Router, SourceList, TlsRefusal, TunnelRoute};
@@ -42,7 +42,6 @@ use harproxy_proxy::{
     Body, BoxFuture, Close, Connection, ConnectionEvent, Exchange as Received, Handler, Origin, Tunnel,
 };
 use harproxy_tls::authority::Alpn;
-use observe::Observer;
 
 /// The responses that get an `x-harproxy` header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

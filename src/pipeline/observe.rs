@@ -181,6 +181,7 @@ fn fill(row: &mut RequestRow, outcome: &mut Outcome) {
         (row.fixture, row.entry) = (Some(entry.fixture.clone()), Some(entry.entry));
     }
     row.followed.clone_from(&outcome.followed);
+    row.fallback.clone_from(&outcome.fallback);
     row.rules.clone_from(&outcome.rules);
     (row.explanation, row.hint) = (outcome.explanation.take(), outcome.hint.take());
     row.exchange = outcome.exchange;

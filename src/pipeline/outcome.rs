@@ -23,6 +23,8 @@ pub struct Outcome {
     pub followed: Vec<usize>,
     /// Of an entry that does not match: its similarity in percent (`--closest`).
     pub closest: Option<u8>,
+    /// The sources of a rule that did not answer, and why.
+    pub fallback: Vec<String>,
     /// The route rules that applied.
     pub rules: Vec<String>,
     pub findings: Vec<Finding>,
@@ -62,6 +64,16 @@ impl Outcome {
     /// The value of the `x-harproxy` header; `None` if the response has none.
     #[must_use]
     pub fn mark(&self) -> Option<HeaderValue> {
+        let mark = self.answer_mark()?;
+        if self.fallback.is_empty() {
+            return Some(mark);
+        }
+        let fallback = format!("; fallback={}", self.fallback.join(", "));
+        HeaderValue::from_maybe_shared(bytes::Bytes::from([mark.as_bytes(), fallback.as_bytes()].concat())).ok()
+    }
+
+    /// The mark without the sources that did not answer.
+    fn answer_mark(&self) -> Option<HeaderValue> {
         let mark = match self.result? {
             ResultKind::Live if self.source == SourceKind::LivePatched => "live; patched",
             ResultKind::Served if self.entry.is_none() => return self.rule_mark(),

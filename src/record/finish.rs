@@ -73,6 +73,7 @@ impl Recorder {
             findings: self.collector.findings(),
             fixtures: Vec::new(),
             duration_ms: self.collector.duration_ms(),
+            rules: Vec::new(),
             observation: None,
         }
     }

@@ -3,6 +3,7 @@
 //! Requests in scope are answered by `FixtureSource`, which can't dial. Local requests go to a source that can only
 //! connect to this machine; with `--no-local` there is none. The network is a source only if an option asks for it.
 
+pub mod explanation;
 mod reload;
 mod router;
 mod verdict;
@@ -11,22 +12,24 @@ pub use crate::source::fixture::{Clock, FixtureOptions, LONGEST_REQUEST, Latency
 pub use reload::{ChangeKind, FixtureChange, Reloader};
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use tokio::runtime::Handle;
 
 use crate::pipeline::{Collector, EventBus, Marks, Pipeline, RunRedaction};
 use crate::record::{Recorder, RecordingSource};
 use crate::serve::memory::RouteState;
+use crate::serve::shadow::Shadow;
 use crate::source::{Source, UpstreamSource};
 use crate::verdict::{CheckId, Finding, FindingListener, Severity, Verdict};
 use harproxy_glob::Globs;
 use harproxy_har::{Fixture, Warning, parse_time};
-use harproxy_matching::{Matcher, Options};
+use harproxy_matching::{EntryRef, Matcher, Options};
 use harproxy_proxy::Handler;
 use harproxy_proxy::upstream::{Upstream, UpstreamPlan};
 use harproxy_redact::RedactionView;
@@ -34,6 +37,8 @@ use harproxy_support::printable::Shown as _;
 use router::{Routes, RuleSources};
 use verdict::MaxAge;
 
+/// The time for which the end of a run waits for `shadow`.
+const SHADOW_TIME: Duration = Duration::from_secs(2);
 /// The number of warnings that are logged for each fixture.
 const MAX_WARNINGS: usize = 10;
 
@@ -121,12 +126,8 @@ impl Replayer {
         // A replay needs entries, while other commands also accept a file without any.
         matcher.fixtures().iter().try_for_each(|fixture| fixture.expect_entries())?;
         matcher.fixtures().iter().for_each(|fixture| log_warnings(fixture));
-        let (passthrough, live) = match plan.network {
-            Some(network) => {
-                (network.named, Some(Arc::new(UpstreamSource::live(Upstream::anywhere(network.upstream)?))))
-            }
-            None => (None, None),
-        };
+        let upstream = |network: &NetworkPlan| Upstream::anywhere(network.upstream.clone());
+        let live = plan.network.as_ref().map(upstream).transpose()?.map(|live| Arc::new(UpstreamSource::live(live)));
         let on_miss: Option<Arc<dyn Source>> = match (&recorder, &live) {
             (Some(recorder), _) => Some(Arc::new(RecordingSource(recorder.clone()))),
             (None, Some(live)) => Some(live.clone()),
@@ -134,7 +135,17 @@ impl Replayer {
         };
         let now = answers.now.unwrap_or_else(SystemTime::now).into();
         let local = plan.local.then(|| Arc::new(UpstreamSource::local(answers.timeouts)));
-        let rules = plan.routes.map(|state| RuleSources { state, live: live.clone(), local: local.clone() });
+        let rules = match plan.routes {
+            None => None,
+            Some(state) => {
+                let shadows = plan.network.as_ref().map(upstream).transpose()?;
+                // Without a runtime nothing is served.
+                let shadow = shadows.zip(Handle::try_current().ok());
+                let shadow = shadow.map(|(upstream, runtime)| Arc::new(Shadow::new(upstream, runtime)));
+                Some(RuleSources { state, live: live.clone(), local: local.clone(), shadow })
+            }
+        };
+        let passthrough = plan.network.and_then(|network| network.named);
         let routes = Routes::new(matcher, answers, on_miss.clone(), rules.as_ref(), Arc::default());
         Ok(Replayer {
             collector: Arc::new(Collector::new(false)),
@@ -189,6 +200,48 @@ impl Replayer {
         Ok(())
     }
 
+    /// Loads a fixture again that was written.
+    ///
+    /// # Errors
+    /// [`Error`]; the versions that were loaded stay in use.
+    pub fn replace(&self, path: &Path) -> Result<(), Error> {
+        let mut fixtures = self.fixtures();
+        for fixture in fixtures.iter_mut().filter(|fixture| fixture.path() == path) {
+            *fixture = Arc::new(Fixture::open(path)?);
+        }
+        self.answer_from(fixtures)
+    }
+
+    /// Returns a copy of the matcher. Answers of the copy advance no sequence of the run.
+    ///
+    /// # Errors
+    /// [`Error::Matching`]
+    pub fn dry_run(&self) -> Result<Matcher, Error> {
+        let source = self.routes.load().fixtures.clone();
+        let fixtures = source.matcher.fixtures().to_vec();
+        let matcher = Matcher::new(fixtures, source.options.scope.clone(), self.matching.clone())?;
+        matcher.inherit_state(&source.matcher);
+        Ok(matcher.redact_with(self.view.clone()))
+    }
+
+    /// Returns the fixtures, and how often each entry was served.
+    #[must_use]
+    pub fn served(&self) -> (Vec<Arc<Fixture>>, Vec<(EntryRef, u32)>) {
+        let matcher = &self.routes.load().fixtures.matcher;
+        (matcher.fixtures().to_vec(), matcher.served().collect())
+    }
+
+    /// Starts the sequences of a session, or of all, and the counts of entries again.
+    pub fn reset(&self, sequences: bool, counts: bool, session: Option<&str>) {
+        let matcher = &self.routes.load().fixtures.matcher;
+        if sequences {
+            matcher.reset_sequences(session);
+        }
+        if counts {
+            matcher.reset_counts();
+        }
+    }
+
     /// Prepares explanations of misses, and looks for stale entries, while requests are already answered. Blocking.
     pub fn warm_up(&self) {
         let routes = self.routes.load_full();
@@ -208,6 +261,17 @@ impl Replayer {
         })
     }
 
+    fn shadow(&self) -> Option<&Arc<Shadow>> {
+        self.rules.as_ref().and_then(|rules| rules.shadow.as_ref())
+    }
+
+    /// Waits for the comparisons in the background, up to a time limit. They add findings.
+    pub async fn finish_shadows(&self) {
+        if let Some(shadow) = self.shadow() {
+            shadow.finish(SHADOW_TIME).await;
+        }
+    }
+
     /// Passes each new finding to a listener.
     pub fn set_listener(&self, listener: FindingListener) {
         self.collector.set_listener(listener);
@@ -224,9 +288,13 @@ impl Replayer {
     pub fn conclusion(&self) -> (Verdict, Vec<Arc<Fixture>>) {
         let sources = self.local.iter().chain(&self.live).cloned();
         let routes = self.routes.load_full();
+        let shadowed = self.shadow().map_or(0, |shadow| shadow.upstream().opened());
         let mut verdict = verdict::verdict(&self.collector, &routes.fixtures, self.stale(&routes), sources);
-        let of_rules = self.rules.iter().flat_map(|rules| rules.state.findings(|check| self.severity(check)));
-        verdict.findings.extend(of_rules);
+        verdict.counts.upstream_connections += shadowed;
+        if let Some(rules) = &self.rules {
+            verdict.findings.extend(rules.state.findings(|check| self.severity(check)));
+            verdict.rules = rules.state.uses();
+        }
         (verdict, routes.fixtures.matcher.fixtures().to_vec())
     }
 

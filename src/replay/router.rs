@@ -5,7 +5,8 @@ use std::sync::{Arc, OnceLock};
 use super::Replayer;
 use crate::pipeline::{Exchange, Router, SourceList, TlsRefusal, TunnelRoute};
 use crate::serve::memory::RouteState;
-use crate::serve::source::{CountingSource, KeySource, RuledSource, is_preflight};
+use crate::serve::shadow::Shadow;
+use crate::serve::source::{CountingSource, HistorySource, KeySource, RuledSource, is_preflight};
 use crate::source::fixture::{FixtureOptions, FixtureSource, Guesses, passthrough};
 use crate::source::{RefusingSource, Source, UpstreamSource};
 use crate::verdict::request::ResultKind;
@@ -65,6 +66,7 @@ pub(super) struct RuleSources {
     pub(super) state: Arc<RouteState>,
     pub(super) live: Option<Arc<UpstreamSource>>,
     pub(super) local: Option<Arc<UpstreamSource>>,
+    pub(super) shadow: Option<Arc<Shadow>>,
 }
 
 impl RuleSources {
@@ -75,20 +77,26 @@ impl RuleSources {
             fixtures: fixtures.clone(),
             live: self.live.clone(),
             local: self.local.clone(),
+            shadow: self.shadow.clone(),
             others: answered,
         });
         Arc::new([ruled])
     }
 
-    /// Puts API keys and the count of expected requests before all sources.
+    /// Puts API keys, the history and the count of expected requests before all sources.
     fn guard(&self, sources: SourceList) -> SourceList {
-        let key = (!self.state.keys.0.is_empty()).then(|| Arc::new(KeySource(self.state.clone())) as Arc<dyn Source>);
-        let count = (!self.state.verification.is_empty())
-            .then(|| Arc::new(CountingSource(self.state.clone())) as Arc<dyn Source>);
-        match (&key, &count) {
-            (None, None) => sources,
-            _ => key.into_iter().chain(count).chain(sources.iter().cloned()).collect(),
+        let state = &self.state;
+        let mut guards: Vec<Arc<dyn Source>> = Vec::new();
+        if !state.keys.0.is_empty() {
+            guards.push(Arc::new(KeySource(state.clone())));
         }
+        if let Some(history) = &state.history {
+            guards.push(Arc::new(HistorySource(history.clone())));
+        }
+        if !state.verification.is_empty() {
+            guards.push(Arc::new(CountingSource(state.clone())));
+        }
+        if guards.is_empty() { sources } else { guards.into_iter().chain(sources.iter().cloned()).collect() }
     }
 }
 
@@ -203,6 +211,7 @@ impl Router for Replayer {
 
     fn upstreams(&self) -> Vec<&Upstream> {
         let recorder = self.recorder.as_ref().map(|recorder| &recorder.live().upstream);
-        self.live.as_ref().map(|live| &live.upstream).into_iter().chain(recorder).collect()
+        let shadow = self.shadow().map(|shadow| shadow.upstream());
+        self.live.as_ref().map(|live| &live.upstream).into_iter().chain(recorder).chain(shadow).collect()
     }
 }

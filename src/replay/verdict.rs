@@ -10,7 +10,9 @@ use crate::source::UpstreamSource;
 use crate::source::fixture::FixtureSource;
 use crate::verdict::explain::EntryPlace;
 use crate::verdict::findings::MAX_FINDINGS;
-use crate::verdict::{CheckId, Counts, FailOn, Finding, FixtureUse, Location, RunMode, Severity, Verdict, connections};
+use crate::verdict::{
+    CheckId, Counts, EntryUse, FailOn, Finding, FixtureUse, Location, RunMode, Severity, Verdict, connections,
+};
 use harproxy_har::{EntryHead, Fixture, LeftOutCause};
 use harproxy_matching::Matcher;
 use harproxy_redact::{Policy, display};
@@ -28,9 +30,9 @@ pub(super) fn verdict(
     sources.for_each(|source| source.count_connections(&mut counts));
     let mut findings = collector.findings();
     findings.extend(source.guesses.findings());
-    let used = matcher.used();
     // A request that an entry was chosen for may still wait for its response.
-    let has_traffic = has_traffic(&counts, collector.forwarded(), &findings) || used.iter().any(|used| *used > 0);
+    let has_traffic =
+        has_traffic(&counts, collector.forwarded(), &findings) || matcher.served().any(|(_, times)| times > 0);
     // Requests out of scope fail the run by themselves: they are the reason why no fixture was asked.
     let cause = findings
         .iter_mut()
@@ -51,24 +53,32 @@ pub(super) fn verdict(
         let room = MAX_FINDINGS.saturating_sub(findings.len()).max(1);
         findings.extend(unused(matcher, &source.names, &options.policy, &options.fail_on, room));
     }
-    let fixtures = matcher.fixtures().iter().zip(&source.names).zip(used);
-    let fixtures = fixtures.map(|((fixture, name), used)| FixtureUse {
+    let fixtures = matcher.fixtures().iter().zip(&source.names).map(|(fixture, name)| FixtureUse {
         fixture: name.clone(),
         entries: fixture.heads().len(),
-        used,
+        used: 0,
+        served: Vec::new(),
         unused: Vec::new(),
         pruned: None,
         sha256: None,
     });
     let mut fixtures: Vec<FixtureUse> = fixtures.collect();
-    for at in matcher.unused() {
-        fixtures[at.fixture].unused.push(at.entry);
+    for (at, times) in matcher.served() {
+        let fixture = &mut fixtures[at.fixture];
+        match times {
+            0 => fixture.unused.push(at.entry),
+            times => {
+                fixture.used += 1;
+                fixture.served.push(EntryUse { entry: at.entry, requests: times.into() });
+            }
+        }
     }
     Verdict {
         mode: RunMode::REPLAY,
         counts,
         findings,
         fixtures,
+        rules: Vec::new(),
         duration_ms: collector.duration_ms(),
         observation: None,
     }

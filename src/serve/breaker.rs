@@ -50,6 +50,11 @@ impl CircuitBreaker {
         }
         circuit.failures == FAILURES
     }
+
+    /// Closes all circuits.
+    pub fn reset(&self) {
+        lock(&self.0).clear();
+    }
 }
 
 #[cfg(test)]

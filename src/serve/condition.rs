@@ -12,7 +12,7 @@ use harproxy_matching::PathPattern;
 use harproxy_support::sync::lock;
 
 /// The conditions of a rule. All of them must hold.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Conditions {
     pub headers: Vec<(String, ValueTest)>,
     pub query: Vec<(String, ValueTest)>,
@@ -164,6 +164,11 @@ impl OccurrenceCounter {
             Occurrence::Rate(rate) => (*count as f64 * rate).floor() > ((*count - 1) as f64 * rate).floor(),
         }
     }
+
+    /// Starts to count again, for a session or for all.
+    pub fn reset(&self, session: Option<&str>) {
+        lock(&self.0).retain(|owner, _| session.is_some() && owner.as_deref() != session);
+    }
 }
 
 #[cfg(test)]
@@ -214,6 +219,8 @@ mod tests {
         let applied: Vec<bool> = (0..4).map(|_| count(None)).collect();
         assert_eq!(applied, [false, false, true, false]);
         assert!(!count(Some("other")));
+        counter.reset(None);
+        assert_eq!([count(None), count(None), count(None)], [false, false, true]);
         let counter = OccurrenceCounter::default();
         let tenth = Occurrence::Rate(0.1);
         assert_eq!((0..1000).filter(|_| counter.count(Some(&tenth), None)).count(), 100);

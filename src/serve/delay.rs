@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 /// The longest delay.
 pub const LONGEST: Duration = Duration::from_secs(3600);
 
@@ -20,6 +22,17 @@ pub enum Delay {
 }
 
 impl Delay {
+    /// Returns the delay as the configuration has it.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let text = |duration: &Duration| format!("{}ms", duration.as_secs_f64() * 1000.0);
+        match self {
+            Delay::Fixed(delay) => text(delay).into(),
+            Delay::Recorded => "recorded".into(),
+            Delay::Range { min, max, seed } => json!({ "min": text(min), "max": text(max), "seed": seed }),
+        }
+    }
+
     /// Returns the delay of the request with this number, from 1. `recorded` is the time that the entry took.
     #[must_use]
     pub fn of(&self, number: u64, recorded: Option<Duration>) -> Duration {

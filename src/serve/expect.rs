@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Mutex;
 
 use indexmap::IndexMap;
+use serde::Serialize;
 use serde_json::Value;
 
 use super::condition::{ValueTest, failing_path};
@@ -112,8 +113,9 @@ struct Tally {
     differing: BTreeMap<String, u64>,
 }
 
+/// The requests that expectations are compared with.
 #[derive(Debug, Default)]
-struct RequestTally {
+pub struct RequestTally {
     number: u64,
     tallies: Vec<Tally>,
     /// Requests without secrets, and how often they came.
@@ -149,17 +151,64 @@ impl Verification {
 
     /// Counts a request. `json` is its payload, `line` the request as messages show it.
     pub fn note(&self, method: &str, url: &str, json: Option<&Value>, line: String) {
-        let mut seen = lock(&self.seen);
-        seen.number += 1;
-        let number = seen.number;
-        seen.tallies.resize(self.expectations.len(), Tally::default());
-        for (expectation, tally) in self.expectations.iter().zip(&mut seen.tallies) {
+        lock(&self.seen).note(&self.expectations, method, url, || json, line);
+    }
+
+    /// Starts to count again.
+    pub fn reset(&self) {
+        *lock(&self.seen) = RequestTally::default();
+    }
+
+    /// Returns the result of each expectation so far.
+    #[must_use]
+    pub fn results(&self) -> Vec<ExpectationResult> {
+        lock(&self.seen).results(&self.expectations)
+    }
+
+    /// Returns a finding for each expectation that is not met so far.
+    #[must_use]
+    pub fn findings(&self) -> Vec<Finding> {
+        let severity = if self.is_error { Severity::Error } else { Severity::Warning };
+        let finding = |text| Finding::new(CheckId::EXPECTATION_NOT_MET, severity, text);
+        self.results().into_iter().filter_map(|result| result.difference).map(finding).collect()
+    }
+}
+
+/// The result of an expectation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ExpectationResult {
+    #[serde(rename = "match")]
+    pub pattern: String,
+    /// The number that is expected, in words.
+    pub times: String,
+    /// The number of requests that came.
+    pub count: u64,
+    pub met: bool,
+    /// How the requests differ; `None` if they meet the expectation.
+    pub difference: Option<String>,
+}
+
+impl RequestTally {
+    /// Counts a request. `json` returns its payload.
+    pub fn note<'j>(
+        &mut self,
+        expectations: &[Expectation],
+        method: &str,
+        url: &str,
+        json: impl Fn() -> Option<&'j Value>,
+        line: String,
+    ) {
+        self.number += 1;
+        let number = self.number;
+        self.tallies.resize(expectations.len(), Tally::default());
+        for (expectation, tally) in expectations.iter().zip(&mut self.tallies) {
             if expectation.before.as_ref().is_some_and(|before| before.matches(method, url)) {
                 tally.first_of_before.get_or_insert(number);
             }
             if !expectation.pattern.matches(method, url) {
                 continue;
             }
+            let json = if expectation.body.is_empty() { None } else { json() };
             if let Some(path) = failing_path(&expectation.body, json) {
                 *tally.differing.entry(path.to_string()).or_default() += 1;
                 continue;
@@ -167,23 +216,27 @@ impl Verification {
             tally.count += 1;
             tally.first.get_or_insert(number);
         }
-        if seen.lines.len() < MAX_LINES || seen.lines.contains_key(&line) {
-            *seen.lines.entry(line).or_default() += 1;
+        if self.lines.len() < MAX_LINES || self.lines.contains_key(&line) {
+            *self.lines.entry(line).or_default() += 1;
         }
     }
 
-    /// Returns a finding for each expectation that is not met so far.
+    /// Returns the result of each expectation.
     #[must_use]
-    pub fn findings(&self) -> Vec<Finding> {
-        let severity = if self.is_error { Severity::Error } else { Severity::Warning };
-        let seen = lock(&self.seen);
+    pub fn results(&self, expectations: &[Expectation]) -> Vec<ExpectationResult> {
         let none = Tally::default();
-        let unmet = self.expectations.iter().enumerate().filter_map(|(index, expectation)| {
-            let tally = seen.tallies.get(index).unwrap_or(&none);
-            let text = difference(expectation, tally, &seen.lines)?;
-            Some(Finding::new(CheckId::EXPECTATION_NOT_MET, severity, text))
-        });
-        unmet.collect()
+        let result = |(index, expectation): (usize, &Expectation)| {
+            let tally = self.tallies.get(index).unwrap_or(&none);
+            let difference = difference(expectation, tally, &self.lines);
+            ExpectationResult {
+                pattern: expectation.pattern.to_string(),
+                times: expectation.times.to_string(),
+                count: tally.count,
+                met: difference.is_none(),
+                difference,
+            }
+        };
+        expectations.iter().enumerate().map(result).collect()
     }
 }
 

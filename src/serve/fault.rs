@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use ::http::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use harproxy_support::sync::lock;
 
@@ -34,6 +34,23 @@ impl Fault {
     /// The names of the kinds.
     pub const KINDS: [&str; 8] =
         ["status", "timeout", "reset", "empty", "truncate", "malformed-json", "empty-set", "slow"];
+
+    /// Returns the fault as the configuration has it.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let mut json = json!({ "kind": self.name() });
+        match self {
+            Fault::Status { status, retry_after } => {
+                json["status"] = status.as_u16().into();
+                if let Some(wait) = retry_after {
+                    json["retry-after"] = format!("{}ms", wait.as_secs_f64() * 1000.0).into();
+                }
+            }
+            Fault::Slow(rate) => json["rate"] = format!("{rate}B/s").into(),
+            _ => {}
+        }
+        json
+    }
 
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -96,6 +113,11 @@ impl RetryLimits {
             limits.clear();
         }
         limits.insert((client.to_owned(), rule.to_owned()), until);
+    }
+
+    /// Forgets the limits of a client, or of all.
+    pub fn reset(&self, client: Option<&str>) {
+        lock(&self.0).retain(|(owner, _), _| client.is_some_and(|client| owner != client));
     }
 }
 

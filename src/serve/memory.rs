@@ -1,6 +1,7 @@
 //! The rules of a run, and the state that requests change: counts, collections, circuits and retry limits.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 
@@ -8,9 +9,10 @@ use super::breaker::CircuitBreaker;
 use super::control::ApiKeys;
 use super::expect::Verification;
 use super::fault::RetryLimits;
-use super::rule::RouteTable;
+use super::history::RequestHistory;
+use super::rule::{RouteRule, RouteTable};
 use super::state::StateStore;
-use crate::verdict::{CheckId, Finding, Severity};
+use crate::verdict::{CheckId, Finding, RuleUse, Severity};
 use harproxy_http::NormalUrl;
 
 /// The rules of a run, and the state that requests change. Reloads of fixtures keep it.
@@ -28,11 +30,87 @@ pub struct RouteState {
     /// `--closest`: the most similar entry answers a miss.
     pub closest: bool,
     pub verification: Verification,
+    /// The last requests, for the admin API; `None` without it.
+    pub history: Option<Arc<RequestHistory>>,
     /// The number of requests that rules applied to.
     pub number: AtomicU64,
 }
 
+/// The parts of the state that a reset clears. `Default` is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ResetParts {
+    /// Positions in the sequences of entries.
+    pub sequence: bool,
+    /// Collections of `state`, limits of retries, circuits of live sources.
+    pub state: bool,
+    /// `nth` and `rate`, the requests of rules and entries, and those of expectations.
+    pub counts: bool,
+}
+
+impl ResetParts {
+    pub const ALL: ResetParts = ResetParts { sequence: true, state: true, counts: true };
+}
+
 impl RouteState {
+    /// Replaces the rules. One with the same name keeps its counts.
+    pub fn load(&self, mut table: RouteTable) {
+        let before = self.table.load();
+        for rule in &mut table.rules {
+            if let Some(old) = before.rules.iter().find(|old| old.id == rule.id) {
+                *rule = Arc::new(RouteRule { counts: old.counts.clone(), ..(**rule).clone() });
+            }
+        }
+        self.table.store(Arc::new(table));
+    }
+
+    /// Changes a rule for the requests from now on; those in progress keep the one that they began with. Returns the
+    /// new rule, or `None` if there is none with this name.
+    pub fn change(&self, id: &str, change: impl Fn(&mut RouteRule)) -> Option<Arc<RouteRule>> {
+        let mut changed = None;
+        self.table.rcu(|table| {
+            let mut table = RouteTable::clone(table);
+            changed = table.rules.iter_mut().find(|rule| rule.id == id).map(|rule| {
+                let mut next = RouteRule::clone(rule);
+                change(&mut next);
+                *rule = Arc::new(next);
+                rule.clone()
+            });
+            table
+        });
+        changed
+    }
+
+    /// Clears the state of a session, or of all. The sequences belong to the fixtures.
+    pub fn reset(&self, parts: ResetParts, session: Option<&str>) {
+        if parts.state {
+            self.states.reset(session);
+            self.retries.reset(session);
+        }
+        if parts.state && session.is_none() {
+            self.breaker.reset();
+        }
+        if parts.counts {
+            let table = self.table.load();
+            table.rules.iter().for_each(|rule| rule.counts.occurrences.reset(session));
+        }
+        if parts.counts && session.is_none() {
+            self.table.load().rules.iter().for_each(|rule| rule.counts.applied.store(0, Ordering::Relaxed));
+            self.verification.reset();
+        }
+    }
+
+    /// Returns the rules, and the number of requests that each applied to.
+    #[must_use]
+    pub fn uses(&self) -> Vec<RuleUse> {
+        let table = self.table.load();
+        let of = |rule: &Arc<RouteRule>| RuleUse {
+            rule: rule.id.clone(),
+            pattern: rule.pattern.to_string(),
+            requests: rule.applied(),
+        };
+        table.rules.iter().map(of).collect()
+    }
+
     /// Returns true if a rule may apply to a request.
     #[must_use]
     pub fn covers(&self, method: &str, url: &NormalUrl) -> bool {

@@ -13,10 +13,12 @@
 //! | [`state`] | collections that requests change |
 //! | `payload` | payloads that are read whole, sent at a rate, or broken off |
 //! | [`breaker`] | live sources that fail are skipped for a while |
+//! | [`shadow`] | copies of requests for the live API |
 //! | [`expect`] | the requests that a run must send |
 //! | [`closest`] | the most similar entry, for `--closest` |
 //! | [`graphql`] | persisted queries |
 //! | [`control`] | `x-mock-…` headers and API keys |
+//! | [`history`] | the last requests, for the admin API |
 //! | [`memory`] | the rules of a run, and the state that requests change |
 //! | [`source`] | the source that applies the rules |
 
@@ -29,10 +31,12 @@ pub mod expect;
 pub mod facts;
 pub mod fault;
 pub mod graphql;
+pub mod history;
 pub mod memory;
 pub mod patch;
 mod payload;
 pub mod rule;
+pub mod shadow;
 pub mod source;
 pub mod state;
 pub mod template;

@@ -1,5 +1,6 @@
 //! `[[route]]`: rules that decide how requests are answered, and the decision for one request.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -49,6 +50,39 @@ pub enum Fallback {
     Status(u16),
 }
 
+impl Fallback {
+    /// Parses the name that the configuration has for it.
+    ///
+    /// # Errors
+    /// A sentence for the user.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        Ok(match text {
+            "miss" => Fallback::Miss,
+            "4xx" => Fallback::ClientError,
+            "5xx" => Fallback::ServerError,
+            "timeout" => Fallback::Timeout,
+            "connect" => Fallback::Connect,
+            status => match status.parse() {
+                Ok(status @ 100..=599) => Fallback::Status(status),
+                _ => return Err("expected miss, 4xx, 5xx, a status, timeout or connect"),
+            },
+        })
+    }
+}
+
+impl fmt::Display for Fallback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fallback::Miss => f.pad("miss"),
+            Fallback::ClientError => f.pad("4xx"),
+            Fallback::ServerError => f.pad("5xx"),
+            Fallback::Timeout => f.pad("timeout"),
+            Fallback::Connect => f.pad("connect"),
+            Fallback::Status(status) => status.fmt(f),
+        }
+    }
+}
+
 /// `source`, `fallback-on`, `split` and `headers`.
 #[derive(Clone, Debug, Default)]
 pub struct SourceRule {
@@ -83,8 +117,17 @@ pub enum RespondPayload {
     Example(String),
 }
 
+/// The requests of a rule. Versions of one rule share them.
+#[derive(Debug, Default)]
+pub(super) struct RuleCounts {
+    /// Those that fulfilled its conditions.
+    pub(super) occurrences: OccurrenceCounter,
+    /// The number of those that it applied to.
+    pub(super) applied: AtomicU64,
+}
+
 /// A rule.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct RouteRule {
     /// `name`, else its number from 1.
     pub id: String,
@@ -101,11 +144,11 @@ pub struct RouteRule {
     pub patch: Vec<PatchOperation>,
     pub template: bool,
     pub state: Option<StateRule>,
+    /// `shadow`: copies of safe requests go to the live API.
+    pub shadow: bool,
     /// `headers`: credentials that live requests get.
     pub live_headers: Vec<(HeaderName, HeaderValue)>,
-    pub(super) occurrences: OccurrenceCounter,
-    /// The number of requests that it applied to.
-    pub(super) applied: AtomicU64,
+    pub(super) counts: Arc<RuleCounts>,
 }
 
 impl RouteRule {
@@ -125,9 +168,9 @@ impl RouteRule {
             patch: Vec::new(),
             template: false,
             state: None,
+            shadow: false,
             live_headers: Vec::new(),
-            occurrences: OccurrenceCounter::default(),
-            applied: AtomicU64::new(0),
+            counts: Arc::default(),
         }
     }
 
@@ -142,10 +185,10 @@ impl RouteRule {
         self.when.needs_payload() || self.template || self.state.is_some()
     }
 
-    /// Returns true if a source may be the network.
+    /// Returns true if requests may go to the network.
     #[must_use]
     pub fn uses_live(&self) -> bool {
-        self.source.as_ref().is_some_and(|rule| rule.sources.contains(&SourceName::Live))
+        self.shadow || self.source.as_ref().is_some_and(|rule| rule.sources.contains(&SourceName::Live))
     }
 
     /// Returns the options that the rule decides, by their names in the configuration.
@@ -160,13 +203,42 @@ impl RouteRule {
             ("rate", self.rate.is_some()),
             ("patch", !self.patch.is_empty()),
             ("template", self.template),
+            ("shadow", self.shadow),
         ];
         options.into_iter().filter(|(_, has)| *has).map(|(name, _)| name).collect()
     }
 
     #[must_use]
     pub fn applied(&self) -> u64 {
-        self.applied.load(Ordering::Relaxed)
+        self.counts.applied.load(Ordering::Relaxed)
+    }
+}
+
+/// A change of a rule. The outer option is `None` for what stays, the inner one for what is removed.
+#[derive(Clone, Debug, Default)]
+pub struct RuleChange {
+    pub source: Option<Option<SourceRule>>,
+    pub delay: Option<Option<Delay>>,
+    pub rate: Option<Option<u64>>,
+    pub fault: Option<Option<Fault>>,
+    pub shadow: Option<bool>,
+}
+
+impl RuleChange {
+    /// Returns true if requests may go to the network because of the change.
+    #[must_use]
+    pub fn uses_live(&self) -> bool {
+        let has_live = |source: &SourceRule| source.sources.contains(&SourceName::Live);
+        self.shadow == Some(true) || self.source.iter().flatten().any(has_live)
+    }
+
+    pub fn apply(&self, rule: &mut RouteRule) {
+        let RuleChange { source, delay, rate, fault, shadow } = self.clone();
+        rule.source = source.unwrap_or(rule.source.take());
+        rule.delay = delay.unwrap_or(rule.delay.take());
+        rule.rate = rate.unwrap_or(rule.rate);
+        rule.fault = fault.unwrap_or(rule.fault.take());
+        rule.shadow = shadow.unwrap_or(rule.shadow);
     }
 }
 
@@ -250,11 +322,11 @@ impl RouteTable {
     ) -> RouteDecision {
         let mut decision = RouteDecision { variables: self.variables.clone(), ..RouteDecision::default() };
         for rule in covering.iter().filter(|rule| rule.when.hold(request, rule.path.as_ref())) {
-            let is_counted = rule.occurrences.count(rule.when.occurrence.as_ref(), request.session.as_deref());
+            let is_counted = rule.counts.occurrences.count(rule.when.occurrence.as_ref(), request.session.as_deref());
             if !is_counted && !has_limit(&rule.id) {
                 continue;
             }
-            rule.applied.fetch_add(1, Ordering::Relaxed);
+            rule.counts.applied.fetch_add(1, Ordering::Relaxed);
             if decision.source.is_none()
                 && let Some(source) = &rule.source
             {

@@ -66,6 +66,11 @@ impl StateStore {
             Some(id) => on_item(items, &id, rule, request),
         })
     }
+
+    /// Removes the collections of a session, or of all: the next request seeds them again.
+    pub fn reset(&self, session: Option<&str>) {
+        lock(&self.0).retain(|(owner, _), _| session.is_some() && owner.as_deref() != session);
+    }
 }
 
 fn id_of(item: &Value, member: &str) -> Option<String> {
@@ -218,11 +223,15 @@ mod tests {
     }
 
     #[test]
-    fn sessions_are_independent() {
+    fn sessions_are_independent_and_can_be_reset() {
         let store = StateStore::default();
         ask(&store, Some("a"), "POST", "/orders", "{}").unwrap();
         assert_eq!(ask(&store, Some("b"), "GET", "/orders/2", "").unwrap().0, 404);
         assert_eq!(ask(&store, Some("a"), "GET", "/orders/2", "").unwrap().0, 200);
+        store.reset(Some("b"));
+        assert_eq!(ask(&store, Some("a"), "GET", "/orders/2", "").unwrap().0, 200);
+        store.reset(Some("a"));
+        assert_eq!(ask(&store, Some("a"), "GET", "/orders/2", "").unwrap().0, 404);
         assert_eq!(ask(&store, None, "GET", "/elsewhere", ""), None);
     }
 }

@@ -14,6 +14,7 @@ use super::facts::RequestFacts;
 use harproxy_json::JsonPath;
 use harproxy_json::text::quote;
 use harproxy_matching::PathPattern;
+use harproxy_tls::provider::random;
 
 /// The number of instructions that a template may run.
 const FUEL: u64 = 200_000;
@@ -97,17 +98,8 @@ fn select(body: Option<&Value>, path: &str) -> Result<Jinja, Error> {
 
 /// Returns a random UUID (RFC 9562, version 4).
 fn uuid() -> Result<String, Error> {
-    let random = || {
-        let mut seed = [0_u8; 16];
-        getrandom(&mut seed).then_some(seed)
-    };
     let bytes = random().ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "no random numbers"))?;
     Ok(format_uuid(bytes))
-}
-
-fn getrandom(bytes: &mut [u8; 16]) -> bool {
-    use rustls::crypto::ring::default_provider;
-    default_provider().secure_random.fill(bytes).is_ok()
 }
 
 /// Formats random bytes as a UUID of version 4.
@@ -127,9 +119,7 @@ pub fn format_uuid(mut bytes: [u8; 16]) -> String {
 /// Returns a new random UUID, or a fixed one if the system has no random numbers.
 #[must_use]
 pub fn new_uuid() -> String {
-    let mut bytes = [0_u8; 16];
-    getrandom(&mut bytes);
-    format_uuid(bytes)
+    format_uuid(random().unwrap_or_default())
 }
 
 /// Returns the time as RFC 3339.

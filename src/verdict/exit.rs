@@ -35,7 +35,7 @@ pub enum StatusSource {
 /// ```
 /// # use harproxy::verdict::{Counts, RunMode, StatusSource, Verdict, exit_status};
 /// # let (counts, findings, fixtures) = (Counts::default(), vec![], vec![]);
-/// # let verdict = Verdict { mode: RunMode::REPLAY, counts, findings, fixtures, duration_ms: 0, observation: None };
+/// # let verdict = Verdict { mode: RunMode::REPLAY, counts, findings, fixtures, rules: vec![], duration_ms: 0, observation: None };
 /// assert_eq!(exit_status(&verdict, Some(42)), (42, StatusSource::Cmd));
 /// assert_eq!(exit_status(&verdict, Some(0)), (0, StatusSource::Verdict));
 /// ```
@@ -64,6 +64,7 @@ mod tests {
             findings,
             fixtures: vec![],
             duration_ms: 0,
+            rules: Vec::new(),
             observation: None,
         }
     }

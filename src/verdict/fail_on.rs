@@ -59,6 +59,8 @@ impl CheckId {
     pub const RULE_UNUSED: CheckId = CheckId::new("rule-unused");
     /// A request that came before the time that `Retry-After` of a fault named.
     pub const RETRY_TOO_EARLY: CheckId = CheckId::new("retry-too-early");
+    /// The live API answers differently from the fixture (`shadow`).
+    pub const SHADOW_DIFFERS: CheckId = CheckId::new("shadow-differs");
     /// CMD opened connections that bypass the proxy.
     pub const BYPASS: CheckId = CheckId::new("bypass");
     /// A recording in which nothing was recorded.
@@ -99,6 +101,7 @@ impl CheckId {
         (CheckId::RULE_FAILED, "answer that a rule could not give", "answers that rules could not give"),
         (CheckId::RULE_UNUSED, "rule that applied to no request", "rules that applied to no request"),
         (CheckId::RETRY_TOO_EARLY, "retry before its time", "retries before their time"),
+        (CheckId::SHADOW_DIFFERS, "live answer that differs", "live answers that differ"),
         (CheckId::BYPASS, "CMD went past the proxy", ""),
         (CheckId::NOTHING_RECORDED, "nothing was recorded", ""),
         (CheckId::FAILED_SERVED, "recorded failure served", "recorded failures served"),
@@ -178,6 +181,7 @@ const SELECTABLE: &[CheckId] = &[
     CheckId::SESSION_FALLBACK,
     CheckId::RULE_UNUSED,
     CheckId::RETRY_TOO_EARLY,
+    CheckId::SHADOW_DIFFERS,
     CheckId::BYPASS,
     CheckId::UNREADABLE,
 ];

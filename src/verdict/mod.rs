@@ -64,6 +64,9 @@ pub struct FixtureUse {
     pub entries: usize,
     /// The number of entries that were served at least once.
     pub used: usize,
+    /// How often each of them was served, in order.
+    #[serde(rename = "usedEntries", default, skip_serializing_if = "Vec::is_empty")]
+    pub served: Vec<EntryUse>,
     /// The other entries, in order.
     #[serde(rename = "unusedEntries")]
     pub unused: Vec<usize>,
@@ -75,6 +78,24 @@ pub struct FixtureUse {
     pub sha256: Option<String>,
 }
 
+/// An entry, and the number of requests that it served. A followed redirect counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntryUse {
+    pub entry: usize,
+    pub requests: u64,
+}
+
+/// A rule of `[[route]]`, and the number of requests that it applied to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleUse {
+    /// Its name, or its number.
+    pub rule: String,
+    /// Its methods and glob.
+    #[serde(rename = "match")]
+    pub pattern: String,
+    pub requests: u64,
+}
+
 #[derive(Clone, Debug)]
 pub struct Verdict {
     pub mode: RunMode,
@@ -82,6 +103,8 @@ pub struct Verdict {
     /// The findings in order of first appearance; equal ones are one with a count.
     pub findings: Vec<Finding>,
     pub fixtures: Vec<FixtureUse>,
+    /// The rules of `[[route]]`, in order.
+    pub rules: Vec<RuleUse>,
     /// Wall time in milliseconds.
     pub duration_ms: u64,
     /// The observation of CMD's connections. `None` without CMD.
@@ -98,6 +121,7 @@ impl Verdict {
     ///     counts: Counts::default(),
     ///     findings: vec![],
     ///     fixtures: vec![],
+    ///     rules: vec![],
     ///     duration_ms: 0,
     ///     observation: None,
     /// };

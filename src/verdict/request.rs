@@ -122,6 +122,9 @@ pub struct RequestRow {
     /// The entries of redirect targets that were followed from it. The last one answered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub followed: Vec<usize>,
+    /// The sources of a rule that did not answer, and why: `live 503`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallback: Vec<String>,
     /// The rules of `[[route]]` that applied, by name or number.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<String>,
@@ -172,6 +175,24 @@ impl RequestRow {
         let headers = self.request_headers.iter().chain(&self.response_headers);
         let payload = self.payload.as_ref().map_or(0, |payload| payload.bytes.len());
         payload + headers.map(|header| header.name.len() + header.value.len()).sum::<usize>()
+    }
+}
+
+/// A request as in the report, with the reason if it was refused.
+#[derive(Debug, Serialize)]
+pub struct ExplainedRow<'a> {
+    #[serde(flatten)]
+    row: &'a RequestRow,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explanation: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<&'a str>,
+}
+
+impl<'a> ExplainedRow<'a> {
+    #[must_use]
+    pub fn of(row: &'a RequestRow) -> Self {
+        ExplainedRow { row, explanation: row.explanation.as_deref(), remedy: row.hint.as_deref() }
     }
 }
 

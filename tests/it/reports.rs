@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 #[path = "../../src/verdict/report/tests/json_schema.rs"]
-mod json_schema;
+pub mod json_schema;
 
 use crate::cli::status::record_until_second_signal;
 use crate::cli::{CURL, CliSandbox};

@@ -14,7 +14,7 @@ pub struct Problem {
     /// The explanation of this occurrence, with a hint.
     pub detail: String,
     /// Further members, in order.
-    pub extra: Map<String, Value>,
+    pub extra: Box<Map<String, Value>>,
 }
 
 /// An error with all its causes on one line, for people.
@@ -44,7 +44,7 @@ impl Problem {
 
     /// A problem without further members.
     pub fn new(status: u16, title: impl Into<String>, detail: impl Into<String>) -> Self {
-        Problem { status, title: title.into(), detail: detail.into(), extra: Map::new() }
+        Problem { status, title: title.into(), detail: detail.into(), extra: Box::default() }
     }
 
     #[must_use]
@@ -60,7 +60,7 @@ impl Problem {
         map.insert("title".into(), self.title.clone().into());
         map.insert("status".into(), self.status.into());
         map.insert("detail".into(), self.detail.clone().into());
-        map.extend(self.extra.clone());
+        map.extend(Map::clone(&self.extra));
         let json = format!("{:#}\n", Value::Object(map));
         printable::json(&json).into_owned()
     }

@@ -94,7 +94,7 @@ impl Matcher {
                     chain.other_session.or_else(|| choice.candidate.session.as_deref().map(str::to_owned));
             }
             if !sequence.is_dry_run() {
-                self.used.insert(choice.candidate.ordinal);
+                self.served.add(choice.candidate.ordinal);
             }
             chain.echoed = self.echoed(&target, &choice, &request)?;
             let Some(location) = choice.candidate.location.as_deref() else {

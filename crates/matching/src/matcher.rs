@@ -13,7 +13,7 @@ use super::explain::LazyNeighbours;
 use super::index::{Index, Ordinal};
 use super::key::{KeyForm, Rules, View};
 use super::scope::Scope;
-use super::session::{EntrySet, SequenceState, Sessions};
+use super::session::{EntryCounts, SequenceState, Sessions};
 use super::{EntryRef, Error, Options};
 use harproxy_glob::Globs;
 use harproxy_har::{EntryHead, Fixture};
@@ -37,7 +37,8 @@ pub struct Matcher {
     /// never requested.
     pub(super) groups: Box<[OnceLock<Box<Group>>]>,
     pub(super) sessions: Sessions,
-    pub(super) used: EntrySet,
+    /// How often each entry was served, including followed redirects.
+    pub(super) served: EntryCounts,
     pub(super) neighbours: LazyNeighbours,
     /// The redaction of the requests in explanations.
     pub(super) redaction: Arc<RedactionView>,
@@ -55,7 +56,7 @@ impl Matcher {
         Ok(Matcher {
             groups: (0..index.by_key.hashes.len()).map(|_| OnceLock::new()).collect(),
             sessions: Sessions::new(index.entries.len()),
-            used: EntrySet::new(index.entries.len()),
+            served: EntryCounts::new(index.entries.len()),
             neighbours: LazyNeighbours::new(),
             redaction: Arc::default(),
             options,
@@ -122,27 +123,33 @@ impl Matcher {
                 && self.index.origins.iter().any(|(name, known)| known.http2 && hosts.may_be_equal(name, origin)))
     }
 
-    /// Returns how many entries of each fixture were used, including followed redirects.
-    #[must_use]
-    pub fn used(&self) -> Vec<usize> {
-        let mut counts = vec![0; self.fixtures.len()];
-        for (ordinal, at) in (0..).zip(&self.index.entries) {
-            counts[at.fixture] += usize::from(self.used.contains(ordinal));
-        }
-        counts
+    /// Returns the entries that can be served, fixture by fixture in file order, and how often each was. A followed
+    /// redirect counts as served.
+    pub fn served(&self) -> impl Iterator<Item = (EntryRef, u32)> + '_ {
+        let entries = (0..).zip(&self.index.entries);
+        entries.map(|(ordinal, at)| (*at, self.served.of(ordinal)))
     }
 
-    /// Marks an entry as used that answers by its name, although it does not match.
-    pub fn mark_used(&self, at: EntryRef) {
+    /// Counts an entry that answers by its name, although it does not match.
+    pub fn count_served(&self, at: EntryRef) {
         if let Some((ordinal, _)) = (0..).zip(&self.index.entries).find(|(_, entry)| **entry == at) {
-            self.used.insert(ordinal);
+            self.served.add(ordinal);
         }
+    }
+
+    /// Starts to count served entries again.
+    pub fn reset_counts(&self) {
+        self.served.clear();
+    }
+
+    /// Starts the sequences of a session again, or those of all.
+    pub fn reset_sequences(&self, session: Option<&str>) {
+        self.sessions.reset(session);
     }
 
     /// Returns the entries that were not used, fixture by fixture in file order.
     pub fn unused(&self) -> impl Iterator<Item = EntryRef> + '_ {
-        let entries = (0..).zip(&self.index.entries);
-        entries.filter(|(ordinal, _)| !self.used.contains(*ordinal)).map(|(_, at)| *at)
+        self.served().filter(|(_, times)| *times == 0).map(|(at, _)| at)
     }
 
     /// Looks a method and a URL up.
@@ -170,13 +177,13 @@ impl Matcher {
         groups.is_empty() || groups.iter().any(|group| group.needs_body)
     }
 
-    /// Returns the first candidate if all of them are duplex exchanges, and marks it as used: no payload of the request
+    /// Returns the first candidate if all of them are duplex exchanges, and counts it as served: no payload of the request
     /// could lead to a response. With others among them, the payload decides.
     #[must_use]
     pub fn take_duplex(&self, lookup: &Lookup<'_>) -> Option<EntryRef> {
         let candidates = || self.load(lookup).into_iter().flat_map(|group| &group.candidates);
         let first = candidates().next().filter(|_| candidates().all(|candidate| candidate.is_duplex))?;
-        self.used.insert(first.ordinal);
+        self.served.add(first.ordinal);
         Some(first.at)
     }
 
@@ -236,13 +243,13 @@ impl Matcher {
         self.form.rules_for(&self.form.view(url))
     }
 
-    /// Copies the state of the previous matcher. Used entries stay used, identified by fixture, method, URL and their
+    /// Copies the state of the previous matcher. Entries keep their counts, identified by fixture, method, URL and their
     /// index among equal ones. Sequences continue in unchanged fixtures, and start again in the others. Idempotent.
     pub fn inherit_state(&self, before: &Matcher) {
         let known = before.identities();
         for (entry, ordinal) in self.identities() {
-            if known.get(&entry).is_some_and(|old| before.used.contains(*old)) {
-                self.used.insert(ordinal);
+            if let Some(old) = known.get(&entry) {
+                self.served.inherit(ordinal, before.served.of(*old));
             }
         }
         let position_before = |now: &Arc<Fixture>| before.fixtures.iter().position(|old| Arc::ptr_eq(old, now));

@@ -45,7 +45,7 @@ impl SessionRank {
     }
 }
 
-/// A set of entries: one bit for each, set atomically and never cleared.
+/// A set of entries: one bit for each, set atomically.
 #[derive(Debug)]
 pub(super) struct EntrySet(Box<[AtomicU64]>);
 
@@ -65,8 +65,39 @@ impl EntrySet {
             && self.0[entry as usize / 64].fetch_or(EntrySet::bit(entry), Ordering::AcqRel) & EntrySet::bit(entry) == 0
     }
 
+    fn clear(&self) {
+        self.0.iter().for_each(|bits| bits.store(0, Ordering::Release));
+    }
+
     fn bit(entry: Ordinal) -> u64 {
         1 << (entry % 64)
+    }
+}
+
+/// How often each entry was served.
+#[derive(Debug)]
+pub(super) struct EntryCounts(Box<[AtomicU32]>);
+
+impl EntryCounts {
+    pub(super) fn new(entries: usize) -> Self {
+        EntryCounts((0..entries).map(|_| AtomicU32::new(0)).collect())
+    }
+
+    pub(super) fn of(&self, entry: Ordinal) -> u32 {
+        self.0[entry as usize].load(Ordering::Relaxed)
+    }
+
+    pub(super) fn add(&self, entry: Ordinal) {
+        self.0[entry as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Raises a count to that of the same entry in an earlier version of its fixture.
+    pub(super) fn inherit(&self, entry: Ordinal, count: u32) {
+        self.0[entry as usize].fetch_max(count, Ordering::Relaxed);
+    }
+
+    pub(super) fn clear(&self) {
+        self.0.iter().for_each(|count| count.store(0, Ordering::Relaxed));
     }
 }
 
@@ -134,6 +165,19 @@ impl Sessions {
         }
         let new = || NamedSession { served: ServedEntries::new(self.entries), last_used: now.into() };
         named.entry(name.into()).or_insert_with(new).served.clone()
+    }
+
+    /// Starts the sequences of a session again, or those of all.
+    pub(super) fn reset(&self, name: Option<&str>) {
+        let mut named = self.named.write().unwrap_or_else(PoisonError::into_inner);
+        match name {
+            Some(name) => drop(named.remove(name)),
+            None => {
+                named.clear();
+                self.unnamed.set.clear();
+                self.unnamed.behind_last.store(0, Ordering::Relaxed);
+            }
+        }
     }
 
     /// Copies the state of other sessions. Each pair is an entry there and here.
@@ -237,6 +281,17 @@ mod tests {
         assert!(SequenceState::new(sessions.of(Some("b"))).serve(0));
         assert!(!SequenceState::new(sessions.of(Some("a"))).serve(0));
         assert!(!SequenceState::new(sessions.of(Some("a"))).was_served(1));
+    }
+
+    #[test]
+    fn sequences_start_again_after_a_reset() {
+        let sessions = Sessions::new(2);
+        let serve = |name| SequenceState::new(sessions.of(name)).serve(0);
+        assert!(serve(None) && serve(Some("a")) && serve(Some("b")));
+        sessions.reset(Some("a"));
+        assert!(serve(Some("a")) && !serve(Some("b")) && !serve(None));
+        sessions.reset(None);
+        assert!(serve(Some("a")) && serve(Some("b")) && serve(None));
     }
 
     #[test]

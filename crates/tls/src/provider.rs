@@ -12,3 +12,10 @@ static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(rustl
 pub fn provider() -> Arc<CryptoProvider> {
     PROVIDER.clone()
 }
+
+/// Returns random bytes for secrets. `None` if the system has none.
+#[must_use]
+pub fn random<const N: usize>() -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    PROVIDER.secure_random.fill(&mut bytes).ok().map(|()| bytes)
+}

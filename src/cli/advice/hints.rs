@@ -4,6 +4,8 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use super::Failure;
+use crate::admin::client::CallError;
+use crate::admin::server::AdminError;
 use crate::child::SpawnError;
 use crate::cli::args::replay::DEFAULT_FIXTURES;
 use crate::cli::config;
@@ -57,6 +59,9 @@ pub fn of(failure: &Failure) -> String {
             "send one signal only: the run then ends normally and prints its verdict".into()
         }
         Failure::Isolate(error) => of_isolation(error),
+        Failure::Admin(error) => of_admin(error),
+        Failure::Call(CallError::Refused { .. }) => "`harproxy help ctl` lists the commands".into(),
+        Failure::Call(_) => "check that `harproxy serve` runs; `--admin ADDR:PORT` names one of several".into(),
         Failure::Input(_) => "pass the lines through a pipe or a file".into(),
         Failure::Output(_) => "send the output to a file, or to a program that reads it".into(),
         Failure::Import(ImportError::Nothing { .. }) => {
@@ -315,6 +320,14 @@ fn of_bind(error: &BindError) -> String {
         }
     };
     hint.to_owned()
+}
+
+fn of_admin(error: &AdminError) -> String {
+    match error {
+        AdminError::Listen { .. } => "choose another port with `--admin PORT`, or leave the option out".to_owned(),
+        AdminError::TokenFile { source, .. } => io_hint(source),
+        AdminError::NoRandomNumbers => "start without the admin API: `--no-admin`".to_owned(),
+    }
 }
 
 /// Returns the hint for an error of a file.

@@ -6,7 +6,7 @@ use clap::{Args, Command};
 
 /// The commands by task, in the order of the help.
 const GROUPS: [(&str, &[&str]); 4] = [
-    ("Record & replay", &["record", "replay", "serve", "recover", "report", "demo"]),
+    ("Record & replay", &["record", "replay", "serve", "ctl", "recover", "report", "demo"]),
     ("Diagnose", &["doctor", "explain", "drift", "glob", "config"]),
     ("Fixtures", &["ls", "show", "diff", "check", "redact", "fmt", "merge", "rm", "prune", "pack", "unpack"]),
     ("Set-up", &["init", "import", "env", "ca", "git-setup", "completions", "man", "help", "version"]),

@@ -4,6 +4,7 @@
 pub mod about;
 pub mod ca;
 pub mod common;
+pub mod ctl;
 pub mod diagnose;
 pub mod drift;
 pub mod fixtures;
@@ -30,6 +31,7 @@ use crate::child::shell::Shell;
 use about::{CompletionsArgs, ManArgs, ReportArgs, SettingsArgs};
 use ca::CaArgs;
 use common::{AuthorityArgs, ConfigArgs, ListenArgs};
+use ctl::CtlArgs;
 use diagnose::{DoctorArgs, ExplainArgs, InitArgs};
 use drift::DriftArgs;
 use fixtures::{
@@ -97,6 +99,8 @@ pub enum Command {
     Replay(Box<ReplayArgs>),
     /// Serve fixtures as a mock server, with rules for faults, delays and live sources
     Serve(Box<ServeArgs>),
+    /// Control a running `harproxy serve`: list requests, switch routes, verify, reset
+    Ctl(CtlArgs),
     /// Finish or drop a killed or held recording
     Recover(Box<RecoverArgs>),
     /// Combine the reports of several runs

@@ -1,8 +1,11 @@
 //! Options of `harproxy serve`.
 
+use std::net::SocketAddr;
+
 use clap::Args;
 
 use super::replay::ReplayArgs;
+use super::values::parse_loopback;
 use crate::drift::login::ValueSource;
 
 /// `harproxy serve`.
@@ -15,6 +18,7 @@ Examples:
   harproxy serve
   harproxy serve hars/shop.har --reverse 4010=https://api.example.com
   harproxy serve --api-key env:MOCK_KEY --listen 8899
+  harproxy serve --admin 4100 --ready-file ready.json
   harproxy serve --offline
 ")]
 pub struct ServeArgs {
@@ -30,6 +34,12 @@ pub struct ServeArgs {
     /// Ignore the `x-mock-…` headers of requests
     #[arg(long, help_heading = "Serve")]
     pub no_mock_headers: bool,
+    /// Address of the admin API, which `harproxy ctl` uses; port 0 takes a free one
+    #[arg(long, value_name = "[ADDR:]PORT", value_parser = parse_loopback, default_value = "127.0.0.1:0", help_heading = "Serve")]
+    pub admin: SocketAddr,
+    /// Offer no admin API
+    #[arg(long, conflicts_with = "admin", help_heading = "Serve")]
+    pub no_admin: bool,
     #[command(flatten)]
     pub replay: ReplayArgs,
 }

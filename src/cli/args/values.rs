@@ -41,6 +41,13 @@ pub fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| expected.to_owned())
 }
 
+/// Parses an address of this machine, for an interface without encryption.
+pub fn parse_loopback(text: &str) -> Result<SocketAddr, String> {
+    let expected =
+        "expected an address of this machine, such as `127.0.0.1:4100`; the admin API is for this machine alone";
+    parse_listen(text).ok().filter(|addr| addr.ip().is_loopback()).ok_or_else(|| expected.to_owned())
+}
+
 /// Parses `USER:PASS`.
 pub fn parse_auth(text: &str) -> Result<Credentials, String> {
     match text.split_once(':') {

@@ -53,6 +53,7 @@ pub async fn diagnose(args: DoctorArgs, ui: &Ui) -> Result<(u8, Diagnosis), Fail
         hosts: ScopeHosts::default(),
         recorded_at: None,
         bypass_severity: Severity::Warning,
+        admin: None,
     };
     let end = run.serve(doctor.handler(&run.bus), authority, &about).await?;
     let status = match end {

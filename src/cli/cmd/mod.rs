@@ -3,6 +3,7 @@
 pub mod ca;
 pub mod check;
 pub mod config;
+pub mod ctl;
 pub mod demo;
 pub mod diff;
 pub mod doctor;

@@ -54,6 +54,7 @@ pub async fn run(args: ReplayArgs, ui: &Ui) -> Result<u8, Failure> {
     };
     recorder.iter().for_each(|recorder| recorder.remove_if_idle());
 
+    let _ = run.unless_interrupted(replayer.finish_shadows()).await;
     let (mut verdict, fixtures) = replayer.conclusion();
     if end.failed_status().is_some() || !verdict.passed() {
         verdict.findings.extend(replayer.out_of_sequence());

@@ -7,6 +7,7 @@
 mod document;
 mod drift;
 mod expect;
+pub mod json;
 mod options;
 mod route;
 mod route_answer;

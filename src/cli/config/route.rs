@@ -15,7 +15,7 @@ use crate::serve::state::StateRule;
 use harproxy_json::JsonPath;
 use harproxy_matching::{PathPattern, RequestPattern};
 
-pub(super) const KEYS: [&str; 15] = [
+pub(super) const KEYS: [&str; 16] = [
     "name",
     "match",
     "path",
@@ -31,6 +31,7 @@ pub(super) const KEYS: [&str; 15] = [
     "fault",
     "template",
     "state",
+    "shadow",
 ];
 const WHEN: [&str; 6] = ["header", "query", "path", "body", "nth", "rate"];
 const TESTS: [&str; 8] = ["gt", "gte", "lt", "lte", "matches", "contains", "exists", "equals"];
@@ -82,7 +83,7 @@ fn rule<'t>(
                     return Err(wrong("expected at least one source, such as `fixture`".to_owned()));
                 }
             }
-            "fallback-on" => source.fallback_on = document.each(&name, &value, fallback)?,
+            "fallback-on" => source.fallback_on = document.each(&name, &value, Fallback::parse)?,
             "split" => split(document, document.table(&name, value)?, &mut source)?,
             "headers" => rule.live_headers = live_headers(document, document.table(&name, value)?)?,
             "respond" => rule.respond = Some(respond(document, document.table(&name, value)?)?),
@@ -91,6 +92,10 @@ fn rule<'t>(
             "rate" => rule.rate = Some(rate(&document.text(&name, &value)?).map_err(wrong)?),
             "fault" => rule.fault = Some(fault(document, &name, &value)?),
             "template" => rule.template = document.boolean(&name, &value)?,
+            "shadow" => match document.text(&name, &value)?.as_str() {
+                "live" => rule.shadow = true,
+                _ => return Err(wrong("expected `live`".to_owned())),
+            },
             "state" => rule.state = Some(state(document, document.table(&name, value)?, &at)?),
             _ => return Err(document.unknown("option of [[route]]", &name, at, KEYS, None)),
         }
@@ -111,20 +116,6 @@ fn rule<'t>(
 fn source_name(text: &str) -> Result<SourceName, String> {
     let found = SourceName::NAMES.iter().find(|(name, _)| *name == text).map(|(_, source)| *source);
     found.ok_or_else(|| "expected fixture, live, local or none".to_owned())
-}
-
-fn fallback(text: &str) -> Result<Fallback, &'static str> {
-    Ok(match text {
-        "miss" => Fallback::Miss,
-        "4xx" => Fallback::ClientError,
-        "5xx" => Fallback::ServerError,
-        "timeout" => Fallback::Timeout,
-        "connect" => Fallback::Connect,
-        status => match status.parse() {
-            Ok(status @ 100..=599) => Fallback::Status(status),
-            _ => return Err("expected miss, 4xx, 5xx, a status, timeout or connect"),
-        },
-    })
 }
 
 fn split<'t>(document: &ConfigFile<'t>, table: Table<'t>, source: &mut SourceRule) -> Result<(), Error> {

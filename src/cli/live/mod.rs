@@ -10,13 +10,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
-use serde::Serialize;
 use serde_json::json;
 
 use super::event::Event;
 use super::ui::{self, LiveFormat, json_line};
 use crate::pipeline::{RunEvent, Subscriber};
-use crate::verdict::request::{RequestRow, ResultKind};
+use crate::verdict::request::{ExplainedRow, RequestRow, ResultKind};
 use crate::verdict::{Finding, FindingListener};
 use harproxy_proxy::{ConnectionEvent, Origin};
 
@@ -237,23 +236,6 @@ impl LiveOutput for JsonLines {
             LiveEvent::Found(finding) => json_line(Event::Finding, finding),
             LiveEvent::Dropped(number) => json_line(Event::Dropped, json!({ "number": number })),
         });
-    }
-}
-
-/// A request as in the report, with the reason if it was refused.
-#[derive(Serialize)]
-struct ExplainedRow<'a> {
-    #[serde(flatten)]
-    row: &'a RequestRow,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    explanation: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    remedy: Option<&'a str>,
-}
-
-impl<'a> ExplainedRow<'a> {
-    fn of(row: &'a RequestRow) -> Self {
-        ExplainedRow { row, explanation: row.explanation.as_deref(), remedy: row.hint.as_deref() }
     }
 }
 

@@ -17,8 +17,10 @@ use http_body_util::{BodyExt as _, Limited};
 use super::closest::closest;
 use super::control::{self, ControlHeaders, NoEntry};
 use super::facts::RequestFacts;
+use super::history::{KeptRequest, RequestHistory};
 use super::memory::RouteState;
 use super::rule::RouteDecision;
+use super::shadow::Shadow;
 use super::{graphql, payload};
 use crate::pipeline::{Exchange, SourceList};
 use crate::source::fixture::{FixtureSource, discard};
@@ -27,6 +29,8 @@ use crate::verdict::request::{ResultKind, SourceKind};
 use crate::verdict::{CheckId, Finding, Location, Severity};
 use harproxy_http::MediaType;
 use harproxy_http::problem::Problem;
+use harproxy_matching::EntryRef;
+use harproxy_proxy::body::ObservedBody;
 use harproxy_proxy::{Body, BoxFuture, respond};
 
 /// The longest request payload that rules read, in bytes.
@@ -38,6 +42,8 @@ pub struct RuledSource {
     pub fixtures: Arc<FixtureSource>,
     pub live: Option<Arc<UpstreamSource>>,
     pub local: Option<Arc<UpstreamSource>>,
+    /// For rules with `shadow`.
+    pub shadow: Option<Arc<Shadow>>,
     /// The sources of a request without a rule.
     pub others: SourceList,
 }
@@ -78,6 +84,30 @@ impl Source for CountingSource {
             let line = exchange.line();
             let facts = RequestFacts::new(method, url, exchange.headers().clone(), payload, None);
             verification.note(facts.method.as_str(), facts.url.as_str(), facts.json(), line);
+            Answer::Pass
+        })
+    }
+}
+
+/// Keeps requests for the admin API, and passes them on.
+pub struct HistorySource(pub Arc<RequestHistory>);
+
+impl Source for HistorySource {
+    fn answer<'a>(&'a self, exchange: &'a mut Exchange<'_>) -> BoxFuture<'a, Answer> {
+        Box::pin(async move {
+            let Some(url) = exchange.url.as_ref().ok().cloned() else { return Answer::Pass };
+            let (id, body) = (exchange.id(), exchange.take_body());
+            let is_empty = body.is_end_stream();
+            let request = KeptRequest {
+                method: exchange.method().clone(),
+                url,
+                headers: exchange.headers().clone(),
+                payload: is_empty.then(Bytes::new),
+                session: exchange.session.for_matching().sequence.map(str::to_owned),
+            };
+            self.0.begin(id, request);
+            *exchange.request.body_mut() =
+                if is_empty { body } else { Body::boxed(ObservedBody::new(body, self.0.observer(id))) };
             Answer::Pass
         })
     }
@@ -166,6 +196,7 @@ impl RuledSource {
             ResultKind::Miss if self.rules.is_mock => self.without_match(answer, exchange, &facts).await,
             _ => answer,
         };
+        self.send_shadow(&decision, exchange, &facts);
         let recorded = self.recorded_time(exchange);
         let delays = decision.delays.iter().map(|delay| delay.of(number, recorded)).chain(control.delay);
         let delay = delays.fold(Duration::ZERO, Duration::saturating_add);
@@ -267,9 +298,8 @@ impl RuledSource {
         exchange: &mut Exchange<'_>,
         facts: &RequestFacts,
     ) -> Option<Problem> {
-        let place = exchange.outcome().entry.clone()?;
-        let fixture = self.fixtures.names.iter().position(|name| *name == place.fixture)?;
-        let entry = self.fixtures.matcher.fixtures()[fixture].entry(place.entry).ok()?;
+        let at = self.answering_entry(exchange)?;
+        let entry = self.fixtures.matcher.fixtures()[at.fixture].entry(at.entry).ok()?;
         let differs = |name: &&String| {
             let recorded: Vec<&[u8]> = entry.request.headers.get_all(name).collect();
             let sent: Vec<&[u8]> = facts.headers.get_all(name.as_str()).iter().map(HeaderValue::as_bytes).collect();
@@ -279,11 +309,18 @@ impl RuledSource {
         Some(Problem::new(404, "a header differs", format!("`{name}` is not that of the recorded request")))
     }
 
+    /// Returns the entry that answered.
+    fn answering_entry(&self, exchange: &mut Exchange<'_>) -> Option<EntryRef> {
+        let outcome = exchange.outcome();
+        let place = outcome.entry.as_ref().filter(|_| outcome.result() == ResultKind::Served)?;
+        let fixture = self.fixtures.names.iter().position(|name| *name == place.fixture)?;
+        Some(EntryRef { fixture, entry: place.entry })
+    }
+
     /// Returns the time that the entry of the answer took.
     fn recorded_time(&self, exchange: &mut Exchange<'_>) -> Option<Duration> {
-        let place = exchange.outcome().entry.clone()?;
-        let fixture = self.fixtures.names.iter().position(|name| *name == place.fixture)?;
-        let entry = self.fixtures.matcher.fixtures()[fixture].entry(place.entry).ok()?;
+        let at = self.answering_entry(exchange)?;
+        let entry = self.fixtures.matcher.fixtures()[at.fixture].entry(at.entry).ok()?;
         Duration::try_from_secs_f64(entry.time / 1000.0).ok()
     }
 }

@@ -4,21 +4,23 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ::http::header::VIA;
-use ::http::{HeaderValue, Request};
+use ::http::{HeaderMap, HeaderValue, Request};
 use bytes::Bytes;
 
 use super::{RuledSource, ask_all, fail, refuse};
 use crate::pipeline::Exchange;
-use crate::serve::control::ControlHeaders;
+use crate::serve::control::{ControlHeaders, entries_of};
 use crate::serve::delay::share_of;
 use crate::serve::facts::RequestFacts;
-use crate::serve::rule::{Fallback, RouteRule, SourceName, SourceRule};
+use crate::serve::rule::{Fallback, RouteDecision, RouteRule, SourceName, SourceRule};
+use crate::serve::shadow::{ShadowCopy, copy_of};
 use crate::source::fixture::passthrough;
 use crate::source::{Answer, Source as _};
-use crate::verdict::CheckId;
-use crate::verdict::request::ResultKind;
+use crate::verdict::request::{ResultKind, SourceKind};
+use crate::verdict::{CheckId, Finding, Location};
 use harproxy_http::problem::Problem;
-use harproxy_proxy::Body;
+use harproxy_matching::EntryRef;
+use harproxy_proxy::{Body, Origin};
 
 /// The name by which harproxy recognises its own requests in `Via`.
 const VIA_NAME: &str = "1.1 harproxy-serve";
@@ -48,6 +50,7 @@ impl RuledSource {
             let is_last = index + 1 == sources.len();
             let skips = || self.rules.breaker.skips(&exchange.connect_to, Instant::now()).is_some();
             if *name == SourceName::Live && !is_last && skips() {
+                exchange.outcome().fallback.push("live skipped".to_owned());
                 continue;
             }
             if last.take().is_some() {
@@ -65,6 +68,8 @@ impl RuledSource {
             if is_last || stays || !falls_back(&answer, exchange, source) {
                 return answer;
             }
+            let reason = format!("{} {}", name.as_str(), result_in_a_word(&answer, exchange));
+            exchange.outcome().fallback.push(reason);
             last = Some(answer);
         }
         last.unwrap_or(Answer::Pass)
@@ -89,21 +94,52 @@ impl RuledSource {
         }
     }
 
+    /// Sends a copy of a safe request to the live API, if a rule says so and another source answered. Its answer is
+    /// compared with the entry of the answer, and with those of the same method and path.
+    pub(super) fn send_shadow(&self, decision: &RouteDecision, exchange: &mut Exchange<'_>, facts: &RequestFacts) {
+        let Some(shadow) = &self.shadow else { return };
+        let Some(rule) = decision.rules.iter().find(|rule| rule.shadow) else { return };
+        let (to, is_live) = (exchange.connect_to.clone(), exchange.outcome().source == SourceKind::Live);
+        let is_sent = facts.method.is_safe()
+            && !is_live
+            && exchange.may_forward
+            && !is_loop(&facts.headers)
+            && may_have_credentials(rule, &to);
+        if !is_sent {
+            return;
+        }
+        let mut headers = facts.headers.clone();
+        prepare_headers(rule, &mut headers);
+        let Some(request) = copy_of(facts.method.clone(), facts.url.clone(), to, &headers) else { return };
+        let fixtures = self.fixtures.matcher.fixtures().to_vec();
+        let mut entries: Vec<EntryRef> =
+            entries_of(&fixtures, &facts.method, &facts.url).into_iter().map(|entry| entry.at).collect();
+        entries.extend(self.answering_entry(exchange).filter(|at| !entries.contains(at)));
+        if entries.is_empty() {
+            return;
+        }
+        let severity = self.fixtures.options.fail_on.severity(&CheckId::SHADOW_DIFFERS);
+        let (line, observer) = (exchange.line(), exchange.observer());
+        shadow.send(ShadowCopy { request, fixtures, entries }, move |text| {
+            let text = observer.redaction.view().redact_known(&text).into_owned();
+            let finding = Finding::new(CheckId::SHADOW_DIFFERS, severity, text);
+            let finding =
+                finding.with_hint("record it again, or adapt the live API; `harproxy drift` compares all entries");
+            observer.publish_finding(&Finding { at: Location::request(line), ..finding });
+        });
+    }
+
     async fn ask_live(&self, rule: &Arc<RouteRule>, exchange: &mut Exchange<'_>) -> Answer {
         let Some(live) = self.live.as_ref().filter(|_| exchange.may_forward) else {
             return fail(&self.rules, exchange, Problem::new(502, "no live source", "harproxy is offline"));
         };
-        let is_loop = exchange.headers().get_all(VIA).iter().any(|via| {
-            let hops = via.as_bytes().split(|byte| *byte == b',');
-            hops.map(<[u8]>::trim_ascii).any(|hop| hop == VIA_NAME.as_bytes())
-        });
-        if is_loop {
+        if is_loop(exchange.headers()) {
             let detail = "the request has passed this harproxy before";
             return fail(&self.rules, exchange, Problem::new(508, "a loop of live sources", detail));
         }
         let to = exchange.connect_to.clone();
         // A Host header decides on the URL, and never on the server that gets credentials.
-        if !rule.live_headers.is_empty() && !rule.pattern.globs().may_match_origin(&to.to_string()) {
+        if !may_have_credentials(rule, &to) {
             let detail = format!("rule `{}` does not cover {to}", rule.id);
             return fail(&self.rules, exchange, Problem::new(502, "no credentials for this server", detail));
         }
@@ -113,12 +149,7 @@ impl RuledSource {
             let finding = passthrough(exchange.line(), severity, &text);
             exchange.outcome().findings.push(finding);
         }
-        let headers = exchange.request.headers_mut();
-        ControlHeaders::remove(headers);
-        headers.append(VIA, HeaderValue::from_static(VIA_NAME));
-        for (name, value) in &rule.live_headers {
-            headers.insert(name, value.clone());
-        }
+        prepare_headers(rule, exchange.request.headers_mut());
         let answer = live.answer(exchange).await;
         let has_failed = match &answer {
             Answer::Response(response) => response.status().is_server_error(),
@@ -128,6 +159,40 @@ impl RuledSource {
             tracing::warn!("{to} has failed repeatedly, and rules with another source skip it for a while");
         }
         answer
+    }
+}
+
+/// Returns true if a request has passed this program before.
+fn is_loop(headers: &HeaderMap) -> bool {
+    headers.get_all(VIA).iter().any(|via| {
+        let hops = via.as_bytes().split(|byte| *byte == b',');
+        hops.map(<[u8]>::trim_ascii).any(|hop| hop == VIA_NAME.as_bytes())
+    })
+}
+
+/// Returns true if the credentials of a rule may go to this server.
+fn may_have_credentials(rule: &RouteRule, to: &Origin) -> bool {
+    rule.live_headers.is_empty() || rule.pattern.globs().may_match_origin(&to.to_string())
+}
+
+/// Makes the headers of a live request: with `Via` and the credentials of the rule, without control headers.
+fn prepare_headers(rule: &RouteRule, headers: &mut HeaderMap) {
+    ControlHeaders::remove(headers);
+    headers.append(VIA, HeaderValue::from_static(VIA_NAME));
+    for (name, value) in &rule.live_headers {
+        headers.insert(name, value.clone());
+    }
+}
+
+/// Returns the result of a source that did not answer: a status, `timeout`, `connect` or `miss`.
+fn result_in_a_word(answer: &Answer, exchange: &mut Exchange<'_>) -> String {
+    match (exchange.outcome().upstream_error.as_ref().map(|error| error.kind()), answer) {
+        (Some("timeout"), _) => "timeout".to_owned(),
+        (Some(_), _) => "connect".to_owned(),
+        (None, Answer::Response(response)) if exchange.outcome().result() != ResultKind::Miss => {
+            response.status().as_u16().to_string()
+        }
+        _ => "miss".to_owned(),
     }
 }
 

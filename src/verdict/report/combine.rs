@@ -1,6 +1,6 @@
 //! Combines the reports of the shards of a CI run into one, as of a single run.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -10,7 +10,9 @@ use super::{Report, Shard, plain};
 use crate::verdict::exit::{FAILED, SUCCESS};
 use crate::verdict::fail_on::SeverityOverride;
 use crate::verdict::findings::MAX_FINDINGS;
-use crate::verdict::{CheckId, Finding, Findings, FixtureUse, Location, RunMode, StatusSource, Verdict};
+use crate::verdict::{
+    CheckId, EntryUse, Finding, Findings, FixtureUse, Location, RuleUse, RunMode, StatusSource, Verdict,
+};
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CombineError {
@@ -38,6 +40,7 @@ pub fn combine(reports: Vec<(String, Report)>, fail_on: Option<&SeverityOverride
         counts: reports.iter().map(|(_, report)| &report.verdict.counts).sum(),
         findings: findings(&reports),
         fixtures: fixtures(&reports),
+        rules: rules(&reports),
         observation: reports.iter().filter_map(|(_, report)| report.verdict.observation.clone()).reduce(
             |mut all, one| {
                 all.extend(&one);
@@ -163,12 +166,34 @@ fn fixtures(reports: &[(String, Report)]) -> Vec<FixtureUse> {
         };
         let here: BTreeSet<usize> = fixture.unused.iter().copied().collect();
         known.unused.retain(|entry| here.contains(entry));
+        known.served = entries(known.served.iter().chain(&fixture.served));
         known.entries = known.entries.max(fixture.entries);
         // Entry numbers mean nothing across versions.
         known.sha256 = known.sha256.take().filter(|version| fixture.sha256.as_ref() == Some(version));
         known.used = known.entries.saturating_sub(known.unused.len());
     }
     all.into_values().collect()
+}
+
+/// Sums the requests of each entry.
+fn entries<'a>(all: impl Iterator<Item = &'a EntryUse>) -> Vec<EntryUse> {
+    let mut sums: BTreeMap<usize, u64> = BTreeMap::new();
+    all.for_each(|used| *sums.entry(used.entry).or_default() += used.requests);
+    sums.into_iter().map(|(entry, requests)| EntryUse { entry, requests }).collect()
+}
+
+/// Sums the requests of each rule, in order of first appearance.
+fn rules(reports: &[(String, Report)]) -> Vec<RuleUse> {
+    let mut all: IndexMap<(&str, &str), u64> = IndexMap::new();
+    for rule in reports.iter().flat_map(|(_, report)| &report.verdict.rules) {
+        *all.entry((&rule.rule, &rule.pattern)).or_default() += rule.requests;
+    }
+    let sum = |((rule, pattern), requests): ((&str, &str), u64)| RuleUse {
+        rule: rule.to_owned(),
+        pattern: pattern.to_owned(),
+        requests,
+    };
+    all.into_iter().map(sum).collect()
 }
 
 /// Returns findings for entries that no shard used, up to a limit, and the number of the rest.

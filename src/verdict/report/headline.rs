@@ -97,6 +97,13 @@ pub(super) fn used(verdict: &Verdict) -> (usize, usize) {
     verdict.fixtures.iter().fold((0, 0), |(used, entries), fixture| (used + fixture.used, entries + fixture.entries))
 }
 
+/// Counts the requests of each rule, in one line: `rules: slow 12, broken 0`. `None` without rules.
+pub(super) fn rules(verdict: &Verdict) -> Option<String> {
+    let rules: Vec<String> =
+        verdict.rules.iter().map(|rule| format!("{} {}", rule.rule.shown(), rule.requests)).collect();
+    (!rules.is_empty()).then(|| format!("rules: {}", rules.join(", ")))
+}
+
 /// Counts requests by outcome, in one line. Zeros are omitted, except for upstream connections of a replay.
 pub(super) fn tally(verdict: &Verdict) -> String {
     let counts = &verdict.counts;

@@ -11,7 +11,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::{Report, Shard};
 use crate::verdict::request::RequestRow;
-use crate::verdict::{ConnectionObservation, Counts, Finding, FixtureUse, RunMode, StatusSource, Verdict};
+use crate::verdict::{ConnectionObservation, Counts, Finding, FixtureUse, RuleUse, RunMode, StatusSource, Verdict};
 use harproxy_support::printable;
 
 /// The name and version of the schema.
@@ -53,6 +53,8 @@ struct Document<'a> {
     shards: Cow<'a, [Shard]>,
     counts: Cow<'a, Counts>,
     fixtures: Vec<FixtureSummary>,
+    #[serde(default, skip_serializing_if = "<[RuleUse]>::is_empty")]
+    rules: Cow<'a, [RuleUse]>,
     findings: Cow<'a, [Finding]>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     observation: Option<Cow<'a, ConnectionObservation>>,
@@ -93,6 +95,7 @@ pub fn render(report: &Report) -> String {
         shards: shards.into(),
         counts: Cow::Borrowed(&verdict.counts),
         fixtures: verdict.fixtures.iter().map(used).collect(),
+        rules: (&verdict.rules).into(),
         findings: (&verdict.findings).into(),
         observation: verdict.observation.as_ref().map(Cow::Borrowed),
         requests: requests.into(),
@@ -123,6 +126,7 @@ pub fn read(json: &[u8]) -> Result<Report, ReadError> {
             counts: document.counts.into_owned(),
             findings: document.findings.into_owned(),
             fixtures: document.fixtures.into_iter().map(|used| used.fixture).collect(),
+            rules: document.rules.into_owned(),
             duration_ms: document.duration_ms,
             observation: document.observation.map(Cow::into_owned),
         },

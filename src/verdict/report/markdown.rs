@@ -10,7 +10,7 @@ use super::group::{FindingGroup, group_findings};
 use super::{Report, UnusedEntries, escape_markup, headline, text, unused_entries, without_unused};
 use crate::verdict::explain::{MAX_DIFFERENCES, is_near_line, many};
 use crate::verdict::explain::{subject, values};
-use crate::verdict::{CheckId, NearEntry, Severity, Verdict};
+use crate::verdict::{CheckId, NearEntry, RuleUse, Severity, Verdict};
 use harproxy_compare::excerpt;
 use harproxy_support::printable::{self, one_line};
 
@@ -85,7 +85,25 @@ pub fn head(report: &Report) -> String {
         let _ = writeln!(out, "… and {} more\n", endings.len() - LISTED);
     }
     out.push_str(&counts(verdict));
+    out.push_str(&rules(verdict));
     out
+}
+
+/// Returns the text of a table cell.
+fn cell(text: &str) -> String {
+    code(text).replace('|', "\\|")
+}
+
+/// Renders the requests of each rule as a table; empty without rules.
+fn rules(verdict: &Verdict) -> String {
+    let row = |rule: &RuleUse| format!("| {} | {} | {} |\n", cell(&rule.rule), cell(&rule.pattern), rule.requests);
+    match verdict.rules.is_empty() {
+        true => String::new(),
+        false => {
+            let rows: String = verdict.rules.iter().map(row).collect();
+            format!("\n| rule | match | requests |\n| --- | --- | ---: |\n{rows}")
+        }
+    }
 }
 
 /// Renders a table of one row, with a column for each outcome of requests.

@@ -75,6 +75,9 @@ pub fn render(verdict: &Verdict, palette: &Palette) -> String {
     line(&mut out, format_args!("{style}{mark} {comes_to}{style:#}{}", printable::lines(&of)));
     let dim = palette.dim;
     line(&mut out, format_args!("  {dim}{}{dim:#}", headline::tally(verdict)));
+    if let Some(rules) = headline::rules(verdict) {
+        line(&mut out, format_args!("  {dim}{}{dim:#}", printable::lines(&rules)));
+    }
     let groups = group_findings(&without_unused(verdict));
     let mut recorded_by = None;
     for group in groups.iter().take(SHOWN) {

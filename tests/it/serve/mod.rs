@@ -1,8 +1,10 @@
 //! `harproxy serve`: route rules, control headers and API keys, by a client of the proxy.
 
+mod admin;
 mod bad_input;
 mod control;
 mod rules;
+mod shadow;
 mod sources;
 mod strictness;
 mod verify;

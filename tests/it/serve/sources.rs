@@ -44,7 +44,7 @@ fn live_source_falls_back_to_the_fixture() {
     status.store(503, Ordering::Relaxed);
     let fallback = get(&server, "/orders/1");
     assert_eq!((fallback.status, fallback.json()["item"].as_str()), (200, Some("tea")));
-    assert_eq!(fallback.header("x-harproxy"), Some("replay; entry=hars/api.har#1"));
+    assert_eq!(fallback.header("x-harproxy"), Some("replay; entry=hars/api.har#1; fallback=live 503"));
     origin.stop();
     assert_eq!(get(&server, "/orders/1").json()["item"], "tea", "no connection");
 }

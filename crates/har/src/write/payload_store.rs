@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::Error;
 use crate::model::{Body, Storage, Truncated};
+use crate::read::Fixture;
 use crate::store::digest::{has_content, is_text, is_valid_in, sha256_hex};
 use crate::store::payload;
 use crate::store::staging::{Staging, parent};
@@ -30,6 +31,21 @@ pub enum ContentMode {
     Embed,
     /// Not at all: only sizes are recorded.
     Omit,
+}
+
+impl ContentMode {
+    /// Returns the storage of new payloads that fits that of these entries.
+    ///
+    /// # Errors
+    /// When an entry can't be read.
+    pub fn of(fixture: &Fixture, mut entries: impl Iterator<Item = usize>) -> Result<Self, Error> {
+        let is_inside = |entry: usize| {
+            let stored = &fixture.entry(entry)?.response.content.stored;
+            Ok::<bool, Error>(matches!(stored, Storage::Text(_) | Storage::Base64(_)))
+        };
+        let all_inside = entries.try_fold(true, |all, entry| Ok::<bool, Error>(all && is_inside(entry)?))?;
+        Ok(if all_inside && !fixture.is_archive() { ContentMode::Embed } else { ContentMode::Attach })
+    }
 }
 
 /// How JSON payloads on one line are attached (`--json-layout`).

@@ -16,9 +16,12 @@ fn entries(test: &TestMatcher, request: &TestRequest, times: usize) -> Vec<Optio
 fn sequence_advances_and_repeats_the_last_entry() {
     let test = matcher_over(Own, [get(URL), get("https://a.test/y"), get(URL), get(URL)], Options::default());
     assert_eq!(entries(&test, &request("GET", URL), 5), [0, 2, 3, 3, 3].map(Some));
-    assert_eq!(test.matcher.used(), [3]);
+    assert_eq!(test.served(), [1, 0, 1, 3]);
     let unused: Vec<_> = test.matcher.unused().map(|at| at.entry).collect();
     assert_eq!(unused, [1]);
+    test.matcher.reset_sequences(None);
+    test.matcher.reset_counts();
+    assert_eq!((test.entry(&request("GET", URL)), test.served()), (Some(0), vec![1, 0, 0, 0]));
 }
 
 #[test]
@@ -168,7 +171,7 @@ fn first_fixture_with_the_key_answers() {
     assert_eq!([told(&scored), told(&scored)], ["serve 0.0 200"; 2]);
     assert_eq!(told(&request("GET", "https://a.test/y")), "serve 1.1 200");
     assert_eq!(told(&request("POST", "https://a.test/z").json("1")), "serve 2.0 200");
-    assert_eq!(test.matcher.used(), [1, 1, 1]);
+    assert_eq!(test.served().iter().filter(|times| **times > 0).count(), 3);
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn cookies_of_redirects_on_the_host_of_the_client_are_kept() {
 fn followed_redirects_count_as_used() {
     let test = matcher_over(Foreign, chain(), Options::default());
     test.answer(&request("GET", "https://a.test/1"));
-    assert_eq!(test.matcher.used(), [3]);
+    assert_eq!(test.served(), [1, 1, 1]);
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn navigation_gets_the_redirect() {
     let outcome = test.answer(&request("GET", "https://a.test/1").with("sec-fetch-mode", "navigate"));
     assert_eq!(brief(&outcome), "redirect 0.0 302");
     assert_eq!(chosen(&outcome).unwrap().location.as_deref(), Some("https://a.test/2"));
-    assert_eq!(test.matcher.used(), [1]);
+    assert_eq!(test.served(), [1, 0, 0]);
 }
 
 #[test]

@@ -116,6 +116,13 @@ fn try_matcher_over(fixtures: Vec<(FixtureKind, Vec<EntryJson>)>, options: Optio
     Ok(TestMatcher { matcher: Matcher::new(opened, None, options)?, folder })
 }
 
+impl TestMatcher {
+    /// How often each entry was served.
+    fn served(&self) -> Vec<u32> {
+        self.matcher.served().map(|(_, times)| times).collect()
+    }
+}
+
 /// A live request.
 #[derive(Clone, Default)]
 struct TestRequest {

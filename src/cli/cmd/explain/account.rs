@@ -1,13 +1,11 @@
 //! Formats the answer of a request: the entry, the reason, and why the other entries were not chosen.
 
 use crate::cli::ui;
+use crate::replay::explanation::{AnswerBody, explain_miss, location, place};
 use crate::serve::rule::RuleExplanation;
-use crate::verdict::explain::difference;
-use crate::verdict::explain::{EntryPlace, Explanation, RerunOptions, describe_guess};
+use crate::verdict::explain::{EntryPlace, describe_guess, difference};
 use harproxy_matching::{Chosen, Contender, ContenderState, EntryRef, Matcher, Miss, MissKind, Outcome, Query};
 use harproxy_support::printable::{Shown as _, one_line};
-
-use super::AnswerBody;
 
 /// Maximum number of other entries in the output.
 const MAX_OTHERS: usize = 10;
@@ -36,7 +34,7 @@ impl Account<'_> {
                 ui::good("serve")
             }
             Outcome::Redirect(chosen) => {
-                let to = super::location(chosen).unwrap_or_default();
+                let to = location(chosen).unwrap_or_default();
                 self.chosen(chosen, &format!("{} to {}", chosen.status, to.shown()), &mut lines);
                 ui::good("redirect")
             }
@@ -151,7 +149,7 @@ impl Account<'_> {
     }
 
     fn miss(&self, miss: &Miss, lines: &mut Vec<String>) {
-        let explained = explain(self.matcher, self.globs, miss);
+        let explained = explain_miss(self.matcher, self.globs, miss);
         lines.extend(explained.text().lines().map(str::to_owned));
         if miss.kind == MissKind::UsedUp {
             self.others(lines);
@@ -166,16 +164,6 @@ impl Account<'_> {
     fn place(&self, at: EntryRef) -> EntryPlace {
         place(self.matcher, at)
     }
-}
-
-/// Explains a miss as a replay does. There is no CMD.
-pub fn explain(matcher: &Matcher, globs: &[String], miss: &Miss) -> Explanation {
-    Explanation::of(miss, |at| place(matcher, at), RerunOptions { globs, command: None })
-}
-
-fn place(matcher: &Matcher, at: EntryRef) -> EntryPlace {
-    let line = matcher.fixtures()[at.fixture].heads().get(at.entry).map(|head| head.line);
-    EntryPlace { fixture: super::fixture(matcher, at), entry: at.entry, line }
 }
 
 /// Formats names behind a heading; empty without names.

@@ -80,6 +80,7 @@ async fn serve(run: &mut Run<'_>, recorder: &Arc<Recorder>, authority: Arc<Autho
         hosts: ScopeHosts::new(plan.named_hosts()),
         recorded_at: None,
         bypass_severity: Severity::Warning,
+        admin: None,
     };
     let handler = recorder.handler(&run.bus);
     run.serve(handler, authority, &about).await

@@ -10,6 +10,7 @@ fn fixture(fixture: &str, entries: usize, unused: &[usize]) -> FixtureUse {
         fixture: fixture.into(),
         entries,
         used: entries - unused.len(),
+        served: Default::default(),
         unused: unused.to_vec(),
         pruned: None,
         sha256: None,
@@ -59,6 +60,7 @@ fn shard(second: u8, findings: Vec<Finding>, fixtures: Vec<FixtureUse>) -> Repor
         findings,
         fixtures,
         duration_ms: 1500,
+        rules: Vec::new(),
         observation: None,
     };
     let (status, source) = crate::verdict::exit_status(&verdict, Some(0));

@@ -13,7 +13,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::verdict::report::{Report, Shard};
 use crate::verdict::request::{EntryChange, RequestRow, ResultKind, SourceKind};
-use crate::verdict::{Counts, Finding, FixtureUse, RunMode, Severity, StatusSource};
+use crate::verdict::{Counts, Finding, FixtureUse, RuleUse, RunMode, Severity, StatusSource};
 use crate::verdict::{EntryView, PayloadExcerpt};
 use harproxy_http::headers::to_chars;
 use harproxy_http::{Header, Headers, MediaType};
@@ -35,6 +35,8 @@ struct Page<'a> {
     counts: &'a Counts,
     findings: &'a [Finding],
     fixtures: &'a [FixtureUse],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    rules: &'a [RuleUse],
     /// Names of fixtures. Requests and entries refer to them by number.
     names: Vec<&'a str>,
     requests: Vec<PageRequest<'a>>,
@@ -70,6 +72,10 @@ struct PageRequest<'a> {
     entry: Option<(usize, usize)>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     followed: &'a [usize],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    rules: &'a [String],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    fallback: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     change: Option<EntryChange>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -134,6 +140,7 @@ pub(super) fn json(report: &Report, headline: &str) -> String {
         counts: &verdict.counts,
         findings: &verdict.findings,
         fixtures: &verdict.fixtures,
+        rules: &verdict.rules,
         names: names.into_iter().collect(),
         requests,
         more_requests: *more_requests,
@@ -163,6 +170,8 @@ impl<'a> PageRequest<'a> {
             source: seen.source,
             entry: fixture.zip(seen.entry),
             followed: &seen.followed,
+            rules: &seen.rules,
+            fallback: &seen.fallback,
             change: seen.change,
             mime: seen.mime_type.as_deref(),
             bytes: seen.bytes,

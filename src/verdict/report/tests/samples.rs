@@ -4,7 +4,8 @@ use super::super::{Report, Shard};
 use crate::verdict::explain::EntryPlace;
 use crate::verdict::request::{EntryChange, RequestRow, ResultKind, SourceKind};
 use crate::verdict::{
-    CheckId, Counts, Finding, FixtureUse, Location, NearEntry, RunMode, Severity, StatusSource, Verdict,
+    CheckId, Counts, EntryUse, Finding, FixtureUse, Location, NearEntry, RuleUse, RunMode, Severity, StatusSource,
+    Verdict,
 };
 use harproxy_matching::{Difference, RequestPart};
 
@@ -31,11 +32,13 @@ pub(super) fn passed() -> Verdict {
             fixture: "hars/api.har".into(),
             entries: 12,
             used: 12,
+            served: Default::default(),
             unused: vec![],
             pruned: None,
             sha256: None,
         }],
         duration_ms: 1234,
+        rules: Vec::new(),
         observation: None,
     }
 }
@@ -87,6 +90,7 @@ pub(super) fn failed() -> Verdict {
                 fixture: "hars/api.har".into(),
                 entries: 9,
                 used: 5,
+                served: (0..5).map(|entry| EntryUse { entry, requests: entry as u64 % 2 + 1 }).collect(),
                 unused: vec![],
                 pruned: None,
                 sha256: None,
@@ -95,12 +99,14 @@ pub(super) fn failed() -> Verdict {
                 fixture: "hars/auth.har".into(),
                 entries: 1,
                 used: 1,
+                served: Default::default(),
                 unused: vec![],
                 pruned: None,
                 sha256: None,
             },
         ],
         duration_ms: 5,
+        rules: vec![RuleUse { rule: "slow".into(), pattern: "GET https://api.example.com/**".into(), requests: 3 }],
         observation: None,
     }
 }
@@ -115,6 +121,7 @@ pub(super) fn nothing_recorded() -> Verdict {
         }],
         fixtures: vec![],
         duration_ms: 70,
+        rules: Vec::new(),
         observation: None,
     }
 }
@@ -126,6 +133,7 @@ pub(super) fn recorded() -> Verdict {
         findings: vec![],
         fixtures: vec![],
         duration_ms: 70,
+        rules: Vec::new(),
         observation: None,
     }
 }

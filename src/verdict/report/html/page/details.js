@@ -105,7 +105,7 @@ function timing(request) {
   const receiving = request.took !== undefined && request.waited !== undefined ? request.took - request.waited : undefined;
   const facts = [['Came at', duration(request.at)], ['Waited', duration(request.waited)], ['Received in', duration(receiving)], ['Size', bytes(request.bytes)],
     ['Type', essence(request.mime) || '–'], ['Protocol', request.protocol || '–'], ['Connection', request.connection ? number(request.connection) : '–'],
-    request.session && ['Session', request.session], request.shard && ['Shard', request.shard]].filter(Boolean);
+    request.fallback && ['Without an answer', request.fallback.join(', ')], request.rules && ['Rules', request.rules.join(', ')], request.session && ['Session', request.session], request.shard && ['Shard', request.shard]].filter(Boolean);
   return el('section', { class: 'block' }, el('h3', {}, 'Time and connection'), el('dl', { class: 'facts times' },
     facts.map(([name, value]) => el('div', { class: 'fact' }, el('dt', {}, name), el('dd', {}, text(value))))));
 }

@@ -9,6 +9,14 @@ function showFixtures() {
     el('span', { class: 'muted' }, list.length ? many(list.length, 'fixture') : '')));
   if (!list.length) section.append(el('p', { class: 'all-good' }, icon('minus'), 'No fixture had a part in this run.'));
   for (const fixture of list) section.append(fixtureCard(fixture, of(fixture.fixture)));
+  if (data.rules) section.append(rulesTable());
+}
+
+/** The rules of the run, with the number of requests that each applied to. */
+function rulesTable() {
+  const row = (rule) => el('tr', {}, el('td', {}, text(rule.rule)), el('td', { class: 'mono' }, text(rule.match)), el('td', { class: 'number' }, number(rule.requests)));
+  return el('table', { class: 'rules' }, el('caption', {}, 'Rules'), el('thead', {}, el('tr', {}, ['Rule', 'Match', 'Requests'].map((name) => el('th', { scope: 'col' }, name)))),
+    el('tbody', {}, data.rules.map(row)));
 }
 
 function fixtureCard(fixture, known) {

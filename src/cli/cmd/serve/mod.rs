@@ -1,5 +1,7 @@
 //! `harproxy serve`: the fixtures as a mock server, with route rules.
 
+mod admin;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,9 +22,11 @@ use crate::cli::{file_notice, files, reload, replay_run};
 use crate::replay::{NetworkPlan, OnMiss, Reloader};
 use crate::serve::control::ApiKeys;
 use crate::serve::expect::Verification;
+use crate::serve::history::RequestHistory;
 use crate::serve::memory::RouteState;
 use crate::serve::rule::RouteTable;
 use crate::verdict::{FailOn, RunMode};
+use admin::{Admin, AdminTargets};
 use harproxy_har::Stamp;
 use harproxy_tls::authority::Authority;
 
@@ -52,7 +56,9 @@ pub async fn run(mut args: ServeArgs, ui: &Ui) -> Result<u8, Failure> {
     let keys = keys.collect::<Result<Vec<_>, _>>().map_err(|missing| {
         UsageError::new(format!("--api-key: {missing}"), "set the variable, or pass the key itself")
     })?;
+    let history = (!args.no_admin).then(Arc::<RequestHistory>::default);
     let state = Arc::new(RouteState {
+        history: history.clone(),
         has_control_headers: !args.no_mock_headers,
         keys: ApiKeys(keys),
         closest: args.closest,
@@ -75,14 +81,24 @@ pub async fn run(mut args: ServeArgs, ui: &Ui) -> Result<u8, Failure> {
     plan.options.ready_file.iter().for_each(|path| files::remove_ready_file(path));
     let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
     let replayer = replay_run::open(replay, None)?;
-    let about = replay_run::about(&replayer, RunMode::new(MODE), "serving");
+    let mut about = replay_run::about(&replayer, RunMode::new(MODE), "serving");
     let mut run = replay_run::begin(&plan, ui, &replayer)?;
+    let mut token_file = None;
+    if let Some(history) = history {
+        let admin = Admin::bind(args.admin, &plan.ca_dir, history).await?;
+        about.admin = Some(admin.ready());
+        let values = config.redact_values();
+        let targets = AdminTargets { replayer: replayer.clone(), rules: state.clone(), values, is_offline: offline };
+        token_file = Some(admin.start(&mut run, targets));
+    }
     let stop_reloads = reload::watch(Reloader::new(replayer.clone()), *ui)
         .map_err(|source| Failure::System { doing: "starting a thread", source })?;
     let watcher = tokio::spawn(watch_config(state.clone(), named, vars, offline, *ui));
     let end = run.serve(replayer.handler(&run.bus), authority, &about).await?;
     watcher.abort();
+    drop(token_file);
     let _ = run.unless_interrupted(spawn_blocking(stop_reloads)).await;
+    let _ = run.unless_interrupted(replayer.finish_shadows()).await;
     let (mut verdict, fixtures) = replayer.conclusion();
     verdict.mode = RunMode::new(MODE);
     Ok(run.conclude(&end, verdict, &Recorded { fixtures, ..Recorded::default() }))
@@ -122,7 +138,7 @@ async fn watch_config(state: Arc<RouteState>, named: Option<PathBuf>, vars: Vec<
         match loaded.and_then(|config| Ok(table(&config, &vars, offline)?)) {
             Ok(table) => {
                 let rules = counted(table.rules.len(), "rule", "rules");
-                state.table.store(Arc::new(table));
+                state.load(table);
                 ui.note(Event::Reloaded, &format!("reloaded harproxy.toml: {rules}"));
             }
             Err(failure) => {
