@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::{HeaderValue, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt as _, Limited};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -60,7 +61,7 @@ pub async fn serve(socket: &impl AcceptSocket, service: Arc<impl AnswerRequest>,
     loop {
         while connections.try_join_next().is_some() {}
         match socket.accept_stream().await {
-            Ok(stream) => _ = connections.spawn(converse(stream, service.clone(), name)),
+            Ok(stream) => _ = connections.spawn(serve_connection(stream, service.clone(), name)),
             // No descriptors are left.
             Err(error) => {
                 tracing::warn!(%error, "{name}");
@@ -70,7 +71,7 @@ pub async fn serve(socket: &impl AcceptSocket, service: Arc<impl AnswerRequest>,
     }
 }
 
-async fn converse(
+async fn serve_connection(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send,
     service: Arc<impl AnswerRequest>,
     name: &'static str,
@@ -92,7 +93,14 @@ async fn converse(
 pub async fn read_json<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Problem> {
     let refused = |detail: String| Problem::new(400, "the payload is not valid", detail);
     let payload = Limited::new(request.into_body(), MAX_PAYLOAD).collect().await;
-    let payload = payload.map_err(|error| refused(format!("it can't be read: {error}")))?.to_bytes();
+    let payload = payload.map_err(|error| match error.is::<LengthLimitError>() {
+        true => Problem::new(413, "the payload is too long", format!("it may have {MAX_PAYLOAD} bytes")),
+        false => refused(format!("it can't be read: {error}")),
+    })?;
+    let payload = payload.to_bytes();
+    if payload.trim_ascii_start().starts_with(b"[") {
+        return Err(refused("expected an object".to_owned()));
+    }
     let json = if payload.trim_ascii().is_empty() { &b"null"[..] } else { &payload };
     serde_json::from_slice(json).map_err(|error| refused(error.to_string()))
 }
@@ -100,7 +108,11 @@ pub async fn read_json<T: DeserializeOwned>(request: Request<Incoming>) -> Resul
 /// Returns a response with JSON, and a line end for terminals.
 pub fn reply(status: StatusCode, members: &impl Serialize) -> Response<Body> {
     // Plain data with string keys can always be written.
-    let json = serde_json::to_string(members).unwrap_or_default() + "\n";
+    json_response(status, serde_json::to_string(members).unwrap_or_default() + "\n")
+}
+
+/// Returns a response with JSON.
+pub fn json_response(status: StatusCode, json: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::new(Body::full(json));
     *response.status_mut() = status;
     let headers = response.headers_mut();

@@ -12,10 +12,10 @@ use harproxy_http::problem::Problem;
 use harproxy_tls::provider::random;
 
 /// The secret that requests to the admin API carry.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct AdminToken(String);
 
-/// Writes no part of the token.
+/// Hides the token.
 impl fmt::Debug for AdminToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("AdminToken").finish_non_exhaustive()
@@ -54,7 +54,7 @@ impl AdminToken {
 }
 
 /// The names by which a program of this machine reaches an address.
-fn names(addr: SocketAddr) -> [String; 4] {
+fn own_authorities(addr: SocketAddr) -> [String; 4] {
     let port = addr.port();
     [addr.to_string(), format!("localhost:{port}"), format!("127.0.0.1:{port}"), format!("[::1]:{port}")]
 }
@@ -64,9 +64,13 @@ fn names(addr: SocketAddr) -> [String; 4] {
 ///
 /// # Errors
 /// The problem document for the client.
-pub fn check(headers: &HeaderMap, addr: SocketAddr, token: &AdminToken) -> Result<(), Problem> {
-    let text = |name: &HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    let names = names(addr);
+pub fn check_access(headers: &HeaderMap, addr: SocketAddr, token: &AdminToken) -> Result<(), Problem> {
+    // Of several fields none counts.
+    let text = |name: &HeaderName| {
+        let mut fields = headers.get_all(name).iter().map(|value| value.to_str().unwrap_or_default());
+        fields.next().map(|field| if fields.next().is_none() { field } else { "" })
+    };
+    let names = own_authorities(addr);
     let host = text(&HOST).unwrap_or_default();
     if !names.iter().any(|name| name.eq_ignore_ascii_case(host)) {
         let detail = format!("`Host` must be {addr} or localhost:{}", addr.port());
@@ -91,7 +95,7 @@ mod tests {
     fn status(fields: &[(&'static str, &str)]) -> Option<u16> {
         let headers = fields.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
         let addr = "127.0.0.1:4100".parse().unwrap();
-        check(&headers.collect(), addr, &AdminToken::read("secret\n")).err().map(|problem| problem.status)
+        check_access(&headers.collect(), addr, &AdminToken::read("secret\n")).err().map(|problem| problem.status)
     }
 
     #[test]
@@ -112,6 +116,11 @@ mod tests {
         for wrong in ["Bearer secre", "Bearer secrets", "Bearer ", "Basic secret", "secret", ""] {
             assert_eq!(status(&[host, ("authorization", wrong)]), Some(401), "{wrong}");
         }
+        assert_eq!(
+            status(&[host, token, ("origin", "http://127.0.0.1:4100"), ("origin", "http://evil.test")]),
+            Some(403)
+        );
+        assert_eq!(status(&[host, ("host", "evil.test"), token]), Some(403));
         assert_eq!(status(&[host]), Some(401));
         assert_eq!(status(&[host, ("authorization", "bearer secret")]), None);
     }
@@ -119,7 +128,7 @@ mod tests {
     #[test]
     fn tokens_are_random_and_not_shown() {
         let (one, two) = (AdminToken::generate().unwrap(), AdminToken::generate().unwrap());
-        assert!(one != two && one.reveal().len() == 64);
+        assert!(one.reveal() != two.reveal() && one.reveal().len() == 64);
         assert!(!format!("{one:?}").contains(one.reveal()));
     }
 }

@@ -10,10 +10,10 @@ use ::http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 
-use super::access::{AdminToken, check};
-use super::events::EventStream;
-use crate::control::{NamedSession, begin};
-use crate::local_api::{AnswerRequest, read_json, refuse, reply};
+use super::access::{AdminToken, check_access};
+use super::events::AdminEvents;
+use crate::control::{NamedSession, name_session};
+use crate::local_api::{AnswerRequest, json_response, read_json, refuse, reply};
 use crate::pipeline::Sessions;
 use crate::replay::Replayer;
 use crate::serve::expect::Expectation;
@@ -64,13 +64,13 @@ pub const OPERATIONS: [(&str, &str, AdminOperation); 14] = [
     ("GET", "/events", AdminOperation::Events),
 ];
 
-/// Reads parts of requests as the configuration has them.
+/// The parsers of the configuration, for JSON payloads.
 #[derive(Clone, Copy)]
 pub struct ConfigParsers {
     /// The members of a rule that can be changed.
     pub change: fn(&serde_json::Value) -> Result<RuleChange, String>,
     /// A list of `[[expect]]`.
-    pub expectations: fn(&serde_json::Value) -> Result<Vec<Expectation>, String>,
+    pub expectations: fn(&[serde_json::Value]) -> Result<Vec<Expectation>, String>,
 }
 
 impl fmt::Debug for ConfigParsers {
@@ -86,8 +86,10 @@ pub struct AdminApi {
     pub replayer: Arc<Replayer>,
     pub rules: Arc<RouteState>,
     pub history: Arc<RequestHistory>,
-    pub events: EventStream,
+    pub events: AdminEvents,
     pub sessions: Arc<Sessions>,
+    /// The user name of `--auth`.
+    pub user: Option<String>,
     pub parsers: ConfigParsers,
     /// `[redact.values]`, for new entries.
     pub values: Vec<(Placeholder, Secret)>,
@@ -100,7 +102,7 @@ pub struct AdminApi {
 
 impl AnswerRequest for AdminApi {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
-        if let Err(problem) = check(request.headers(), self.addr, &self.token) {
+        if let Err(problem) = check_access(request.headers(), self.addr, &self.token) {
             let mut response = refuse(&problem);
             if problem.status == 401 {
                 response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -113,7 +115,7 @@ impl AnswerRequest for AdminApi {
             .filter_map(|(method, template, of)| Some((*method, *of, id_in(template, &path)?)))
             .collect();
         let found = known.iter().find(|(method, _, _)| *method == request.method().as_str());
-        let Some((_, operation, id)) = found else { return unknown(&known) };
+        let Some((_, operation, id)) = found else { return refuse_unknown(&known) };
         match self.run(*operation, id, request).await {
             Ok(response) => response,
             Err(problem) => refuse(&problem),
@@ -137,7 +139,7 @@ fn id_in(template: &str, path: &str) -> Option<String> {
 }
 
 /// Refuses a request without an operation. `known` are the operations of its path.
-fn unknown(known: &[(&str, AdminOperation, String)]) -> Response<Body> {
+fn refuse_unknown(known: &[(&str, AdminOperation, String)]) -> Response<Body> {
     if known.is_empty() {
         return refuse(&Problem::new(404, "no such operation", "`GET /openapi.json` describes the admin API"));
     }
@@ -160,11 +162,7 @@ impl AdminApi {
         let ok = |members: serde_json::Value| reply(StatusCode::OK, &members);
         Ok(match operation {
             AdminOperation::Health => ok(self.health()),
-            AdminOperation::OpenApi => {
-                let mut response = reply(StatusCode::OK, &());
-                *response.body_mut() = Body::full(OPENAPI);
-                response
-            }
+            AdminOperation::OpenApi => json_response(StatusCode::OK, OPENAPI),
             AdminOperation::ListRequests => ok(self.list_requests(&query)?),
             AdminOperation::ClearRequests => {
                 self.history.clear();
@@ -172,18 +170,18 @@ impl AdminApi {
             }
             AdminOperation::ShowRequest => ok(self.show_request(id)?),
             AdminOperation::ExplainRequest => ok(self.explain_request(id).await?),
-            AdminOperation::ListEntries => ok(self.list_entries(&query)?),
+            AdminOperation::ListEntries => ok(self.list_entries(&query).await?),
             AdminOperation::AddEntry => reply(StatusCode::CREATED, &self.add_entry(read_json(request).await?).await?),
             AdminOperation::ListRoutes => ok(self.list_routes()),
             AdminOperation::ChangeRoute => ok(self.change_route(id, &read_json(request).await?)?),
-            AdminOperation::Verify => ok(self.verify(read_json(request).await?)?),
+            AdminOperation::Verify => ok(self.verify(read_json(request).await?).await?),
             AdminOperation::Reset => {
                 self.reset(read_json::<Option<_>>(request).await?.unwrap_or_default());
                 no_content()
             }
             AdminOperation::BeginSession => {
                 let named: NamedSession = read_json(request).await?;
-                ok(begin(&self.sessions, &named, None)?)
+                ok(name_session(&self.sessions, &named, self.user.as_deref())?)
             }
             AdminOperation::Events => self.events.response(),
         })

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use ::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use ::http::{Method, Request};
@@ -14,11 +15,16 @@ use tokio::net::TcpStream;
 
 use super::access::AdminToken;
 
+/// The time limit of a call.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+
 /// Why a call has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     #[error("connecting to the admin API at {addr}")]
     Connect { addr: SocketAddr, source: io::Error },
+    #[error("the admin API at {addr} did not answer within {TIME_LIMIT:?}")]
+    TimeOut { addr: SocketAddr },
     #[error("calling the admin API")]
     Http(#[from] hyper::Error),
     #[error("the admin API sent no JSON")]
@@ -41,6 +47,11 @@ impl AdminClient {
     /// # Errors
     /// [`CallError`]
     pub async fn call(&self, method: Method, target: &str, payload: Option<&Value>) -> Result<Value, CallError> {
+        let answer = tokio::time::timeout(TIME_LIMIT, self.exchange(method, target, payload)).await;
+        answer.map_err(|_| CallError::TimeOut { addr: self.addr })?
+    }
+
+    async fn exchange(&self, method: Method, target: &str, payload: Option<&Value>) -> Result<Value, CallError> {
         let addr = self.addr;
         let stream = TcpStream::connect(addr).await.map_err(|source| CallError::Connect { addr, source })?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;

@@ -31,15 +31,15 @@ struct NamedEvent<T> {
 
 /// Passes the events of a run to the readers of `GET /events`.
 #[derive(Clone, Debug)]
-pub struct EventStream(Sender<Bytes>);
+pub struct AdminEvents(Sender<Bytes>);
 
-impl Default for EventStream {
+impl Default for AdminEvents {
     fn default() -> Self {
-        EventStream(channel(CAPACITY).0)
+        AdminEvents(channel(CAPACITY).0)
     }
 }
 
-impl EventStream {
+impl AdminEvents {
     fn publish(&self, event: &'static str, content: impl Serialize) {
         // Without a reader there is nothing to send.
         let _ = self.0.send(frame(event, content));
@@ -56,7 +56,7 @@ impl EventStream {
     }
 }
 
-impl Subscriber for EventStream {
+impl Subscriber for AdminEvents {
     fn notify(&self, event: &RunEvent<'_>) {
         if self.0.receiver_count() == 0 {
             return;
@@ -120,7 +120,7 @@ mod tests {
 
     #[tokio::test]
     async fn readers_get_events_from_their_start_on() {
-        let events = EventStream::default();
+        let events = AdminEvents::default();
         events.publish("request", serde_json::json!({ "id": 1 }));
         let mut body = events.response().into_body();
         events.publish("request", serde_json::json!({ "id": 2 }));

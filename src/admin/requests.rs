@@ -1,11 +1,14 @@
 //! Operations on the last requests: list, show, explain.
 
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use tokio::task::spawn_blocking;
 
 use super::api::AdminApi;
-use crate::replay::explanation::{AnswerExplanation, answer};
-use crate::serve::history::{HistoryFilter, HistoryItem, KeptRequest};
+use crate::replay::explanation::{AnswerExplanation, with_payload};
+use crate::serve::history::{HistoryFilter, HistoryItem, RecentRequest};
 use crate::verdict::request::{ExplainedRow, RequestRow};
 use harproxy_http::Headers;
 use harproxy_http::headers::to_chars;
@@ -15,9 +18,6 @@ use harproxy_matching::{Query, RequestPattern, RequestSession};
 /// The number of items of a page, and the greatest one.
 const PAGE: usize = 100;
 const MAX_PAGE: usize = 1000;
-
-/// Members of a row by which requests can be chosen.
-const MEMBERS: [&str; 4] = ["outcome", "source", "session", "fixture"];
 
 /// A page of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub(super) fn parse_query(
         let read = match &*name {
             "after" => number().map(|after| page.after = Some(after)),
             "limit" => match number() {
-                Ok(limit @ 1..=1000) => {
+                Ok(limit) if (1..=MAX_PAGE as u64).contains(&limit) => {
                     page.limit = usize::try_from(limit).unwrap_or(MAX_PAGE);
                     Ok(())
                 }
@@ -54,79 +54,96 @@ pub(super) fn parse_query(
 impl AdminApi {
     pub(super) fn list_requests(&self, query: &str) -> Result<Value, Problem> {
         let mut filter = HistoryFilter::default();
+        let mut is_newest = false;
         let page = parse_query(query, |name, value| {
             match name {
                 "match" => filter.pattern = Some(RequestPattern::parse(value)?),
                 "status" => filter.status = Some(value.parse().map_err(|_| "`status` must be a number")?),
+                "outcome" => filter.outcome = Some(parse_name(name, value)?),
+                "source" => filter.source = Some(parse_name(name, value)?),
+                "session" => filter.session = Some(value.to_owned()),
+                "fixture" => filter.fixture = Some(value.to_owned()),
                 "rule" => filter.rule = Some(value.to_owned()),
-                name => match MEMBERS.iter().find(|member| **member == name) {
-                    Some(member) => filter.members.push((member, value.to_owned())),
-                    None => {
-                        let known = MEMBERS.join(", ");
-                        return Err(format!(
-                            "`{name}` is unknown; known are match, status, rule, {known}, after, limit"
-                        ));
-                    }
-                },
+                "newest" => is_newest = value.parse().map_err(|_| "`newest` must be true or false")?,
+                name => {
+                    let known = "match, status, outcome, source, session, fixture, rule, after, limit, newest";
+                    return Err(format!("`{name}` is unknown; known are {known}"));
+                }
             }
             Ok(())
         })?;
         filter.after = page.after.unwrap_or_default();
-        let mut items = self.history.list(&filter, page.limit + 1);
-        let has_more = items.len() > page.limit;
-        items.truncate(page.limit);
-        let next = items.last().filter(|_| has_more).map(|item| item.id);
-        let rows: Vec<&RequestRow> = items.iter().filter_map(|item| item.row.as_ref()).collect();
-        Ok(json!({ "requests": rows.into_iter().map(ExplainedRow::of).collect::<Vec<_>>(), "next": next }))
+        let items = self.history.items();
+        let mut listed: Vec<&RequestRow> =
+            items.iter().filter(|item| filter.includes(item)).filter_map(|item| item.row.as_ref()).collect();
+        let next = match is_newest {
+            true => {
+                listed.drain(..listed.len().saturating_sub(page.limit));
+                None
+            }
+            false => {
+                let has_more = listed.len() > page.limit;
+                listed.truncate(page.limit);
+                listed.last().filter(|_| has_more).map(|row| row.id)
+            }
+        };
+        Ok(json!({ "requests": listed.into_iter().map(ExplainedRow::of).collect::<Vec<_>>(), "next": next }))
     }
 
-    fn request(&self, id: &str) -> Result<HistoryItem, Problem> {
+    fn recent_request(&self, id: &str) -> Result<Arc<HistoryItem>, Problem> {
         let item = id.parse().ok().and_then(|id| self.history.get(id));
         item.ok_or_else(|| Problem::new(404, "no such request", format!("the history has no request {id}")))
     }
 
     pub(super) fn show_request(&self, id: &str) -> Result<Value, Problem> {
-        let item = self.request(id)?;
+        let item = self.recent_request(id)?;
         let Some(row) = &item.row else { return Ok(Value::Null) };
         let mut shown = json!(ExplainedRow::of(row));
         if let Value::Object(members) = &mut shown {
-            members.insert("requestHeaders".to_owned(), fields(&row.request_headers));
-            members.insert("responseHeaders".to_owned(), fields(&row.response_headers));
+            members.insert("requestHeaders".to_owned(), headers_json(&row.request_headers));
+            members.insert("responseHeaders".to_owned(), headers_json(&row.response_headers));
             members.insert("payload".to_owned(), self.payload(item.request.as_ref()));
         }
         Ok(shown)
     }
 
     /// Returns the payload of a request without secrets. `null` if it is not text, or was not kept.
-    fn payload(&self, request: Option<&KeptRequest>) -> Value {
-        let Some(KeptRequest { headers, payload: Some(payload), .. }) = request else { return Value::Null };
+    fn payload(&self, request: Option<&RecentRequest>) -> Value {
+        let Some(RecentRequest { headers, payload: Some(payload), .. }) = request else { return Value::Null };
         let redacted = self.replayer.view().redact_payload(headers, payload);
         redacted.and_then(|payload| String::from_utf8(payload).ok()).map_or(Value::Null, Value::from)
     }
 
     /// Explains a request with the fixtures and rules of now. The sequences of its session do not advance.
     pub(super) async fn explain_request(&self, id: &str) -> Result<Value, Problem> {
-        let item = self.request(id)?;
-        let Some(request) = item.request else {
+        let item = self.recent_request(id)?;
+        if item.request.is_none() {
             return Err(Problem::new(409, "the request can't be explained", "it has no valid URL, or is a tunnel"));
-        };
-        let (replayer, table) = (self.replayer.clone(), self.rules.table.load_full());
+        }
+        let (source, table, explained) = (self.replayer.fixture_source(), self.rules.table.load_full(), item.clone());
         let explain = move || {
-            let matcher = replayer.dry_run().map_err(|error| error.to_string())?;
-            let query = Query::new(request.method.as_str(), &request.url, &request.headers, request.payload.as_deref());
-            let (outcome, body) = answer(&matcher, &query, RequestSession::from(request.session.as_deref()));
+            let request = explained.request.as_ref()?;
+            let RecentRequest { method, url, headers, payload, sequence, test } = &request;
+            let query = Query::new(method.as_str(), url, headers, payload.as_deref());
+            let session = RequestSession { sequence: sequence.as_deref(), test: test.as_deref() };
+            let outcome = source.matcher.answer_dry_run(&query, session);
+            let (outcome, body) = with_payload(&source.matcher, outcome);
             let rules = table.explain(&request.facts());
-            Ok::<_, String>(json!(AnswerExplanation::of(&matcher, &[], &outcome, body).with_rules(rules)))
+            Some(json!(AnswerExplanation::of(&source.matcher, &[], &outcome, body).with_rules(rules)))
         };
         let failed = |reason: String| Problem::new(500, "the request can't be explained", reason);
-        let explained = spawn_blocking(explain).await.map_err(|panic| failed(panic.to_string()))?;
-        let row = item.row.as_ref().map(ExplainedRow::of);
-        Ok(json!({ "request": row, "answer": explained.map_err(failed)? }))
+        let answer = spawn_blocking(explain).await.map_err(|panic| failed(panic.to_string()))?;
+        Ok(json!({ "request": item.row.as_ref().map(ExplainedRow::of), "answer": answer }))
     }
 }
 
+/// Parses a name as reports have it.
+fn parse_name<T: DeserializeOwned>(parameter: &str, name: &str) -> Result<T, String> {
+    serde_json::from_value(name.into()).map_err(|error| format!("`{parameter}`: {error}"))
+}
+
 /// Returns headers as a HAR has them.
-fn fields(headers: &Headers) -> Value {
+fn headers_json(headers: &Headers) -> Value {
     let field = |header: &harproxy_http::Header| {
         let mut field = Map::new();
         field.insert("name".to_owned(), header.name.clone().into());

@@ -1,12 +1,26 @@
 //! Operations on the run: health, verification, reset.
 
+use std::sync::Arc;
+
+use ::http::Method;
+use ::http::header::ACCESS_CONTROL_REQUEST_METHOD;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::task::{JoinError, spawn_blocking};
 
 use super::api::AdminApi;
-use crate::serve::expect::{ExpectationResult, RequestTally};
-use crate::serve::memory::ResetParts;
+use crate::serve::expect::{Expectation, ExpectationResult, RequestTally};
+use crate::serve::history::HistoryItem;
+use crate::serve::memory::{ResetParts, SessionChoice};
 use harproxy_http::problem::Problem;
+
+/// The payload of `POST /verify`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct VerifyRequest {
+    /// Expectations of the configuration, or texts of `--expect`.
+    expect: Vec<Value>,
+}
 
 /// The payload of `POST /reset`. Without a part, all parts are reset.
 #[derive(Debug, Default, Deserialize)]
@@ -15,7 +29,7 @@ pub(super) struct ResetRequest {
     sequence: bool,
     state: bool,
     counts: bool,
-    /// Of this session alone.
+    /// Only this session or test; empty for clients without a name.
     session: Option<String>,
 }
 
@@ -34,35 +48,56 @@ impl AdminApi {
 
     /// Compares the requests so far with the expectations of the run, or with those of the payload. The latter see the
     /// requests of the history.
-    pub(super) fn verify(&self, payload: Option<Value>) -> Result<Value, Problem> {
-        let results = match payload {
-            None => self.rules.verification.results(),
-            Some(payload) => self.verify_history(&payload)?,
+    pub(super) async fn verify(&self, payload: Option<VerifyRequest>) -> Result<Value, Problem> {
+        let (results, is_complete) = match payload {
+            None => (self.rules.verification.results(), true),
+            Some(payload) => self.verify_history(&payload).await?,
         };
-        Ok(json!({ "met": results.iter().all(|result| result.met), "expectations": results }))
+        if results.is_empty() {
+            let detail = "name them in `expect`, or start the server with --expect or [[expect]]";
+            return Err(Problem::new(409, "there are no expectations", detail));
+        }
+        let is_met = is_complete && results.iter().all(|result| result.met);
+        Ok(json!({ "met": is_met, "complete": is_complete, "expectations": results }))
     }
 
-    fn verify_history(&self, payload: &Value) -> Result<Vec<ExpectationResult>, Problem> {
+    /// Compares the history with expectations. The second result is false if the history lacks requests or payloads.
+    async fn verify_history(&self, payload: &VerifyRequest) -> Result<(Vec<ExpectationResult>, bool), Problem> {
         let invalid = |reason: String| Problem::new(400, "the expectations are not valid", reason);
-        let given = payload.get("expect").ok_or_else(|| invalid("the payload has no `expect`".to_owned()))?;
-        let expectations = (self.parsers.expectations)(given).map_err(invalid)?;
-        let mut tally = RequestTally::default();
-        self.history.for_each(|request, row| {
-            // A preflight is not a call of the program.
-            if request.method == "OPTIONS" && request.headers.contains_key("access-control-request-method") {
-                return;
-            }
-            let (facts, line) = (request.facts(), format!("{} {}", row.method, row.url));
-            tally.note(&expectations, request.method.as_str(), request.url.as_str(), || facts.json(), line);
-        });
-        Ok(tally.results(&expectations))
+        let expectations = (self.parsers.expectations)(&payload.expect).map_err(invalid)?;
+        let (items, is_complete) = (self.history.items(), self.history.is_complete());
+        let compare = move || tally(&items, &expectations, is_complete);
+        let failed = |panic: JoinError| Problem::new(500, "the requests can't be compared", panic.to_string());
+        spawn_blocking(compare).await.map_err(failed)
     }
 
     pub(super) fn reset(&self, request: ResetRequest) {
         let ResetRequest { sequence, state, counts, session } = request;
         let parts = ResetParts { sequence, state, counts };
         let parts = if parts == ResetParts::default() { ResetParts::ALL } else { parts };
-        self.rules.reset(parts, session.as_deref());
-        self.replayer.reset(parts.sequence, parts.counts && session.is_none(), session.as_deref());
+        self.replayer.reset(parts, &session.map_or(SessionChoice::All, SessionChoice::Named));
     }
+}
+
+/// Compares requests with expectations. The second result is false if a payload that counts was not kept.
+fn tally(
+    items: &[Arc<HistoryItem>],
+    expectations: &[Expectation],
+    mut is_complete: bool,
+) -> (Vec<ExpectationResult>, bool) {
+    let mut tally = RequestTally::default();
+    for item in items {
+        let Some((request, row)) = item.request.as_ref().zip(item.row.as_ref()) else { continue };
+        // A preflight is not a call of the program.
+        if request.method == Method::OPTIONS && request.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
+            continue;
+        }
+        let (method, url) = (request.method.as_str(), request.url.as_str());
+        let counts =
+            |expectation: &&Expectation| !expectation.body.is_empty() && expectation.pattern.matches(method, url);
+        is_complete &= request.payload.is_some() || !expectations.iter().any(|expectation| counts(&expectation));
+        let (facts, line) = (request.facts(), format!("{} {}", row.method, row.url));
+        tally.note(expectations, item.id, method, url, || facts.json(), line);
+    }
+    (tally.results(expectations), is_complete)
 }

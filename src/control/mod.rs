@@ -9,7 +9,7 @@ mod session;
 #[cfg(unix)]
 mod socket;
 
-pub use session::{NamedSession, begin};
+pub use session::{NamedSession, name_session};
 
 use std::convert::Infallible;
 use std::io;

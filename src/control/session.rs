@@ -19,7 +19,7 @@ pub struct NamedSession {
 ///
 /// # Errors
 /// A problem document for the client.
-pub fn begin(sessions: &Sessions, named: &NamedSession, user: Option<&str>) -> Result<Value, Problem> {
+pub fn name_session(sessions: &Sessions, named: &NamedSession, user: Option<&str>) -> Result<Value, Problem> {
     let client = session_of(named.client.as_deref().unwrap_or_default(), user);
     let refused =
         |status, error: &NameError| Problem::new(status, "the name of the session is refused", in_words(error));

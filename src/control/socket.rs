@@ -6,7 +6,7 @@ use ::http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde_json::json;
 
-use super::session::{NamedSession, begin};
+use super::session::{NamedSession, name_session};
 use crate::local_api::{AnswerRequest, read_json, refuse, reply};
 use crate::pipeline::Sessions;
 use harproxy_http::problem::Problem;
@@ -34,7 +34,7 @@ impl ControlService {
         match (request.method(), request.uri().path()) {
             (&Method::POST, "/sessions") => {
                 let named: NamedSession = read_json(request).await?;
-                begin(&self.sessions, &named, self.user.as_deref())
+                name_session(&self.sessions, &named, self.user.as_deref())
             }
             (&Method::GET, "/findings") => {
                 let mut parameters = url::form_urlencoded::parse(query.as_bytes());

@@ -21,8 +21,8 @@ use harproxy_proxy::upstream::{ClientPool, SendError, Upstream};
 use harproxy_proxy::{Body, Origin};
 use harproxy_support::sync::lock;
 
-/// The longest payload that is read, in bytes.
-const MAX_PAYLOAD: usize = 64 << 20;
+/// The longest payload that a drift run reads, in bytes.
+pub const MAX_PAYLOAD: usize = 64 << 20;
 /// The number of attempts for a request that a host wants later.
 const ATTEMPTS: u32 = 3;
 /// The longest wait that a host can ask for.
@@ -37,6 +37,8 @@ pub struct Pace {
     pub interval: Duration,
     /// The time limit of an exchange.
     pub timeout: Duration,
+    /// The longest payload that is read, in bytes.
+    pub max_payload: usize,
 }
 
 /// The client of a drift run.
@@ -145,16 +147,15 @@ impl DriftClient {
             }
             Err(error) => return Err(error.to_string().into()),
         };
-        let payload =
-            Limited::new(body, MAX_PAYLOAD).collect().await.map_err(|error| match error
-                .downcast_ref::<http_body_util::LengthLimitError>()
-            {
-                Some(_) => format!("the answer is longer than {} MiB", MAX_PAYLOAD >> 20),
+        let payload = Limited::new(body, self.pace.max_payload).collect().await.map_err(|error| {
+            match error.downcast_ref::<http_body_util::LengthLimitError>() {
+                Some(_) => format!("the answer is longer than {} MiB", self.pace.max_payload >> 20),
                 None => format!("the answer broke off: {error}"),
-            })?;
+            }
+        })?;
         Ok(ObservedAnswer {
             status: head.status.as_u16(),
-            payload: decoded(&head.headers, &payload.to_bytes()),
+            payload: decoded(&head.headers, &payload.to_bytes(), self.pace.max_payload),
             content_type: head
                 .headers
                 .get(::http::header::CONTENT_TYPE)
@@ -180,14 +181,14 @@ fn http_request(request: &LiveRequest) -> Result<Request<Body>, String> {
     Ok(sent)
 }
 
-fn decoded(headers: &HeaderMap, payload: &bytes::Bytes) -> AnswerPayload {
+fn decoded(headers: &HeaderMap, payload: &bytes::Bytes, limit: usize) -> AnswerPayload {
     if payload.is_empty() {
         return AnswerPayload::Empty;
     }
     let values = headers.get_all(::http::header::CONTENT_ENCODING);
     match codings(values.iter().map(|value| value.as_bytes())) {
         Some(codings) if codings.is_empty() => AnswerPayload::Bytes(payload.clone()),
-        Some(codings) => match decode(&codings, payload, DecodeLimit::new(MAX_PAYLOAD as u64).bytes()) {
+        Some(codings) => match decode(&codings, payload, DecodeLimit::new(limit as u64).bytes()) {
             Some(decoded) if decoded.is_empty() => AnswerPayload::Empty,
             Some(decoded) => AnswerPayload::Bytes(decoded.into()),
             None => AnswerPayload::Unknown,

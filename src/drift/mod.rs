@@ -29,6 +29,7 @@ mod headers;
 pub mod login;
 pub mod merge;
 pub mod notify;
+pub mod redaction;
 pub mod report;
 pub mod request;
 pub mod run;

@@ -24,7 +24,7 @@ const URL_RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remo
 /// The built-in rules, which apply here also if redaction is off.
 static BUILT_IN: LazyLock<Policy> = LazyLock::new(Policy::default);
 /// The codings that harproxy decodes.
-const ACCEPTED_CODINGS: HeaderValue = HeaderValue::from_static("gzip, br, zstd");
+pub const ACCEPTED_CODINGS: HeaderValue = HeaderValue::from_static("gzip, br, zstd");
 
 /// A header of `[drift] headers` or `--header`, for one origin.
 #[derive(Clone, PartialEq, Eq)]

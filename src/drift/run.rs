@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use ::http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use tokio::task::JoinSet;
 
 use super::check::{check, not_authorized, not_compared};
@@ -14,6 +13,7 @@ use super::endpoint::{EndpointKey, EndpointRules};
 use super::evidence::{AnswerPayload, EndpointEvidence, ObservedAnswer};
 use super::finding::{DriftFinding, DriftPlace, EndpointResult};
 use super::login::LoginError;
+use super::redaction::{learn_secrets, redact};
 use super::request::{self, RequestRules};
 use super::select::{EndpointSelection, SelectedEndpoint, SkippedEndpoint, entry_place, recorded_evidence};
 use super::values::{check_values, has_value};
@@ -82,7 +82,7 @@ pub fn without_login(comparison: &Comparison, endpoints: &[SelectedEndpoint], er
     let run = |endpoint: &SelectedEndpoint| {
         let mut run = comparison.new_run(endpoint.clone());
         run.result.findings.push(finding.clone());
-        comparison.redact(&mut run.result);
+        redact(&comparison.view, &mut run.result.findings);
         run
     };
     endpoints.iter().map(run).collect()
@@ -96,7 +96,7 @@ impl Comparison {
             Ok(live) => live,
             Err(reason) => {
                 run.result.findings.push(not_compared(format!("the request can't be sent: {reason}")));
-                self.redact(&mut run.result);
+                redact(&self.view, &mut run.result.findings);
                 return run;
             }
         };
@@ -112,28 +112,13 @@ impl Comparison {
             Ok(answer) => {
                 run.result.status = Some(answer.status);
                 self.compare(&mut run, &answer, &live.url);
-                self.learn_secrets(&run.result, &answer);
+                learn_secrets(&self.view, &run.result.findings, &answer);
                 let is_kept = self.keeps_answers && run.result.is_compared() && !run.result.findings.is_empty();
                 run.live = is_kept.then_some(answer);
             }
         }
-        self.redact(&mut run.result);
+        redact(&self.view, &mut run.result.findings);
         run
-    }
-
-    /// Learns the secrets of an answer whose values are shown.
-    fn learn_secrets(&self, result: &EndpointResult, answer: &ObservedAnswer) {
-        let shows_values =
-            |finding: &DriftFinding| [checks::VALUE_CHANGED, checks::ENUM_VALUE_ADDED].contains(&finding.check);
-        if let AnswerPayload::Bytes(payload) = &answer.payload
-            && result.findings.iter().any(shows_values)
-        {
-            let mut headers = HeaderMap::new();
-            if let Ok(content_type) = HeaderValue::from_str(&answer.content_type) {
-                headers.insert(CONTENT_TYPE, content_type);
-            }
-            self.view.learn_payload(&headers, payload);
-        }
     }
 
     fn new_run(&self, endpoint: SelectedEndpoint) -> EndpointRun {
@@ -208,17 +193,6 @@ impl Comparison {
         }
     }
 
-    /// Removes secrets from the texts of findings.
-    fn redact(&self, result: &mut EndpointResult) {
-        let mut redactor = self.view.redactor();
-        for finding in &mut result.findings {
-            for text in [Some(&mut finding.text), finding.suggestion.as_mut()].into_iter().flatten() {
-                *text = String::from_utf8_lossy(&redactor.redact_text(text.as_bytes())).into_owned();
-                self.view.redact_in(text);
-            }
-        }
-    }
-
     /// Compares each endpoint with the same endpoint of another recording. Endpoints that the other one does not have
     /// are skipped.
     pub fn against(
@@ -278,7 +252,7 @@ impl Comparison {
                     run.result.findings.extend(self.check_values(&run.endpoint, &payload));
                 }
             }
-            self.redact(&mut run.result);
+            redact(&self.view, &mut run.result.findings);
             runs.push(run);
         }
         runs

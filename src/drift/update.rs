@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Cursor;
 
 use super::evidence::{AnswerPayload, ObservedAnswer};
+use crate::fixtures;
 use crate::record::updated_entry;
 use harproxy_compare::VolatileRules;
 use harproxy_har::model::Response;
@@ -38,7 +39,7 @@ pub struct UpdateRules<'a> {
 /// The fixture can't be read or written. It is then unchanged.
 pub fn write(fixture: &Fixture, updates: BTreeMap<usize, EntryUpdate>, rules: UpdateRules<'_>) -> Result<usize, Error> {
     let mut replacer = FixtureReplacer::new(rules.values);
-    exclude_placeholders(fixture, &mut replacer)?;
+    fixtures::exclude_placeholders(fixture, &mut replacer)?;
     let mut entries = BTreeMap::new();
     for (entry, update) in updates {
         entries.insert(entry, new_entry(&*fixture.entry(entry)?, update));
@@ -132,16 +133,4 @@ fn redact(redactor: &mut Redactor<'_>, mut entry: Entry, payload: Vec<u8>) -> (E
         _ => payload,
     };
     (entry, payload)
-}
-
-/// Excludes the placeholders of the fixture from new secrets.
-fn exclude_placeholders(fixture: &Fixture, replacer: &mut FixtureReplacer) -> Result<(), Error> {
-    for value in fixture.values() {
-        replacer.exclude_all_in(fixture.value_text(&value)?.as_bytes());
-    }
-    for (name, entry) in fixture.payload_names() {
-        let failed = |source| Error::Payload { doing: "reading a payload", source };
-        replacer.exclude_all_read(&mut fixture.open_stored(entry, &name)?).map_err(failed)?;
-    }
-    Ok(())
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 use serde_json::Map;
 
 use super::exchange::ImportedExchange;
+use crate::fixtures::exclude_placeholders;
 use harproxy_glob::Globs;
 use harproxy_har::model::{Body, Entry, Request, Response, Timings, started_text};
 use harproxy_har::write::{ContentMode, FixtureWriter, PayloadSource, WriteSummary};
@@ -62,14 +63,16 @@ pub fn add(
 ) -> Result<(), Error> {
     let exchange = decoded(exchange);
     let mut replacer = FixtureReplacer::new(given);
-    for value in fixture.values() {
-        replacer.exclude_all_in(fixture.value_text(&value)?.as_bytes());
+    exclude_placeholders(fixture, &mut replacer)?;
+    for text in [exchange.url.as_bytes(), &exchange.received, exchange.sent.as_deref().unwrap_or_default()] {
+        replacer.exclude_all_in(text);
     }
     redacted(&mut Redactor::new(policy, replacer.store()), &exchange);
     let mut scope = fixture.scope().unwrap_or_default().to_vec();
-    let origin = format!("{}/**", Parts::of(&exchange.url).site());
     if !scope.is_empty() && !Globs::new(&scope).is_ok_and(|globs| globs.matches(&exchange.url)) {
-        scope.push(origin);
+        // The path alone: other requests to a server that was not recorded stay out of scope.
+        let url = Parts::of(&exchange.url);
+        scope.push(format!("{}{}**", url.site(), url.path));
     }
     let content = ContentMode::of(fixture, 0..fixture.entries())?;
     let mut writer = FixtureWriter::create(fixture.path(), content, &scope)?.based_on(fixture)?;

@@ -81,6 +81,7 @@ impl Outcome {
             ResultKind::Miss => "miss",
             // No entry could answer a WebSocket or a duplex exchange in scope.
             ResultKind::Refused if self.cannot_be_replayed() => "miss",
+            ResultKind::Refused if !self.rules.is_empty() => return self.rule_mark(),
             ResultKind::Refused => return None,
             ResultKind::OutOfScope => "out-of-scope",
             ResultKind::Noise if self.source == SourceKind::None => "noise",
@@ -97,7 +98,7 @@ impl Outcome {
 
     /// Returns the mark of an answer that a rule made.
     fn rule_mark(&self) -> Option<HeaderValue> {
-        let rule = self.rules.first()?;
+        let Some(rule) = self.rules.first() else { return Some(HeaderValue::from_static("made-up")) };
         HeaderValue::from_maybe_shared(bytes::Bytes::from(format!("rule; id={}", rule.shown()))).ok()
     }
 

@@ -11,7 +11,7 @@ use crate::serve::rule::RuleExplanation;
 use crate::verdict::explain::{EntryPlace, Explanation, RerunOptions};
 use harproxy_har::{Entry, Payload};
 use harproxy_http::problem::in_words;
-use harproxy_matching::{Chosen, Difference, EntryRef, Matcher, Miss, MissKind, Outcome, Query, RequestSession};
+use harproxy_matching::{Chosen, Difference, EntryRef, Matcher, Miss, MissKind, Outcome};
 
 /// The answer of a request as JSON. Names and meanings are stable.
 #[derive(Debug, Default, Serialize)]
@@ -48,10 +48,9 @@ pub struct AnswerBody {
     pub sha256: String,
 }
 
-/// Finds the answer, advances its sequence, and reads its payload. An unreadable payload is a miss, as in a replay.
+/// Reads the payload of an answer. An unreadable one is a miss, as in a replay.
 #[must_use]
-pub fn answer(matcher: &Matcher, query: &Query<'_>, session: RequestSession<'_>) -> (Outcome, Option<AnswerBody>) {
-    let outcome = matcher.answer(query, session);
+pub fn with_payload(matcher: &Matcher, outcome: Outcome) -> (Outcome, Option<AnswerBody>) {
     let (Outcome::Serve(chosen) | Outcome::Redirect(chosen)) = &outcome else { return (outcome, None) };
     match body(matcher, chosen) {
         Ok(body) => (outcome, Some(body)),
@@ -74,6 +73,12 @@ fn body(matcher: &Matcher, chosen: &Chosen) -> Result<AnswerBody, harproxy_har::
 }
 
 impl AnswerExplanation {
+    /// Adds the rules whose `match` fits.
+    #[must_use]
+    pub fn with_rules(self, rules: Vec<RuleExplanation>) -> Self {
+        AnswerExplanation { rules, ..self }
+    }
+
     /// Describes an answer. `globs` are those of `-g`.
     #[must_use]
     pub fn of(matcher: &Matcher, globs: &[String], outcome: &Outcome, body: Option<AnswerBody>) -> Self {
@@ -103,14 +108,6 @@ impl AnswerExplanation {
             score: Some(chosen.score),
             ..AnswerExplanation::default()
         }
-    }
-}
-
-impl AnswerExplanation {
-    /// Adds the rules whose `match` fits.
-    #[must_use]
-    pub fn with_rules(self, rules: Vec<RuleExplanation>) -> Self {
-        AnswerExplanation { rules, ..self }
     }
 }
 

@@ -8,12 +8,12 @@ mod reload;
 mod router;
 mod verdict;
 
-pub use crate::source::fixture::{Clock, FixtureOptions, LONGEST_REQUEST, Latency, MissAnswer, OnMiss};
+pub use crate::source::fixture::{Clock, FixtureOptions, FixtureSource, LONGEST_REQUEST, Latency, MissAnswer, OnMiss};
 pub use reload::{ChangeKind, FixtureChange, Reloader};
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
@@ -23,17 +23,19 @@ use tokio::runtime::Handle;
 
 use crate::pipeline::{Collector, EventBus, Marks, Pipeline, RunRedaction};
 use crate::record::{Recorder, RecordingSource};
-use crate::serve::memory::RouteState;
+use crate::serve::memory::{ResetParts, RouteState, SessionChoice};
 use crate::serve::shadow::Shadow;
 use crate::source::{Source, UpstreamSource};
+use crate::verdict::explain::many;
 use crate::verdict::{CheckId, Finding, FindingListener, Severity, Verdict};
 use harproxy_glob::Globs;
 use harproxy_har::{Fixture, Warning, parse_time};
-use harproxy_matching::{EntryRef, Matcher, Options};
+use harproxy_matching::{Matcher, Options};
 use harproxy_proxy::Handler;
 use harproxy_proxy::upstream::{Upstream, UpstreamPlan};
 use harproxy_redact::RedactionView;
 use harproxy_support::printable::Shown as _;
+use harproxy_support::sync::lock;
 use router::{Routes, RuleSources};
 use verdict::MaxAge;
 
@@ -87,6 +89,22 @@ pub fn open(arguments: &[PathBuf], scope: Option<Globs>, matching: Options) -> R
     Ok(Matcher::new(fixtures, scope, matching)?)
 }
 
+/// Holds reloads back until it is dropped.
+pub struct HeldReloads<'r> {
+    replayer: &'r Replayer,
+    _guard: MutexGuard<'r, ()>,
+}
+
+impl HeldReloads<'_> {
+    /// Loads a fixture again that got new entries at its end.
+    ///
+    /// # Errors
+    /// [`Error`]; the versions that were loaded stay in use.
+    pub fn load_extended(&self, path: &Path) -> Result<(), Error> {
+        self.replayer.load_extended(path)
+    }
+}
+
 /// A replay in progress.
 pub struct Replayer {
     /// Replaced when fixtures are loaded again. Requests in progress keep the routes that they began with.
@@ -111,6 +129,10 @@ pub struct Replayer {
     rules: Option<RuleSources>,
     /// Records misses (`--on-miss record`).
     recorder: Option<Arc<Recorder>>,
+    /// Held while fixtures are found, opened and replaced.
+    reload: Mutex<()>,
+    /// Held while the state moves to another matcher, and while it is reset.
+    swap: Mutex<()>,
 }
 
 impl Replayer {
@@ -141,7 +163,7 @@ impl Replayer {
                 let shadows = plan.network.as_ref().map(upstream).transpose()?;
                 // Without a runtime nothing is served.
                 let shadow = shadows.zip(Handle::try_current().ok());
-                let shadow = shadow.map(|(upstream, runtime)| Arc::new(Shadow::new(upstream, runtime)));
+                let shadow = shadow.map(|(upstream, runtime)| Arc::new(Shadow::new(upstream, runtime, view.clone())));
                 Some(RuleSources { state, live: live.clone(), local: local.clone(), shadow })
             }
         };
@@ -161,6 +183,8 @@ impl Replayer {
             live,
             on_miss,
             recorder,
+            reload: Mutex::default(),
+            swap: Mutex::default(),
         })
     }
 
@@ -184,7 +208,7 @@ impl Replayer {
     }
 
     /// Replaces the fixtures.
-    fn answer_from(&self, fixtures: Vec<Arc<Fixture>>) -> Result<(), Error> {
+    fn answer_from(&self, fixtures: Vec<Arc<Fixture>>, extended: Option<&Path>) -> Result<(), Error> {
         let before = self.routes.load_full();
         let options = before.fixtures.options.clone();
         let matcher = Matcher::new(fixtures, options.scope.clone(), self.matching.clone())?;
@@ -193,52 +217,44 @@ impl Replayer {
         let routes = Routes::new(matcher, options, self.on_miss.clone(), self.rules.as_ref(), guesses);
         let routes = Arc::new(routes);
         let (next, previous) = (routes.fixtures.clone(), &before.fixtures.matcher);
-        next.matcher.inherit_state(previous);
+        let _swap = lock(&self.swap);
+        next.matcher.inherit_state(previous, extended);
         self.routes.store(routes);
         // The requests in between.
-        next.matcher.inherit_state(previous);
+        next.matcher.inherit_state(previous, extended);
         Ok(())
     }
 
-    /// Loads a fixture again that was written.
-    ///
-    /// # Errors
-    /// [`Error`]; the versions that were loaded stay in use.
-    pub fn replace(&self, path: &Path) -> Result<(), Error> {
+    /// Holds reloads back while a fixture is written. Only one caller at a time has the guard.
+    #[must_use]
+    pub fn hold_reloads(&self) -> HeldReloads<'_> {
+        HeldReloads { replayer: self, _guard: lock(&self.reload) }
+    }
+
+    fn load_extended(&self, path: &Path) -> Result<(), Error> {
         let mut fixtures = self.fixtures();
         for fixture in fixtures.iter_mut().filter(|fixture| fixture.path() == path) {
             *fixture = Arc::new(Fixture::open(path)?);
         }
-        self.answer_from(fixtures)
+        self.answer_from(fixtures, Some(path))
     }
 
-    /// Returns a copy of the matcher. Answers of the copy advance no sequence of the run.
-    ///
-    /// # Errors
-    /// [`Error::Matching`]
-    pub fn dry_run(&self) -> Result<Matcher, Error> {
-        let source = self.routes.load().fixtures.clone();
-        let fixtures = source.matcher.fixtures().to_vec();
-        let matcher = Matcher::new(fixtures, source.options.scope.clone(), self.matching.clone())?;
-        matcher.inherit_state(&source.matcher);
-        Ok(matcher.redact_with(self.view.clone()))
-    }
-
-    /// Returns the fixtures, and how often each entry was served.
+    /// Returns the source over the fixtures that are loaded.
     #[must_use]
-    pub fn served(&self) -> (Vec<Arc<Fixture>>, Vec<(EntryRef, u32)>) {
-        let matcher = &self.routes.load().fixtures.matcher;
-        (matcher.fixtures().to_vec(), matcher.served().collect())
+    pub fn fixture_source(&self) -> Arc<FixtureSource> {
+        self.routes.load().fixtures.clone()
     }
 
-    /// Starts the sequences of a session, or of all, and the counts of entries again.
-    pub fn reset(&self, sequences: bool, counts: bool, session: Option<&str>) {
+    /// Clears the state of these sessions.
+    pub fn reset(&self, parts: ResetParts, sessions: &SessionChoice) {
+        // A reload copies the state to another matcher.
+        let _swap = lock(&self.swap);
         let matcher = &self.routes.load().fixtures.matcher;
-        if sequences {
-            matcher.reset_sequences(session);
+        if parts.sequence {
+            matcher.reset_sequences(|session| sessions.includes(session));
         }
-        if counts {
-            matcher.reset_counts();
+        if let Some(rules) = &self.rules {
+            rules.state.reset(parts, sessions);
         }
     }
 
@@ -267,8 +283,16 @@ impl Replayer {
 
     /// Waits for the comparisons in the background, up to a time limit. They add findings.
     pub async fn finish_shadows(&self) {
-        if let Some(shadow) = self.shadow() {
-            shadow.finish(SHADOW_TIME).await;
+        let Some(shadow) = self.shadow() else { return };
+        let lost = shadow.finish(SHADOW_TIME).await;
+        if lost > 0 {
+            let text = format!(
+                "{} got no answer before the end of the run, or could not be sent",
+                many(lost, "copy", "copies")
+            );
+            let finding = Finding::new(CheckId::SHADOW_DIFFERS, self.severity(&CheckId::SHADOW_DIFFERS), text);
+            let hint = "check that the live API answers in time; 64 copies can wait for it";
+            self.collector.add_finding(finding.with_hint(hint));
         }
     }
 

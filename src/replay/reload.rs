@@ -13,6 +13,7 @@ use super::{Replayer, log_warnings};
 use harproxy_har::{Fixture, Stamp};
 use harproxy_http::problem::in_words;
 use harproxy_support::printable::Shown as _;
+use harproxy_support::sync::lock;
 
 /// The length in bytes up to which a fixture is kept in memory, so that it stays intact while its files are written.
 /// Fixtures that are edited by hand are shorter.
@@ -116,6 +117,9 @@ impl Reloader {
 
     /// Polls the files, and reloads changed fixtures that are the same as in the last poll. Blocking.
     pub fn poll(&mut self) -> Vec<FixtureChange> {
+        let replayer = self.replayer.clone();
+        let _reload = lock(&replayer.reload);
+        self.adopt();
         if !self.has_payload_files {
             self.list_payload_files();
         }
@@ -130,6 +134,18 @@ impl Reloader {
         }
         self.pending = None;
         self.load(&found)
+    }
+
+    /// Takes over the fixtures that were loaded since the last poll, because harproxy itself wrote them.
+    fn adopt(&mut self) {
+        for fixture in self.replayer.fixtures() {
+            let loaded = self.loaded.iter_mut().find(|loaded| loaded.fixture.path() == fixture.path());
+            let Some(loaded) = loaded.filter(|loaded| !Arc::ptr_eq(&loaded.fixture, &fixture)) else { continue };
+            let names = fixture.payload_names();
+            let har = (fixture.path().to_owned(), Some(fixture.stamp().clone()));
+            let files = [har].into_iter().chain(files_of(&fixture, &names)).collect();
+            *loaded = LoadedFixture { faults: FixtureFaults::of(&fixture, &names), files, fixture };
+        }
     }
 
     fn find(&self) -> Vec<PolledFixture> {
@@ -217,7 +233,7 @@ impl Reloader {
         if changes.iter().all(|change| matches!(change.kind, ChangeKind::Refused { .. })) {
             return changes;
         }
-        match self.replayer.answer_from(next.iter().map(|loaded| loaded.fixture.clone()).collect()) {
+        match self.replayer.answer_from(next.iter().map(|loaded| loaded.fixture.clone()).collect(), None) {
             Ok(()) => {
                 next.iter()
                     .filter(|next| {

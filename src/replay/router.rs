@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, OnceLock};
 
+use ::http::header::ACCESS_CONTROL_REQUEST_METHOD;
+
 use super::Replayer;
 use crate::pipeline::{Exchange, Router, SourceList, TlsRefusal, TunnelRoute};
 use crate::serve::memory::RouteState;
@@ -83,15 +85,15 @@ impl RuleSources {
         Arc::new([ruled])
     }
 
-    /// Puts API keys, the history and the count of expected requests before all sources.
+    /// Puts the history, API keys and the count of expected requests before all sources.
     fn guard(&self, sources: SourceList) -> SourceList {
         let state = &self.state;
         let mut guards: Vec<Arc<dyn Source>> = Vec::new();
-        if !state.keys.0.is_empty() {
-            guards.push(Arc::new(KeySource(state.clone())));
-        }
         if let Some(history) = &state.history {
             guards.push(Arc::new(HistorySource(history.clone())));
+        }
+        if !state.keys.0.is_empty() {
+            guards.push(Arc::new(KeySource(state.clone())));
         }
         if !state.verification.is_empty() {
             guards.push(Arc::new(CountingSource(state.clone())));
@@ -143,7 +145,10 @@ impl Replayer {
             exchange.outcome().findings.push(finding);
             return Arc::new([live.clone()]);
         }
-        let is_ruled = |rules: &RuleSources| rules.state.covers(exchange.method().as_str(), url);
+        // A preflight is in scope if the request after it is.
+        let requested = exchange.headers().get(ACCESS_CONTROL_REQUEST_METHOD).filter(|_| is_preflight(exchange));
+        let method = requested.and_then(|method| method.to_str().ok()).unwrap_or(exchange.method().as_str());
+        let is_ruled = |rules: &RuleSources| rules.state.covers(method, url);
         if routes.fixtures.matcher.in_scope(url) || self.rules.as_ref().is_some_and(is_ruled) {
             exchange.outcome().in_scope = true;
             return routes.answered.clone();

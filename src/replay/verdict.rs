@@ -139,10 +139,13 @@ fn request_line(head: &EntryHead<'_>, policy: &Policy) -> String {
     format!("{} {}", head.method, url.as_deref().unwrap_or(head.url))
 }
 
-/// Returns true if a request in scope was seen. WebSockets and streams that were refused were in scope.
+/// Returns true if a request in scope was seen. WebSockets and streams that were refused were in scope, and so were requests
+/// that a rule could not answer.
 fn has_traffic(counts: &Counts, forwarded: u64, findings: &[Finding]) -> bool {
     counts.served + counts.misses + counts.preflights + forwarded > 0
-        || findings.iter().any(|finding| [CheckId::WEBSOCKET, CheckId::STREAM].contains(&finding.check))
+        || findings
+            .iter()
+            .any(|finding| [CheckId::WEBSOCKET, CheckId::STREAM, CheckId::RULE_FAILED].contains(&finding.check))
 }
 
 /// Returns the finding that no request in scope was seen, with what happened to the others.

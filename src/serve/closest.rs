@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::control::entries_of;
 use super::facts::RequestFacts;
+use harproxy_compare::graphql::fold_queries;
 use harproxy_har::{Entry, Fixture};
 use harproxy_http::NormalUrl;
 use harproxy_matching::EntryRef;
@@ -80,13 +81,36 @@ fn parts(fixture: &Fixture, number: usize, entry: &Entry, request: &RequestFacts
     let payload = entry.request.post_data.as_ref();
     let payload = payload.and_then(|body| fixture.payload(number, body).ok()?.bytes().ok()).unwrap_or_default();
     let json: Option<Value> = serde_json::from_slice(&payload).ok();
-    match (json, request.json()) {
-        (Some(Value::Object(recorded)), Some(Value::Object(sent))) => {
-            let names: BTreeSet<&String> = recorded.keys().chain(sent.keys()).collect();
-            names.into_iter().for_each(|name| parts.count(recorded.get(name) == sent.get(name)));
+    match (json, request.json().cloned()) {
+        (Some(mut recorded), Some(mut sent)) => {
+            fold_queries(&mut recorded);
+            fold_queries(&mut sent);
+            count_members(&recorded, &sent, &mut parts);
         }
         _ if payload.is_empty() && request.payload.is_empty() => {}
         _ => parts.count(*payload == *request.payload),
     }
     parts
+}
+
+/// Counts the members of objects, and of the objects in lists. A list and an object have nothing in common.
+fn count_members(recorded: &Value, sent: &Value, parts: &mut Parts) {
+    match (recorded, sent) {
+        (Value::Object(recorded), Value::Object(sent)) => {
+            let names: BTreeSet<&String> = recorded.keys().chain(sent.keys()).collect();
+            names.into_iter().for_each(|name| parts.count(recorded.get(name) == sent.get(name)));
+        }
+        (Value::Array(recorded), Value::Array(sent)) => {
+            for at in 0..recorded.len().max(sent.len()) {
+                match (recorded.get(at), sent.get(at)) {
+                    (Some(recorded), Some(sent)) => count_members(recorded, sent, parts),
+                    _ => parts.count(false),
+                }
+            }
+        }
+        (Value::Object(members), Value::Array(_)) | (Value::Array(_), Value::Object(members)) => {
+            members.iter().for_each(|_| parts.count(false));
+        }
+        (recorded, sent) => parts.count(recorded == sent),
+    }
 }

@@ -165,9 +165,9 @@ impl OccurrenceCounter {
         }
     }
 
-    /// Starts to count again, for a session or for all.
-    pub fn reset(&self, session: Option<&str>) {
-        lock(&self.0).retain(|owner, _| session.is_some() && owner.as_deref() != session);
+    /// Starts to count again in some sessions.
+    pub fn reset(&self, is_reset: impl Fn(Option<&str>) -> bool) {
+        lock(&self.0).retain(|session, _| !is_reset(session.as_deref()));
     }
 }
 
@@ -219,7 +219,7 @@ mod tests {
         let applied: Vec<bool> = (0..4).map(|_| count(None)).collect();
         assert_eq!(applied, [false, false, true, false]);
         assert!(!count(Some("other")));
-        counter.reset(None);
+        counter.reset(|_| true);
         assert_eq!([count(None), count(None), count(None)], [false, false, true]);
         let counter = OccurrenceCounter::default();
         let tenth = Occurrence::Rate(0.1);

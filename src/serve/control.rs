@@ -71,8 +71,8 @@ impl ControlHeaders {
             Some(code @ 100..=999) => u16::try_from(code).ok(),
             Some(_) => return Err(ControlError { name: CODE, expected: "a status from 100 to 999" }),
         };
-        if body.is_some_and(|body| !["true", "false"].contains(&&*body)) {
-            return Err(ControlError { name: MATCH_BODY, expected: "true or false" });
+        if body.is_some_and(|body| body != "true") {
+            return Err(ControlError { name: MATCH_BODY, expected: "true: payloads are always compared" });
         }
         let delay = integer(DELAY, delay)?.map(|delay| Duration::from_millis(delay).min(LONGEST_DELAY));
         let match_headers = match_headers.unwrap_or_default();
@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(control.delay, Some(Duration::from_millis(800)));
         assert_eq!(control.match_headers, ["a", "b"]);
         assert_eq!(fields.len(), 1);
-        for (name, value) in [(CODE, "many"), (CODE, "7"), (DELAY, "-1"), (MATCH_BODY, "yes")] {
+        for (name, value) in [(CODE, "many"), (CODE, "7"), (DELAY, "-1"), (MATCH_BODY, "false")] {
             let error = ControlHeaders::take(&mut headers(&[(name, value)])).unwrap_err();
             assert_eq!(error.name, name);
         }

@@ -25,7 +25,7 @@ impl Delay {
     /// Returns the delay as the configuration has it.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        let text = |duration: &Duration| format!("{}ms", duration.as_secs_f64() * 1000.0);
+        let text = |duration: &Duration| millis_text(*duration);
         match self {
             Delay::Fixed(delay) => text(delay).into(),
             Delay::Recorded => "recorded".into(),
@@ -46,6 +46,12 @@ impl Delay {
         };
         delay.min(LONGEST)
     }
+}
+
+/// Writes a duration as the configuration has it, with microseconds as the fraction.
+#[must_use]
+pub fn millis_text(duration: Duration) -> String {
+    format!("{}ms", duration.as_micros() as f64 / 1000.0)
 }
 
 /// SplitMix64 (Steele, Lea and Flood 2014): a number that looks random, and is the same for the same input.

@@ -151,7 +151,9 @@ impl Verification {
 
     /// Counts a request. `json` is its payload, `line` the request as messages show it.
     pub fn note(&self, method: &str, url: &str, json: Option<&Value>, line: String) {
-        lock(&self.seen).note(&self.expectations, method, url, || json, line);
+        let mut seen = lock(&self.seen);
+        let number = seen.number + 1;
+        seen.note(&self.expectations, number, method, url, || json, line);
     }
 
     /// Starts to count again.
@@ -189,17 +191,17 @@ pub struct ExpectationResult {
 }
 
 impl RequestTally {
-    /// Counts a request. `json` returns its payload.
+    /// Counts a request with its number in the run. `json` returns its payload.
     pub fn note<'j>(
         &mut self,
         expectations: &[Expectation],
+        number: u64,
         method: &str,
         url: &str,
         json: impl Fn() -> Option<&'j Value>,
         line: String,
     ) {
-        self.number += 1;
-        let number = self.number;
+        self.number = number;
         self.tallies.resize(expectations.len(), Tally::default());
         for (expectation, tally) in expectations.iter().zip(&mut self.tallies) {
             if expectation.before.as_ref().is_some_and(|before| before.matches(method, url)) {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use ::http::StatusCode;
 use serde_json::{Value, json};
 
+use super::delay::millis_text;
 use harproxy_support::sync::lock;
 
 /// A kind of failure.
@@ -43,7 +44,7 @@ impl Fault {
             Fault::Status { status, retry_after } => {
                 json["status"] = status.as_u16().into();
                 if let Some(wait) = retry_after {
-                    json["retry-after"] = format!("{}ms", wait.as_secs_f64() * 1000.0).into();
+                    json["retry-after"] = millis_text(*wait).into();
                 }
             }
             Fault::Slow(rate) => json["rate"] = format!("{rate}B/s").into(),
@@ -115,9 +116,9 @@ impl RetryLimits {
         limits.insert((client.to_owned(), rule.to_owned()), until);
     }
 
-    /// Forgets the limits of a client, or of all.
-    pub fn reset(&self, client: Option<&str>) {
-        lock(&self.0).retain(|(owner, _), _| client.is_some_and(|client| owner != client));
+    /// Forgets the limits of some clients.
+    pub fn reset(&self, is_reset: impl Fn(&str) -> bool) {
+        lock(&self.0).retain(|(client, _), _| !is_reset(client));
     }
 }
 

@@ -9,8 +9,11 @@ use super::facts::RequestFacts;
 #[must_use]
 pub fn is_persisted_query(request: &RequestFacts) -> bool {
     let has_hash = |extensions: &Value| extensions["persistedQuery"]["sha256Hash"].is_string();
-    let in_payload =
-        request.json().is_some_and(|payload| payload["query"].is_null() && has_hash(&payload["extensions"]));
+    let is_hash = |operation: &Value| operation["query"].is_null() && has_hash(&operation["extensions"]);
+    let in_payload = request.json().is_some_and(|payload| match payload {
+        Value::Array(batch) => batch.iter().any(is_hash),
+        operation => is_hash(operation),
+    });
     let in_url = || {
         let mut extensions = request.query("extensions").into_iter();
         request.query("query").is_empty()
@@ -19,9 +22,13 @@ pub fn is_persisted_query(request: &RequestFacts) -> bool {
     in_payload || in_url()
 }
 
-/// The payload of the answer to an unknown persisted query.
+/// The payload of the answer to an unknown persisted query: an error for each operation of a batch.
 #[must_use]
-pub fn not_found() -> Value {
+pub fn not_found(request: &RequestFacts) -> Value {
     let error = json!({ "message": "PersistedQueryNotFound", "extensions": { "code": "PERSISTED_QUERY_NOT_FOUND" } });
-    json!({ "errors": [error] })
+    let error = json!({ "errors": [error] });
+    match request.json() {
+        Some(Value::Array(batch)) => batch.iter().map(|_| error.clone()).collect(),
+        _ => error,
+    }
 }

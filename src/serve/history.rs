@@ -2,6 +2,7 @@
 //! explanation and an entry need the whole request. Answers of the API show them redacted.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use ::http::{HeaderMap, Method};
@@ -11,7 +12,7 @@ use futures_util::future::{BoxFuture, ready};
 
 use super::facts::RequestFacts;
 use crate::pipeline::{RunEvent, Subscriber};
-use crate::verdict::request::RequestRow;
+use crate::verdict::request::{RequestRow, ResultKind, SourceKind};
 use harproxy_http::NormalUrl;
 use harproxy_matching::RequestPattern;
 use harproxy_proxy::body::{BodyEnd, BodyObserver};
@@ -24,24 +25,33 @@ const MAX_BYTES: usize = 64 << 20;
 /// The longest payload that is kept, in bytes.
 const MAX_PAYLOAD: usize = 1 << 20;
 
-/// A request as the client sent it.
-#[derive(Clone, Debug)]
-pub struct KeptRequest {
+/// A request as the client sent it, without the key of the mock server.
+#[derive(Clone)]
+pub struct RecentRequest {
     pub method: Method,
     pub url: NormalUrl,
     pub headers: HeaderMap,
     /// `None` if it is longer than 1 MiB, or was not read.
     pub payload: Option<Bytes>,
-    /// The session that the client names.
-    pub session: Option<String>,
+    /// The name of its position in sequences; see `RequestSession`.
+    pub sequence: Option<String>,
+    /// The name of its test.
+    pub test: Option<String>,
 }
 
-impl KeptRequest {
+/// Hides headers and payload, which may have secrets.
+impl fmt::Debug for RecentRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecentRequest").field("method", &self.method).finish_non_exhaustive()
+    }
+}
+
+impl RecentRequest {
     /// Returns the request as rules see it. A payload that was not kept counts as empty.
     #[must_use]
     pub fn facts(&self) -> RequestFacts {
-        let KeptRequest { method, url, headers, payload, session } = self.clone();
-        RequestFacts::new(method, url, headers, payload.unwrap_or_default(), session)
+        let RecentRequest { method, url, headers, payload, sequence, .. } = self.clone();
+        RequestFacts::new(method, url, headers, payload.unwrap_or_default(), sequence)
     }
 
     fn bytes(&self) -> usize {
@@ -56,9 +66,16 @@ pub struct HistoryItem {
     /// Its number in events and reports.
     pub id: u64,
     /// `None` for a tunnel, and for a request without a valid URL.
-    pub request: Option<KeptRequest>,
+    pub request: Option<RecentRequest>,
     /// The account of the request, without secrets. `None` until its response begins.
     pub row: Option<RequestRow>,
+}
+
+impl HistoryItem {
+    fn bytes(&self) -> usize {
+        let row = self.row.as_ref().map_or(0, |row| row.url.len() + row.message_bytes());
+        row + self.request.as_ref().map_or(0, RecentRequest::bytes)
+    }
 }
 
 /// The conditions that listed requests fulfil. `Default` is all of them.
@@ -66,8 +83,10 @@ pub struct HistoryItem {
 pub struct HistoryFilter {
     pub pattern: Option<RequestPattern>,
     pub status: Option<u16>,
-    /// Values of the members of a row, as in reports: `outcome`, `source`, `session`, `fixture`.
-    pub members: Vec<(&'static str, String)>,
+    pub outcome: Option<ResultKind>,
+    pub source: Option<SourceKind>,
+    pub session: Option<String>,
+    pub fixture: Option<String>,
     /// The name of a rule that applied.
     pub rule: Option<String>,
     /// Only later requests.
@@ -75,7 +94,9 @@ pub struct HistoryFilter {
 }
 
 impl HistoryFilter {
-    fn includes(&self, item: &HistoryItem) -> bool {
+    /// Returns true if a request fulfils the conditions.
+    #[must_use]
+    pub fn includes(&self, item: &HistoryItem) -> bool {
         let Some(row) = item.row.as_ref().filter(|_| item.id > self.after) else { return false };
         let matches = |pattern: &RequestPattern| match &item.request {
             Some(request) => pattern.matches(request.method.as_str(), request.url.as_str()),
@@ -83,104 +104,98 @@ impl HistoryFilter {
         };
         self.pattern.as_ref().is_none_or(matches)
             && self.status.is_none_or(|status| row.status == Some(status))
+            && self.outcome.is_none_or(|outcome| row.outcome == outcome)
+            && self.source.is_none_or(|source| row.source == source)
+            && self.session.as_ref().is_none_or(|session| row.session.as_ref() == Some(session))
+            && self.fixture.as_ref().is_none_or(|fixture| row.fixture.as_ref() == Some(fixture))
             && self.rule.as_ref().is_none_or(|rule| row.rules.contains(rule))
-            && (self.members.is_empty() || {
-                let json = serde_json::to_value(row).unwrap_or_default();
-                self.members.iter().all(|(name, value)| json[*name].as_str() == Some(value))
-            })
     }
 }
 
 #[derive(Debug, Default)]
-struct KeptItems {
+struct HistoryItems {
     /// In the order of their ids.
-    items: VecDeque<HistoryItem>,
+    items: VecDeque<Arc<HistoryItem>>,
     bytes: usize,
+    /// True if requests were removed because of the limits.
+    is_cut: bool,
 }
 
 /// The last requests, oldest first.
 #[derive(Debug, Default)]
-pub struct RequestHistory(Mutex<KeptItems>);
+pub struct RequestHistory(Mutex<HistoryItems>);
 
 impl RequestHistory {
     /// Keeps a request that begins.
-    pub fn begin(&self, id: u64, request: KeptRequest) {
-        let mut kept = lock(&self.0);
-        kept.bytes += request.bytes();
-        kept.item(id).request = Some(request);
-        kept.shrink();
+    pub fn begin(&self, id: u64, request: RecentRequest) {
+        lock(&self.0).update(id, true, |item| item.request = Some(request));
     }
 
     /// Adds the payload of a request, which was read to its end.
     fn set_payload(&self, id: u64, payload: Bytes) {
-        let mut kept = lock(&self.0);
-        let Some(request) = kept.known(id).and_then(|item| item.request.as_mut()) else { return };
-        let bytes = payload.len();
-        request.payload = Some(payload);
-        kept.bytes += bytes;
-        kept.shrink();
-    }
-
-    fn set_row(&self, row: &RequestRow) {
-        let mut kept = lock(&self.0);
-        kept.item(row.id).row = Some(row.clone());
-        kept.shrink();
-    }
-
-    /// Returns the first `limit` requests that fulfil the conditions, oldest first.
-    #[must_use]
-    pub fn list(&self, filter: &HistoryFilter, limit: usize) -> Vec<HistoryItem> {
-        lock(&self.0).items.iter().filter(|item| filter.includes(item)).take(limit).cloned().collect()
-    }
-
-    /// Calls `visit` with each request that has a valid URL, oldest first.
-    pub fn for_each(&self, mut visit: impl FnMut(&KeptRequest, &RequestRow)) {
-        let requests = lock(&self.0).items.clone();
-        requests.iter().filter_map(|item| item.request.as_ref().zip(item.row.as_ref())).for_each(|(request, row)| {
-            visit(request, row);
+        lock(&self.0).update(id, false, |item| {
+            if let Some(request) = &mut item.request {
+                request.payload = Some(payload);
+            }
         });
     }
 
+    fn set_row(&self, row: &RequestRow) {
+        // The id of a request without a valid URL is new, and so is that of a tunnel.
+        let is_new = row.outcome == ResultKind::Tunnel || row.outcome == ResultKind::Refused;
+        lock(&self.0).update(row.id, is_new, |item| item.row = Some(row.clone()));
+    }
+
+    /// Returns the requests, oldest first.
     #[must_use]
-    pub fn get(&self, id: u64) -> Option<HistoryItem> {
-        lock(&self.0).known(id).cloned().filter(|item| item.row.is_some())
+    pub fn items(&self) -> Vec<Arc<HistoryItem>> {
+        lock(&self.0).items.iter().cloned().collect()
+    }
+
+    /// Returns true if the history has every request since its start, or since it was cleared.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        !lock(&self.0).is_cut
+    }
+
+    #[must_use]
+    pub fn get(&self, id: u64) -> Option<Arc<HistoryItem>> {
+        let history = lock(&self.0);
+        let at = history.items.binary_search_by_key(&id, |item| item.id).ok()?;
+        history.items.get(at).filter(|item| item.row.is_some()).cloned()
     }
 
     /// Forgets all requests.
     pub fn clear(&self) {
-        *lock(&self.0) = KeptItems::default();
+        *lock(&self.0) = HistoryItems::default();
     }
 
     /// Returns an observer that keeps the payload of a request.
     #[must_use]
     pub fn observer(self: &Arc<Self>, id: u64) -> Box<dyn BodyObserver> {
-        Box::new(PayloadKeeper { history: self.clone(), id, payload: Some(Vec::new()) })
+        Box::new(PayloadObserver { history: self.clone(), id, payload: Some(Vec::new()) })
     }
 }
 
-impl KeptItems {
-    fn known(&mut self, id: u64) -> Option<&mut HistoryItem> {
-        let at = self.items.binary_search_by_key(&id, |item| item.id).ok()?;
-        self.items.get_mut(at)
-    }
-
-    /// Returns the item of a request, and adds it if it is new.
-    fn item(&mut self, id: u64) -> &mut HistoryItem {
+impl HistoryItems {
+    /// Changes the item of a request, and adds it first if it is new.
+    fn update(&mut self, id: u64, adds: bool, change: impl FnOnce(&mut HistoryItem)) {
         let at = match self.items.binary_search_by_key(&id, |item| item.id) {
             Ok(at) => at,
-            Err(at) => {
-                self.items.insert(at, HistoryItem { id, request: None, row: None });
+            Err(at) if adds => {
+                self.items.insert(at, Arc::new(HistoryItem { id, request: None, row: None }));
                 at
             }
+            Err(_) => return,
         };
-        &mut self.items[at]
-    }
-
-    /// Removes the oldest requests beyond the limits.
-    fn shrink(&mut self) {
+        let item = Arc::make_mut(&mut self.items[at]);
+        let before = item.bytes();
+        change(item);
+        self.bytes = self.bytes + item.bytes() - before;
+        // The oldest requests are removed beyond the limits.
         while self.items.len() > MAX_REQUESTS || (self.bytes > MAX_BYTES && self.items.len() > 1) {
-            let request = self.items.pop_front().and_then(|item| item.request);
-            self.bytes -= request.map_or(0, |request| request.bytes());
+            self.is_cut = true;
+            self.bytes -= self.items.pop_front().map_or(0, |item| item.bytes());
         }
     }
 }
@@ -199,15 +214,15 @@ impl Subscriber for RequestHistory {
     }
 }
 
-/// Keeps the payload of a request while it passes.
-struct PayloadKeeper {
+/// Copies the payload of a request while it passes.
+struct PayloadObserver {
     history: Arc<RequestHistory>,
     id: u64,
     /// `None` if it is too long.
     payload: Option<Vec<u8>>,
 }
 
-impl BodyObserver for PayloadKeeper {
+impl BodyObserver for PayloadObserver {
     fn data(&mut self, data: &Bytes) {
         self.payload = self.payload.take().filter(|payload| payload.len() + data.len() <= MAX_PAYLOAD);
         if let Some(payload) = &mut self.payload {
@@ -217,7 +232,7 @@ impl BodyObserver for PayloadKeeper {
 
     fn end(self: Box<Self>, end: BodyEnd) -> BoxFuture<'static, ()> {
         if let (BodyEnd::Complete(_), Some(payload)) = (end, self.payload) {
-            self.history.set_payload(self.id, payload.into());
+            self.history.set_payload(self.id, payload.into_boxed_slice().into());
         }
         ready(()).boxed()
     }
@@ -226,15 +241,15 @@ impl BodyObserver for PayloadKeeper {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verdict::request::ResultKind;
 
-    fn request(path: &str) -> KeptRequest {
-        KeptRequest {
+    fn request(path: &str) -> RecentRequest {
+        RecentRequest {
             method: Method::GET,
             url: NormalUrl::parse(&format!("https://a.test{path}")).unwrap(),
             headers: HeaderMap::new(),
             payload: Some(Bytes::new()),
-            session: None,
+            sequence: None,
+            test: None,
         }
     }
 
@@ -242,17 +257,21 @@ mod tests {
         RequestRow { id, outcome, ..RequestRow::default() }
     }
 
+    fn listed(history: &RequestHistory, filter: &HistoryFilter) -> Vec<Arc<HistoryItem>> {
+        history.items().into_iter().filter(|item| filter.includes(item)).collect()
+    }
+
     #[test]
     fn requests_are_listed_when_their_response_begins() {
         let history = RequestHistory::default();
         history.begin(2, request("/b"));
         history.begin(1, request("/a"));
-        assert!(history.list(&HistoryFilter::default(), usize::MAX).is_empty() && history.get(1).is_none());
+        assert!(listed(&history, &HistoryFilter::default()).is_empty() && history.get(1).is_none());
         history.set_row(&row(1, ResultKind::Miss));
         history.set_row(&row(2, ResultKind::Served));
-        let ids = |filter| history.list(&filter, usize::MAX).iter().map(|item| item.id).collect::<Vec<_>>();
+        let ids = |filter| listed(&history, &filter).iter().map(|item| item.id).collect::<Vec<_>>();
         assert_eq!(ids(HistoryFilter::default()), [1, 2]);
-        assert_eq!(ids(HistoryFilter { members: vec![("outcome", "miss".into())], ..HistoryFilter::default() }), [1]);
+        assert_eq!(ids(HistoryFilter { outcome: Some(ResultKind::Miss), ..HistoryFilter::default() }), [1]);
         assert_eq!(ids(HistoryFilter { after: 1, ..HistoryFilter::default() }), [2]);
         let pattern = RequestPattern::parse("GET https://a.test/b").unwrap();
         assert_eq!(ids(HistoryFilter { pattern: Some(pattern), ..HistoryFilter::default() }), [2]);
@@ -267,15 +286,16 @@ mod tests {
             history.begin(id, request("/"));
             history.set_row(&row(id, ResultKind::Served));
         }
-        let all = history.list(&HistoryFilter::default(), usize::MAX);
-        assert_eq!((all.len(), all[0].id), (MAX_REQUESTS, 6));
+        let all = listed(&history, &HistoryFilter::default());
+        assert_eq!((all.len(), all[0].id, history.is_complete()), (MAX_REQUESTS, 6, false));
         history.clear();
+        assert!(history.is_complete());
         for id in 1..=70 {
             history.begin(id, request("/"));
             history.set_payload(id, vec![b'x'; MAX_PAYLOAD].into());
             history.set_row(&row(id, ResultKind::Served));
         }
-        let all = history.list(&HistoryFilter::default(), usize::MAX);
+        let all = listed(&history, &HistoryFilter::default());
         assert!(all.len() < 64 && all.len() > 60, "{}", all.len());
         assert_eq!(all.last().unwrap().id, 70);
     }
@@ -284,13 +304,16 @@ mod tests {
     fn long_payloads_are_not_kept() {
         let history = Arc::new(RequestHistory::default());
         for (id, length) in [(1, MAX_PAYLOAD), (2, MAX_PAYLOAD + 1)] {
-            history.begin(id, KeptRequest { payload: None, ..request("/") });
+            history.begin(id, RecentRequest { payload: None, ..request("/") });
             history.set_row(&row(id, ResultKind::Served));
             let mut observer = history.observer(id);
             observer.data(&vec![b'x'; length].into());
             assert!(observer.end(BodyEnd::Complete(None)).now_or_never().is_some());
         }
-        let kept = |id| history.get(id).unwrap().request.unwrap().payload.map(|payload| payload.len());
+        let kept = |id| {
+            let item = history.get(id).unwrap();
+            item.request.as_ref().unwrap().payload.as_ref().map(Bytes::len)
+        };
         assert_eq!((kept(1), kept(2)), (Some(MAX_PAYLOAD), None));
     }
 }

@@ -1,7 +1,7 @@
 //! The rules of a run, and the state that requests change: counts, collections, circuits and retry limits.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use arc_swap::ArcSwap;
 
@@ -43,12 +43,34 @@ pub struct ResetParts {
     pub sequence: bool,
     /// Collections of `state`, limits of retries, circuits of live sources.
     pub state: bool,
-    /// `nth` and `rate`, the requests of rules and entries, and those of expectations.
+    /// `nth` and `rate`, and the requests of expectations. The sums of reports stay.
     pub counts: bool,
 }
 
 impl ResetParts {
     pub const ALL: ResetParts = ResetParts { sequence: true, state: true, counts: true };
+}
+
+/// The sessions that a reset clears.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionChoice {
+    All,
+    /// The session, or the test, with this name; empty for clients without a name.
+    Named(String),
+}
+
+impl SessionChoice {
+    /// Returns true for a session by the name of its sequences: that of the client, or of the test with its attempt.
+    #[must_use]
+    pub fn includes(&self, session: Option<&str>) -> bool {
+        match self {
+            SessionChoice::All => true,
+            SessionChoice::Named(name) => {
+                let behind = session.unwrap_or_default().strip_prefix(name.as_str());
+                behind.is_some_and(|rest| rest.is_empty() || (!name.is_empty() && rest.starts_with('\n')))
+            }
+        }
+    }
 }
 
 impl RouteState {
@@ -63,8 +85,8 @@ impl RouteState {
         self.table.store(Arc::new(table));
     }
 
-    /// Changes a rule for the requests from now on; those in progress keep the one that they began with. Returns the
-    /// new rule, or `None` if there is none with this name.
+    /// Changes a rule for the requests from now on; those in progress keep the one that they began with. Returns the new
+    /// rule; `None` if no rule has this name.
     pub fn change(&self, id: &str, change: impl Fn(&mut RouteRule)) -> Option<Arc<RouteRule>> {
         let mut changed = None;
         self.table.rcu(|table| {
@@ -80,21 +102,20 @@ impl RouteState {
         changed
     }
 
-    /// Clears the state of a session, or of all. The sequences belong to the fixtures.
-    pub fn reset(&self, parts: ResetParts, session: Option<&str>) {
+    /// Clears the state of these sessions. The sequences belong to the fixtures.
+    pub fn reset(&self, parts: ResetParts, sessions: &SessionChoice) {
+        let (table, is_all) = (self.table.load(), *sessions == SessionChoice::All);
         if parts.state {
-            self.states.reset(session);
-            self.retries.reset(session);
+            self.states.reset(|session| sessions.includes(session));
+            self.retries.reset(|client| sessions.includes(Some(client)));
         }
-        if parts.state && session.is_none() {
+        if parts.state && is_all {
             self.breaker.reset();
         }
         if parts.counts {
-            let table = self.table.load();
-            table.rules.iter().for_each(|rule| rule.counts.occurrences.reset(session));
+            table.rules.iter().for_each(|rule| rule.counts.occurrences.reset(|session| sessions.includes(session)));
         }
-        if parts.counts && session.is_none() {
-            self.table.load().rules.iter().for_each(|rule| rule.counts.applied.store(0, Ordering::Relaxed));
+        if parts.counts && is_all {
             self.verification.reset();
         }
     }
@@ -139,5 +160,24 @@ impl RouteState {
                 .with_hint("correct `match` and `when` of the rule, or remove it")
         });
         self.verification.findings().into_iter().chain(unused).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sessions_are_chosen_by_the_name_of_client_or_test() {
+        let named = |name: &str| SessionChoice::Named(name.to_owned());
+        assert!(named("gw0").includes(Some("gw0")) && named("shop::one").includes(Some("shop::one\n3")));
+        for (name, session) in
+            [("gw0", Some("gw01")), ("gw0", None), ("", Some("gw0")), ("shop::one", Some("shop::one2"))]
+        {
+            assert!(!named(name).includes(session), "{name} {session:?}");
+        }
+        assert!(
+            named("").includes(None) && SessionChoice::All.includes(Some("x")) && SessionChoice::All.includes(None)
+        );
     }
 }

@@ -88,10 +88,28 @@ impl fmt::Display for Fallback {
 pub struct SourceRule {
     pub sources: Vec<SourceName>,
     pub fallback_on: Vec<Fallback>,
-    /// The share of sessions, from 0 to 1, for which `live` comes first.
-    pub live_share: Option<f64>,
-    /// The header that identifies a client for the share; the session without it.
-    pub split_by: Option<HeaderName>,
+    /// `None` without a split.
+    pub split: Option<Split>,
+}
+
+/// `split`: a share of clients for which `live` comes first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Split {
+    /// From 0 to 100.
+    pub live_percent: f64,
+    /// The header that identifies a client; the session without it.
+    pub by: Option<HeaderName>,
+}
+
+impl SourceRule {
+    /// Returns the sources in order. A split without sources is between the live one and the fixture.
+    #[must_use]
+    pub fn sources(&self) -> &[SourceName] {
+        match self.sources.is_empty() && self.split.is_some() {
+            true => &[SourceName::Live, SourceName::Fixture],
+            false => &self.sources,
+        }
+    }
 }
 
 /// `respond`: an answer without a source.
@@ -148,6 +166,8 @@ pub struct RouteRule {
     pub shadow: bool,
     /// `headers`: credentials that live requests get.
     pub live_headers: Vec<(HeaderName, HeaderValue)>,
+    /// Variables of `headers` that are not set.
+    pub unset_variables: Vec<String>,
     pub(super) counts: Arc<RuleCounts>,
 }
 
@@ -170,6 +190,7 @@ impl RouteRule {
             state: None,
             shadow: false,
             live_headers: Vec::new(),
+            unset_variables: Vec::new(),
             counts: Arc::default(),
         }
     }
@@ -188,7 +209,7 @@ impl RouteRule {
     /// Returns true if requests may go to the network.
     #[must_use]
     pub fn uses_live(&self) -> bool {
-        self.shadow || self.source.as_ref().is_some_and(|rule| rule.sources.contains(&SourceName::Live))
+        self.shadow || self.source.as_ref().is_some_and(|rule| rule.sources().contains(&SourceName::Live))
     }
 
     /// Returns the options that the rule decides, by their names in the configuration.
@@ -217,7 +238,9 @@ impl RouteRule {
 /// A change of a rule. The outer option is `None` for what stays, the inner one for what is removed.
 #[derive(Clone, Debug, Default)]
 pub struct RuleChange {
-    pub source: Option<Option<SourceRule>>,
+    pub sources: Option<Vec<SourceName>>,
+    pub fallback_on: Option<Vec<Fallback>>,
+    pub split: Option<Option<Split>>,
     pub delay: Option<Option<Delay>>,
     pub rate: Option<Option<u64>>,
     pub fault: Option<Option<Fault>>,
@@ -225,16 +248,14 @@ pub struct RuleChange {
 }
 
 impl RuleChange {
-    /// Returns true if requests may go to the network because of the change.
-    #[must_use]
-    pub fn uses_live(&self) -> bool {
-        let has_live = |source: &SourceRule| source.sources.contains(&SourceName::Live);
-        self.shadow == Some(true) || self.source.iter().flatten().any(has_live)
-    }
-
+    /// Changes a rule.
     pub fn apply(&self, rule: &mut RouteRule) {
-        let RuleChange { source, delay, rate, fault, shadow } = self.clone();
-        rule.source = source.unwrap_or(rule.source.take());
+        let RuleChange { sources, fallback_on, split, delay, rate, fault, shadow } = self.clone();
+        let mut source = rule.source.take().unwrap_or_default();
+        source.sources = sources.unwrap_or(source.sources);
+        source.fallback_on = fallback_on.unwrap_or(source.fallback_on);
+        source.split = split.unwrap_or(source.split);
+        rule.source = (!source.sources().is_empty()).then_some(source);
         rule.delay = delay.unwrap_or(rule.delay.take());
         rule.rate = rate.unwrap_or(rule.rate);
         rule.fault = fault.unwrap_or(rule.fault.take());

@@ -48,7 +48,10 @@ pub fn render(
     let context = json!({ "request": facts(request, path), "vars": variables });
     environment.render_str(text, Jinja::from(Serde(&context))).map_err(|error| {
         let line = error.line().map(|line| format!("line {line}: ")).unwrap_or_default();
-        format!("{line}{}{}", error.kind(), error.detail().map(|detail| format!(": {detail}")).unwrap_or_default())
+        let part =
+            error.range().and_then(|range| text.get(range)).map(|part| format!("`{part}`: ")).unwrap_or_default();
+        let detail = error.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
+        format!("{line}{part}{}{detail}", error.kind())
     })
 }
 

@@ -53,6 +53,20 @@ pub(super) fn allow(request: &HeaderMap, response: &mut HeaderMap) {
     }
 }
 
+/// Lets the requesting page read an answer of a mock server with all its headers, unless the answer says who may.
+pub fn allow_page(request: &HeaderMap, response: &mut HeaderMap) {
+    let Some(origin) = request.get(ORIGIN).filter(|_| !response.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN)) else {
+        return;
+    };
+    let names = response.keys().map(HeaderName::as_str).collect::<Vec<_>>().join(", ");
+    response.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+    response.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, TRUE);
+    if let Ok(names) = HeaderValue::from_str(&format!("{names}, {MARK}")) {
+        response.insert(ACCESS_CONTROL_EXPOSE_HEADERS, names);
+    }
+    response.append(VARY, HeaderValue::from_static("Origin"));
+}
+
 /// Returns true if the recorded response named the request's origin. Development servers and test runners choose a new
 /// port for each run, so pages of other runs have other origins. The real API would name those, too.
 pub(super) fn allows_requester(entry: &Entry) -> bool {
@@ -108,6 +122,22 @@ mod tests {
         assert!(!allows_requester(&entry(Some("http://localhost:1234"), "*")));
         assert!(!allows_requester(&entry(Some("http://localhost:1234"), "https://elsewhere.example")));
         assert!(!allows_requester(&entry(None, "https://elsewhere.example")));
+    }
+
+    #[test]
+    fn page_may_read_an_answer_unless_it_says_who_may() {
+        let page = headers_of(&FULL[..1]);
+        let mut headers = headers_of(&[("x-total", "3"), ("vary", "accept")]);
+        allow_page(&page, &mut headers);
+        assert_eq!(headers["access-control-allow-origin"], "https://app.example");
+        assert_eq!(headers["access-control-expose-headers"], "x-total, vary, x-harproxy");
+        assert_eq!(headers.get_all("vary").iter().count(), 2);
+        let mut strict = headers_of(&[("access-control-allow-origin", "https://other.example")]);
+        allow_page(&page, &mut strict);
+        assert_eq!(strict.len(), 1);
+        let mut plain = HeaderMap::new();
+        allow_page(&HeaderMap::new(), &mut plain);
+        assert!(plain.is_empty());
     }
 
     #[test]

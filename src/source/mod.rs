@@ -6,6 +6,7 @@ mod refusal;
 mod request_view;
 mod upstream;
 
+pub use cors::allow_page;
 pub use refusal::RefusingSource;
 pub use upstream::{UpstreamSource, advice};
 

@@ -63,7 +63,7 @@ fn unused_entries_are_removed_with_their_payloads() {
     let report = sandbox.har("report.json");
     assert_eq!(
         report["fixtures"][0],
-        json!({"fixture": "hars/api.har", "entries": 3, "used": 1, "unusedEntries": [1, 2], "pruned": 2, "unused": 2})
+        json!({"fixture": "hars/api.har", "entries": 3, "used": 1, "usedEntries": [{ "entry": 0, "requests": 1 }], "unusedEntries": [1, 2], "pruned": 2, "unused": 2})
     );
     // A second run has nothing to prune.
     let output = sandbox.run(curl).expect(0).says("nothing to prune: every entry was used");

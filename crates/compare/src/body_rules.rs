@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use url::form_urlencoded;
 
 use super::exchange::update_sized;
-use super::graphql::fold_queries;
+use super::graphql::{self, fold_queries};
 use super::json_diff::canonical_number;
 use super::stream_digest::MultipartDigest;
 use crate::{Body, ContentKey};
@@ -34,6 +34,8 @@ pub struct BodyRules {
     pub mode: MatchBody,
     /// The values that are removed from JSON before it is compared.
     pub ignored: Vec<JsonPath>,
+    /// True if white space in GraphQL documents does not count, also with [`MatchBody::Exact`].
+    pub folds_graphql: bool,
 }
 
 impl BodyRules {
@@ -59,7 +61,7 @@ impl BodyRules {
     #[must_use]
     pub fn json_value(&self, bytes: &[u8]) -> Option<Value> {
         if !self.compares_values() {
-            return None;
+            return if self.folds_graphql { graphql::folded(bytes) } else { None };
         }
         let mut value: Value = serde_json::from_slice(bytes).ok()?;
         self.remove_ignored(&mut value);
@@ -152,12 +154,23 @@ mod tests {
 
     #[test]
     fn meaning_of_json_ignores_order_spelling_and_ignored_values() {
-        let rules = BodyRules { mode: MatchBody::Json, ignored: vec![JsonPath::parse("$.id").unwrap()] };
+        let rules = BodyRules {
+            mode: MatchBody::Json,
+            ignored: vec![JsonPath::parse("$.id").unwrap()],
+            ..BodyRules::default()
+        };
         let meaning = |text: &str| rules.meaning("application/json", text.as_bytes());
         assert_eq!(meaning(r#"{"id": 1, "a": 1.0, "b": []}"#), meaning(r#"{"b":[],"a":1}"#));
         assert_ne!(meaning(r#"{"a":1}"#), meaning(r#"{"a":"1"}"#));
         assert_eq!(meaning("{"), None);
         assert_eq!(BodyRules::default().meaning("application/json", b"{}"), None, "bytes are compared");
+        let documents = BodyRules { folds_graphql: true, ..BodyRules::default() };
+        let exact = |text: &str| documents.meaning("application/json", text.as_bytes());
+        assert!(exact(r#"{"query":"{ a }"}"#).is_some());
+        assert_eq!(exact(r#"{"query":"{ a }"}"#), exact(r#"{"query":"{a} # c"}"#));
+        assert_ne!(exact(r#"{"query":"{ a(x: 1) }"}"#), exact(r#"{"query":"{ a(x: 2) }"}"#));
+        assert_eq!(exact(r#"{"query":"shoes"}"#), None);
+        assert_eq!(exact(r#"[{"query":"{ a }"},{"a":1}]"#), None);
         let queries = [r#"{"query":"{ a }"}"#, r#"{"query":"{a}"}"#].map(meaning);
         assert_eq!(queries[0], queries[1]);
     }
@@ -176,7 +189,7 @@ mod tests {
     proptest! {
         #[test]
         fn meanings_are_equal_if_and_only_if_no_difference_is_found(a in json(), b in json()) {
-            let rules = BodyRules { mode: MatchBody::Json, ignored: Vec::new() };
+            let rules = BodyRules { mode: MatchBody::Json, ..BodyRules::default() };
             let [left, right] = [&a, &b].map(|value| rules.meaning("application/json", value.to_string().as_bytes()));
             prop_assert_eq!(left == right, score_json(&a, &b, &PlaceholderValues::default()).is_some());
         }

@@ -27,12 +27,27 @@ pub fn operation(payload: &Value) -> Option<String> {
     }
 }
 
+/// Returns a payload with its queries folded, if it is an operation or a batch of operations.
+#[must_use]
+pub fn folded(payload: &[u8]) -> Option<Value> {
+    // Most payloads are rejected without parsing them.
+    let name = b"\"query\"";
+    memchr::memmem::find(payload, name)?;
+    let mut value: Value = serde_json::from_slice(payload).ok()?;
+    let is_graphql = match &value {
+        Value::Array(batch) => !batch.is_empty() && batch.iter().all(|operation| query(operation).is_some()),
+        operation => query(operation).is_some(),
+    };
+    fold_queries(&mut value);
+    is_graphql.then_some(value)
+}
+
 /// Folds the queries of a payload, which may be a batch.
 pub fn fold_queries(payload: &mut Value) {
     match payload {
         Value::Array(batch) => batch.iter_mut().for_each(fold_queries),
         _ => {
-            if let Some(folded) = query(payload).map(fold) {
+            if let Some(folded) = query(payload).map(|query| sort_definitions(&fold(query))) {
                 payload["query"] = Value::String(folded);
             }
         }
@@ -73,6 +88,36 @@ fn fold(query: &str) -> String {
         rest = &rest[token.len()..];
     }
     out
+}
+
+/// Sorts the variable definitions of the first operation in a folded query, whose order has no meaning (GraphQL
+/// specification, section 2.10).
+fn sort_definitions(query: &str) -> String {
+    let head = query.find(['{', '(']).filter(|at| query[*at..].starts_with('('));
+    let Some(start) = head.map(|at| at + 1) else { return query.to_owned() };
+    let (mut definitions, mut begin, mut depth, mut at) = (Vec::new(), start, 0_usize, start);
+    loop {
+        let rest = &query[at..];
+        let Some(c) = rest.chars().next() else { return query.to_owned() };
+        match c {
+            '"' => {
+                at += string_end(rest).max(1);
+                continue;
+            }
+            '(' | '[' | '{' => depth += 1,
+            ')' if depth == 0 => break,
+            ')' | ']' | '}' => depth = depth.saturating_sub(1),
+            '$' if depth == 0 && at > begin => {
+                definitions.push(&query[begin..at]);
+                begin = at;
+            }
+            _ => {}
+        }
+        at += c.len_utf8();
+    }
+    definitions.push(&query[begin..at]);
+    definitions.sort_unstable();
+    format!("{}{}{}", &query[..start], definitions.concat(), &query[at..])
 }
 
 /// Returns true for a character that needs a space between it and another such character.
@@ -117,6 +162,22 @@ mod tests {
         assert_eq!(fold("{ a(x: \"\"\" \\\"\"\"  b \"\"\", c) }"), "{a(x:\"\"\" \\\"\"\"  b \"\"\" c)}");
         assert_eq!(fold("{ a(x: \"never closed"), "{a(x:\"never closed");
         assert_eq!(fold("{ a(x: \"\"\"never closed"), "{a(x:\"\"\"never closed");
+    }
+
+    #[test]
+    fn order_of_variable_definitions_does_not_count() {
+        let folded = |query: &str| {
+            let mut payload = json!({ "query": query });
+            fold_queries(&mut payload);
+            payload["query"].as_str().unwrap().to_owned()
+        };
+        let one = folded("query Q($id: ID!, $in: In = {a: \"$x)\", b: [1]}, $n: Int @d(x: 1)) { a(id: $id) }");
+        assert_eq!(one, folded("query Q($n: Int @d(x: 1), $in: In = {a: \"$x)\", b: [1]} $id: ID!) { a(id: $id) }"));
+        assert_ne!(one, folded("query Q($id: ID, $in: In = {a: \"$x)\", b: [1]}, $n: Int @d(x: 1)) { a(id: $id) }"));
+        assert_ne!(folded("{ a(x: 1, y: 2) }"), folded("{ a(y: 2, x: 1) }"), "only definitions are sorted");
+        for broken in ["query Q(", "query Q($a", "query Q(\"", "query (}", "(", "query Q($ä:ß$a:b){"] {
+            folded(&format!("{broken}{{"));
+        }
     }
 
     #[test]

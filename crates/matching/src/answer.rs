@@ -31,6 +31,13 @@ impl Matcher {
         outcome.unwrap_or_else(|kind| Outcome::Miss(Box::new(self.explain(query, kind))))
     }
 
+    /// Answers a request as [`Matcher::answer`] does, and advances no sequence.
+    pub fn answer_dry_run(&self, query: &Query<'_>, session: RequestSession<'_>) -> Outcome {
+        let sequence = self.sequence(session.sequence).dry_run();
+        let outcome = self.choose_by(&self.find(query.method, query.url), &query.payload, session, &sequence);
+        outcome.unwrap_or_else(|kind| Outcome::Miss(Box::new(self.explain(query, kind))))
+    }
+
     /// Chooses among the candidates of a lookup, and advances the sequence of `session`.
     ///
     /// # Errors
@@ -41,15 +48,24 @@ impl Matcher {
         payload: &SentPayload<'_>,
         session: RequestSession<'_>,
     ) -> Result<Outcome, MissKind> {
+        self.choose_by(lookup, payload, session, &self.sequence(session.sequence))
+    }
+
+    fn choose_by(
+        &self,
+        lookup: &Lookup<'_>,
+        payload: &SentPayload<'_>,
+        session: RequestSession<'_>,
+        sequence: &SequenceState,
+    ) -> Result<Outcome, MissKind> {
         let headers = LiveHeaders::new(payload.headers(), self.redaction.policy());
         let request = LiveRequest { url: None, headers: &headers, payload, test: session.test };
-        let sequence = self.sequence(session.sequence);
-        let choice = self.choose(lookup, &request, &sequence, &[])?;
+        let choice = self.choose(lookup, &request, sequence, &[])?;
         let recorded = Some(&choice.candidate.credentials).filter(|_| headers.credentials.is_empty());
         let missing_credentials = recorded.map(|recorded| recorded.names().map(str::to_owned).collect());
         let target = Target { method: lookup.method.into(), url: Cow::Borrowed(lookup.url) };
         let navigation = payload.headers().get("sec-fetch-mode").is_some_and(|mode| mode == "navigate");
-        let outcome = self.follow(target, choice, &request, &sequence, navigation)?;
+        let outcome = self.follow(target, choice, &request, sequence, navigation)?;
         Ok(outcome.with_missing_credentials(missing_credentials.unwrap_or_default()))
     }
 

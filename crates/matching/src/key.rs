@@ -41,7 +41,7 @@ impl KeyForm {
             hosts: SameHostClasses::new(pairs, &options.rules),
             rules: options.rules.clone(),
             options: Arc::new(Rules {
-                body: BodyRules { mode: options.match_body, ignored },
+                body: BodyRules { mode: options.match_body, ignored, folds_graphql: options.folds_graphql },
                 match_headers: key_headers(&options.match_headers),
                 score_all_headers: options.score_all_headers,
                 missing_body: options.missing_body,

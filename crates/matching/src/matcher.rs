@@ -132,19 +132,17 @@ impl Matcher {
 
     /// Counts an entry that answers by its name, although it does not match.
     pub fn count_served(&self, at: EntryRef) {
-        if let Some((ordinal, _)) = (0..).zip(&self.index.entries).find(|(_, entry)| **entry == at) {
+        // Entries are in the order of fixtures and files.
+        let found =
+            self.index.entries.binary_search_by_key(&(at.fixture, at.entry), |entry| (entry.fixture, entry.entry));
+        if let Some(ordinal) = found.ok().and_then(|at| Ordinal::try_from(at).ok()) {
             self.served.add(ordinal);
         }
     }
 
-    /// Starts to count served entries again.
-    pub fn reset_counts(&self) {
-        self.served.clear();
-    }
-
-    /// Starts the sequences of a session again, or those of all.
-    pub fn reset_sequences(&self, session: Option<&str>) {
-        self.sessions.reset(session);
+    /// Starts the sequences of some sessions again. The session without a name is `None`.
+    pub fn reset_sequences(&self, is_reset: impl Fn(Option<&str>) -> bool) {
+        self.sessions.reset(is_reset);
     }
 
     /// Returns the entries that were not used, fixture by fixture in file order.
@@ -244,15 +242,19 @@ impl Matcher {
     }
 
     /// Copies the state of the previous matcher. Entries keep their counts, identified by fixture, method, URL and their
-    /// index among equal ones. Sequences continue in unchanged fixtures, and start again in the others. Idempotent.
-    pub fn inherit_state(&self, before: &Matcher) {
+    /// index among equal ones. Sequences continue in unchanged fixtures and in `extended` ones, which have new entries at
+    /// their end, and start again in the others. Idempotent.
+    pub fn inherit_state(&self, before: &Matcher, extended: Option<&Path>) {
         let known = before.identities();
         for (entry, ordinal) in self.identities() {
             if let Some(old) = known.get(&entry) {
                 self.served.inherit(ordinal, before.served.of(*old));
             }
         }
-        let position_before = |now: &Arc<Fixture>| before.fixtures.iter().position(|old| Arc::ptr_eq(old, now));
+        let continues = |old: &Arc<Fixture>, now: &Arc<Fixture>| {
+            Arc::ptr_eq(old, now) || (old.path() == now.path() && Some(now.path()) == extended)
+        };
+        let position_before = |now: &Arc<Fixture>| before.fixtures.iter().position(|old| continues(old, now));
         let fixtures: Vec<Option<usize>> = self.fixtures.iter().map(position_before).collect();
         let olds: HashMap<EntryRef, Ordinal> = before.index.entries.iter().copied().zip(0..).collect();
         let unchanged = (0..).zip(&self.index.entries).filter_map(|(ordinal, at)| {

@@ -46,6 +46,8 @@ pub struct Options {
     pub repeat: Repeat,
     pub redirects: Redirects,
     pub match_body: MatchBody,
+    /// True in `serve`: white space in GraphQL documents does not count in any mode.
+    pub folds_graphql: bool,
     /// `--match-header`, names in lower case.
     pub match_headers: Vec<String>,
     /// `--ignore-query`, names.

@@ -57,7 +57,13 @@ impl RequestPattern {
     /// Returns true if a request with this URL in normal form matches.
     #[must_use]
     pub fn matches(&self, method: &str, url: &str) -> bool {
-        (self.methods.is_empty() || self.methods.iter().any(|own| own == method)) && self.globs.matches(url)
+        (self.methods.is_empty() || self.names_method(method)) && self.globs.matches(url)
+    }
+
+    /// Returns true if the pattern names this method.
+    #[must_use]
+    pub fn names_method(&self, method: &str) -> bool {
+        self.methods.iter().any(|own| own == method)
     }
 
     #[must_use]

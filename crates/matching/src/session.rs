@@ -95,10 +95,6 @@ impl EntryCounts {
     pub(super) fn inherit(&self, entry: Ordinal, count: u32) {
         self.0[entry as usize].fetch_max(count, Ordering::Relaxed);
     }
-
-    pub(super) fn clear(&self) {
-        self.0.iter().for_each(|count| count.store(0, Ordering::Relaxed));
-    }
 }
 
 /// The greatest number of named sessions.
@@ -167,16 +163,12 @@ impl Sessions {
         named.entry(name.into()).or_insert_with(new).served.clone()
     }
 
-    /// Starts the sequences of a session again, or those of all.
-    pub(super) fn reset(&self, name: Option<&str>) {
-        let mut named = self.named.write().unwrap_or_else(PoisonError::into_inner);
-        match name {
-            Some(name) => drop(named.remove(name)),
-            None => {
-                named.clear();
-                self.unnamed.set.clear();
-                self.unnamed.behind_last.store(0, Ordering::Relaxed);
-            }
+    /// Starts the sequences of some sessions again. The session without a name is `None`.
+    pub(super) fn reset(&self, is_reset: impl Fn(Option<&str>) -> bool) {
+        self.named.write().unwrap_or_else(PoisonError::into_inner).retain(|name, _| !is_reset(Some(name)));
+        if is_reset(None) {
+            self.unnamed.set.clear();
+            self.unnamed.behind_last.store(0, Ordering::Relaxed);
         }
     }
 
@@ -288,9 +280,11 @@ mod tests {
         let sessions = Sessions::new(2);
         let serve = |name| SequenceState::new(sessions.of(name)).serve(0);
         assert!(serve(None) && serve(Some("a")) && serve(Some("b")));
-        sessions.reset(Some("a"));
+        sessions.reset(|name| name == Some("a"));
         assert!(serve(Some("a")) && !serve(Some("b")) && !serve(None));
-        sessions.reset(None);
+        sessions.reset(|name| name.is_none());
+        assert!(serve(None) && !serve(Some("b")));
+        sessions.reset(|_| true);
         assert!(serve(Some("a")) && serve(Some("b")) && serve(None));
     }
 

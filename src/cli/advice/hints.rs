@@ -60,7 +60,7 @@ pub fn of(failure: &Failure) -> String {
         }
         Failure::Isolate(error) => of_isolation(error),
         Failure::Admin(error) => of_admin(error),
-        Failure::Call(CallError::Refused { .. }) => "`harproxy help ctl` lists the commands".into(),
+        Failure::Call(CallError::Refused { .. }) => "`harproxy ctl routes` and `harproxy ctl requests` list the names and numbers; `harproxy help ctl` has examples".into(),
         Failure::Call(_) => "check that `harproxy serve` runs; `--admin ADDR:PORT` names one of several".into(),
         Failure::Input(_) => "pass the lines through a pipe or a file".into(),
         Failure::Output(_) => "send the output to a file, or to a program that reads it".into(),
@@ -98,6 +98,9 @@ fn of_config(error: &config::Error) -> String {
         config::Error::Syntax { .. } => {
             "quote strings and put lists in brackets: `globs = [\"https://api.example.com/**\", \"!**/health\"]`".into()
         }
+        config::Error::Unknown { kind, .. } if kind.contains("[[") || kind.contains('`') => {
+            "docs/reference/configuration.md lists the options of each section".into()
+        }
         config::Error::Unknown { .. } => {
             "use the option names of the command line without dashes: `harproxy record --help` and `harproxy replay --help` list them"
                 .into()
@@ -106,7 +109,7 @@ fn of_config(error: &config::Error) -> String {
             let given = harproxy_support::shell_quote::word(given);
             format!("name a file inside that folder, or pass `--{option} {given}` on the command line")
         }
-        config::Error::Value { .. } => "use the same values as on the command line, and put lists in brackets".into(),
+        config::Error::Value { .. } => "write values as on the command line, and lists in brackets; docs/reference/configuration.md lists all options".into(),
     }
 }
 

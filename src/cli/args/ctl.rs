@@ -71,8 +71,8 @@ pub enum CtlCommand {
         /// Sources in order, such as `live,fixture`; `default` removes them
         #[arg(long, value_name = "SOURCES")]
         source: Option<String>,
-        /// Results after which the next source is asked, such as `miss,5xx`; needs --source
-        #[arg(long, value_name = "RESULTS", requires = "source")]
+        /// Results after which the next source is asked, such as `miss,5xx`; `default` removes them
+        #[arg(long, value_name = "RESULTS")]
         fallback_on: Option<String>,
         /// A duration, or `recorded`; `none` removes it
         #[arg(long, value_name = "DELAY")]
@@ -95,7 +95,7 @@ pub enum CtlCommand {
         /// Collections, limits of retries and circuits
         #[arg(long)]
         state: bool,
-        /// The counts of rules, entries and expectations
+        /// `nth` and `rate` of rules, and the counts of expectations
         #[arg(long)]
         counts: bool,
         /// Only those of this session

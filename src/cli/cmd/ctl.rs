@@ -1,6 +1,7 @@
 //! `harproxy ctl`: uses the admin API of a running `harproxy serve`.
 
 use std::fmt::Write as _;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -49,8 +50,13 @@ async fn find(admin: Option<SocketAddr>, folder: &Path) -> Result<AdminClient, F
         let Ok(token) = std::fs::read_to_string(&file) else { continue };
         let client = AdminClient { addr, token: AdminToken::read(&token) };
         match client.call(Method::GET, "/health", None).await {
-            Err(CallError::Connect { .. } | CallError::Refused { status: 401, .. }) => _ = std::fs::remove_file(&file),
-            _ => found.push(client),
+            Err(CallError::Connect { source, .. }) if source.kind() == ErrorKind::ConnectionRefused => {
+                _ = std::fs::remove_file(&file);
+            }
+            Err(CallError::Refused { status: 401, .. }) => _ = std::fs::remove_file(&file),
+            Ok(health) if health["status"] == "ok" => found.push(client),
+            // Another program has the port, or the server does not answer.
+            answer => tracing::debug!(?answer, "no server at {addr}"),
         }
     }
     if found.len() > 1 {
@@ -76,7 +82,8 @@ fn call(command: &CtlCommand) -> (Method, String, Option<Value>) {
         CtlCommand::Requests { clear: true, .. } => (Method::DELETE, "/requests".to_owned(), None),
         CtlCommand::Requests { pattern, outcome, rule, after, .. } => {
             let mut query = Serializer::new(String::new());
-            query.append_pair("limit", "1000");
+            // The last ones, unless the user goes on from a number.
+            query.append_pair("limit", "1000").append_pair("newest", if after.is_none() { "true" } else { "false" });
             let after = after.map(|after| after.to_string());
             for (name, value) in [("match", pattern), ("outcome", outcome), ("rule", rule), ("after", &after)] {
                 query.extend_pairs(value.iter().map(|value| (name, value)));
@@ -90,18 +97,14 @@ fn call(command: &CtlCommand) -> (Method, String, Option<Value>) {
             let list = |text: &String| text.split(',').map(|item| Value::from(item.trim())).collect::<Value>();
             let unless = |none: &str, text: &String, value: Value| if text == none { Value::Null } else { value };
             change.extend(source.iter().map(|text| ("source".to_owned(), unless("default", text, list(text)))));
-            change.extend(fallback_on.iter().map(|text| ("fallback-on".to_owned(), list(text))));
+            change
+                .extend(fallback_on.iter().map(|text| ("fallback-on".to_owned(), unless("default", text, list(text)))));
             change.extend(delay.iter().map(|text| ("delay".to_owned(), unless("none", text, text.as_str().into()))));
             change.extend(fault.iter().map(|text| ("fault".to_owned(), unless("none", text, fault_json(text)))));
             (Method::PUT, format!("/routes/{}", segment(rule)), Some(change.into()))
         }
         CtlCommand::Verify { expectations } => {
-            let expectation = |text: &String| match text.rsplit_once(" = ") {
-                Some((pattern, times)) => json!({ "match": pattern, "times": times }),
-                None => json!({ "match": text }),
-            };
-            let given: Vec<Value> = expectations.iter().map(expectation).collect();
-            (Method::POST, "/verify".to_owned(), (!given.is_empty()).then(|| json!({ "expect": given })))
+            (Method::POST, "/verify".to_owned(), (!expectations.is_empty()).then(|| json!({ "expect": expectations })))
         }
         CtlCommand::Reset { sequence, state, counts, session } => {
             let mut payload = json!({ "sequence": sequence, "state": state, "counts": counts });
@@ -161,24 +164,27 @@ fn shown(command: &CtlCommand, answer: &Value) -> String {
                 }
                 None => format!("{} `{}` {}\n", ui::good("✓"), text(&result["match"]), text(&result["times"])),
             };
-            match results.is_empty() {
-                true => "there are no expectations\n".to_owned(),
-                false => results.iter().map(line).collect(),
-            }
+            let note = match answer["complete"] == false {
+                true => "the history lacks earlier requests or payloads, so that the result is not certain\n",
+                false => "",
+            };
+            results.iter().map(line).chain([note.to_owned()]).collect()
         }
         CtlCommand::Reset { .. } => "reset\n".to_owned(),
     }
 }
 
-/// Formats the answer of a request: the entry, the rules, and for a miss the nearest entries.
+/// Formats a request and its rules, and the answer that the fixtures have for it now.
 fn explanation(explained: &Value, text: impl Fn(&Value) -> String) -> String {
     let (request, answer) = (&explained["request"], &explained["answer"]);
-    let mut lines = format!("{}: {} {}\n", text(&answer["action"]), text(&request["method"]), text(&request["url"]));
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let place = |value: &Value| format!("{}#{}", text(&value["fixture"]), text(&value["entry"]));
+    let [status, outcome, source, method, url] =
+        ["status", "outcome", "source", "method", "url"].map(|name| text(&request[name]));
     // Writing to a string never fails.
-    if !answer["entry"].is_null() {
-        let _ = writeln!(lines, "  {}: {}", place(answer), text(&answer["status"]));
+    let mut lines = format!("{method} {url}\n  {outcome}, {status}, from {source}\n");
+    for failed in list(&request["fallback"]) {
+        let _ = writeln!(lines, "  no answer: {}", text(&failed));
     }
     for rule in list(&answer["rules"]) {
         let reason = match &rule["failing"] {
@@ -188,20 +194,19 @@ fn explanation(explained: &Value, text: impl Fn(&Value) -> String) -> String {
         };
         let _ = writeln!(lines, "  rule {}: {reason}", text(&rule["rule"]));
     }
+    let _ = match answer["entry"].is_null() {
+        true => writeln!(lines, "  in the fixtures: {}", text(&answer["action"])),
+        false => writeln!(lines, "  in the fixtures: {}, {}", place(answer), text(&answer["status"])),
+    };
     for near in list(&answer["near"]) {
         let difference = |it: &Value| {
-            format!(
-                "{} {} is {}, recorded {}",
-                text(&it["what"]),
-                text(&it["name"]),
-                text(&it["request"]),
-                text(&it["recorded"])
-            )
+            let [kind, name, sent, recorded] = ["what", "name", "request", "recorded"].map(|name| text(&it[name]));
+            format!("{kind} {name} is {sent}, recorded {recorded}")
         };
         let differences = list(&near["differences"]).iter().map(difference).collect::<Vec<_>>().join("; ");
         let _ = writeln!(lines, "  near {}: {differences}", place(&near));
     }
-    if let Some(remedy) = answer["remedy"].as_str() {
+    if let Some(remedy) = answer["remedy"].as_str().filter(|_| outcome == "miss") {
         let _ = writeln!(lines, "  {}: {}", ui::help("remedy"), remedy.shown());
     }
     lines
@@ -210,7 +215,7 @@ fn explanation(explained: &Value, text: impl Fn(&Value) -> String) -> String {
 /// Formats a rule on one line.
 fn rule_line(rule: &Value, text: impl Fn(&Value) -> String) -> String {
     let mut line = format!("{}  {}", ui::strong(text(&rule["id"])), text(&rule["match"]));
-    for name in ["source", "fallback-on", "split", "delay", "rate", "fault"] {
+    for name in ["source", "fallback-on", "split", "delay", "rate", "fault", "shadow"] {
         let value = &rule[name];
         if !value.is_null() && value.as_array().is_none_or(|list| !list.is_empty()) {
             let value = match value {
@@ -220,6 +225,11 @@ fn rule_line(rule: &Value, text: impl Fn(&Value) -> String) -> String {
             // Writing to a string never fails.
             let _ = write!(line, "  {name}={value}");
         }
+    }
+    let others = ["respond", "state", "patch", "template"];
+    let options = rule["options"].as_array().cloned().unwrap_or_default();
+    for option in options.iter().filter(|option| others.iter().any(|other| **option == *other)) {
+        let _ = write!(line, "  {}", text(option));
     }
     format!("{line}  requests={}\n", text(&rule["requests"]))
 }

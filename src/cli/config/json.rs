@@ -29,13 +29,18 @@ pub fn rule_change(json: &Json) -> Result<RuleChange, String> {
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
     table.insert("match".to_owned(), "**".into());
+    // Each option is parsed by itself.
+    table.entry("source").or_insert_with(|| "none".into());
     let rule = parse("route", Json::from(vec![Json::Object(table)]), |document, value| {
         route::rules(document, value, 1).map(|mut rules| rules.pop())
     })?;
     let rule = rule.ok_or("the rule is empty")?;
+    let source = rule.source.unwrap_or_default();
     let has = |name: &str| members.contains_key(name);
     Ok(RuleChange {
-        source: (has("source") || has("split") || has("fallback-on")).then_some(rule.source),
+        sources: members.get("source").map(|given| if given.is_null() { Vec::new() } else { source.sources }),
+        fallback_on: has("fallback-on").then_some(source.fallback_on),
+        split: has("split").then_some(source.split),
         delay: has("delay").then_some(rule.delay),
         rate: has("rate").then_some(rule.rate),
         fault: has("fault").then_some(rule.fault),
@@ -43,13 +48,16 @@ pub fn rule_change(json: &Json) -> Result<RuleChange, String> {
     })
 }
 
-/// Parses a list of expectations.
+/// Parses a list of expectations: tables of `[[expect]]`, or texts of `--expect`.
 ///
 /// # Errors
 /// A sentence for the user.
-pub fn expectations(json: &Json) -> Result<Vec<Expectation>, String> {
-    let list = json.as_array().ok_or("`expect` is not a list")?;
-    parse("expect", list.clone().into(), expect::expectations)
+pub fn expectations(list: &[Json]) -> Result<Vec<Expectation>, String> {
+    let each = list.iter().map(|given| match given {
+        Json::String(text) => Ok(vec![Expectation::parse(text)?]),
+        table => parse("expect", vec![table.clone()].into(), expect::expectations),
+    });
+    Ok(each.collect::<Result<Vec<_>, String>>()?.concat())
 }
 
 /// Parses `value` as the section `name` of a file.
@@ -59,7 +67,7 @@ fn parse<T>(
     read: impl for<'t> FnOnce(&ConfigFile<'t>, super::document::Value<'t>) -> Result<T, Error>,
 ) -> Result<T, String> {
     let section: Map<String, Json> = [(name.to_owned(), value)].into_iter().collect();
-    let text = toml::to_string(&section).map_err(|error| error.to_string())?;
+    let text = toml::to_string(&section).map_err(|_| "`null` is allowed only for a whole option".to_owned())?;
     let document = ConfigFile::new(Path::new(""), &text, false);
     let items = document.root().map_err(reason)?;
     let item = items.into_iter().next().map(|TomlItem { value, .. }| value);
@@ -82,7 +90,7 @@ fn reason(error: Error) -> String {
 mod tests {
     use super::*;
     use crate::serve::delay::Delay;
-    use crate::serve::rule::SourceName;
+    use crate::serve::rule::{Fallback, SourceName};
     use serde_json::json;
     use std::time::Duration;
 
@@ -91,11 +99,13 @@ mod tests {
         let change =
             rule_change(&json!({ "source": ["live", "fixture"], "fallback-on": "5xx", "delay": "2s", "fault": null }));
         let change = change.unwrap();
-        let source = change.source.unwrap().unwrap();
-        assert_eq!(source.sources, [SourceName::Live, SourceName::Fixture]);
+        assert_eq!(change.sources.unwrap(), [SourceName::Live, SourceName::Fixture]);
+        assert_eq!((change.fallback_on.unwrap(), change.split), (vec![Fallback::ServerError], None));
         assert_eq!(change.delay, Some(Some(Delay::Fixed(Duration::from_secs(2)))));
         assert_eq!((change.fault, change.rate), (Some(None), None));
-        assert!(rule_change(&json!({ "source": null })).unwrap().source.unwrap().is_none());
+        assert!(rule_change(&json!({ "source": null })).unwrap().sources.unwrap().is_empty());
+        let change = rule_change(&json!({ "fallback-on": "5xx" })).unwrap();
+        assert!(change.sources.is_none() && change.fallback_on.is_some());
     }
 
     #[test]
@@ -105,7 +115,6 @@ mod tests {
             (json!({ "fault": { "kind": "status", "status": 200 } }), "`status` must be from 400 to 599"),
             (json!({ "delay": 5 }), "expected a duration"),
             (json!({ "match": "**" }), "`match` can't be changed"),
-            (json!({ "fallback-on": "5xx" }), "needs `source`"),
             (json!([]), "expected an object"),
         ] {
             let reason = rule_change(&json).unwrap_err();
@@ -115,10 +124,11 @@ mod tests {
 
     #[test]
     fn expectations_are_those_of_the_configuration() {
-        let parsed = expectations(&json!([{ "match": "POST **/orders", "times": { "min": 1 }, "body": { "$.a": 1 } }]));
+        let parsed = expectations(&[json!({ "match": "POST **/orders", "times": { "min": 1 }, "body": { "$.a": 1 } })]);
         assert_eq!(parsed.unwrap().len(), 1);
-        assert!(expectations(&json!([])).unwrap().is_empty());
-        assert!(expectations(&json!([{ "times": 1 }])).unwrap_err().contains("needs `match`"));
-        assert!(expectations(&json!([{ "match": "GET **", "count": 1 }])).unwrap_err().contains("unknown option"));
+        assert!(expectations(&[]).unwrap().is_empty());
+        assert_eq!(expectations(&[json!("POST **/orders = 1")]).unwrap().len(), 1);
+        assert!(expectations(&[json!({ "times": 1 })]).unwrap_err().contains("needs `match`"));
+        assert!(expectations(&[json!({ "match": "GET **", "count": 1 })]).unwrap_err().contains("unknown option"));
     }
 }

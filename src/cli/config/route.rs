@@ -10,7 +10,7 @@ use toml::de::DeValue;
 use super::document::{ConfigFile, Error, Table, TomlItem, Value};
 use super::route_answer::{delay, fault, patches, rate, respond};
 use crate::serve::condition::{Conditions, Occurrence, ValueTest};
-use crate::serve::rule::{Fallback, RouteRule, SourceName, SourceRule};
+use crate::serve::rule::{Fallback, RouteRule, SourceName, SourceRule, Split};
 use crate::serve::state::StateRule;
 use harproxy_json::JsonPath;
 use harproxy_matching::{PathPattern, RequestPattern};
@@ -74,7 +74,12 @@ fn rule<'t>(
         let wrong = |reason: String| document.wrong(&name, &value.span(), reason);
         match name.as_str() {
             "match" => {}
-            "name" => rule.id = document.text(&name, &value)?,
+            "name" => {
+                rule.id = document.text(&name, &value)?;
+                if rule.id.trim().is_empty() {
+                    return Err(wrong("the name of a rule is empty".to_owned()));
+                }
+            }
             "path" => rule.path = Some(PathPattern::new(&document.text(&name, &value)?).map_err(wrong)?),
             "when" => rule.when = conditions(document, document.table(&name, value)?)?,
             "source" => {
@@ -84,8 +89,8 @@ fn rule<'t>(
                 }
             }
             "fallback-on" => source.fallback_on = document.each(&name, &value, Fallback::parse)?,
-            "split" => split(document, document.table(&name, value)?, &mut source)?,
-            "headers" => rule.live_headers = live_headers(document, document.table(&name, value)?)?,
+            "split" => source.split = Some(split(document, document.table(&name, value)?)?),
+            "headers" => live_headers(document, document.table(&name, value)?, &mut rule)?,
             "respond" => rule.respond = Some(respond(document, document.table(&name, value)?)?),
             "patch" => rule.patch = patches(document, &name, &value)?,
             "delay" => rule.delay = Some(delay(document, &name, &value)?),
@@ -100,11 +105,7 @@ fn rule<'t>(
             _ => return Err(document.unknown("option of [[route]]", &name, at, KEYS, None)),
         }
     }
-    let has_split = source.live_share.is_some();
-    if has_split && source.sources.is_empty() {
-        source.sources = vec![SourceName::Live, SourceName::Fixture];
-    }
-    if !source.sources.is_empty() {
+    if !source.sources().is_empty() {
         rule.source = Some(source);
     } else if !source.fallback_on.is_empty() {
         return Err(document.wrong("fallback-on", span, "a rule with `fallback-on` needs `source`"));
@@ -118,20 +119,21 @@ fn source_name(text: &str) -> Result<SourceName, String> {
     found.ok_or_else(|| "expected fixture, live, local or none".to_owned())
 }
 
-fn split<'t>(document: &ConfigFile<'t>, table: Table<'t>, source: &mut SourceRule) -> Result<(), Error> {
+fn split<'t>(document: &ConfigFile<'t>, table: Table<'t>) -> Result<Split, Error> {
+    let mut split = Split { live_percent: 0.0, by: None };
     for TomlItem { name, at, value } in document.items(table) {
         match name.as_str() {
             "live" => {
                 let share = document.json(value.get_ref()).as_f64().filter(|share| (0.0..=100.0).contains(share));
                 let share =
                     share.ok_or_else(|| document.wrong(&name, &value.span(), "expected a percentage from 0 to 100"))?;
-                source.live_share = Some(share / 100.0);
+                split.live_percent = share;
             }
-            "by" => source.split_by = Some(header_name(document, &name, &value)?),
+            "by" => split.by = Some(header_name(document, &name, &value)?),
             _ => return Err(document.unknown("option of `split`", &name, at, ["live", "by"], None)),
         }
     }
-    Ok(())
+    Ok(split)
 }
 
 fn header_name(document: &ConfigFile<'_>, name: &str, value: &Value<'_>) -> Result<HeaderName, Error> {
@@ -139,24 +141,29 @@ fn header_name(document: &ConfigFile<'_>, name: &str, value: &Value<'_>) -> Resu
     HeaderName::from_str(&text).map_err(|_| document.wrong(name, &value.span(), "expected the name of a header"))
 }
 
-/// Reads credentials, whose values may be variables of the environment. One that is not set is an error.
-fn live_headers<'t>(document: &ConfigFile<'t>, table: Table<'t>) -> Result<Vec<(HeaderName, HeaderValue)>, Error> {
-    let each = document.items(table).into_iter().map(|TomlItem { name, at, value }| {
+/// Reads credentials, whose values may be variables of the environment. Commands that send no request do not need them,
+/// so that an unset one is noted.
+fn live_headers<'t>(document: &ConfigFile<'t>, table: Table<'t>, rule: &mut RouteRule) -> Result<(), Error> {
+    for TomlItem { name, at, value } in document.items(table) {
         let header =
             HeaderName::from_str(&name).map_err(|_| document.wrong(&name, &at, "expected the name of a header"))?;
         let wrong = |reason: String| document.wrong(&name, &value.span(), reason);
         let text = document.text(&name, &value)?;
         let text = match text.strip_prefix("env:") {
-            Some(variable) => {
-                std::env::var(variable).map_err(|_| wrong(format!("the variable `{variable}` is not set")))?
-            }
+            Some(variable) => match std::env::var(variable) {
+                Ok(text) => text,
+                Err(_) => {
+                    rule.unset_variables.push(variable.to_owned());
+                    continue;
+                }
+            },
             None => text,
         };
         let mut parsed = HeaderValue::from_str(&text).map_err(|_| wrong("invalid value of a header".to_owned()))?;
         parsed.set_sensitive(true);
-        Ok((header, parsed))
-    });
-    each.collect()
+        rule.live_headers.push((header, parsed));
+    }
+    Ok(())
 }
 
 fn conditions<'t>(document: &ConfigFile<'t>, table: Table<'t>) -> Result<Conditions, Error> {

@@ -103,6 +103,7 @@ pub(super) fn delay(document: &ConfigFile<'_>, name: &str, value: &Value<'_>) ->
     match document.json(value.get_ref()) {
         Json::String(text) => parse_delay(&text).map_err(wrong),
         Json::Object(range) => {
+            known_members(&range, &["min", "max", "seed"]).map_err(wrong)?;
             let limit = |member: &str| {
                 let text = range.get(member).and_then(Json::as_str);
                 let text = text.ok_or_else(|| wrong(format!("a range needs `{member}`, such as `\"100ms\"`")))?;
@@ -112,9 +113,21 @@ pub(super) fn delay(document: &ConfigFile<'_>, name: &str, value: &Value<'_>) ->
             if min > max {
                 return Err(wrong("`min` is greater than `max`".to_owned()));
             }
-            Ok(Delay::Range { min, max, seed: range.get("seed").and_then(Json::as_u64).unwrap_or_default() })
+            let seed = match range.get("seed") {
+                None => 0,
+                Some(seed) => seed.as_u64().ok_or_else(|| wrong("`seed` must be a positive integer".to_owned()))?,
+            };
+            Ok(Delay::Range { min, max, seed })
         }
         _ => Err(wrong("expected a duration, `recorded`, or `{ min, max, seed }`".to_owned())),
+    }
+}
+
+/// Checks that a table has no other members.
+fn known_members(members: &serde_json::Map<String, Json>, known: &[&str]) -> Result<(), String> {
+    match members.keys().find(|name| !known.contains(&name.as_str())) {
+        None => Ok(()),
+        Some(name) => Err(format!("unknown option `{name}`; known are {}", known.join(", "))),
     }
 }
 
@@ -136,6 +149,14 @@ pub(super) fn fault(document: &ConfigFile<'_>, name: &str, value: &Value<'_>) ->
 /// Parses a fault: its kind, or an object with its kind and its settings.
 fn parse_fault(json: &Json) -> Result<Fault, String> {
     let kind = json.as_str().or_else(|| json.get("kind")?.as_str());
+    if let Json::Object(members) = json {
+        let known: &[&str] = match kind {
+            Some("status") => &["kind", "status", "retry-after"],
+            Some("slow") => &["kind", "rate"],
+            _ => &["kind"],
+        };
+        known_members(members, known)?;
+    }
     let number = |member: &str| json.get(member).and_then(Json::as_u64);
     Ok(match kind {
         Some("status") => {

@@ -259,6 +259,14 @@ fn network(args: &ReplayArgs) -> Result<Option<NetworkPlan>, UsageError> {
 
 /// Returns the rules of the configuration. `vars` are the files and names of `--vars`.
 pub fn route_table(config: &Config, vars: &[String]) -> Result<RouteTable, UsageError> {
+    if let Some((rule, variable)) =
+        config.routes.iter().find_map(|rule| Some((rule, rule.unset_variables.first().filter(|_| rule.uses_live())?)))
+    {
+        return Err(UsageError::new(
+            format!("`headers` of rule `{}`: the variable `{variable}` is not set", rule.id),
+            format!("set it: `export {variable}=…`, or remove `live` from the rule"),
+        ));
+    }
     let mut variables = config.variables.clone();
     for given in vars {
         let more: Variables = match given.ends_with(".toml") {
@@ -352,6 +360,7 @@ pub fn matching_options(args: MatchingArgs, config: &Config) -> Options {
         repeat: args.repeat.unwrap_or(if args.strict { Repeat::Once } else { Repeat::Sequence }),
         redirects: args.redirects,
         match_body: args.match_body,
+        folds_graphql: false,
         match_headers: args.match_header,
         ignore_query: args.ignore_query,
         ignore_body: args.ignore_body,

@@ -142,7 +142,7 @@ impl RuledSource {
         let (payload, content_type) = match &respond.payload {
             RespondPayload::Example(name) => {
                 let control = ControlHeaders { name: Some(name.clone()), ..ControlHeaders::default() };
-                return match self.chosen_entry(&control, exchange, facts).await {
+                return match self.chosen_entry("the example of the rule", &control, exchange, facts).await {
                     Answer::Response(mut response) => {
                         set_head(&mut response, respond);
                         Answer::Response(response)

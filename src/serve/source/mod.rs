@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use ::http::header::CONTENT_TYPE;
-use ::http::{HeaderValue, Method, Response};
+use ::http::{HeaderMap, HeaderValue, Method, Response};
 use bytes::Bytes;
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, Limited};
@@ -17,14 +17,14 @@ use http_body_util::{BodyExt as _, Limited};
 use super::closest::closest;
 use super::control::{self, ControlHeaders, NoEntry};
 use super::facts::RequestFacts;
-use super::history::{KeptRequest, RequestHistory};
+use super::history::{RecentRequest, RequestHistory};
 use super::memory::RouteState;
 use super::rule::RouteDecision;
 use super::shadow::Shadow;
 use super::{graphql, payload};
 use crate::pipeline::{Exchange, SourceList};
 use crate::source::fixture::{FixtureSource, discard};
-use crate::source::{Answer, Source, UpstreamSource};
+use crate::source::{Answer, Source, UpstreamSource, allow_page};
 use crate::verdict::request::{ResultKind, SourceKind};
 use crate::verdict::{CheckId, Finding, Location, Severity};
 use harproxy_http::MediaType;
@@ -58,7 +58,9 @@ impl Source for KeySource {
                 return Answer::Pass;
             }
             let detail = format!("send a valid key in the header `{}`", control::API_KEY);
-            refuse(exchange, Problem::new(401, "an API key is required", detail))
+            let page = exchange.headers().clone();
+            let answer = refuse(exchange, Problem::new(401, "an API key is required", detail));
+            for_page(answer, &page)
         })
     }
 }
@@ -98,12 +100,16 @@ impl Source for HistorySource {
             let Some(url) = exchange.url.as_ref().ok().cloned() else { return Answer::Pass };
             let (id, body) = (exchange.id(), exchange.take_body());
             let is_empty = body.is_end_stream();
-            let request = KeptRequest {
+            let mut headers = exchange.headers().clone();
+            headers.remove(control::API_KEY);
+            let session = exchange.session.for_matching();
+            let request = RecentRequest {
                 method: exchange.method().clone(),
                 url,
-                headers: exchange.headers().clone(),
+                headers,
                 payload: is_empty.then(Bytes::new),
-                session: exchange.session.for_matching().sequence.map(str::to_owned),
+                sequence: session.sequence.map(str::to_owned),
+                test: session.test.map(str::to_owned),
             };
             self.0.begin(id, request);
             *exchange.request.body_mut() =
@@ -120,7 +126,31 @@ pub fn is_preflight(exchange: &Exchange<'_>) -> bool {
 
 impl Source for RuledSource {
     fn answer<'a>(&'a self, exchange: &'a mut Exchange<'_>) -> BoxFuture<'a, Answer> {
-        Box::pin(self.apply(exchange))
+        Box::pin(async move {
+            let page = self.rules.is_mock.then(|| exchange.headers().clone());
+            let answer = self.apply(exchange).await;
+            match page {
+                // The headers of a live answer are those of the server.
+                Some(page) if !is_network(exchange.outcome().source) => for_page(answer, &page),
+                _ => answer,
+            }
+        })
+    }
+}
+
+/// Returns true if an answer came from another program. Its text is never a template.
+fn is_network(source: SourceKind) -> bool {
+    matches!(source, SourceKind::Live | SourceKind::LivePatched | SourceKind::Local)
+}
+
+/// Lets the page that sent the request read an answer.
+fn for_page(answer: Answer, request: &HeaderMap) -> Answer {
+    match answer {
+        Answer::Response(mut response) => {
+            allow_page(request, response.headers_mut());
+            Answer::Response(response)
+        }
+        answer => answer,
     }
 }
 
@@ -157,7 +187,11 @@ impl RuledSource {
         let Some(url) = exchange.url.as_ref().ok().cloned() else { return ask_all(&self.others, exchange).await };
         let has_control = self.rules.has_control_headers && ControlHeaders::are_in(exchange.headers());
         let table = self.rules.table.load_full();
-        let covering = table.covering(exchange.method().as_str(), url.as_str(), url.parts().path);
+        let mut covering = table.covering(exchange.method().as_str(), url.as_str(), url.parts().path);
+        if is_preflight(exchange) {
+            // The browser asks, and not the program: a rule without methods is about the requests of the program.
+            covering.retain(|rule| rule.pattern.names_method("OPTIONS"));
+        }
         if covering.is_empty() && !has_control && !self.rules.is_mock {
             return ask_all(&self.others, exchange).await;
         }
@@ -186,9 +220,17 @@ impl RuledSource {
         let decision = table.decide(&covering, &facts, has_limit);
         exchange.outcome().rules = decision.rules.iter().map(|rule| rule.id.clone()).collect();
         let number = self.rules.number.fetch_add(1, Ordering::Relaxed) + 1;
+        let wait = async |recorded: Option<Duration>| {
+            let delays = decision.delays.iter().map(|delay| delay.of(number, recorded)).chain(control.delay);
+            let delay = delays.fold(Duration::ZERO, Duration::saturating_add);
+            if !delay.is_zero() {
+                tokio::time::sleep(delay).await;
+            }
+        };
         if let Some((rule, fault)) = &decision.fault
             && let Some(answer) = self.early_fault(rule, fault, exchange, &facts).await
         {
+            wait(None).await;
             return answer;
         }
         let answer = self.answer_of(&decision, &control, exchange, &facts, payload).await;
@@ -197,12 +239,7 @@ impl RuledSource {
             _ => answer,
         };
         self.send_shadow(&decision, exchange, &facts);
-        let recorded = self.recorded_time(exchange);
-        let delays = decision.delays.iter().map(|delay| delay.of(number, recorded)).chain(control.delay);
-        let delay = delays.fold(Duration::ZERO, Duration::saturating_add);
-        if !delay.is_zero() {
-            tokio::time::sleep(delay).await;
-        }
+        wait(self.recorded_time(exchange)).await;
         let is_answered =
             matches!(exchange.outcome().result(), ResultKind::Served | ResultKind::Live | ResultKind::Local);
         match answer {
@@ -221,7 +258,7 @@ impl RuledSource {
         payload: Bytes,
     ) -> Answer {
         if control.code.is_some() || control.name.is_some() {
-            return self.chosen_entry(control, exchange, facts).await;
+            return self.chosen_entry("the control headers", control, exchange, facts).await;
         }
         if let Some(answer) = decision.state.as_ref().and_then(|rule| self.state_answer(rule, exchange, facts)) {
             return answer;
@@ -261,14 +298,15 @@ impl RuledSource {
             return self.fixtures.serve_entry(exchange, entry.at).await;
         }
         outcome.decide(ResultKind::Served, SourceKind::MadeUp);
-        let mut response = Response::new(Bytes::from(graphql::not_found().to_string()));
+        let mut response = Response::new(Bytes::from(graphql::not_found(facts).to_string()));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Answer::Response(payload::with_payload(response))
     }
 
-    /// Serves the entry that the control headers name.
+    /// Serves the entry that control headers name. `chooser` has set them: the client, or a rule.
     async fn chosen_entry(
         &self,
+        chooser: &str,
         control: &ControlHeaders,
         exchange: &mut Exchange<'_>,
         facts: &RequestFacts,
@@ -281,11 +319,12 @@ impl RuledSource {
                 fail(&self.rules, exchange, Problem::new(400, "the control headers contradict each other", detail))
             }
             Err(NoEntry::NotFound { statuses, names }) => {
-                let detail = match statuses.is_empty() {
-                    true => "no entry has this method and path".to_owned(),
-                    false => format!("entries of this method and path have the statuses {}", list(&statuses)),
+                let detail = match (statuses.is_empty(), &control.name) {
+                    (true, _) => "no entry has this method and path".to_owned(),
+                    (false, Some(name)) => format!("no entry of this method and path has the name `{name}`"),
+                    (false, None) => format!("entries of this method and path have the statuses {}", list(&statuses)),
                 };
-                let problem = Problem::new(404, "no entry fits the control headers", detail);
+                let problem = Problem::new(404, format!("no entry fits {chooser}"), detail);
                 fail(&self.rules, exchange, problem.with("statuses", statuses).with("names", names))
             }
         }

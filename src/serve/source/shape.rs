@@ -4,7 +4,7 @@ use ::http::header::CONTENT_TYPE;
 use ::http::{HeaderMap, Method, Response, StatusCode};
 use bytes::Bytes;
 
-use super::{RuledSource, fail};
+use super::{RuledSource, fail, is_network};
 use crate::pipeline::Exchange;
 use crate::serve::facts::RequestFacts;
 use crate::serve::fault::{self, Fault};
@@ -12,7 +12,6 @@ use crate::serve::patch::patch_payload;
 use crate::serve::rule::RouteDecision;
 use crate::serve::{payload, template};
 use crate::source::Answer;
-use crate::verdict::request::SourceKind;
 use harproxy_http::MediaType;
 use harproxy_http::problem::Problem;
 use harproxy_proxy::Body;
@@ -23,11 +22,6 @@ const VALIDATORS: [&str; 6] = ["etag", "last-modified", "content-md5", "digest",
 /// Returns true if an answer has a payload (RFC 9110 section 6.4.1).
 fn has_payload(method: &Method, status: StatusCode) -> bool {
     *method != Method::HEAD && !status.is_informational() && !matches!(status.as_u16(), 204 | 304)
-}
-
-/// Returns true if an answer came from another program. Its text is never a template.
-fn is_network(source: SourceKind) -> bool {
-    matches!(source, SourceKind::Live | SourceKind::LivePatched | SourceKind::Local)
 }
 
 impl RuledSource {

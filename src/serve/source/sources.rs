@@ -1,6 +1,6 @@
 //! The sources of a rule: their order, fallbacks, and the live one.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use ::http::header::VIA;
@@ -9,21 +9,24 @@ use bytes::Bytes;
 
 use super::{RuledSource, ask_all, fail, refuse};
 use crate::pipeline::Exchange;
-use crate::serve::control::{ControlHeaders, entries_of};
+use crate::serve::control::ControlHeaders;
 use crate::serve::delay::share_of;
 use crate::serve::facts::RequestFacts;
 use crate::serve::rule::{Fallback, RouteDecision, RouteRule, SourceName, SourceRule};
-use crate::serve::shadow::{ShadowCopy, copy_of};
+use crate::serve::shadow::{ShadowCopy, is_comparable, make_copy};
 use crate::source::fixture::passthrough;
 use crate::source::{Answer, Source as _};
 use crate::verdict::request::{ResultKind, SourceKind};
 use crate::verdict::{CheckId, Finding, Location};
 use harproxy_http::problem::Problem;
-use harproxy_matching::EntryRef;
 use harproxy_proxy::{Body, Origin};
+use harproxy_tls::provider::random;
 
-/// The name by which harproxy recognises its own requests in `Via`.
-const VIA_NAME: &str = "1.1 harproxy-serve";
+/// The hop in `Via` by which this process recognises its own requests. Another harproxy has another number.
+static VIA_HOP: LazyLock<HeaderValue> = LazyLock::new(|| {
+    let number = random::<4>().map_or(0, u32::from_ne_bytes);
+    HeaderValue::try_from(format!("1.1 harproxy-{number:08x}")).unwrap_or(HeaderValue::from_static("1.1 harproxy"))
+});
 
 impl RuledSource {
     /// Asks the sources of a rule in order, until one answers.
@@ -35,13 +38,13 @@ impl RuledSource {
         facts: &RequestFacts,
         payload: Bytes,
     ) -> Answer {
-        let mut sources = source.sources.clone();
-        if let Some(share) = source.live_share {
-            let client = match &source.split_by {
+        let mut sources = source.sources().to_vec();
+        if let Some(split) = &source.split {
+            let client = match &split.by {
                 Some(name) => facts.header(name.as_str()).into_iter().next(),
                 None => facts.session.clone(),
             };
-            let is_live = share_of(&client.unwrap_or_default()) < share;
+            let is_live = share_of(&client.unwrap_or_default()) * 100.0 < split.live_percent;
             sources.sort_by_key(|source| (*source == SourceName::Live) != is_live);
         }
         let (parts, findings) = (exchange.request.forwarded_head(), exchange.outcome().findings.len());
@@ -99,33 +102,35 @@ impl RuledSource {
     pub(super) fn send_shadow(&self, decision: &RouteDecision, exchange: &mut Exchange<'_>, facts: &RequestFacts) {
         let Some(shadow) = &self.shadow else { return };
         let Some(rule) = decision.rules.iter().find(|rule| rule.shadow) else { return };
-        let (to, is_live) = (exchange.connect_to.clone(), exchange.outcome().source == SourceKind::Live);
-        let is_sent = facts.method.is_safe()
-            && !is_live
+        let to = exchange.connect_to.clone();
+        let outcome = exchange.outcome();
+        // A live source was asked already.
+        let was_asked = outcome.source == SourceKind::Live
+            || outcome.fallback.iter().any(|failed| failed.starts_with(SourceName::Live.as_str()));
+        let is_sent = is_comparable(facts)
+            && !was_asked
             && exchange.may_forward
             && !is_loop(&facts.headers)
-            && may_have_credentials(rule, &to);
+            && may_have_credentials(rule, &to)
+            && self.rules.breaker.skips(&to, Instant::now()).is_none();
         if !is_sent {
             return;
         }
         let mut headers = facts.headers.clone();
         prepare_headers(rule, &mut headers);
-        let Some(request) = copy_of(facts.method.clone(), facts.url.clone(), to, &headers) else { return };
+        let Some(request) = make_copy(facts.method.clone(), facts.url.clone(), to.clone(), &headers) else { return };
         let fixtures = self.fixtures.matcher.fixtures().to_vec();
-        let mut entries: Vec<EntryRef> =
-            entries_of(&fixtures, &facts.method, &facts.url).into_iter().map(|entry| entry.at).collect();
-        entries.extend(self.answering_entry(exchange).filter(|at| !entries.contains(at)));
-        if entries.is_empty() {
-            return;
-        }
+        let copy = ShadowCopy { request, fixtures, answering: self.answering_entry(exchange) };
         let severity = self.fixtures.options.fail_on.severity(&CheckId::SHADOW_DIFFERS);
-        let (line, observer) = (exchange.line(), exchange.observer());
-        shadow.send(ShadowCopy { request, fixtures, entries }, move |text| {
-            let text = observer.redaction.view().redact_known(&text).into_owned();
+        let (line, id, observer) = (exchange.line(), exchange.id(), exchange.observer());
+        let (test, rules) = (exchange.session.test().map(str::to_owned), self.rules.clone());
+        let note = move |has_failed| _ = rules.breaker.note(&to, has_failed, Instant::now());
+        shadow.send(copy, note, move |text| {
             let finding = Finding::new(CheckId::SHADOW_DIFFERS, severity, text);
             let finding =
                 finding.with_hint("record it again, or adapt the live API; `harproxy drift` compares all entries");
-            observer.publish_finding(&Finding { at: Location::request(line), ..finding });
+            let (at, requests) = (Location::request(line), vec![id]);
+            observer.publish_finding(&Finding { at, requests, session: test, ..finding });
         });
     }
 
@@ -166,7 +171,7 @@ impl RuledSource {
 fn is_loop(headers: &HeaderMap) -> bool {
     headers.get_all(VIA).iter().any(|via| {
         let hops = via.as_bytes().split(|byte| *byte == b',');
-        hops.map(<[u8]>::trim_ascii).any(|hop| hop == VIA_NAME.as_bytes())
+        hops.map(<[u8]>::trim_ascii).any(|hop| hop == VIA_HOP.as_bytes())
     })
 }
 
@@ -178,7 +183,7 @@ fn may_have_credentials(rule: &RouteRule, to: &Origin) -> bool {
 /// Makes the headers of a live request: with `Via` and the credentials of the rule, without control headers.
 fn prepare_headers(rule: &RouteRule, headers: &mut HeaderMap) {
     ControlHeaders::remove(headers);
-    headers.append(VIA, HeaderValue::from_static(VIA_NAME));
+    headers.append(VIA, VIA_HOP.clone());
     for (name, value) in &rule.live_headers {
         headers.insert(name, value.clone());
     }

@@ -21,7 +21,7 @@ use time::OffsetDateTime;
 use super::EntryView;
 use super::explain::many;
 use super::request::RequestRow;
-use super::{CheckId, Finding, FixtureUse, Severity, StatusSource, Verdict};
+use super::{CheckId, Finding, FixtureUse, RunMode, Severity, StatusSource, Verdict};
 
 /// The data of a finished run for its reports.
 #[derive(Clone, Debug)]
@@ -142,6 +142,8 @@ struct UnusedEntries<'v> {
     /// The finding of each listed entry.
     findings: Vec<&'v Finding>,
     severity: Severity,
+    /// False for a run that removes no entries.
+    can_prune: bool,
 }
 
 /// Returns the unused entries, if they are findings. Pruned fixtures are skipped: the code that pruned them reports
@@ -158,7 +160,14 @@ fn unused_entries(verdict: &Verdict) -> Option<UnusedEntries<'_>> {
     let findings = found.into_iter().filter(is_listed).collect();
     let count = fixtures.iter().map(|fixture| fixture.entries - fixture.used).sum();
     let entries = fixtures.iter().map(|fixture| fixture.entries).sum();
-    (count > 0).then_some(UnusedEntries { fixtures, count, entries, findings, severity })
+    (count > 0).then_some(UnusedEntries {
+        fixtures,
+        count,
+        entries,
+        findings,
+        severity,
+        can_prune: verdict.mode == RunMode::REPLAY,
+    })
 }
 
 impl UnusedEntries<'_> {
@@ -186,8 +195,11 @@ impl UnusedEntries<'_> {
             named.push(format!("and {more} more"));
         }
         let named = if named.is_empty() { String::new() } else { format!(": {}", named.join(", ")) };
-        let list = if more > 0 { "`--report FILE.json` lists them, " } else { "" };
-        format!("{}{named}; {list}`--prune` removes them after a run that passed", self.summary())
+        let list = (more > 0).then_some("`--report FILE.json` lists them");
+        let prune = self.can_prune.then_some("`--prune` removes them after a run that passed");
+        let options: Vec<&str> = list.into_iter().chain(prune).collect();
+        let options = if options.is_empty() { String::new() } else { format!("; {}", options.join(", ")) };
+        format!("{}{named}{options}", self.summary())
     }
 }
 

@@ -17,7 +17,7 @@ pub fn commands(sandbox: &Sandbox) -> Vec<String> {
 fn help_lists_exactly_the_commands() {
     let sandbox = Sandbox::new();
     let commands = commands(&sandbox);
-    let expected = "record replay serve recover report demo doctor explain drift glob config ls show diff check redact fmt merge rm prune pack unpack init import env ca git-setup completions man help version";
+    let expected = "record replay serve ctl recover report demo doctor explain drift glob config ls show diff check redact fmt merge rm prune pack unpack init import env ca git-setup completions man help version";
     assert_eq!(commands.join(" "), expected);
     for command in &commands {
         let help = sandbox.run([command.as_str(), "--help"]).expect(0);

@@ -1,9 +1,12 @@
 //! The admin API of `harproxy serve`, and `harproxy ctl`.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::{Value, json};
 
 use super::{API, client, entry, get, har, sandbox, send, serve};
 use crate::support::client::{Proto, TestRequest};
+use crate::support::origin::{Origin, OriginResponse};
 use crate::support::raw::Raw;
 use crate::support::sandbox::{Sandbox, Server};
 
@@ -159,11 +162,20 @@ fn routes_are_changed_and_their_counts_stay() {
     let (status, rule) = admin.put("orders", json!({ "fault": null, "delay": null }));
     assert_eq!((status, &rule["fault"], &rule["delay"]), (200, &Value::Null, &Value::Null));
     assert_eq!(admin.put("2", json!({ "delay": { "min": "1ms", "max": "2ms", "seed": 7 } })).0, 200);
-    // What the API says of a rule, it accepts.
-    let shown = admin.get("/routes")["routes"][1].clone();
-    assert_eq!(admin.put("2", json!({ "delay": shown["delay"] })).1, shown);
+    // PUT accepts the values that GET shows.
+    let change = json!({ "delay": "1001ms", "split": { "live": 29, "by": "x-client" }, "fallback-on": ["5xx", "404"] });
+    let (_, shown) = admin.put("2", change.clone());
+    assert_eq!((&shown["delay"], &shown["split"]["by"]), (&change["delay"], &change["split"]["by"]));
+    assert_eq!(shown["source"], json!(["live", "fixture"]), "the default of a split");
+    let options = ["delay", "split", "fallback-on", "source", "rate", "fault", "shadow"];
+    let same: serde_json::Map<String, Value> =
+        options.iter().map(|name| ((*name).to_owned(), shown[*name].clone())).collect();
+    assert_eq!(admin.put("2", same.into()).1, shown);
+    let (_, shown) = admin.put("2", json!({ "split": null }));
+    assert_eq!((&shown["source"], &shown["fallback-on"][0]), (&json!(["live", "fixture"]), &json!("5xx")));
+    assert_eq!(admin.put("2", json!({ "source": null, "fallback-on": null, "delay": null })).1["source"], Value::Null);
     for (rule, change, status, said) in [
-        ("nope", json!({}), 404, "known are orders, 2"),
+        ("nope", json!({}), 404, "known are `orders`, `2`"),
         ("orders", json!({ "source": ["cloud"] }), 400, "expected fixture, live"),
         ("orders", json!({ "fault": { "kind": "status", "status": 42 } }), 400, "400 to 599"),
         ("orders", json!({ "template": true }), 400, "can't be changed"),
@@ -176,7 +188,7 @@ fn routes_are_changed_and_their_counts_stay() {
     sandbox.write("harproxy.toml", edited);
     server.stderr().wait_for("the reload", |text| text.contains("reloaded harproxy.toml").then_some(()));
     let rules = admin.get("/routes");
-    assert_eq!((&rules["routes"][0]["fault"]["status"], &rules["routes"][0]["requests"]), (&json!(502), &json!(1)));
+    assert_eq!((&rules["routes"][0]["fault"]["status"], &rules["routes"][0]["requests"]), (&json!(502), &json!(2)));
 }
 
 #[test]
@@ -202,6 +214,13 @@ fn sequences_state_and_counts_are_reset() {
     admin.call("POST", "/reset", &Value::Null);
     assert_eq!((job().as_str(), met()), ("PENDING", true));
     assert_eq!(admin.call("POST", "/reset", &json!({ "everything": true })).0, 400);
+    job();
+    admin.call("POST", "/reset", &json!({ "sequence": true, "session": "gw7" }));
+    assert_eq!(job(), "COMPLETED", "another session");
+    admin.call("POST", "/sessions", &json!({ "name": "shop::one" }));
+    assert_eq!([job(), job()], ["PENDING", "COMPLETED"], "a test begins anew");
+    admin.call("POST", "/reset", &json!({ "sequence": true, "session": "shop::one" }));
+    assert_eq!(job(), "PENDING");
 }
 
 #[test]
@@ -222,6 +241,14 @@ fn verification_compares_the_requests_so_far() {
     assert!(unmet["expectations"][0]["difference"].as_str().unwrap().contains("$.currency"), "{unmet:#}");
     let invalid = admin.call("POST", "/verify", &json!({ "expect": [{ "match": "G-T **" }] }));
     assert_eq!(invalid.0, 400);
+    assert_eq!(admin.call("POST", "/verify", &json!({ "expect": [], "x": 1 })).0, 400);
+    assert_eq!(admin.call("POST", "/verify", &json!({ "expect": [] })).0, 409);
+    assert_eq!(admin.call("POST", "/verify", &Value::Null).0, 409, "the server has no expectations");
+    assert_eq!(verify(json!(["GET https://api.test/orders = 1"]))["met"], true);
+    let long = TestRequest::new("POST", &format!("{API}/orders")).body(vec![b' '; 2 << 20]);
+    client(&server).send(long);
+    let unsure = verify(json!([{ "match": "POST **/orders", "times": "never", "body": { "$.currency": "USD" } }]));
+    assert_eq!((&unsure["met"], &unsure["complete"]), (&json!(false), &json!(false)), "a payload was not kept");
 }
 
 #[test]
@@ -251,10 +278,21 @@ fn entries_are_listed_with_their_counts_and_added() {
     let written = sandbox.read("hars/api.har");
     assert!(!written.contains("9f8e7d6c5b4a39281706") && written.contains("\"N1\""), "{written}");
     sandbox.run(["check", "hars/api.har"]).expect(0);
+    let elsewhere = json!({
+        "request": { "method": "GET", "url": "http://localhost:1/a", "headers": { "x-mock-response-delay": "1" } },
+        "response": { "status": 200, "json": null },
+    });
+    assert_eq!(admin.call("POST", "/entries", &elsewhere).0, 201);
+    let har = sandbox.har("hars/api.har");
+    assert_eq!(har["log"]["_harproxy"]["scope"][1], "http://localhost:1/a**", "not the whole server");
     for (new, status) in [
         (json!({ "request": 99, "response": { "status": 200 } }), 400),
         (json!({ "fixture": "no.har", "request": missed, "response": { "status": 200 } }), 404),
         (json!({ "request": missed, "response": { "status": 99 } }), 400),
+        (json!({ "request": missed, "response": { "status": 204, "text": "x" } }), 400),
+        (json!({ "request": "7", "response": { "status": 200 } }), 400),
+        (json!({ "request": { "method": "get", "url": "https://api.test/" }, "response": { "status": 200 } }), 400),
+        (json!([null, missed, { "status": 200 }, null]), 400),
         (json!({ "request": { "method": "GET", "url": "nowhere" }, "response": { "status": 200 } }), 400),
         (json!({}), 400),
     ] {
@@ -287,10 +325,15 @@ fn events_are_a_stream() {
     while !(seen.contains("event: request\ndata: {") && seen.contains("event: finding\ndata: {")) {
         seen.push(char::from(stream.exactly(1)[0]));
     }
-    assert!(
-        seen.contains("\"outcome\":\"miss\"") && seen.contains("\"kind\":\"miss\"")
-            || seen.contains("https://api.test/none")
-    );
+    while !seen.ends_with("\n\n") {
+        seen.push(char::from(stream.exactly(1)[0]));
+    }
+    let data = |name: &str| -> Value {
+        let (_, rest) = seen.split_once(&format!("event: {name}\ndata: ")).unwrap();
+        serde_json::from_str(rest.lines().next().unwrap()).unwrap()
+    };
+    assert_eq!((&data("request")["outcome"], &data("request")["status"]), (&json!("miss"), &json!(404)));
+    assert_eq!(data("finding")["kind"], "miss");
 }
 
 #[test]
@@ -362,10 +405,14 @@ fn ctl_lists_switches_verifies_and_resets() {
     let json = sandbox.run(["ctl", "requests", "--outcome", "miss", "--json"]).expect(0);
     assert_eq!(serde_json::from_str::<Value>(&json.stdout).unwrap()["requests"].as_array().unwrap().len(), 1);
     let explained = sandbox.run(["ctl", "explain", "2"]).expect(0);
-    assert!(explained.stdout.starts_with("miss: GET https://api.test/none\n"), "{}", explained.stdout);
+    assert!(
+        explained.stdout.starts_with("GET https://api.test/none\n  miss, 404, from none\n"),
+        "{}",
+        explained.stdout
+    );
     let changed = sandbox.run(["ctl", "route", "orders", "--fault", "status=500", "--delay", "1ms"]).expect(0);
     assert!(changed.stdout.contains("delay=1ms") && changed.stdout.contains("500"), "{}", changed.stdout);
-    sandbox.run(["ctl", "route", "nope", "--delay", "1ms"]).expect(2).says("known are orders, 2");
+    sandbox.run(["ctl", "route", "nope", "--delay", "1ms"]).expect(2).says("known are `orders`, `2`");
     sandbox.run(["ctl", "verify", "GET https://api.test/orders = 1"]).expect(0);
     sandbox.run(["ctl", "verify", "GET https://api.test/orders = 2"]).expect(1);
     sandbox.run(["ctl", "verify", "GET x = many"]).expect(2);
@@ -378,12 +425,112 @@ fn ctl_lists_switches_verifies_and_resets() {
     sandbox.run(["ctl", "routes", "--admin", &admin.host()]).expect(0);
 }
 
+/// Answers with the length of the request payload, and whether all of its bytes are `x`.
+fn measuring() -> Origin {
+    Origin::answering(|request| {
+        let is_whole = request.body.iter().all(|byte| *byte == b'x');
+        Some(OriginResponse {
+            status: 200,
+            headers: vec![("content-type", "text/plain".to_owned())],
+            body: format!("{} {is_whole}", request.body.len()).into_bytes(),
+            ..OriginResponse::default()
+        })
+    })
+}
+
 #[test]
 fn payload_of_an_upload_passes_while_it_is_kept() {
+    let sandbox = sandbox("[[route]]\nmatch = 'POST https://api.test/upload'\nsource = 'live'\n");
+    let origin = measuring();
+    let args = origin.args();
+    let (server, admin) = start(&sandbox, &args.iter().map(String::as_str).collect::<Vec<_>>());
+    for (proto, length) in [(Proto::H1, 10), (Proto::H1, 1 << 20), (Proto::H2, 3 << 20)] {
+        let upload = TestRequest::new("POST", &format!("{API}/upload")).body(vec![b'x'; length]);
+        assert_eq!(server.client(proto).send(upload).text(), format!("{length} true"));
+        let newest = admin.get("/requests?newest=true&limit=1");
+        let shown = admin.get(&format!("/requests/{}", newest["requests"][0]["id"]));
+        // Payloads that are not text are not shown.
+        assert_eq!(shown["payload"].is_string(), length <= 1 << 20, "up to 1 MiB");
+    }
+}
+
+#[test]
+fn route_is_switched_under_load_without_errors_or_mixed_answers() {
+    let sandbox = sandbox("[[route]]\nname = 'orders'\nmatch = 'GET https://api.test/orders/*'\nsource = 'fixture'\n");
+    let origin = Origin::answering(|_| {
+        Some(OriginResponse {
+            status: 200,
+            headers: vec![("content-type", "application/json".to_owned())],
+            body: br#"{"live":true}"#.to_vec(),
+            ..OriginResponse::default()
+        })
+    });
+    let args = origin.args();
+    let (server, admin) = start(&sandbox, &args.iter().map(String::as_str).collect::<Vec<_>>());
+    let is_done = AtomicBool::new(false);
+    let (fixture, live) = std::thread::scope(|scope| {
+        let ask = || {
+            let (mut fixture, mut live) = (0, 0);
+            while !is_done.load(Ordering::SeqCst) {
+                let answer = get(&server, "/orders/1");
+                let mark = answer.header("x-harproxy").unwrap().to_owned();
+                match (mark.as_str(), answer.text().as_str()) {
+                    ("live", r#"{"live":true}"#) => live += 1,
+                    ("replay; entry=hars/api.har#1", text) if text.contains("tea") => fixture += 1,
+                    mixed => panic!("{mixed:?}"),
+                }
+            }
+            (fixture, live)
+        };
+        let askers: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+        for round in 0..40 {
+            let source = if round % 2 == 0 { "live" } else { "fixture" };
+            let (status, rule) = admin.put("orders", json!({ "source": source }));
+            assert_eq!((status, &rule["source"][0]), (200, &json!(source)));
+        }
+        is_done.store(true, Ordering::SeqCst);
+        let counts = askers.into_iter().map(|asker| asker.join().unwrap());
+        counts.fold((0, 0), |(fixture, live), (more, others)| (fixture + more, live + others))
+    });
+    assert!(fixture > 0 && live > 0, "{fixture} {live}");
+    assert_eq!(get(&server, "/orders/1").json()["item"], "tea", "the last switch");
+}
+
+#[test]
+fn entries_that_are_added_continue_the_sequences() {
     let sandbox = sandbox("");
+    let states = ["PENDING", "RUNNING", "COMPLETED"];
+    sandbox.write(
+        "hars/api.har",
+        har(&states.map(|state| entry("", "GET", "/job", 200, &json!({ "state": state }).to_string()))),
+    );
     let (server, admin) = start(&sandbox, &[]);
-    let upload = TestRequest::new("POST", &format!("{API}/upload")).body(vec![b'x'; 3 << 20]);
-    assert_eq!(server.client(Proto::H2).send(upload).status, 404);
-    let id = admin.get("/requests")["requests"][0]["id"].clone();
-    assert_eq!(admin.get(&format!("/requests/{id}"))["payload"], Value::Null, "it is longer than 1 MiB");
+    let job = || get(&server, "/job").json()["state"].as_str().unwrap().to_owned();
+    assert_eq!(job(), "PENDING");
+    assert_eq!(admin.get("/requests/1/explain")["answer"]["entry"], 1, "the next answer");
+    let add = |path: &str| {
+        let request = json!({ "method": "GET", "url": format!("{API}{path}") });
+        admin.call("POST", "/entries", &json!({ "request": request, "response": { "status": 200, "json": path } })).0
+    };
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let adders = ["/a", "/b", "/c", "/d"].map(|path| scope.spawn(move || add(path)));
+        adders.into_iter().map(|adder| adder.join().unwrap()).collect()
+    });
+    assert_eq!(statuses, [201; 4], "one after the other");
+    assert_eq!([job(), job()], ["RUNNING", "COMPLETED"]);
+    assert_eq!(get(&server, "/c").json(), "/c");
+    let entries = admin.get("/entries");
+    assert_eq!(entries["entries"].as_array().unwrap().len(), 7);
+    assert!(!server.stop().stderr.contains("reloaded"), "harproxy itself wrote it");
+}
+
+#[test]
+fn fixtures_do_not_change_in_ci() {
+    let sandbox = sandbox("");
+    let args = ["serve", "--ready-file", "ready.json"];
+    let _server = sandbox.start_with(args, &[("CI", "true")]);
+    let admin = Admin(sandbox.har("ready.json"));
+    let new = json!({ "request": { "method": "GET", "url": API }, "response": { "status": 200 } });
+    assert_eq!(admin.call("POST", "/entries", &new).0, 403);
+    assert_eq!(admin.put("1", json!({ "source": "live" })).0, 404);
 }

@@ -25,13 +25,25 @@ fn rules_have_clear_errors_with_a_position() {
         ("match = '**'\nstate = { path = '/orders/{id}' }", "`state` needs an `id`"),
         ("match = '**'\nstate = { id = '$.id', path = '/{a}/{b}' }", "the last segment of `path` alone"),
         ("match = '**'\nsplit = { live = 200 }", "expected a percentage"),
-        ("match = '**'\nheaders = { x-key = 'env:HARPROXY_NOT_SET' }", "`HARPROXY_NOT_SET` is not set"),
         ("name = 'a'\nmatch = '**'\n[[route]]\nname = 'a'\nmatch = '**'", "two rules have the name `a`"),
     ] {
         let sandbox = sandbox(&format!("[[route]]\n{rule}\n"));
         let output = sandbox.run(["serve"]).expect(2).says(said);
         assert!(output.stderr.contains("harproxy.toml:"), "{output:?}");
     }
+}
+
+#[test]
+fn unset_variable_of_a_live_header_matters_only_if_requests_go_live() {
+    let rule = "[[route]]\nname = 'orders'\nmatch = '**'\nheaders = { x-key = 'env:HARPROXY_NOT_SET' }\n";
+    let sandbox = sandbox(rule);
+    sandbox.run(["check", "hars"]).expect(0);
+    sandbox.run(["explain", "hars", "--url", "https://api.test/orders"]).expect(0);
+    sandbox.write("harproxy.toml", format!("{rule}source = 'live'\n"));
+    sandbox.run(["check", "hars"]).expect(0);
+    let said = "`headers` of rule `orders`: the variable `HARPROXY_NOT_SET` is not set";
+    sandbox.run(["serve"]).expect(2).says(said);
+    sandbox.run(["replay", "--allow-live", "--", "true"]).expect(2).says(said);
 }
 
 #[test]

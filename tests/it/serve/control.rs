@@ -80,18 +80,22 @@ fn graphql_is_compared_as_a_document_and_unknown_persisted_queries_are_not_found
     });
     query["request"]["postData"] = serde_json::json!({ "mimeType": "application/json", "text": recorded.to_string() });
     sandbox.write("hars/api.har", har(&[query]));
-    sandbox.write("harproxy.toml", "[[match]]\nglob = '**/graphql'\nbody = 'json'\n");
     let server = serve(&sandbox, &[]);
     let ask = |payload: &str| send(&server, "POST", "/graphql", &[("content-type", "application/json")], payload);
     let reformatted = r#"{"variables":{"n":2,"id":"1"},"query":"query Q($id:ID!){user(id:$id kind:1){name}} # done"}"#;
     assert_eq!(ask(reformatted).json()["data"]["user"]["name"], "Ada");
     assert_eq!(ask(&reformatted.replace("kind:1", "kind:2")).json()["kind"], "no-entry", "a changed literal");
+    let curl = format!(
+        "curl -sS -o /dev/null -H 'content-type: application/json' -d '{reformatted}' https://api.test/graphql"
+    );
+    sandbox.run(["replay", "--", "sh", "-ec", &curl]).expect(1).says("body = \"json\"");
     let hash = r#"{"operationName":"Q","extensions":{"persistedQuery":{"version":1,"sha256Hash":"ab12"}}}"#;
     let unknown = ask(hash);
     assert_eq!(
         (unknown.status, unknown.json()["errors"][0]["message"].as_str()),
         (200, Some("PersistedQueryNotFound"))
     );
+    assert_eq!(ask(&format!("[{hash},{hash}]")).json()[1]["errors"][0]["message"], "PersistedQueryNotFound");
     let in_url = "/graphql?extensions=%7B%22persistedQuery%22%3A%7B%22sha256Hash%22%3A%22ab12%22%7D%7D";
     assert_eq!(get(&server, in_url).json()["errors"][0]["extensions"]["code"], "PERSISTED_QUERY_NOT_FOUND");
 }

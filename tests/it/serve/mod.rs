@@ -3,6 +3,7 @@
 mod admin;
 mod bad_input;
 mod control;
+mod pages;
 mod rules;
 mod shadow;
 mod sources;

@@ -5,8 +5,9 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use serde_json::json;
 
-use super::{get, sandbox, send, serve_with};
+use super::{entry, get, har, sandbox, send, serve_with};
 use crate::support::origin::{Origin, OriginResponse};
+use crate::support::raw::RawOrigin;
 
 const RULE: &str = "[[route]]\nmatch = 'https://api.test/**'\nshadow = 'live'\nheaders = { x-key = 'injected' }\n";
 
@@ -104,4 +105,41 @@ fn shadow_of_a_replay_needs_allow_live() {
         ["replay", "--allow-live", "--fail-on", "+shadow-differs"].map(str::to_owned).into_iter().chain(origin.args());
     let cmd = ["--", "curl", "-sS", "-o", "/dev/null", "https://api.test/orders"].map(str::to_owned);
     sandbox.run(args.chain(cmd)).expect(1).says("shadow-differs");
+}
+
+#[test]
+fn copy_without_an_answer_is_a_finding() {
+    let sandbox = sandbox(RULE);
+    let silent = RawOrigin::silent();
+    let map = format!("api.test:443={}", silent.addr);
+    let args = ["replay", "--allow-live", "--fail-on", "+shadow-differs", "--map", &map];
+    let cmd = ["--", "curl", "-sS", "-o", "/dev/null", "https://api.test/orders"];
+    sandbox.run(args.into_iter().chain(cmd)).expect(1).says("shadow-differs: 1 copy got no answer");
+}
+
+#[test]
+fn copies_are_compared_with_the_entry_that_answered() {
+    let sandbox = sandbox(RULE);
+    let entries = [("a", r#"{"id":1}"#), ("b", r#"{"id":1,"only":"b"}"#)];
+    sandbox.write(
+        "hars/api.har",
+        har(&entries.map(|(kind, body)| entry("", "GET", &format!("/x?kind={kind}"), 200, body))),
+    );
+    let count = Arc::<AtomicU64>::default();
+    let origin = {
+        let count = count.clone();
+        Origin::answering(move |_| {
+            count.fetch_add(1, Ordering::SeqCst);
+            Some(json_response(&json!({ "id": 2 })))
+        })
+    };
+    let server = serve_with(&sandbox, &origin);
+    assert_eq!(get(&server, "/x?kind=a").status, 200);
+    // These have no answer that can be compared.
+    for headers in [&[("accept", "text/event-stream")][..], &[("upgrade", "websocket"), ("connection", "upgrade")]] {
+        send(&server, "GET", "/x?kind=a", headers, "");
+    }
+    let ended = server.stop();
+    assert!(!ended.stderr.contains("shadow-differs"), "{}", ended.stderr);
+    assert_eq!(count.load(Ordering::SeqCst), 1);
 }

@@ -103,10 +103,13 @@ fn share_of_sessions_is_stable() {
 
 #[test]
 fn loop_of_live_sources_is_refused() {
-    let sandbox = sandbox("[[route]]\nmatch = 'https://api.test/**'\nsource = 'live'\n");
-    let server = serve(&sandbox, &[]);
-    let looped = send(&server, "GET", "/orders/1", &[("via", "1.1 harproxy-serve")], "");
-    assert_eq!(looped.status, 508);
+    let sandbox = sandbox("[[route]]\nmatch = 'http://api.test/**'\nsource = 'live'\n");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // The live API of the rule is the reverse port of the same server.
+    let (reverse, map) = (format!("{port}=http://api.test"), format!("api.test:80=127.0.0.1:{port}"));
+    let server = serve(&sandbox, &["--reverse", &reverse, "--map", &map]);
+    let looped = server.client(Proto::H1).get(&format!("http://127.0.0.1:{port}/orders/1"));
+    assert_eq!((looped.status, looped.json()["title"].as_str()), (508, Some("a loop of live sources")));
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::cli::plan::{self, upstream_plan};
 use crate::cli::ui::{self, Ui};
 use crate::cli::usage_error::UsageError;
 use crate::cli::{file_notice, files};
-use crate::drift::client::{DriftClient, Pace};
+use crate::drift::client::{DriftClient, MAX_PAYLOAD, Pace};
 use crate::drift::endpoint::EndpointRules;
 use crate::drift::login::{self, HeaderError, HeaderPlan, LoginError, ValueSource};
 use crate::drift::report::{DriftFormat, DriftReport, json, markdown, shared, text};
@@ -177,6 +177,7 @@ async fn ask(
         concurrency: args.concurrency,
         interval: args.rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate)),
         timeout: args.timeout,
+        max_payload: MAX_PAYLOAD,
     };
     let client = DriftClient::new(upstream, pace);
     let mut rules =

@@ -10,7 +10,7 @@ use crate::cli::args::diagnose::ExplainArgs;
 use crate::cli::plan;
 use crate::cli::ui::Ui;
 use crate::replay;
-use crate::replay::explanation::{AnswerExplanation, answer};
+use crate::replay::explanation::{AnswerExplanation, with_payload};
 use crate::serve::rule::RouteTable;
 use crate::verdict::exit;
 use account::Account;
@@ -33,13 +33,13 @@ pub fn run(mut args: ExplainArgs, ui: &Ui) -> Result<u8, Failure> {
         let query = request.query();
         let rules = if table.rules.is_empty() { Vec::new() } else { table.explain(&request.facts()) };
         let written = if json {
-            let (outcome, body) = answer(&matcher, &query, RequestSession::default());
+            let (outcome, body) = with_payload(&matcher, matcher.answer(&query, None));
             let answer = AnswerExplanation::of(&matcher, &args.glob, &outcome, body).with_rules(rules);
             ui.json(&format!("{}\n", serde_json::json!(answer)))
         } else {
             // The candidates before the answer advances the sequence.
             let contenders = matcher.contenders(&query, RequestSession::default());
-            let (outcome, body) = answer(&matcher, &query, RequestSession::default());
+            let (outcome, body) = with_payload(&matcher, matcher.answer(&query, None));
             let account = Account {
                 matcher: &matcher,
                 globs: &args.glob,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::admin::api::{AdminApi, ConfigParsers};
-use crate::admin::events::EventStream;
+use crate::admin::events::AdminEvents;
 use crate::admin::server::{AdminServer, TokenFile};
 use crate::cli::advice::Failure;
 use crate::cli::config::json;
@@ -32,6 +32,8 @@ pub struct AdminTargets {
     /// `[redact.values]`.
     pub values: Vec<(Placeholder, Secret)>,
     pub is_offline: bool,
+    /// The user name of `--auth`.
+    pub user: Option<String>,
 }
 
 impl Admin {
@@ -53,8 +55,8 @@ impl Admin {
     /// Serves requests from now on, until the runtime ends. The token file exists as long as the result.
     #[must_use]
     pub fn start(self, run: &mut Run<'_>, targets: AdminTargets) -> TokenFile {
-        let AdminTargets { replayer, rules, values, is_offline } = targets;
-        let events = EventStream::default();
+        let AdminTargets { replayer, rules, values, is_offline, user } = targets;
+        let events = AdminEvents::default();
         run.bus = run.bus.with(self.history.clone()).with(Arc::new(events.clone()));
         let api = AdminApi {
             addr: self.server.addr(),
@@ -64,6 +66,7 @@ impl Admin {
             history: self.history,
             events,
             sessions: run.bus.sessions.clone(),
+            user,
             parsers: ConfigParsers { change: json::rule_change, expectations: json::expectations },
             values,
             is_offline,

@@ -73,10 +73,11 @@ pub async fn run(mut args: ServeArgs, ui: &Ui) -> Result<u8, Failure> {
     let vars = args.replay.vars.clone();
     let ReplayJob { mut replay, run: plan, .. } = ReplayJob::new(args.replay)?;
     replay.answers.fail_on = FailOn::none();
+    replay.matching.folds_graphql = true;
     if !offline {
         replay.network.get_or_insert(NetworkPlan { named: None, upstream });
     }
-    state.table.store(Arc::new(table));
+    state.load(table);
     replay.routes = Some(state.clone());
     plan.options.ready_file.iter().for_each(|path| files::remove_ready_file(path));
     let authority = Arc::new(Authority::load_or_create(&plan.ca_dir)?);
@@ -88,7 +89,9 @@ pub async fn run(mut args: ServeArgs, ui: &Ui) -> Result<u8, Failure> {
         let admin = Admin::bind(args.admin, &plan.ca_dir, history).await?;
         about.admin = Some(admin.ready());
         let values = config.redact_values();
-        let targets = AdminTargets { replayer: replayer.clone(), rules: state.clone(), values, is_offline: offline };
+        let user = plan.proxy.listen.auth.as_ref().map(|auth| auth.user.clone());
+        let targets =
+            AdminTargets { replayer: replayer.clone(), rules: state.clone(), values, is_offline: offline, user };
         token_file = Some(admin.start(&mut run, targets));
     }
     let stop_reloads = reload::watch(Reloader::new(replayer.clone()), *ui)

@@ -1,0 +1,69 @@
+//! Pages of other origins (CORS): preflights, and answers that a page may read.
+
+use serde_json::json;
+
+use super::{get, sandbox, send, serve, serve_with};
+use crate::support::origin::{Origin, OriginResponse};
+
+const PAGE: (&str, &str) = ("origin", "http://localhost:5173");
+
+/// The origin that an answer allows.
+fn allowed(response: &crate::support::client::TestResponse) -> Option<&str> {
+    response.header("access-control-allow-origin")
+}
+
+#[test]
+fn rules_apply_to_preflights_only_if_they_name_the_method() {
+    let rules = "[[route]]\nmatch = 'https://api.test/orders'\nfault = { kind = 'status', status = 503 }\nwhen = { nth = 1 }\n\
+                 [[route]]\nmatch = 'POST https://new.test/**'\nrespond = { status = 201 }\n";
+    let sandbox = sandbox(rules);
+    let server = serve(&sandbox, &[]);
+    let preflight =
+        |method| send(&server, "OPTIONS", "/orders", &[PAGE, ("access-control-request-method", method)], "");
+    let allowed_method = |response: &crate::support::client::TestResponse| {
+        response.header("access-control-allow-methods").map(str::to_owned)
+    };
+    let asked = preflight("GET");
+    assert_eq!((asked.status, allowed_method(&asked).as_deref()), (204, Some("GET")));
+    assert_eq!(get(&server, "/orders").status, 503, "the preflight was not the first request");
+    let request = crate::support::client::TestRequest::new("OPTIONS", "https://new.test/x")
+        .header(PAGE.0, PAGE.1)
+        .header("access-control-request-method", "POST");
+    let elsewhere = super::client(&server).send(request);
+    assert_eq!((elsewhere.status, allowed(&elsewhere)), (204, Some(PAGE.1)), "a URL that only a rule covers");
+    let sandbox = super::sandbox(&rules.replace("'https://api.test/orders'", "'OPTIONS https://api.test/orders'"));
+    let server = serve(&sandbox, &[]);
+    assert_eq!(send(&server, "OPTIONS", "/orders", &[PAGE, ("access-control-request-method", "GET")], "").status, 503);
+}
+
+#[test]
+fn page_may_read_every_answer_of_the_mock() {
+    let sandbox =
+        sandbox("[[route]]\nmatch = 'GET https://api.test/braces'\nfault = { kind = 'status', status = 429 }\n");
+    let server = serve(&sandbox, &["--api-key", "k"]);
+    for (path, headers, status) in [
+        ("/orders", &[PAGE, ("x-api-key", "k")][..], 200),
+        ("/orders", &[PAGE], 401),
+        ("/braces", &[PAGE, ("x-api-key", "k")], 429),
+        ("/none", &[PAGE, ("x-api-key", "k")], 404),
+        ("/orders", &[PAGE, ("x-api-key", "k"), ("x-mock-response-code", "many")], 400),
+        ("/orders", &[PAGE, ("x-api-key", "k"), ("x-mock-response-code", "500")], 404),
+    ] {
+        let response = send(&server, "GET", path, headers, "");
+        assert_eq!((response.status, allowed(&response)), (status, Some(PAGE.1)), "{path} {headers:?}");
+    }
+    let exposed = send(&server, "GET", "/orders", &[PAGE, ("x-api-key", "k")], "");
+    assert!(exposed.header("access-control-expose-headers").unwrap().contains("content-type"));
+    assert_eq!(allowed(&send(&server, "GET", "/orders", &[("x-api-key", "k")], "")), None, "not a page");
+}
+
+#[test]
+fn cors_headers_of_a_live_answer_are_those_of_the_server() {
+    let sandbox = sandbox("[[route]]\nmatch = 'GET https://api.test/orders'\nsource = 'live'\n");
+    let origin = Origin::answering(|_| {
+        Some(OriginResponse { status: 200, body: json!({}).to_string().into_bytes(), ..OriginResponse::default() })
+    });
+    let server = serve_with(&sandbox, &origin);
+    let response = send(&server, "GET", "/orders", &[PAGE], "");
+    assert_eq!((response.header("x-harproxy"), allowed(&response)), (Some("live"), None));
+}
