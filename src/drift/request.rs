@@ -126,6 +126,16 @@ pub fn make(fixture: &Fixture, entry: usize, rules: &RequestRules) -> Result<Liv
     Ok(LiveRequest { method, url, uri, origin, headers, payload })
 }
 
+/// Returns the values of credential headers as secrets.
+pub fn header_secrets<'a>(values: impl Iterator<Item = &'a HeaderValue>) -> Vec<(Placeholder, Secret)> {
+    let values = values.filter_map(|value| value.to_str().ok());
+    // The token behind its scheme is a secret, too.
+    let tokens = values.flat_map(|value| [Some(value), value.split_once(' ').map(|(_, token)| token)]);
+    let name = PlaceholderName::new("credential");
+    let secret = |(number, value): (u64, &str)| (Placeholder { name: name.clone(), number }, Secret::from(value));
+    (1..).zip(tokens.flatten()).map(secret).collect()
+}
+
 /// Returns the header or parameter by which a request asks for another method than its own.
 fn method_override(headers: &Headers, url: &str) -> Option<&'static str> {
     let names = ["x-http-method-override", "x-http-method", "x-method-override"];
@@ -170,12 +180,7 @@ impl RequestRules {
     /// Returns the values of the headers as secrets, with placeholders for fixtures.
     #[must_use]
     pub fn secrets(&self) -> Vec<(Placeholder, Secret)> {
-        let values = self.headers.iter().filter_map(|header| header.value.to_str().ok());
-        // The token behind its scheme is a secret, too.
-        let tokens = values.flat_map(|value| [Some(value), value.split_once(' ').map(|(_, token)| token)]);
-        let name = PlaceholderName::new("credential");
-        let secret = |(number, value): (u64, &str)| (Placeholder { name: name.clone(), number }, Secret::from(value));
-        (1..).zip(tokens.flatten()).map(secret).collect()
+        header_secrets(self.headers.iter().map(|header| &header.value))
     }
 
     /// Returns true if a URL has a secret that is not redacted, as in a HAR of another tool.

@@ -142,7 +142,9 @@ impl Replayer {
     /// [`Error`]; nothing was run.
     pub fn open(plan: ReplayPlan, recorder: Option<Arc<Recorder>>) -> Result<Self, Error> {
         let ReplayPlan { answers, matching, .. } = plan;
-        let view = Arc::new(RedactionView::new(answers.policy.clone(), &matching.values));
+        let of_rules = plan.routes.iter().flat_map(|routes| routes.table.load().secrets());
+        let secrets: Vec<_> = matching.values.iter().cloned().chain(of_rules).collect();
+        let view = Arc::new(RedactionView::new(answers.policy.clone(), &secrets));
         recorder.iter().for_each(|recorder| view.add_recorded(recorder.secrets().clone()));
         let matcher = open(&plan.fixtures, answers.scope.clone(), matching.clone())?.redact_with(view.clone());
         // A replay needs entries, while other commands also accept a file without any.

@@ -139,8 +139,8 @@ fn request_line(head: &EntryHead<'_>, policy: &Policy) -> String {
     format!("{} {}", head.method, url.as_deref().unwrap_or(head.url))
 }
 
-/// Returns true if a request in scope was seen. WebSockets and streams that were refused were in scope, and so were requests
-/// that a rule could not answer.
+/// Returns true if a request in scope was seen. Refused WebSockets and streams were in scope, and so were requests that
+/// a rule could not answer.
 fn has_traffic(counts: &Counts, forwarded: u64, findings: &[Finding]) -> bool {
     counts.served + counts.misses + counts.preflights + forwarded > 0
         || findings

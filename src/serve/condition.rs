@@ -11,6 +11,9 @@ use harproxy_json::JsonPath;
 use harproxy_matching::PathPattern;
 use harproxy_support::sync::lock;
 
+/// The number of sessions whose requests are counted. With more of them, all counts start again.
+const MAX_SESSIONS: usize = 10_000;
+
 /// The conditions of a rule. All of them must hold.
 #[derive(Clone, Debug, Default)]
 pub struct Conditions {
@@ -157,6 +160,10 @@ impl OccurrenceCounter {
         // A share is that of all sessions together.
         let key = if let Occurrence::Nth(_) = occurrence { session.map(str::to_owned) } else { None };
         let mut counts = lock(&self.0);
+        // Clients choose the names of their sessions.
+        if counts.len() >= MAX_SESSIONS && !counts.contains_key(&key) {
+            counts.clear();
+        }
         let count = counts.entry(key).or_default();
         *count += 1;
         match occurrence {

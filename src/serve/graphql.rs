@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use super::facts::RequestFacts;
 
 /// Returns true if a request names a persisted query by its hash, without the query itself. Apollo's clients then
-/// expect [`not_found`], and send the query. The hash is in the payload, or in the parameter `extensions` of a GET request.
+/// expect [`not_found`], and send the query. The hash is in the payload, or in the parameter `extensions` of a GET
+/// request.
 #[must_use]
 pub fn is_persisted_query(request: &RequestFacts) -> bool {
     let has_hash = |extensions: &Value| extensions["persistedQuery"]["sha256Hash"].is_string();

@@ -13,7 +13,9 @@ use super::fault::Fault;
 use super::patch::PatchOperation;
 use super::state::StateRule;
 use super::template::Variables;
+use crate::drift::request::header_secrets;
 use harproxy_matching::{PathPattern, RequestPattern};
+use harproxy_redact::{Placeholder, Secret};
 
 /// A source by its name in `source`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -312,6 +314,12 @@ impl RouteDecision {
 }
 
 impl RouteTable {
+    /// Returns the values of `headers` as secrets.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<(Placeholder, Secret)> {
+        header_secrets(self.rules.iter().flat_map(|rule| &rule.live_headers).map(|(_, value)| value))
+    }
+
     /// Returns the rules that may apply to a request. A request without any needs no more work.
     #[must_use]
     pub fn covering(&self, method: &str, url: &str, path: &str) -> Vec<Arc<RouteRule>> {

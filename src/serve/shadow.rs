@@ -101,7 +101,8 @@ impl Shadow {
         self.client.upstream()
     }
 
-    /// Sends a copy. `report` gets the differences as one text, if there are any. `note` gets whether the server failed.
+    /// Sends a copy. `note` is called with true if the server failed. `report` is called with the differences as one text,
+    /// if there are any.
     pub fn send(
         self: &Arc<Self>,
         copy: ShadowCopy,

@@ -14,6 +14,8 @@ use harproxy_support::sync::lock;
 
 /// The greatest number of items of a collection.
 const MAX_ITEMS: usize = 10_000;
+/// The greatest number of collections of all sessions together.
+const MAX_COLLECTIONS: usize = 10_000;
 
 /// A collection of a rule.
 #[derive(Clone, Debug)]
@@ -58,6 +60,9 @@ impl StateStore {
         }
         let mut store = lock(&self.0);
         let key = (request.session.clone(), rule.collection.clone());
+        if store.len() >= MAX_COLLECTIONS && !store.contains_key(&key) {
+            return Some(error(StatusCode::INSUFFICIENT_STORAGE, "too many sessions have collections: reset them"));
+        }
         let items = store
             .entry(key)
             .or_insert_with(|| seed().into_iter().filter_map(|item| Some((id_of(&item, &rule.id)?, item))).collect());
@@ -155,7 +160,10 @@ fn on_item(items: &mut Collection, id: &str, rule: &StateRule, request: &Request
                 Some(old) if request.method == Method::PATCH => old.clone(),
                 _ => Map::from_iter([(rule.id.clone(), id.clone())]),
             };
-            merge(&mut members, new);
+            match request.method {
+                Method::PATCH => merge(&mut members, new),
+                _ => members.extend(new),
+            }
             // The id is that of the URL.
             members.insert(rule.id.clone(), id);
             *item = Value::Object(members);
@@ -215,6 +223,9 @@ mod tests {
         assert_eq!(ask("GET", "/orders/2", ""), (200, json!({ "id": 2, "item": "cake" })));
         assert_eq!(ask("PATCH", "/orders/2", r#"{"n":3}"#), (200, json!({ "id": 2, "item": "cake", "n": 3 })));
         assert_eq!(ask("PUT", "/orders/2", r#"{"id":9,"item":"pie"}"#), (200, json!({ "id": 2, "item": "pie" })));
+        let cleared = json!({ "id": 2, "item": null });
+        assert_eq!(ask("PUT", "/orders/2", r#"{"item":null}"#), (200, cleared), "a null of PUT is a value");
+        assert_eq!(ask("PATCH", "/orders/2", r#"{"item":null}"#), (200, json!({ "id": 2 })));
         assert_eq!(ask("DELETE", "/orders/2", ""), (204, Value::Null));
         assert_eq!(ask("GET", "/orders/2", "").0, 404);
         assert_eq!(ask("POST", "/orders", r#"{"id":1}"#).0, 409);

@@ -175,8 +175,8 @@ impl Matcher {
         groups.is_empty() || groups.iter().any(|group| group.needs_body)
     }
 
-    /// Returns the first candidate if all of them are duplex exchanges, and counts it as served: no payload of the request
-    /// could lead to a response. With others among them, the payload decides.
+    /// Returns the first candidate if all of them are duplex exchanges, and counts it as served. No payload of the
+    /// request could lead to a response. With others among them, the payload decides.
     #[must_use]
     pub fn take_duplex(&self, lookup: &Lookup<'_>) -> Option<EntryRef> {
         let candidates = || self.load(lookup).into_iter().flat_map(|group| &group.candidates);
@@ -242,8 +242,8 @@ impl Matcher {
     }
 
     /// Copies the state of the previous matcher. Entries keep their counts, identified by fixture, method, URL and their
-    /// index among equal ones. Sequences continue in unchanged fixtures and in `extended` ones, which have new entries at
-    /// their end, and start again in the others. Idempotent.
+    /// index among equal ones. Sequences continue in unchanged fixtures, and start again in changed ones. A fixture that
+    /// is `extended` has new entries at its end, and its sequences continue. Idempotent.
     pub fn inherit_state(&self, before: &Matcher, extended: Option<&Path>) {
         let known = before.identities();
         for (entry, ordinal) in self.identities() {

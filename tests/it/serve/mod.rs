@@ -2,6 +2,7 @@
 
 mod admin;
 mod bad_input;
+mod bridge;
 mod control;
 mod pages;
 mod rules;

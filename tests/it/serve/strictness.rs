@@ -179,3 +179,28 @@ fn entry_that_answers_by_its_name_is_used() {
     replay(&sandbox, &options, &["API/a"]).expect(1).says("unused");
     replay(&sandbox, &options, &["API/a", "-H 'x-mock-response-name: E2' API/a"]).expect(0);
 }
+
+#[test]
+fn credentials_of_a_rule_are_redacted_where_a_server_repeats_them() {
+    let sandbox = sandbox(
+        "[[route]]\nmatch = 'https://api.test/**'\nsource = 'live'\nheaders = { x-tenant = 'Bearer 1njected-value' }\n",
+    );
+    let origin = Origin::answering(|request| {
+        let given = request.headers["x-tenant"].to_str().unwrap().to_owned();
+        Some(OriginResponse {
+            status: 200,
+            headers: vec![("content-type", "text/plain".to_owned()), ("x-echo", given)],
+            body: b"ok".to_vec(),
+            ..OriginResponse::default()
+        })
+    });
+    let mut options = vec!["--allow-live".to_owned(), "--report".to_owned(), "r.html".to_owned(), "-vv".to_owned()];
+    options.extend(origin.args());
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    let output = replay(&sandbox, &options, &["API/orders"]).expect(0);
+    let report = sandbox.read("r.html");
+    assert!(report.contains("x-echo"), "the header is in the report");
+    for (place, text) in [("the report", &report), ("the log", &output.stderr)] {
+        assert!(!text.contains("1njected-value"), "{place}");
+    }
+}
