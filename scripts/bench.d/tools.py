@@ -113,6 +113,11 @@ class Bench:
     def replay(self, fixture, rules=""):
         return self.started(self.replay_command(fixture, rules))
 
+    def serve(self, fixture, rules="", upstream=None):
+        configuration = self.write("serve.toml", CONFIGURATION + rules)
+        live = ["--map", f"{HOST}:80={upstream}"] if upstream else []
+        return self.started([self.harproxy, "serve", fixture, "--ca-dir", self.ca, "--config", configuration, "-p", "0", *live])
+
     def record(self, folder, upstream, **options):
         return self.started(self.record_command(os.path.join(folder, "a.har"), upstream, **options))
 

@@ -70,6 +70,58 @@ const checks = {
     check(replayed.stdout === recorded.stdout, `live ${recorded.stdout}replay ${replayed.stdout}`);
     check(JSON.parse(replayed.stdout).local[1] === '{"local":true}', replayed.stdout);
   },
+
+  /** A page on another origin uses the mock server by its base URL: preflights, rules, a key, the source of an answer. */
+  async 'a page on another origin reads every answer of serve'(box) {
+    const request = { method: 'GET', url: 'https://api.test/orders', httpVersion: 'HTTP/1.1', headers: [], queryString: [], cookies: [], headersSize: -1, bodySize: 0 };
+    const content = { size: 12, mimeType: 'application/json', text: '[{"id": 1}]\n' };
+    const response = { status: 200, statusText: 'OK', httpVersion: 'HTTP/1.1', headers: [{ name: 'content-type', value: 'application/json' }, { name: 'x-total', value: '1' }], cookies: [], content, redirectURL: '', headersSize: -1, bodySize: 12 };
+    const entries = [{ startedDateTime: '2026-11-01T10:00:00.000Z', time: 1, request, response, cache: {}, timings: { send: 0, wait: 1, receive: 0 } }];
+    const creator = { name: 'harproxy', version: '0.1.0' };
+    require('fs').mkdirSync(path.join(box.dir, 'hars'));
+    box.file('hars/api.har', JSON.stringify({ log: { version: '1.2', creator, _harproxy: { version: 2, scope: ['https://api.test/**'] }, entries } }));
+    box.file('harproxy.toml', "[[route]]\nmatch = 'https://api.test/orders**'\nstate = { id = '$.id', path = '/orders/{id}' }\n"
+      + "[[route]]\nmatch = 'https://api.test/busy'\nfault = { kind = 'status', status = 503, retry-after = '1s' }\n");
+    const { ready, stop } = await box.start(['serve', '-p', '0', '--reverse', 'API=https://api.test', '--api-key', 'k3y']);
+    const pages = require('http').createServer((_, reply) => reply.setHeader('content-type', 'text/html').end('<title>page</title>'));
+    await new Promise((listening) => pages.listen(0, '127.0.0.1', listening));
+    const browser = await launch();
+    try {
+      const page = await (await browser.newContext()).newPage();
+      await page.goto(`http://localhost:${pages.address().port}/`);
+      const seen = await page.evaluate(async (base) => {
+        const ask = async (url, options) => {
+          try {
+            const answer = await fetch(base + url, options);
+            return [answer.status, answer.headers.get('x-harproxy'), answer.headers.get('x-total'), answer.headers.get('retry-after'), (await answer.text()).trim()];
+          } catch (error) {
+            return [String(error)];
+          }
+        };
+        const key = { 'x-api-key': 'k3y' }, json = { ...key, 'content-type': 'application/json' };
+        return {
+          list: await ask('/orders', { headers: key }),
+          added: await ask('/orders', { method: 'POST', headers: json, body: '{"item":"tea"}' }),
+          changed: await ask('/orders/2', { method: 'PUT', headers: json, body: '{"item":"cake"}', credentials: 'include' }),
+          removed: await ask('/orders/2', { method: 'DELETE', headers: key }),
+          gone: await ask('/orders/2', { headers: key }),
+          busy: await ask('/busy', { headers: key }),
+          miss: await ask('/none', { headers: key }),
+          locked: await ask('/orders'),
+          chosen: await ask('/orders', { headers: { ...key, 'x-mock-response-code': '404' } }),
+        };
+      }, ready.urls.API);
+      const statuses = Object.fromEntries(Object.entries(seen).map(([name, [status]]) => [name, status]));
+      const wanted = { list: 200, added: 201, changed: 200, removed: 204, gone: 404, busy: 503, miss: 404, locked: 401, chosen: 404 };
+      check(JSON.stringify(statuses) === JSON.stringify(wanted), JSON.stringify(seen));
+      check(seen.changed[4] === '{"id":2,"item":"cake"}' && seen.list[1] === 'rule; id=1', JSON.stringify(seen));
+      check(seen.busy[3] === '1' && seen.miss[1] === 'miss', `the page may read all headers: ${JSON.stringify(seen)}`);
+    } finally {
+      await browser.close();
+      pages.close();
+      await stop();
+    }
+  },
 };
 
 (async () => {

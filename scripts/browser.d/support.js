@@ -42,6 +42,17 @@ function sandbox(binary) {
         child.once('close', (status) => resolve({ status, stdout, stderr }));
       });
     },
+    /** Starts a server of the binary, and resolves to its ready line and `stop()`. */
+    start(args) {
+      const child = spawn(binary, [...args, '--log-format', 'json'], { cwd: dir, env, stdio: ['ignore', 'pipe', 'ignore'] });
+      return new Promise((resolve, reject) => {
+        child.once('error', reject);
+        createInterface(child.stdout).once('line', (line) => {
+          const stop = () => new Promise((done) => { child.once('exit', done); child.kill('SIGINT'); });
+          resolve({ ready: JSON.parse(line), stop });
+        });
+      });
+    },
     remove: () => rmSync(dir, { recursive: true, force: true }),
   };
 }
