@@ -10,6 +10,7 @@ use toml::de::DeValue;
 use super::document::{ConfigFile, Error, Table, TomlItem, Value};
 use super::route_answer::{delay, fault, patches, rate, respond};
 use crate::serve::condition::{Conditions, Occurrence, ValueTest};
+use crate::serve::fault::Fault;
 use crate::serve::rule::{Fallback, RouteRule, SourceName, SourceRule, Split};
 use crate::serve::state::StateRule;
 use harproxy_json::JsonPath;
@@ -105,12 +106,34 @@ fn rule<'t>(
             _ => return Err(document.unknown("option of [[route]]", &name, at, KEYS, None)),
         }
     }
+    if let Some(reason) = conflict(&rule, &source) {
+        return Err(document.wrong("route", span, reason));
+    }
     if !source.sources().is_empty() {
         rule.source = Some(source);
     } else if !source.fallback_on.is_empty() {
         return Err(document.wrong("fallback-on", span, "a rule with `fallback-on` needs `source`"));
     }
     Ok(rule)
+}
+
+/// Returns the reason why two options of a rule exclude each other.
+fn conflict(rule: &RouteRule, source: &SourceRule) -> Option<&'static str> {
+    let sources = source.sources();
+    let is_repeated = |(at, name): (usize, &SourceName)| sources[..at].contains(name);
+    if rule.respond.is_some() && !sources.is_empty() {
+        return Some("`respond` and `source` exclude each other: both are the answer");
+    }
+    if sources.iter().enumerate().any(is_repeated) {
+        return Some("`source` names one of the sources twice");
+    }
+    if sources.iter().rev().skip(1).any(|name| *name == SourceName::None) {
+        return Some("no source behind `none` is ever asked: put `none` at the end of `source`");
+    }
+    if rule.rate.is_some() && matches!(rule.fault, Some(Fault::Slow(_))) {
+        return Some("`rate` and the fault `slow` exclude each other: both are the rate of the payload");
+    }
+    None
 }
 
 /// Parses the name of a source.
@@ -168,7 +191,13 @@ fn live_headers<'t>(document: &ConfigFile<'t>, table: Table<'t>, rule: &mut Rout
 
 fn conditions<'t>(document: &ConfigFile<'t>, table: Table<'t>) -> Result<Conditions, Error> {
     let mut conditions = Conditions::default();
-    for TomlItem { name, at, value } in document.items(table) {
+    let items = document.items(table);
+    if let Some(rate) =
+        items.iter().find(|item| item.name == "rate").filter(|_| items.iter().any(|item| item.name == "nth"))
+    {
+        return Err(document.wrong("rate", &rate.at, "`nth` and `rate` exclude each other"));
+    }
+    for TomlItem { name, at, value } in items {
         let span = value.span();
         match name.as_str() {
             "header" => conditions.headers = tests(document, document.table(&name, value)?)?,

@@ -16,11 +16,18 @@ use harproxy_json::JsonPath;
 
 /// The longest `retry-after`, in seconds: a year.
 const LONGEST_RETRY_AFTER: u64 = 31_536_000;
+const PAYLOADS: [&str; 4] = ["json", "text", "file", "example"];
 const RESPOND: [&str; 6] = ["status", "headers", "json", "text", "file", "example"];
 
 pub(super) fn respond<'t>(document: &ConfigFile<'t>, table: Table<'t>) -> Result<Respond, Error> {
     let mut respond = Respond::default();
-    for TomlItem { name, at, value } in document.items(table) {
+    let items = document.items(table);
+    let mut payloads = items.iter().filter(|item| PAYLOADS.contains(&item.name.as_str()));
+    if let (Some(first), Some(second)) = (payloads.next(), payloads.next()) {
+        let reason = format!("`{}` and `{}` exclude each other: both are the payload", first.name, second.name);
+        return Err(document.wrong(&second.name, &second.at, reason));
+    }
+    for TomlItem { name, at, value } in items {
         match name.as_str() {
             "status" => respond.status = Some(status(document, &name, &value)?),
             "headers" => respond.headers = headers(document, document.table(&name, value)?)?,

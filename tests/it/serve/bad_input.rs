@@ -25,6 +25,18 @@ fn rules_have_clear_errors_with_a_position() {
         ("match = '**'\nstate = { path = '/orders/{id}' }", "`state` needs an `id`"),
         ("match = '**'\nstate = { id = '$.id', path = '/{a}/{b}' }", "the last segment of `path` alone"),
         ("match = '**'\nsplit = { live = 200 }", "expected a percentage"),
+        ("match = '**'\nsource = 'live'\nrespond = { status = 200 }", "`respond` and `source` exclude each other"),
+        ("match = '**'\nrespond = { json = 1, text = 'x' }", "`json` and `text` exclude each other"),
+        ("match = '**'\nwhen = { nth = 1, rate = 0.1 }", "`nth` and `rate` exclude each other"),
+        ("match = '**'\nsource = ['live', 'live']", "names one of the sources twice"),
+        ("match = '**'\nsource = ['none', 'live']", "put `none` at the end"),
+        ("match = '**'\nrate = '1KiB/s'\nfault = 'slow'", "`rate` and the fault `slow` exclude each other"),
+        ("match = '**'\nfault = { kind = 'timeout', status = 503 }", "unknown option `status`; known are kind"),
+        (
+            "match = '**'\ndelay = { min = '1ms', max = '2ms', sed = 7 }",
+            "unknown option `sed`; known are min, max, seed",
+        ),
+        ("match = '**'\nname = ' '", "the name of a rule is empty"),
         ("name = 'a'\nmatch = '**'\n[[route]]\nname = 'a'\nmatch = '**'", "two rules have the name `a`"),
     ] {
         let sandbox = sandbox(&format!("[[route]]\n{rule}\n"));
