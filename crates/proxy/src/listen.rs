@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::task::TaskTracker;
 
 use crate::background;
@@ -22,6 +22,9 @@ use crate::stream::ByteStream;
 use crate::threads::Threads;
 use harproxy_support::runtime::Runtime;
 use harproxy_tls::authority::Authority;
+
+/// The number of connections that wait to be accepted.
+const BACKLOG: u32 = 1024;
 
 /// Pause after an accept failed, usually because there are no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -164,9 +167,19 @@ impl Running {
     }
 }
 
+/// Opens a port. Hundreds of clients may connect at the same time.
+fn open(addr: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // As `TcpListener::bind` does: another port of a program that has just ended can be taken again.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(addr)?;
+    socket.listen(BACKLOG)
+}
+
 async fn listen(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), BindError> {
     let failed = |source| BindError::Listen { addr, source };
-    let listener = TcpListener::bind(addr).await.map_err(failed)?;
+    let listener = open(addr).map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
 }
