@@ -22,7 +22,7 @@ use crate::serve::memory::RouteState;
 use crate::serve::rule::RuleChange;
 use harproxy_http::problem::Problem;
 use harproxy_proxy::Body;
-use harproxy_redact::{Placeholder, Secret};
+use harproxy_redact::{Placeholder, PlaceholderName, Secret};
 
 /// The description of the API (OpenAPI 3.1).
 const OPENAPI: &str = include_str!("../../docs/reference/admin.openapi.json");
@@ -152,6 +152,15 @@ fn refuse_unknown(known: &[(&str, AdminOperation, String)]) -> Response<Body> {
 }
 
 impl AdminApi {
+    /// Returns the secrets that a new entry must not have: those of the configuration, and the server's own.
+    pub(super) fn secrets(&self) -> Vec<(Placeholder, Secret)> {
+        let token = Secret::from(self.token.reveal());
+        let own = [token].into_iter().chain(self.rules.keys.0.iter().cloned());
+        let name = PlaceholderName::new("server");
+        let own = (1..).zip(own).map(|(number, secret)| (Placeholder { name: name.clone(), number }, secret));
+        self.values.iter().cloned().chain(self.rules.table.load().secrets()).chain(own).collect()
+    }
+
     async fn run(
         &self,
         operation: AdminOperation,

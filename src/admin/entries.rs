@@ -4,6 +4,7 @@ use std::error::Error;
 use std::path::Path;
 use std::str::FromStr as _;
 
+use ::http::header::HOST;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
@@ -136,7 +137,7 @@ impl AdminApi {
             let detail = "no request gets the entry: `-g` of the server does not include its URL";
             return Err(Problem::new(409, "the URL is out of scope", detail));
         }
-        let (replayer, values) = (self.replayer.clone(), self.values.clone());
+        let (replayer, values) = (self.replayer.clone(), self.secrets());
         let write = move || write_entry(&replayer, fixture.path(), exchange, &values);
         let failed = |panic: JoinError| Problem::new(500, "the entry can't be written", panic.to_string());
         spawn_blocking(write).await.map_err(failed)?
@@ -162,6 +163,8 @@ impl AdminApi {
                 let payload = (!payload.is_empty()).then(|| payload.to_vec());
                 let mut headers = request.headers.clone();
                 ControlHeaders::remove(&mut headers);
+                // The name of a reverse port; the writer sets that of the URL.
+                headers.remove(HOST);
                 (request.method.to_string(), request.url.clone(), Headers::from(&headers), payload)
             }
             Value::Object(_) => {

@@ -1,5 +1,6 @@
 //! The steps that `replay` and `serve` share: fixtures are opened, and their run begins.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::task::spawn_blocking;
@@ -8,18 +9,51 @@ use super::advice::Failure;
 use super::plan::RunPlan;
 use super::run::{About, Run};
 use super::ui::Ui;
+use super::usage_error::UsageError;
 use crate::diagnose::ScopeHosts;
 use crate::record::Recorder;
 use crate::replay::{ReplayPlan, Replayer};
+use crate::serve::control::name_of;
+use crate::serve::table::RouteTable;
 use crate::verdict::{CheckId, RunMode};
-use harproxy_support::printable::Shown as _;
+use harproxy_har::Fixture;
+use harproxy_support::printable::{Shown as _, one_line};
+
+/// Maximum number of names in a hint.
+const LISTED: usize = 10;
 
 /// Opens the fixtures, and prepares explanations in the background.
 pub fn open(plan: ReplayPlan, recorder: Option<Arc<Recorder>>) -> Result<Arc<Replayer>, Failure> {
+    let routes = plan.routes.clone();
     let replayer = Arc::new(Replayer::open(plan, recorder)?);
+    if let Some(routes) = routes {
+        check_examples(&routes.table.load(), &replayer)?;
+    }
     let explains = replayer.clone();
     drop(spawn_blocking(move || explains.warm_up()));
     Ok(replayer)
+}
+
+/// Checks that the fixtures have the entries that rules name.
+pub fn check_examples(table: &RouteTable, replayer: &Replayer) -> Result<(), UsageError> {
+    let mut examples = table.examples().peekable();
+    if examples.peek().is_none() {
+        return Ok(());
+    }
+    let fixtures = replayer.fixtures();
+    let names_of = |fixture: &Arc<Fixture>| -> Vec<String> {
+        (0..fixture.entries()).filter_map(|entry| name_of(fixture, entry)).collect()
+    };
+    let names: BTreeSet<String> = fixtures.iter().flat_map(names_of).collect();
+    let Some((rule, name)) = examples.find(|(_, name)| !names.contains(*name)) else { return Ok(()) };
+    let listed: Vec<_> = names.iter().take(LISTED).map(|name| format!("`{}`", one_line(name))).collect();
+    let hint = match (listed.is_empty(), names.len() > LISTED) {
+        (true, _) => "give an entry this `comment`: no entry has a name".to_owned(),
+        (false, false) => format!("the names are {}", listed.join(", ")),
+        (false, true) => format!("the names are {}, and {} more", listed.join(", "), names.len() - LISTED),
+    };
+    let message = format!("`respond` of rule `{}`: no entry has the name `{}`", one_line(&rule.id), one_line(name));
+    Err(UsageError::new(message, hint))
 }
 
 /// Returns the properties of the run. `doing` is the task in a message: `replaying`.

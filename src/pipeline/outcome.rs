@@ -82,6 +82,8 @@ impl Outcome {
             // No entry could answer a WebSocket or a duplex exchange in scope.
             ResultKind::Refused if self.cannot_be_replayed() => "miss",
             ResultKind::Refused if !self.rules.is_empty() => return self.rule_mark(),
+            // A rule, a key or a control header. Other refusals have no mark.
+            ResultKind::Refused if self.source == SourceKind::MadeUp => "made-up",
             ResultKind::Refused => return None,
             ResultKind::OutOfScope => "out-of-scope",
             ResultKind::Noise if self.source == SourceKind::None => "noise",

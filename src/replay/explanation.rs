@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::serve::rule::RuleExplanation;
+use crate::serve::table::RuleExplanation;
 use crate::verdict::explain::{EntryPlace, Explanation, RerunOptions};
 use harproxy_har::{Entry, Payload};
 use harproxy_http::problem::in_words;

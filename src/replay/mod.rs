@@ -314,12 +314,15 @@ impl Replayer {
     pub fn conclusion(&self) -> (Verdict, Vec<Arc<Fixture>>) {
         let sources = self.local.iter().chain(&self.live).cloned();
         let routes = self.routes.load_full();
+        let uses = self.rules.as_ref().map(|rules| rules.state.uses()).unwrap_or_default();
+        let has_rule_applied = uses.iter().any(|rule| rule.requests > 0);
         let shadowed = self.shadow().map_or(0, |shadow| shadow.upstream().opened());
-        let mut verdict = verdict::verdict(&self.collector, &routes.fixtures, self.stale(&routes), sources);
+        let mut verdict =
+            verdict::verdict(&self.collector, &routes.fixtures, self.stale(&routes), has_rule_applied, sources);
         verdict.counts.upstream_connections += shadowed;
         if let Some(rules) = &self.rules {
             verdict.findings.extend(rules.state.findings(|check| self.severity(check)));
-            verdict.rules = rules.state.uses();
+            verdict.rules = uses;
         }
         (verdict, routes.fixtures.matcher.fixtures().to_vec())
     }

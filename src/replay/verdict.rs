@@ -23,6 +23,7 @@ pub(super) fn verdict(
     collector: &Collector,
     source: &FixtureSource,
     stale: &[Finding],
+    has_rule_applied: bool,
     sources: impl Iterator<Item = Arc<UpstreamSource>>,
 ) -> Verdict {
     let (matcher, options) = (&source.matcher, &source.options);
@@ -31,8 +32,9 @@ pub(super) fn verdict(
     let mut findings = collector.findings();
     findings.extend(source.guesses.findings());
     // A request that an entry was chosen for may still wait for its response.
-    let has_traffic =
-        has_traffic(&counts, collector.forwarded(), &findings) || matcher.served().any(|(_, times)| times > 0);
+    let has_traffic = has_rule_applied
+        || has_traffic(&counts, collector.forwarded(), &findings)
+        || matcher.served().any(|(_, times)| times > 0);
     // Requests out of scope fail the run by themselves: they are the reason why no fixture was asked.
     let cause = findings
         .iter_mut()

@@ -98,6 +98,12 @@ impl Expectation {
             Some((pattern, times)) => (pattern, Times::parse(times)?),
             None => (text, Times::AT_LEAST_ONCE),
         };
+        if let Some((glob, times)) = pattern.rsplit_once('=')
+            && !glob.contains('?')
+            && Times::parse(times).is_ok()
+        {
+            return Err(format!("write the number behind ` = `: `{} = {}`", glob.trim_end(), times.trim()));
+        }
         Ok(Expectation { pattern: RequestPattern::parse(pattern)?, times, body: Vec::new(), before: None })
     }
 }
@@ -253,7 +259,8 @@ fn difference(expectation: &Expectation, tally: &Tally, lines: &IndexMap<String,
         };
         let mut text = format!("expected `{pattern}` {times}, and {came}");
         for (path, count) in &tally.differing {
-            text.push_str(&format!("\n{} differs at `{path}` of the payload", requests(*count)));
+            let differ = if *count == 1 { "differs" } else { "differ" };
+            text.push_str(&format!("\n{} {differ} at `{path}` of the payload", requests(*count)));
         }
         if tally.count < times.min && tally.differing.is_empty() {
             let nearest = nearest(&pattern.to_string(), lines);

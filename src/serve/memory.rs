@@ -10,8 +10,9 @@ use super::control::ApiKeys;
 use super::expect::Verification;
 use super::fault::RetryLimits;
 use super::history::RequestHistory;
-use super::rule::{RouteRule, RouteTable};
+use super::rule::RouteRule;
 use super::state::StateStore;
+use super::table::RouteTable;
 use crate::verdict::{CheckId, Finding, RuleUse, Severity};
 use harproxy_http::NormalUrl;
 

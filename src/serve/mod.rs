@@ -8,7 +8,7 @@
 //! | module | content |
 //! | --- | --- |
 //! | [`facts`] | a request as rules see it |
-//! | [`rule`], [`condition`] | `[[route]]`, and the decision for a request |
+//! | [`rule`], [`condition`], [`table`] | `[[route]]`, and the decision for a request |
 //! | [`patch`], [`template`], [`delay`], [`fault`] | changes of an answer and its pace |
 //! | [`state`] | collections that requests change |
 //! | `payload` | payloads that are read whole, sent at a rate, or broken off |
@@ -39,4 +39,5 @@ pub mod rule;
 pub mod shadow;
 pub mod source;
 pub mod state;
+pub mod table;
 pub mod template;

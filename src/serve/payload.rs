@@ -11,6 +11,7 @@ use futures_util::stream;
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Limited, StreamBody};
 
+use crate::source::fixture::with_length;
 use harproxy_http::DecodeLimit;
 use harproxy_http::coding::{codings, decode};
 use harproxy_proxy::Body;
@@ -82,7 +83,7 @@ pub fn at_rate(response: Response<Bytes>, rate: u64) -> Response<Body> {
             let sent = rest.split_to(piece.min(rest.len()));
             Some((Ok::<_, Infallible>(Frame::data(sent)), rest))
         });
-        Body::boxed(StreamBody::new(frames))
+        with_length(Body::boxed(StreamBody::new(frames)), length as u64)
     });
     response.headers_mut().insert(CONTENT_LENGTH, length.into());
     response

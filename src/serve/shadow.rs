@@ -101,13 +101,13 @@ impl Shadow {
         self.client.upstream()
     }
 
-    /// Sends a copy. `note` is called with true if the server failed. `report` is called with the differences as one text,
-    /// if there are any.
+    /// Sends a copy. `note` is called with true if the server failed. `report` is called with the differences as one text
+    /// and the next step, if there are any.
     pub fn send(
         self: &Arc<Self>,
         copy: ShadowCopy,
         note: impl FnOnce(bool) + Send + 'static,
-        report: impl FnOnce(String) + Send + 'static,
+        report: impl FnOnce(String, &'static str) + Send + 'static,
     ) {
         let Ok(slot) = self.slots.clone().try_acquire_owned() else {
             self.skipped.fetch_add(1, Ordering::Relaxed);
@@ -115,8 +115,13 @@ impl Shadow {
         };
         let shadow = self.clone();
         let compare = async move {
-            if let Some(text) = describe(&shadow.compare(copy, note).await) {
-                report(text);
+            let findings = shadow.compare(copy, note).await;
+            if let Some(text) = describe(&findings) {
+                let hint = match findings.iter().any(DriftFinding::is_about_the_run) {
+                    true => "check that the live API is reachable, and the `headers` of the rule",
+                    false => "record it again, or adapt the live API; `harproxy drift` compares all entries",
+                };
+                report(text, hint);
             }
             drop(slot);
         };

@@ -33,12 +33,68 @@ pub struct StateRule {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateAnswer {
     pub status: StatusCode,
+    /// The payload; of an error, the sentence for the client.
     pub payload: Option<Value>,
     /// The id of a new item.
     pub created: Option<String>,
 }
 
-type Collection = IndexMap<String, Value>;
+/// The recorded content of a collection.
+#[derive(Clone, Debug, Default)]
+pub struct Seed {
+    pub items: Vec<Value>,
+    /// The object around the list, and the member with the list: `{"data":[…],"total":1}` and `data`.
+    pub around: Option<(Map<String, Value>, String)>,
+}
+
+impl Seed {
+    /// Returns the content of a recorded list.
+    #[must_use]
+    pub fn of_list(list: Value) -> Self {
+        match list {
+            Value::Array(items) => Seed { items, around: None },
+            Value::Object(members) => {
+                let list = members.iter().find_map(|(name, value)| Some((name.clone(), value.as_array()?.clone())));
+                match list {
+                    Some((name, items)) => Seed { items, around: Some((members, name)) },
+                    None => Seed::default(),
+                }
+            }
+            _ => Seed::default(),
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Collection {
+    items: IndexMap<String, Value>,
+    around: Option<(Map<String, Value>, String)>,
+}
+
+impl Collection {
+    fn new(seed: Seed, rule: &StateRule) -> Self {
+        let mut items = IndexMap::new();
+        // An item of the list comes before the same one of an answer of its own.
+        for item in seed.items {
+            if let Some(id) = id_of(&item, &rule.id) {
+                items.entry(id).or_insert(item);
+            }
+        }
+        Collection { items, around: seed.around }
+    }
+
+    fn list(&self) -> Value {
+        let items: Value = self.items.values().cloned().collect();
+        match &self.around {
+            None => items,
+            Some((members, name)) => {
+                let mut members = members.clone();
+                members.insert(name.clone(), items);
+                Value::Object(members)
+            }
+        }
+    }
+}
 
 /// The collections of all sessions.
 #[derive(Debug, Default)]
@@ -47,12 +103,7 @@ pub struct StateStore(Mutex<HashMap<(Option<String>, String), Collection>>);
 impl StateStore {
     /// Answers a request to a collection. `seed` returns the items of a new session. `None` for a path that is neither
     /// the collection's nor that of an item.
-    pub fn answer(
-        &self,
-        rule: &StateRule,
-        request: &RequestFacts,
-        seed: impl FnOnce() -> Vec<Value>,
-    ) -> Option<StateAnswer> {
+    pub fn answer(&self, rule: &StateRule, request: &RequestFacts, seed: impl FnOnce() -> Seed) -> Option<StateAnswer> {
         let path = request.url.parts().path.trim_end_matches('/').to_owned();
         let id = request.path_values(&rule.path).pop().map(|(_, id)| id);
         if id.is_none() && path != rule.collection_path {
@@ -63,12 +114,10 @@ impl StateStore {
         if store.len() >= MAX_COLLECTIONS && !store.contains_key(&key) {
             return Some(error(StatusCode::INSUFFICIENT_STORAGE, "too many sessions have collections: reset them"));
         }
-        let items = store
-            .entry(key)
-            .or_insert_with(|| seed().into_iter().filter_map(|item| Some((id_of(&item, &rule.id)?, item))).collect());
+        let collection = store.entry(key).or_insert_with(|| Collection::new(seed(), rule));
         Some(match id {
-            None => on_collection(items, rule, request),
-            Some(id) => on_item(items, &id, rule, request),
+            None => on_collection(collection, rule, request),
+            Some(id) => on_item(&mut collection.items, &id, rule, request),
         })
     }
 
@@ -91,12 +140,15 @@ fn answer(status: StatusCode, payload: Option<Value>) -> StateAnswer {
 }
 
 fn error(status: StatusCode, detail: &str) -> StateAnswer {
-    answer(status, Some(json!({ "title": detail, "status": status.as_u16() })))
+    answer(status, Some(detail.into()))
 }
 
-fn on_collection(items: &mut Collection, rule: &StateRule, request: &RequestFacts) -> StateAnswer {
+fn on_collection(collection: &mut Collection, rule: &StateRule, request: &RequestFacts) -> StateAnswer {
+    if matches!(request.method, Method::GET | Method::HEAD) {
+        return answer(StatusCode::OK, Some(collection.list()));
+    }
+    let items = &mut collection.items;
     match request.method {
-        Method::GET | Method::HEAD => answer(StatusCode::OK, Some(items.values().cloned().collect())),
         Method::POST => {
             let Some(Value::Object(mut item)) = request.json().cloned() else {
                 return error(StatusCode::BAD_REQUEST, "the payload is not a JSON object");
@@ -129,7 +181,7 @@ fn on_collection(items: &mut Collection, rule: &StateRule, request: &RequestFact
 }
 
 /// Returns the next number if all ids are numbers and there is one, else a UUID.
-fn next_id(items: &Collection, member: &str) -> (String, Option<Value>) {
+fn next_id(items: &IndexMap<String, Value>, member: &str) -> (String, Option<Value>) {
     let numbers: Option<Vec<u64>> = items.values().map(|item| item.get(member)?.as_u64()).collect();
     let next = numbers.and_then(|numbers| numbers.into_iter().max().unwrap_or_default().checked_add(1));
     match next {
@@ -141,7 +193,7 @@ fn next_id(items: &Collection, member: &str) -> (String, Option<Value>) {
     }
 }
 
-fn on_item(items: &mut Collection, id: &str, rule: &StateRule, request: &RequestFacts) -> StateAnswer {
+fn on_item(items: &mut IndexMap<String, Value>, id: &str, rule: &StateRule, request: &RequestFacts) -> StateAnswer {
     let Some(item) = items.get_mut(id) else {
         return error(StatusCode::NOT_FOUND, "the collection has no item with this id");
     };
@@ -209,7 +261,7 @@ mod tests {
         let url = NormalUrl::parse(&format!("https://a.test{path}")).unwrap();
         let (method, session) = (method.parse().unwrap(), session.map(str::to_owned));
         let request = RequestFacts::new(method, url, Default::default(), Bytes::from_static(body.as_bytes()), session);
-        let seed = || vec![json!({ "id": 1, "item": "tea" })];
+        let seed = || Seed::of_list(json!([{ "id": 1, "item": "tea" }]));
         let answer = store.answer(&rule(), &request, seed)?;
         Some((answer.status.as_u16(), answer.payload.unwrap_or_default()))
     }
@@ -231,6 +283,15 @@ mod tests {
         assert_eq!(ask("POST", "/orders", r#"{"id":1}"#).0, 409);
         assert_eq!(ask("POST", "/orders", "[]").0, 400);
         assert_eq!(ask("PUT", "/orders", "{}").0, 405);
+    }
+
+    #[test]
+    fn list_keeps_the_object_around_it() {
+        let seed = Seed::of_list(json!({ "total": 1, "data": [{ "id": 1 }] }));
+        let mut collection = Collection::new(seed, &rule());
+        collection.items.insert("2".into(), json!({ "id": 2 }));
+        assert_eq!(collection.list(), json!({ "total": 1, "data": [{ "id": 1 }, { "id": 2 }] }));
+        assert_eq!(Collection::new(Seed::of_list(json!("x")), &rule()).list(), json!([]));
     }
 
     #[test]

@@ -55,6 +55,18 @@ pub fn render(
     })
 }
 
+/// Checks the syntax of a text.
+///
+/// # Errors
+/// The line and the reason.
+pub fn check(text: &str) -> Result<(), String> {
+    let error = Environment::new().template_from_str(text).err();
+    error.map_or(Ok(()), |error| {
+        let detail = error.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
+        Err(format!("the template is not valid: line {}: {}{detail}", error.line().unwrap_or(1), error.kind()))
+    })
+}
+
 /// Returns the request as templates see it.
 fn facts(request: &RequestFacts, path: Option<&PathPattern>) -> Value {
     let path_values: BTreeMap<_, _> =

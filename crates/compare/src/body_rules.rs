@@ -65,7 +65,7 @@ impl BodyRules {
         }
         let mut value: Value = serde_json::from_slice(bytes).ok()?;
         self.remove_ignored(&mut value);
-        if self.mode == MatchBody::Json {
+        if self.mode == MatchBody::Json || self.folds_graphql {
             fold_queries(&mut value);
         }
         Some(value)
@@ -165,11 +165,14 @@ mod tests {
         assert_eq!(meaning("{"), None);
         assert_eq!(BodyRules::default().meaning("application/json", b"{}"), None, "bytes are compared");
         let documents = BodyRules { folds_graphql: true, ..BodyRules::default() };
-        let exact = |text: &str| documents.meaning("application/json", text.as_bytes());
+        let exact = |text: &str| documents.clone().meaning("application/json", text.as_bytes());
         assert!(exact(r#"{"query":"{ a }"}"#).is_some());
         assert_eq!(exact(r#"{"query":"{ a }"}"#), exact(r#"{"query":"{a} # c"}"#));
         assert_ne!(exact(r#"{"query":"{ a(x: 1) }"}"#), exact(r#"{"query":"{ a(x: 2) }"}"#));
         assert_eq!(exact(r#"{"query":"shoes"}"#), None);
+        let ignoring = BodyRules { ignored: vec![JsonPath::parse("$.x").unwrap()], ..documents };
+        let ignoring = |text: &str| ignoring.meaning("application/json", text.as_bytes());
+        assert_eq!(ignoring(r#"{"query":"{ a }","x":1}"#), ignoring(r#"{"query":"{a}"}"#));
         assert_eq!(exact(r#"[{"query":"{ a }"},{"a":1}]"#), None);
         let queries = [r#"{"query":"{ a }"}"#, r#"{"query":"{a}"}"#].map(meaning);
         assert_eq!(queries[0], queries[1]);

@@ -223,6 +223,7 @@ impl Rules {
         self.body.ignored.extend(rule.ignore_body.iter().cloned());
         if let Some(mode) = rule.body {
             self.body.mode = mode;
+            self.body.folds_graphql &= mode != MatchBody::Exact;
         }
         if let Some(redirects) = rule.redirects {
             self.redirects = redirects;

@@ -60,6 +60,7 @@ pub fn of(failure: &Failure) -> String {
         }
         Failure::Isolate(error) => of_isolation(error),
         Failure::Admin(error) => of_admin(error),
+        Failure::Call(CallError::Refused { status: 400 | 409, .. }) => "`harproxy help ctl` has examples".into(),
         Failure::Call(CallError::Refused { .. }) => "`harproxy ctl routes` and `harproxy ctl requests` list the names and numbers; `harproxy help ctl` has examples".into(),
         Failure::Call(_) => "check that `harproxy serve` runs; `--admin ADDR:PORT` names one of several".into(),
         Failure::Input(_) => "pass the lines through a pipe or a file".into(),

@@ -66,7 +66,7 @@ pub enum CtlCommand {
     Routes,
     /// Change a rule until harproxy.toml is edited
     Route {
-        /// The name of the rule, or its number
+        /// The name of the rule; its number if it has none
         rule: String,
         /// Sources in order, such as `live,fixture`; `default` removes them
         #[arg(long, value_name = "SOURCES")]

@@ -335,7 +335,13 @@ impl Cli {
     #[must_use]
     pub fn grammar() -> clap::Command {
         // A mock server answers unknown requests like a server.
-        let with_404 = |serve: clap::Command| serve.mut_arg("miss_status", |arg| arg.default_value("404"));
+        // It runs no program, and changes no fixture.
+        let with_404 = |serve: clap::Command| {
+            let serve = serve.mut_arg("miss_status", |arg| arg.default_value("404"));
+            ["cmd", "prune", "isolate", "isolate_allow"]
+                .into_iter()
+                .fold(serve, |serve, hidden| serve.mut_arg(hidden, |arg| arg.hide(true)))
+        };
         help::with_groups(<Cli as clap::CommandFactory>::command().mut_subcommand("serve", with_404))
     }
 }

@@ -67,10 +67,13 @@ async fn find(admin: Option<SocketAddr>, folder: &Path) -> Result<AdminClient, F
     found.pop().ok_or_else(|| {
         let message = match admin {
             Some(addr) => format!("no `harproxy serve` of this user has its admin API at {addr}"),
-            None => "no `harproxy serve` of this user runs".to_owned(),
+            None => "no `harproxy serve` of this user runs with an admin API".to_owned(),
         };
-        UsageError::new(message, "start one with `harproxy serve`; with `--ca-dir DIR`, pass the same option here")
-            .into()
+        UsageError::new(
+            message,
+            "start one with `harproxy serve`, without `--no-admin`; with `--ca-dir DIR`, pass the same option here",
+        )
+        .into()
     })
 }
 
@@ -145,8 +148,11 @@ fn shown(command: &CtlCommand, answer: &Value) -> String {
                 let request = format!("{} {}", text(&row["method"]), text(&row["url"]));
                 let rules = row["rules"].as_array().map(|rules| rules.iter().map(text).collect::<Vec<_>>().join(", "));
                 let rules = rules.map(|rules| format!("  rules: {rules}")).unwrap_or_default();
+                let failed: Vec<String> = row["fallback"].as_array().into_iter().flatten().map(text).collect();
+                let failed =
+                    if failed.is_empty() { failed.join("") } else { format!("  after: {}", failed.join(", ")) };
                 // Writing to a string never fails.
-                let _ = writeln!(lines, "#{id:<5} {status:>3} {outcome:<12} {source:<15} {request}{rules}");
+                let _ = writeln!(lines, "#{id:<5} {status:>3} {outcome:<12} {source:<15} {request}{failed}{rules}");
             }
             if let Some(next) = answer["next"].as_u64() {
                 let _ = writeln!(lines, "more: `harproxy ctl requests --after {next}`");
@@ -201,7 +207,8 @@ fn explanation(explained: &Value, text: impl Fn(&Value) -> String) -> String {
     for near in list(&answer["near"]) {
         let difference = |it: &Value| {
             let [kind, name, sent, recorded] = ["what", "name", "request", "recorded"].map(|name| text(&it[name]));
-            format!("{kind} {name} is {sent}, recorded {recorded}")
+            let name = if name.is_empty() { name } else { format!(" {name}") };
+            format!("{kind}{name} is {sent}, recorded {recorded}")
         };
         let differences = list(&near["differences"]).iter().map(difference).collect::<Vec<_>>().join("; ");
         let _ = writeln!(lines, "  near {}: {differences}", place(&near));

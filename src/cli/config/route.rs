@@ -11,8 +11,9 @@ use super::document::{ConfigFile, Error, Table, TomlItem, Value};
 use super::route_answer::{delay, fault, patches, rate, respond};
 use crate::serve::condition::{Conditions, Occurrence, ValueTest};
 use crate::serve::fault::Fault;
-use crate::serve::rule::{Fallback, RouteRule, SourceName, SourceRule, Split};
+use crate::serve::rule::{Fallback, RespondPayload, RouteRule, SourceName, SourceRule, Split};
 use crate::serve::state::StateRule;
+use crate::serve::template;
 use harproxy_json::JsonPath;
 use harproxy_matching::{PathPattern, RequestPattern};
 
@@ -106,6 +107,11 @@ fn rule<'t>(
             _ => return Err(document.unknown("option of [[route]]", &name, at, KEYS, None)),
         }
     }
+    if let Some(RespondPayload::Json(text) | RespondPayload::Text(text)) =
+        rule.respond.as_ref().map(|respond| &respond.payload).filter(|_| rule.template)
+    {
+        template::check(text).map_err(|reason| document.wrong("respond", span, reason))?;
+    }
     if let Some(reason) = conflict(&rule, &source) {
         return Err(document.wrong("route", span, reason));
     }
@@ -123,6 +129,12 @@ fn conflict(rule: &RouteRule, source: &SourceRule) -> Option<&'static str> {
     let is_repeated = |(at, name): (usize, &SourceName)| sources[..at].contains(name);
     if rule.respond.is_some() && !sources.is_empty() {
         return Some("`respond` and `source` exclude each other: both are the answer");
+    }
+    if rule.respond.is_some() && rule.state.is_some() {
+        return Some("`respond` and `state` exclude each other: both are the answer");
+    }
+    if rule.respond.is_some() && matches!(rule.fault, Some(Fault::Status { .. } | Fault::Timeout | Fault::Empty)) {
+        return Some("`respond` and a fault that answers by itself exclude each other");
     }
     if sources.iter().enumerate().any(is_repeated) {
         return Some("`source` names one of the sources twice");

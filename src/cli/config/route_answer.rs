@@ -35,7 +35,9 @@ pub(super) fn respond<'t>(document: &ConfigFile<'t>, table: Table<'t>) -> Result
             "text" => respond.payload = RespondPayload::Text(document.text(&name, &value)?),
             "example" => respond.payload = RespondPayload::Example(document.text(&name, &value)?),
             "file" => {
-                let path = document.path(&document.text(&name, &value)?);
+                let given = document.text(&name, &value)?;
+                document.check_inside("respond.file", &given, &value.span())?;
+                let path = document.path(&given);
                 let bytes = std::fs::read(&path)
                     .map_err(|error| document.wrong(&name, &value.span(), format!("{path}: {error}")))?;
                 let content_type = match path.rsplit_once('.').map(|(_, ending)| ending) {

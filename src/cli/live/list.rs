@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use super::{LiveEvent, LiveOutput};
 use crate::cli::ui::{self, write_line};
-use crate::verdict::request::{RequestRow, ResultKind};
+use crate::verdict::request::{RequestRow, ResultKind, SourceKind};
 use crate::verdict::{CheckId, Severity, name_in_reports};
 use harproxy_support::printable::one_line;
 
@@ -216,8 +216,12 @@ fn origin_of(row: &RequestRow) -> String {
     match (&row.fixture, row.entry, row.outcome) {
         (Some(fixture), Some(entry), ResultKind::Served) => {
             let followed: String = row.followed.iter().map(|entry| format!("→#{entry}")).collect();
-            format!("{fixture}#{entry}{followed}")
+            let failed =
+                if row.fallback.is_empty() { String::new() } else { format!(" after {}", row.fallback.join(", ")) };
+            let patched = if row.source == SourceKind::FixturePatched { "+patched" } else { "" };
+            format!("{fixture}#{entry}{followed}{patched}{failed}")
         }
+        _ if row.source == SourceKind::LivePatched => "live+patched".to_owned(),
         _ => name_in_reports(row.outcome),
     }
 }

@@ -22,7 +22,7 @@ use crate::record::{OnFailure, RecordPlan, UpdateMode};
 use crate::replay::{FixtureOptions, NetworkPlan, OnMiss, ReplayPlan};
 use crate::serve::expect::{Expectation, Verification};
 use crate::serve::memory::RouteState;
-use crate::serve::rule::RouteTable;
+use crate::serve::table::RouteTable;
 use crate::serve::template::Variables;
 use crate::verdict::FailOn;
 use crate::verdict::explain::RerunCommand;

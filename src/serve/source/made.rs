@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ::http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use ::http::header::{ALLOW, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use ::http::{HeaderValue, Method, Response, StatusCode};
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, utf8_percent_encode};
@@ -15,7 +15,7 @@ use crate::serve::facts::RequestFacts;
 use crate::serve::fault::Fault;
 use crate::serve::payload;
 use crate::serve::rule::{Respond, RespondPayload, RouteRule};
-use crate::serve::state::StateAnswer;
+use crate::serve::state::{Seed, StateAnswer, StateRule};
 use crate::source::Answer;
 use crate::source::fixture::discard;
 use crate::verdict::request::{ResultKind, SourceKind};
@@ -101,9 +101,23 @@ impl RuledSource {
         facts: &RequestFacts,
     ) -> Option<Answer> {
         let state = rule.state.as_ref()?;
-        let seed = || self.seed(&facts.url, &state.collection_path);
+        let seed = || self.seed(&facts.url, state);
         let StateAnswer { status, payload, created } = self.rules.states.answer(state, facts, seed)?;
         exchange.outcome().decide(ResultKind::Served, SourceKind::MadeUp);
+        if status.is_client_error() || status.is_server_error() {
+            let detail = payload.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default();
+            let title = format!("the collection `{}` can't answer", state.collection);
+            let mut response = respond::problem(&Problem::new(status.as_u16(), title, detail), "");
+            if status == StatusCode::METHOD_NOT_ALLOWED {
+                let methods = if detail.starts_with("an item") {
+                    "GET, HEAD, PUT, PATCH, DELETE"
+                } else {
+                    "GET, HEAD, POST, DELETE"
+                };
+                response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+            }
+            return Some(Answer::Response(response));
+        }
         let mut response = Response::new(Bytes::from(payload.map(|payload| payload.to_string()).unwrap_or_default()));
         *response.status_mut() = status;
         if !response.body().is_empty() {
@@ -116,26 +130,29 @@ impl RuledSource {
         Some(Answer::Response(payload::with_payload(response)))
     }
 
-    /// Returns the items of a collection in the recorded answer of its list.
-    fn seed(&self, url: &NormalUrl, path: &str) -> Vec<serde_json::Value> {
-        let list = NormalUrl::parse(&format!("{}{path}", url.parts().site()));
-        let Ok(list) = list else { return Vec::new() };
+    /// Returns the recorded content of a collection: its list, and then its items with answers of their own.
+    fn seed(&self, url: &NormalUrl, state: &StateRule) -> Seed {
+        let site = url.parts().site().into_owned();
         let fixtures = self.fixtures.matcher.fixtures();
-        let entries = control::entries_of(fixtures, &Method::GET, &list);
-        let payload = entries.iter().filter(|entry| entry.status == 200).find_map(|entry| {
-            let fixture: &Fixture = &fixtures[entry.at.fixture];
-            let content = fixture.entry(entry.at.entry).ok()?.response.content.clone();
-            let bytes = fixture.payload(entry.at.entry, &content).ok()?.bytes().ok()?;
+        let payload = |fixture: &Fixture, entry: usize| {
+            let content = fixture.entry(entry).ok()?.response.content.clone();
+            let bytes = fixture.payload(entry, &content).ok()?.bytes().ok()?;
             serde_json::from_slice::<serde_json::Value>(&bytes).ok()
-        });
-        match payload {
-            Some(serde_json::Value::Array(items)) => items,
-            // A list inside an object, such as `{"data":[…]}`.
-            Some(serde_json::Value::Object(members)) => {
-                members.into_iter().find_map(|(_, value)| value.as_array().cloned()).unwrap_or_default()
+        };
+        let list = NormalUrl::parse(&format!("{site}{}", state.collection_path)).ok();
+        let lists = list.map(|list| control::entries_of(fixtures, &Method::GET, &list)).unwrap_or_default();
+        let mut lists = lists.iter().filter(|entry| entry.status == 200);
+        let list = lists.find_map(|entry| payload(&fixtures[entry.at.fixture], entry.at.entry));
+        let mut seed = list.map(Seed::of_list).unwrap_or_default();
+        for fixture in fixtures {
+            for head in fixture.heads().iter().filter(|head| head.method == Method::GET && head.status == 200) {
+                let Ok(recorded) = NormalUrl::parse(head.url) else { continue };
+                if recorded.parts().site() == site && state.path.matches(recorded.parts().path) {
+                    seed.items.extend(payload(fixture, head.entry).filter(serde_json::Value::is_object));
+                }
             }
-            _ => Vec::new(),
         }
+        seed
     }
 
     pub(super) async fn respond(&self, respond: &Respond, exchange: &mut Exchange<'_>, facts: &RequestFacts) -> Answer {

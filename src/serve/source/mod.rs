@@ -1,6 +1,7 @@
 //! The source that applies the rules: it asks the sources of a rule, or makes the answer, and changes it.
 
 mod made;
+pub mod passing;
 mod shape;
 mod sources;
 
@@ -17,10 +18,9 @@ use http_body_util::{BodyExt as _, Limited};
 use super::closest::closest;
 use super::control::{self, ControlHeaders, NoEntry};
 use super::facts::RequestFacts;
-use super::history::{RecentRequest, RequestHistory};
 use super::memory::RouteState;
-use super::rule::RouteDecision;
 use super::shadow::Shadow;
+use super::table::RouteDecision;
 use super::{graphql, payload};
 use crate::pipeline::{Exchange, SourceList};
 use crate::source::fixture::{FixtureSource, discard};
@@ -30,9 +30,10 @@ use crate::verdict::{CheckId, Finding, Location, Severity};
 use harproxy_http::MediaType;
 use harproxy_http::problem::Problem;
 use harproxy_matching::EntryRef;
-use harproxy_proxy::body::ObservedBody;
 use harproxy_proxy::{Body, BoxFuture, respond};
 
+/// The longest request payload in which a persisted query is searched, in bytes.
+const LONGEST_PERSISTED: u64 = 1 << 20;
 /// The longest request payload that rules read, in bytes.
 const LONGEST_REQUEST: usize = 64 << 20;
 
@@ -48,77 +49,6 @@ pub struct RuledSource {
     pub others: SourceList,
 }
 
-/// Refuses requests without an API key. The key is removed, so that no later stage sees it.
-pub struct KeySource(pub Arc<RouteState>);
-
-impl Source for KeySource {
-    fn answer<'a>(&'a self, exchange: &'a mut Exchange<'_>) -> BoxFuture<'a, Answer> {
-        Box::pin(async move {
-            if self.0.keys.accept(exchange.request.headers_mut()) {
-                return Answer::Pass;
-            }
-            let detail = format!("send a valid key in the header `{}`", control::API_KEY);
-            let page = exchange.headers().clone();
-            let answer = refuse(exchange, Problem::new(401, "an API key is required", detail));
-            for_page(answer, &page)
-        })
-    }
-}
-
-/// Counts the requests that `--expect` and `[[expect]]` name, and passes them on. CORS preflights do not count.
-pub struct CountingSource(pub Arc<RouteState>);
-
-impl Source for CountingSource {
-    fn answer<'a>(&'a self, exchange: &'a mut Exchange<'_>) -> BoxFuture<'a, Answer> {
-        Box::pin(async move {
-            let Some(url) = exchange.url.as_ref().ok().cloned() else { return Answer::Pass };
-            if is_preflight(exchange) {
-                return Answer::Pass;
-            }
-            let (verification, method) = (&self.0.verification, exchange.method().clone());
-            let payload = match verification.needs_payload(method.as_str(), url.as_str()) {
-                true => match take_payload(&self.0, exchange).await {
-                    Ok(payload) => payload,
-                    Err(answer) => return answer,
-                },
-                false => Bytes::new(),
-            };
-            let line = exchange.line();
-            let facts = RequestFacts::new(method, url, exchange.headers().clone(), payload, None);
-            verification.note(facts.method.as_str(), facts.url.as_str(), facts.json(), line);
-            Answer::Pass
-        })
-    }
-}
-
-/// Keeps requests for the admin API, and passes them on.
-pub struct HistorySource(pub Arc<RequestHistory>);
-
-impl Source for HistorySource {
-    fn answer<'a>(&'a self, exchange: &'a mut Exchange<'_>) -> BoxFuture<'a, Answer> {
-        Box::pin(async move {
-            let Some(url) = exchange.url.as_ref().ok().cloned() else { return Answer::Pass };
-            let (id, body) = (exchange.id(), exchange.take_body());
-            let is_empty = body.is_end_stream();
-            let mut headers = exchange.headers().clone();
-            headers.remove(control::API_KEY);
-            let session = exchange.session.for_matching();
-            let request = RecentRequest {
-                method: exchange.method().clone(),
-                url,
-                headers,
-                payload: is_empty.then(Bytes::new),
-                sequence: session.sequence.map(str::to_owned),
-                test: session.test.map(str::to_owned),
-            };
-            self.0.begin(id, request);
-            *exchange.request.body_mut() =
-                if is_empty { body } else { Body::boxed(ObservedBody::new(body, self.0.observer(id))) };
-            Answer::Pass
-        })
-    }
-}
-
 /// Returns true for a CORS preflight.
 pub fn is_preflight(exchange: &Exchange<'_>) -> bool {
     exchange.method() == Method::OPTIONS && exchange.headers().contains_key("access-control-request-method")
@@ -130,8 +60,10 @@ impl Source for RuledSource {
             let page = self.rules.is_mock.then(|| exchange.headers().clone());
             let answer = self.apply(exchange).await;
             match page {
-                // The headers of a live answer are those of the server.
-                Some(page) if !is_network(exchange.outcome().source) => for_page(answer, &page),
+                // The headers of a live answer are those of the server, unless there was none.
+                Some(page) if !is_network(exchange.outcome().source) || exchange.outcome().upstream_error.is_some() => {
+                    for_page(answer, &page)
+                }
                 _ => answer,
             }
         })
@@ -203,8 +135,10 @@ impl RuledSource {
         // The persisted queries of GraphQL are in JSON.
         let is_json = content_type.is_some_and(|content_type| MediaType::parse(content_type).is_json());
         let needs_payload = self.rules.closest
-            || (self.rules.is_mock && is_json)
-            || covering.iter().any(|rule| rule.needs_payload() || rule.source.is_some());
+            || (self.rules.is_mock && is_json && is_short(exchange))
+            || covering.iter().any(|rule| {
+                rule.needs_payload() || rule.source.as_ref().is_some_and(|source| source.sources().len() > 1)
+            });
         let payload = match needs_payload {
             true => match take_payload(&self.rules, exchange).await {
                 Ok(payload) => payload,
@@ -234,14 +168,22 @@ impl RuledSource {
             return answer;
         }
         let answer = self.answer_of(&decision, &control, exchange, &facts, payload).await;
+        // The answer to an unknown persisted query is harproxy's own: rules are about the answer of the query.
+        let is_own_answer = exchange.outcome().result() == ResultKind::Miss
+            && self.rules.is_mock
+            && graphql::is_persisted_query(&facts);
         let answer = match exchange.outcome().result() {
             ResultKind::Miss if self.rules.is_mock => self.without_match(answer, exchange, &facts).await,
             _ => answer,
         };
-        self.send_shadow(&decision, exchange, &facts);
+        // The client chose the answer.
+        if control.code.is_none() && control.name.is_none() {
+            self.send_shadow(&decision, exchange, &facts);
+        }
         wait(self.recorded_time(exchange)).await;
         let is_answered =
-            matches!(exchange.outcome().result(), ResultKind::Served | ResultKind::Live | ResultKind::Local);
+            matches!(exchange.outcome().result(), ResultKind::Served | ResultKind::Live | ResultKind::Local)
+                && !is_own_answer;
         match answer {
             Answer::Response(response) if is_answered => self.shape(&decision, response, exchange, &facts).await,
             answer => answer,
@@ -366,6 +308,11 @@ impl RuledSource {
 
 fn list(statuses: &[u16]) -> String {
     statuses.iter().map(u16::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Returns true if the payload of a request has a length up to that of a persisted query.
+fn is_short(exchange: &Exchange<'_>) -> bool {
+    exchange.request.body().size_hint().upper().is_some_and(|length| length <= LONGEST_PERSISTED)
 }
 
 /// Reads the payload of a request.

@@ -3,13 +3,14 @@
 use ::http::header::CONTENT_TYPE;
 use ::http::{HeaderMap, Method, Response, StatusCode};
 use bytes::Bytes;
+use serde::de::IgnoredAny;
 
 use super::{RuledSource, fail, is_network};
 use crate::pipeline::Exchange;
 use crate::serve::facts::RequestFacts;
 use crate::serve::fault::{self, Fault};
 use crate::serve::patch::patch_payload;
-use crate::serve::rule::RouteDecision;
+use crate::serve::table::RouteDecision;
 use crate::serve::{payload, template};
 use crate::source::Answer;
 use harproxy_http::MediaType;
@@ -63,6 +64,13 @@ impl RuledSource {
                 Err(_) => Err("the answer is not text in UTF-8".to_owned()),
             };
             match rendered {
+                Ok(text) if is_json && serde_json::from_str::<IgnoredAny>(&text).is_err() => {
+                    let detail = format!(
+                        "rule `{}`: the result is not valid JSON; an object or a list needs no quotes around it",
+                        rule.id
+                    );
+                    return fail(&self.rules, exchange, Problem::new(500, "the template fails", detail));
+                }
                 Ok(text) => *whole.body_mut() = text.into(),
                 Err(reason) => {
                     let detail = format!("rule `{}`: {reason}", rule.id);

@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
-use ::http::header::VIA;
+use ::http::header::{ORIGIN, VIA};
 use ::http::{HeaderMap, HeaderValue, Request};
 use bytes::Bytes;
 
@@ -12,13 +12,16 @@ use crate::pipeline::Exchange;
 use crate::serve::control::ControlHeaders;
 use crate::serve::delay::share_of;
 use crate::serve::facts::RequestFacts;
-use crate::serve::rule::{Fallback, RouteDecision, RouteRule, SourceName, SourceRule};
+use crate::serve::rule::{Fallback, RouteRule, SourceName, SourceRule};
 use crate::serve::shadow::{ShadowCopy, is_comparable, make_copy};
+use crate::serve::table::RouteDecision;
 use crate::source::fixture::passthrough;
 use crate::source::{Answer, Source as _};
 use crate::verdict::request::{ResultKind, SourceKind};
 use crate::verdict::{CheckId, Finding, Location};
+use harproxy_http::NormalUrl;
 use harproxy_http::problem::Problem;
+use harproxy_http::url::is_loopback_host;
 use harproxy_proxy::{Body, Origin};
 use harproxy_tls::provider::random;
 
@@ -63,7 +66,10 @@ impl RuledSource {
                 (outcome.upstream_error, outcome.payload) = (None, None);
                 outcome.followed.clear();
             }
-            exchange.request = parts.with(payload.clone());
+            // A single source gets the payload as it comes.
+            if sources.len() > 1 {
+                exchange.request = parts.with(payload.clone());
+            }
             let answer = self.ask(*name, is_last, rule, exchange).await;
             let is_miss = matches!(exchange.outcome().result(), ResultKind::Miss);
             // A rule can't turn a miss of a replay into an answer without a source.
@@ -112,6 +118,7 @@ impl RuledSource {
             && exchange.may_forward
             && !is_loop(&facts.headers)
             && may_have_credentials(rule, &to)
+            && (rule.live_headers.is_empty() || is_trusted_page(&facts.headers, &to))
             && self.rules.breaker.skips(&to, Instant::now()).is_none();
         if !is_sent {
             return;
@@ -125,10 +132,9 @@ impl RuledSource {
         let (line, id, observer) = (exchange.line(), exchange.id(), exchange.observer());
         let (test, rules) = (exchange.session.test().map(str::to_owned), self.rules.clone());
         let note = move |has_failed| _ = rules.breaker.note(&to, has_failed, Instant::now());
-        shadow.send(copy, note, move |text| {
+        shadow.send(copy, note, move |text, hint| {
             let finding = Finding::new(CheckId::SHADOW_DIFFERS, severity, text);
-            let finding =
-                finding.with_hint("record it again, or adapt the live API; `harproxy drift` compares all entries");
+            let finding = finding.with_hint(hint);
             let (at, requests) = (Location::request(line), vec![id]);
             observer.publish_finding(&Finding { at, requests, session: test, ..finding });
         });
@@ -147,6 +153,13 @@ impl RuledSource {
         if !may_have_credentials(rule, &to) {
             let detail = format!("rule `{}` does not cover {to}", rule.id);
             return fail(&self.rules, exchange, Problem::new(502, "no credentials for this server", detail));
+        }
+        if !rule.live_headers.is_empty() && !is_trusted_page(exchange.headers(), &to) {
+            let detail = format!(
+                "rule `{}` sends credentials, and the page of `Origin` is neither on this machine nor at {to}",
+                rule.id
+            );
+            return fail(&self.rules, exchange, Problem::new(403, "no credentials for a foreign page", detail));
         }
         if !self.rules.is_mock {
             let severity = self.fixtures.options.fail_on.severity(&CheckId::PASSTHROUGH);
@@ -178,6 +191,18 @@ fn is_loop(headers: &HeaderMap) -> bool {
 /// Returns true if the credentials of a rule may go to this server.
 fn may_have_credentials(rule: &RouteRule, to: &Origin) -> bool {
     rule.live_headers.is_empty() || rule.pattern.globs().may_match_origin(&to.to_string())
+}
+
+/// Returns true for a request of a program, and of a page that may use the developer's credentials: one on this machine, or
+/// on the site of the API. Any page in a browser of this machine can reach the mock server.
+fn is_trusted_page(headers: &HeaderMap, to: &Origin) -> bool {
+    let Some(origin) = headers.get(ORIGIN) else { return true };
+    let page = origin.to_str().ok().and_then(|origin| NormalUrl::parse(origin).ok());
+    page.is_some_and(|page| {
+        let site = |host: &str| host.rsplit('.').take(2).map(str::to_owned).collect::<Vec<_>>();
+        let host = page.parts().host().to_owned();
+        is_loopback_host(&host) || site(&host) == site(&to.host)
+    })
 }
 
 /// Makes the headers of a live request: with `Via` and the credentials of the rule, without control headers.

@@ -97,10 +97,10 @@ pub(super) fn used(verdict: &Verdict) -> (usize, usize) {
     verdict.fixtures.iter().fold((0, 0), |(used, entries), fixture| (used + fixture.used, entries + fixture.entries))
 }
 
-/// Counts the requests of each rule, in one line: `rules: slow 12, broken 0`. `None` without rules.
+/// Counts the requests of each rule, in one line: `rules: slow ×12, broken ×0`. `None` without rules.
 pub(super) fn rules(verdict: &Verdict) -> Option<String> {
     let rules: Vec<String> =
-        verdict.rules.iter().map(|rule| format!("{} {}", rule.rule.shown(), rule.requests)).collect();
+        verdict.rules.iter().map(|rule| format!("{} ×{}", rule.rule.shown(), rule.requests)).collect();
     (!rules.is_empty()).then(|| format!("rules: {}", rules.join(", ")))
 }
 

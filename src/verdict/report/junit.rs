@@ -10,7 +10,7 @@ use time::macros::format_description;
 
 use super::text::{self, line};
 use super::{Report, escape_markup, headline};
-use crate::verdict::explain::EntryPlace;
+use crate::verdict::explain::{EntryPlace, many};
 use crate::verdict::request::ResultKind;
 use crate::verdict::{CheckId, Finding, Location, Severity, StatusSource, name_in_reports};
 use harproxy_support::printable::{self, one_line};
@@ -195,6 +195,10 @@ fn properties(report: &Report) -> Vec<(&'static str, String)> {
     for fixture in &report.verdict.fixtures {
         let used = format!("{}: {} of {} entries used", fixture.fixture, fixture.used, fixture.entries);
         properties.push(("fixture", one_line(&used).into_owned()));
+    }
+    for rule in &report.verdict.rules {
+        let used = format!("{}: {}", rule.rule, many(rule.requests, "request", "requests"));
+        properties.push(("rule", one_line(&used).into_owned()));
     }
     properties
 }

@@ -392,7 +392,7 @@ fn live_source_is_refused_offline() {
 #[test]
 fn ctl_lists_switches_verifies_and_resets() {
     let sandbox = sandbox(RULES);
-    sandbox.run(["ctl", "routes"]).expect(2).says("no `harproxy serve` of this user runs");
+    sandbox.run(["ctl", "routes"]).expect(2).says("no `harproxy serve` of this user runs with an admin API");
     let (server, admin) = start(&sandbox, &[]);
     get(&server, "/orders");
     get(&server, "/none");

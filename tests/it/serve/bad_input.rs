@@ -1,6 +1,6 @@
 //! Configurations that can't be used: one error each, before anything listens.
 
-use super::sandbox;
+use super::{entry, har, sandbox};
 
 #[test]
 fn rules_have_clear_errors_with_a_position() {
@@ -17,6 +17,8 @@ fn rules_have_clear_errors_with_a_position() {
         ("match = '**'\nwhen = { query.a = { gtt = 1 } }", "unknown test of a value `gtt`"),
         ("match = '**'\nrespond = { status = 99 }", "expected a status from 200 to 599"),
         ("match = '**'\nrespond = { file = 'none.json' }", "none.json"),
+        ("match = '**'\nrespond = { file = '/etc/hostname' }", "is outside the folder of this file"),
+        ("match = '**'\nrespond = { file = '../x' }", "is outside the folder of this file"),
         ("match = '**'\npatch = [{ op = 'replace', path = 'a', value = 1 }]", "`a` is not a valid JSON path"),
         ("match = '**'\npatch = [{ op = 'move' }]", "expected `op`"),
         ("match = '**'\nfault = { kind = 'status', status = 200 }", "`status` must be from 400 to 599"),
@@ -67,6 +69,17 @@ fn options_have_clear_errors() {
     sandbox.run(["serve", "--prune"]).expect(2).says("`serve` changes no fixture");
     sandbox.run(["serve", "--offline", "--passthrough", "**"]).expect(2).says("`serve` is offline");
     sandbox.run(["serve", "hars/none.har"]).expect(2).says("hars/none.har");
+}
+
+#[test]
+fn unknown_name_of_an_entry_is_an_error_before_anything_listens() {
+    let config = "[[route]]\nname = 'r'\nmatch = '**'\nrespond = { example = 'E9' }\n";
+    let sandbox = sandbox(config);
+    let said = "`respond` of rule `r`: no entry has the name `E9`";
+    sandbox.run(["serve"]).expect(2).says(said).says("give an entry this `comment`");
+    sandbox.write("hars/api.har", har(&[entry("E1", "GET", "/a", 200, ""), entry("E2", "GET", "/b", 404, "")]));
+    sandbox.run(["serve"]).expect(2).says(said).says("the names are `E1`, `E2`");
+    sandbox.run(["replay", "--", "true"]).expect(2).says(said);
 }
 
 #[test]

@@ -85,6 +85,29 @@ fn graphql_is_compared_as_a_document_and_unknown_persisted_queries_are_not_found
     let reformatted = r#"{"variables":{"n":2,"id":"1"},"query":"query Q($id:ID!){user(id:$id kind:1){name}} # done"}"#;
     assert_eq!(ask(reformatted).json()["data"]["user"]["name"], "Ada");
     assert_eq!(ask(&reformatted.replace("kind:1", "kind:2")).json()["kind"], "no-entry", "a changed literal");
+    let with_rule = |rule: &str| {
+        sandbox.write("harproxy.toml", format!("[[match]]\nglob = '**/graphql'\n{rule}\n"));
+        let server = serve(&sandbox, &[]);
+        send(&server, "POST", "/graphql", &[("content-type", "application/json")], reformatted).status
+    };
+    assert_eq!(with_rule("ignore-body = ['$.extensions']"), 200);
+    assert_eq!(with_rule("body = 'exact'"), 404);
+    sandbox.write(
+        "harproxy.toml",
+        "[[route]]\nmatch = 'POST **/graphql'\npatch = [{ op = 'replace', path = '$.data.user.name', value = 'Eve' }]\n",
+    );
+    let patched = serve(&sandbox, &[]);
+    let ask_patched =
+        |payload: &str| send(&patched, "POST", "/graphql", &[("content-type", "application/json")], payload);
+    assert_eq!(ask_patched(reformatted).json()["data"]["user"]["name"], "Eve");
+    let hash_alone = r#"{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"ab12"}}}"#;
+    assert_eq!(
+        ask_patched(hash_alone).json()["errors"][0]["message"],
+        "PersistedQueryNotFound",
+        "rules do not change it"
+    );
+    drop(patched);
+    sandbox.write("harproxy.toml", "");
     let curl = format!(
         "curl -sS -o /dev/null -H 'content-type: application/json' -d '{reformatted}' https://api.test/graphql"
     );

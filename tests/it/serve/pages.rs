@@ -67,3 +67,30 @@ fn cors_headers_of_a_live_answer_are_those_of_the_server() {
     let response = send(&server, "GET", "/orders", &[PAGE], "");
     assert_eq!((response.header("x-harproxy"), allowed(&response)), (Some("live"), None));
 }
+
+#[test]
+fn foreign_page_gets_no_credentials_of_a_rule() {
+    let sandbox = sandbox(
+        "[[route]]\nmatch = 'https://api.test/**'\nsource = 'live'\nheaders = { authorization = 'Bearer l1ve' }\n",
+    );
+    let origin = Origin::answering(|request| {
+        let authorized = request.headers.contains_key("authorization").to_string();
+        Some(OriginResponse { status: 200, body: authorized.into_bytes(), ..OriginResponse::default() })
+    });
+    let server = serve_with(&sandbox, &origin);
+    let delete = |page| send(&server, "DELETE", "/orders/1", &[("origin", page)], "");
+    for page in ["https://evil.example", "null", "http://api.test.evil.example"] {
+        let refused = delete(page);
+        assert_eq!(
+            (refused.status, refused.json()["title"].as_str()),
+            (403, Some("no credentials for a foreign page"))
+        );
+    }
+    for page in ["http://localhost:5173", "http://127.0.0.1:3000", "https://app.api.test", "https://api.test"] {
+        assert_eq!(delete(page).text(), "true", "{page}");
+    }
+    assert_eq!(send(&server, "DELETE", "/orders/1", &[], "").text(), "true", "not a page");
+    origin.stop();
+    let failed = send(&server, "GET", "/orders/1", &[PAGE], "");
+    assert_eq!((failed.status, allowed(&failed)), (502, Some(PAGE.1)), "harproxy's own answer");
+}

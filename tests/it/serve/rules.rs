@@ -250,6 +250,8 @@ fn rules_are_loaded_again_when_the_file_changes() {
     server
         .stderr()
         .event("reload-failed", |event| event["message"].as_str().unwrap().contains("its rules stay in use"));
+    sandbox.write("harproxy.toml", "[[route]]\nmatch = '**'\nrespond = { example = 'E1' }\n");
+    server.stderr().event("reload-failed", |event| event["message"].as_str().unwrap().contains("the name `E1`"));
     assert_eq!(get(&server, "/orders").status, 503);
 }
 

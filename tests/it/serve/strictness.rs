@@ -56,11 +56,13 @@ fn live_rule_of_a_replay_is_reported() {
 #[test]
 fn answers_that_rules_cannot_give_fail_a_replay() {
     for (rule, said) in [
-        ("respond = { example = 'none' }", "no entry fits"),
+        ("respond = { example = 'of another path' }", "no entry fits"),
         ("patch = [{ op = 'replace', path = '$.zzz', value = 1 }]", "the patch does not fit the answer"),
         ("template = true\nrespond = { text = '{{ x.y }}' }", "the template fails"),
     ] {
         let sandbox = sandbox(&format!("[[route]]\nmatch = 'https://api.test/**'\n{rule}\n"));
+        let elsewhere = entry("of another path", "GET", "/elsewhere", 200, "{}");
+        sandbox.write("hars/api.har", har(&[entry("", "GET", "/orders", 200, r#"[{"id":1}]"#), elsewhere]));
         replay(&sandbox, &["--fail-on", "none"], &["API/orders"]).expect(1).says(said);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::cli::ui;
 use crate::replay::explanation::{AnswerBody, explain_miss, location, place};
-use crate::serve::rule::RuleExplanation;
+use crate::serve::table::RuleExplanation;
 use crate::verdict::explain::{EntryPlace, describe_guess, difference};
 use harproxy_matching::{Chosen, Contender, ContenderState, EntryRef, Matcher, Miss, MissKind, Outcome, Query};
 use harproxy_support::printable::{Shown as _, one_line};
@@ -42,12 +42,13 @@ impl Account<'_> {
                 self.chosen(chosen, "recorded as a failure: the connection is closed", &mut lines);
                 ui::caution("abort")
             }
+            Outcome::Miss(_) if self.rules.iter().any(RuleExplanation::answers) => ui::good("rule"),
             Outcome::Miss(miss) => {
                 self.miss(miss, &mut lines);
                 ui::bad("miss")
             }
         };
-        if !self.matcher.in_scope(self.query.url) {
+        if !self.matcher.in_scope(self.query.url) && self.rules.is_empty() {
             lines.push(format!("{}: replay answers it only with a `-g` that includes it", ui::caution("out of scope")));
         }
         let head = format!("{word}: {} {}", self.query.method.shown(), self.matcher.redact_url(self.query.url));

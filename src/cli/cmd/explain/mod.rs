@@ -11,7 +11,7 @@ use crate::cli::plan;
 use crate::cli::ui::Ui;
 use crate::replay;
 use crate::replay::explanation::{AnswerExplanation, with_payload};
-use crate::serve::rule::RouteTable;
+use crate::serve::table::RouteTable;
 use crate::verdict::exit;
 use account::Account;
 use harproxy_matching::RequestSession;

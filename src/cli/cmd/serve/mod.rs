@@ -24,7 +24,7 @@ use crate::serve::control::ApiKeys;
 use crate::serve::expect::Verification;
 use crate::serve::history::RequestHistory;
 use crate::serve::memory::RouteState;
-use crate::serve::rule::RouteTable;
+use crate::serve::table::RouteTable;
 use crate::verdict::{FailOn, RunMode};
 use admin::{Admin, AdminTargets};
 use harproxy_har::Stamp;
@@ -66,7 +66,7 @@ pub async fn run(mut args: ServeArgs, ui: &Ui) -> Result<u8, Failure> {
         verification: Verification::new(plan::expectations(&args.replay), false),
         ..RouteState::default()
     });
-    let table = table(&config, &args.replay.vars, args.offline)?;
+    let table = rules_of(&config, &args.replay.vars, args.offline)?;
     file_notice::print(&args.replay.config.risky, ui);
     let upstream = plan::upstream_plan(&args.replay.upstream, &args.replay.config.risky, None)?;
     let (named, offline) = (args.replay.config.config.clone(), args.offline);
@@ -96,7 +96,14 @@ pub async fn run(mut args: ServeArgs, ui: &Ui) -> Result<u8, Failure> {
     }
     let stop_reloads = reload::watch(Reloader::new(replayer.clone()), *ui)
         .map_err(|source| Failure::System { doing: "starting a thread", source })?;
-    let watcher = tokio::spawn(watch_config(state.clone(), named, vars, offline, *ui));
+    let (loaded_by, file) = (replayer.clone(), named.clone());
+    let load = move || -> Result<RouteTable, Failure> {
+        let config = Config::load(file.as_deref(), Cli::command)?;
+        let table = rules_of(&config, &vars, offline)?;
+        replay_run::check_examples(&table, &loaded_by)?;
+        Ok(table)
+    };
+    let watcher = tokio::spawn(watch_config(state.clone(), named, load, *ui));
     let end = run.serve(replayer.handler(&run.bus), authority, &about).await?;
     watcher.abort();
     drop(token_file);
@@ -108,7 +115,7 @@ pub async fn run(mut args: ServeArgs, ui: &Ui) -> Result<u8, Failure> {
 }
 
 /// Returns the rules of the configuration.
-fn table(config: &Config, vars: &[String], offline: bool) -> Result<RouteTable, UsageError> {
+fn rules_of(config: &Config, vars: &[String], offline: bool) -> Result<RouteTable, UsageError> {
     let table = plan::route_table(config, vars)?;
     match table.rules.iter().find(|rule| offline && rule.uses_live()) {
         None => Ok(table),
@@ -121,7 +128,12 @@ fn table(config: &Config, vars: &[String], offline: bool) -> Result<RouteTable, 
 
 /// Loads the rules again when the configuration changes. Rules that can't be loaded are reported, and the ones before
 /// stay.
-async fn watch_config(state: Arc<RouteState>, named: Option<PathBuf>, vars: Vec<String>, offline: bool, ui: Ui) {
+async fn watch_config(
+    state: Arc<RouteState>,
+    named: Option<PathBuf>,
+    load: impl Fn() -> Result<RouteTable, Failure>,
+    ui: Ui,
+) {
     let path = || named.clone().or_else(projects_file);
     let stamp = || path().and_then(|path| Stamp::at(&path));
     let mut known = stamp();
@@ -137,8 +149,7 @@ async fn watch_config(state: Arc<RouteState>, named: Option<PathBuf>, vars: Vec<
             continue;
         }
         known = now;
-        let loaded = Config::load(named.as_deref(), Cli::command).map_err(Failure::from);
-        match loaded.and_then(|config| Ok(table(&config, &vars, offline)?)) {
+        match load() {
             Ok(table) => {
                 let rules = counted(table.rules.len(), "rule", "rules");
                 state.load(table);

@@ -1,0 +1,154 @@
+//! The rules in order, and the decision that they make for one request.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::delay::Delay;
+use super::facts::RequestFacts;
+use super::fault::Fault;
+use super::patch::PatchOperation;
+use super::rule::{RespondPayload, RouteRule, SourceRule};
+use super::template::Variables;
+use crate::drift::request::header_secrets;
+use harproxy_redact::{Placeholder, Secret};
+
+/// Why a rule applies to a request, or does not.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RuleExplanation {
+    pub rule: String,
+    /// The condition that the request does not fulfil. `None` if the rule applies.
+    pub failing: Option<String>,
+    /// True if `nth` or `rate` limits it to some of the requests.
+    pub sometimes: bool,
+    pub options: Vec<&'static str>,
+}
+
+impl RuleExplanation {
+    /// Returns true if the rule answers the request in place of an entry.
+    #[must_use]
+    pub fn answers(&self) -> bool {
+        self.failing.is_none() && !self.sometimes && self.options.contains(&"respond")
+    }
+}
+
+/// The rules in order. Immutable: a change makes another table, so that a request never sees two of them.
+#[derive(Clone, Debug, Default)]
+pub struct RouteTable {
+    pub rules: Vec<Arc<RouteRule>>,
+    /// `[vars]` and `--vars`.
+    pub variables: Arc<Variables>,
+}
+
+/// The options that the rules decide for a request.
+#[derive(Clone, Debug, Default)]
+pub struct RouteDecision {
+    /// The rules that apply, in order.
+    pub rules: Vec<Arc<RouteRule>>,
+    pub source: Option<(Arc<RouteRule>, SourceRule)>,
+    pub respond: Option<Arc<RouteRule>>,
+    pub fault: Option<(Arc<RouteRule>, Fault)>,
+    pub state: Option<Arc<RouteRule>>,
+    pub delays: Vec<Delay>,
+    pub rate: Option<u64>,
+    /// The variables of templates.
+    pub variables: Arc<Variables>,
+}
+
+impl RouteDecision {
+    /// Returns the changes of the answer.
+    pub fn patches(&self) -> Vec<&PatchOperation> {
+        self.rules.iter().flat_map(|rule| &rule.patch).collect()
+    }
+
+    /// Returns the first rule with `template`. Its `path` names the segments.
+    #[must_use]
+    pub fn template(&self) -> Option<&Arc<RouteRule>> {
+        self.rules.iter().find(|rule| rule.template)
+    }
+}
+
+impl RouteTable {
+    /// Returns the rules that answer by the name of an entry, with the name.
+    pub fn examples(&self) -> impl Iterator<Item = (&RouteRule, &str)> {
+        self.rules.iter().filter_map(|rule| match &rule.respond.as_ref()?.payload {
+            RespondPayload::Example(name) => Some((&**rule, name.as_str())),
+            _ => None,
+        })
+    }
+
+    /// Returns the values of `headers` as secrets.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<(Placeholder, Secret)> {
+        header_secrets(self.rules.iter().flat_map(|rule| &rule.live_headers).map(|(_, value)| value))
+    }
+
+    /// Returns the rules that may apply to a request. A request without any needs no more work.
+    #[must_use]
+    pub fn covering(&self, method: &str, url: &str, path: &str) -> Vec<Arc<RouteRule>> {
+        self.rules.iter().filter(|rule| rule.covers(method, url, path)).cloned().collect()
+    }
+
+    /// Explains the rules whose `match` fits a request, in order. Nothing is counted.
+    #[must_use]
+    pub fn explain(&self, request: &RequestFacts) -> Vec<RuleExplanation> {
+        let url = &request.url;
+        let covering = self.covering(request.method.as_str(), url.as_str(), url.parts().path);
+        let explain = |rule: Arc<RouteRule>| RuleExplanation {
+            failing: rule.when.failing(request, rule.path.as_ref()),
+            sometimes: rule.when.occurrence.is_some(),
+            options: rule.options(),
+            rule: rule.id.clone(),
+        };
+        covering.into_iter().map(explain).collect()
+    }
+
+    /// Decides by the rules that cover a request, and counts them. A rule that told the client to wait (`has_limit`)
+    /// applies to an early retry, whatever `nth` and `rate` say.
+    #[must_use]
+    pub fn decide(
+        &self,
+        covering: &[Arc<RouteRule>],
+        request: &RequestFacts,
+        has_limit: impl Fn(&str) -> bool,
+    ) -> RouteDecision {
+        let mut decision = RouteDecision { variables: self.variables.clone(), ..RouteDecision::default() };
+        for rule in covering.iter().filter(|rule| rule.when.hold(request, rule.path.as_ref())) {
+            let is_counted = rule.counts.occurrences.count(rule.when.occurrence.as_ref(), request.session.as_deref());
+            if !is_counted && !has_limit(&rule.id) {
+                continue;
+            }
+            let changes = rule.delay.is_some() || !rule.patch.is_empty() || rule.template || rule.shadow;
+            // A rule whose decisions all belong to rules before it does nothing.
+            let mut decides = changes || rule.options().is_empty();
+            if decision.source.is_none()
+                && let Some(source) = &rule.source
+            {
+                decision.source = Some((rule.clone(), source.clone()));
+                decides = true;
+            }
+            if decision.respond.is_none() && rule.respond.is_some() {
+                decision.respond = Some(rule.clone());
+                decides = true;
+            }
+            if decision.fault.is_none()
+                && let Some(fault) = &rule.fault
+            {
+                decision.fault = Some((rule.clone(), fault.clone()));
+                decides = true;
+            }
+            if decision.state.is_none() && rule.state.is_some() {
+                decision.state = Some(rule.clone());
+                decides = true;
+            }
+            decision.delays.extend(rule.delay.clone());
+            decides |= decision.rate.is_none() && rule.rate.is_some();
+            decision.rate = decision.rate.or(rule.rate);
+            if decides {
+                rule.counts.applied.fetch_add(1, Ordering::Relaxed);
+                decision.rules.push(rule.clone());
+            }
+        }
+        decision
+    }
+}
