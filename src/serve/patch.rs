@@ -13,10 +13,17 @@ pub enum PatchOperation {
         path: JsonPath,
         value: Value,
     },
-    /// Adds a member to the selected objects, or an element to the selected arrays if there is no name.
-    Add {
+    /// Adds an element to the selected arrays.
+    Push {
         path: JsonPath,
-        name: Option<String>,
+        value: Value,
+        /// The objects and the member in which `value` is set if the path selects no array.
+        member: Option<(JsonPath, String)>,
+    },
+    /// Sets a member of the selected objects.
+    AddMember {
+        path: JsonPath,
+        name: String,
         value: Value,
     },
     /// Removes the values that the path selects.
@@ -46,7 +53,10 @@ impl PatchOperation {
     /// Returns true if the operation needs the payload.
     #[must_use]
     pub fn changes_payload(&self) -> bool {
-        matches!(self, PatchOperation::Replace { .. } | PatchOperation::Add { .. } | PatchOperation::Remove { .. })
+        !matches!(
+            self,
+            PatchOperation::SetHeader { .. } | PatchOperation::RemoveHeader { .. } | PatchOperation::Status(_)
+        )
     }
 
     /// Changes the head of an answer.
@@ -61,32 +71,44 @@ impl PatchOperation {
 
     /// Changes a JSON value.
     fn apply_to(&self, document: &mut Value) -> Result<(), PatchError> {
-        let (PatchOperation::Replace { path, .. } | PatchOperation::Add { path, .. } | PatchOperation::Remove { path }) =
-            self
-        else {
-            return Ok(());
-        };
-        let pointers = path.pointers(document);
-        if pointers.is_empty() {
-            return Err(PatchError::NoValue(path.to_string()));
-        }
-        if let PatchOperation::Remove { .. } = self {
-            path.remove_from(document);
-            return Ok(());
-        }
-        for pointer in pointers {
-            let Some(at) = document.pointer_mut(&pointer) else { continue };
-            match (self, at) {
-                (PatchOperation::Replace { value, .. }, at) => *at = value.clone(),
-                (PatchOperation::Add { name: Some(name), value, .. }, Value::Object(members)) => {
-                    members.insert(name.clone(), value.clone());
-                }
-                (PatchOperation::Add { name: None, value, .. }, Value::Array(items)) => items.push(value.clone()),
-                _ => return Err(PatchError::NoValue(path.to_string())),
+        let (path, is_done) = match self {
+            PatchOperation::Replace { path, value } => {
+                let replace = |at: &mut Value| {
+                    *at = value.clone();
+                    true
+                };
+                (path, change(document, path, replace))
             }
-        }
-        Ok(())
+            PatchOperation::Push { path, value, member } => {
+                let push = |at: &mut Value| at.as_array_mut().map(|items| items.push(value.clone())).is_some();
+                let set = |document, (path, name): &(JsonPath, String)| set_member(document, path, name, value);
+                (path, change(document, path, push) || member.as_ref().is_some_and(|member| set(document, member)))
+            }
+            PatchOperation::AddMember { path, name, value } => (path, set_member(document, path, name, value)),
+            PatchOperation::Remove { path } => {
+                let is_there = !path.pointers(document).is_empty();
+                path.remove_from(document);
+                (path, is_there)
+            }
+            PatchOperation::SetHeader { .. } | PatchOperation::RemoveHeader { .. } | PatchOperation::Status(_) => {
+                return Ok(());
+            }
+        };
+        if is_done { Ok(()) } else { Err(PatchError::NoValue(path.to_string())) }
     }
+}
+
+/// Changes the values that a path selects. Returns true if there are some, and all of them could be changed.
+fn change(document: &mut Value, path: &JsonPath, change: impl Fn(&mut Value) -> bool) -> bool {
+    let pointers = path.pointers(document);
+    let mut changed = pointers.iter().map(|pointer| document.pointer_mut(pointer).is_some_and(&change));
+    !pointers.is_empty() && changed.all(|is_changed| is_changed)
+}
+
+fn set_member(document: &mut Value, path: &JsonPath, name: &str, value: &Value) -> bool {
+    change(document, path, |at| {
+        at.as_object_mut().map(|members| members.insert(name.to_owned(), value.clone())).is_some()
+    })
 }
 
 /// Returns a JSON payload with all changes.
@@ -114,10 +136,13 @@ mod tests {
         let payload = r#"{"items":[{"price":1},{"price":2}],"debug":true}"#;
         let replace = PatchOperation::Replace { path: path("$.items[*].price"), value: json!(9) };
         assert_eq!(patched(payload, &replace).unwrap(), r#"{"items":[{"price":9},{"price":9}],"debug":true}"#);
-        let add = PatchOperation::Add { path: path("$.items[0]"), name: Some("new".into()), value: json!("x") };
+        let add = PatchOperation::AddMember { path: path("$.items[0]"), name: "new".into(), value: json!("x") };
         assert_eq!(patched(payload, &add).unwrap(), r#"{"items":[{"price":1,"new":"x"},{"price":2}],"debug":true}"#);
-        let push = PatchOperation::Add { path: path("$.items"), name: None, value: json!({}) };
+        let push = PatchOperation::Push { path: path("$.items"), value: json!({}), member: None };
         assert_eq!(patched(payload, &push).unwrap(), r#"{"items":[{"price":1},{"price":2},{}],"debug":true}"#);
+        let member = Some((path("$.items[1]"), "new".to_owned()));
+        let set = PatchOperation::Push { path: path("$.items[1].new"), value: json!(5), member };
+        assert_eq!(patched(payload, &set).unwrap(), r#"{"items":[{"price":1},{"price":2,"new":5}],"debug":true}"#);
         let remove = PatchOperation::Remove { path: path("$.debug") };
         assert_eq!(patched(payload, &remove).unwrap(), r#"{"items":[{"price":1},{"price":2}]}"#);
     }

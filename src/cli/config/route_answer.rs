@@ -86,7 +86,12 @@ fn patch(document: &ConfigFile<'_>, name: &str, item: &Value<'_>) -> Result<Patc
     };
     Ok(match text("op") {
         Some("replace") => PatchOperation::Replace { path: path()?, value: value()? },
-        Some("add") => PatchOperation::Add { path: path()?, name: text("name").map(str::to_owned), value: value()? },
+        Some("add") => match text("name") {
+            Some(name) => PatchOperation::AddMember { path: path()?, name: name.to_owned(), value: value()? },
+            None => {
+                PatchOperation::Push { path: path()?, value: value()?, member: text("path").and_then(split_member) }
+            }
+        },
         Some("remove") => PatchOperation::Remove { path: path()? },
         Some("header") => {
             let value = text("value").and_then(|value| HeaderValue::from_str(value).ok());
@@ -105,6 +110,16 @@ fn patch(document: &ConfigFile<'_>, name: &str, item: &Value<'_>) -> Result<Patc
         }
         _ => return Err(wrong("expected `op` = replace, add, remove, header, remove-header or status")),
     })
+}
+
+/// Splits a path into the objects and the name of a member, as in `$.order.stock`.
+fn split_member(path: &str) -> Option<(JsonPath, String)> {
+    let (parent, name) = path.rsplit_once('.')?;
+    let is_name = |c: char| c.is_alphanumeric() || c == '_';
+    if name.is_empty() || !name.chars().all(is_name) {
+        return None;
+    }
+    Some((JsonPath::parse(parent).ok()?, name.to_owned()))
 }
 
 pub(super) fn delay(document: &ConfigFile<'_>, name: &str, value: &Value<'_>) -> Result<Delay, Error> {

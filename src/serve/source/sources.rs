@@ -90,9 +90,13 @@ impl RuledSource {
             SourceName::Fixture if is_last => ask_all(&self.others, exchange).await,
             SourceName::Fixture => self.fixtures.answer(exchange).await,
             SourceName::Local => match &self.local {
-                Some(local) => local.answer(exchange).await,
                 None => {
                     fail(&self.rules, exchange, Problem::new(502, "no local source", "`--no-local` switches it off"))
+                }
+                Some(_) if is_loop(exchange.headers()) => self.refuse_loop(exchange),
+                Some(local) => {
+                    exchange.request.headers_mut().append(VIA, VIA_HOP.clone());
+                    local.answer(exchange).await
                 }
             },
             SourceName::None => {
@@ -140,13 +144,17 @@ impl RuledSource {
         });
     }
 
+    fn refuse_loop(&self, exchange: &mut Exchange<'_>) -> Answer {
+        let detail = "the request has passed this harproxy before";
+        fail(&self.rules, exchange, Problem::new(508, "a loop of sources", detail))
+    }
+
     async fn ask_live(&self, rule: &Arc<RouteRule>, exchange: &mut Exchange<'_>) -> Answer {
         let Some(live) = self.live.as_ref().filter(|_| exchange.may_forward) else {
             return fail(&self.rules, exchange, Problem::new(502, "no live source", "harproxy is offline"));
         };
         if is_loop(exchange.headers()) {
-            let detail = "the request has passed this harproxy before";
-            return fail(&self.rules, exchange, Problem::new(508, "a loop of live sources", detail));
+            return self.refuse_loop(exchange);
         }
         let to = exchange.connect_to.clone();
         // A Host header decides on the URL, and never on the server that gets credentials.

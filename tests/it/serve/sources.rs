@@ -102,14 +102,17 @@ fn share_of_sessions_is_stable() {
 }
 
 #[test]
-fn loop_of_live_sources_is_refused() {
-    let sandbox = sandbox("[[route]]\nmatch = 'http://api.test/**'\nsource = 'live'\n");
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    // The live API of the rule is the reverse port of the same server.
-    let (reverse, map) = (format!("{port}=http://api.test"), format!("api.test:80=127.0.0.1:{port}"));
-    let server = serve(&sandbox, &["--reverse", &reverse, "--map", &map]);
-    let looped = server.client(Proto::H1).get(&format!("http://127.0.0.1:{port}/orders/1"));
-    assert_eq!((looped.status, looped.json()["title"].as_str()), (508, Some("a loop of live sources")));
+fn loop_of_sources_is_refused() {
+    for source in ["live", "local"] {
+        let sandbox = sandbox(&format!("[[route]]\nmatch = 'http://**/orders/*'\nsource = '{source}'\n"));
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        // The API of the rule is the reverse port of the same server.
+        let (reverse, map) = (format!("{port}=http://api.test"), format!("api.test:80=127.0.0.1:{port}"));
+        let reverse = if source == "local" { format!("{port}=http://127.0.0.1:{port}") } else { reverse };
+        let server = serve(&sandbox, &["--reverse", &reverse, "--map", &map]);
+        let looped = server.client(Proto::H1).get(&format!("http://127.0.0.1:{port}/orders/1"));
+        assert_eq!((looped.status, looped.json()["title"].as_str()), (508, Some("a loop of sources")), "{source}");
+    }
 }
 
 #[test]
