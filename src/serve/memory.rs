@@ -86,8 +86,8 @@ impl RouteState {
         self.table.store(Arc::new(table));
     }
 
-    /// Changes a rule for the requests from now on. Requests in progress keep the rule that they began with. Returns the
-    /// new rule, or `None` if no rule has this name.
+    /// Changes a rule for the requests from now on. Requests in progress keep the rule that they began with. Returns
+    /// the new rule, or `None` if no rule has this name.
     pub fn change(&self, id: &str, change: impl Fn(&mut RouteRule)) -> Option<Arc<RouteRule>> {
         let mut changed = None;
         self.table.rcu(|table| {

@@ -101,8 +101,8 @@ impl Shadow {
         self.client.upstream()
     }
 
-    /// Sends a copy. `note` is called with true if the server failed. `report` is called with the differences as one text
-    /// and the next step, if there are any.
+    /// Sends a copy. `note` is called with true if the server failed. `report` is called with the differences as one
+    /// text and the next step, if there are any.
     pub fn send(
         self: &Arc<Self>,
         copy: ShadowCopy,

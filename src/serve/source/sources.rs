@@ -201,8 +201,8 @@ fn may_have_credentials(rule: &RouteRule, to: &Origin) -> bool {
     rule.live_headers.is_empty() || rule.pattern.globs().may_match_origin(&to.to_string())
 }
 
-/// Returns true for a request of a program, and of a page that may use the developer's credentials: one on this machine, or
-/// on the site of the API. Any page in a browser of this machine can reach the mock server.
+/// Returns true for a request of a program, and of a page that may use the developer's credentials: one on this
+/// machine, or on the site of the API. Any page in a browser of this machine can reach the mock server.
 fn is_trusted_page(headers: &HeaderMap, to: &Origin) -> bool {
     let Some(origin) = headers.get(ORIGIN) else { return true };
     let page = origin.to_str().ok().and_then(|origin| NormalUrl::parse(origin).ok());
