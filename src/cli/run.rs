@@ -3,6 +3,7 @@
 
 mod conclude;
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -175,13 +176,15 @@ impl<'a> Run<'a> {
         let remembers_closed = about.hosts.has_known_address() || !self.plan.map.is_empty();
         let watch = is_watched.then(|| ProcessWatch::begin(remembers_closed));
         let proxy = Proxy::bind(self.plan.proxy_plan(authority.clone())).await?;
+        let mut avoided = BTreeSet::new();
         for upstream in handler.upstreams() {
-            if let Some(url) = upstream.avoid(&proxy.addrs())? {
-                let text = format!(
-                    "the proxy in the environment (HTTP_PROXY, HTTPS_PROXY or ALL_PROXY), {url}, is this harproxy itself: it connects directly"
-                );
-                self.ui.warn(Event::Warning, &text);
-            }
+            avoided.extend(upstream.avoid(&proxy.addrs())?);
+        }
+        for url in avoided {
+            let text = format!(
+                "the proxy in the environment (HTTP_PROXY, HTTPS_PROXY or ALL_PROXY), {url}, is this harproxy itself: it connects directly"
+            );
+            self.ui.warn(Event::Warning, &text);
         }
         let folder = RunFolder::create(self.roots.with(authority.cert_pem())?)?;
         let credentials = self.plan.proxy.listen.auth.as_ref().map(|auth| (auth.user.clone(), auth.password.clone()));

@@ -27,6 +27,8 @@ pub struct Outcome {
     pub fallback: Vec<String>,
     /// The route rules that applied.
     pub rules: Vec<String>,
+    /// The rule whose option makes or refuses the answer.
+    pub answering_rule: Option<String>,
     pub findings: Vec<Finding>,
     /// Why the request was refused: one sentence, or a few lines.
     pub explanation: Option<String>,
@@ -81,7 +83,7 @@ impl Outcome {
             ResultKind::Miss => "miss",
             // No entry could answer a WebSocket or a duplex exchange in scope.
             ResultKind::Refused if self.cannot_be_replayed() => "miss",
-            ResultKind::Refused if !self.rules.is_empty() => return self.rule_mark(),
+            ResultKind::Refused if self.answering_rule.is_some() => return self.rule_mark(),
             // A rule, a key or a control header. Other refusals have no mark.
             ResultKind::Refused if self.source == SourceKind::MadeUp => "made-up",
             ResultKind::Refused => return None,
@@ -100,7 +102,7 @@ impl Outcome {
 
     /// Returns the mark of an answer that a rule made.
     fn rule_mark(&self) -> Option<HeaderValue> {
-        let Some(rule) = self.rules.first() else { return Some(HeaderValue::from_static("made-up")) };
+        let Some(rule) = &self.answering_rule else { return Some(HeaderValue::from_static("made-up")) };
         HeaderValue::from_maybe_shared(bytes::Bytes::from(format!("rule; id={}", rule.shown()))).ok()
     }
 

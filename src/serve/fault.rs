@@ -32,6 +32,14 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Returns true for a fault that is the answer. Others change the answer of a source.
+    #[must_use]
+    pub fn answers(&self) -> bool {
+        matches!(self, Fault::Status { .. } | Fault::Timeout | Fault::Empty)
+    }
+}
+
+impl Fault {
     /// The names of the kinds.
     pub const KINDS: [&str; 8] =
         ["status", "timeout", "reset", "empty", "truncate", "malformed-json", "empty-set", "slow"];

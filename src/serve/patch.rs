@@ -45,6 +45,8 @@ pub enum PatchOperation {
 pub enum PatchError {
     #[error("the answer has no value at `{0}`")]
     NoValue(String),
+    #[error("`{0}` selects no list, and names no member of an object")]
+    NoContainer(String),
     #[error("the answer is not JSON")]
     NotJson,
 }
@@ -86,7 +88,8 @@ impl PatchOperation {
             }
             PatchOperation::AddMember { path, name, value } => (path, set_member(document, path, name, value)),
             PatchOperation::Remove { path } => {
-                let is_there = !path.pointers(document).is_empty();
+                // The document itself can't be removed.
+                let is_there = path.pointers(document).iter().any(|pointer| !pointer.is_empty());
                 path.remove_from(document);
                 (path, is_there)
             }
@@ -94,14 +97,21 @@ impl PatchOperation {
                 return Ok(());
             }
         };
-        if is_done { Ok(()) } else { Err(PatchError::NoValue(path.to_string())) }
+        match self {
+            _ if is_done => Ok(()),
+            PatchOperation::Push { .. } | PatchOperation::AddMember { .. } if !path.pointers(document).is_empty() => {
+                Err(PatchError::NoContainer(path.to_string()))
+            }
+            _ => Err(PatchError::NoValue(path.to_string())),
+        }
     }
 }
 
 /// Changes the values that a path selects. Returns true if there are some, and all of them could be changed.
 fn change(document: &mut Value, path: &JsonPath, change: impl Fn(&mut Value) -> bool) -> bool {
     let pointers = path.pointers(document);
-    let mut changed = pointers.iter().map(|pointer| document.pointer_mut(pointer).is_some_and(&change));
+    // A value inside one that was replaced is gone.
+    let mut changed = pointers.iter().map(|pointer| document.pointer_mut(pointer).is_none_or(&change));
     !pointers.is_empty() && changed.all(|is_changed| is_changed)
 }
 
@@ -149,6 +159,12 @@ mod tests {
 
     #[test]
     fn patch_that_does_not_fit_is_an_error() {
+        let all = PatchOperation::Replace { path: JsonPath::parse("$..*").unwrap(), value: json!(5) };
+        assert_eq!(patched(r#"{"a":{"b":1}}"#, &all).unwrap(), r#"{"a":5}"#);
+        let push = PatchOperation::Push { path: JsonPath::parse("$.a[0]").unwrap(), value: json!(5), member: None };
+        assert!(matches!(patched(r#"{"a":[1]}"#, &push), Err(PatchError::NoContainer(_))));
+        let root = PatchOperation::Remove { path: JsonPath::parse("$").unwrap() };
+        assert!(patched("{}", &root).is_err());
         let remove = PatchOperation::Remove { path: JsonPath::parse("$.gone").unwrap() };
         assert_eq!(patched("{}", &remove).unwrap_err().to_string(), "the answer has no value at `$.gone`");
         assert_eq!(patched("<html>", &remove), Err(PatchError::NotJson));

@@ -50,12 +50,29 @@ pub struct RouteDecision {
     pub fault: Option<(Arc<RouteRule>, Fault)>,
     pub state: Option<Arc<RouteRule>>,
     pub delays: Vec<Delay>,
-    pub rate: Option<u64>,
+    pub rate: Option<(Arc<RouteRule>, u64)>,
     /// The variables of templates.
     pub variables: Arc<Variables>,
 }
 
 impl RouteDecision {
+    /// Returns true if the answer may depend on a rule that applies. A fault without a source comes first, then state,
+    /// `respond` and `source`.
+    fn has_effect(&self, rule: &Arc<RouteRule>) -> bool {
+        let is = |by: Option<&Arc<RouteRule>>| by.is_some_and(|by| Arc::ptr_eq(by, rule));
+        let fault = self.fault.as_ref();
+        if rule.delay.is_some() || is(fault.map(|(by, _)| by)) {
+            return true;
+        }
+        if fault.is_some_and(|(_, fault)| fault.answers()) {
+            return false;
+        }
+        let is_source = self.respond.is_none() && is(self.source.as_ref().map(|(by, _)| by));
+        let is_maker = is_source || is(self.respond.as_ref()) || is(self.state.as_ref());
+        let changes = !rule.patch.is_empty() || rule.template || rule.shadow;
+        is_maker || changes || is(self.rate.as_ref().map(|(by, _)| by)) || rule.options().is_empty()
+    }
+
     /// Returns the changes of the answer.
     pub fn patches(&self) -> Vec<&PatchOperation> {
         self.rules.iter().flat_map(|rule| &rule.patch).collect()
@@ -113,41 +130,26 @@ impl RouteTable {
         has_limit: impl Fn(&str) -> bool,
     ) -> RouteDecision {
         let mut decision = RouteDecision { variables: self.variables.clone(), ..RouteDecision::default() };
+        let mut applying = Vec::new();
         for rule in covering.iter().filter(|rule| rule.when.hold(request, rule.path.as_ref())) {
             let is_counted = rule.counts.occurrences.count(rule.when.occurrence.as_ref(), request.session.as_deref());
             if !is_counted && !has_limit(&rule.id) {
                 continue;
             }
-            let changes = rule.delay.is_some() || !rule.patch.is_empty() || rule.template || rule.shadow;
-            // A rule whose decisions all belong to rules before it does nothing.
-            let mut decides = changes || rule.options().is_empty();
-            if decision.source.is_none()
-                && let Some(source) = &rule.source
-            {
-                decision.source = Some((rule.clone(), source.clone()));
-                decides = true;
-            }
-            if decision.respond.is_none() && rule.respond.is_some() {
-                decision.respond = Some(rule.clone());
-                decides = true;
-            }
-            if decision.fault.is_none()
-                && let Some(fault) = &rule.fault
-            {
-                decision.fault = Some((rule.clone(), fault.clone()));
-                decides = true;
-            }
-            if decision.state.is_none() && rule.state.is_some() {
-                decision.state = Some(rule.clone());
-                decides = true;
-            }
+            let source = rule.source.clone().map(|source| (rule.clone(), source));
+            decision.source = decision.source.or(source);
+            let fault = rule.fault.clone().map(|fault| (rule.clone(), fault));
+            decision.fault = decision.fault.or(fault);
+            decision.respond = decision.respond.or_else(|| rule.respond.is_some().then(|| rule.clone()));
+            decision.state = decision.state.or_else(|| rule.state.is_some().then(|| rule.clone()));
+            decision.rate = decision.rate.or_else(|| rule.rate.map(|rate| (rule.clone(), rate)));
             decision.delays.extend(rule.delay.clone());
-            decides |= decision.rate.is_none() && rule.rate.is_some();
-            decision.rate = decision.rate.or(rule.rate);
-            if decides {
-                rule.counts.applied.fetch_add(1, Ordering::Relaxed);
-                decision.rules.push(rule.clone());
-            }
+            applying.push(rule);
+        }
+        // A rule whose decisions all belong to other rules does nothing.
+        for rule in applying.into_iter().filter(|rule| decision.has_effect(rule)).cloned().collect::<Vec<_>>() {
+            rule.counts.applied.fetch_add(1, Ordering::Relaxed);
+            decision.rules.push(rule);
         }
         decision
     }

@@ -112,13 +112,15 @@ fn patch(document: &ConfigFile<'_>, name: &str, item: &Value<'_>) -> Result<Patc
     })
 }
 
-/// Splits a path into the objects and the name of a member, as in `$.order.stock`.
+/// Splits a path into the objects and the name of a member, as in `$.order.stock` and `$.order['in stock']`.
 fn split_member(path: &str) -> Option<(JsonPath, String)> {
-    let (parent, name) = path.rsplit_once('.')?;
-    let is_name = |c: char| c.is_alphanumeric() || c == '_';
-    if name.is_empty() || !name.chars().all(is_name) {
-        return None;
-    }
+    let bracketed = |quote: char| {
+        let inner = path.strip_suffix(']')?.strip_suffix(quote)?;
+        inner.rsplit_once(&format!("[{quote}")).filter(|(_, name)| !name.contains(['\\', quote]))
+    };
+    let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_');
+    let dotted = || path.rsplit_once('.').filter(|(_, name)| is_name(name));
+    let (parent, name) = bracketed('\'').or_else(|| bracketed('"')).or_else(dotted)?;
     Some((JsonPath::parse(parent).ok()?, name.to_owned()))
 }
 

@@ -40,6 +40,9 @@ impl RuledSource {
         exchange: &mut Exchange<'_>,
         facts: &RequestFacts,
     ) -> Option<Answer> {
+        if fault.answers() {
+            exchange.outcome().answering_rule = Some(rule.id.clone());
+        }
         match fault {
             Fault::Status { status, retry_after } => {
                 Some(self.fault_status(rule, *status, *retry_after, exchange, facts))

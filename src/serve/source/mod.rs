@@ -202,16 +202,23 @@ impl RuledSource {
         if control.code.is_some() || control.name.is_some() {
             return self.chosen_entry("the control headers", control, exchange, facts).await;
         }
-        if let Some(answer) = decision.state.as_ref().and_then(|rule| self.state_answer(rule, exchange, facts)) {
+        if let Some(rule) = &decision.state
+            && let Some(answer) = self.state_answer(rule, exchange, facts)
+        {
+            exchange.outcome().answering_rule = Some(rule.id.clone());
             return answer;
         }
         if let Some(rule) = &decision.respond
             && let Some(respond) = &rule.respond
         {
+            exchange.outcome().answering_rule = Some(rule.id.clone());
             return self.respond(respond, exchange, facts).await;
         }
         let answer = match &decision.source {
-            Some((rule, sources)) => self.ask_sources(rule, sources, exchange, facts, payload).await,
+            Some((rule, sources)) => {
+                exchange.outcome().answering_rule = Some(rule.id.clone());
+                self.ask_sources(rule, sources, exchange, facts, payload).await
+            }
             None => ask_all(&self.others, exchange).await,
         };
         if exchange.outcome().result() == ResultKind::Served

@@ -44,11 +44,12 @@ impl RuledSource {
         let has_payload = has_payload(&facts.method, response.status());
         patches.iter().for_each(|patch| patch.apply_to_head(&mut response));
         let fault = decision.fault.as_ref().map(|(_, fault)| fault);
-        let late = fault.filter(|fault| !matches!(fault, Fault::Status { .. } | Fault::Timeout | Fault::Empty));
+        let late = fault.filter(|fault| !fault.answers());
+        let rate = decision.rate.as_ref().map(|(_, rate)| *rate);
         if !patches.is_empty() || late.is_some() {
             exchange.outcome().source = exchange.outcome().source.patched();
         }
-        if changes.is_empty() && late.is_none() && template.is_none() && decision.rate.is_none() || !has_payload {
+        if changes.is_empty() && late.is_none() && template.is_none() && rate.is_none() || !has_payload {
             return Answer::Response(response);
         }
         let mut whole = match payload::read(response).await {
@@ -58,6 +59,7 @@ impl RuledSource {
             }
         };
         if let Some(rule) = template {
+            exchange.outcome().answering_rule = Some(rule.id.clone());
             let is_json = is_json(whole.headers());
             let rendered = match std::str::from_utf8(whole.body()) {
                 Ok(text) => template::render(text, is_json, facts, rule.path.as_ref(), &decision.variables),
@@ -82,12 +84,15 @@ impl RuledSource {
             match patch_payload(whole.body(), &changes) {
                 Ok(patched) => *whole.body_mut() = patched.into(),
                 Err(error) => {
-                    let detail = error.to_string();
+                    let rules: Vec<_> =
+                        decision.rules.iter().filter(|rule| !rule.patch.is_empty()).map(|rule| &*rule.id).collect();
+                    exchange.outcome().answering_rule = rules.first().map(|rule| (*rule).to_owned());
+                    let detail = format!("rule `{}`: {error}", rules.join("`, `"));
                     return fail(&self.rules, exchange, Problem::new(500, "the patch does not fit the answer", detail));
                 }
             }
         }
-        Answer::Response(with_fault(whole, late, decision.rate))
+        Answer::Response(with_fault(whole, late, rate))
     }
 }
 

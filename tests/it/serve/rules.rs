@@ -64,7 +64,8 @@ fn patches_change_payload_head_and_outcome() {
     let event = server.stderr().event("request", |event| event["url"] == format!("{API}/orders/1"));
     assert_eq!(event["source"], "fixture+patched");
     let wrong = get(&server, "/orders");
-    assert_eq!((wrong.status, wrong.json()["detail"].as_str()), (500, Some("the answer has no value at `$.none`")));
+    let said = "rule `2`: the answer has no value at `$.none`";
+    assert_eq!((wrong.status, wrong.json()["detail"].as_str()), (500, Some(said)));
 }
 
 #[test]

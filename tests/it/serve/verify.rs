@@ -1,6 +1,6 @@
 //! `--expect`, `[[expect]]`, and rules that applied to no request.
 
-use super::{API, sandbox};
+use super::{API, get, sandbox, serve};
 use crate::support::sandbox::{Output, Sandbox};
 
 /// Runs a replay of these requests with curl. A request is `METHOD PATH [PAYLOAD]`.
@@ -72,6 +72,35 @@ fn rule_that_applied_to_no_request_is_a_warning() {
     replay(&sandbox, &[], &["GET /orders"]).expect(0).says("rule `typo` (`GET https://api.test/ordrs`) applied to no");
     assert_eq!(findings(&sandbox, "rule-unused").len(), 1);
     replay(&sandbox, &["--fail-on", "+rule-unused"], &["GET /orders"]).expect(1);
+}
+
+#[test]
+fn rule_behind_another_one_is_unused_and_the_mark_names_the_rule_that_answered() {
+    let rule = |name: &str, option: &str| {
+        format!("[[route]]\nname = '{name}'\nmatch = 'GET https://api.test/orders'\n{option}\n")
+    };
+    let (fault, respond) = ("fault = { kind = 'status', status = 503 }", "respond = { json = 1 }");
+    for (first, second, unused, answering) in [
+        (fault, respond, Some("second"), "first"),
+        (fault, "patch = [{ op = 'header', name = 'x', value = 'y' }]", Some("second"), "first"),
+        (respond, "source = 'none'", Some("second"), "first"),
+        ("source = 'none'", respond, Some("first"), "second"),
+        ("delay = '1ms'", fault, None, "second"),
+        ("delay = '1ms'", "patch = [{ op = 'remove', path = '$.none' }]", None, "second"),
+    ] {
+        let sandbox = sandbox(&(rule("first", first) + &rule("second", second)));
+        let server = serve(&sandbox, &["--report", "report.json"]);
+        let answer = get(&server, "/orders");
+        assert_eq!(answer.header("x-harproxy"), Some(&*format!("rule; id={answering}")), "{first} {second}");
+        server.stop();
+        let found = findings(&sandbox, "rule-unused");
+        let is_named = |name: &str| found.iter().any(|finding| finding.contains(&format!("rule `{name}`")));
+        assert_eq!(
+            (found.len(), unused.is_none_or(is_named)),
+            (usize::from(unused.is_some()), true),
+            "{first} {second}"
+        );
+    }
 }
 
 #[test]
