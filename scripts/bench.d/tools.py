@@ -115,7 +115,8 @@ class Bench:
 
     def serve(self, fixture, rules="", upstream=None):
         configuration = self.write("serve.toml", CONFIGURATION + rules)
-        live = ["--map", f"{HOST}={upstream}", "--upstream-ca", os.path.join(self.ca, "ca.pem")] if upstream else []
+        # CI=true refuses live sources without --allow-live.
+        live = ["--allow-live", "--map", f"{HOST}={upstream}", "--upstream-ca", os.path.join(self.ca, "ca.pem")] if upstream else []
         return self.started([self.harproxy, "serve", fixture, "--ca-dir", self.ca, "--config", configuration, "-p", "0", *live])
 
     def record(self, folder, upstream, **options):
