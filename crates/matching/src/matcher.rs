@@ -241,9 +241,9 @@ impl Matcher {
         self.form.rules_for(&self.form.view(url))
     }
 
-    /// Copies the state of the previous matcher. Entries keep their counts, identified by fixture, method, URL and their
-    /// index among equal ones. Sequences continue in unchanged fixtures, and start again in changed ones. A fixture that
-    /// is `extended` has new entries at its end, and its sequences continue. Idempotent.
+    /// Copies the state of the previous matcher. Entries keep their counts, identified by fixture, method, URL and
+    /// their index among equal ones. Sequences continue in unchanged fixtures, and start again in changed ones. A
+    /// fixture that is `extended` has new entries at its end, and its sequences continue. Idempotent.
     pub fn inherit_state(&self, before: &Matcher, extended: Option<&Path>) {
         let known = before.identities();
         for (entry, ordinal) in self.identities() {
