@@ -152,8 +152,9 @@ fn refuse_unknown(known: &[(&str, AdminOperation, String)]) -> Response<Body> {
 }
 
 impl AdminApi {
-    /// Returns the secrets that a new entry must not have: those of the configuration, and the server's own.
-    pub(super) fn secrets(&self) -> Vec<(Placeholder, Secret)> {
+    /// Returns the values that are not shown, and that a new entry must not have: those of the configuration, and the server's own.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<(Placeholder, Secret)> {
         let token = Secret::from(self.token.reveal());
         let own = [token].into_iter().chain(self.rules.keys.0.iter().cloned());
         let name = PlaceholderName::new("server");

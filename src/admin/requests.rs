@@ -104,6 +104,7 @@ impl AdminApi {
             members.insert("responseHeaders".to_owned(), headers_json(&row.response_headers));
             members.insert("payload".to_owned(), self.payload(item.request.as_ref()));
         }
+        self.replayer.view().redact_json(&mut shown);
         Ok(shown)
     }
 
@@ -132,7 +133,8 @@ impl AdminApi {
             Some(json!(AnswerExplanation::of(&source.matcher, &[], &outcome, body).with_rules(rules)))
         };
         let failed = |reason: String| Problem::new(500, "the request can't be explained", reason);
-        let answer = spawn_blocking(explain).await.map_err(|panic| failed(panic.to_string()))?;
+        let mut answer = json!(spawn_blocking(explain).await.map_err(|panic| failed(panic.to_string()))?);
+        self.replayer.view().redact_json(&mut answer);
         Ok(json!({ "request": item.row.as_ref().map(ExplainedRow::of), "answer": answer }))
     }
 }

@@ -22,9 +22,8 @@ impl AdminApi {
             let mut next = RouteRule::clone(rule);
             change.apply(&mut next);
             self.check_live(&next)?;
-            if next.respond.is_some() && next.source.is_some() {
-                let detail = format!("rule `{id}` has `respond`, which answers before any source");
-                return Err(Problem::new(409, "`respond` and `source` exclude each other", detail));
+            if let Some(reason) = next.conflict() {
+                return Err(Problem::new(409, "the change does not fit the rule", format!("rule `{id}`: {reason}")));
             }
         }
         let changed = self.rules.change(id, |rule| change.apply(rule));

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use ::http::Method;
-use ::http::header::ACCESS_CONTROL_REQUEST_METHOD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::task::{JoinError, spawn_blocking};
@@ -12,7 +10,10 @@ use super::api::AdminApi;
 use crate::serve::expect::{Expectation, ExpectationResult, RequestTally};
 use crate::serve::history::HistoryItem;
 use crate::serve::memory::{ResetParts, SessionChoice};
+use crate::source::is_preflight;
+use crate::verdict::request::{RequestRow, ResultKind};
 use harproxy_http::problem::Problem;
+use harproxy_redact::RedactionView;
 
 /// The payload of `POST /verify`.
 #[derive(Debug, Deserialize)]
@@ -66,7 +67,8 @@ impl AdminApi {
         let invalid = |reason: String| Problem::new(400, "the expectations are not valid", reason);
         let expectations = (self.parsers.expectations)(&payload.expect).map_err(invalid)?;
         let (items, is_complete) = (self.history.items(), self.history.is_complete());
-        let compare = move || tally(&items, &expectations, is_complete);
+        let view = self.replayer.view().clone();
+        let compare = move || tally(&items, &expectations, &view, is_complete);
         let failed = |panic: JoinError| Problem::new(500, "the requests can't be compared", panic.to_string());
         spawn_blocking(compare).await.map_err(failed)
     }
@@ -83,20 +85,26 @@ impl AdminApi {
 fn tally(
     items: &[Arc<HistoryItem>],
     expectations: &[Expectation],
+    view: &RedactionView,
     mut is_complete: bool,
 ) -> (Vec<ExpectationResult>, bool) {
     let mut tally = RequestTally::default();
     for item in items {
-        let Some((request, row)) = item.request.as_ref().zip(item.row.as_ref()) else { continue };
-        // A preflight is not a call of the program.
-        if request.method == Method::OPTIONS && request.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
+        let Some(request) = &item.request else { continue };
+        // A preflight is not a call of the program, and a request without its key did not reach the API.
+        let is_refused = |row: &RequestRow| row.outcome == ResultKind::Refused && row.status == Some(401);
+        if is_preflight(&request.method, &request.headers) || item.row.as_ref().is_some_and(is_refused) {
             continue;
         }
         let (method, url) = (request.method.as_str(), request.url.as_str());
         let counts =
             |expectation: &&Expectation| !expectation.body.is_empty() && expectation.pattern.matches(method, url);
         is_complete &= request.payload.is_some() || !expectations.iter().any(|expectation| counts(&expectation));
-        let (facts, line) = (request.facts(), format!("{} {}", row.method, row.url));
+        let line = match &item.row {
+            Some(row) => format!("{} {}", row.method, row.url),
+            None => format!("{method} {}", view.redact_known(url)),
+        };
+        let facts = request.facts();
         tally.note(expectations, item.id, method, url, || facts.json(), line);
     }
     (tally.results(expectations), is_complete)

@@ -135,6 +135,11 @@ fn redacted(redactor: &mut Redactor<'_>, exchange: &ImportedExchange) -> Importe
     if let Cow::Owned(reason) = redactor.redact_text(exchange.reason.as_bytes()) {
         exchange.reason = String::from_utf8_lossy(&reason).into_owned();
     }
+    if let Some(name) = &mut exchange.name
+        && let Cow::Owned(redacted) = redactor.redact_text(name.as_bytes())
+    {
+        *name = String::from_utf8_lossy(&redacted).into_owned();
+    }
     redactor.redact_headers(&mut exchange.response_headers);
     let content_type = self::content_type(&exchange.response_headers).into_owned();
     redact_payload(redactor, &content_type, &mut exchange.received);

@@ -17,7 +17,7 @@ use harproxy_matching::{Chosen, Difference, EntryRef, Matcher, Miss, MissKind, O
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AnswerExplanation {
-    /// `serve`, `redirect`, `abort` or `miss`.
+    /// `serve`, `redirect`, `abort` or `miss`; `rule` if a rule answers in place of an entry.
     action: &'static str,
     fixture: Option<String>,
     entry: Option<usize>,
@@ -76,7 +76,10 @@ impl AnswerExplanation {
     /// Adds the rules whose `match` fits.
     #[must_use]
     pub fn with_rules(self, rules: Vec<RuleExplanation>) -> Self {
-        AnswerExplanation { rules, ..self }
+        match rules.iter().any(RuleExplanation::answers) {
+            true => AnswerExplanation { action: "rule", rules, ..AnswerExplanation::default() },
+            false => AnswerExplanation { rules, ..self },
+        }
     }
 
     /// Describes an answer. `globs` are those of `-g`.

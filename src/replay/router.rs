@@ -87,7 +87,7 @@ impl RuleSources {
     }
 
     /// Puts the history, API keys and the count of expected requests before all sources.
-    fn guard(&self, sources: SourceList) -> SourceList {
+    fn guard(&self, sources: SourceList, fixtures: &Arc<FixtureSource>) -> SourceList {
         let state = &self.state;
         let mut guards: Vec<Arc<dyn Source>> = Vec::new();
         if let Some(history) = &state.history {
@@ -97,7 +97,7 @@ impl RuleSources {
             guards.push(Arc::new(KeySource(state.clone())));
         }
         if !state.verification.is_empty() {
-            guards.push(Arc::new(CountingSource(state.clone())));
+            guards.push(Arc::new(CountingSource { rules: state.clone(), fixtures: fixtures.clone() }));
         }
         if guards.is_empty() { sources } else { guards.into_iter().chain(sources.iter().cloned()).collect() }
     }
@@ -169,7 +169,7 @@ impl Router for Replayer {
         if !rules.state.keys.0.is_empty() && is_preflight(exchange) {
             return Arc::new([self.routes.load().fixtures.clone()]);
         }
-        rules.guard(sources)
+        rules.guard(sources, &self.routes.load().fixtures)
     }
 
     /// Dials for `--passthrough`, and for a local server without URLs in scope, whose own TLS is passed through.

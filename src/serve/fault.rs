@@ -76,19 +76,21 @@ impl Fault {
     }
 }
 
-/// Returns a JSON payload without elements in its lists. `None` if it is not JSON.
+/// Returns a JSON payload without elements in its lists. `None` if it is not JSON, or has no list.
 #[must_use]
 pub fn empty_lists(payload: &[u8]) -> Option<Vec<u8>> {
-    fn empty(value: &mut Value) {
+    fn empty(value: &mut Value) -> bool {
         match value {
-            Value::Array(items) => items.clear(),
-            Value::Object(members) => members.values_mut().for_each(empty),
-            _ => {}
+            Value::Array(items) => {
+                items.clear();
+                true
+            }
+            Value::Object(members) => members.values_mut().map(empty).filter(|emptied| *emptied).count() > 0,
+            _ => false,
         }
     }
     let mut value: Value = serde_json::from_slice(payload).ok()?;
-    empty(&mut value);
-    Some(value.to_string().into_bytes())
+    empty(&mut value).then(|| value.to_string().into_bytes())
 }
 
 /// Returns a payload that no JSON parser accepts.
@@ -124,6 +126,11 @@ impl RetryLimits {
         limits.insert((client.to_owned(), rule.to_owned()), until);
     }
 
+    /// Forgets the limits of a rule.
+    pub fn forget(&self, rule: &str) {
+        lock(&self.0).retain(|(_, known), _| known != rule);
+    }
+
     /// Forgets the limits of some clients.
     pub fn reset(&self, is_reset: impl Fn(&str) -> bool) {
         lock(&self.0).retain(|(client, _), _| !is_reset(client));
@@ -138,7 +145,8 @@ mod tests {
     fn lists_are_emptied_wherever_they_are() {
         let emptied = empty_lists(br#"{"a":[1],"b":{"c":[{}],"d":1}}"#).unwrap();
         assert_eq!(emptied, br#"{"a":[],"b":{"c":[],"d":1}}"#);
-        assert_eq!(empty_lists(b"<html>"), None);
+        assert_eq!(empty_lists(b"[]").unwrap(), b"[]");
+        assert_eq!((empty_lists(b"<html>"), empty_lists(b"{}")), (None, None));
     }
 
     #[test]

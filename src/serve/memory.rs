@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use super::breaker::CircuitBreaker;
 use super::control::ApiKeys;
 use super::expect::Verification;
-use super::fault::RetryLimits;
+use super::fault::{Fault, RetryLimits};
 use super::history::RequestHistory;
 use super::rule::RouteRule;
 use super::state::StateStore;
@@ -100,6 +100,10 @@ impl RouteState {
             });
             table
         });
+        // A limit belongs to the fault that set it.
+        if changed.as_ref().is_some_and(|rule| !matches!(rule.fault, Some(Fault::Status { .. }))) {
+            self.retries.forget(id);
+        }
         changed
     }
 

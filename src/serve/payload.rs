@@ -8,7 +8,7 @@ use ::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING};
 use ::http::{HeaderValue, Response};
 use bytes::Bytes;
 use futures_util::stream;
-use http_body::Frame;
+use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt as _, Limited, StreamBody};
 
 use crate::source::fixture::with_length;
@@ -65,6 +65,19 @@ pub fn broken_off(response: Response<Bytes>, kept: usize) -> Response<Body> {
     });
     response.headers_mut().insert(CONTENT_LENGTH, length.into());
     response
+}
+
+/// Returns an answer whose connection breaks off after the head. Its payload is not read.
+#[must_use]
+pub fn broken_off_at_once(response: Response<Body>) -> Response<Body> {
+    let length = response.body().size_hint().exact();
+    let (head, _) = response.into_parts();
+    let mut broken = broken_off(Response::from_parts(head, Bytes::new()), 0);
+    match length {
+        Some(length) => drop(broken.headers_mut().insert(CONTENT_LENGTH, length.max(1).into())),
+        None => drop(broken.headers_mut().remove(CONTENT_LENGTH)),
+    }
+    broken
 }
 
 /// Returns an answer whose payload is sent at a rate, in bytes per second.

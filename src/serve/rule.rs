@@ -8,10 +8,14 @@ use ::http::{HeaderName, HeaderValue, StatusCode};
 
 use super::condition::{Conditions, OccurrenceCounter};
 use super::delay::Delay;
+use super::facts::RequestFacts;
 use super::fault::Fault;
 use super::patch::PatchOperation;
 use super::state::StateRule;
 use harproxy_matching::{PathPattern, RequestPattern};
+
+/// Origins that no rule means.
+const ANY_ORIGIN: [&str; 2] = ["https://any.invalid", "http://any.invalid"];
 
 /// A source by its name in `source`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,6 +203,44 @@ impl RouteRule {
         self.pattern.matches(method, url) && self.path.as_ref().is_none_or(|pattern| pattern.matches(path))
     }
 
+    /// Returns the reason why the options of the rule do not fit together.
+    #[must_use]
+    pub fn conflict(&self) -> Option<&'static str> {
+        let sources = self.source.as_ref().map(SourceRule::sources).unwrap_or_default();
+        let is_repeated = |(at, name): (usize, &SourceName)| sources[..at].contains(name);
+        if self.source.is_some() && sources.is_empty() {
+            return Some("a rule with `fallback-on` needs `source`");
+        }
+        if self.respond.is_some() && !sources.is_empty() {
+            return Some("`respond` and `source` exclude each other: both are the answer");
+        }
+        if self.respond.is_some() && self.state.is_some() {
+            return Some("`respond` and `state` exclude each other: both are the answer");
+        }
+        if self.respond.is_some() && matches!(self.fault, Some(Fault::Status { .. } | Fault::Timeout | Fault::Empty)) {
+            return Some("`respond` and a fault that answers by itself exclude each other");
+        }
+        if !self.live_headers.is_empty()
+            && ANY_ORIGIN.iter().any(|origin| self.pattern.globs().may_match_origin(origin))
+        {
+            return Some("a rule with `headers` names the server in `match`, as in `GET https://api.example.com/**`");
+        }
+        let has_segment = |name: &String| self.path.as_ref().is_some_and(|path| path.place_of(name).is_some());
+        if self.when.path.iter().any(|(name, _)| !has_segment(name)) {
+            return Some("`when.path` names a segment that `path` of the rule does not have");
+        }
+        if sources.iter().enumerate().any(is_repeated) {
+            return Some("`source` names one of the sources twice");
+        }
+        if sources.iter().rev().skip(1).any(|name| *name == SourceName::None) {
+            return Some("no source behind `none` is ever asked: put `none` at the end of `source`");
+        }
+        if self.rate.is_some() && matches!(self.fault, Some(Fault::Slow(_))) {
+            return Some("`rate` and the fault `slow` exclude each other: both are the rate of the payload");
+        }
+        None
+    }
+
     #[must_use]
     pub fn needs_payload(&self) -> bool {
         self.when.needs_payload() || self.template || self.state.is_some()
@@ -208,6 +250,16 @@ impl RouteRule {
     #[must_use]
     pub fn uses_live(&self) -> bool {
         self.shadow || self.source.as_ref().is_some_and(|rule| rule.sources().contains(&SourceName::Live))
+    }
+
+    /// Returns true if the rule answers a request that it applies to in place of an entry.
+    #[must_use]
+    pub fn is_answer(&self, request: &RequestFacts) -> bool {
+        let first = self.source.as_ref().and_then(|source| source.sources().first());
+        self.respond.is_some()
+            || self.fault.as_ref().is_some_and(Fault::answers)
+            || self.state.as_ref().is_some_and(|state| state.covers(request))
+            || first.is_some_and(|source| *source != SourceName::Fixture)
     }
 
     /// Returns the options that the rule decides, by their names in the configuration.
@@ -253,7 +305,7 @@ impl RuleChange {
         source.sources = sources.unwrap_or(source.sources);
         source.fallback_on = fallback_on.unwrap_or(source.fallback_on);
         source.split = split.unwrap_or(source.split);
-        rule.source = (!source.sources().is_empty()).then_some(source);
+        rule.source = (!source.sources().is_empty() || !source.fallback_on.is_empty()).then_some(source);
         rule.delay = delay.unwrap_or(rule.delay.take());
         rule.rate = rate.unwrap_or(rule.rate);
         rule.fault = fault.unwrap_or(rule.fault.take());

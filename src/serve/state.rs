@@ -29,6 +29,19 @@ pub struct StateRule {
     pub collection_path: String,
 }
 
+impl StateRule {
+    /// Returns true for the path of the collection, and for that of an item.
+    #[must_use]
+    pub fn covers(&self, request: &RequestFacts) -> bool {
+        self.item_id(request).is_some() || request.url.parts().path.trim_end_matches('/') == self.collection_path
+    }
+
+    /// Returns the id in the path of an item.
+    fn item_id(&self, request: &RequestFacts) -> Option<String> {
+        request.path_values(&self.path).pop().map(|(_, id)| id).filter(|id| !id.is_empty())
+    }
+}
+
 /// An answer of a collection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateAnswer {
@@ -48,14 +61,17 @@ pub struct Seed {
 }
 
 impl Seed {
-    /// Returns the content of a recorded list.
+    /// Returns the content of a recorded list. In an object it is the first list of items with the member `id`, or
+    /// the first list.
     #[must_use]
-    pub fn of_list(list: Value) -> Self {
+    pub fn of_list(list: Value, id: &str) -> Self {
         match list {
             Value::Array(items) => Seed { items, around: None },
             Value::Object(members) => {
-                let list = members.iter().find_map(|(name, value)| Some((name.clone(), value.as_array()?.clone())));
-                match list {
+                let lists =
+                    || members.iter().filter_map(|(name, value)| Some((name.clone(), value.as_array()?.clone())));
+                let has_items = |(_, items): &(String, Vec<Value>)| items.iter().any(|item| id_of(item, id).is_some());
+                match lists().find(has_items).or_else(|| lists().next()) {
                     Some((name, items)) => Seed { items, around: Some((members, name)) },
                     None => Seed::default(),
                 }
@@ -68,6 +84,8 @@ impl Seed {
 #[derive(Debug, Default)]
 struct Collection {
     items: IndexMap<String, Value>,
+    /// The greatest number that was an id.
+    greatest: u64,
     around: Option<(Map<String, Value>, String)>,
 }
 
@@ -80,7 +98,8 @@ impl Collection {
                 items.entry(id).or_insert(item);
             }
         }
-        Collection { items, around: seed.around }
+        let greatest = items.values().filter_map(|item| item.get(&rule.id)?.as_u64()).max().unwrap_or_default();
+        Collection { items, greatest, around: seed.around }
     }
 
     fn list(&self) -> Value {
@@ -104,11 +123,10 @@ impl StateStore {
     /// Answers a request to a collection. `seed` returns the items of a new session. `None` for a path that is neither
     /// the collection's nor that of an item.
     pub fn answer(&self, rule: &StateRule, request: &RequestFacts, seed: impl FnOnce() -> Seed) -> Option<StateAnswer> {
-        let path = request.url.parts().path.trim_end_matches('/').to_owned();
-        let id = request.path_values(&rule.path).pop().map(|(_, id)| id);
-        if id.is_none() && path != rule.collection_path {
+        if !rule.covers(request) {
             return None;
         }
+        let id = rule.item_id(request);
         let mut store = lock(&self.0);
         let key = (request.session.clone(), rule.collection.clone());
         if store.len() >= MAX_COLLECTIONS && !store.contains_key(&key) {
@@ -147,7 +165,7 @@ fn on_collection(collection: &mut Collection, rule: &StateRule, request: &Reques
     if matches!(request.method, Method::GET | Method::HEAD) {
         return answer(StatusCode::OK, Some(collection.list()));
     }
-    let items = &mut collection.items;
+    let Collection { items, greatest, .. } = collection;
     match request.method {
         Method::POST => {
             let Some(Value::Object(mut item)) = request.json().cloned() else {
@@ -162,13 +180,17 @@ fn on_collection(collection: &mut Collection, rule: &StateRule, request: &Reques
                     return error(StatusCode::CONFLICT, "the collection has an item with this id");
                 }
                 Some(id) => (id, None),
-                None => next_id(items, &rule.id),
+                None if item.get(&rule.id).is_some_and(|id| !id.is_null()) => {
+                    return error(StatusCode::BAD_REQUEST, "the id of the item is neither a string nor a number");
+                }
+                None => next_id(items, *greatest, &rule.id),
             };
             if let Some(value) = value {
                 let rest = std::mem::take(&mut item);
                 item.insert(rule.id.clone(), value);
                 item.extend(rest.into_iter().filter(|(name, _)| *name != rule.id));
             }
+            *greatest = item.get(&rule.id).and_then(Value::as_u64).map_or(*greatest, |id| id.max(*greatest));
             items.insert(id.clone(), Value::Object(item.clone()));
             StateAnswer { created: Some(id), ..answer(StatusCode::CREATED, Some(Value::Object(item))) }
         }
@@ -180,11 +202,11 @@ fn on_collection(collection: &mut Collection, rule: &StateRule, request: &Reques
     }
 }
 
-/// Returns the next number if all ids are numbers and there is one, else a UUID.
-fn next_id(items: &IndexMap<String, Value>, member: &str) -> (String, Option<Value>) {
-    let numbers: Option<Vec<u64>> = items.values().map(|item| item.get(member)?.as_u64()).collect();
-    let next = numbers.and_then(|numbers| numbers.into_iter().max().unwrap_or_default().checked_add(1));
-    match next {
+/// Returns the next number if all ids are numbers and there is one, else a UUID. The id of a removed item is not used
+/// again.
+fn next_id(items: &IndexMap<String, Value>, greatest: u64, member: &str) -> (String, Option<Value>) {
+    let are_numbers = items.values().all(|item| item.get(member).is_some_and(Value::is_u64));
+    match greatest.checked_add(1).filter(|_| are_numbers) {
         Some(next) => (next.to_string(), Some(json!(next))),
         None => {
             let id = new_uuid();
@@ -261,7 +283,7 @@ mod tests {
         let url = NormalUrl::parse(&format!("https://a.test{path}")).unwrap();
         let (method, session) = (method.parse().unwrap(), session.map(str::to_owned));
         let request = RequestFacts::new(method, url, Default::default(), Bytes::from_static(body.as_bytes()), session);
-        let seed = || Seed::of_list(json!([{ "id": 1, "item": "tea" }]));
+        let seed = || Seed::of_list(json!([{ "id": 1, "item": "tea" }]), "id");
         let answer = store.answer(&rule(), &request, seed)?;
         Some((answer.status.as_u16(), answer.payload.unwrap_or_default()))
     }
@@ -282,16 +304,23 @@ mod tests {
         assert_eq!(ask("GET", "/orders/2", "").0, 404);
         assert_eq!(ask("POST", "/orders", r#"{"id":1}"#).0, 409);
         assert_eq!(ask("POST", "/orders", "[]").0, 400);
+        assert_eq!(ask("POST", "/orders", r#"{"id":{}}"#).0, 400);
+        assert_eq!(ask("GET", "/orders/", "").1, json!([{ "id": 1, "item": "tea" }]));
+        assert_eq!(
+            ask("POST", "/orders", "{}"),
+            (201, json!({ "id": 3 })),
+            "the id of a removed item is not used again"
+        );
         assert_eq!(ask("PUT", "/orders", "{}").0, 405);
     }
 
     #[test]
     fn list_keeps_the_object_around_it() {
-        let seed = Seed::of_list(json!({ "total": 1, "data": [{ "id": 1 }] }));
+        let seed = Seed::of_list(json!({ "errors": [], "total": 1, "data": [{ "id": 1 }] }), "id");
         let mut collection = Collection::new(seed, &rule());
         collection.items.insert("2".into(), json!({ "id": 2 }));
-        assert_eq!(collection.list(), json!({ "total": 1, "data": [{ "id": 1 }, { "id": 2 }] }));
-        assert_eq!(Collection::new(Seed::of_list(json!("x")), &rule()).list(), json!([]));
+        assert_eq!(collection.list(), json!({ "errors": [], "total": 1, "data": [{ "id": 1 }, { "id": 2 }] }));
+        assert_eq!(Collection::new(Seed::of_list(json!("x"), "id"), &rule()).list(), json!([]));
     }
 
     #[test]

@@ -22,13 +22,16 @@ pub struct RuleExplanation {
     /// True if `nth` or `rate` limits it to some of the requests.
     pub sometimes: bool,
     pub options: Vec<&'static str>,
+    /// True if the rule answers in place of an entry, whenever it applies.
+    #[serde(skip)]
+    pub is_answer: bool,
 }
 
 impl RuleExplanation {
     /// Returns true if the rule answers the request in place of an entry.
     #[must_use]
     pub fn answers(&self) -> bool {
-        self.failing.is_none() && !self.sometimes && self.options.contains(&"respond")
+        self.failing.is_none() && !self.sometimes && self.is_answer
     }
 }
 
@@ -53,6 +56,8 @@ pub struct RouteDecision {
     pub rate: Option<(Arc<RouteRule>, u64)>,
     /// The variables of templates.
     pub variables: Arc<Variables>,
+    /// True if the collection of `state` answers: the path is its own, or that of an item.
+    is_of_collection: bool,
 }
 
 impl RouteDecision {
@@ -67,8 +72,10 @@ impl RouteDecision {
         if fault.is_some_and(|(_, fault)| fault.answers()) {
             return false;
         }
-        let is_source = self.respond.is_none() && is(self.source.as_ref().map(|(by, _)| by));
-        let is_maker = is_source || is(self.respond.as_ref()) || is(self.state.as_ref());
+        let is_respond = !self.is_of_collection && is(self.respond.as_ref());
+        let has_made = self.is_of_collection || self.respond.is_some();
+        let is_source = !has_made && is(self.source.as_ref().map(|(by, _)| by));
+        let is_maker = is_source || is_respond || is(self.state.as_ref());
         let changes = !rule.patch.is_empty() || rule.template || rule.shadow;
         is_maker || changes || is(self.rate.as_ref().map(|(by, _)| by)) || rule.options().is_empty()
     }
@@ -115,6 +122,7 @@ impl RouteTable {
             failing: rule.when.failing(request, rule.path.as_ref()),
             sometimes: rule.when.occurrence.is_some(),
             options: rule.options(),
+            is_answer: rule.is_answer(request),
             rule: rule.id.clone(),
         };
         covering.into_iter().map(explain).collect()
@@ -146,6 +154,8 @@ impl RouteTable {
             decision.delays.extend(rule.delay.clone());
             applying.push(rule);
         }
+        let state = decision.state.as_ref().and_then(|rule| rule.state.as_ref());
+        decision.is_of_collection = state.is_some_and(|state| state.covers(request));
         // A rule whose decisions all belong to other rules does nothing.
         for rule in applying.into_iter().filter(|rule| decision.has_effect(rule)).cloned().collect::<Vec<_>>() {
             rule.counts.applied.fetch_add(1, Ordering::Relaxed);

@@ -19,7 +19,8 @@ const REQUESTED_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-co
 const ALLOWED_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-allow-private-network");
 
 /// Returns true if the request is a preflight: `OPTIONS` with `Origin` and `Access-Control-Request-Method`.
-pub(super) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
+#[must_use]
+pub fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
     *method == Method::OPTIONS && headers.contains_key(ORIGIN) && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 

@@ -6,7 +6,7 @@ mod refusal;
 mod request_view;
 mod upstream;
 
-pub use cors::allow_page;
+pub use cors::{allow_page, is_preflight};
 pub use refusal::RefusingSource;
 pub use upstream::{UpstreamSource, advice};
 

@@ -181,8 +181,13 @@ impl Refusal {
         redact(&mut self.explanation);
         self.hint.iter_mut().for_each(redact);
         self.near.iter_mut().for_each(|near| near.redact(view));
-        self.more.values_mut().for_each(|value| redact_json(value, view));
+        self.more.values_mut().for_each(|value| view.redact_json(value));
         self
+    }
+
+    #[must_use]
+    pub(super) fn with_hint(self, hint: &str) -> Self {
+        Refusal { hint: Some(hint.to_owned()), ..self }
     }
 
     fn member(&mut self, name: &str, value: impl Into<Value>) {
@@ -233,16 +238,6 @@ impl Refusal {
 const MAX_SHOWN_GLOBS: usize = 12;
 /// Maximum number of globs of a scope in a problem document.
 const MAX_LISTED_GLOBS: usize = 100;
-
-/// Redacts the values that are known as secrets in the strings of a JSON value.
-fn redact_json(value: &mut Value, view: &RedactionView) {
-    match value {
-        Value::String(text) => view.redact_in(text),
-        Value::Array(items) => items.iter_mut().for_each(|item| redact_json(item, view)),
-        Value::Object(members) => members.values_mut().for_each(|value| redact_json(value, view)),
-        _ => {}
-    }
-}
 
 /// Returns the option with which an entry of another origin answers a request out of scope, by method and URL.
 pub type SameHostHint = Box<dyn Fn(&str, &NormalUrl) -> Option<String> + Send + Sync>;

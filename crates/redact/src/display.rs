@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use ::http::HeaderMap;
+use serde_json::Value;
 
 use crate::policy::Policy;
 use crate::redactor::{PayloadRedaction, Redactor};
@@ -41,6 +42,13 @@ impl RedactionView {
         &self.policy
     }
 
+    /// Adds values that are secrets wherever they are.
+    pub fn add_configured(&self, values: &[(Placeholder, Secret)]) {
+        if !values.is_empty() {
+            self.add_recorded(Arc::new(SecretStore::new(RunId::random(), values)));
+        }
+    }
+
     /// Adds the secrets that a recording finds.
     pub fn add_recorded(&self, secrets: Arc<SecretStore>) {
         self.recorded.write().unwrap_or_else(PoisonError::into_inner).push(secrets);
@@ -65,6 +73,16 @@ impl RedactionView {
     pub fn redact_in(&self, text: &mut String) {
         if let Cow::Owned(redacted) = self.redact_known(text) {
             *text = redacted;
+        }
+    }
+
+    /// Replaces the values that are known as secrets in the strings of a JSON value.
+    pub fn redact_json(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => self.redact_in(text),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.redact_json(item)),
+            Value::Object(members) => members.values_mut().for_each(|value| self.redact_json(value)),
+            _ => {}
         }
     }
 

@@ -55,6 +55,9 @@ fn number(json: &Json) -> Result<Times, String> {
                 Some(value) => value.as_u64().map(Some).ok_or_else(|| EXPECTED.to_owned()),
             };
             let (min, max) = (limit("min")?.unwrap_or_default(), limit("max")?);
+            if range.is_empty() {
+                return Err(EXPECTED.to_owned());
+            }
             if max.is_some_and(|max| max < min) {
                 return Err("`max` is less than `min`".to_owned());
             }

@@ -30,7 +30,7 @@ pub fn rule_change(json: &Json) -> Result<RuleChange, String> {
         .collect();
     table.insert("match".to_owned(), "**".into());
     // Each option is parsed by itself.
-    table.entry("source").or_insert_with(|| "none".into());
+    table.entry("source").or_insert_with(|| vec!["live", "fixture"].into());
     let rule = parse("route", Json::from(vec![Json::Object(table)]), |document, value| {
         route::rules(document, value, 1).map(|mut rules| rules.pop())
     })?;

@@ -10,7 +10,6 @@ use toml::de::DeValue;
 use super::document::{ConfigFile, Error, Table, TomlItem, Value};
 use super::route_answer::{delay, fault, patches, rate, respond};
 use crate::serve::condition::{Conditions, Occurrence, ValueTest};
-use crate::serve::fault::Fault;
 use crate::serve::rule::{Fallback, RespondPayload, RouteRule, SourceName, SourceRule, Split};
 use crate::serve::state::StateRule;
 use crate::serve::template;
@@ -112,40 +111,19 @@ fn rule<'t>(
     {
         template::check(text).map_err(|reason| document.wrong("respond", span, reason))?;
     }
-    if let Some(reason) = conflict(&rule, &source) {
+    rule.source =
+        (source.split.is_some() || !source.sources.is_empty() || !source.fallback_on.is_empty()).then_some(source);
+    // The admin API can change the sources without the split.
+    if let Some(SourceRule { split: Some(_), .. }) = &rule.source
+        && !rule.source.iter().any(|rule| rule.sources().contains(&SourceName::Live) && rule.sources().len() > 1)
+    {
+        let reason = "`split` needs `live` and another source in `source`, or no `source`";
         return Err(document.wrong("route", span, reason));
     }
-    if !source.sources().is_empty() {
-        rule.source = Some(source);
-    } else if !source.fallback_on.is_empty() {
-        return Err(document.wrong("fallback-on", span, "a rule with `fallback-on` needs `source`"));
+    match rule.conflict() {
+        Some(reason) => Err(document.wrong("route", span, reason)),
+        None => Ok(rule),
     }
-    Ok(rule)
-}
-
-/// Returns the reason why two options of a rule exclude each other.
-fn conflict(rule: &RouteRule, source: &SourceRule) -> Option<&'static str> {
-    let sources = source.sources();
-    let is_repeated = |(at, name): (usize, &SourceName)| sources[..at].contains(name);
-    if rule.respond.is_some() && !sources.is_empty() {
-        return Some("`respond` and `source` exclude each other: both are the answer");
-    }
-    if rule.respond.is_some() && rule.state.is_some() {
-        return Some("`respond` and `state` exclude each other: both are the answer");
-    }
-    if rule.respond.is_some() && matches!(rule.fault, Some(Fault::Status { .. } | Fault::Timeout | Fault::Empty)) {
-        return Some("`respond` and a fault that answers by itself exclude each other");
-    }
-    if sources.iter().enumerate().any(is_repeated) {
-        return Some("`source` names one of the sources twice");
-    }
-    if sources.iter().rev().skip(1).any(|name| *name == SourceName::None) {
-        return Some("no source behind `none` is ever asked: put `none` at the end of `source`");
-    }
-    if rule.rate.is_some() && matches!(rule.fault, Some(Fault::Slow(_))) {
-        return Some("`rate` and the fault `slow` exclude each other: both are the rate of the payload");
-    }
-    None
 }
 
 /// Parses the name of a source.
@@ -212,7 +190,14 @@ fn conditions<'t>(document: &ConfigFile<'t>, table: Table<'t>) -> Result<Conditi
     for TomlItem { name, at, value } in items {
         let span = value.span();
         match name.as_str() {
-            "header" => conditions.headers = tests(document, document.table(&name, value)?)?,
+            "header" => {
+                conditions.headers = tests(document, document.table(&name, value)?)?;
+                if let Some((header, _)) =
+                    conditions.headers.iter().find(|(header, _)| HeaderName::from_str(header).is_err())
+                {
+                    return Err(document.wrong(&name, &span, format!("`{header}` is not the name of a header")));
+                }
+            }
             "query" => conditions.query = tests(document, document.table(&name, value)?)?,
             "path" => conditions.path = tests(document, document.table(&name, value)?)?,
             "body" => conditions.body = body_tests(document, &name, value)?,
@@ -254,6 +239,10 @@ pub(super) fn body_tests<'t>(
 fn tests<'t>(document: &ConfigFile<'t>, table: Table<'t>) -> Result<Vec<(String, ValueTest)>, Error> {
     let each = document.items(table).into_iter().map(|TomlItem { name, value, .. }| {
         let test = match value.get_ref() {
+            DeValue::Table(table) if table.is_empty() => {
+                let reason = format!("expected a value, or a test such as {}", TESTS.join(", "));
+                return Err(document.wrong(&name, &value.span(), reason));
+            }
             DeValue::Table(_) => test(document, document.table(&name, value)?)?,
             other => ValueTest::Equals(document.json(other)),
         };

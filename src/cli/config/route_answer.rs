@@ -14,8 +14,9 @@ use crate::serve::patch::PatchOperation;
 use crate::serve::rule::{Respond, RespondPayload};
 use harproxy_json::JsonPath;
 
-/// The longest `retry-after`, in seconds: a year.
-const LONGEST_RETRY_AFTER: u64 = 31_536_000;
+/// The longest `retry-after`: a year.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(31_536_000);
+const RETRY_AFTER: &str = "`retry-after` must be a duration of at most a year";
 const PAYLOADS: [&str; 4] = ["json", "text", "file", "example"];
 const RESPOND: [&str; 6] = ["status", "headers", "json", "text", "file", "example"];
 
@@ -74,6 +75,17 @@ fn patch(document: &ConfigFile<'_>, name: &str, item: &Value<'_>) -> Result<Patc
     let json = document.json(item.get_ref());
     let wrong = |reason: &str| document.wrong(name, &item.span(), reason);
     let text = |member: &str| json.get(member).and_then(Json::as_str);
+    if let Json::Object(members) = &json {
+        let known: &[&str] = match text("op") {
+            Some("replace") => &["op", "path", "value"],
+            Some("add") => &["op", "path", "value", "name"],
+            Some("remove") => &["op", "path"],
+            Some("header") => &["op", "name", "value"],
+            Some("remove-header") => &["op", "name"],
+            _ => &["op", "path", "value", "name"],
+        };
+        known_members(members, known).map_err(|reason| wrong(&reason))?;
+    }
     let path = || {
         let text = text("path").ok_or_else(|| wrong("the operation needs a `path`, such as `$.items[0].price`"))?;
         JsonPath::parse(text).map_err(|error| wrong(&error.to_string()))
@@ -193,11 +205,11 @@ fn parse_fault(json: &Json) -> Result<Fault, String> {
             let retry_after = match json.get("retry-after") {
                 None => None,
                 Some(Json::String(text)) => Some(parse_duration(text)?),
-                Some(other) => {
-                    let seconds = other.as_u64().filter(|seconds| *seconds <= LONGEST_RETRY_AFTER);
-                    Some(Duration::from_secs(seconds.ok_or("`retry-after` must be a duration of at most a year")?))
-                }
+                Some(other) => Some(Duration::from_secs(other.as_u64().ok_or(RETRY_AFTER)?)),
             };
+            if retry_after.is_some_and(|wait| wait > LONGEST_RETRY_AFTER) {
+                return Err(RETRY_AFTER.to_owned());
+            }
             Fault::Status { status: status.ok_or("`status` must be from 400 to 599")?, retry_after }
         }
         Some("timeout") => Fault::Timeout,

@@ -110,6 +110,7 @@ impl LiveOutput for List {
 fn is_again(last: &RequestRow, row: &RequestRow) -> bool {
     (last.status, last.outcome, last.entry, last.complete) == (row.status, row.outcome, row.entry, row.complete)
         && (&last.method, &last.url, &last.fixture) == (&row.method, &row.url, &row.fixture)
+        && (&last.fallback, &last.rules, last.source) == (&row.fallback, &row.rules, row.source)
         && last.explanation == row.explanation
 }
 

@@ -32,34 +32,26 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 const SEGMENT: &AsciiSet = &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 impl RuledSource {
-    /// Answers a fault that needs no source. `None` if the fault changes an answer.
-    pub(super) async fn early_fault(
+    /// Answers a fault that needs no source. The request came at `arrived`.
+    pub(super) async fn fault_answer(
         &self,
         rule: &Arc<RouteRule>,
         fault: &Fault,
+        arrived: Instant,
         exchange: &mut Exchange<'_>,
         facts: &RequestFacts,
-    ) -> Option<Answer> {
-        if fault.answers() {
-            exchange.outcome().answering_rule = Some(rule.id.clone());
+    ) -> Answer {
+        exchange.outcome().answering_rule = Some(rule.id.clone());
+        if let Fault::Status { status, retry_after } = fault {
+            return self.fault_status(rule, *status, *retry_after, arrived, exchange, facts);
         }
-        match fault {
-            Fault::Status { status, retry_after } => {
-                Some(self.fault_status(rule, *status, *retry_after, exchange, facts))
-            }
-            Fault::Timeout => {
-                exchange.outcome().decide(ResultKind::Served, SourceKind::MadeUp);
-                let draining = exchange.connection.draining.clone();
-                // The client is expected to time out first.
-                let _ = tokio::time::timeout(LONGEST_WAIT, draining.cancelled()).await;
-                Some(Answer::Close)
-            }
-            Fault::Empty => {
-                exchange.outcome().decide(ResultKind::Served, SourceKind::MadeUp);
-                Some(Answer::Close)
-            }
-            _ => None,
+        exchange.outcome().decide(ResultKind::Served, SourceKind::MadeUp);
+        if *fault == Fault::Timeout {
+            let draining = exchange.connection.draining.clone();
+            // The client is expected to time out first.
+            let _ = tokio::time::timeout(LONGEST_WAIT, draining.cancelled()).await;
         }
+        Answer::Close
     }
 
     fn fault_status(
@@ -67,12 +59,13 @@ impl RuledSource {
         rule: &Arc<RouteRule>,
         status: StatusCode,
         retry_after: Option<Duration>,
+        arrived: Instant,
         exchange: &mut Exchange<'_>,
         facts: &RequestFacts,
     ) -> Answer {
-        let (now, client) = (Instant::now(), facts.session.clone().unwrap_or_default());
+        let client = facts.session.clone().unwrap_or_default();
         let mut wait = retry_after;
-        if let Some(remaining) = self.rules.retries.remaining(&client, &rule.id, now) {
+        if let Some(remaining) = self.rules.retries.remaining(&client, &rule.id, arrived) {
             let text = format!("it came {} ms before the time of `Retry-After`", remaining.as_millis());
             let severity = self.fixtures.options.fail_on.severity(&CheckId::RETRY_TOO_EARLY);
             let finding = Finding::new(CheckId::RETRY_TOO_EARLY, severity, text);
@@ -81,6 +74,8 @@ impl RuledSource {
             exchange.outcome().findings.push(Finding { at: Location::request(line), ..finding });
             wait = Some(remaining);
         } else if let Some(wait) = retry_after {
+            // The client counts from the answer, which a delay may have kept back.
+            let now = Instant::now();
             self.rules.retries.note(&client, &rule.id, now.checked_add(wait).unwrap_or(now));
         }
         discard(exchange.take_body());
@@ -146,7 +141,7 @@ impl RuledSource {
         let lists = list.map(|list| control::entries_of(fixtures, &Method::GET, &list)).unwrap_or_default();
         let mut lists = lists.iter().filter(|entry| entry.status == 200);
         let list = lists.find_map(|entry| payload(&fixtures[entry.at.fixture], entry.at.entry));
-        let mut seed = list.map(Seed::of_list).unwrap_or_default();
+        let mut seed = list.map(|list| Seed::of_list(list, &state.id)).unwrap_or_default();
         for fixture in fixtures {
             for head in fixture.heads().iter().filter(|head| head.method == Method::GET && head.status == 200) {
                 let Ok(recorded) = NormalUrl::parse(head.url) else { continue };
@@ -164,7 +159,11 @@ impl RuledSource {
                 let control = ControlHeaders { name: Some(name.clone()), ..ControlHeaders::default() };
                 return match self.chosen_entry("the example of the rule", &control, exchange, facts).await {
                     Answer::Response(mut response) => {
-                        set_head(&mut response, respond);
+                        let is_changed = respond.status.is_some() || !respond.headers.is_empty();
+                        if is_changed && exchange.outcome().result() == ResultKind::Served {
+                            set_head(&mut response, respond);
+                            exchange.outcome().source = exchange.outcome().source.patched();
+                        }
                         Answer::Response(response)
                     }
                     answer => answer,

@@ -10,10 +10,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use ::http::header::CONTENT_TYPE;
-use ::http::{HeaderMap, HeaderValue, Method, Response};
+use ::http::{HeaderMap, HeaderValue, Response};
 use bytes::Bytes;
 use http_body::Body as _;
-use http_body_util::{BodyExt as _, Limited};
 
 use super::closest::closest;
 use super::control::{self, ControlHeaders, NoEntry};
@@ -24,18 +23,16 @@ use super::table::RouteDecision;
 use super::{graphql, payload};
 use crate::pipeline::{Exchange, SourceList};
 use crate::source::fixture::{FixtureSource, discard};
-use crate::source::{Answer, Source, UpstreamSource, allow_page};
+use crate::source::{self, Answer, Source, UpstreamSource, allow_page};
 use crate::verdict::request::{ResultKind, SourceKind};
 use crate::verdict::{CheckId, Finding, Location, Severity};
 use harproxy_http::MediaType;
 use harproxy_http::problem::Problem;
 use harproxy_matching::EntryRef;
-use harproxy_proxy::{Body, BoxFuture, respond};
+use harproxy_proxy::{BoxFuture, respond};
 
 /// The longest request payload in which a persisted query is searched, in bytes.
 const LONGEST_PERSISTED: u64 = 1 << 20;
-/// The longest request payload that rules read, in bytes.
-const LONGEST_REQUEST: usize = 64 << 20;
 
 /// Applies the rules to requests in scope.
 pub struct RuledSource {
@@ -51,7 +48,7 @@ pub struct RuledSource {
 
 /// Returns true for a CORS preflight.
 pub fn is_preflight(exchange: &Exchange<'_>) -> bool {
-    exchange.method() == Method::OPTIONS && exchange.headers().contains_key("access-control-request-method")
+    source::is_preflight(exchange.method(), exchange.headers())
 }
 
 impl Source for RuledSource {
@@ -88,11 +85,16 @@ fn for_page(answer: Answer, request: &HeaderMap) -> Answer {
 
 /// Answers with a problem document because the answer of a rule is not possible. That fails a replay.
 fn fail(rules: &RouteState, exchange: &mut Exchange<'_>, problem: Problem) -> Answer {
+    note_failure(rules, exchange, format!("{}: {}", problem.title, problem.detail));
+    refuse(exchange, problem)
+}
+
+/// Adds the finding that a rule can't do its work. It is an error of a replay.
+fn note_failure(rules: &RouteState, exchange: &mut Exchange<'_>, text: String) {
     let severity = if rules.is_mock { Severity::Warning } else { Severity::Error };
-    let finding = Finding::new(CheckId::RULE_FAILED, severity, format!("{}: {}", problem.title, problem.detail));
+    let finding = Finding::new(CheckId::RULE_FAILED, severity, text);
     let line = exchange.line();
     exchange.outcome().findings.push(Finding { at: Location::request(line), ..finding });
-    refuse(exchange, problem)
 }
 
 /// Answers with a problem document of harproxy itself.
@@ -129,7 +131,9 @@ impl RuledSource {
         }
         let control = match has_control.then(|| ControlHeaders::take(exchange.request.headers_mut())).transpose() {
             Ok(control) => control.unwrap_or_default(),
-            Err(error) => return refuse(exchange, Problem::new(400, "invalid control header", error.to_string())),
+            Err(error) => {
+                return fail(&self.rules, exchange, Problem::new(400, "invalid control header", error.to_string()));
+            }
         };
         let content_type = exchange.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         // The persisted queries of GraphQL are in JSON.
@@ -140,7 +144,7 @@ impl RuledSource {
                 rule.needs_payload() || rule.source.as_ref().is_some_and(|source| source.sources().len() > 1)
             });
         let payload = match needs_payload {
-            true => match take_payload(&self.rules, exchange).await {
+            true => match self.fixtures.take_payload(exchange).await {
                 Ok(payload) => payload,
                 Err(answer) => return answer,
             },
@@ -161,11 +165,10 @@ impl RuledSource {
                 tokio::time::sleep(delay).await;
             }
         };
-        if let Some((rule, fault)) = &decision.fault
-            && let Some(answer) = self.early_fault(rule, fault, exchange, &facts).await
-        {
+        if let Some((rule, fault)) = decision.fault.as_ref().filter(|(_, fault)| fault.answers()) {
+            let arrived = Instant::now();
             wait(None).await;
-            return answer;
+            return self.fault_answer(rule, fault, arrived, exchange, &facts).await;
         }
         let answer = self.answer_of(&decision, &control, exchange, &facts, payload).await;
         // The answer to an unknown persisted query is harproxy's own: rules are about the answer of the query.
@@ -181,9 +184,10 @@ impl RuledSource {
             self.send_shadow(&decision, exchange, &facts);
         }
         wait(self.recorded_time(exchange)).await;
-        let is_answered =
-            matches!(exchange.outcome().result(), ResultKind::Served | ResultKind::Live | ResultKind::Local)
-                && !is_own_answer;
+        let outcome = exchange.outcome();
+        let is_answered = matches!(outcome.result(), ResultKind::Served | ResultKind::Live | ResultKind::Local)
+            && outcome.upstream_error.is_none()
+            && !is_own_answer;
         match answer {
             Answer::Response(response) if is_answered => self.shape(&decision, response, exchange, &facts).await,
             answer => answer,
@@ -225,7 +229,7 @@ impl RuledSource {
             && !control.match_headers.is_empty()
             && let Some(problem) = self.header_difference(control, exchange, facts)
         {
-            return refuse(exchange, problem);
+            return fail(&self.rules, exchange, problem);
         }
         answer
     }
@@ -320,23 +324,4 @@ fn list(statuses: &[u16]) -> String {
 /// Returns true if the payload of a request has a length up to that of a persisted query.
 fn is_short(exchange: &Exchange<'_>) -> bool {
     exchange.request.body().size_hint().upper().is_some_and(|length| length <= LONGEST_PERSISTED)
-}
-
-/// Reads the payload of a request.
-async fn take_payload(rules: &RouteState, exchange: &mut Exchange<'_>) -> Result<Bytes, Answer> {
-    let body = exchange.take_body();
-    if body.is_end_stream() {
-        return Ok(Bytes::new());
-    }
-    match Limited::new(body, LONGEST_REQUEST).collect().await {
-        Ok(collected) => {
-            let payload = collected.to_bytes();
-            *exchange.request.body_mut() = Body::full(payload.clone());
-            Ok(payload)
-        }
-        Err(_) => {
-            let detail = format!("it broke off, or is longer than {} MiB", LONGEST_REQUEST >> 20);
-            Err(fail(rules, exchange, Problem::new(413, "the payload can't be read", detail)))
-        }
-    }
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http_body::Body as _;
 
-use super::{for_page, is_preflight, refuse, take_payload};
+use super::{for_page, is_preflight, refuse};
 use crate::pipeline::Exchange;
 use crate::serve::control;
 use crate::serve::facts::RequestFacts;
 use crate::serve::history::{RecentRequest, RequestHistory};
 use crate::serve::memory::RouteState;
+use crate::source::fixture::FixtureSource;
 use crate::source::{Answer, Source};
 use harproxy_http::problem::Problem;
 use harproxy_proxy::body::ObservedBody;
@@ -34,7 +35,10 @@ impl Source for KeySource {
 }
 
 /// Counts the requests that `--expect` and `[[expect]]` name, and passes them on. CORS preflights do not count.
-pub struct CountingSource(pub Arc<RouteState>);
+pub struct CountingSource {
+    pub rules: Arc<RouteState>,
+    pub fixtures: Arc<FixtureSource>,
+}
 
 impl Source for CountingSource {
     fn answer<'a>(&'a self, exchange: &'a mut Exchange<'_>) -> BoxFuture<'a, Answer> {
@@ -43,9 +47,9 @@ impl Source for CountingSource {
             if is_preflight(exchange) {
                 return Answer::Pass;
             }
-            let (verification, method) = (&self.0.verification, exchange.method().clone());
+            let (verification, method) = (&self.rules.verification, exchange.method().clone());
             let payload = match verification.needs_payload(method.as_str(), url.as_str()) {
-                true => match take_payload(&self.0, exchange).await {
+                true => match self.fixtures.take_payload(exchange).await {
                     Ok(payload) => payload,
                     Err(answer) => return answer,
                 },

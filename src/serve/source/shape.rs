@@ -5,11 +5,12 @@ use ::http::{HeaderMap, Method, Response, StatusCode};
 use bytes::Bytes;
 use serde::de::IgnoredAny;
 
-use super::{RuledSource, fail, is_network};
+use super::{RuledSource, fail, is_network, note_failure};
 use crate::pipeline::Exchange;
 use crate::serve::facts::RequestFacts;
 use crate::serve::fault::{self, Fault};
 use crate::serve::patch::patch_payload;
+use crate::serve::rule::RouteRule;
 use crate::serve::table::RouteDecision;
 use crate::serve::{payload, template};
 use crate::source::Answer;
@@ -20,9 +21,9 @@ use harproxy_proxy::Body;
 /// Headers about the bytes of a payload.
 const VALIDATORS: [&str; 6] = ["etag", "last-modified", "content-md5", "digest", "content-digest", "repr-digest"];
 
-/// Returns true if an answer has a payload (RFC 9110 section 6.4.1).
-fn has_payload(method: &Method, status: StatusCode) -> bool {
-    *method != Method::HEAD && !status.is_informational() && !matches!(status.as_u16(), 204 | 304)
+/// Returns true if an answer with this status never has a payload (RFC 9110 section 6.4.1). A 304 stands for one.
+fn has_no_payload(status: StatusCode) -> bool {
+    status.is_informational() || status == StatusCode::NO_CONTENT
 }
 
 impl RuledSource {
@@ -41,15 +42,32 @@ impl RuledSource {
             // They are about the payload as it was.
             VALIDATORS.iter().for_each(|name| drop(response.headers_mut().remove(*name)));
         }
-        let has_payload = has_payload(&facts.method, response.status());
+        let (status, is_head) = (response.status(), facts.method == Method::HEAD);
         patches.iter().for_each(|patch| patch.apply_to_head(&mut response));
-        let fault = decision.fault.as_ref().map(|(_, fault)| fault);
-        let late = fault.filter(|fault| !fault.answers());
+        let late = decision.fault.as_ref().filter(|(_, fault)| !fault.answers());
         let rate = decision.rate.as_ref().map(|(_, rate)| *rate);
-        if !patches.is_empty() || late.is_some() {
+        let is_patched = !patches.is_empty() || template.is_some();
+        if is_patched {
             exchange.outcome().source = exchange.outcome().source.patched();
         }
-        if changes.is_empty() && late.is_none() && template.is_none() && rate.is_none() || !has_payload {
+        // Their payload is that of another answer, which the rule changes.
+        if is_head || status == StatusCode::NOT_MODIFIED {
+            return Answer::Response(response);
+        }
+        if has_no_payload(status) {
+            if !changes.is_empty() {
+                return self.refuse_patch(decision, "the answer has no payload", exchange);
+            }
+            if let Some((rule, fault)) = late {
+                self.note_no_effect(rule, fault, "the answer has no payload", exchange);
+            }
+            return Answer::Response(response);
+        }
+        if let Some((_, Fault::Reset)) = late {
+            exchange.outcome().source = exchange.outcome().source.patched();
+            return Answer::Response(payload::broken_off_at_once(response));
+        }
+        if changes.is_empty() && late.is_none() && template.is_none() && rate.is_none() {
             return Answer::Response(response);
         }
         let mut whole = match payload::read(response).await {
@@ -83,36 +101,55 @@ impl RuledSource {
         if !changes.is_empty() {
             match patch_payload(whole.body(), &changes) {
                 Ok(patched) => *whole.body_mut() = patched.into(),
-                Err(error) => {
-                    let rules: Vec<_> =
-                        decision.rules.iter().filter(|rule| !rule.patch.is_empty()).map(|rule| &*rule.id).collect();
-                    exchange.outcome().answering_rule = rules.first().map(|rule| (*rule).to_owned());
-                    let detail = format!("rule `{}`: {error}", rules.join("`, `"));
-                    return fail(&self.rules, exchange, Problem::new(500, "the patch does not fit the answer", detail));
-                }
+                Err(error) => return self.refuse_patch(decision, &error.to_string(), exchange),
             }
         }
-        Answer::Response(with_fault(whole, late, rate))
+        if let Some((rule, fault)) = late {
+            let emptied = if *fault == Fault::EmptySet { fault::empty_lists(whole.body()) } else { None };
+            match (fault, emptied) {
+                (Fault::EmptySet, None) => {
+                    self.note_no_effect(rule, fault, "the answer is not JSON with a list", exchange);
+                    return Answer::Response(at_pace(whole, rate));
+                }
+                (_, Some(emptied)) => *whole.body_mut() = emptied.into(),
+                (_, None) => {}
+            }
+            exchange.outcome().source = exchange.outcome().source.patched();
+        }
+        Answer::Response(with_fault(whole, late.map(|(_, fault)| fault), rate))
+    }
+
+    /// Answers in place of an answer that the patches of the rules do not fit.
+    fn refuse_patch(&self, decision: &RouteDecision, reason: &str, exchange: &mut Exchange<'_>) -> Answer {
+        let rules: Vec<_> = decision.rules.iter().filter(|rule| !rule.patch.is_empty()).map(|rule| &*rule.id).collect();
+        exchange.outcome().answering_rule = rules.first().map(|rule| (*rule).to_owned());
+        let detail = format!("rule `{}`: {reason}", rules.join("`, `"));
+        fail(&self.rules, exchange, Problem::new(500, "the patch does not fit the answer", detail))
+    }
+
+    /// Adds the finding that a fault leaves the answer as it is.
+    fn note_no_effect(&self, rule: &RouteRule, fault: &Fault, reason: &str, exchange: &mut Exchange<'_>) {
+        let text = format!("the fault `{}` of rule `{}` has no effect: {reason}", fault.name(), rule.id);
+        note_failure(&self.rules, exchange, text);
     }
 }
 
 /// Returns an answer with a fault of its payload.
 fn with_fault(mut whole: Response<Bytes>, fault: Option<&Fault>, rate: Option<u64>) -> Response<Body> {
     match fault {
-        Some(Fault::Reset) => return payload::broken_off(whole, 0),
         Some(Fault::Truncate) => {
             let kept = whole.body().len() / 2;
             return payload::broken_off(whole, kept);
         }
         Some(Fault::Slow(rate)) => return payload::at_rate(whole, *rate),
         Some(Fault::MalformedJson) => *whole.body_mut() = fault::malformed_json(whole.body()).into(),
-        Some(Fault::EmptySet) => {
-            if let Some(emptied) = fault::empty_lists(whole.body()) {
-                *whole.body_mut() = emptied.into();
-            }
-        }
-        Some(Fault::Status { .. } | Fault::Timeout | Fault::Empty) | None => {}
+        _ => {}
     }
+    at_pace(whole, rate)
+}
+
+/// Returns an answer whose payload is sent at a rate, if there is one.
+fn at_pace(whole: Response<Bytes>, rate: Option<u64>) -> Response<Body> {
     match rate {
         Some(rate) => payload::at_rate(whole, rate),
         None => payload::with_payload(whole),

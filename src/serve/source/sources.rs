@@ -1,13 +1,14 @@
 //! The sources of a rule: their order, fallbacks, and the live one.
 
+use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
-use ::http::header::{ORIGIN, VIA};
+use ::http::header::{HOST, ORIGIN, REFERER, VIA};
 use ::http::{HeaderMap, HeaderValue, Request};
 use bytes::Bytes;
 
-use super::{RuledSource, ask_all, fail, refuse};
+use super::{RuledSource, ask_all, fail, note_failure, refuse};
 use crate::pipeline::Exchange;
 use crate::serve::control::ControlHeaders;
 use crate::serve::delay::share_of;
@@ -20,7 +21,7 @@ use crate::source::{Answer, Source as _};
 use crate::verdict::request::{ResultKind, SourceKind};
 use crate::verdict::{CheckId, Finding, Location};
 use harproxy_http::NormalUrl;
-use harproxy_http::problem::Problem;
+use harproxy_http::problem::{Problem, in_words};
 use harproxy_http::url::is_loopback_host;
 use harproxy_proxy::{Body, Origin};
 use harproxy_tls::provider::random;
@@ -72,16 +73,25 @@ impl RuledSource {
             }
             let answer = self.ask(*name, is_last, rule, exchange).await;
             let is_miss = matches!(exchange.outcome().result(), ResultKind::Miss);
-            // A rule can't turn a miss of a replay into an answer without a source.
+            // The miss says more than the absence of a source.
             let stays = is_miss && !self.rules.is_mock && sources.get(index + 1) == Some(&SourceName::None);
             if is_last || stays || !falls_back(&answer, exchange, source) {
-                return answer;
+                return self.check_upstream(rule, answer, exchange);
             }
             let reason = format!("{} {}", name.as_str(), result_in_a_word(&answer, exchange));
             exchange.outcome().fallback.push(reason);
             last = Some(answer);
         }
         last.unwrap_or(Answer::Pass)
+    }
+
+    /// Adds a finding if the server of the last source did not answer: the client has harproxy's own document.
+    fn check_upstream(&self, rule: &Arc<RouteRule>, answer: Answer, exchange: &mut Exchange<'_>) -> Answer {
+        if let Some(error) = &exchange.outcome().upstream_error {
+            let text = format!("rule `{}` has no answer of its source: {}", rule.id, in_words(error));
+            note_failure(&self.rules, exchange, text);
+        }
+        answer
     }
 
     async fn ask(&self, name: SourceName, is_last: bool, rule: &Arc<RouteRule>, exchange: &mut Exchange<'_>) -> Answer {
@@ -100,8 +110,12 @@ impl RuledSource {
                 }
             },
             SourceName::None => {
-                let detail = format!("rule `{}` has no source", rule.id);
-                refuse(exchange, Problem::new(404, "no source", detail))
+                // A rule can't turn a miss of a replay into an answer without a source.
+                let has_missed =
+                    !self.rules.is_mock && exchange.outcome().fallback.iter().any(|failed| failed == "fixture miss");
+                let detail = format!("rule `{}` has no {}source", rule.id, if has_missed { "other " } else { "" });
+                let problem = Problem::new(404, "no source", detail);
+                if has_missed { fail(&self.rules, exchange, problem) } else { refuse(exchange, problem) }
             }
             SourceName::Live => self.ask_live(rule, exchange).await,
         }
@@ -114,11 +128,14 @@ impl RuledSource {
         let Some(rule) = decision.rules.iter().find(|rule| rule.shadow) else { return };
         let to = exchange.connect_to.clone();
         let outcome = exchange.outcome();
+        // Without an answer there is nothing to compare.
+        let is_missed = outcome.result() == ResultKind::Miss;
         // A live source was asked already.
         let was_asked = outcome.source == SourceKind::Live
             || outcome.fallback.iter().any(|failed| failed.starts_with(SourceName::Live.as_str()));
         let is_sent = is_comparable(facts)
             && !was_asked
+            && !is_missed
             && exchange.may_forward
             && !is_loop(&facts.headers)
             && may_have_credentials(rule, &to)
@@ -164,7 +181,8 @@ impl RuledSource {
         }
         if !rule.live_headers.is_empty() && !is_trusted_page(exchange.headers(), &to) {
             let detail = format!(
-                "rule `{}` sends credentials, and the page of `Origin` is neither on this machine nor at {to}",
+                "rule `{}` sends credentials, and the page of `Origin`, `Referer` or `Host` is neither on this machine \
+                 nor on the site of {to}",
                 rule.id
             );
             return fail(&self.rules, exchange, Problem::new(403, "no credentials for a foreign page", detail));
@@ -202,15 +220,34 @@ fn may_have_credentials(rule: &RouteRule, to: &Origin) -> bool {
 }
 
 /// Returns true for a request of a program, and of a page that may use the developer's credentials: one on this
-/// machine, or on the site of the API. Any page in a browser of this machine can reach the mock server.
+/// machine, at the host of the API, above or below it, or on its site as browsers say it (`Sec-Fetch-Site`). Any page in
+/// a browser of this machine can reach the mock server.
 fn is_trusted_page(headers: &HeaderMap, to: &Origin) -> bool {
-    let Some(origin) = headers.get(ORIGIN) else { return true };
-    let page = origin.to_str().ok().and_then(|origin| NormalUrl::parse(origin).ok());
-    page.is_some_and(|page| {
-        let site = |host: &str| host.rsplit('.').take(2).map(str::to_owned).collect::<Vec<_>>();
-        let host = page.parts().host().to_owned();
-        is_loopback_host(&host) || site(&host) == site(&to.host)
-    })
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    let is_trusted = |url: &str| {
+        let page = NormalUrl::parse(url).ok();
+        page.is_some_and(|page| {
+            let host = page.parts().host().to_owned();
+            let is_below = |host: &str, of: &str| host.strip_suffix(of).is_some_and(|rest| rest.ends_with('.'));
+            is_loopback_host(&host) || host == *to.host || is_below(&host, &to.host) || is_below(&to.host, &host)
+        })
+    };
+    // A page could let its own name lead here (DNS rebinding).
+    let is_at_home = text(HOST.as_str()).is_none_or(|host| is_private_name(&format!("http://{host}/"), to));
+    let is_same_site = matches!(text("sec-fetch-site"), Some("same-origin" | "same-site" | "none"));
+    let page = text(ORIGIN.as_str()).or_else(|| text(REFERER.as_str()));
+    let is_cross_site = text("sec-fetch-site") == Some("cross-site");
+    is_at_home && (is_same_site || page.map_or(!is_cross_site, is_trusted))
+}
+
+/// Returns true for a URL at an address, at the host of the API, or at a name that no public DNS server answers for
+/// (RFC 6761, RFC 6762).
+fn is_private_name(url: &str, to: &Origin) -> bool {
+    let Ok(url) = NormalUrl::parse(url) else { return false };
+    let host = url.parts().host().to_owned();
+    let is_address = host.starts_with('[') || host.parse::<IpAddr>().is_ok();
+    let last = host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+    is_address || host == *to.host || last == host || ["localhost", "test", "local", "internal"].contains(&last)
 }
 
 /// Makes the headers of a live request: with `Via` and the credentials of the rule, without control headers.

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use super::{Report, Shard};
 use crate::verdict::explain::many;
-use crate::verdict::{CheckId, ConnectionObservation, RunMode, Severity, StatusSource, Verdict};
+use crate::verdict::{CheckId, ConnectionObservation, FixtureUse, RunMode, Severity, StatusSource, Verdict};
 use harproxy_support::printable::Shown as _;
 
 /// Returns the first line of a report in two parts: the result, and its reasons or numbers.
@@ -102,6 +102,19 @@ pub(super) fn rules(verdict: &Verdict) -> Option<String> {
     let rules: Vec<String> =
         verdict.rules.iter().map(|rule| format!("{} ×{}", rule.rule.shown(), rule.requests)).collect();
     (!rules.is_empty()).then(|| format!("rules: {}", rules.join(", ")))
+}
+
+/// The greatest number of entries with their counts in one line.
+const COUNTED_ENTRIES: usize = 100;
+
+/// Counts the requests of each used entry of a fixture, in one line: `#0 ×12, #4 ×1`. Empty without used entries.
+pub(super) fn entry_uses(fixture: &FixtureUse) -> String {
+    let uses = fixture.served.iter().take(COUNTED_ENTRIES).map(|entry| format!("#{} ×{}", entry.entry, entry.requests));
+    let mut uses = uses.collect::<Vec<_>>().join(", ");
+    if fixture.served.len() > COUNTED_ENTRIES {
+        let _ = write!(uses, ", and {} more", fixture.served.len() - COUNTED_ENTRIES);
+    }
+    uses
 }
 
 /// Counts requests by outcome, in one line. Zeros are omitted, except for upstream connections of a replay.

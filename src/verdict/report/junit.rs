@@ -195,6 +195,10 @@ fn properties(report: &Report) -> Vec<(&'static str, String)> {
     for fixture in &report.verdict.fixtures {
         let used = format!("{}: {} of {} entries used", fixture.fixture, fixture.used, fixture.entries);
         properties.push(("fixture", one_line(&used).into_owned()));
+        if !fixture.served.is_empty() {
+            let uses = format!("{}: {}", fixture.fixture, headline::entry_uses(fixture));
+            properties.push(("entries", one_line(&uses).into_owned()));
+        }
     }
     for rule in &report.verdict.rules {
         let used = format!("{}: {}", rule.rule, many(rule.requests, "request", "requests"));

@@ -86,7 +86,24 @@ pub fn head(report: &Report) -> String {
     }
     out.push_str(&counts(verdict));
     out.push_str(&rules(verdict));
+    out.push_str(&entry_uses(verdict));
     out
+}
+
+/// Renders the requests of each used entry, folded; empty without used entries.
+fn entry_uses(verdict: &Verdict) -> String {
+    let used = || verdict.fixtures.iter().filter(|fixture| !fixture.served.is_empty());
+    let mut lines: Vec<String> = used()
+        .take(LISTED)
+        .map(|fixture| format!("* {}: {}\n", code(&excerpt(&fixture.fixture, SENTENCE)), headline::entry_uses(fixture)))
+        .collect();
+    if used().count() > LISTED {
+        lines.push(format!("* and {} more fixtures\n", used().count() - LISTED));
+    }
+    match lines.is_empty() {
+        true => String::new(),
+        false => format!("\n<details><summary>Requests of each entry</summary>\n\n{}\n</details>\n", lines.concat()),
+    }
 }
 
 /// Returns the text of a table cell.

@@ -117,12 +117,15 @@ fn requests_are_listed_filtered_and_explained() {
         &[("authorization", "Bearer s3cr3t-token")],
         r#"{"item":"cake","password":"hunter22"}"#,
     );
+    send(&server, "GET", &format!("/own?a={}", admin.token()), &[], "");
+    let own = admin.get("/requests?match=GET+**/own**").to_string() + &admin.get("/requests/4/explain").to_string();
+    assert!(own.contains("/own?a=") && !own.contains(admin.token()), "{own}");
     let all = admin.get("/requests");
     let urls: Vec<&str> = all["requests"].as_array().unwrap().iter().map(|row| row["url"].as_str().unwrap()).collect();
-    assert_eq!(urls.len(), 3, "{all:#}");
+    assert_eq!(urls.len(), 4, "{all:#}");
     assert_eq!(all["requests"][0]["rules"], Value::Null, "nth = 2");
     let misses = admin.get("/requests?outcome=miss");
-    assert_eq!(misses["requests"].as_array().unwrap().len(), 1);
+    assert_eq!(misses["requests"].as_array().unwrap().len(), 2);
     assert_eq!(misses["requests"][0]["status"], 404);
     let posts = admin.get("/requests?match=POST+**");
     let post = posts["requests"][0]["id"].as_u64().unwrap();

@@ -39,6 +39,16 @@ fn rules_have_clear_errors_with_a_position() {
             "unknown option `sed`; known are min, max, seed",
         ),
         ("match = '**'\nname = ' '", "the name of a rule is empty"),
+        ("match = '**'\nsource = 'fixture'\nsplit = { live = 9 }", "`split` needs `live` and another source"),
+        ("match = '**'\nheaders = { x-key = 'k' }", "a rule with `headers` names the server in `match`"),
+        ("match = 'http*://*/echo'\nheaders = { x-key = 'k' }", "a rule with `headers` names the server in `match`"),
+        ("match = '**'\nwhen = { header.a = {} }", "expected a value, or a test"),
+        ("match = '**'\nwhen = { header.'a b' = 'x' }", "`a b` is not the name of a header"),
+        ("match = '**'\npath = '/{a}'\nwhen = { path.b = 'x' }", "`when.path` names a segment"),
+        ("match = '**'\npatch = [{ op = 'remove', path = '$.a', valeu = 1 }]", "unknown option `valeu`"),
+        ("match = '**'\nfault = { kind = 'status', status = 429, retry-after = '400d' }", "at most a year"),
+        ("match = '**'\n[[expect]]\nmatch = '**'\ntimes = {}", "expected a number, `\"never\"`"),
+        ("match = '**'\n[[expect]]\nmatch = '**'\nbody = { '$.a' = {} }", "expected a value, or a test"),
         ("name = 'a'\nmatch = '**'\n[[route]]\nname = 'a'\nmatch = '**'", "two rules have the name `a`"),
     ] {
         let sandbox = sandbox(&format!("[[route]]\n{rule}\n"));
@@ -49,7 +59,8 @@ fn rules_have_clear_errors_with_a_position() {
 
 #[test]
 fn unset_variable_of_a_live_header_matters_only_if_requests_go_live() {
-    let rule = "[[route]]\nname = 'orders'\nmatch = '**'\nheaders = { x-key = 'env:HARPROXY_NOT_SET' }\n";
+    let rule =
+        "[[route]]\nname = 'orders'\nmatch = 'https://api.test/**'\nheaders = { x-key = 'env:HARPROXY_NOT_SET' }\n";
     let sandbox = sandbox(rule);
     sandbox.run(["check", "hars"]).expect(0);
     sandbox.run(["explain", "hars", "--url", "https://api.test/orders"]).expect(0);
@@ -85,7 +96,7 @@ fn unknown_name_of_an_entry_is_an_error_before_anything_listens() {
 #[test]
 fn config_shows_no_credentials_of_rules() {
     let sandbox = sandbox(
-        "[vars]\ntoken = 'v4r-s3cret'\n[[route]]\nmatch = '**'\nsource = 'live'\n\
+        "[vars]\ntoken = 'v4r-s3cret'\n[[route]]\nmatch = 'https://api.test/**'\nsource = 'live'\n\
          headers = { authorization = 'Bearer l1ve-s3cret', x-key = 'env:API_KEY' }\n\
          when = { header.authorization = 'Bearer wh3n-s3cret' }\n",
     );

@@ -1,5 +1,7 @@
 //! Pages of other origins (CORS): preflights, and answers that a page may read.
 
+use std::process::Command;
+
 use serde_json::json;
 
 use super::{get, sandbox, send, serve, serve_with};
@@ -79,7 +81,9 @@ fn foreign_page_gets_no_credentials_of_a_rule() {
     });
     let server = serve_with(&sandbox, &origin);
     let delete = |page| send(&server, "DELETE", "/orders/1", &[("origin", page)], "");
-    for page in ["https://evil.example", "null", "http://api.test.evil.example"] {
+    for page in
+        ["https://evil.example", "null", "http://api.test.evil.example", "https://evil.test", "https://xapi.test"]
+    {
         let refused = delete(page);
         assert_eq!(
             (refused.status, refused.json()["title"].as_str()),
@@ -90,7 +94,41 @@ fn foreign_page_gets_no_credentials_of_a_rule() {
         assert_eq!(delete(page).text(), "true", "{page}");
     }
     assert_eq!(send(&server, "DELETE", "/orders/1", &[], "").text(), "true", "not a page");
+    let cross_site = ("sec-fetch-site", "cross-site");
+    for (headers, status) in [
+        (&[cross_site][..], 403),
+        (&[cross_site, ("referer", "https://evil.example/x")], 403),
+        (&[("referer", "https://evil.example/x")], 403),
+        (&[cross_site, ("referer", "http://localhost:5173/")], 200),
+        (&[("origin", "https://app.test"), ("sec-fetch-site", "same-site")], 200),
+        (&[("host", "api.test"), ("sec-fetch-site", "none")], 200),
+    ] {
+        assert_eq!(send(&server, "GET", "/orders/1", headers, "").status, status, "{headers:?}");
+    }
     origin.stop();
     let failed = send(&server, "GET", "/orders/1", &[PAGE], "");
     assert_eq!((failed.status, allowed(&failed)), (502, Some(PAGE.1)), "harproxy's own answer");
+}
+
+#[test]
+fn foreign_name_of_a_reverse_port_gets_no_credentials_of_a_rule() {
+    let sandbox = sandbox(
+        "[[route]]\nmatch = 'https://api.test/**'\nsource = 'live'\nheaders = { authorization = 'Bearer l1ve' }\n",
+    );
+    let origin = Origin::answering(|_| {
+        Some(OriginResponse { status: 200, body: b"live".to_vec(), ..OriginResponse::default() })
+    });
+    let reverse = ["serve", "--reverse", "https://api.test"].map(str::to_owned);
+    let server = sandbox.start(reverse.into_iter().chain(origin.args()));
+    let base = server.ready()["urls"]["API_TEST"].as_str().unwrap().to_owned();
+    let status = |host: &str| {
+        let args = ["-s", "-o", "/dev/null", "-w", "%{http_code}", "-H", &format!("host: {host}")];
+        let output = Command::new("curl").args(args).arg(format!("{base}/orders/1")).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().parse::<u16>().unwrap()
+    };
+    for (host, expected) in
+        [("evil.example:4010", 403), ("localhost:4010", 200), ("harproxy:4010", 200), ("api.test", 200)]
+    {
+        assert_eq!(status(host), expected, "{host}");
+    }
 }

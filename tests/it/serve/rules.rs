@@ -237,6 +237,9 @@ fn explain_names_the_rules_of_a_request() {
         json!({ "rule": "expired", "failing": null, "sometimes": false, "options": ["respond"] })
     );
     assert_eq!(json["rules"].as_array().unwrap().len(), 2);
+    assert_eq!(json["action"], "rule", "the rule answers in place of the entry");
+    let text = sandbox.run(["explain", "--url", &url, "-X", "POST"]).expect(0).stdout;
+    assert!(text.starts_with("rule: POST "), "{text}");
 }
 
 #[test]

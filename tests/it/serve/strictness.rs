@@ -1,6 +1,6 @@
 //! Rules hide no miss, reach no server without permission, and fail a replay that they can't answer.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -36,6 +36,12 @@ fn rule_without_a_source_does_not_hide_a_miss() {
     replay(&sandbox, &[], &["API/orders"]).expect(0);
     replay(&sandbox, &[], &["API/unknown"]).expect(1).says("miss");
     assert_eq!(get(&serve(&sandbox, &[]), "/unknown").status, 404);
+    for sources in
+        ["['fixture', 'local']", "['fixture', 'local', 'none']\nfallback-on = ['miss', 'connect']", "'local'"]
+    {
+        sandbox.write("harproxy.toml", format!("[[route]]\nmatch = 'https://api.test/**'\nsource = {sources}\n"));
+        replay(&sandbox, &[], &["API/unknown"]).expect(1).says("rule-failed");
+    }
 }
 
 #[test]
@@ -68,6 +74,79 @@ fn answers_that_rules_cannot_give_fail_a_replay() {
 }
 
 #[test]
+fn changes_without_an_effect_fail_a_replay() {
+    let cases = [
+        ("fault = 'reset'", "the fault `reset` of rule `1` has no effect: the answer has no payload"),
+        ("fault = 'truncate'", "the fault `truncate` of rule `1` has no effect"),
+        ("patch = [{ op = 'add', path = '$.x', value = 1 }]", "the answer has no payload"),
+        (
+            "patch = [{ op = 'status', value = 200 }, { op = 'add', path = '$.x', value = 1 }]",
+            "the answer has no payload",
+        ),
+        ("fault = 'empty-set'", "has no effect"),
+    ];
+    for (rule, said) in cases {
+        let sandbox = sandbox(&format!("[[route]]\nmatch = 'https://api.test/**'\n{rule}\n"));
+        sandbox.write(
+            "hars/api.har",
+            har(&[entry("", "DELETE", "/orders/1", 204, ""), entry("", "GET", "/orders/1", 200, "{}")]),
+        );
+        let curl = if rule.contains("empty-set") { "API/orders/1" } else { "-X DELETE API/orders/1" };
+        replay(&sandbox, &[], &[curl]).expect(1).says(said);
+        let unchanged = serve(&sandbox, &[]);
+        let answer = send(&unchanged, if rule.contains("empty-set") { "GET" } else { "DELETE" }, "/orders/1", &[], "");
+        assert!(rule.contains("patch") || !answer.header("x-harproxy").unwrap().contains("patched"), "{rule}");
+    }
+}
+
+#[test]
+fn document_of_a_failed_live_request_is_not_patched() {
+    let sandbox = sandbox(
+        "[[route]]\nmatch = 'https://api.test/**'\nsource = 'live'\n\
+         patch = [{ op = 'status', value = 200 }, { op = 'replace', path = '$.title', value = 'ok' }]\n",
+    );
+    // Nothing listens on the port of a listener that is gone.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let map = format!("api.test:443=127.0.0.1:{port}");
+    let answer = get(&serve(&sandbox, &["--map", &map]), "/orders");
+    assert_eq!((answer.status, answer.json()["title"].as_str()), (502, Some("upstream request failed")));
+    replay(&sandbox, &["--allow-live", "--map", &map], &["API/orders"])
+        .expect(1)
+        .says("rule `1` has no answer of its source");
+}
+
+#[test]
+fn control_headers_that_no_entry_fits_fail_a_replay() {
+    let sandbox = sandbox("");
+    for (header, said) in [
+        ("x-mock-match-request-headers: user-agent", "a header differs"),
+        ("x-mock-response-code: abc", "invalid control header"),
+        ("x-mock-response-code: 500", "no entry fits"),
+    ] {
+        replay(&sandbox, &["--mock-headers"], &["API/orders", &format!("-H '{header}' API/orders")])
+            .expect(1)
+            .says(said);
+    }
+}
+
+#[test]
+fn stalled_payload_ends_with_the_idle_timeout() {
+    let sandbox = sandbox("[[expect]]\nmatch = 'POST **'\nbody = { '$.a' = 1 }\n");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let _server = serve(&sandbox, &["--idle-timeout", "1s", "--reverse", &format!("{port}=https://api.test")]);
+    for content_type in ["application/json", "text/plain"] {
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let head = format!(
+            "POST /orders HTTP/1.1\r\nhost: localhost\r\ncontent-type: {content_type}\r\ncontent-length: 15\r\n\r\n"
+        );
+        stream.write_all(format!("{head}{{\"it").as_bytes()).unwrap();
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).unwrap();
+        assert_eq!(std::str::from_utf8(&status), Ok("HTTP/1.1 408"), "{content_type}");
+    }
+}
+
+#[test]
 fn early_retry_gets_the_status_again_though_the_rule_names_the_first_request() {
     let sandbox = sandbox(
         "[[route]]\nmatch = 'https://api.test/**'\nwhen = { nth = 1 }\n\
@@ -75,6 +154,11 @@ fn early_retry_gets_the_status_again_though_the_rule_names_the_first_request() {
     );
     let server = serve(&sandbox, &[]);
     assert_eq!((get(&server, "/orders").status, get(&server, "/orders").status), (429, 429));
+    replay(&sandbox, &["--fail-on", "+retry-too-early"], &["API/orders", "API/orders"]).expect(1);
+    // The client counts from the answer, which comes after the delay.
+    let delayed = "[[route]]\nmatch = 'https://api.test/**'\nwhen = { nth = 1 }\ndelay = '1s'\n\
+                   fault = { kind = 'status', status = 503, retry-after = '1s' }\n";
+    sandbox.write("harproxy.toml", delayed);
     replay(&sandbox, &["--fail-on", "+retry-too-early"], &["API/orders", "API/orders"]).expect(1);
 }
 
@@ -130,6 +214,7 @@ fn request_without_a_key_reaches_no_server() {
     let preflight = [("origin", "https://app.test"), ("access-control-request-method", "DELETE")];
     for path in ["/orders", "/pass/1"] {
         assert_eq!(send(&server, "OPTIONS", path, &preflight, "").status, 204, "{path}");
+        assert_eq!(send(&server, "OPTIONS", path, &preflight[1..], "").status, 401, "{path}: not a preflight");
         assert_eq!(get(&server, path).status, 401, "{path}");
     }
     assert_eq!(count.load(Ordering::Relaxed), 0);

@@ -80,11 +80,14 @@ fn rule_behind_another_one_is_unused_and_the_mark_names_the_rule_that_answered()
         format!("[[route]]\nname = '{name}'\nmatch = 'GET https://api.test/orders'\n{option}\n")
     };
     let (fault, respond) = ("fault = { kind = 'status', status = 503 }", "respond = { json = 1 }");
+    let state = "state = { id = '$.id', path = '/orders/{id}' }";
     for (first, second, unused, answering) in [
         (fault, respond, Some("second"), "first"),
         (fault, "patch = [{ op = 'header', name = 'x', value = 'y' }]", Some("second"), "first"),
         (respond, "source = 'none'", Some("second"), "first"),
         ("source = 'none'", respond, Some("first"), "second"),
+        (state, respond, Some("second"), "first"),
+        (state, "source = ['fixture', 'none']", Some("second"), "first"),
         ("delay = '1ms'", fault, None, "second"),
         ("delay = '1ms'", "patch = [{ op = 'remove', path = '$.none' }]", None, "second"),
     ] {

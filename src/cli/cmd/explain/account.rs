@@ -29,6 +29,7 @@ impl Account<'_> {
     pub fn text(&self, body: Option<&AnswerBody>) -> String {
         let mut lines: Vec<String> = self.rules.iter().map(rule).collect();
         let word = match self.outcome {
+            _ if self.rules.iter().any(RuleExplanation::answers) => ui::good("rule"),
             Outcome::Serve(chosen) => {
                 self.chosen(chosen, &self.content(chosen, body), &mut lines);
                 ui::good("serve")
@@ -42,7 +43,6 @@ impl Account<'_> {
                 self.chosen(chosen, "recorded as a failure: the connection is closed", &mut lines);
                 ui::caution("abort")
             }
-            Outcome::Miss(_) if self.rules.iter().any(RuleExplanation::answers) => ui::good("rule"),
             Outcome::Miss(miss) => {
                 self.miss(miss, &mut lines);
                 ui::bad("miss")
@@ -181,7 +181,7 @@ fn placeholders(contender: &Contender) -> String {
 
 /// Formats one rule of `[[route]]`.
 fn rule(explanation: &RuleExplanation) -> String {
-    let RuleExplanation { rule, failing, sometimes, options } = explanation;
+    let RuleExplanation { rule, failing, sometimes, options, .. } = explanation;
     let rule = rule.shown();
     match failing {
         Some(condition) => format!("rule `{rule}` does not apply: `when` has {}", condition.shown()),

@@ -73,6 +73,7 @@ impl Admin {
             is_read_only: plan::in_ci(),
             started: Instant::now(),
         };
+        api.replayer.view().add_configured(&api.secrets());
         let server = self.server;
         tokio::spawn(async move { server.serve(Arc::new(api)).await });
         self.file

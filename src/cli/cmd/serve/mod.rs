@@ -3,7 +3,7 @@
 mod admin;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +28,7 @@ use crate::serve::table::RouteTable;
 use crate::verdict::{FailOn, RunMode};
 use admin::{Admin, AdminTargets};
 use harproxy_har::Stamp;
+use harproxy_support::printable::Shown as _;
 use harproxy_tls::authority::Authority;
 
 /// The mode in reports.
@@ -44,7 +45,7 @@ pub async fn run(mut args: ServeArgs, ui: &Ui) -> Result<u8, Failure> {
         return Err(UsageError::new("`serve` is offline, and an option sends requests to the network", hint).into());
     }
     if args.replay.on_miss == OnMiss::Record || args.replay.prune {
-        let hint = "`harproxy replay --on-miss record` and `harproxy replay --prune -- CMD` do";
+        let hint = "remove `--on-miss record` and `--prune`, or `on-miss` and `prune` under [replay] in harproxy.toml";
         return Err(UsageError::new("`serve` changes no fixture", hint).into());
     }
     let config = args.replay.config.loaded.clone();
@@ -101,6 +102,7 @@ pub async fn run(mut args: ServeArgs, ui: &Ui) -> Result<u8, Failure> {
         let config = Config::load(file.as_deref(), Cli::command)?;
         let table = rules_of(&config, &vars, offline)?;
         replay_run::check_examples(&table, &loaded_by)?;
+        loaded_by.view().add_configured(&table.secrets());
         Ok(table)
     };
     let watcher = tokio::spawn(watch_config(state.clone(), named, load, *ui));
@@ -137,6 +139,7 @@ async fn watch_config(
     let path = || named.clone().or_else(projects_file);
     let stamp = || path().and_then(|path| Stamp::at(&path));
     let mut known = stamp();
+    let name = named.as_deref().unwrap_or(Path::new("harproxy.toml")).shown().to_string();
     loop {
         tokio::time::sleep(POLL_INTERVAL).await;
         let now = stamp();
@@ -153,14 +156,11 @@ async fn watch_config(
             Ok(table) => {
                 let rules = counted(table.rules.len(), "rule", "rules");
                 state.load(table);
-                ui.note(Event::Reloaded, &format!("reloaded harproxy.toml: {rules}"));
+                ui.note(Event::Reloaded, &format!("reloaded {name}: {rules}"));
             }
             Err(failure) => {
                 let reason = advice::one_line(&failure);
-                ui.warn(
-                    Event::ReloadFailed,
-                    &format!("harproxy.toml cannot be loaded; its rules stay in use: {reason}"),
-                );
+                ui.warn(Event::ReloadFailed, &format!("{name} cannot be loaded; its rules stay in use: {reason}"));
             }
         }
     }
