@@ -152,7 +152,8 @@ fn refuse_unknown(known: &[(&str, AdminOperation, String)]) -> Response<Body> {
 }
 
 impl AdminApi {
-    /// Returns the values that are not shown, and that a new entry must not have: those of the configuration, and the server's own.
+    /// Returns the values that are not shown, and that a new entry must not have: those of the configuration, and the
+    /// server's own.
     #[must_use]
     pub fn secrets(&self) -> Vec<(Placeholder, Secret)> {
         let token = Secret::from(self.token.reveal());

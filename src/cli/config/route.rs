@@ -109,7 +109,10 @@ fn rule<'t>(
     if let Some(RespondPayload::Json(text) | RespondPayload::Text(text)) =
         rule.respond.as_ref().map(|respond| &respond.payload).filter(|_| rule.template)
     {
-        template::check(text).map_err(|reason| document.wrong("respond", span, reason))?;
+        template::check(text).map_err(|reason| {
+            let way_out = if text.contains("\\\"") { "; within `json` write 'x' for \"x\"" } else { "" };
+            document.wrong("respond", span, format!("{reason}{way_out}"))
+        })?;
     }
     rule.source =
         (source.split.is_some() || !source.sources.is_empty() || !source.fallback_on.is_empty()).then_some(source);

@@ -1,5 +1,6 @@
 //! The source that applies the rules: it asks the sources of a rule, or makes the answer, and changes it.
 
+mod credentials;
 mod made;
 pub mod passing;
 mod shape;

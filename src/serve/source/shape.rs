@@ -1,6 +1,6 @@
 //! Changes of an answer: patches, templates, and faults of its payload.
 
-use ::http::header::CONTENT_TYPE;
+use ::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use ::http::{HeaderMap, Method, Response, StatusCode};
 use bytes::Bytes;
 use serde::de::IgnoredAny;
@@ -52,6 +52,10 @@ impl RuledSource {
         }
         // Their payload is that of another answer, which the rule changes.
         if is_head || status == StatusCode::NOT_MODIFIED {
+            if !changes.is_empty() || template.is_some() {
+                response.headers_mut().remove(CONTENT_LENGTH);
+                response.headers_mut().remove(CONTENT_ENCODING);
+            }
             return Answer::Response(response);
         }
         if has_no_payload(status) {

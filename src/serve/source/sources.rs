@@ -1,13 +1,13 @@
 //! The sources of a rule: their order, fallbacks, and the live one.
 
-use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
-use ::http::header::{HOST, ORIGIN, REFERER, VIA};
+use ::http::header::VIA;
 use ::http::{HeaderMap, HeaderValue, Request};
 use bytes::Bytes;
 
+use super::credentials::{is_trusted_page, may_have_credentials};
 use super::{RuledSource, ask_all, fail, note_failure, refuse};
 use crate::pipeline::Exchange;
 use crate::serve::control::ControlHeaders;
@@ -20,10 +20,8 @@ use crate::source::fixture::passthrough;
 use crate::source::{Answer, Source as _};
 use crate::verdict::request::{ResultKind, SourceKind};
 use crate::verdict::{CheckId, Finding, Location};
-use harproxy_http::NormalUrl;
 use harproxy_http::problem::{Problem, in_words};
-use harproxy_http::url::is_loopback_host;
-use harproxy_proxy::{Body, Origin};
+use harproxy_proxy::Body;
 use harproxy_tls::provider::random;
 
 /// The hop in `Via` by which this process recognises its own requests. Another harproxy has another number.
@@ -212,42 +210,6 @@ fn is_loop(headers: &HeaderMap) -> bool {
         let hops = via.as_bytes().split(|byte| *byte == b',');
         hops.map(<[u8]>::trim_ascii).any(|hop| hop == VIA_HOP.as_bytes())
     })
-}
-
-/// Returns true if the credentials of a rule may go to this server.
-fn may_have_credentials(rule: &RouteRule, to: &Origin) -> bool {
-    rule.live_headers.is_empty() || rule.pattern.globs().may_match_origin(&to.to_string())
-}
-
-/// Returns true for a request of a program, and of a page that may use the developer's credentials: one on this
-/// machine, at the host of the API, above or below it, or on its site as browsers say it (`Sec-Fetch-Site`). Any page in
-/// a browser of this machine can reach the mock server.
-fn is_trusted_page(headers: &HeaderMap, to: &Origin) -> bool {
-    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    let is_trusted = |url: &str| {
-        let page = NormalUrl::parse(url).ok();
-        page.is_some_and(|page| {
-            let host = page.parts().host().to_owned();
-            let is_below = |host: &str, of: &str| host.strip_suffix(of).is_some_and(|rest| rest.ends_with('.'));
-            is_loopback_host(&host) || host == *to.host || is_below(&host, &to.host) || is_below(&to.host, &host)
-        })
-    };
-    // A page could let its own name lead here (DNS rebinding).
-    let is_at_home = text(HOST.as_str()).is_none_or(|host| is_private_name(&format!("http://{host}/"), to));
-    let is_same_site = matches!(text("sec-fetch-site"), Some("same-origin" | "same-site" | "none"));
-    let page = text(ORIGIN.as_str()).or_else(|| text(REFERER.as_str()));
-    let is_cross_site = text("sec-fetch-site") == Some("cross-site");
-    is_at_home && (is_same_site || page.map_or(!is_cross_site, is_trusted))
-}
-
-/// Returns true for a URL at an address, at the host of the API, or at a name that no public DNS server answers for
-/// (RFC 6761, RFC 6762).
-fn is_private_name(url: &str, to: &Origin) -> bool {
-    let Ok(url) = NormalUrl::parse(url) else { return false };
-    let host = url.parts().host().to_owned();
-    let is_address = host.starts_with('[') || host.parse::<IpAddr>().is_ok();
-    let last = host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
-    is_address || host == *to.host || last == host || ["localhost", "test", "local", "internal"].contains(&last)
 }
 
 /// Makes the headers of a live request: with `Via` and the credentials of the rule, without control headers.

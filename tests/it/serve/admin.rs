@@ -160,6 +160,8 @@ fn routes_are_changed_and_their_counts_stay() {
     assert_eq!((status, &rule["fault"]["status"], &rule["delay"]), (200, &json!(500), &json!("1ms")));
     assert_eq!(admin.get("/routes")["routes"][0]["requests"], 1);
     assert_eq!(statuses(1), [200], "the second request was counted before");
+    let (status, problem) = admin.put("orders", json!({ "fallback-on": "5xx" }));
+    assert_eq!((status, &problem["detail"]), (409, &json!("rule `orders`: a rule with `fallback-on` needs `source`")));
     assert_eq!(admin.call("POST", "/reset", &json!({ "counts": true })).0, 204);
     assert_eq!(statuses(2), [200, 500]);
     let (status, rule) = admin.put("orders", json!({ "fault": null, "delay": null }));
@@ -252,6 +254,21 @@ fn verification_compares_the_requests_so_far() {
     client(&server).send(long);
     let unsure = verify(json!([{ "match": "POST **/orders", "times": "never", "body": { "$.currency": "USD" } }]));
     assert_eq!((&unsure["met"], &unsure["complete"]), (&json!(false), &json!(false)), "a payload was not kept");
+}
+
+#[test]
+fn requests_without_a_key_do_not_count() {
+    let sandbox = sandbox("");
+    let expected = "GET https://api.test/orders = 1";
+    let (server, admin) = start(&sandbox, &["--api-key", "k3y", "--expect", expected]);
+    get(&server, "/orders");
+    for expect in [Value::Null, json!({ "expect": [expected] })] {
+        assert_eq!(admin.call("POST", "/verify", &expect).1["met"], false, "{expect}");
+    }
+    send(&server, "GET", "/orders", &[("x-api-key", "k3y")], "");
+    for expect in [Value::Null, json!({ "expect": [expected] })] {
+        assert_eq!(admin.call("POST", "/verify", &expect).1["met"], true, "{expect}");
+    }
 }
 
 #[test]

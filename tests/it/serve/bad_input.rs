@@ -44,6 +44,10 @@ fn rules_have_clear_errors_with_a_position() {
         ("match = 'http*://*/echo'\nheaders = { x-key = 'k' }", "a rule with `headers` names the server in `match`"),
         ("match = '**'\nwhen = { header.a = {} }", "expected a value, or a test"),
         ("match = '**'\nwhen = { header.'a b' = 'x' }", "`a b` is not the name of a header"),
+        (
+            "match = '**'\ntemplate = true\nrespond = { json = { a = '{{ body(\"$.a\") }}' } }",
+            "within `json` write 'x' for \"x\"",
+        ),
         ("match = '**'\npath = '/{a}'\nwhen = { path.b = 'x' }", "`when.path` names a segment"),
         ("match = '**'\npatch = [{ op = 'remove', path = '$.a', valeu = 1 }]", "unknown option `valeu`"),
         ("match = '**'\nfault = { kind = 'status', status = 429, retry-after = '400d' }", "at most a year"),
