@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use super::breaker::CircuitBreaker;
 use super::control::ApiKeys;
 use super::expect::Verification;
-use super::fault::{Fault, RetryLimits};
+use super::fault::RetryLimits;
 use super::history::RequestHistory;
 use super::rule::RouteRule;
 use super::state::StateStore;
@@ -81,6 +81,7 @@ impl RouteState {
         for rule in &mut table.rules {
             if let Some(old) = before.rules.iter().find(|old| old.id == rule.id) {
                 *rule = Arc::new(RouteRule { counts: old.counts.clone(), ..(**rule).clone() });
+                self.forget_limits(old, rule);
             }
         }
         self.table.store(Arc::new(table));
@@ -95,16 +96,22 @@ impl RouteState {
             changed = table.rules.iter_mut().find(|rule| rule.id == id).map(|rule| {
                 let mut next = RouteRule::clone(rule);
                 change(&mut next);
-                *rule = Arc::new(next);
-                rule.clone()
+                let old = std::mem::replace(rule, Arc::new(next));
+                (old, rule.clone())
             });
             table
         });
-        // A limit belongs to the fault that set it.
-        if changed.as_ref().is_some_and(|rule| !matches!(rule.fault, Some(Fault::Status { .. }))) {
-            self.retries.forget(id);
+        if let Some((old, new)) = &changed {
+            self.forget_limits(old, new);
         }
-        changed
+        changed.map(|(_, new)| new)
+    }
+
+    /// Forgets the limits of retries that another fault of the rule set.
+    fn forget_limits(&self, old: &RouteRule, new: &RouteRule) {
+        if old.fault != new.fault {
+            self.retries.forget(&new.id);
+        }
     }
 
     /// Clears the state of these sessions. The sequences belong to the fixtures.

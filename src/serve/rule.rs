@@ -14,9 +14,6 @@ use super::patch::PatchOperation;
 use super::state::StateRule;
 use harproxy_matching::{PathPattern, RequestPattern};
 
-/// Origins that no rule means.
-const ANY_ORIGIN: [&str; 2] = ["https://any.invalid", "http://any.invalid"];
-
 /// A source by its name in `source`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceName {
@@ -111,6 +108,14 @@ impl SourceRule {
             true => &[SourceName::Live, SourceName::Fixture],
             false => &self.sources,
         }
+    }
+}
+
+impl SourceRule {
+    /// Returns true if another source than the fixture is asked first, for all clients.
+    #[must_use]
+    pub fn passes_over_fixture(&self) -> bool {
+        self.split.is_none() && self.sources.first().is_some_and(|source| *source != SourceName::Fixture)
     }
 }
 
@@ -220,9 +225,7 @@ impl RouteRule {
         if self.respond.is_some() && matches!(self.fault, Some(Fault::Status { .. } | Fault::Timeout | Fault::Empty)) {
             return Some("`respond` and a fault that answers by itself exclude each other");
         }
-        if !self.live_headers.is_empty()
-            && ANY_ORIGIN.iter().any(|origin| self.pattern.globs().may_match_origin(origin))
-        {
+        if !self.live_headers.is_empty() && !self.pattern.names_server() {
             return Some("a rule with `headers` names the server in `match`, as in `GET https://api.example.com/**`");
         }
         let has_segment = |name: &String| self.path.as_ref().is_some_and(|path| path.place_of(name).is_some());
@@ -255,11 +258,10 @@ impl RouteRule {
     /// Returns true if the rule answers a request that it applies to in place of an entry.
     #[must_use]
     pub fn is_answer(&self, request: &RequestFacts) -> bool {
-        let first = self.source.as_ref().and_then(|source| source.sources().first());
         self.respond.is_some()
             || self.fault.as_ref().is_some_and(Fault::answers)
             || self.state.as_ref().is_some_and(|state| state.covers(request))
-            || first.is_some_and(|source| *source != SourceName::Fixture)
+            || self.source.as_ref().is_some_and(SourceRule::passes_over_fixture)
     }
 
     /// Returns the options that the rule decides, by their names in the configuration.
@@ -277,6 +279,19 @@ impl RouteRule {
             ("shadow", self.shadow),
         ];
         options.into_iter().filter(|(_, has)| *has).map(|(name, _)| name).collect()
+    }
+
+    /// Returns true if the rule changes payloads, and nothing else.
+    #[must_use]
+    pub fn is_about_payloads(&self) -> bool {
+        let is_late = |fault: &Fault| !fault.answers();
+        let has_other = self.options().iter().any(|option| !["fault", "patch", "template", "rate"].contains(option));
+        !has_other && self.fault.iter().all(is_late) && self.patch.iter().all(PatchOperation::changes_payload)
+    }
+
+    /// Takes back that the rule applied to a request.
+    pub(super) fn uncount(&self) {
+        self.counts.applied.fetch_sub(1, Ordering::Relaxed);
     }
 
     #[must_use]
@@ -303,8 +318,13 @@ impl RuleChange {
         let RuleChange { sources, fallback_on, split, delay, rate, fault, shadow } = self.clone();
         let mut source = rule.source.take().unwrap_or_default();
         source.sources = sources.unwrap_or(source.sources);
-        source.fallback_on = fallback_on.unwrap_or(source.fallback_on);
         source.split = split.unwrap_or(source.split);
+        source.fallback_on = match fallback_on {
+            Some(fallback_on) => fallback_on,
+            // `fallback-on` goes with the sources.
+            None if source.sources().is_empty() => Vec::new(),
+            None => source.fallback_on,
+        };
         rule.source = (!source.sources().is_empty() || !source.fallback_on.is_empty()).then_some(source);
         rule.delay = delay.unwrap_or(rule.delay.take());
         rule.rate = rate.unwrap_or(rule.rate);

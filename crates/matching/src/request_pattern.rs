@@ -66,6 +66,23 @@ impl RequestPattern {
         self.methods.iter().any(|own| own == method)
     }
 
+    /// Returns true if the glob names a server: only labels before the last two of its host may have a wildcard.
+    ///
+    /// ```
+    /// # use harproxy_matching::RequestPattern;
+    /// let names_server = |pattern: &str| RequestPattern::parse(pattern).unwrap().names_server();
+    /// assert!(names_server("https://*.example.com/**") && names_server("GET http://localhost:3000/*"));
+    /// assert!(!names_server("**/users") && !names_server("https://*:8443/**") && !names_server("https://api.*/**"));
+    /// ```
+    #[must_use]
+    pub fn names_server(&self) -> bool {
+        let glob = self.source.rsplit(' ').next().unwrap_or_default();
+        let Some((_, rest)) = glob.split_once("://") else { return false };
+        let authority = rest.split('/').next().unwrap_or_default();
+        let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+        !host.is_empty() && host.rsplit('.').take(2).all(|label| !label.contains('*'))
+    }
+
     #[must_use]
     pub fn globs(&self) -> &Globs {
         &self.globs

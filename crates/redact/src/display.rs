@@ -44,8 +44,11 @@ impl RedactionView {
 
     /// Adds values that are secrets wherever they are.
     pub fn add_configured(&self, values: &[(Placeholder, Secret)]) {
-        if !values.is_empty() {
-            self.add_recorded(Arc::new(SecretStore::new(RunId::random(), values)));
+        let is_new =
+            |(_, secret): &&(Placeholder, Secret)| matches!(self.redact_known(secret.reveal()), Cow::Borrowed(_));
+        let new: Vec<_> = values.iter().filter(is_new).cloned().collect();
+        if !new.is_empty() {
+            self.add_recorded(Arc::new(SecretStore::new(RunId::random(), &new)));
         }
     }
 

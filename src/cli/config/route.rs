@@ -110,8 +110,8 @@ fn rule<'t>(
         rule.respond.as_ref().map(|respond| &respond.payload).filter(|_| rule.template)
     {
         template::check(text).map_err(|reason| {
-            let way_out = if text.contains("\\\"") { "; within `json` write 'x' for \"x\"" } else { "" };
-            document.wrong("respond", span, format!("{reason}{way_out}"))
+            let hint = if text.contains("\\\"") { "; within `json` write 'x' for \"x\"" } else { "" };
+            document.wrong("respond", span, format!("{reason}{hint}"))
         })?;
     }
     rule.source =

@@ -82,6 +82,7 @@ fn patch(document: &ConfigFile<'_>, name: &str, item: &Value<'_>) -> Result<Patc
             Some("remove") => &["op", "path"],
             Some("header") => &["op", "name", "value"],
             Some("remove-header") => &["op", "name"],
+            Some("status") => &["op", "value"],
             _ => &["op", "path", "value", "name"],
         };
         known_members(members, known).map_err(|reason| wrong(&reason))?;

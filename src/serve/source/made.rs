@@ -32,18 +32,18 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 const SEGMENT: &AsciiSet = &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 impl RuledSource {
-    /// Answers a fault that needs no source. The request came at `arrived`.
+    /// Answers a fault that needs no source. `early_by` is the time by which the request came before its `Retry-After`.
     pub(super) async fn fault_answer(
         &self,
         rule: &Arc<RouteRule>,
         fault: &Fault,
-        arrived: Instant,
+        early_by: Option<Duration>,
         exchange: &mut Exchange<'_>,
         facts: &RequestFacts,
     ) -> Answer {
         exchange.outcome().answering_rule = Some(rule.id.clone());
         if let Fault::Status { status, retry_after } = fault {
-            return self.fault_status(rule, *status, *retry_after, arrived, exchange, facts);
+            return self.fault_status(rule, *status, *retry_after, early_by, exchange, facts);
         }
         exchange.outcome().decide(ResultKind::Served, SourceKind::MadeUp);
         if *fault == Fault::Timeout {
@@ -59,13 +59,13 @@ impl RuledSource {
         rule: &Arc<RouteRule>,
         status: StatusCode,
         retry_after: Option<Duration>,
-        arrived: Instant,
+        early_by: Option<Duration>,
         exchange: &mut Exchange<'_>,
         facts: &RequestFacts,
     ) -> Answer {
         let client = facts.session.clone().unwrap_or_default();
         let mut wait = retry_after;
-        if let Some(remaining) = self.rules.retries.remaining(&client, &rule.id, arrived) {
+        if let Some(remaining) = early_by {
             let text = format!("it came {} ms before the time of `Retry-After`", remaining.as_millis());
             let severity = self.fixtures.options.fail_on.severity(&CheckId::RETRY_TOO_EARLY);
             let finding = Finding::new(CheckId::RETRY_TOO_EARLY, severity, text);
@@ -74,7 +74,7 @@ impl RuledSource {
             exchange.outcome().findings.push(Finding { at: Location::request(line), ..finding });
             wait = Some(remaining);
         } else if let Some(wait) = retry_after {
-            // The client counts from the answer, which a delay may have kept back.
+            // The client counts from the answer, and `delay` postpones the answer.
             let now = Instant::now();
             self.rules.retries.note(&client, &rule.id, now.checked_add(wait).unwrap_or(now));
         }

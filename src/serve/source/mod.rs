@@ -90,7 +90,7 @@ fn fail(rules: &RouteState, exchange: &mut Exchange<'_>, problem: Problem) -> An
     refuse(exchange, problem)
 }
 
-/// Adds the finding that a rule can't do its work. It is an error of a replay.
+/// Adds the finding `rule-failed`: an error in a replay, a warning in `serve`.
 fn note_failure(rules: &RouteState, exchange: &mut Exchange<'_>, text: String) {
     let severity = if rules.is_mock { Severity::Warning } else { Severity::Error };
     let finding = Finding::new(CheckId::RULE_FAILED, severity, text);
@@ -167,9 +167,9 @@ impl RuledSource {
             }
         };
         if let Some((rule, fault)) = decision.fault.as_ref().filter(|(_, fault)| fault.answers()) {
-            let arrived = Instant::now();
+            let early_by = self.rules.retries.remaining(&client, &rule.id, Instant::now());
             wait(None).await;
-            return self.fault_answer(rule, fault, arrived, exchange, &facts).await;
+            return self.fault_answer(rule, fault, early_by, exchange, &facts).await;
         }
         let answer = self.answer_of(&decision, &control, exchange, &facts, payload).await;
         // The answer to an unknown persisted query is harproxy's own: rules are about the answer of the query.

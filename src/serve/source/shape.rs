@@ -5,7 +5,7 @@ use ::http::{HeaderMap, Method, Response, StatusCode};
 use bytes::Bytes;
 use serde::de::IgnoredAny;
 
-use super::{RuledSource, fail, is_network, note_failure};
+use super::{RuledSource, fail, is_network};
 use crate::pipeline::Exchange;
 use crate::serve::facts::RequestFacts;
 use crate::serve::fault::{self, Fault};
@@ -21,9 +21,9 @@ use harproxy_proxy::Body;
 /// Headers about the bytes of a payload.
 const VALIDATORS: [&str; 6] = ["etag", "last-modified", "content-md5", "digest", "content-digest", "repr-digest"];
 
-/// Returns true if an answer with this status never has a payload (RFC 9110 section 6.4.1). A 304 stands for one.
-fn has_no_payload(status: StatusCode) -> bool {
-    status.is_informational() || status == StatusCode::NO_CONTENT
+/// Returns true if an answer never has a payload (RFC 9110 section 6.4.1).
+fn has_no_payload(method: &Method, status: StatusCode) -> bool {
+    *method == Method::HEAD || status.is_informational() || matches!(status.as_u16(), 204 | 304)
 }
 
 impl RuledSource {
@@ -42,30 +42,23 @@ impl RuledSource {
             // They are about the payload as it was.
             VALIDATORS.iter().for_each(|name| drop(response.headers_mut().remove(*name)));
         }
-        let (status, is_head) = (response.status(), facts.method == Method::HEAD);
+        let was_empty = has_no_payload(&facts.method, response.status());
         patches.iter().for_each(|patch| patch.apply_to_head(&mut response));
         let late = decision.fault.as_ref().filter(|(_, fault)| !fault.answers());
         let rate = decision.rate.as_ref().map(|(_, rate)| *rate);
-        let is_patched = !patches.is_empty() || template.is_some();
-        if is_patched {
+        if patches.len() > changes.len() {
             exchange.outcome().source = exchange.outcome().source.patched();
         }
-        // Their payload is that of another answer, which the rule changes.
-        if is_head || status == StatusCode::NOT_MODIFIED {
+        if was_empty && has_no_payload(&facts.method, response.status()) {
             if !changes.is_empty() || template.is_some() {
                 response.headers_mut().remove(CONTENT_LENGTH);
                 response.headers_mut().remove(CONTENT_ENCODING);
             }
+            decision.rules.iter().for_each(|rule| take_back(rule, exchange));
             return Answer::Response(response);
         }
-        if has_no_payload(status) {
-            if !changes.is_empty() {
-                return self.refuse_patch(decision, "the answer has no payload", exchange);
-            }
-            if let Some((rule, fault)) = late {
-                self.note_no_effect(rule, fault, "the answer has no payload", exchange);
-            }
-            return Answer::Response(response);
+        if !changes.is_empty() || template.is_some() {
+            exchange.outcome().source = exchange.outcome().source.patched();
         }
         if let Some((_, Fault::Reset)) = late {
             exchange.outcome().source = exchange.outcome().source.patched();
@@ -112,7 +105,7 @@ impl RuledSource {
             let emptied = if *fault == Fault::EmptySet { fault::empty_lists(whole.body()) } else { None };
             match (fault, emptied) {
                 (Fault::EmptySet, None) => {
-                    self.note_no_effect(rule, fault, "the answer is not JSON with a list", exchange);
+                    take_back(rule, exchange);
                     return Answer::Response(at_pace(whole, rate));
                 }
                 (_, Some(emptied)) => *whole.body_mut() = emptied.into(),
@@ -130,11 +123,13 @@ impl RuledSource {
         let detail = format!("rule `{}`: {reason}", rules.join("`, `"));
         fail(&self.rules, exchange, Problem::new(500, "the patch does not fit the answer", detail))
     }
+}
 
-    /// Adds the finding that a fault leaves the answer as it is.
-    fn note_no_effect(&self, rule: &RouteRule, fault: &Fault, reason: &str, exchange: &mut Exchange<'_>) {
-        let text = format!("the fault `{}` of rule `{}` has no effect: {reason}", fault.name(), rule.id);
-        note_failure(&self.rules, exchange, text);
+/// Takes back that a rule applied, if it changes payloads alone, and this answer has none that it could change.
+fn take_back(rule: &RouteRule, exchange: &mut Exchange<'_>) {
+    if rule.is_about_payloads() {
+        rule.uncount();
+        exchange.outcome().rules.retain(|applied| *applied != rule.id);
     }
 }
 

@@ -7,7 +7,7 @@ use ::http::header::VIA;
 use ::http::{HeaderMap, HeaderValue, Request};
 use bytes::Bytes;
 
-use super::credentials::{is_trusted_page, may_have_credentials};
+use super::credentials::{is_private_host, is_trusted_page, may_have_credentials};
 use super::{RuledSource, ask_all, fail, note_failure, refuse};
 use crate::pipeline::Exchange;
 use crate::serve::control::ControlHeaders;
@@ -22,6 +22,7 @@ use crate::verdict::request::{ResultKind, SourceKind};
 use crate::verdict::{CheckId, Finding, Location};
 use harproxy_http::problem::{Problem, in_words};
 use harproxy_proxy::Body;
+use harproxy_proxy::upstream::UpstreamError;
 use harproxy_tls::provider::random;
 
 /// The hop in `Via` by which this process recognises its own requests. Another harproxy has another number.
@@ -71,10 +72,10 @@ impl RuledSource {
             }
             let answer = self.ask(*name, is_last, rule, exchange).await;
             let is_miss = matches!(exchange.outcome().result(), ResultKind::Miss);
-            // The miss says more than the absence of a source.
+            // The explanation of the miss says more than `no source`.
             let stays = is_miss && !self.rules.is_mock && sources.get(index + 1) == Some(&SourceName::None);
             if is_last || stays || !falls_back(&answer, exchange, source) {
-                return self.check_upstream(rule, answer, exchange);
+                return self.check_upstream(*name, rule, answer, exchange);
             }
             let reason = format!("{} {}", name.as_str(), result_in_a_word(&answer, exchange));
             exchange.outcome().fallback.push(reason);
@@ -83,10 +84,23 @@ impl RuledSource {
         last.unwrap_or(Answer::Pass)
     }
 
-    /// Adds a finding if the server of the last source did not answer: the client has harproxy's own document.
-    fn check_upstream(&self, rule: &Arc<RouteRule>, answer: Answer, exchange: &mut Exchange<'_>) -> Answer {
-        if let Some(error) = &exchange.outcome().upstream_error {
-            let text = format!("rule `{}` has no answer of its source: {}", rule.id, in_words(error));
+    /// Adds a finding if the server of the last source did not answer: the client has harproxy's own document. A server
+    /// of this machine may be starting, and clients ask again.
+    fn check_upstream(
+        &self,
+        name: SourceName,
+        rule: &Arc<RouteRule>,
+        answer: Answer,
+        exchange: &mut Exchange<'_>,
+    ) -> Answer {
+        let is_judged = |error: &UpstreamError| match name {
+            SourceName::Live => true,
+            SourceName::Local => matches!(error, UpstreamError::NotLoopback { .. }),
+            SourceName::Fixture | SourceName::None => false,
+        };
+        if let Some(error) = exchange.outcome().upstream_error.as_ref().filter(|error| is_judged(error)) {
+            let text =
+                format!("the source `{}` of rule `{}` did not answer: {}", name.as_str(), rule.id, in_words(error));
             note_failure(&self.rules, exchange, text);
         }
         answer
@@ -108,7 +122,7 @@ impl RuledSource {
                 }
             },
             SourceName::None => {
-                // A rule can't turn a miss of a replay into an answer without a source.
+                // In a replay, `none` behind a miss of the fixture is an error.
                 let has_missed =
                     !self.rules.is_mock && exchange.outcome().fallback.iter().any(|failed| failed == "fixture miss");
                 let detail = format!("rule `{}` has no {}source", rule.id, if has_missed { "other " } else { "" });
@@ -137,7 +151,8 @@ impl RuledSource {
             && exchange.may_forward
             && !is_loop(&facts.headers)
             && may_have_credentials(rule, &to)
-            && (rule.live_headers.is_empty() || is_trusted_page(&facts.headers, &to))
+            && (rule.live_headers.is_empty()
+                || is_private_host(&facts.headers, &to) && is_trusted_page(&facts.headers, &to))
             && self.rules.breaker.skips(&to, Instant::now()).is_none();
         if !is_sent {
             return;
@@ -177,10 +192,18 @@ impl RuledSource {
             let detail = format!("rule `{}` does not cover {to}", rule.id);
             return fail(&self.rules, exchange, Problem::new(502, "no credentials for this server", detail));
         }
+        if !rule.live_headers.is_empty() && !is_private_host(exchange.headers(), &to) {
+            let detail = format!(
+                "rule `{}` sends credentials, and any page could point the name in `Host` here: use `localhost` or an \
+                 address as the base URL",
+                rule.id
+            );
+            return fail(&self.rules, exchange, Problem::new(403, "no credentials for a public name", detail));
+        }
         if !rule.live_headers.is_empty() && !is_trusted_page(exchange.headers(), &to) {
             let detail = format!(
-                "rule `{}` sends credentials, and the page of `Origin`, `Referer` or `Host` is neither on this machine \
-                 nor on the site of {to}",
+                "rule `{}` sends credentials, and the page of `Origin` or `Referer` is neither on this machine nor on \
+                 the site of {to}",
                 rule.id
             );
             return fail(&self.rules, exchange, Problem::new(403, "no credentials for a foreign page", detail));

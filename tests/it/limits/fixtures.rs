@@ -142,7 +142,7 @@ fn ls_holds_a_part_of_its_lines() {
     let held: u64 = held.split_whitespace().next().unwrap().parse().unwrap();
     assert_eq!(lines.count(), 99);
     assert!(child.wait().unwrap().success());
-    // It is about 40 MiB, and all lines would add 40 MB.
+    // The process holds about 40 MiB, and all lines would add 40 MB.
     assert!(held < 60 << 10, "{held} KiB");
 }
 

@@ -162,6 +162,9 @@ fn routes_are_changed_and_their_counts_stay() {
     assert_eq!(statuses(1), [200], "the second request was counted before");
     let (status, problem) = admin.put("orders", json!({ "fallback-on": "5xx" }));
     assert_eq!((status, &problem["detail"]), (409, &json!("rule `orders`: a rule with `fallback-on` needs `source`")));
+    assert_eq!(admin.put("orders", json!({ "source": ["fixture", "none"], "fallback-on": "miss" })).0, 200);
+    let (status, rule) = admin.put("orders", json!({ "source": null }));
+    assert_eq!((status, &rule["source"]), (200, &Value::Null), "`fallback-on` goes with the sources");
     assert_eq!(admin.call("POST", "/reset", &json!({ "counts": true })).0, 204);
     assert_eq!(statuses(2), [200, 500]);
     let (status, rule) = admin.put("orders", json!({ "fault": null, "delay": null }));

@@ -42,6 +42,9 @@ fn rules_have_clear_errors_with_a_position() {
         ("match = '**'\nsource = 'fixture'\nsplit = { live = 9 }", "`split` needs `live` and another source"),
         ("match = '**'\nheaders = { x-key = 'k' }", "a rule with `headers` names the server in `match`"),
         ("match = 'http*://*/echo'\nheaders = { x-key = 'k' }", "a rule with `headers` names the server in `match`"),
+        ("match = 'https://api.*/**'\nheaders = { x-key = 'k' }", "a rule with `headers` names the server in `match`"),
+        ("match = 'https://*:8443/**'\nheaders = { x-key = 'k' }", "a rule with `headers` names the server in `match`"),
+        ("match = '**'\npatch = [{ op = 'status', path = '$', value = 200 }]", "unknown option `path`"),
         ("match = '**'\nwhen = { header.a = {} }", "expected a value, or a test"),
         ("match = '**'\nwhen = { header.'a b' = 'x' }", "`a b` is not the name of a header"),
         (

@@ -131,4 +131,10 @@ fn foreign_name_of_a_reverse_port_gets_no_credentials_of_a_rule() {
     {
         assert_eq!(status(host), expected, "{host}");
     }
+    // Over HTTP/2 the name is in `:authority`.
+    let to = base.trim_start_matches("http://");
+    let args = ["-sk", "--http2", "-w", "%{http_code} %{http_version}", "-o", "/dev/null", "--connect-to"];
+    let output =
+        Command::new("curl").args(args).arg(format!("::{to}")).arg("https://evil.example:4010/orders/1").output();
+    assert_eq!(String::from_utf8(output.unwrap().stdout).unwrap(), "403 2");
 }

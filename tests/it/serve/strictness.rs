@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::{API, entry, get, har, sandbox, send, serve, serve_with};
 use crate::support::origin::{Origin, OriginResponse};
@@ -74,29 +75,36 @@ fn answers_that_rules_cannot_give_fail_a_replay() {
 }
 
 #[test]
-fn changes_without_an_effect_fail_a_replay() {
-    let cases = [
-        ("fault = 'reset'", "the fault `reset` of rule `1` has no effect: the answer has no payload"),
-        ("fault = 'truncate'", "the fault `truncate` of rule `1` has no effect"),
-        ("patch = [{ op = 'add', path = '$.x', value = 1 }]", "the answer has no payload"),
-        (
-            "patch = [{ op = 'status', value = 200 }, { op = 'add', path = '$.x', value = 1 }]",
-            "the answer has no payload",
-        ),
-        ("fault = 'empty-set'", "has no effect"),
-    ];
-    for (rule, said) in cases {
+fn changes_without_an_effect_do_not_count() {
+    let empty = ("-X DELETE", "DELETE", 204);
+    let object = ("", "GET", 200);
+    for (rule, (curl, method, status)) in [
+        ("fault = 'reset'", empty),
+        ("fault = 'truncate'", empty),
+        ("fault = { kind = 'slow', rate = '1KiB/s' }", empty),
+        ("patch = [{ op = 'add', path = '$.x', value = 1 }]", empty),
+        ("fault = 'empty-set'", object),
+        ("fault = 'reset'", ("-I", "HEAD", 200)),
+    ] {
         let sandbox = sandbox(&format!("[[route]]\nmatch = 'https://api.test/**'\n{rule}\n"));
-        sandbox.write(
-            "hars/api.har",
-            har(&[entry("", "DELETE", "/orders/1", 204, ""), entry("", "GET", "/orders/1", 200, "{}")]),
-        );
-        let curl = if rule.contains("empty-set") { "API/orders/1" } else { "-X DELETE API/orders/1" };
-        replay(&sandbox, &[], &[curl]).expect(1).says(said);
-        let unchanged = serve(&sandbox, &[]);
-        let answer = send(&unchanged, if rule.contains("empty-set") { "GET" } else { "DELETE" }, "/orders/1", &[], "");
-        assert!(rule.contains("patch") || !answer.header("x-harproxy").unwrap().contains("patched"), "{rule}");
+        let entries = [
+            entry("", "DELETE", "/orders/1", 204, ""),
+            entry("", "GET", "/orders/1", 200, "{}"),
+            entry("", "HEAD", "/orders/1", 200, ""),
+        ];
+        sandbox.write("hars/api.har", har(&entries));
+        let curl = format!("{curl} API/orders/1");
+        replay(&sandbox, &[], &[&curl]).expect(0).says("applied to no request");
+        replay(&sandbox, &["--fail-on", "+rule-unused"], &[&curl]).expect(1);
+        let answer = send(&serve(&sandbox, &[]), method, "/orders/1", &[], "");
+        assert_eq!(answer.status, status, "{rule}");
+        assert!(!answer.header("x-harproxy").unwrap().contains("patched"), "{rule}");
     }
+    // A status that announces a payload.
+    let patch = "[{ op = 'status', value = 200 }, { op = 'add', path = '$.x', value = 1 }]";
+    let sandbox = sandbox(&format!("[[route]]\nmatch = 'https://api.test/**'\npatch = {patch}\n"));
+    sandbox.write("hars/api.har", har(&[entry("", "DELETE", "/orders/1", 204, "")]));
+    replay(&sandbox, &[], &["-X DELETE API/orders/1"]).expect(1).says("the patch does not fit the answer");
 }
 
 #[test]
@@ -112,7 +120,7 @@ fn document_of_a_failed_live_request_is_not_patched() {
     assert_eq!((answer.status, answer.json()["title"].as_str()), (502, Some("upstream request failed")));
     replay(&sandbox, &["--allow-live", "--map", &map], &["API/orders"])
         .expect(1)
-        .says("rule `1` has no answer of its source");
+        .says("the source `live` of rule `1` did not answer");
 }
 
 #[test]
@@ -132,17 +140,17 @@ fn control_headers_that_no_entry_fits_fail_a_replay() {
 #[test]
 fn stalled_payload_ends_with_the_idle_timeout() {
     let sandbox = sandbox("[[expect]]\nmatch = 'POST **'\nbody = { '$.a' = 1 }\n");
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let _server = serve(&sandbox, &["--idle-timeout", "1s", "--reverse", &format!("{port}=https://api.test")]);
-    for content_type in ["application/json", "text/plain"] {
-        let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
-        let head = format!(
-            "POST /orders HTTP/1.1\r\nhost: localhost\r\ncontent-type: {content_type}\r\ncontent-length: 15\r\n\r\n"
-        );
-        stream.write_all(format!("{head}{{\"it").as_bytes()).unwrap();
+    let server = serve(&sandbox, &["--idle-timeout", "1s", "--reverse", API]);
+    let address = server.ready()["urls"]["API_TEST"].as_str().unwrap().trim_start_matches("http://").to_owned();
+    // Expectations read that of POST, `serve` reads JSON for persisted queries, and matching reads any other.
+    for (method, content_type) in [("POST", "text/plain"), ("PUT", "application/json"), ("PUT", "text/plain")] {
+        let mut stream = std::net::TcpStream::connect(&address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let fields = format!("host: localhost\r\ncontent-type: {content_type}\r\ncontent-length: 15\r\n");
+        stream.write_all(format!("{method} /orders HTTP/1.1\r\n{fields}\r\n{{\"it").as_bytes()).unwrap();
         let mut status = [0; 12];
         stream.read_exact(&mut status).unwrap();
-        assert_eq!(std::str::from_utf8(&status), Ok("HTTP/1.1 408"), "{content_type}");
+        assert_eq!(std::str::from_utf8(&status), Ok("HTTP/1.1 408"), "{method} {content_type}");
     }
 }
 
@@ -156,8 +164,8 @@ fn early_retry_gets_the_status_again_though_the_rule_names_the_first_request() {
     assert_eq!((get(&server, "/orders").status, get(&server, "/orders").status), (429, 429));
     replay(&sandbox, &["--fail-on", "+retry-too-early"], &["API/orders", "API/orders"]).expect(1);
     // The client counts from the answer, which comes after the delay.
-    let delayed = "[[route]]\nmatch = 'https://api.test/**'\nwhen = { nth = 1 }\ndelay = '1s'\n\
-                   fault = { kind = 'status', status = 503, retry-after = '1s' }\n";
+    let delayed = "[[route]]\nmatch = 'https://api.test/**'\nwhen = { nth = 1 }\ndelay = '3s'\n\
+                   fault = { kind = 'status', status = 503, retry-after = '3s' }\n";
     sandbox.write("harproxy.toml", delayed);
     replay(&sandbox, &["--fail-on", "+retry-too-early"], &["API/orders", "API/orders"]).expect(1);
 }

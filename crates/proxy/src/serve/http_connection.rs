@@ -175,14 +175,9 @@ impl HttpConnection {
     async fn answer_as_origin(&self, connect_to: &Origin, mut request: Request<Incoming>) -> Answered {
         refuse_connect(&request)?;
         let origin = named_origin(&request, connect_to)?;
-        // Over HTTP/2 the client names the host in `:authority` alone. Its spelling is kept.
         let origin_authority = origin.authority();
-        if let Some(authority) = request.uri().authority()
-            && authority.as_str() != origin_authority
-            && !request.headers().contains_key(HOST)
-            && let Ok(host) = HeaderValue::from_str(authority.as_str())
-        {
-            request.headers_mut().insert(HOST, host);
+        if request.uri().authority().is_some_and(|authority| authority.as_str() != origin_authority) {
+            name_host(&mut request);
         }
         let is_origin = |host: &HeaderValue| host.as_bytes() == origin_authority.as_bytes();
         if request.version() >= Version::HTTP_2 || !request.headers().get(HOST).is_some_and(is_origin) {
@@ -195,10 +190,11 @@ impl HttpConnection {
     async fn answer_as_reverse(
         &self,
         origins: &ReverseOrigins,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
         connection: &Connection,
     ) -> Answered {
         refuse_connect(&request)?;
+        name_host(&mut request);
         let (origin, path) = origins.find(&path(request.uri()))?;
         let uri = uri(&origin.origin, path.clone())?;
         let rewriter = UrlRewriter::new(&self.client.engine.reverse, (origins, origin), &request, &uri);
@@ -229,6 +225,16 @@ impl HttpConnection {
         let (started, at) = (SystemTime::now(), Instant::now());
         let exchange = Exchange { origin: origin.clone(), connect_to: connect_to.clone(), request, started, at };
         Ok(self.client.engine.handler.handle(connection, exchange).await)
+    }
+}
+
+/// Writes `Host` as the client spells it. Over HTTP/2 the client names the host in `:authority` alone.
+fn name_host<B>(request: &mut Request<B>) {
+    if let Some(authority) = request.uri().authority()
+        && !request.headers().contains_key(HOST)
+        && let Ok(host) = HeaderValue::from_str(authority.as_str())
+    {
+        request.headers_mut().insert(HOST, host);
     }
 }
 
