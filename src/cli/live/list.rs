@@ -249,6 +249,19 @@ mod tests {
         }
     }
 
+    #[test]
+    fn request_with_another_source_or_rule_has_a_line_of_its_own() {
+        let again = served();
+        assert!(is_again(&served(), &again));
+        for other in [
+            RequestRow { fallback: vec!["live timeout".into()], ..served() },
+            RequestRow { rules: vec!["slow".into()], ..served() },
+            RequestRow { source: SourceKind::FixturePatched, ..served() },
+        ] {
+            assert!(!is_again(&served(), &other));
+        }
+    }
+
     fn shown(seen: &RequestRow, width: usize) -> String {
         plain(&request(seen, false, 1, Some(width)))
     }

@@ -86,14 +86,14 @@ fn for_page(answer: Answer, request: &HeaderMap) -> Answer {
 
 /// Answers with a problem document because the answer of a rule is not possible. That fails a replay.
 fn fail(rules: &RouteState, exchange: &mut Exchange<'_>, problem: Problem) -> Answer {
-    note_failure(rules, exchange, format!("{}: {}", problem.title, problem.detail));
+    note_failure(rules, exchange, format!("{}: {}", problem.title, problem.detail), None);
     refuse(exchange, problem)
 }
 
 /// Adds the finding `rule-failed`: an error in a replay, a warning in `serve`.
-fn note_failure(rules: &RouteState, exchange: &mut Exchange<'_>, text: String) {
+fn note_failure(rules: &RouteState, exchange: &mut Exchange<'_>, text: String, hint: Option<String>) {
     let severity = if rules.is_mock { Severity::Warning } else { Severity::Error };
-    let finding = Finding::new(CheckId::RULE_FAILED, severity, text);
+    let finding = Finding { hint, ..Finding::new(CheckId::RULE_FAILED, severity, text) };
     let line = exchange.line();
     exchange.outcome().findings.push(Finding { at: Location::request(line), ..finding });
 }

@@ -101,19 +101,23 @@ impl RuledSource {
                 Err(error) => return self.refuse_patch(decision, &error.to_string(), exchange),
             }
         }
-        if let Some((rule, fault)) = late {
-            let emptied = if *fault == Fault::EmptySet { fault::empty_lists(whole.body()) } else { None };
-            match (fault, emptied) {
-                (Fault::EmptySet, None) => {
-                    take_back(rule, exchange);
-                    return Answer::Response(at_pace(whole, rate));
+        let fault = match late {
+            Some((rule, Fault::EmptySet)) => match fault::empty_lists(whole.body()) {
+                Some(emptied) => {
+                    *whole.body_mut() = emptied.into();
+                    Some(&Fault::EmptySet)
                 }
-                (_, Some(emptied)) => *whole.body_mut() = emptied.into(),
-                (_, None) => {}
-            }
+                None => {
+                    take_back(rule, exchange);
+                    None
+                }
+            },
+            late => late.map(|(_, fault)| fault),
+        };
+        if fault.is_some() {
             exchange.outcome().source = exchange.outcome().source.patched();
         }
-        Answer::Response(with_fault(whole, late.map(|(_, fault)| fault), rate))
+        Answer::Response(with_fault(whole, fault, rate))
     }
 
     /// Answers in place of an answer that the patches of the rules do not fit.
@@ -144,11 +148,6 @@ fn with_fault(mut whole: Response<Bytes>, fault: Option<&Fault>, rate: Option<u6
         Some(Fault::MalformedJson) => *whole.body_mut() = fault::malformed_json(whole.body()).into(),
         _ => {}
     }
-    at_pace(whole, rate)
-}
-
-/// Returns an answer whose payload is sent at a rate, if there is one.
-fn at_pace(whole: Response<Bytes>, rate: Option<u64>) -> Response<Body> {
     match rate {
         Some(rate) => payload::at_rate(whole, rate),
         None => payload::with_payload(whole),

@@ -17,7 +17,7 @@ use crate::serve::rule::{Fallback, RouteRule, SourceName, SourceRule};
 use crate::serve::shadow::{ShadowCopy, is_comparable, make_copy};
 use crate::serve::table::RouteDecision;
 use crate::source::fixture::passthrough;
-use crate::source::{Answer, Source as _};
+use crate::source::{Answer, Source as _, advice};
 use crate::verdict::request::{ResultKind, SourceKind};
 use crate::verdict::{CheckId, Finding, Location};
 use harproxy_http::problem::{Problem, in_words};
@@ -98,11 +98,14 @@ impl RuledSource {
             SourceName::Local => matches!(error, UpstreamError::NotLoopback { .. }),
             SourceName::Fixture | SourceName::None => false,
         };
-        if let Some(error) = exchange.outcome().upstream_error.as_ref().filter(|error| is_judged(error)) {
+        let error = exchange.outcome().upstream_error.take();
+        if let Some(error) = error.as_ref().filter(|error| is_judged(error)) {
             let text =
                 format!("the source `{}` of rule `{}` did not answer: {}", name.as_str(), rule.id, in_words(error));
-            note_failure(&self.rules, exchange, text);
+            let hint = advice(&exchange.connect_to, error);
+            note_failure(&self.rules, exchange, text, Some(hint));
         }
+        exchange.outcome().upstream_error = error;
         answer
     }
 

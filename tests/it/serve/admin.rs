@@ -285,7 +285,8 @@ fn entries_are_listed_with_their_counts_and_added() {
     assert_eq!(admin.get("/entries?after=1")["entries"].as_array().unwrap().len(), 2);
     assert_eq!(get(&server, "/new?api_key=9f8e7d6c5b4a39281706").status, 404);
     let missed = admin.get("/requests?outcome=miss")["requests"][0]["id"].clone();
-    let new = json!({ "request": missed, "response": { "status": 201, "json": { "new": true } }, "name": "N1" });
+    let name = format!("N1 {}", admin.token());
+    let new = json!({ "request": missed, "response": { "status": 201, "json": { "new": true } }, "name": name });
     let (status, added) = admin.call("POST", "/entries", &new);
     assert_eq!((status, &added["entry"]), (201, &json!(4)), "{added}");
     let answer = get(&server, "/new?api_key=9f8e7d6c5b4a39281706");
@@ -299,7 +300,8 @@ fn entries_are_listed_with_their_counts_and_added() {
     let made = send(&server, "POST", "/made", &[("content-type", "application/json")], r#"{"a":1}"#);
     assert_eq!((made.text().as_str(), made.header("x-made")), ("made", Some("yes")));
     let written = sandbox.read("hars/api.har");
-    assert!(!written.contains("9f8e7d6c5b4a39281706") && written.contains("\"N1\""), "{written}");
+    assert!(written.contains("\"N1 ") && !written.contains(admin.token()), "{written}");
+    assert!(!written.contains("9f8e7d6c5b4a39281706"), "{written}");
     sandbox.run(["check", "hars/api.har"]).expect(0);
     let elsewhere = json!({
         "request": { "method": "GET", "url": "http://localhost:1/a", "headers": { "x-mock-response-delay": "1" } },

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{API, entry, get, har, sandbox, send, serve, serve_with};
 use crate::support::origin::{Origin, OriginResponse};
-use crate::support::sandbox::{Output, Sandbox};
+use crate::support::sandbox::{Output, Sandbox, Server};
 
 /// Runs a replay in which curl requests these paths.
 fn replay(sandbox: &Sandbox, options: &[&str], curls: &[&str]) -> Output {
@@ -15,6 +15,11 @@ fn replay(sandbox: &Sandbox, options: &[&str], curls: &[&str]) -> Output {
         curls.iter().map(|curl| format!("curl -sS -o /dev/null {}\n", curl.replace("API", API))).collect();
     let args = ["replay"].into_iter().chain(options.iter().copied());
     sandbox.run(args.chain(["--", "sh", "-ec", &script]))
+}
+
+/// The address of the only reverse port.
+fn reverse_address(server: &Server) -> &str {
+    server.ready()["urls"]["API_TEST"].as_str().unwrap().trim_start_matches("http://")
 }
 
 fn counting(count: &Arc<AtomicU64>, body: &'static str) -> Origin {
@@ -120,7 +125,8 @@ fn document_of_a_failed_live_request_is_not_patched() {
     assert_eq!((answer.status, answer.json()["title"].as_str()), (502, Some("upstream request failed")));
     replay(&sandbox, &["--allow-live", "--map", &map], &["API/orders"])
         .expect(1)
-        .says("the source `live` of rule `1` did not answer");
+        .says("the source `live` of rule `1` did not answer")
+        .says("check that api.test is up");
 }
 
 #[test]
@@ -138,13 +144,28 @@ fn control_headers_that_no_entry_fits_fail_a_replay() {
 }
 
 #[test]
+fn client_that_leaves_during_its_payload_is_no_failure_of_a_rule() {
+    let sandbox = sandbox(
+        "[[route]]\nmatch = 'POST https://api.test/**'\nwhen = { body.'$.a' = 1 }\nrespond = { status = 418 }\n",
+    );
+    let server = serve(&sandbox, &["--reverse", API]);
+    let mut stream = std::net::TcpStream::connect(reverse_address(&server)).unwrap();
+    stream.write_all(b"POST /orders HTTP/1.1\r\nhost: localhost\r\ncontent-length: 15\r\n\r\n{\"it").unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    // The connection is closed once the request has its outcome.
+    stream.read_to_end(&mut Vec::new()).unwrap();
+    let output = server.stop().says("unreadable");
+    assert!(!output.stderr.contains("rule-failed"), "{output:?}");
+}
+
+#[test]
 fn stalled_payload_ends_with_the_idle_timeout() {
     let sandbox = sandbox("[[expect]]\nmatch = 'POST **'\nbody = { '$.a' = 1 }\n");
     let server = serve(&sandbox, &["--idle-timeout", "1s", "--reverse", API]);
-    let address = server.ready()["urls"]["API_TEST"].as_str().unwrap().trim_start_matches("http://").to_owned();
     // Expectations read that of POST, `serve` reads JSON for persisted queries, and matching reads any other.
     for (method, content_type) in [("POST", "text/plain"), ("PUT", "application/json"), ("PUT", "text/plain")] {
-        let mut stream = std::net::TcpStream::connect(&address).unwrap();
+        let mut stream = std::net::TcpStream::connect(reverse_address(&server)).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         let fields = format!("host: localhost\r\ncontent-type: {content_type}\r\ncontent-length: 15\r\n");
         stream.write_all(format!("{method} /orders HTTP/1.1\r\n{fields}\r\n{{\"it").as_bytes()).unwrap();
