@@ -111,14 +111,6 @@ impl SourceRule {
     }
 }
 
-impl SourceRule {
-    /// Returns true if another source than the fixture is asked first, for all clients.
-    #[must_use]
-    pub fn passes_over_fixture(&self) -> bool {
-        self.split.is_none() && self.sources.first().is_some_and(|source| *source != SourceName::Fixture)
-    }
-}
-
 /// `respond`: an answer without a source.
 #[derive(Clone, Debug, Default)]
 pub struct Respond {
@@ -255,13 +247,21 @@ impl RouteRule {
         self.shadow || self.source.as_ref().is_some_and(|rule| rule.sources().contains(&SourceName::Live))
     }
 
-    /// Returns true if the rule answers a request that it applies to in place of an entry.
+    /// Returns true if the rule makes the answer of a request that it applies to.
     #[must_use]
-    pub fn is_answer(&self, request: &RequestFacts) -> bool {
+    pub fn makes_answer(&self, request: &RequestFacts) -> bool {
         self.respond.is_some()
             || self.fault.as_ref().is_some_and(Fault::answers)
             || self.state.as_ref().is_some_and(|state| state.covers(request))
-            || self.source.as_ref().is_some_and(SourceRule::passes_over_fixture)
+    }
+
+    /// Returns true if another source than the fixture is asked first, for all clients.
+    #[must_use]
+    pub fn passes_over_fixture(&self) -> bool {
+        let is_other = |rule: &SourceRule| {
+            rule.split.is_none() && rule.sources.first().is_some_and(|source| *source != SourceName::Fixture)
+        };
+        self.source.as_ref().is_some_and(is_other)
     }
 
     /// Returns the options that the rule decides, by their names in the configuration.

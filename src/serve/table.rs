@@ -118,12 +118,13 @@ impl RouteTable {
     pub fn explain(&self, request: &RequestFacts) -> Vec<RuleExplanation> {
         let url = &request.url;
         let covering = self.covering(request.method.as_str(), url.as_str(), url.parts().path);
-        let explain = |rule: Arc<RouteRule>| RuleExplanation {
-            failing: rule.when.failing(request, rule.path.as_ref()),
-            sometimes: rule.when.occurrence.is_some(),
-            options: rule.options(),
-            is_answer: rule.is_answer(request),
-            rule: rule.id.clone(),
+        let mut has_source = false;
+        let explain = |rule: Arc<RouteRule>| {
+            let failing = rule.when.failing(request, rule.path.as_ref());
+            let is_answer = rule.makes_answer(request) || (!has_source && rule.passes_over_fixture());
+            has_source |= failing.is_none() && rule.when.occurrence.is_none() && rule.source.is_some();
+            let (sometimes, options) = (rule.when.occurrence.is_some(), rule.options());
+            RuleExplanation { rule: rule.id.clone(), failing, sometimes, options, is_answer }
         };
         covering.into_iter().map(explain).collect()
     }

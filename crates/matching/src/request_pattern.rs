@@ -73,14 +73,22 @@ impl RequestPattern {
     /// let names_server = |pattern: &str| RequestPattern::parse(pattern).unwrap().names_server();
     /// assert!(names_server("https://*.example.com/**") && names_server("GET http://localhost:3000/*"));
     /// assert!(!names_server("**/users") && !names_server("https://*:8443/**") && !names_server("https://api.*/**"));
+    /// assert!(names_server("http{s,}://{a,b}.test/**") && !names_server("{https://a.test/*,**}"));
+    /// assert!(!names_server("https://{*.test,a.b.test}/**"));
     /// ```
     #[must_use]
     pub fn names_server(&self) -> bool {
         let glob = self.source.rsplit(' ').next().unwrap_or_default();
-        let Some((_, rest)) = glob.split_once("://") else { return false };
+        let Some((scheme, rest)) = glob.split_once("://") else { return false };
         let authority = rest.split('/').next().unwrap_or_default();
         let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
-        !host.is_empty() && host.rsplit('.').take(2).all(|label| !label.contains('*'))
+        // An alternative that spans more than one of these parts could be any URL.
+        let is_balanced = |part: &str| part.matches('{').count() == part.matches('}').count();
+        let has_wildcard = match host.contains('{') {
+            true => host.contains('*'),
+            false => host.rsplit('.').take(2).any(|label| label.contains('*')),
+        };
+        is_balanced(scheme) && is_balanced(authority) && !host.is_empty() && !has_wildcard
     }
 
     #[must_use]

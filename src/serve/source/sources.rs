@@ -98,14 +98,16 @@ impl RuledSource {
             SourceName::Local => matches!(error, UpstreamError::NotLoopback { .. }),
             SourceName::Fixture | SourceName::None => false,
         };
-        let error = exchange.outcome().upstream_error.take();
-        if let Some(error) = error.as_ref().filter(|error| is_judged(error)) {
+        let to = exchange.connect_to.clone();
+        let error = exchange.outcome().upstream_error.as_ref().filter(|error| is_judged(error));
+        let about = |error: &UpstreamError| {
             let text =
                 format!("the source `{}` of rule `{}` did not answer: {}", name.as_str(), rule.id, in_words(error));
-            let hint = advice(&exchange.connect_to, error);
+            (text, advice(&to, error))
+        };
+        if let Some((text, hint)) = error.map(about) {
             note_failure(&self.rules, exchange, text, Some(hint));
         }
-        exchange.outcome().upstream_error = error;
         answer
     }
 

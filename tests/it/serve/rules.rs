@@ -240,6 +240,15 @@ fn explain_names_the_rules_of_a_request() {
     assert_eq!(json["action"], "rule", "the rule answers in place of the entry");
     let text = sandbox.run(["explain", "--url", &url, "-X", "POST"]).expect(0).stdout;
     assert!(text.starts_with("rule: POST "), "{text}");
+    for (rules, word) in [
+        ("source = 'live'", "rule: "),
+        ("source = 'fixture'\n[[route]]\nmatch = '**'\nsource = 'live'", "serve: "),
+        ("split = { live = 10 }", "serve: "),
+    ] {
+        sandbox.write("harproxy.toml", format!("[[route]]\nmatch = '**'\n{rules}\n"));
+        let text = sandbox.run(["explain", "--url", &url]).expect(0).stdout;
+        assert!(text.starts_with(word), "{rules}: {text}");
+    }
 }
 
 #[test]
